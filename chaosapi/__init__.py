@@ -1,0 +1,1 @@
+"""A practice range for on-call."""
