@@ -1,0 +1,56 @@
+"""The one type for spans of time: text with units at the edge, seconds inside."""
+
+import math
+from datetime import timedelta
+from typing import Annotated, Any
+
+import durationpy
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+_LONGEST = timedelta(days=36500).total_seconds()
+
+
+def parse(value: Any) -> float:
+    """Turn `"1m30s"` (Go and Prometheus units, ns to y) or a number of seconds into seconds.
+
+    Raises PydanticCustomError (a ValueError) for anything else, for negative and for endless spans.
+    """
+    seconds = math.nan
+    if isinstance(value, str):
+        try:
+            seconds = durationpy.from_str(value).total_seconds()
+        except (durationpy.DurationError, OverflowError):
+            seconds = math.nan
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value) if abs(value) <= _LONGEST else math.nan
+    if not 0 <= seconds <= _LONGEST:
+        raise PydanticCustomError(
+            "duration", 'a duration is text with units ("250ms", "1m30s") or a number of seconds, not negative'
+        )
+    return seconds
+
+
+def format(seconds: float) -> str:  # noqa: A001 - reads as durations.format, the pair of durations.parse
+    """Write seconds the way Go does: `90.0` → `"1m30s"`, `0.1234` → `"123.4ms"`; to the microsecond below 1 s."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f}us" if seconds else "0s"
+    if seconds < 1:
+        return f"{round(seconds * 1e3, 3):g}ms"
+    text: str = durationpy.to_str(timedelta(seconds=round(seconds, 3)))
+    return text
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse),
+    PlainSerializer(format, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}],
+            "description": 'Text with units ("250ms", "1m30s") or a number of seconds.',
+            "examples": ["250ms", "1m30s"],
+        }
+    ),
+]
+"""Seconds; reads what `parse` reads and is written as `format` writes."""

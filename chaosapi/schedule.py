@@ -1,0 +1,148 @@
+"""When, and how strong: pure functions of time, so nothing drifts, replicas agree and tests need no sleep."""
+
+import math
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from chaosapi.dice import uniform
+from chaosapi.durations import Duration
+from chaosapi.models import Model, Number
+
+_MOST_BURSTS = 10_000
+
+Span = Annotated[Duration, Field(ge=0.1)]
+Level = Annotated[Number, Field(ge=0, le=1)]
+
+
+class _Shape(Model):
+    scales: Literal["rate", "magnitude"] = "rate"
+    """What the strength scales: how many requests are hit, or how hard (only for effects that have a magnitude)."""
+
+
+class Constant(_Shape):
+    """Full strength from start to end."""
+
+    type: Literal["constant"] = "constant"
+
+    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+        """Return 1."""
+        return 1.0
+
+
+class Ramp(_Shape):
+    """Rises in a straight line, holds, and falls again."""
+
+    type: Literal["ramp"] = "ramp"
+    up: Duration = 0.0
+    """How long it rises from 0."""
+    down: Duration = 0.0
+    """How long it falls to 0 before the end."""
+
+    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+        """Return the strength `elapsed` seconds after the start."""
+        rise = elapsed / self.up if self.up else 1.0
+        fall = (duration - elapsed) / self.down if self.down else 1.0
+        return max(0.0, min(1.0, rise, fall))
+
+
+class Steps(_Shape):
+    """A staircase: the levels one after the other, each for the same share of the duration."""
+
+    type: Literal["steps"] = "steps"
+    levels: Annotated[list[Level], Field(min_length=1, max_length=100)]
+    """Strengths from 0 to 1."""
+
+    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+        """Return the strength `elapsed` seconds after the start."""
+        place = int(elapsed / duration * len(self.levels))
+        return self.levels[min(max(place, 0), len(self.levels) - 1)]
+
+
+class Pulse(_Shape):
+    """On and off at a fixed beat."""
+
+    type: Literal["pulse"] = "pulse"
+    on: Span
+    """How long each pulse lasts."""
+    off: Span
+    """How long the pause after it is."""
+
+    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+        """Return 1 within a pulse, 0 between two."""
+        return 1.0 if elapsed % (self.on + self.off) < self.on else 0.0
+
+
+class Sine(_Shape):
+    """A smooth wave that starts at its lowest point."""
+
+    type: Literal["sine"] = "sine"
+    period: Span
+    """From one trough to the next."""
+    low: Level = 0.0
+    """The strength in the troughs."""
+
+    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+        """Return the strength `elapsed` seconds after the start."""
+        wave = (1 - math.cos(2 * math.pi * elapsed / self.period)) / 2
+        return self.low + (1 - self.low) * wave
+
+
+class Bursts(_Shape):
+    """On and off at random: a two-state Markov process, drawn from the fault's seed, so the same on every replica."""
+
+    type: Literal["bursts"] = "bursts"
+    on: Span
+    """The mean length of a burst."""
+    off: Span
+    """The mean length of the quiet between two."""
+
+    def strength(self, elapsed: float, duration: float, seed: int) -> float:
+        """Return 1 within a burst, 0 in the quiet; it begins quiet."""
+        return float(bisect_right(_edges(self.on, self.off, duration, seed), elapsed) % 2)
+
+
+@lru_cache(maxsize=256)
+def _edges(on: float, off: float, duration: float, seed: int) -> list[float]:
+    """Return the times at which bursts begin and end, in turn: exponential lengths up to the duration."""
+    count = 2 * math.ceil(duration / (on + off)) + 20
+    while True:
+        means = (off if i % 2 == 0 else on for i in range(count))
+        edges = list(accumulate(-mean * math.log1p(-uniform(seed, f"burst:{i}")) for i, mean in enumerate(means)))
+        if edges[-1] >= duration:
+            return edges
+        count *= 2
+
+
+Shape = Annotated[Constant | Ramp | Steps | Pulse | Sine | Bursts, Field(discriminator="type")]
+
+
+class Schedule(Model):
+    """When a fault starts, how long it lasts, and how strong it is in between."""
+
+    start_after: Duration = 0.0
+    """How long after its creation the fault starts."""
+    duration: Annotated[Duration, Field(gt=0)] = 900.0
+    """How long it lasts from then on; no fault is endless."""
+    shape: Shape = Constant()
+    """How strong it is over time."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        shape = self.shape
+        if isinstance(shape, Ramp) and shape.up + shape.down > self.duration:
+            raise PydanticCustomError("ramp", "the ramp is longer than the duration: up + down ≤ duration")
+        if isinstance(shape, Bursts) and self.duration / (shape.on + shape.off) > _MOST_BURSTS:
+            raise PydanticCustomError("bursts", "more than 10,000 bursts: lengthen on or off, or shorten the duration")
+        return self
+
+    def strength(self, since_creation: float, seed: int) -> float:
+        """Return the strength in [0, 1], `since_creation` seconds after the fault was made; 0 outside its time."""
+        elapsed = since_creation - self.start_after
+        if not 0 <= elapsed < self.duration:
+            return 0.0
+        return self.shape.strength(elapsed, self.duration, seed)

@@ -1,0 +1,85 @@
+import pytest
+from pydantic import ValidationError
+from scipy import stats
+
+from chaosapi.schedule import Schedule
+
+
+def schedule(shape: dict[str, object] | None = None, **fields: object) -> Schedule:
+    """Make a schedule of 100 seconds."""
+    return Schedule.model_validate({"duration": 100, **({"shape": shape} if shape else {}), **fields})
+
+
+def strengths(shape: dict[str, object], *times: float, seed: int = 0) -> list[float]:
+    """Return the strengths of a 100-second fault at these times."""
+    return [round(schedule(shape).strength(time, seed), 6) for time in times]
+
+
+def test_it_is_off_before_its_start_and_from_its_end_on() -> None:
+    """The start belongs to the fault, the end does not."""
+    delayed = schedule(start_after="10s")
+    assert [delayed.strength(time, 0) for time in (0, 9.999, 10, 109.999, 110, 1e9)] == [0, 0, 1, 1, 0, 0]
+
+
+def test_a_ramp_rises_holds_and_falls() -> None:
+    """In straight lines."""
+    assert strengths({"type": "ramp", "up": 20, "down": 40}, 0, 10, 20, 60, 80, 99) == [0, 0.5, 1, 1, 0.5, 0.025]
+
+
+def test_a_ramp_without_lengths_is_constant() -> None:
+    """No division by zero."""
+    assert strengths({"type": "ramp"}, 0, 50, 99) == [1, 1, 1]
+
+
+def test_steps_share_the_duration() -> None:
+    """Four levels of 25 seconds each."""
+    assert strengths({"type": "steps", "levels": [0.1, 0.5, 1, 0]}, 0, 24.9, 25, 74, 75, 99) == [0.1, 0.1, 0.5, 1, 0, 0]
+
+
+def test_a_pulse_beats() -> None:
+    """On first, then off, again and again."""
+    assert strengths({"type": "pulse", "on": 5, "off": 15}, 0, 4.9, 5, 19.9, 20, 24.9, 25) == [1, 1, 0, 0, 1, 1, 0]
+
+
+def test_a_sine_starts_in_its_trough() -> None:
+    """It swings between `low` and 1."""
+    assert strengths({"type": "sine", "period": 40, "low": 0.2}, 0, 10, 20, 40) == [0.2, 0.6, 1, 0.2]
+
+
+def test_bursts_repeat_for_their_seed_only() -> None:
+    """The same seed gives the same bursts on every replica, another seed others."""
+    shape, times = {"type": "bursts", "on": 2, "off": 3}, [step / 10 for step in range(1000)]
+    first = strengths(shape, *times, seed=1)
+    assert first[0] == 0
+    assert set(first) == {0, 1}
+    assert first == strengths(shape, *times, seed=1)
+    assert first != strengths(shape, *times, seed=2)
+
+
+def test_bursts_have_the_mean_lengths_that_were_asked_for() -> None:
+    """Over 2,000 cycles the time in bursts is on / (on + off) within 6 standard errors (alarm below 1 in a million)."""
+    long = Schedule.model_validate({"duration": "10h", "shape": {"type": "bursts", "on": 6, "off": 12}})
+    share = sum(long.strength(second, 3) for second in range(36_000)) / 36_000
+    # Alternating renewal: variance of the share over n cycles is 2 (on·off)² / (n (on + off)⁴).
+    error = (2 * (6 * 12) ** 2 / (2000 * 18**4)) ** 0.5
+    assert abs(share - 1 / 3) < stats.norm.isf(5e-7) * error * 1.2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"duration": 0},
+        {"duration": "-1s"},
+        {"duration": 10, "shape": {"type": "ramp", "up": 6, "down": 5}},
+        {"shape": {"type": "steps", "levels": []}},
+        {"shape": {"type": "steps", "levels": [1.5]}},
+        {"shape": {"type": "pulse", "on": 0, "off": 1}},
+        {"shape": {"type": "sine", "period": 0}},
+        {"duration": "24h", "shape": {"type": "bursts", "on": "100ms", "off": "100ms"}},
+        {"shape": {"type": "square"}},
+    ],
+)
+def test_what_makes_no_schedule_is_refused(body: dict[str, object]) -> None:
+    """Empty, endless, contradictory."""
+    with pytest.raises(ValidationError):
+        Schedule.model_validate(body)
