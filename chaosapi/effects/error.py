@@ -1,0 +1,104 @@
+"""Answer with an error status instead of the app."""
+
+import json
+import math
+from http import HTTPStatus
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chaosapi.durations import Duration
+from chaosapi.effects.base import Effect, Tools
+from chaosapi.models import Number
+
+_FRAMING = {"content-length", "transfer-encoding", "connection"}
+
+
+def _status(value: Any) -> int:
+    if isinstance(value, str) and value.isdecimal() and value.isascii():
+        value = int(value[:4])
+    if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:
+        raise PydanticCustomError("status", "an error status is a whole number from 400 to 599")
+    return value
+
+
+def _status_or_mix(value: Any) -> Any:
+    return value if isinstance(value, dict) else _status(value)
+
+
+def _header_name(value: Any) -> Any:
+    if isinstance(value, str) and value.lower() in _FRAMING:
+        raise PydanticCustomError("header", "{name} belongs to the server, which frames the answer", {"name": value})
+    return value
+
+
+Status = Annotated[int, BeforeValidator(_status), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})]
+Weight = Annotated[Number, Field(gt=0, le=1e6)]
+HeaderName = Annotated[
+    str, BeforeValidator(_header_name), Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=100)
+]
+HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=1000)]
+
+
+class Error(Effect):
+    """Answer with an error status: always the same one, or drawn from a weighted mix."""
+
+    type: Literal["error"] = "error"
+    status: Annotated[
+        Status | Annotated[dict[Status, Weight], Field(min_length=1, max_length=20)],
+        BeforeValidator(_status_or_mix),
+    ] = 503
+    """A status from 400 to 599, or a mix of them with weights: `{"503": 0.8, "500": 0.2}`."""
+    body: Annotated[str, Field(max_length=100_000)] | dict[str, Any] | list[Any] | None = None
+    """Text, or JSON; a problem document of the status unless given."""
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=50)] = Field(default_factory=dict)
+    """Headers to add to the answer."""
+    retry_after: Duration | None = None
+    """Sent as `Retry-After`, in whole seconds, rounded up."""
+    when: Literal["before", "after"] = "before"
+    """Before the app sees the request, or after it has done its work: the order exists, the customer sees a 500."""
+
+    ends_request: ClassVar[bool] = True
+    example: ClassVar[dict[str, Any]] = {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"}
+
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
+        """Send the error; with `when: after` the app's own answer is thrown away first."""
+        if self.when == "after":
+            await app(scope, receive, _discard)
+        await self._response(tools.draw)(scope, receive, send)
+
+    def _response(self, draw: float) -> Response:
+        status = self._pick(draw)
+        headers = dict(self.headers)
+        if self.retry_after is not None:
+            headers["retry-after"] = str(math.ceil(self.retry_after))
+        if isinstance(self.body, str):
+            return Response(self.body, status, headers, media_type="text/plain")
+        body, kind = self.body, "application/json"
+        if body is None:
+            body, kind = {"type": "about:blank", "title": _phrase(status), "status": status}, "application/problem+json"
+        return Response(json.dumps(body), status, headers, media_type=kind)
+
+    def _pick(self, draw: float) -> int:
+        if isinstance(self.status, int):
+            return self.status
+        place = draw * sum(self.status.values())
+        for status, weight in self.status.items():
+            if place < weight:
+                return status
+            place -= weight
+        return status
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+async def _discard(message: Message) -> None:
+    """Swallow the app's own answer."""

@@ -1,0 +1,74 @@
+"""Through the whole service: what a client sees of an error effect."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from scipy import stats
+
+
+def inject(client: TestClient, **effect: Any) -> None:
+    """Inject an error on everything."""
+    answer = client.post("/admin/faults", json={"name": "f", "effect": {"type": "error", **effect}})
+    assert answer.status_code == 201, answer.text
+
+
+def test_the_default_looks_like_any_services_503(client: TestClient) -> None:
+    """A problem document that does not tell that it was injected."""
+    inject(client)
+    answer = client.get("/api/products")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert answer.json() == {"type": "about:blank", "title": "Service Unavailable", "status": 503}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "text"),
+    [
+        ("down for tea", "text/plain; charset=utf-8", "down for tea"),
+        ({"code": 7}, "application/json", '{"code": 7}'),
+        ([1, 2], "application/json", "[1, 2]"),
+    ],
+)
+def test_a_body_is_sent_as_given(client: TestClient, body: Any, content_type: str, text: str) -> None:
+    """Text as text, JSON as JSON."""
+    inject(client, body=body)
+    answer = client.get("/api/products")
+    assert (answer.headers["content-type"], answer.text) == (content_type, text)
+
+
+def test_headers_and_retry_after_are_added(client: TestClient) -> None:
+    """Retry-After is whole seconds, rounded up."""
+    inject(client, status=429, headers={"x-why": "quota"}, retry_after="1500ms")
+    answer = client.get("/api/products")
+    assert (answer.status_code, answer.headers["x-why"], answer.headers["retry-after"]) == (429, "quota", "2")
+
+
+def test_an_unassigned_status_works_too(client: TestClient) -> None:
+    """Some proxies answer 520 and more."""
+    inject(client, status=520)
+    assert client.get("/api/products").json()["title"] == "Error"
+
+
+def test_a_mix_is_drawn_by_weight(client: TestClient) -> None:
+    """2,000 requests, weights 3 to 1 (they need not add up to 1); alarm at one in a million."""
+    inject(client, status={"503": 3, "500": 1})
+    seen = [client.get("/api/products", headers={"x-request-id": f"r-{n}"}).status_code for n in range(2000)]
+    assert set(seen) == {500, 503}
+    assert stats.binomtest(seen.count(503), len(seen), 0.75).pvalue > 1e-6
+
+
+def test_before_the_work_nothing_happens_and_after_it_everything_has(client: TestClient) -> None:
+    """A checkout that fails before leaves the cart full; one that fails after has bought it."""
+
+    def fill_and_buy() -> int:
+        client.post("/api/cart/c/items", json={"product_id": "p-0001"})
+        return client.post("/api/checkout", json={"cart_id": "c"}).status_code
+
+    target = {"routes": ["/api/checkout"]}
+    client.put("/admin/faults/f", json={"effect": {"type": "error"}, "target": target})
+    assert fill_and_buy() == 503
+    client.put("/admin/faults/f", json={"effect": {"type": "error", "when": "after"}, "target": target})
+    assert client.post("/api/checkout", json={"cart_id": "c"}).status_code == 503
+    client.delete("/admin/faults")
+    assert client.post("/api/checkout", json={"cart_id": "c"}).status_code == 409
+    assert client.get("/api/orders/o-000001").status_code == 200

@@ -1,0 +1,50 @@
+"""Through a real server: the delay is real, and the receipt's two columns tell the plan and the fact."""
+
+import asyncio
+
+import httpx2
+import pytest
+from pydantic import ValidationError
+
+from chaosapi import durations
+from chaosapi.effects import Latency
+from tests.conftest import Serve
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["add", "floor"])
+def test_no_request_is_faster_than_its_planned_delay(serve: Serve, mode: str) -> None:
+    """Timers may fire early; the effect looks again until the deadline has passed."""
+    url = serve()
+    effect = {"type": "latency", "distribution": {"type": "constant", "value": "20ms"}, "mode": mode}
+    httpx2.post(f"{url}/admin/faults", json={"name": "slow", "effect": effect}).raise_for_status()
+    with httpx2.Client(base_url=url) as client:
+        elapsed = [client.get("/api/products").elapsed.total_seconds() for _ in range(50)]
+    assert min(elapsed) >= 0.02
+    delay = httpx2.get(f"{url}/admin/faults/slow").json()["receipt"]["delay"]
+    assert durations.parse(delay["measured"]["p50"]) >= durations.parse(delay["planned"]["p50"])
+
+
+@pytest.mark.slow
+def test_the_kill_switch_lets_held_requests_go(serve: Serve) -> None:
+    """A request held for half a minute is answered as soon as the fault is ended."""
+    url = serve()
+    effect = {"type": "latency", "distribution": {"type": "constant", "value": "30s"}}
+    httpx2.post(f"{url}/admin/faults", json={"effect": effect}).raise_for_status()
+
+    async def story() -> int:
+        async with httpx2.AsyncClient(base_url=url, timeout=20) as client:
+            held = asyncio.create_task(client.get("/api/products"))
+            while "chaosapi_held_requests 1.0" not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.01)
+            await client.delete("/admin/faults")
+            return (await held).status_code
+
+    assert asyncio.run(story()) == 200
+    assert "chaosapi_held_requests 0.0" in httpx2.get(f"{url}/metrics").text
+
+
+def test_a_cap_that_cuts_every_delay_is_a_mistake() -> None:
+    """A constant of a minute under the default cap of 30 s would silently be another delay."""
+    with pytest.raises(ValidationError, match="cap"):
+        Latency.model_validate({"distribution": {"type": "constant", "value": "1m"}})
