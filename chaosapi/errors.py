@@ -1,0 +1,79 @@
+"""Everything that can be refused, with its HTTP status and title.
+
+ChaosError
+ ├─ BadRequest       400  the body cannot be read at all
+ ├─ Unauthorized     401  no token, or a wrong one
+ ├─ Forbidden        403  a browser page of another origin, or a name that is not this machine's
+ ├─ NotFound         404
+ ├─ Conflict         409  the name is taken, the fault has ended, chaos is halted
+ ├─ UnsupportedType  415  the body is not JSON
+ ├─ Invalid          422  a field is wrong; `errors` names it and says what would be right
+ └─ LimitReached     429  no room for another fault
+"""
+
+from typing import ClassVar
+
+
+class ChaosError(Exception):
+    """Base of all refusals: `str(error)` is the detail for people, `errors` the fields at fault."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal Server Error"
+    slug: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str, errors: list[dict[str, str]] | None = None) -> None:
+        super().__init__(detail)
+        self.errors = errors or []
+
+
+class BadRequest(ChaosError):  # noqa: N818 - named after what HTTP calls it
+    """The body cannot be read at all."""
+
+    status, title, slug = 400, "Bad Request", "bad-request"
+
+
+class Unauthorized(ChaosError):  # noqa: N818 - as above
+    """The bearer token is missing or wrong."""
+
+    status, title, slug = 401, "Unauthorized", "unauthorized"
+
+
+class Forbidden(ChaosError):  # noqa: N818 - as above
+    """The caller may not do this from where it is."""
+
+    status, title, slug = 403, "Forbidden", "forbidden"
+
+
+class NotFound(ChaosError):  # noqa: N818 - as above
+    """There is no such thing."""
+
+    status, title, slug = 404, "Not Found", "not-found"
+
+
+class Conflict(ChaosError):  # noqa: N818 - as above
+    """It does not fit the state things are in."""
+
+    status, title, slug = 409, "Conflict", "conflict"
+
+
+class UnsupportedType(ChaosError):  # noqa: N818 - as above
+    """The body is not of a type that is read here."""
+
+    status, title, slug = 415, "Unsupported Media Type", "unsupported-media-type"
+
+
+class Invalid(ChaosError):  # noqa: N818 - as above
+    """A field is wrong."""
+
+    status, title, slug = 422, "Unprocessable Content", "invalid"
+
+    @classmethod
+    def field(cls, name: str, message: str) -> "Invalid":
+        """Make the error of one field."""
+        return cls(f"{name}: {message}", [{"field": name, "message": message}])
+
+
+class LimitReached(ChaosError):  # noqa: N818 - as above
+    """There is no room for more."""
+
+    status, title, slug = 429, "Too Many Requests", "limit-reached"

@@ -1,0 +1,133 @@
+"""A fault: an effect × rate × target × schedule, as people send it and as it is kept."""
+
+import functools
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from chaosapi.dice import Dice
+from chaosapi.effects import AnyEffect
+from chaosapi.models import Integer, Model, Ratio
+from chaosapi.schedule import Schedule
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+Phase = Literal["scheduled", "active", "ended"]
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Name = Annotated[
+    str, Field(pattern=NAME, description="Lower-case letters, digits and dashes, at most 63: a DNS label.")
+]
+Method = Annotated[Literal[METHODS], BeforeValidator(_upper)]  # type: ignore[valid-type]  # mypy wants it spelt out
+Header = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=100)]
+Pattern = Annotated[str, Field(pattern=r"^/", max_length=200)]
+Seed = Annotated[Integer, Field(ge=0, lt=2**64)]
+Reason = Annotated[str, Field(max_length=500)]
+
+
+class Target(Model):
+    """Which requests may be hit: all that are given must match; nothing given means every request of the shop."""
+
+    routes: Annotated[list[Pattern], Field(min_length=1, max_length=100)] | None = None
+    """Templates (`/api/products/{product_id}`) or globs over them (`/api/*`)."""
+    methods: Annotated[list[Method], Field(min_length=1, max_length=7)] | None = None
+    """Such as `["POST"]`."""
+    headers: Annotated[dict[Header, Annotated[str, Field(max_length=1000)]], Field(max_length=20)] = Field(
+        default_factory=dict
+    )
+    """Request headers and the exact values they must have."""
+    sticky_by: Header | None = None
+    """A request header whose value decides instead of the request id: the same users are hit every time."""
+
+    def matches_route(self, template: str) -> bool:
+        """Tell whether the route with this template is meant."""
+        return self.routes is None or any(
+            template == pattern or fnmatchcase(template, _literal_braces(pattern)) for pattern in self.routes
+        )
+
+
+def _literal_braces(pattern: str) -> str:
+    """Keep `*` as the only wildcard: `[` and `?` mean themselves."""
+    return pattern.replace("[", "[[]").replace("?", "[?]")
+
+
+class Fault(Model):
+    """What to inject, how often, where and when. Only `effect` is required."""
+
+    name: Name | None = None
+    """Made from the effect's type unless given."""
+    effect: AnyEffect
+    """What happens to a request that is hit."""
+    rate: Ratio = 1.0
+    """The share of the matching requests that is hit: a ratio above 0 and at most 1."""
+    target: Target = Target()
+    """Which requests match."""
+    schedule: Schedule = Schedule()
+    """When, and how strong."""
+    seed: Seed = 0
+    """Another seed hits other requests; the same seed and request ids hit the same ones, on every replica."""
+    reason: Reason = ""
+    """Why; for the audit."""
+
+    @model_validator(mode="after")
+    def _scalable(self) -> Self:
+        if self.schedule.shape.scales == "magnitude" and not self.effect.scalable:
+            raise PydanticCustomError(
+                "scales",
+                "schedule.shape.scales: an effect of type {type} has no magnitude to scale: use rate",
+                {"type": self.effect.type},
+            )
+        return self
+
+
+class Record(Model):
+    """A fault as the store keeps it. Times are Unix seconds in UTC."""
+
+    name: str
+    spec: Fault
+    """As sent, complete with defaults; its `name` is this record's."""
+    created_at: float
+    revision: int
+    """The revision that last changed it."""
+    ended_at: float | None = None
+    """When somebody ended it; None while its schedule decides."""
+
+    @property
+    def starts_at(self) -> float:
+        """Return when it starts to act."""
+        return self.created_at + self.spec.schedule.start_after
+
+    @property
+    def ends_at(self) -> float:
+        """Return when it stops: on schedule, or earlier where somebody ended it."""
+        due = self.starts_at + self.spec.schedule.duration
+        return due if self.ended_at is None else min(due, self.ended_at)
+
+    def phase(self, now: float) -> Phase:
+        """Tell what it is doing at time `now`."""
+        if now >= self.ends_at:
+            return "ended"
+        return "active" if now >= self.starts_at else "scheduled"
+
+    def strength(self, now: float) -> float:
+        """Return its strength in [0, 1] at time `now`."""
+        if now >= self.ends_at:
+            return 0.0
+        return self.spec.schedule.strength(now - self.created_at, self.dice.hit_seed)
+
+    @functools.cached_property
+    def dice(self) -> Dice:
+        """The fault's dice."""
+        return Dice.of(self.spec.seed, self.name)

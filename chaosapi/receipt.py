@@ -1,0 +1,89 @@
+"""What a fault really did: counted where it happens, shown beside what was asked for."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ddsketch import DDSketch
+
+from chaosapi.durations import Duration
+from chaosapi.models import Model
+
+_ACCURACY = 0.002
+"""Relative error of the quantiles: 0.2 %. The sketches of several replicas can be merged without losing any."""
+
+
+class Quantiles(Model):
+    """Percentiles of delays."""
+
+    p50: Duration
+    p95: Duration
+    p99: Duration
+
+
+class Delay(Model):
+    """Delays as they were drawn, and as the clock saw them."""
+
+    planned: Quantiles
+    measured: Quantiles
+
+
+class Replicas(Model):
+    """How many replicas act on this revision of the fault, of all that are known."""
+
+    applied: int
+    known: int
+
+
+class Receipt(Model):
+    """What a fault has done so far."""
+
+    matched: int
+    """Requests that the target meant while the fault was active."""
+    injected: int
+    """Those that were really hit."""
+    skipped: int
+    """Those that should have been hit but were let off: too many held, or another fault had decided the answer."""
+    requested_rate: float
+    """The share that should have been hit: rate × strength, averaged over the matched requests."""
+    achieved_rate: float
+    """The share that was: injected / matched."""
+    delay: Delay | None
+    """Delays, for effects that make any."""
+    replicas: Replicas
+
+
+@dataclass(slots=True)
+class Tally:
+    """The running counts of one fault on this replica."""
+
+    matched: int = 0
+    expected: float = 0.0
+    injected: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    planned: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
+    measured: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
+
+    def delayed(self, planned: float, measured: float) -> None:
+        """Count one delay, in seconds."""
+        self.planned.add(planned)
+        self.measured.add(measured)
+
+    def receipt(self, rate: float) -> Receipt:
+        """Write the receipt; `rate` is what was requested while nothing has matched yet."""
+        skipped = self.skipped.total()
+        return Receipt(
+            matched=self.matched,
+            injected=self.injected,
+            skipped=skipped,
+            requested_rate=round(self.expected / self.matched, 6) if self.matched else rate,
+            achieved_rate=round(self.injected / self.matched, 6) if self.matched else 0.0,
+            delay=Delay(planned=_quantiles(self.planned), measured=_quantiles(self.measured))
+            if self.planned.count
+            else None,
+            replicas=Replicas(applied=1, known=1),
+        )
+
+
+def _quantiles(sketch: DDSketch) -> Quantiles:
+    p50, p95, p99 = (sketch.get_quantile_value(q) or 0.0 for q in (0.5, 0.95, 0.99))
+    return Quantiles(p50=p50, p95=p95, p99=p99)

@@ -1,0 +1,71 @@
+"""Which paths the service answers, and which of them chaos never touches."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+EXEMPT = {
+    "/metrics": "an alert must not go quiet because its source was hurt",
+    "/healthz": "a killed pod is another experiment than a slow one; only the health effect touches probes",
+    "/readyz": "as for /healthz",
+    "/admin": "the way to stop the chaos",
+    "/hooks": "alerts come back this way",
+    "/docs": "people read these while the service burns",
+    "/redoc": "as for /docs",
+    "/openapi.json": "as for /docs",
+    "/static-offline-docs": "the files of /docs",
+}
+"""Path prefixes that no effect and no service-level indicator ever sees, each with the reason."""
+
+UNKNOWN = "none"
+"""The route label of a path that no route matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: its template (`/api/orders/{order_id}`), pattern, methods and the status of its success."""
+
+    template: str
+    pattern: re.Pattern[str]
+    methods: frozenset[str]
+    success: int
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """The routes that carry user traffic; finds the template of a path before any router has seen it."""
+
+    routes: tuple[Route, ...]
+    _static: dict[str, str] = field(init=False)
+    _patterns: tuple[tuple[re.Pattern[str], str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        static = {route.template: route.template for route in self.routes if "{" not in route.template}
+        patterns = {route.template: route.pattern for route in self.routes if "{" in route.template}
+        object.__setattr__(self, "_static", static)
+        object.__setattr__(self, "_patterns", tuple((pattern, template) for template, pattern in patterns.items()))
+
+    @classmethod
+    def of(cls, routes: Iterable[Route]) -> "RouteTable":
+        """Make the table of all routes that are not exempt."""
+        return cls(tuple(route for route in routes if not exempt(route.template)))
+
+    @property
+    def templates(self) -> list[str]:
+        """Return every template once, in order."""
+        return list(dict.fromkeys(route.template for route in self.routes))
+
+    def template(self, path: str) -> str:
+        """Return the template of `path`, or `"none"` where no route matches."""
+        if (found := self._static.get(path)) is not None:
+            return found
+        for pattern, template in self._patterns:
+            if pattern.match(path):
+                return template
+        return UNKNOWN
+
+
+def exempt(path: str) -> bool:
+    """Tell whether chaos and service-level indicators leave `path` alone."""
+    end = path.find("/", 1)
+    return (path if end < 0 else path[:end]) in EXEMPT

@@ -1,0 +1,191 @@
+"""All that replicas share, and every change to it as a pure function: state in, state out, or a refusal.
+
+A store runs these functions atomically; nothing else may change the state. The revision grows by one with each change
+and stays where a call changes nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from json_merge_patch import merge
+from pydantic import Field
+
+from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound
+from chaosapi.fault import Fault, Record
+from chaosapi.models import Model
+
+MAX_LIVE = 100
+MAX_ENDED = 100
+
+
+class Halt(Model):
+    """Somebody has stopped all chaos and wants no new one."""
+
+    since: float
+    reason: str
+
+
+class State(Model):
+    """The faults, newest first, and whether chaos is halted."""
+
+    revision: int = 0
+    faults: tuple[Record, ...] = ()
+    halt: Halt | None = None
+
+    def live(self, now: float) -> list[Record]:
+        """Return the faults that have not ended."""
+        return [record for record in self.faults if record.phase(now) != "ended"]
+
+    def find(self, name: str) -> Record:
+        """Return the fault called `name`, ended or not; raises NotFound."""
+        for record in self.faults:
+            if record.name == name:
+                return record
+        raise NotFound(f"there is no fault called {name!r}")
+
+
+class AuditEntry(Model):
+    """Who did what, when and why. `at` is Unix seconds in UTC."""
+
+    revision: int
+    at: float
+    actor: str
+    action: str
+    fault: str | None = None
+    reason: str = ""
+    spec: Fault | None = Field(default=None)
+
+
+Change = Callable[[State], State]
+"""Turns a state into the next; raises a ChaosError and changes nothing where it must not be."""
+
+
+def create(spec: Fault, now: float) -> Change:
+    """Add a fault; `spec.name` must be set. Conflict while a live fault has that name, or chaos is halted."""
+
+    def change(state: State) -> State:
+        if any(record.name == spec.name for record in state.live(now)):
+            raise Conflict(f"a fault called {spec.name!r} is already there: choose another name, or PUT to replace it")
+        return _with(state, spec, now)
+
+    return change
+
+
+def replace(spec: Fault, now: float) -> Change:
+    """Create the fault, or put this one in its place with its clock started anew; the same spec changes nothing."""
+
+    def change(state: State) -> State:
+        same = [record for record in state.live(now) if record.name == spec.name and record.spec == spec]
+        return state if same else _with(state, spec, now)
+
+    return change
+
+
+def patch(name: str, document: dict[str, Any], check: Callable[[Any], Fault], now: float) -> Change:
+    """Apply an RFC 7396 merge patch to a live fault, which runs on: its start, dice and receipt stay.
+
+    `check` turns the merged document into a Fault or raises Invalid.
+    """
+
+    def change(state: State) -> State:
+        record = _live(state, name, now)
+        if document.get("name", name) != name:
+            raise Invalid.field("name", "a fault keeps its name: end this one and create another")
+        _refuse_while_halted(state)
+        spec = check(merge(record.spec.model_dump(mode="json"), document))
+        patched = _changed(record, state, spec=spec)
+        if patched.phase(now) == "ended":
+            raise Invalid.field("schedule.duration", "this would end the fault in the past: DELETE ends it now")
+        if spec == record.spec:
+            return state
+        return _next(state, tuple(patched if old is record else old for old in state.faults))
+
+    return change
+
+
+def end(name: str, now: float) -> Change:
+    """End one live fault."""
+
+    def change(state: State) -> State:
+        record = _live(state, name, now)
+        ended = _changed(record, state, ended_at=now)
+        return _next(state, tuple(ended if old is record else old for old in state.faults))
+
+    return change
+
+
+def end_all(now: float) -> Change:
+    """End every live fault: the kill switch."""
+
+    def change(state: State) -> State:
+        return _next(state, _all_ended(state, now)) if state.live(now) else state
+
+    return change
+
+
+def halt(reason: str, now: float) -> Change:
+    """End every live fault and refuse new ones until `resume`."""
+
+    def change(state: State) -> State:
+        stopped = Halt(since=state.halt.since if state.halt else now, reason=reason)
+        if stopped == state.halt:
+            return state
+        return _next(state, _all_ended(state, now)).model_copy(update={"halt": stopped})
+
+    return change
+
+
+def resume() -> Change:
+    """Allow new faults again; those that the halt ended stay ended."""
+
+    def change(state: State) -> State:
+        return _next(state, state.faults).model_copy(update={"halt": None}) if state.halt else state
+
+    return change
+
+
+def _with(state: State, spec: Fault, now: float) -> State:
+    _refuse_while_halted(state)
+    assert spec.name is not None  # noqa: S101 - the API names a fault before it gets here
+    others = [record for record in state.faults if record.name != spec.name]
+    live = [record for record in others if record.phase(now) != "ended"]
+    if len(live) >= MAX_LIVE:
+        raise LimitReached(f"{MAX_LIVE} faults are live, which is the most: end one first")
+    ended = [record for record in others if record.phase(now) == "ended"][:MAX_ENDED]
+    record = Record(name=spec.name, spec=spec, created_at=now, revision=state.revision + 1)
+    kept = [old for old in others if old in live or old in ended]
+    return _next(state, (record, *kept))
+
+
+def _next(state: State, faults: tuple[Record, ...]) -> State:
+    return State(revision=state.revision + 1, faults=faults, halt=state.halt)
+
+
+def _changed(record: Record, state: State, **changes: Any) -> Record:
+    # Not model_copy: it would keep what was computed from the old fields.
+    return Record(
+        **{
+            **{field: getattr(record, field) for field in Record.model_fields},
+            **changes,
+            "revision": state.revision + 1,
+        }
+    )
+
+
+def _all_ended(state: State, now: float) -> tuple[Record, ...]:
+    return tuple(
+        record if record.phase(now) == "ended" else _changed(record, state, ended_at=now) for record in state.faults
+    )
+
+
+def _live(state: State, name: str, now: float) -> Record:
+    record = state.find(name)
+    if record.phase(now) == "ended":
+        raise Conflict(f"the fault {name!r} has ended: create it anew")
+    return record
+
+
+def _refuse_while_halted(state: State) -> None:
+    if state.halt:
+        why = f" ({state.halt.reason})" if state.halt.reason else ""
+        raise Conflict(f"chaos is halted{why}: DELETE /admin/halt allows faults again")

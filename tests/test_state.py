@@ -1,0 +1,139 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaosapi import state as changes
+from chaosapi.errors import ChaosError, Conflict, Invalid, LimitReached, NotFound
+from chaosapi.fault import Fault
+from chaosapi.state import Change, State
+
+
+def fault(name: str, **fields: Any) -> Fault:
+    """Make a fault of one minute."""
+    return Fault.model_validate({"name": name, "effect": {"type": "error"}, "schedule": {"duration": 60}, **fields})
+
+
+def after(*steps: Change) -> State:
+    """Apply changes to the empty state."""
+    state = State()
+    for step in steps:
+        state = step(state)
+    return state
+
+
+def test_every_change_adds_one_to_the_revision() -> None:
+    """Also the kill switch, once for all that it ends."""
+    state = after(changes.create(fault("a"), 0), changes.create(fault("b"), 1), changes.end_all(2))
+    assert state.revision == 3
+    assert [(record.name, record.revision, record.ended_at) for record in state.faults] == [("b", 3, 2), ("a", 3, 2)]
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        changes.end_all(100),
+        changes.resume(),
+        changes.replace(fault("a"), 1),
+        changes.patch("a", {"rate": 1}, Fault.model_validate, 1),
+    ],
+)
+def test_what_changes_nothing_leaves_the_revision(nothing: Change) -> None:
+    """Ending none, resuming what runs, replacing or patching with the same."""
+    state = after(changes.create(fault("a"), 0))
+    assert nothing(state) is state
+
+
+def test_a_live_name_is_taken_and_an_ended_one_is_free() -> None:
+    """History keeps one fault a name: the latest."""
+    state = after(changes.create(fault("a"), 0))
+    with pytest.raises(Conflict, match="PUT"):
+        changes.create(fault("a"), 59)(state)
+    again = changes.create(fault("a"), 60)(state)
+    assert [(record.name, record.created_at) for record in again.faults] == [("a", 60)]
+
+
+def test_replacing_starts_the_clock_anew() -> None:
+    """Another spec under the same name is a new fault."""
+    state = after(changes.create(fault("a"), 0), changes.replace(fault("a", rate=0.5), 30))
+    assert [(record.created_at, record.spec.rate) for record in state.faults] == [(30, 0.5)]
+
+
+def test_a_patch_keeps_the_clock_running() -> None:
+    """The fault is changed in place; null brings a default back."""
+    state = after(changes.create(fault("a", rate=0.5, seed=3), 0))
+    patched = changes.patch("a", {"rate": 0.25, "seed": None}, Fault.model_validate, 30)(state)
+    assert [(each.created_at, each.spec.rate, each.spec.seed, each.ends_at) for each in patched.faults] == [
+        (0, 0.25, 0, 60)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (changes.end("nobody", 1), NotFound),
+        (changes.end("a", 60), Conflict),
+        (changes.patch("a", {"rate": 0.1}, Fault.model_validate, 60), Conflict),
+        (changes.patch("a", {"name": "b"}, Fault.model_validate, 1), Invalid),
+        (changes.patch("a", {"schedule": {"duration": 5}}, Fault.model_validate, 30), Invalid),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: Change, error: type[ChaosError]) -> None:
+    """Unknown, ended, renamed, or ended in the past."""
+    with pytest.raises(error):
+        change(after(changes.create(fault("a"), 0)))
+
+
+def test_a_halt_ends_all_and_refuses_all_until_it_is_lifted() -> None:
+    """Create, replace and patch are refused with the reason."""
+    state = after(changes.create(fault("a"), 0), changes.halt("fire drill", 5))
+    assert state.live(5) == []
+    for change in (changes.create(fault("b"), 6), changes.replace(fault("a"), 6)):
+        with pytest.raises(Conflict, match="fire drill"):
+            change(state)
+    assert [each.name for each in after(lambda _: state, changes.resume(), changes.create(fault("b"), 7)).live(7)] == [
+        "b"
+    ]
+
+
+def test_a_hundred_faults_are_the_most() -> None:
+    """Ended ones do not count, and only the last hundred of those are remembered."""
+    state = after(*(changes.create(fault(f"f-{number}"), 0) for number in range(100)))
+    with pytest.raises(LimitReached):
+        changes.create(fault("one-more"), 1)(state)
+    for number in range(150):
+        state = changes.create(fault(f"late-{number}", schedule={"duration": 1}), 100 + 2 * number)(state)
+    assert len(state.live(1000)) == 0
+    assert len(state.faults) <= changes.MAX_ENDED + 1
+
+
+NAMES = st.sampled_from("abc")
+STEPS: st.SearchStrategy[Callable[[float], Change]] = st.one_of(
+    NAMES.map(lambda name: lambda now: changes.create(fault(name), now)),
+    NAMES.map(lambda name: lambda now: changes.replace(fault(name, rate=0.5), now)),
+    NAMES.map(lambda name: lambda now: changes.patch(name, {"rate": 0.25}, Fault.model_validate, now)),
+    NAMES.map(lambda name: lambda now: changes.end(name, now)),
+    st.just(changes.end_all),
+    st.just(lambda now: changes.halt("drill", now)),
+    st.just(lambda _: changes.resume()),
+)
+
+
+@given(st.lists(st.tuples(STEPS, st.floats(0, 40))))
+def test_any_sequence_keeps_the_invariants(steps: list[tuple[Callable[[float], Change], float]]) -> None:
+    """The revision grows by at most one, refusals change nothing, nobody outlives the end, a halt leaves none live."""
+    state, now = State(), 0.0
+    for step, pause in steps:
+        now += pause
+        try:
+            following = step(now)(state)
+        except ChaosError:
+            continue
+        assert following.revision - state.revision == (following is not state)
+        names = [record.name for record in following.faults]
+        assert len(names) == len(set(names))
+        assert all(record.ends_at <= record.created_at + 60 for record in following.faults)
+        assert not (following.halt and following.live(now))
+        state = following
