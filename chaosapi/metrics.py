@@ -1,0 +1,130 @@
+"""Every metric of the service, in one place; takes its registry, so that each test has its own.
+
+The request metrics carry the names and labels that public FastAPI dashboards read
+(prometheus-fastapi-instrumentator's).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from chaosapi.engine import Engine
+from chaosapi.routes import Route
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+CLOSED = "000"
+"""The status of a connection that was closed without an answer."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # _created series only double the scrape
+
+
+class RequestMetrics:
+    """Traffic as users see it; the source of the SLIs."""
+
+    def __init__(self, registry: CollectorRegistry, routes: Iterable[Route]) -> None:
+        labels = ("method", "handler", "status")
+        self._total = Counter("http_requests_total", "Requests answered, by exact status.", labels, registry=registry)
+        self._duration = Histogram(
+            "http_request_duration_seconds",
+            "From the request's arrival to the last byte of its answer.",
+            labels,
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._inprogress = Gauge(
+            "http_requests_inprogress", "Requests being answered now.", labels[:2], registry=registry
+        )
+        self._answered: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        self._running: dict[tuple[str, str], Gauge] = {}
+        # A series that is born with the first burst of errors loses it: increase() needs a sample before.
+        for route in routes:
+            for method in route.methods:
+                self.running(method, route.template)
+                for status in {route.success, 200, 500, 503}:
+                    self._children((method, route.template, str(status)))
+
+    def running(self, method: str, handler: str) -> Gauge:
+        """Return the gauge of requests in progress."""
+        key = (_known(method), handler)
+        gauge = self._running.get(key)
+        if gauge is None:
+            gauge = self._running[key] = self._inprogress.labels(*key)
+        return gauge
+
+    def answered(self, method: str, handler: str, status: str, seconds: float) -> None:
+        """Count one request."""
+        total, duration = self._children((_known(method), handler, status))
+        total.inc()
+        duration.observe(seconds)
+
+    def _children(self, key: tuple[str, str, str]) -> tuple[Counter, Histogram]:
+        children = self._answered.get(key)
+        if children is None:
+            children = self._answered[key] = (self._total.labels(*key), self._duration.labels(*key))
+        return children
+
+
+class FaultMetrics(Collector):
+    """What each fault asks for and does, read from the engine when scraped: the receipt and these never differ."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """Yield the families of all faults that the state still lists."""
+        labels = ["fault", "effect"]
+        strength = GaugeMetricFamily("chaosapi_fault_strength", "Strength now, 0 to 1.", labels=labels)
+        matched = CounterMetricFamily("chaosapi_fault_matched", "Requests that the target meant.", labels=labels)
+        injected = CounterMetricFamily("chaosapi_fault_injected", "Requests that were hit.", labels=labels)
+        skipped = CounterMetricFamily(
+            "chaosapi_fault_skipped", "Requests that should have been hit but were let off.", labels=[*labels, "reason"]
+        )
+        now, active = self._engine.clock(), 0
+        for run in self._engine.runs():
+            key = [run.record.name, run.effect.type]
+            active += run.record.phase(now) == "active"
+            strength.add_metric(key, run.record.strength(now))
+            matched.add_metric(key, run.tally.matched)
+            injected.add_metric(key, run.tally.injected)
+            for reason, count in run.tally.skipped.items():
+                skipped.add_metric([*key, reason], count)
+        yield from (strength, matched, injected, skipped)
+        yield GaugeMetricFamily("chaosapi_faults_active", "Faults that act now.", value=active)
+        yield GaugeMetricFamily(
+            "chaosapi_revision", "The revision of the set of faults.", value=self._engine.state.revision
+        )
+
+
+class LagGauge:
+    """The largest delay of the event loop within the last seconds: a single late tick is not lost between scrapes."""
+
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float], memory: float = 5.0) -> None:
+        self._clock, self._memory = clock, memory
+        self._seen: deque[tuple[float, float]] = deque()
+        gauge = Gauge(
+            "chaosapi_event_loop_lag_seconds",
+            f"How late the event loop was at most in the last {memory:g} s.",
+            registry=registry,
+        )
+        gauge.set_function(self._worst)
+
+    def observe(self, lag: float) -> None:
+        """Note one measured delay, in seconds."""
+        self._forget()
+        self._seen.append((self._clock(), max(0.0, lag)))
+
+    def _worst(self) -> float:
+        self._forget()
+        return max((lag for _, lag in list(self._seen)), default=0.0)
+
+    def _forget(self) -> None:
+        while self._seen and self._seen[0][0] < self._clock() - self._memory:
+            self._seen.popleft()
+
+
+def _known(method: str) -> str:
+    return method if method in METHODS else "other"

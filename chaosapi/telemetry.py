@@ -1,0 +1,79 @@
+"""Outermost: gives every request its id, and counts and logs what the user got, injected or not."""
+
+import itertools
+import re
+import time
+from collections.abc import Callable
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chaosapi.metrics import CLOSED, RequestMetrics
+from chaosapi.routes import RouteTable, exempt
+
+_ID = re.compile(rb"^[\x21-\x7e]{1,128}$")
+
+log = structlog.stdlib.get_logger("chaosapi.access")
+
+
+class Telemetry:
+    """Pure ASGI: `x-request-id` in and out, request metrics, one structured log line a request.
+
+    A request without a usable id gets the replica's id and a counter, so that every decision can be replayed by
+    sending that id. The fault layer reads `scope["chaosapi.request_id"]` and `scope["chaosapi.handler"]`; exempt paths
+    have no handler, so neither faults nor metrics ever see them.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it reports to, and a clock
+        self,
+        app: ASGIApp,
+        routes: RouteTable,
+        metrics: RequestMetrics,
+        *,
+        replica: str,
+        access_log: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.app, self.routes, self.metrics = app, routes, metrics
+        self._replica, self._access_log, self._clock = replica, access_log, clock
+        self._count = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and report what became of it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = self._request_id(scope)
+        scope["chaosapi.request_id"] = request_id
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status, started = CLOSED, self._clock()
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
+            await send(message)
+
+        path = scope["path"]
+        if exempt(path):
+            await self.app(scope, receive, observed)
+            return
+        handler = scope["chaosapi.handler"] = self.routes.template(path)
+        method = scope["method"]
+        running = self.metrics.running(method, handler)
+        running.inc()
+        try:
+            await self.app(scope, receive, observed)
+        finally:
+            seconds = self._clock() - started
+            running.dec()
+            self.metrics.answered(method, handler, status, seconds)
+            if self._access_log:
+                log.info("request", method=method, path=path, status=status, seconds=round(seconds, 6))
+
+    def _request_id(self, scope: Scope) -> str:
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _ID.match(value):
+                return str(value, "ascii")
+        return f"{self._replica}-{next(self._count)}"

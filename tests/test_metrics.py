@@ -1,0 +1,99 @@
+from fastapi.testclient import TestClient
+from prometheus_client import CollectorRegistry
+
+from chaosapi.metrics import LagGauge
+from tests.conftest import Clock
+
+
+def series(client: TestClient, start: str) -> dict[str, float]:
+    """Scrape the series whose names start so."""
+    lines = client.get("/metrics").text.splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name.startswith(start)}
+
+
+def test_every_child_of_the_shop_exists_before_the_first_request(client: TestClient) -> None:
+    """A series that is born with the first burst would lose it, so all of them start at 0."""
+    totals = series(client, "http_requests_total")
+    for method, handler, success in (
+        ("GET", "/api/products", 200),
+        ("GET", "/api/products/{product_id}", 200),
+        ("GET", "/api/search", 200),
+        ("POST", "/api/cart/{cart_id}/items", 201),
+        ("POST", "/api/checkout", 201),
+        ("GET", "/api/orders/{order_id}", 200),
+    ):
+        for status in {success, 200, 500, 503}:
+            labels = f'{{handler="{handler}",method="{method}",status="{status}"}}'
+            assert totals[f"http_requests_total{labels}"] == 0
+    assert len(totals) == 20
+
+
+def test_injected_failures_count_as_the_user_sees_them(client: TestClient) -> None:
+    """Exact status, the route's template, and the duration beside it."""
+    client.post("/admin/faults", json={"effect": {"type": "error", "status": 502}})
+    client.get("/api/products/p-0001")
+    labels = '{handler="/api/products/{product_id}",method="GET",status="502"}'
+    assert series(client, "http_requests_total")[f"http_requests_total{labels}"] == 1
+    assert series(client, "http_request_duration")[f"http_request_duration_seconds_count{labels}"] == 1
+
+
+def test_probes_metrics_docs_admin_and_hooks_are_outside_the_indicators(client: TestClient) -> None:
+    """Nor does a fault on everything touch them."""
+    client.post("/admin/faults", json={"effect": {"type": "error"}})
+    paths = ("/healthz", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json", "/admin/faults", "/admin/alerts")
+    before = series(client, "http_request")
+    for path in paths:
+        assert client.get(path).status_code == 200
+    assert series(client, "http_request") == before
+
+
+def test_unknown_paths_and_methods_make_no_new_labels(client: TestClient) -> None:
+    """One `none`, one `other`, however many paths and methods a scanner tries."""
+    for number in range(5):
+        client.get(f"/wp-admin/{number}")
+        client.request(f"BREW{number}", "/api/products")
+    new = [name for name, value in series(client, "http_requests_total").items() if value]
+    assert len(new) == 2
+    assert any('handler="none"' in name for name in new)
+    assert any('method="other"' in name for name in new)
+
+
+def test_fault_metrics_equal_the_receipt(client: TestClient) -> None:
+    """They are read from the same counts."""
+    client.post("/admin/faults", json={"name": "f", "effect": {"type": "error"}, "rate": 0.5})
+    for number in range(100):
+        client.get("/api/search?q=oak", headers={"x-request-id": f"r-{number}"})
+    receipt = client.get("/admin/faults/f").json()["receipt"]
+    scraped = series(client, "chaosapi_fault")
+    assert scraped['chaosapi_fault_matched_total{effect="error",fault="f"}'] == receipt["matched"] == 100
+    assert scraped['chaosapi_fault_injected_total{effect="error",fault="f"}'] == receipt["injected"]
+    assert scraped['chaosapi_fault_strength{effect="error",fault="f"}'] == 1
+    assert scraped["chaosapi_faults_active"] == 1
+
+
+def test_the_end_shows_in_the_metrics(client: TestClient, clock: Clock) -> None:
+    """Strength falls to 0 by the clock alone."""
+    client.post("/admin/faults", json={"name": "f", "effect": {"type": "error"}, "schedule": {"duration": 60}})
+    clock.now += 60
+    assert series(client, "chaosapi_fault_strength") == {'chaosapi_fault_strength{effect="error",fault="f"}': 0}
+    assert series(client, "chaosapi_faults_active") == {"chaosapi_faults_active": 0}
+
+
+def test_openmetrics_is_spoken_to_who_asks_for_it(client: TestClient) -> None:
+    """Prometheus 3 asks; a browser gets plain text."""
+    asked = client.get("/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"})
+    assert asked.headers["content-type"].startswith("application/openmetrics-text")
+    assert asked.text.endswith("# EOF\n")
+    assert client.get("/metrics").headers["content-type"].startswith("text/plain")
+
+
+def test_a_single_late_tick_is_seen_by_the_next_scrape_and_then_forgotten(clock: Clock) -> None:
+    """The largest lag of the last five seconds."""
+    registry = CollectorRegistry()
+    gauge = LagGauge(registry, clock)
+    gauge.observe(0.4)
+    clock.now += 4
+    gauge.observe(0.001)
+    assert registry.get_sample_value("chaosapi_event_loop_lag_seconds") == 0.4
+    clock.now += 4
+    assert registry.get_sample_value("chaosapi_event_loop_lag_seconds") == 0.001

@@ -1,0 +1,247 @@
+"""The fault layer around a tiny app, with a clock of its own: an hour's delay passes at once."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from chaosapi import durations
+from chaosapi import state as changes
+from chaosapi.engine import Engine
+from chaosapi.fault import Fault
+from chaosapi.middleware import Faults
+from chaosapi.routes import Route, RouteTable
+from chaosapi.state import State
+from tests.conftest import Clock
+
+ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))
+
+
+class World:
+    """A tiny app behind the fault layer, in which time passes only by waiting."""
+
+    def __init__(self, clock: Clock, max_held: int = 10, work: float = 0.0) -> None:
+        self.clock, self.work = clock, work
+        self.engine = Engine(ROUTES, clock)
+        self.state = State()
+        self.calls = 0
+        self.faults = Faults(self.app, self.engine, max_held=max_held, clock=clock, hold=self.hold)
+        self.on_hold: Callable[[], Awaitable[None]] | None = None
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.calls += 1
+        self.clock.now += self.work
+        await PlainTextResponse("fine")(scope, receive, send)
+
+    async def hold(self, released: asyncio.Event, seconds: float) -> None:
+        if self.on_hold:
+            await self.on_hold()
+        if not released.is_set():
+            self.clock.now += seconds
+
+    def inject(self, name: str, effect: dict[str, Any], **fields: Any) -> None:
+        spec = Fault.model_validate({"name": name, "effect": effect, "schedule": {"duration": "10h"}, **fields})
+        self.change(changes.create(spec, self.clock.now))
+
+    def change(self, change: changes.Change) -> None:
+        self.state = change(self.state)
+        self.engine.load(self.state)
+
+    async def get(self, key: str = "r", method: str = "GET", **headers: str) -> tuple[int, float]:
+        """Send one request; return its status and how long it took."""
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope: Scope = {
+            "type": "http",
+            "method": method,
+            "path": "/a",
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+            "chaosapi.handler": "/a",
+            "chaosapi.request_id": key,
+        }
+        started = self.clock.now
+        await self.faults(scope, _receive, send)
+        return sent[0]["status"], round(self.clock.now - started, 6)
+
+    def receipt(self, name: str) -> dict[str, Any]:
+        record = self.state.find(name)
+        return self.engine.tally(record).receipt(record.spec.rate).model_dump(mode="json")
+
+    def delay(self, name: str) -> dict[str, float]:
+        """Return the medians of the planned and the measured delays, in seconds."""
+        return {kind: durations.parse(of["p50"]) for kind, of in self.receipt(name)["delay"].items()}
+
+
+async def _receive() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def near(seconds: float) -> Any:
+    """Compare within the accuracy of the receipt's quantiles."""
+    return pytest.approx(seconds, rel=0.0021)
+
+
+def constant(seconds: float, mode: str = "add") -> dict[str, Any]:
+    """Make a latency effect."""
+    distribution = {"type": "constant", "value": seconds}
+    return {"type": "latency", "distribution": distribution, "mode": mode, "cap": "10h"}
+
+
+@pytest.fixture
+def world(clock: Clock) -> World:
+    """Give a world without faults."""
+    return World(clock)
+
+
+def test_without_faults_the_app_answers(world: World) -> None:
+    """Nothing is touched."""
+    assert asyncio.run(world.get()) == (200, 0)
+
+
+def test_an_hour_of_added_delay_is_an_hour_and_then_the_app(world: World) -> None:
+    """Delay first, work after; the receipt has both the plan and the measure."""
+    world.work = 2.0
+    world.inject("slow", constant(3600))
+    assert asyncio.run(world.get()) == (200, 3602)
+    assert world.delay("slow") == {"planned": near(3600), "measured": near(3600)}
+
+
+def test_a_floor_pads_the_whole_response_and_counts_the_work(world: World) -> None:
+    """A handler that is slower than the floor is not slowed further."""
+    world.inject("floor", constant(5, "floor"))
+    world.work = 2.0
+    assert asyncio.run(world.get()) == (200, 5)
+    world.work = 7.0
+    assert asyncio.run(world.get()) == (200, 7)
+
+
+def test_delays_add_up_and_floors_do_not(world: World) -> None:
+    """Two added delays and a floor above their sum: the floor; below it: the sum."""
+    world.inject("one", constant(1))
+    world.inject("two", constant(2))
+    world.inject("floor", constant(2.5, "floor"))
+    assert asyncio.run(world.get()) == (200, 3)
+    world.inject("high", constant(4, "floor"))
+    assert asyncio.run(world.get()) == (200, 4)
+
+
+def test_delays_come_before_the_oldest_answer_and_the_others_are_counted_as_skipped(world: World) -> None:
+    """One request, three faults: a slow 500, and a 503 that was preempted."""
+    world.inject("first", {"type": "error", "status": 500})
+    world.clock.now += 1
+    world.inject("second", {"type": "error", "status": 503})
+    world.inject("slow", constant(2))
+    assert asyncio.run(world.get()) == (500, 2)
+    assert world.calls == 0
+    assert (world.receipt("first")["injected"], world.receipt("second")["injected"]) == (1, 0)
+    assert (world.receipt("second")["matched"], world.receipt("second")["skipped"]) == (1, 1)
+
+
+def test_an_error_after_the_work_lets_the_app_work(world: World) -> None:
+    """The order exists, the customer sees a 500."""
+    world.inject("late", {"type": "error", "status": 500, "when": "after"})
+    assert asyncio.run(world.get()) == (500, 0)
+    assert world.calls == 1
+
+
+def test_a_magnitude_ramp_scales_the_delay_and_hits_everyone(world: World) -> None:
+    """Half-way up, everybody waits half as long."""
+    shape = {"type": "ramp", "up": "1h", "scales": "magnitude"}
+    world.inject("creep", constant(10), schedule={"duration": "2h", "shape": shape})
+    world.clock.now += 1800
+    assert asyncio.run(world.get()) == (200, 5)
+
+
+def test_methods_headers_and_sticky_keys_decide_who_is_meant(world: World) -> None:
+    """A request that is not meant is not even counted."""
+    world.inject(
+        "some",
+        {"type": "error"},
+        rate=0.5,
+        target={"methods": ["POST"], "headers": {"x-tenant": "acme"}, "sticky_by": "x-user-id"},
+    )
+
+    async def story() -> None:
+        assert await world.get() == (200, 0)
+        assert await world.get(method="POST", x_tenant="other") == (200, 0)
+        assert world.receipt("some")["matched"] == 0
+        for user in map(str, range(40)):
+            answers = {await world.get(f"r-{n}", "POST", x_tenant="acme", x_user_id=user) for n in range(5)}
+            assert len(answers) == 1
+        assert 0 < world.receipt("some")["injected"] < 200
+        assert world.receipt("some")["matched"] == 200
+
+    asyncio.run(story())
+
+
+def test_raising_the_rate_keeps_the_requests_that_were_hit(world: World) -> None:
+    """By a patch, while the fault runs."""
+
+    async def hit() -> set[int]:
+        return {number for number in range(2000) if (await world.get(f"r-{number}"))[0] == 503}
+
+    world.inject("f", {"type": "error"}, rate=0.05)
+    before = asyncio.run(hit())
+    world.change(changes.patch("f", {"rate": 0.1}, Fault.model_validate, world.clock.now))
+    after = asyncio.run(hit())
+    assert before < after
+    assert world.receipt("f")["requested_rate"] == pytest.approx(0.075)
+    assert world.receipt("f")["matched"] == 4000
+
+
+def test_a_fault_ends_by_itself(world: World) -> None:
+    """By the clock, with nobody's help, and nothing is left on the hot path."""
+    world.inject("short", {"type": "error"}, schedule={"duration": 60})
+    world.clock.now += 59.9
+    assert asyncio.run(world.get()) == (503, 0)
+    world.clock.now += 0.1
+    assert asyncio.run(world.get()) == (200, 0)
+    assert world.engine.by_route == {}
+
+
+def test_nobody_is_held_past_the_end_of_the_fault(world: World) -> None:
+    """A delay that would outlast its fault is cut, and the receipt says what it became."""
+    world.inject("slow", constant(50), schedule={"duration": 60})
+    world.clock.now += 40
+    assert asyncio.run(world.get()) == (200, 20)
+    assert world.delay("slow") == {"planned": near(50), "measured": near(20)}
+
+
+def test_ending_a_fault_lets_go_whom_it_holds(world: World) -> None:
+    """The kill switch does not wait for delays to pass."""
+    world.inject("slow", constant(1000))
+
+    async def kill() -> None:
+        world.clock.now += 3
+        world.change(changes.end_all(world.clock.now))
+
+    world.on_hold = kill
+    assert asyncio.run(world.get()) == (200, 3)
+    assert world.faults.held == 0
+
+
+def test_past_the_cap_of_held_requests_injections_are_skipped_and_counted(clock: Clock) -> None:
+    """Two are held, the third goes through at once."""
+    world = World(clock, max_held=2)
+    world.inject("slow", constant(10))
+    inside: list[tuple[int, float]] = []
+
+    async def nested() -> None:
+        if world.faults.held < 2:
+            inside.append(await world.get("second"))
+        else:
+            world.on_hold = None
+            inside.append(await world.get("third"))
+
+    world.on_hold = nested
+    asyncio.run(world.get("first"))
+    assert (200, 0) in inside
+    assert world.receipt("slow")["skipped"] == 1
+    assert world.receipt("slow")["injected"] == 2

@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import httpx2
+import pytest
+import structlog
+from fastapi.testclient import TestClient
+
+from tests.conftest import MakeClient, Serve
+
+
+def test_a_usable_request_id_is_taken_and_sent_back(client: TestClient) -> None:
+    """On answers of the app, of faults, and of exempt paths alike."""
+    client.post("/admin/faults", json={"effect": {"type": "error"}, "target": {"routes": ["/api/search"]}})
+    for path in ("/api/products", "/api/search?q=oak", "/healthz", "/nowhere"):
+        assert client.get(path, headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+
+
+@pytest.mark.parametrize("bad", ["", "with space", "x" * 129])
+def test_an_unusable_or_missing_id_is_replaced_by_the_replicas_own(client: TestClient, bad: str) -> None:
+    """Each is new, and starts with the replica's id."""
+    made = [client.get("/api/products", headers={"x-request-id": bad}).headers["x-request-id"] for _ in range(3)]
+    assert len({*made, bad}) == 4
+    assert len({one.rpartition("-")[0] for one in made}) == 1
+
+
+def test_every_request_writes_one_line_with_its_id(make_client: MakeClient) -> None:
+    """Method, path, status and seconds; exempt paths stay silent."""
+    client = make_client(access_log=True)
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        client.get("/api/products?page=2", headers={"x-request-id": "abc-1"})
+        client.get("/healthz")
+    (line,) = lines
+    assert {key: line[key] for key in ("method", "path", "status", "request_id")} == {
+        "method": "GET",
+        "path": "/api/products",
+        "status": "200",
+        "request_id": "abc-1",
+    }
+
+
+@pytest.mark.slow
+def test_the_process_writes_nothing_but_json_lines(serve: Serve, tmp_path: Path) -> None:
+    """Also what uvicorn says; each line has its time and level."""
+    url = serve(CHAOSAPI_ACCESS_LOG="true")
+    httpx2.get(f"{url}/api/products", headers={"x-request-id": "abc-1"})
+    (log,) = tmp_path.glob("serve-*.log")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
+    assert [line["path"] for line in lines if line.get("request_id") == "abc-1"] == ["/api/products"]
