@@ -1,0 +1,161 @@
+"""The admin API: faults as named resources, and the catalogue of effects."""
+
+import secrets
+import string
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query, Request, Response
+
+from chaosapi import state as changes
+from chaosapi.api import problems, views
+from chaosapi.api.desk import Desk, Why
+from chaosapi.engine import Engine
+from chaosapi.errors import Invalid
+from chaosapi.fault import NAME, Fault, Phase, Target
+from chaosapi.routes import RouteTable, exempt
+from chaosapi.settings import Settings
+from chaosapi.state import State
+
+_ALPHABET = string.ascii_lowercase + string.digits
+
+FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
+FaultBody = Annotated[
+    Fault,
+    Body(
+        openapi_examples={
+            "smallest": {"summary": "503 on every shop request", "value": {"effect": {"type": "error"}}},
+            "some checkouts": {
+                "summary": "5 % of checkouts fail",
+                "value": {
+                    "name": "checkout-errors",
+                    "effect": {"type": "error", "status": {"503": 0.8, "500": 0.2}},
+                    "rate": 0.05,
+                    "target": {"routes": ["/api/checkout"], "methods": ["POST"]},
+                    "schedule": {"duration": "10m", "shape": {"type": "ramp", "up": "2m"}},
+                    "reason": "game day",
+                },
+            },
+            "slow tail": {
+                "summary": "a long tail everywhere",
+                "value": {
+                    "effect": {
+                        "type": "latency",
+                        "distribution": {"type": "lognormal", "median": "120ms", "p99": "900ms"},
+                    }
+                },
+            },
+        }
+    ),
+]
+
+
+class Limits:
+    """What a fault must respect beyond its own shape: the routes there are, and the settings."""
+
+    def __init__(self, routes: RouteTable, settings: Settings) -> None:
+        self._templates, self._max_duration = routes.templates, settings.max_duration
+
+    def check(self, fault: Fault) -> Fault:
+        """Return the fault; raises Invalid where it aims at nothing or lasts too long."""
+        if fault.schedule.start_after + fault.schedule.duration > self._max_duration:
+            raise Invalid.field(
+                "schedule.duration", f"with start_after at most {self._max_duration:g} s (CHAOSAPI_MAX_DURATION)"
+            )
+        for place, pattern in enumerate(fault.target.routes or ()):
+            if exempt(pattern):
+                raise Invalid.field(f"target.routes.{place}", f"{pattern} is exempt from faults")
+            if not any(Target(routes=[pattern]).matches_route(template) for template in self._templates):
+                raise Invalid.field(
+                    f"target.routes.{place}", f"no route matches {pattern}; there are {', '.join(self._templates)}"
+                )
+        return fault
+
+
+def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C901 - a list of endpoints
+    """Make the routes under /admin."""
+    api = APIRouter(
+        prefix="/admin",
+        tags=["faults"],
+        responses={status: {"model": problems.Problem} for status in (400, 401, 403, 409, 415, 422, 429)},
+    )
+
+    def view(state: State, name: str) -> views.FaultView:
+        record = state.find(name)
+        return views.FaultView.of(record, engine.tally(record), engine.clock())
+
+    def validated(document: Any) -> Fault:
+        return limits.check(problems.fault(document))
+
+    @api.post("/faults", status_code=201)
+    async def create_fault(request: Request, response: Response, fault: FaultBody) -> views.FaultView:
+        """Inject a fault; it ends by itself. Only `effect` is required."""
+        now = engine.clock()
+        spec = limits.check(fault).model_copy(update={"name": fault.name or _invented(fault, engine.state)})
+        assert spec.name  # noqa: S101 - set just now
+        change = changes.create(spec, now)
+        state = await desk.apply(request, change, "create", now=now, fault=spec.name, reason=spec.reason, spec=spec)
+        response.headers["location"] = f"/admin/faults/{spec.name}"
+        return view(state, spec.name)
+
+    @api.get("/faults")
+    async def list_faults(state: Annotated[Phase | None, Query(description="Only these.")] = None) -> views.FaultList:
+        """List the faults, newest first: those that are live, and the last hundred that have ended."""
+        known, now = engine.state, engine.clock()
+        shown = [record for record in known.faults if state in (None, record.phase(now))]
+        faults = [views.FaultView.of(record, engine.tally(record), now) for record in shown]
+        return views.FaultList(revision=known.revision, halt=views.HaltView.of(known.halt), faults=faults)
+
+    @api.get("/faults/{name}", responses={404: {"model": problems.Problem}})
+    async def show_fault(name: FaultName) -> views.FaultView:
+        """Show one fault with its receipt."""
+        return view(engine.state, name)
+
+    @api.put("/faults/{name}", responses={201: {"model": views.FaultView}})
+    async def replace_fault(request: Request, response: Response, name: FaultName, fault: FaultBody) -> views.FaultView:
+        """Create the fault, or replace it and start its clock anew. The same body again changes nothing."""
+        if fault.name not in (None, name):
+            raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
+        now = engine.clock()
+        spec = limits.check(fault).model_copy(update={"name": name})
+        if not any(record.name == name for record in engine.state.live(now)):
+            response.status_code = 201
+        change = changes.replace(spec, now)
+        return view(
+            await desk.apply(request, change, "replace", now=now, fault=name, reason=spec.reason, spec=spec), name
+        )
+
+    @api.patch("/faults/{name}", responses={404: {"model": problems.Problem}})
+    async def patch_fault(
+        request: Request,
+        name: FaultName,
+        document: Annotated[dict[str, Any], Body(media_type="application/merge-patch+json", examples=[{"rate": 0.1}])],
+    ) -> views.FaultView:
+        """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
+        now = engine.clock()
+        change = changes.patch(name, document, validated, now)
+        state = await desk.apply(
+            request, change, "patch", now=now, fault=name, reason=str(document.get("reason") or "")
+        )
+        return view(state, name)
+
+    @api.delete("/faults/{name}", responses={404: {"model": problems.Problem}})
+    async def end_fault(request: Request, name: FaultName, reason: Why = "") -> views.FaultView:
+        """End a fault now and let go whom it holds; answers with its final receipt."""
+        now = engine.clock()
+        return view(await desk.apply(request, changes.end(name, now), "end", now=now, fault=name, reason=reason), name)
+
+    @api.get("/effects")
+    async def effects() -> views.Catalogue:
+        """Describe every effect: what it does, its parameters as JSON schema, an example."""
+        return views.catalogue()
+
+    return api
+
+
+def _invented(fault: Fault, state: State) -> str:
+    """Make a name such as `error-k3x9` that no known fault has."""
+    taken = {record.name for record in state.faults}
+    while True:
+        name = f"{fault.effect.type}-{''.join(secrets.choice(_ALPHABET) for _ in range(4))}".replace("_", "-")
+        if name not in taken:
+            return name

@@ -1,0 +1,148 @@
+"""What the admin API answers with."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from chaosapi.durations import Duration
+from chaosapi.effects import EFFECTS
+from chaosapi.fault import Fault, Phase, Record
+from chaosapi.models import Model
+from chaosapi.receipt import Receipt, Tally
+from chaosapi.state import AuditEntry, Halt
+
+
+class FaultView(Fault):
+    """A fault as it was sent, complete with defaults, and what has become of it."""
+
+    name: str
+    state: Phase
+    revision: int
+    """The revision that last changed it."""
+    created_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+    remaining: Duration
+    """Until it ends."""
+    strength: float
+    """Now, 0 to 1."""
+    receipt: Receipt
+
+    @classmethod
+    def of(cls, record: Record, tally: Tally, now: float) -> "FaultView":
+        """Show a fault at time `now`."""
+        spec = {field: getattr(record.spec, field) for field in Fault.model_fields if field != "name"}
+        return cls(
+            name=record.name,
+            **spec,
+            state=record.phase(now),
+            revision=record.revision,
+            created_at=_time(record.created_at),
+            starts_at=_time(record.starts_at),
+            ends_at=_time(record.ends_at),
+            remaining=max(0.0, record.ends_at - now),
+            strength=round(record.strength(now), 6),
+            receipt=tally.receipt(record.spec.rate),
+        )
+
+
+class HaltView(Model):
+    """Since when chaos is halted, and why."""
+
+    since: datetime
+    reason: str
+
+    @classmethod
+    def of(cls, halt: Halt | None) -> "HaltView | None":
+        """Show the halt, if there is one."""
+        return cls(since=_time(halt.since), reason=halt.reason) if halt else None
+
+
+class FaultList(Model):
+    """All faults, newest first."""
+
+    revision: int
+    halt: HaltView | None
+    faults: list[FaultView]
+
+
+class Ended(Model):
+    """What the kill switch did."""
+
+    ended: int
+    revision: int
+
+
+class HaltAnswer(Model):
+    """Whether chaos is halted now."""
+
+    halt: HaltView | None
+    revision: int
+
+
+Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume"]
+
+
+class AuditView(Model):
+    """Who did what, when and why."""
+
+    revision: int
+    at: datetime
+    actor: str
+    action: Action
+    fault: str | None
+    reason: str
+    spec: Fault | None
+    """The fault as it was asked for, where the action made or changed one."""
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> "AuditView":
+        """Show one entry."""
+        fields = {field: getattr(entry, field) for field in AuditEntry.model_fields if field != "at"}
+        return cls(at=_time(entry.at), **fields)
+
+
+class AuditList(Model):
+    """The audit, newest first."""
+
+    entries: list[AuditView]
+
+
+class EffectView(Model):
+    """One effect of the catalogue."""
+
+    type: str
+    summary: str
+    ends_request: bool
+    scalable: bool
+    """Whether a shape may scale its magnitude."""
+    parameters: dict[str, Any]
+    """JSON schema of the `effect` object."""
+    example: dict[str, Any]
+    """A body for POST /admin/faults that works as it is."""
+
+
+class Catalogue(Model):
+    """Every effect there is."""
+
+    effects: list[EffectView]
+
+
+def catalogue() -> Catalogue:
+    """Describe every effect."""
+    return Catalogue(
+        effects=[
+            EffectView(
+                type=effect.model_fields["type"].default,
+                summary=(effect.__doc__ or "").partition("\n")[0],
+                ends_request=effect.ends_request,
+                scalable=effect.scalable,
+                parameters=effect.model_json_schema(),
+                example={"effect": effect.example},
+            )
+            for effect in EFFECTS
+        ]
+    )
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

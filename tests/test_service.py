@@ -1,0 +1,102 @@
+"""The promises, through real processes: exact, the same everywhere, and over by itself."""
+
+import asyncio
+import math
+from collections.abc import Iterable
+
+import httpx2
+import pytest
+
+from tests.conftest import Serve
+
+pytestmark = pytest.mark.slow
+
+
+async def _statuses(url: str, keys: Iterable[str]) -> dict[str, int]:
+    """Send one request a key, sixteen at a time; return the status each got."""
+    found: dict[str, int] = {}
+    queue = iter(keys)
+    async with httpx2.AsyncClient(base_url=url) as client:
+
+        async def work() -> None:
+            for key in queue:
+                answer = await client.get("/api/products/p-0001", headers={"x-request-id": key})
+                found[key] = answer.status_code
+
+        await asyncio.gather(*(work() for _ in range(16)))
+    return found
+
+
+def statuses(url: str, keys: Iterable[str]) -> dict[str, int]:
+    """Send one request a key; return the status each got."""
+    return asyncio.run(_statuses(url, keys))
+
+
+def inject(url: str, **fault: object) -> None:
+    """Put the fault `f` in place."""
+    body = {"effect": {"type": "error", "status": 503}, **fault}
+    httpx2.put(f"{url}/admin/faults/f", json=body).raise_for_status()
+
+
+def test_a_fifth_of_ten_thousand_requests_fails_and_the_receipt_and_the_metrics_say_so(serve: Serve) -> None:
+    """Within five standard deviations (alarm below one in a million), and all three counts equal."""
+    url = serve()
+    inject(url, rate=0.2)
+    seen = statuses(url, (f"request-{number}" for number in range(10_000)))
+    failed = list(seen.values()).count(503)
+    assert set(seen.values()) == {200, 503}
+    assert abs(failed - 2000) < 5 * math.sqrt(10_000 * 0.2 * 0.8)
+    receipt = httpx2.get(f"{url}/admin/faults/f").json()["receipt"]
+    assert (receipt["matched"], receipt["injected"], receipt["requested_rate"]) == (10_000, failed, 0.2)
+    metrics = httpx2.get(f"{url}/metrics").text.splitlines()
+    counted = 'http_requests_total{handler="/api/products/{product_id}",method="GET",status="503"}'
+    assert f"{counted} {failed:.1f}" in metrics
+    assert httpx2.get(f"{url}/healthz").status_code == httpx2.get(f"{url}/readyz").status_code == 200
+
+
+def test_two_processes_fail_the_same_requests_and_a_higher_rate_keeps_them(serve: Serve) -> None:
+    """The same seed and ids decide alike, in any order; another seed decides otherwise."""
+    keys = [f"request-{number}" for number in range(1500)]
+    one, other = serve(), serve()
+
+    def failing(url: str, keys: Iterable[str]) -> set[str]:
+        return {key for key, status in statuses(url, keys).items() if status == 503}
+
+    for url in (one, other):
+        inject(url, rate=0.2, seed=7)
+    first = failing(one, keys)
+    assert first == failing(other, reversed(keys))
+    inject(one, rate=0.4, seed=7)
+    assert first < failing(one, keys)
+    inject(other, rate=0.2, seed=8)
+    assert first != failing(other, keys)
+
+
+def test_a_fault_ends_by_itself(serve: Serve) -> None:
+    """With nobody touching the admin API."""
+    url = serve()
+    inject(url, schedule={"duration": "1s"})
+    assert set(statuses(url, ["a"]).values()) == {503}
+    ends_at = httpx2.get(f"{url}/admin/faults/f").json()["ends_at"]
+
+    async def until_it_works() -> None:
+        async with httpx2.AsyncClient(base_url=url) as client:
+            while (await client.get("/api/products")).status_code == 503:
+                await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(until_it_works(), 30))
+    fault = httpx2.get(f"{url}/admin/faults/f").json()
+    assert (fault["state"], fault["ends_at"], fault["remaining"]) == ("ended", ends_at, "0s")
+
+
+def test_the_receipts_delays_are_what_a_client_measures(serve: Serve) -> None:
+    """Every answer takes at least as long as its delay; medians of plan, fact and client are in that order."""
+    url = serve()
+    distribution = {"type": "uniform", "low": "5ms", "high": "30ms"}
+    inject(url, effect={"type": "latency", "distribution": distribution, "mode": "floor"})
+    with httpx2.Client(base_url=url) as client:
+        elapsed = sorted(client.get("/api/products").elapsed.total_seconds() for _ in range(200))
+    assert elapsed[0] >= 0.005
+    delay = httpx2.get(f"{url}/admin/faults/f").json()["receipt"]["delay"]
+    planned, measured = (float(delay[kind]["p50"].removesuffix("ms")) / 1000 for kind in ("planned", "measured"))
+    assert planned <= measured <= elapsed[100] * 1.0021
