@@ -1,0 +1,103 @@
+"""The alerts: one for each window pair, with a text that says which pair, how fast, and what comes next."""
+
+import json
+from typing import Any
+
+from chaosapi.slo.spec import AlertSettings, Objective, Spec
+from chaosapi.slo.windows import Pair, Profile, Severity, text
+
+Rule = dict[str, Any]
+RUNBOOKS = "alerts/runbooks"
+_DURATION = '{{{{ with printf "{query}" $value | query }}}}{{{{ . | first | value | humanizeDuration }}}}{{{{ end }}}}'
+"""Rule templates cannot calculate, PromQL can: the query's scalar, with the alert's value put in for `%f`."""
+
+
+def ratio_metric(window: float) -> str:
+    """Give Sloth's name for the error ratio over `window` seconds."""
+    return f"slo:sli_error:ratio_rate{text(window)}"
+
+
+def selector(labels: dict[str, str]) -> str:
+    """Write exact matchers: `{a="1", b="2"}`."""
+    return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items()) + "}"
+
+
+def alerts(spec: Spec, slo: Objective, profile: Profile) -> list[Rule]:
+    """Give the SLO's alerts, quickest pair first; those of a disabled severity are left out."""
+    return [_alert(spec, slo, profile, pair) for pair in profile.pairs if not disabled(slo, pair)]
+
+
+def disabled(slo: Objective, pair: Pair) -> bool:
+    """Tell whether the spec turns off alerts of the pair's severity."""
+    return _settings(slo, pair.severity).disable
+
+
+def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
+    """Give the alert for a job of which no target is up, or none is known: its SLOs are blind then.
+
+    It waits for the shortest window, so that one scrape that came late pages nobody.
+    """
+    return {
+        "alert": "TargetAbsent",
+        "expr": f"absent(up{selector({'job': job})} == 1)",
+        "for": text(profile.windows[0]),
+        "labels": {"service": spec.service, "severity": "page", "job": job},
+        "annotations": {
+            "summary": f"Prometheus cannot scrape {job}",
+            "description": f"No target of the job {job} is up: it is gone, or does not answer scrapes. "
+            f"Until it is back, the SLOs of {spec.service} see nothing, and no ErrorBudgetBurn can fire.",
+            "runbook_url": f"{RUNBOOKS}/TargetAbsent.md",
+        },
+    }
+
+
+def labels(spec: Spec, slo: Objective, pair: Pair) -> dict[str, str]:
+    """Give the labels that the pair's alert adds to those its series bring along."""
+    return {
+        "slo": slo.name,
+        "service": spec.service,
+        "severity": pair.severity,
+        "sloth_severity": pair.severity,
+        "long_window": text(pair.long),
+        "short_window": text(pair.short),
+        "burn_rate": f"{pair.factor:g}",
+        **slo.alerting.labels,
+        **_settings(slo, pair.severity).labels,
+    }
+
+
+def _settings(slo: Objective, severity: Severity) -> AlertSettings:
+    return slo.alerting.page_alert if severity == "page" else slo.alerting.ticket_alert
+
+
+def _alert(spec: Spec, slo: Objective, profile: Profile, pair: Pair) -> Rule:
+    def burn(window: float) -> str:
+        series = ratio_metric(window) + selector(spec.identity(slo))
+        # without: the two sides then match, and labels of the spec and of the queries stay on the alert
+        return f"max without (sloth_window) ({series}) / {slo.budget:.12g} > {pair.factor:g}"
+
+    return {
+        "alert": slo.alerting.name,
+        "expr": f"{burn(pair.short)}\nand\n{burn(pair.long)}",  # the left side's value is the burn rate now
+        "labels": labels(spec, slo, pair),
+        "annotations": {
+            **_texts(spec, slo, profile, pair),
+            **slo.alerting.annotations,
+            **_settings(slo, pair.severity).annotations,
+        },
+    }
+
+
+def _texts(spec: Spec, slo: Objective, profile: Profile, pair: Pair) -> dict[str, str]:
+    exhaustion = _DURATION.format(query=f"{profile.period:.12g} / %f")
+    reset = _DURATION.format(query=f"{pair.short:.12g} * (1 - {pair.factor:g} / %f)")
+    promise = f"{spec.service} {slo.name} ({slo.objective.normalize():f}%)"
+    return {
+        "summary": f"{promise} burns its error budget at {{{{ $value | humanize }}}} times the sustainable rate",
+        "description": (
+            f"Over the last {text(pair.short)} the error budget burnt at {{{{ $value | humanize }}}} times the rate "
+            f"that would spend it in exactly {text(profile.period)}; the last {text(pair.long)} is over the limit of "
+            f"{pair.factor:g} too (pair {pair}, {pair.severity}). At this pace a full budget lasts {exhaustion}. "
+            f"Once the errors stop, this alert resets after {reset}."
+        ),
+    }

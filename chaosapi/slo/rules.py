@@ -1,0 +1,92 @@
+"""From spec and profile to Prometheus rule groups: Sloth's recording rules by name and label, and our alerts."""
+
+from typing import Any
+
+from chaosapi import errors
+from chaosapi.slo.alerting import Rule, alerts, ratio_metric, selector, target_absent
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Profile, text
+
+PERIOD_STEPS = 4
+"""The period group is evaluated every so many steps of the profile: it reads a whole period of raw counters, but
+must come more often than a sample stays visible (5 minutes)."""
+
+
+def groups(spec: Spec, profile: Profile) -> dict[str, Any]:
+    """Give the rule file as data: `{"groups": [...]}`, the shape that Prometheus and promtool read.
+
+    One group for each SLO holds its ratios, then what is made of them, then the alerts: Prometheus evaluates a group
+    in order, so an alert sees the ratios of its own evaluation. A second, slower group holds what spans the whole
+    period. A last one tells when a scrape job is gone. Raises errors.Invalid when a pair could never fire.
+    """
+    for slo in spec.slos:
+        _check(slo, profile)
+    return {"groups": [group for slo in spec.slos for group in _slo(spec, slo, profile)] + _targets(spec, profile)}
+
+
+def _check(slo: Objective, profile: Profile) -> None:
+    for pair in profile.pairs:
+        if pair.factor * slo.budget >= 1:
+            raise errors.Invalid.field(
+                f"slos.{slo.name}.objective",
+                f"the pair {pair} fires above a burn rate of {pair.factor:g}, but with {slo.objective}% even 100% "
+                f"errors burn only {1 / slo.budget:g} times too fast: promise more than "
+                f"{100 * (1 - 1 / pair.factor):.2f}%, or use other windows",
+            )
+
+
+def _slo(spec: Spec, slo: Objective, profile: Profile) -> list[dict[str, Any]]:
+    identity = spec.identity(slo)
+    carried = spec.carried(slo)
+
+    def ratio(window: float) -> Rule:
+        expr = slo.sli.error_ratio(text(window))
+        return _record(ratio_metric(window), expr, carried | {"sloth_window": text(window)})
+
+    def burn(window: float) -> str:
+        return f"{ratio_metric(window)}{selector(identity)} / {slo.budget:.12g}"
+
+    info = {
+        "sloth_version": "chaosapi",
+        "sloth_mode": "chaosapi",
+        "sloth_spec": spec.version,
+        "sloth_objective": f"{slo.objective.normalize():f}",
+    }
+    return [
+        {
+            "name": f"slo-{identity['sloth_id']}",
+            "rules": [
+                *(ratio(window) for window in profile.windows),
+                _record("slo:objective:ratio", f"vector({slo.ratio:.12g})", carried),
+                _record("slo:error_budget:ratio", f"vector({slo.budget:.12g})", carried),
+                _record("slo:time_period:days", f"vector({profile.period / 86400:.12g})", carried),
+                _record("slo:current_burn_rate:ratio", burn(profile.windows[0]), carried),
+                _record("sloth_slo_info", "vector(1)", carried | info),
+                *alerts(spec, slo, profile),
+            ],
+        },
+        {
+            "name": f"slo-{identity['sloth_id']}-period",
+            "interval": text(PERIOD_STEPS * profile.step),
+            "rules": [
+                # From the raw counters, where Sloth averages short ratios: right from the first minute, and a quiet
+                # night does not weigh as much as a busy day.
+                ratio(profile.period),
+                _record("slo:period_burn_rate:ratio", burn(profile.period), carried),
+                _record(
+                    "slo:period_error_budget_remaining:ratio",
+                    f"1 - slo:period_burn_rate:ratio{selector(identity)}",
+                    carried,
+                ),
+            ],
+        },
+    ]
+
+
+def _record(name: str, expr: str, labels: dict[str, str]) -> Rule:
+    return {"record": name, "expr": expr, "labels": labels}
+
+
+def _targets(spec: Spec, profile: Profile) -> list[dict[str, Any]]:
+    absent = [target_absent(spec, job, profile) for job in spec.jobs]
+    return [{"name": f"targets-{spec.service}", "rules": absent}] if absent else []

@@ -1,0 +1,134 @@
+"""How burn is watched: profiles of long and short windows, read from Sloth's `AlertWindows` files."""
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from chaosapi import errors
+from chaosapi.durations import Duration
+from chaosapi.slo import document, theory
+from chaosapi.slo.document import Model
+
+FOLDER = Path(__file__).with_name("profiles")
+NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+"""The profiles that come with the package: lab and production."""
+
+SAMPLES = 4
+"""The fewest scrapes that a window must span. Prometheus 3 leaves out the sample at a window's left edge: of a
+window of two scrapes one increment is left, and one late scrape takes that too."""
+
+Severity = Literal["page", "ticket"]
+_UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+
+
+def text(seconds: float) -> str:
+    """Write a window as Prometheus prints it, hence as Sloth names its rules: 60 → "1m", 4320 → "1h12m"."""
+    rest, parts = round(seconds * 1000), []
+    for unit, size in _UNITS:
+        if unit == "w" and rest % size:  # Prometheus writes weeks only when nothing is left over
+            continue
+        count, rest = divmod(rest, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two windows (seconds) that must both burn faster than `factor` for an alert of this severity."""
+
+    severity: Severity
+    long: float
+    short: float
+    factor: float
+
+    def __str__(self) -> str:
+        return f"{text(self.long)}/{text(self.short)}"
+
+
+class _Windows(Model):
+    errorBudgetPercent: Annotated[float, Field(gt=0, le=100)]  # noqa: N815 - names of the file format
+    shortWindow: Annotated[Duration, Field(gt=0)]  # noqa: N815
+    longWindow: Annotated[Duration, Field(gt=0)]  # noqa: N815
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.shortWindow >= self.longWindow:
+            raise ValueError("shortWindow must be shorter than longWindow")
+        return self
+
+
+class _Severity(Model):
+    quick: _Windows
+    slow: _Windows
+
+
+class _Body(Model):
+    sloPeriod: Annotated[Duration, Field(gt=0)]  # noqa: N815 - name of the file format
+    page: _Severity
+    ticket: _Severity
+
+    @model_validator(mode="after")
+    def _within(self) -> Self:
+        for name, windows in itertools.product(("page", "ticket"), ("quick", "slow")):
+            if getattr(getattr(self, name), windows).longWindow >= self.sloPeriod:
+                raise ValueError(f"{name}.{windows}.longWindow must be shorter than sloPeriod")
+        return self
+
+
+class Profile(Model):
+    """A set of window pairs for one SLO period, as in an `AlertWindows` file."""
+
+    apiVersion: Literal["sloth.slok.dev/v1"]  # noqa: N815 - names of the file format
+    kind: Literal["AlertWindows"]
+    spec: _Body
+
+    @property
+    def period(self) -> float:
+        """The SLO period P in seconds."""
+        return self.spec.sloPeriod
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The four pairs, quick page first; the factor is pct·P/L."""
+        severities: tuple[tuple[Severity, _Severity], ...] = (("page", self.spec.page), ("ticket", self.spec.ticket))
+        return tuple(
+            Pair(
+                severity,
+                windows.longWindow,
+                windows.shortWindow,
+                round(theory.factor(windows.errorBudgetPercent / 100, windows.longWindow, self.period), 9),
+            )
+            for severity, both in severities
+            for windows in (both.quick, both.slow)
+        )
+
+    @property
+    def windows(self) -> list[float]:
+        """Every window of the pairs once, shortest first, in seconds."""
+        return sorted({window for pair in self.pairs for window in (pair.short, pair.long)})
+
+    @property
+    def step(self) -> float:
+        """The scrape and evaluation interval (seconds) at which five scrapes fit the shortest window: 60 or 1."""
+        return self.windows[0] / 5
+
+    def check(self, scrape: float) -> None:
+        """Refuse a scrape interval (seconds) too slow for the shortest window: raises errors.Invalid."""
+        if self.windows[0] < SAMPLES * scrape:
+            raise errors.Invalid.field(
+                "scrape_interval",
+                f"the window {text(self.windows[0])} needs {SAMPLES} scrapes: "
+                f"scrape every {text(self.windows[0] / SAMPLES)} or faster, not every {text(scrape)}",
+            )
+
+
+def load(profile: str | Path) -> Profile:
+    """Read a profile by its name (`NAMES`) or the path of an `AlertWindows` file; raises errors.Invalid."""
+    path = FOLDER / f"{profile}.yaml" if profile in NAMES else Path(profile)
+    if not path.exists():
+        raise errors.Invalid.field("profile", f"{profile} is neither one of {', '.join(NAMES)} nor a file")
+    return document.read(path, Profile)

@@ -1,0 +1,118 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaosapi import assets, errors
+from chaosapi.slo import document, rules, spec, windows
+from chaosapi.slo.spec import Spec
+
+SHOP = spec.load(assets.path("alerts") / "slo.yaml")
+OTHER = """\
+version: prometheus/v1
+service: myservice
+labels: {owner: myteam}
+slos:
+  - name: requests
+    objective: 99.9
+    labels: {category: web}
+    sli:
+      events:
+        error_query: sum(rate(requests{code=~"5.."}[{{.window}}]))  # a comment
+        total_query: sum(rate(requests[{{.window}}]))
+    alerting:
+      name: HighErrorRate
+      annotations: {summary: mine}
+      page_alert: {labels: {severity: pageteam}}
+      ticket_alert: {disable: true}
+"""
+
+
+def _groups(shop: Spec = SHOP, profile: str = "production") -> list[dict[str, Any]]:
+    return rules.groups(shop, windows.load(profile))["groups"]  # type: ignore[no-any-return]
+
+
+def _every(kind: str, of: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [rule for group in of for rule in group["rules"] if kind in rule]
+
+
+def test_sloths_recording_rules_are_all_there_by_name_and_label() -> None:
+    """Public Sloth dashboards find what they read, for every SLO."""
+    for slo in SHOP.slos:
+        of_slo = [r for r in _every("record", _groups()) if r["labels"]["sloth_slo"] == slo.name]
+        assert {r["record"] for r in of_slo} == {
+            *(f"slo:sli_error:ratio_rate{w}" for w in ("5m", "30m", "1h", "2h", "6h", "1d", "3d", "30d")),
+            "slo:objective:ratio",
+            "slo:error_budget:ratio",
+            "slo:time_period:days",
+            "slo:current_burn_rate:ratio",
+            "slo:period_burn_rate:ratio",
+            "slo:period_error_budget_remaining:ratio",
+            "sloth_slo_info",
+        }
+        assert all(r["labels"]["sloth_id"] == f"shop-{slo.name}" for r in of_slo)
+        assert all(r["labels"]["sloth_service"] == "shop" for r in of_slo)
+        ratios = [r for r in of_slo if "sli_error" in r["record"]]
+        assert all(r["record"].endswith("rate" + r["labels"]["sloth_window"]) for r in ratios)
+
+
+def test_alerts_stand_behind_the_ratios_they_read_in_one_group() -> None:
+    """An evaluation goes through a group in order, so an alert never sees the ratios of the one before."""
+    for group in _groups():
+        recorded: set[str] = set()
+        for rule in group["rules"]:
+            if "record" in rule:
+                recorded.add(rule["record"])
+            elif rule["alert"] == "ErrorBudgetBurn":
+                needed = {rule["labels"]["short_window"], rule["labels"]["long_window"]}
+                assert {f"slo:sli_error:ratio_rate{window}" for window in needed} <= recorded
+
+
+def test_every_slo_has_one_alert_for_each_pair() -> None:
+    """They share a name, and their labels say which pair it is."""
+    burning = [r["labels"] for r in _every("alert", _groups()) if r["alert"] == "ErrorBudgetBurn"]
+    assert [(a["slo"], a["severity"], a["long_window"], a["short_window"], a["burn_rate"]) for a in burning] == [
+        (slo, *pair)
+        for slo in ("availability", "latency", "checkout-availability")
+        for pair in (
+            ("page", "1h", "5m", "14.4"),
+            ("page", "6h", "30m", "6"),
+            ("ticket", "1d", "2h", "3"),
+            ("ticket", "3d", "6h", "1"),
+        )
+    ]
+    assert {a["service"] for a in burning} == {"shop"}
+
+
+@pytest.mark.parametrize("profile", windows.NAMES)
+def test_the_period_comes_from_raw_counters_often_enough_to_stay_visible(profile: str) -> None:
+    """It reads no recorded ratio, and its slower group is faster than Prometheus forgets a sample (5 minutes)."""
+    slow = [group for group in _groups(profile=profile) if group["name"].endswith("-period")]
+    assert len(slow) == len(SHOP.slos)
+    for group in slow:
+        assert "rate(http_request" in group["rules"][0]["expr"]
+        assert group["interval"] == {"production": "4m", "lab": "4s"}[profile]
+
+
+def test_a_spec_of_somebody_else_keeps_its_labels_texts_and_silence() -> None:
+    """Labels reach every rule, their own severity and summary win, disabled tickets stay away, no job is watched."""
+    made = _groups(document.parse(OTHER, Spec, "theirs"))
+    assert all(r["labels"].items() >= {"owner": "myteam", "category": "web"}.items() for r in _every("record", made))
+    alerts = _every("alert", made)
+    assert [a["alert"] for a in alerts] == ["HighErrorRate"] * 2
+    assert {a["labels"]["severity"] for a in alerts} == {"pageteam"}
+    assert {a["annotations"]["summary"] for a in alerts} == {"mine"}
+
+
+def test_a_pair_that_could_never_fire_is_refused_with_the_objective_it_needs() -> None:
+    """At 93 % a total outage burns 14.29 times too fast: the quickest pair would stay silent for ever."""
+    with pytest.raises(errors.Invalid, match=r"slos\.requests\.objective: the pair 1h/5m fires above .* than 93\.06%"):
+        _groups(document.parse(OTHER.replace("99.9", "93"), Spec, "theirs"))
+    _groups(document.parse(OTHER.replace("99.9", "93.1"), Spec, "theirs"))
+
+
+def test_thresholds_print_the_same_in_every_prometheus(tmp_path: Path) -> None:
+    """Prometheus 3 writes `le="1"` as `"1.0"`: an exact matcher on a whole number would match nothing there."""
+    text = (assets.path("alerts") / "slo.yaml").read_text()
+    assert 'le="0.25"' in text
+    assert text.count('le="') == 1

@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import pytest
+
+from chaosapi import assets, errors
+from chaosapi.slo import document, spec
+from chaosapi.slo.spec import Spec
+
+GOOD = """\
+version: prometheus/v1
+service: shop
+labels: {tier: 2, generated: true, cost: 0.20}
+slos:
+  - name: availability
+    objective: 99.9
+    sli:
+      events:
+        error_query: sum(rate(http_requests_total{job="api", status=~"5.."}[{{.window}}]))
+        total_query: sum(rate(http_requests_total{job="api"}[{{ .window }}]))
+    alerting:
+      name: Burn
+      page_alert: {labels: {severity: team}}
+      ticket_alert: {disable: true}
+"""
+
+
+def _parse(text: str) -> Spec:
+    return document.parse(text, Spec, "slo.yaml")
+
+
+def test_the_shop_promises_three_things() -> None:
+    """The checked-in spec loads, with its three objectives and their budgets exact to the last digit."""
+    shop = spec.load(assets.path("alerts") / "slo.yaml")
+    assert {slo.name: (slo.ratio, slo.budget) for slo in shop.slos} == {
+        "availability": (0.999, 0.001),
+        "latency": (0.99, 0.01),
+        "checkout-availability": (0.995, 0.005),
+    }
+    assert shop.jobs == ["chaosapi"]
+
+
+def test_labels_stay_as_they_are_written() -> None:
+    """A label that looks like a number or a boolean is the text in the file."""
+    assert _parse(GOOD).labels == {"tier": "2", "generated": "true", "cost": "0.20"}
+
+
+def test_the_window_goes_into_both_queries_and_no_traffic_gives_no_ratio() -> None:
+    """Both spellings of the template are filled, and the ratio is only there where the total is above zero."""
+    ratio = _parse(GOOD).slos[0].sli.error_ratio("5m")
+    assert " ".join(ratio.split()) == (
+        '( sum(rate(http_requests_total{job="api", status=~"5.."}[5m])) ) '
+        '/ (( sum(rate(http_requests_total{job="api"}[5m])) ) > 0)'
+    )
+
+
+def test_a_raw_ratio_loses_nothing_but_nan() -> None:
+    """A raw ratio is taken as it is, NaN left out."""
+    text = GOOD[: GOOD.index("      events:")] + (
+        "      raw: {error_ratio_query: 'avg_over_time(bad[{{.window}}])'}\n    alerting: {}\n"
+    )
+    assert " ".join(_parse(text).slos[0].sli.error_ratio("1h").split()) == "( avg_over_time(bad[1h]) ) > -Inf"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("version: prometheus/v1", "version: prometheus/v9", "slo.yaml:1: version: input should be 'prometheus/v1'"),
+        ("version: prometheus/v1", "kind: SLO", "slo.yaml:1: document: kind SLO is not read here"),
+        ("service: shop", "service: ''", "slo.yaml:2: service: "),
+        ("service: shop", "servise: shop", "slo.yaml:2: servise: unknown field"),
+        ("service: shop", "slo_plugins: {}", "slo.yaml:1: document: slo_plugins are code that runs inside Sloth"),
+        ("objective: 99.9", "objective: 101", "slo.yaml:6: slos.0.objective: input should be less than 100"),
+        ("objective: 99.9", "objective: 100", "slo.yaml:6: slos.0.objective: input should be less than 100"),
+        ("objective: 99.9", "objective: nan", "slo.yaml:6: slos.0.objective: "),
+        ("objective: 99.9", "objective: high", "slo.yaml:6: slos.0.objective: "),
+        ("      events:", "      raw: {}\n      events:", "slos.0.sli: needs exactly one of `events` and `raw`"),
+        ("      events:", "      plugin:", "slo.yaml:7: slos.0.sli: SLI plugins are code that runs inside Sloth"),
+        ("[{{.window}}]", "[5m]", "slo.yaml:9: slos.0.sli.events.error_query: a query needs [{{.window}}]"),
+        ("http_requests_total{job", "{{.metric}}{job", "slos.0.sli.events.error_query: {{.window}} is the only"),
+        ("page_alert", "pageAlert", "slo.yaml:13: slos.0.alerting.pageAlert: unknown field"),
+        ("labels: {tier: 2", "labels: {the tier: 2", "slo.yaml:3: labels.the tier"),
+        (GOOD, "", "slo.yaml:1: document: "),
+        (GOOD, "- 1", "slo.yaml:1: document: "),
+        (GOOD, "a: [", "not one YAML document"),
+        (GOOD, GOOD + "---\n" + GOOD, "slo.yaml:15: not one YAML document"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_and_field(old: str, new: str, complaint: str) -> None:
+    """Whatever is wrong is refused at once, and the message leads to it."""
+    assert old in GOOD
+    with pytest.raises(errors.Invalid) as refusal:
+        _parse(GOOD.replace(old, new, 1))
+    assert complaint in str(refusal.value)
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    """Two mistakes give two lines, and two entries in `errors`."""
+    with pytest.raises(errors.Invalid) as refusal:
+        _parse(GOOD.replace("99.9", "0").replace("name: Burn", "name: a b"))
+    assert [error["field"] for error in refusal.value.errors] == ["slos.0.objective", "slos.0.alerting.name"]
+    assert len(str(refusal.value).splitlines()) == 2
+
+
+def test_two_slos_cannot_share_a_name() -> None:
+    """Their series would be the same, so it is refused."""
+    with pytest.raises(errors.Invalid, match="availability is there twice"):
+        _parse(GOOD + GOOD[GOOD.index("  - name") :])
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A missing file and one that is no text are refused like any other mistake."""
+    with pytest.raises(errors.Invalid, match=r"nowhere\.yaml: cannot be read"):
+        spec.load(tmp_path / "nowhere.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(errors.Invalid, match=r"binary\.yaml: cannot be read"):
+        spec.load(tmp_path / "binary.yaml")
