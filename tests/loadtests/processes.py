@@ -1,0 +1,83 @@
+"""Locust as a process: it monkey-patches whoever imports it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from chaosapi import assets
+
+LOADTESTS = assets.path("loadtests")
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "CHAOSAPI_"))}
+
+
+def locust(
+    *arguments: str,
+    host: str = "http://127.0.0.1:9",
+    file: Path = LOADTESTS,
+    folder: Path = LOADTESTS.parent,
+    stats: Path | None = None,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run Locust headless to its end; it writes its statistics to `stats`.json."""
+    return subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(file), "-H", host, "--headless", "--only-summary"]
+        + (["--json-file", str(stats)] if stats else [])
+        + list(arguments),
+        cwd=folder,
+        env={**ENVIRONMENT, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def web_ui() -> Iterator[str]:
+    """Run Locust with its web UI and give the URL."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", "loadtests/", "--web-host", "127.0.0.1", "--web-port", str(port)],
+        cwd=LOADTESTS.parent,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), "the web UI")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(url: str) -> bool:
+    """Tell whether `url` answers 200."""
+    try:
+        return httpx2.get(url).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], what: str, at_most: float = 30) -> None:
+    """Return as soon as the condition holds; fail after `at_most` seconds."""
+    deadline = time.monotonic() + at_most
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come within {at_most} s"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
