@@ -1,0 +1,103 @@
+"""`chaosapi lab` and `chaosapi demo`: the real Prometheus and Alertmanager around the service, on this machine."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from chaosapi.errors import ChaosError
+from chaosapi.lab import demo as demonstration
+from chaosapi.lab import stack, status
+from chaosapi.lab.errors import LabError
+from chaosapi.lab.ports import Ports
+from chaosapi.lab.signals import Stopped, stoppable
+from chaosapi.slo import windows
+
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Its port on 127.0.0.1.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Keep data and logs here, history included; otherwise they go when the lab ends."),
+]
+_DEFAULTS: Final = Ports()
+
+
+def _profile(name: str) -> str:
+    if name not in windows.NAMES:
+        raise typer.BadParameter(f"{name} is none of {', '.join(windows.NAMES)}")
+    return name
+
+
+def lab(  # noqa: PLR0913 (one parameter an option)
+    *,
+    profile: Annotated[
+        str,
+        typer.Option(
+            callback=_profile,
+            help="lab: windows of a minute to 72 minutes; production: of an hour to three days, after a healthy month.",
+        ),
+    ] = "lab",
+    port: Port = _DEFAULTS.service,
+    prometheus_port: Port = _DEFAULTS.prometheus,
+    alertmanager_port: Port = _DEFAULTS.alertmanager,
+    grafana_port: Port = _DEFAULTS.grafana,
+    data_dir: DataDir = None,
+    once: Annotated[bool, typer.Option("--once", help="Start, see that all is well, stop.")] = False,
+) -> None:
+    """Start the service with Prometheus, Alertmanager and, where installed, Grafana; Ctrl-C stops them all."""
+    console = Console()
+    with _ended_well(console), _folder(data_dir) as folder:
+        ports = Ports(port, prometheus_port, alertmanager_port, grafana_port)
+        with stack.running(stack.Options(folder, profile, ports), _teller(console)) as running:
+            if once:
+                console.print(str(status.look(running)), highlight=False, soft_wrap=True)
+                return
+            status.show(running, console)
+
+
+def demo(
+    *,
+    port: Port = _DEFAULTS.service,
+    prometheus_port: Port = _DEFAULTS.prometheus,
+    alertmanager_port: Port = _DEFAULTS.alertmanager,
+    grafana_port: Port = _DEFAULTS.grafana,
+    data_dir: DataDir = None,
+) -> None:
+    """Show it all in about a minute: traffic, a fault, the alert it fires, and the alert resolving.
+
+    Ends with 0 only if the page alert really reached the service's webhook and resolved.
+    """
+    console = Console()
+    with _ended_well(console), _folder(data_dir) as folder:
+        ports = Ports(port, prometheus_port, alertmanager_port, grafana_port)
+        options = stack.Options(folder, "lab", ports, rate=demonstration.RATE, traffic=True)
+        with stack.running(options, _teller(console)) as running:
+            demonstration.run(running, console)
+        console.print("The alert reached the webhook and resolved. Everything is stopped.")
+
+
+def _teller(console: Console) -> Callable[[str], None]:
+    return lambda text: console.print(text, style="dim", highlight=False)
+
+
+@contextmanager
+def _folder(chosen: Path | None) -> Iterator[Path]:
+    with ExitStack() as cleanup:
+        yield chosen or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaosapi-lab-")))
+
+
+@contextmanager
+def _ended_well(console: Console) -> Iterator[None]:
+    """Turn what ended the lab into an exit code: 1 with the reason, or 128 + the signal's number."""
+    try:
+        with stoppable():
+            yield
+    except Stopped as stopped:
+        console.print(f"{stopped}: everything is stopped.")
+        raise typer.Exit(128 + stopped.number) from None
+    except (LabError, ChaosError) as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,64 @@
+"""The whole point in a minute: a fault goes in, and a real burn-rate alert comes out where theory says it will."""
+
+import time
+from typing import Final
+
+from rich.console import Console
+
+from chaosapi import assets
+from chaosapi.lab import timeline
+from chaosapi.lab.errors import LabError
+from chaosapi.lab.prometheus import JOB
+from chaosapi.lab.stack import Lab
+from chaosapi.lab.story import Story
+from chaosapi.lab.timeline import Expected
+from chaosapi.slo import spec
+
+RATE: Final = 100.0
+"""Requests/s: enough that a few seconds hold the errors that theory expects, few enough for any laptop."""
+FAULT: Final = {
+    "effect": {"type": "error", "status": 503},
+    "rate": 0.2,
+    "schedule": {"duration": "3m"},
+    "reason": "chaosapi demo",
+}
+_SLO: Final = "availability"
+_CALM: Final = 10.0  # seconds of healthy traffic before the fault: a baseline to look at
+
+
+def run(lab: Lab, console: Console) -> None:
+    """Inject the fault into a lab with traffic, wait until the page alert has come and gone, and print the timeline.
+
+    Raises LabError, saying which moment never came, unless the alert reached the webhook both times.
+    """
+    with console.status("healthy traffic") as status:
+        _calm(lab)
+        console.print(f"{RATE:g} requests/s, healthy for {_CALM:g} s and, so Prometheus remembers, for long before")
+
+        status.update("waiting for the alert")
+        story = Story(lab, _expected(lab), FAULT, RATE, console)
+        story.wait_for(timeline.RECEIVED)
+        story.end()
+
+        status.update("waiting for the alert to resolve")
+        story.wait_for(timeline.RESOLVED_RECEIVED)
+    console.print()
+    console.print(story.table())
+
+
+def _expected(lab: Lab) -> Expected:
+    """Return the quick page of the availability SLO."""
+    shop = spec.load(assets.path("alerts") / "slo.yaml")
+    objective = next(slo for slo in shop.slos if slo.name == _SLO)
+    return Expected(_SLO, objective.budget, lab.profile.pairs[0])
+
+
+def _calm(lab: Lab) -> None:
+    flowing = f'sum(rate(http_requests_total{{job="{JOB}"}}[{round(5 * lab.interval)}s]))'
+    lab.parts.wait_until(
+        lambda: (lab.prometheus.value(flowing) or 0) > 0.9 * RATE, f"{RATE:g} requests/s from Locust", every=0.2
+    )
+    until = time.monotonic() + _CALM
+    lab.parts.wait_until(lambda: time.monotonic() > until, "healthy traffic")
+    if alerts := lab.prometheus.alerts():
+        raise LabError(f"alerts before any fault: {', '.join(alert.labels['alertname'] for alert in alerts)}")

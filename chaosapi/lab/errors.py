@@ -1,0 +1,21 @@
+"""What can go wrong in a lab, each with a message that says what would be right."""
+
+
+class LabError(Exception):
+    """The lab cannot start or go on; its text is meant for the person at the terminal."""
+
+
+class ToolMissingError(LabError):
+    """A program the lab needs is neither on PATH nor to be had."""
+
+
+class PortTakenError(LabError):
+    """Something else listens where a part of the lab should."""
+
+
+class PartDiedError(LabError):
+    """A part of the lab ended by itself; the text carries the tail of its log."""
+
+
+class NotReadyError(LabError):
+    """A part runs, but did not become ready in time."""

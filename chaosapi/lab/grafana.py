@@ -1,0 +1,68 @@
+"""Grafana, where it is installed: its datasource and dashboards provisioned, its data beside the lab's."""
+
+import shutil
+from pathlib import Path
+
+import httpx2
+import yaml
+
+
+def find() -> list[str] | None:
+    """Return the command that starts an installed Grafana, None when there is none."""
+    for name, verb in (("grafana", ["server"]), ("grafana-server", [])):
+        if program := shutil.which(name):
+            return [program, *verb, *_home(Path(program))]
+    return None
+
+
+def _home(program: Path) -> list[str]:
+    """Name Grafana's home, which holds its web pages: that of its package, or the folder above its bin/."""
+    homes = (Path("/usr/share/grafana"), program.resolve().parents[1])
+    return next((["--homepath", str(place)] for place in homes if (place / "public").is_dir()), [])
+
+
+def provision(folder: Path, *, prometheus: str, dashboards: Path) -> None:
+    """Write what Grafana reads at its start: one datasource, and the dashboards in `dashboards`."""
+    datasource = {
+        "name": "Prometheus",
+        "uid": "prometheus",
+        "type": "prometheus",
+        "access": "proxy",
+        "url": prometheus,
+        "isDefault": True,
+    }
+    provider = {
+        "name": "chaosapi",
+        "type": "file",
+        "allowUiUpdates": True,
+        "options": {"path": str(dashboards)},
+    }
+    for name, content in (("datasources", {"datasources": [datasource]}), ("dashboards", {"providers": [provider]})):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump({"apiVersion": 1, **content}, sort_keys=False)
+        (folder / name / "chaosapi.yaml").write_text(text, encoding="utf-8")
+
+
+def environment(*, port: int, provisioning: Path, data: Path) -> dict[str, str]:
+    """Return the settings that let anyone on this machine look, without a login, and send nothing elsewhere."""
+    return {
+        "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+        "GF_SERVER_HTTP_PORT": str(port),
+        "GF_PATHS_DATA": str(data),
+        "GF_PATHS_LOGS": str(data / "log"),
+        "GF_PATHS_PLUGINS": str(data / "plugins"),
+        "GF_PATHS_PROVISIONING": str(provisioning),
+        "GF_AUTH_ANONYMOUS_ENABLED": "true",
+        "GF_AUTH_ANONYMOUS_ORG_ROLE": "Editor",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_LOG_MODE": "console",
+    }
+
+
+def ready(url: str) -> bool:
+    """Tell whether the Grafana at `url` answers."""
+    try:
+        return httpx2.get(f"{url}/api/health", timeout=5).status_code == httpx2.codes.OK
+    except httpx2.HTTPError:
+        return False

@@ -1,0 +1,26 @@
+"""Run a program that the kernel kills when the lab dies, however the lab dies: python leash.py <lab's pid> program ….
+
+A process of its own, because doing this between fork and exec (preexec_fn) can deadlock once there are threads.
+Linux only (prctl(2), PR_SET_PDEATHSIG, kept across execve); elsewhere just the orderly ways of stopping remain.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Ask for the signal, make sure the lab still lives, become the program."""
+    lab, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(lab):  # it died before prctl: no signal would ever come
+        sys.exit("the lab is gone")
+    os.execvp(command[0], command)  # noqa: S606 (becoming another program is the point)
+
+
+if __name__ == "__main__":
+    main()

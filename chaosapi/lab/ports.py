@@ -1,0 +1,74 @@
+import socket
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from chaosapi.lab.errors import PortTakenError
+
+HOST: Final = "127.0.0.1"
+
+
+def address(port: int) -> str:
+    """Return host:port as Prometheus writes it."""
+    return f"{HOST}:{port}"
+
+
+def url(port: int) -> str:
+    """Return the root URL of what listens on a port."""
+    return f"http://{HOST}:{port}"
+
+
+class Ports(NamedTuple):
+    """Where the parts of a lab listen on the loopback address."""
+
+    service: int = 8000
+    prometheus: int = 9090
+    alertmanager: int = 9093
+    grafana: int = 3000
+
+    def by_option(self, *, with_grafana: bool) -> dict[str, int]:
+        """Return the ports that will be used, each by the option that sets it."""
+        options = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
+        return dict(zip(options if with_grafana else options[:-1], self, strict=False))
+
+
+def check(ports: Mapping[str, int]) -> None:
+    """Raise PortTakenError unless every port is free on the loopback address and named once.
+
+    `ports` maps the option that sets a port (`--prometheus-port`) to its number.
+    """
+    for option, port in ports.items():
+        twins = [other for other, number in ports.items() if number == port and other != option]
+        if twins:
+            raise PortTakenError(f"{option} and {twins[0]} are both {port}: give each a port of its own")
+        if not _is_free(port):
+            raise PortTakenError(f"port {port} is taken{_owner(port)}: choose another with {option}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger do not count
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _owner(port: int) -> str:
+    """Say who listens, as far as this user may know."""
+    try:
+        import psutil  # noqa: PLC0415 (of the extra `lab`: without it the owner stays unknown)
+    except ImportError:
+        return ""
+    try:
+        pids = {
+            connection.pid
+            for connection in psutil.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+            and connection.pid
+            and connection.laddr
+            and connection.laddr.port == port
+        }
+        return "".join(f" by {psutil.Process(pid).name()} (pid {pid})" for pid in sorted(pids)[:1])
+    except psutil.Error:
+        return ""

@@ -1,0 +1,101 @@
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from chaosapi.lab import leash
+from chaosapi.lab.errors import NotReadyError, PartDiedError
+
+_GRACE: Final = 5.0  # seconds between asking a part to stop and killing it
+_TAIL: Final = 12  # lines of a dead part's log that tell why
+
+
+@dataclass(frozen=True)
+class Part:
+    """A running program of the lab: its name, its process (leader of its own group) and the file of its output."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def tail(self) -> str:
+        """Return the last lines of its output."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-_TAIL:]) or "(it wrote nothing)"
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the part and to whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+
+class Parts:
+    """The lab's programs, started in order and stopped in reverse when the `with` block ends, whatever ended it.
+
+    Start them from the main thread: the kernel watches the thread that started a part, not the process.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._running: list[Part] = []
+
+    def __enter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        while self._running:
+            self.stop(self._running[-1])
+
+    def start(self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Part:
+        """Start a program, with `env` added to this process' environment and its output in `<logs>/<name>.log`."""
+        log = self._logs / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 (our own command lines)
+                [sys.executable, "-I", leash.__file__, str(os.getpid()), *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+                process_group=0,  # Ctrl-C reaches the lab alone, which then stops the parts in order
+            )
+        part = Part(name, process, log)
+        self._running.append(part)
+        return part
+
+    def stop(self, part: Part) -> None:
+        """Ask a part to stop, then kill it and all it started; returns when its process is gone."""
+        self._running.remove(part)
+        part.signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            part.process.wait(_GRACE)
+        part.signal(signal.SIGKILL)
+        part.process.wait()
+
+    def check(self) -> None:
+        """Raise PartDiedError, with the tail of its log, when a part has ended by itself."""
+        for part in self._running:
+            if (status := part.process.poll()) is not None:
+                how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+                raise PartDiedError(f"{part.name} {how}. The end of {part.log}:\n{part.tail()}")
+
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 30.0, every: float = 0.05) -> None:
+        """Return once `condition()` holds, asking each `every` seconds while all parts live.
+
+        Raises NotReadyError naming `what` after `timeout` seconds, and PartDiedError as `check` does.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"{what}: not within {timeout:g} s")
+            time.sleep(every)

@@ -1,0 +1,35 @@
+"""Being asked to stop: once is enough, and cleaning up is not interrupted by asking again."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_ASKED_TO_STOP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGINT, SIGTERM or SIGHUP came; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise Stopped in the main thread at the first such signal; ignore further ones until the block has ended."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in _ASKED_TO_STOP:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    heard = [number for number in _ASKED_TO_STOP if signal.getsignal(number) is not signal.SIG_IGN]  # nohup holds
+    before = {number: signal.signal(number, stop) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

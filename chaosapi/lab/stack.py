@@ -1,0 +1,172 @@
+"""The lab as a whole: its parts in the order in which they need each other."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+from chaosapi import assets
+from chaosapi.lab import alertmanager, grafana, history, ports, prometheus, service, tools, traffic
+from chaosapi.lab.errors import LabError, NotReadyError
+from chaosapi.lab.ports import Ports, address, url
+from chaosapi.lab.processes import Parts
+from chaosapi.lab.prometheus import Prometheus
+from chaosapi.lab.service import Service
+from chaosapi.slo import windows
+from chaosapi.slo.windows import Profile
+
+_SLOWEST_SCRAPE: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
+_TIMEOUT: Final = 5.0  # seconds until a part that does not answer is taken for down
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen about a lab: where its data goes, its profile and ports, and its traffic.
+
+    `rate` is the traffic of the seeded past in requests/s; with `traffic` Locust goes on with it in the present.
+    """
+
+    folder: Path
+    profile: str = "lab"
+    ports: Ports = field(default_factory=Ports)
+    rate: float = 20.0
+    traffic: bool = False
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab: its parts and their ports, and clients of them; `interval` is that of scrapes and evaluations."""
+
+    parts: Parts
+    ports: Ports
+    profile: Profile
+    interval: float
+    service: Service
+    prometheus: Prometheus
+    with_grafana: bool
+
+    @property
+    def links(self) -> dict[str, str]:
+        """What a person opens, by its name."""
+        links = {
+            "service": f"{url(self.ports.service)}/docs",
+            "Prometheus": url(self.ports.prometheus),
+            "Alertmanager": url(self.ports.alertmanager),
+        }
+        return links | ({"Grafana": url(self.ports.grafana)} if self.with_grafana else {})
+
+    def trouble(self) -> str:
+        """Say what is not as it should be: a target that is not up, a rule that is not loaded or fails."""
+        targets = self.prometheus.targets()
+        down = [f"target {url} is {health}" for url, health in targets.items() if health != "up"]
+        rules = self.prometheus.rules()
+        bad = [f"rule {rule.name} is {rule.health}" for rule in rules if not rule.fine(self.interval)]
+        none = [f"no {what} yet" for what, found in (("targets", targets), ("rules", rules)) if not found]
+        return next(iter(down + bad + none), "")
+
+
+@contextmanager
+def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
+    """Start a lab, give it to the block once every target is up and every rule loaded, and stop it afterwards.
+
+    Raises LabError when a tool or a free port is missing, or a part does not start; nothing is left running then.
+    """
+    profile = windows.load(options.profile)
+    rules = _rules(options.profile)
+    programs = tools.ensure("prometheus", "promtool", "alertmanager", say=say)
+    with_grafana = grafana.find() is not None
+    ports.check(options.ports.by_option(with_grafana=with_grafana))
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    token = os.environ.get("CHAOSAPI_ADMIN_TOKEN")
+    with (
+        Parts(folder / "logs") as parts,
+        httpx2.Client(base_url=url(options.ports.service), timeout=_TIMEOUT) as to_service,
+        httpx2.Client(base_url=url(options.ports.prometheus), timeout=_TIMEOUT) as to_prometheus,
+    ):
+        interval = min(profile.step, _SLOWEST_SCRAPE)
+        shop, store = Service(to_service, token), Prometheus(to_prometheus)
+        lab = Lab(parts, options.ports, profile, interval, shop, store, with_grafana)
+        say("starting the service")
+        parts.start("service", service.command(options.ports.service))
+        parts.wait_until(shop.ready, f"the service on port {options.ports.service}")
+        if options.traffic:  # before Prometheus, so that its past goes over into its present without a gap
+            say("starting Locust")
+            parts.start("locust", traffic.command(url(options.ports.service), options.rate))
+        say("starting Alertmanager")
+        _start_alertmanager(lab, programs["alertmanager"], folder, token)
+        if not (folder / "prometheus").exists():  # a store that was there before has its own past
+            say("seeding a healthy past")
+            _seed(lab, programs["promtool"], folder / "prometheus", options.rate)
+        say("starting Prometheus")
+        _start_prometheus(lab, programs["prometheus"], folder, rules)
+        if with_grafana:
+            say("starting Grafana")
+            _start_grafana(lab, folder / "grafana")
+        _settle(lab)
+        yield lab
+
+
+def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None) -> None:
+    port, config_file = lab.ports.alertmanager, folder / "alertmanager.yml"
+    source = (assets.path("alerts") / "alertmanager.yml").read_text(encoding="utf-8")
+    config_file.touch(mode=0o600)  # it may hold the token
+    webhook = f"{url(lab.ports.service)}/hooks/alertmanager"
+    config_file.write_text(alertmanager.config(source, webhook=webhook, token=token), encoding="utf-8")
+    data = folder / "alertmanager"
+    command = alertmanager.command(program, config_file=config_file, data=data, listen=address(port))
+    lab.parts.start("alertmanager", command)
+    lab.parts.wait_until(lambda: alertmanager.ready(url(port)), f"Alertmanager on port {port}")
+
+
+def _seed(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
+    past = history.healthy(lab.service.metrics(), rate, prometheus.labels(address(lab.ports.service)))
+    chunks = history.openmetrics(past, history.instants(lab.profile, time.time()))
+    history.store(chunks, promtool, data)
+
+
+def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> None:
+    port, config_file = lab.ports.prometheus, folder / "prometheus.yml"
+    target, to_alertmanager = address(lab.ports.service), address(lab.ports.alertmanager)
+    config = prometheus.config(target=target, alertmanager=to_alertmanager, rules=rules, interval=lab.interval)
+    config_file.write_text(config, encoding="utf-8")
+    data = folder / "prometheus"
+    command = prometheus.command(program, config_file=config_file, data=data, listen=address(port))
+    lab.parts.start("prometheus", command)
+    lab.parts.wait_until(lab.prometheus.ready, f"Prometheus on port {port}")
+
+
+def _start_grafana(lab: Lab, folder: Path) -> None:
+    port, provisioning = lab.ports.grafana, folder / "provisioning"
+    grafana.provision(provisioning, prometheus=url(lab.ports.prometheus), dashboards=assets.path("dashboards"))
+    env = grafana.environment(port=port, provisioning=provisioning, data=folder / "data")
+    lab.parts.start("grafana", grafana.find() or [], env)
+    lab.parts.wait_until(lambda: grafana.ready(url(port)), f"Grafana on port {port}", timeout=90)
+
+
+def _settle(lab: Lab) -> None:
+    """Wait until nothing is wrong; the error says what last was."""
+    troubles = ["nothing is known yet"]
+
+    def settled() -> bool:
+        troubles.append(lab.trouble())
+        return not troubles[-1]
+
+    try:
+        lab.parts.wait_until(settled, "all targets up and all rules loaded", every=0.2)
+    except httpx2.HTTPError as error:
+        raise LabError(f"Prometheus does not answer: {error}") from error
+    except NotReadyError as error:
+        raise NotReadyError(f"{error}: {troubles[-1]}") from error
+
+
+def _rules(profile: str) -> Path:
+    path = assets.path("alerts") / "rules" / f"{profile}.yml"
+    if not path.is_file():
+        raise LabError(f"there are no rules at {path}: make them with chaosapi slo rules --profile {profile}")
+    return path

@@ -1,0 +1,93 @@
+"""What the lab shows while it runs: a screen in a terminal, a line at each change without one."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import httpx2
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from chaosapi.lab.stack import Lab
+
+_T = TypeVar("_T")
+_BEAT: Final = 1.0  # seconds between two looks at the lab
+
+
+@dataclass(frozen=True)
+class Status:
+    """One look at a running lab: how many targets are up and rules work, the alerts and the faults of this moment."""
+
+    targets: str
+    rules: str
+    alerts: tuple[str, ...]
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        alerts, faults = (", ".join(names) or "none" for names in (self.alerts, self.faults))
+        return f"targets {self.targets}; rules {self.rules}; alerts: {alerts}; faults: {faults}"
+
+
+def look(lab: Lab) -> Status:
+    """Ask the parts how they are; what does not answer says so instead, since a fault may be why."""
+    health = _asked(lambda: lab.prometheus.targets().values())
+    rules = _asked(lab.prometheus.rules)
+    alerts = _asked(lambda: sorted(_alert(alert.labels, alert.state) for alert in lab.prometheus.alerts()))
+    faults = _asked(lambda: [fault["name"] for fault in lab.service.faults()], ["the service does not answer"])
+    return Status(
+        targets=f"{health.count('up')}/{len(health)} up",
+        rules=f"{sum(rule.fine(lab.interval) for rule in rules)}/{len(rules)} fine",
+        alerts=alerts,
+        faults=faults,
+    )
+
+
+def show(lab: Lab, console: Console) -> None:
+    """Show the lab until it is stopped; raises PartDiedError when a part ends by itself."""
+    if not console.is_terminal:
+        for name, link in lab.links.items():
+            console.print(f"{name}: {link}", highlight=False, soft_wrap=True)
+        seen = None
+        while True:
+            status = look(lab)
+            if status != seen:
+                console.print(str(status), highlight=False, soft_wrap=True)
+                seen = status
+            _wait(lab)
+    with Live(_screen(lab, look(lab)), console=console, auto_refresh=False) as live:
+        while True:
+            live.update(_screen(lab, look(lab)), refresh=True)
+            _wait(lab)
+
+
+def _wait(lab: Lab) -> None:
+    lab.parts.check()
+    time.sleep(_BEAT)
+
+
+def _asked(question: Callable[[], Iterable[_T]], otherwise: Iterable[_T] = ()) -> tuple[_T, ...]:
+    try:
+        return tuple(question())
+    except httpx2.HTTPError:
+        return tuple(otherwise)
+
+
+def _alert(labels: Mapping[str, str], state: str) -> str:
+    words = (labels.get(label, "") for label in ("severity", "slo", "long_window"))
+    return " ".join(filter(None, (labels["alertname"], *words, state)))
+
+
+def _screen(lab: Lab, status: Status) -> Group:
+    table = Table.grid(padding=(0, 2))
+    for name, link in lab.links.items():
+        table.add_row(Text(name, "bold"), Text(link, f"cyan link {link}"))
+    table.add_row(Text("targets", "bold"), status.targets)
+    table.add_row(Text("rules", "bold"), status.rules)
+    table.add_row(Text("alerts", "bold"), Text("\n".join(status.alerts) or "none", "red" if status.alerts else "green"))
+    table.add_row(
+        Text("faults", "bold"), Text("\n".join(status.faults) or "none", "yellow" if status.faults else "green")
+    )
+    return Group(table, Text("Ctrl-C stops everything.", "dim"))

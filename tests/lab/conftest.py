@@ -1,0 +1,19 @@
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+PORT_OPTIONS = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
+
+
+def free_ports() -> list[int]:
+    """Return four ports of 127.0.0.1 that nobody listens on."""
+    with ExitStack() as held:
+        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORT_OPTIONS]
+        return [server.getsockname()[1] for server in servers]
+
+
+@pytest.fixture
+def lab_ports() -> dict[str, int]:
+    """Give a free port for each part of a lab, by its option."""
+    return dict(zip(PORT_OPTIONS, free_ports(), strict=True))

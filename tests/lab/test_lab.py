@@ -1,0 +1,242 @@
+"""The lab and the demo as a person runs them: real processes, from an empty folder."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from chaosapi.lab import debian, stack, status
+from chaosapi.lab import tools as tools_of_the_lab
+from chaosapi.lab.errors import PartDiedError
+from chaosapi.lab.ports import Ports
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHAOSAPI_")} | {
+    "COLUMNS": "120"
+}
+
+
+def command(name: str, ports: dict[str, int], *options: str) -> list[str]:
+    """Return the command line of `chaosapi lab` or `chaosapi demo` on these ports."""
+    words = [word for option, port in ports.items() for word in (option, str(port))]
+    return [sys.executable, "-m", "chaosapi", name, *words, *options]
+
+
+def run(name: str, ports: dict[str, int], cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end in a folder."""
+    return subprocess.run(
+        command(name, ports, *options),
+        cwd=cwd,
+        env={**ENVIRONMENT, "TMPDIR": str(cwd)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Wait for a condition, for as long as a busy machine may need."""
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def listening(ports: dict[str, int]) -> list[int]:
+    """Return those of the ports on which anything listens."""
+
+    def answers(port: int) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return [port for port in ports.values() if answers(port)]
+
+
+@contextmanager
+def lab_running(ports: dict[str, int], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a lab until the block ends; it is fully up when the block begins."""
+    with subprocess.Popen(
+        command("lab", ports),
+        cwd=folder,
+        env={**ENVIRONMENT, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as lab:
+        try:
+            assert lab.stdout is not None
+            assert any(line.startswith("targets 1/1 up") for line in lab.stdout)
+            yield lab
+        finally:
+            lab.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", ["lab", "production"])
+def test_once(profile: str, lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
+    """`lab --once` starts everything, sees all targets up and rules loaded, stops it and leaves nothing behind."""
+    done = run("lab", lab_ports, tmp_path, "--once", "--profile", profile)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("targets 1/1 up; rules ")
+    loaded, known = last.split("rules ")[1].split()[0].split("/")
+    assert loaded == known != "0"
+    assert listening(lab_ports) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs a Debian or one of its kin")
+def test_the_systems_own_packages_do_too(
+    lab_ports: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without PATH, releases and newer suites, the running system's packages make a working lab."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    kept = tmp_path / "tools"
+    sources = [("this system's package", debian.fetch_running)]
+    names = ("prometheus", "promtool", "alertmanager", "amtool")
+    found = tools_of_the_lab.ensure(*names, folder=kept, sources=sources)
+    assert found == {name: kept / name for name in names}
+    monkeypatch.setitem(ENVIRONMENT, "CHAOSAPI_TOOLS_DIR", str(kept))
+    done = run("lab", lab_ports, tmp_path, "--once")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_token_is_used_throughout(
+    lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With CHAOSAPI_ADMIN_TOKEN set, the lab's own calls carry it, and its config files are for this user alone."""
+    monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "a token")
+    with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Console(quiet=True).print) as lab:
+        assert lab.service.faults() == []
+    assert (tmp_path / "alertmanager.yml").stat().st_mode & 0o077 == 0
+
+
+def test_a_taken_port_is_named_before_anything_starts(
+    lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
+) -> None:
+    """A port in use ends the lab with 1 and names the port, its owner and the option, with nothing started."""
+    with socket.create_server(("127.0.0.1", lab_ports["--alertmanager-port"])):
+        done = run("lab", lab_ports, tmp_path, "--once")
+    assert done.returncode == 1
+    port = lab_ports["--alertmanager-port"]
+    assert f"port {port} is taken by" in done.stderr
+    assert "--alertmanager-port" in done.stderr
+    assert "starting" not in done.stdout
+
+
+def test_an_unknown_profile_is_refused(lab_ports: dict[str, int], tmp_path: Path) -> None:
+    """The answer to a wrong profile lists the right ones."""
+    done = run("lab", lab_ports, tmp_path, "--profile", "staging")
+    assert done.returncode == 2
+    assert "lab, production" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_nothing_is_left(
+    number: signal.Signals, code: int, lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
+) -> None:
+    """However the lab is ended, none of its processes stays; asked nicely, it removes its data too."""
+    with lab_running(lab_ports, tmp_path) as lab:
+        parts = psutil.Process(lab.pid).children(recursive=True)
+        assert len(parts) == 3
+        lab.send_signal(number)
+        assert lab.wait(60) == code
+    assert eventually(lambda: not any(part.is_running() for part in parts))
+    assert listening(lab_ports) == []
+    assert number == signal.SIGKILL or list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["serve", "--storage.tsdb.path", "--cluster.listen-address="])
+def test_a_crash_of_any_part_ends_the_lab(
+    victim: str, lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
+) -> None:
+    """When the service, Prometheus or Alertmanager dies, the lab says which, stops the others and ends with 1."""
+    with lab_running(lab_ports, tmp_path) as lab:
+        parts = psutil.Process(lab.pid).children(recursive=True)
+        next(part for part in parts if victim in " ".join(part.cmdline())).kill()
+        _, told = lab.communicate(timeout=60)
+    assert lab.returncode == 1
+    assert "was killed by SIGKILL. The end of" in told
+    assert not any(part.is_running() for part in parts)
+
+
+@pytest.mark.slow
+def test_data_is_kept_where_it_was_asked_for(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
+    """With --data-dir the store and the logs stay, and a second lab there goes on with them instead of seeding anew."""
+    folder = tmp_path / "kept"
+    first = run("lab", lab_ports, tmp_path, "--once", "--data-dir", str(folder))
+    second = run("lab", lab_ports, tmp_path, "--once", "--data-dir", str(folder))
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    assert "seeding" in first.stdout
+    assert "seeding" not in second.stdout
+    assert (folder / "logs" / "prometheus.log").stat().st_size
+
+
+@pytest.mark.slow
+def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
+    """The status shows a fault while it acts, and a part that died ends the screen."""
+    with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Console(quiet=True).print) as lab:
+        assert status.look(lab).faults == ()
+        lab.service.inject({"name": "shown", "effect": {"type": "error"}})
+        assert status.look(lab).faults == ("shown",)
+        next(child for child in psutil.Process().children() if "serve" in child.cmdline()).kill()
+        with pytest.raises(PartDiedError, match="service was killed"):
+            status.show(lab, Console(quiet=True))
+
+
+@pytest.mark.slow
+def test_demo(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
+    """The demo ends with 0 after a real alert has come and gone, and tells every moment in plain lines."""
+    done = run("demo", lab_ports, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    moments = [
+        "fault applied",
+        "first bad scrape",
+        "alert pending",
+        "firing in Prometheus",
+        "received from Alertmanager",
+        "fault ended",
+        "resolved in Prometheus",
+        "resolved received",
+    ]
+    table = done.stdout.partition("seconds since injection")[2]
+    measured = [line.split() for line in table.splitlines() if line.strip().startswith(tuple(moments))]
+    assert len(measured) == len(moments)
+    assert "\x1b" not in done.stdout
+    assert listening(lab_ports) == []
+
+
+@pytest.mark.slow
+def test_an_outage_pages_first_under_the_production_profile(
+    lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
+) -> None:
+    """After a healthy month a total outage pages with the 1h/5m pair first, when theory says, and no ticket comes."""
+    options = stack.Options(tmp_path, "production", Ports(*lab_ports.values()), traffic=True)
+    with stack.running(options, Console(quiet=True).print) as lab:
+        flowing = 'sum(rate(http_requests_total{job="chaosapi"}[30s])) > 15'
+        lab.parts.wait_until(lambda: lab.prometheus.value(flowing) is not None, "traffic", timeout=60, every=0.5)
+        lab.service.inject({"effect": {"type": "error", "status": 503}})
+        applied = time.time()
+        lab.parts.wait_until(lambda: lab.prometheus.alerts() != [], "the first alert", timeout=150, every=0.5)
+        first = [
+            (alert.labels["slo"], alert.labels["severity"], alert.labels["long_window"])
+            for alert in lab.prometheus.alerts()
+        ]
+        waited = time.time() - applied
+    assert first == [("availability", "page", "1h")]
+    assert 40 < waited < 90  # theory: 14.4 × 0.001 × 3600 = 51.8 s, then a scrape and an evaluation of 5 s each

@@ -1,0 +1,52 @@
+import pytest
+
+from chaosapi.lab import timeline
+from chaosapi.lab.timeline import Expected
+from chaosapi.slo.windows import Pair
+
+PAGE = Expected("availability", 0.001, Pair("page", 60, 5, 14.4))
+LABELS = {"alertname": "ErrorBudgetBurn", "slo": "availability", "severity": "page", "long_window": "1m"}
+
+
+def test_predictions_follow_theory() -> None:
+    """Detection is F·B·L/e give or take chance, a scrape and an evaluation; reset is S·(1 - F·B/e) after the end."""
+    moments = timeline.predicted(PAGE, error_ratio=0.2, rate=1e9, step=1, ended=10)
+    assert moments[timeline.FIRING] == pytest.approx((4.32, 6.32), abs=0.01)
+    assert moments[timeline.RECEIVED] == pytest.approx((4.32, 7.32), abs=0.01)
+    assert moments[timeline.RESOLVED] == pytest.approx((13.64, 16.64), abs=0.01)
+
+
+def test_little_traffic_spreads_the_prediction() -> None:
+    """With 43 errors to wait for, chance alone moves the alert by a quarter of its time."""
+    early, late = timeline.predicted(PAGE, error_ratio=0.2, rate=50, step=1)[timeline.FIRING]
+    assert (early, late) == pytest.approx((4.32 * (1 - 0.272), 4.32 * (1 + 0.272) + 2), abs=0.01)
+
+
+def test_nothing_after_the_end_is_predicted_before_it() -> None:
+    """While the fault runs there is no telling when its alert resolves."""
+    assert timeline.RESOLVED not in timeline.predicted(PAGE, error_ratio=0.2, rate=50, step=1)
+
+
+def test_first_rise() -> None:
+    """The first bad scrape is the first growth of any error counter after the injection."""
+    series = [[(1, 5), (2, 6), (3, 6), (4, 7)], [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1)]]
+    assert timeline.first_rise(series, after=2.5) == 4
+    assert timeline.first_rise(series, after=4.5) == 5
+    assert timeline.first_rise(series, after=5) is None
+
+
+def test_span() -> None:
+    """An alert was there from its first to its last evaluation since the injection."""
+    assert timeline.span([[(1, 1), (7, 1)], [(8, 1), (9, 1)]], after=5) == (7, 9)
+    assert timeline.span([], after=5) is None
+
+
+def test_received_takes_only_the_expected_alert() -> None:
+    """Another window pair, another status and an older delivery are not what is waited for."""
+
+    def delivery(second: int, status: str = "firing", **labels: str) -> dict[str, object]:
+        return {"received_at": f"1970-01-01T00:00:{second:02}Z", "status": status, "labels": {**LABELS, **labels}}
+
+    others = [delivery(2), delivery(20, long_window="6m"), delivery(21, status="resolved"), delivery(22, slo="latency")]
+    assert timeline.received(others, PAGE, "firing", after=10) is None
+    assert timeline.received([delivery(31), delivery(30), *others], PAGE, "firing", after=10) == 30
