@@ -1,0 +1,18 @@
+"""The command line: `chaosapi serve | lab | demo | fault | slo`."""
+
+import typer
+
+from chaosapi.cli import fault, slo
+from chaosapi.cli.lab import demo, lab
+from chaosapi.cli.serve import serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="A practice range for on-call: inject faults, watch predicted alerts fire.",
+)
+app.command()(serve)
+app.command()(lab)
+app.command()(demo)
+app.add_typer(fault.app, name="fault")
+app.add_typer(slo.app, name="slo")

@@ -1,0 +1,175 @@
+"""`chaosapi fault`: the admin API from a terminal."""
+
+import getpass
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+import typer
+import yaml
+from rich.console import Console
+
+from chaosapi.cli import tables
+
+app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults of a running service.")
+
+Url = Annotated[str, typer.Option(envvar="CHAOSAPI_URL", help="Where the service is.")]
+Token = Annotated[str | None, typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token, if one is set.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")]
+Reason = Annotated[str | None, typer.Option(help="Why; for the audit.")]
+
+_HERE = "http://127.0.0.1:8000"
+_out = Console()
+
+
+@app.command()
+def add(  # noqa: PLR0913 - one option a field of the API
+    effect: Annotated[str | None, typer.Argument(help="The effect's type, such as error or latency.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Argument(help="Its parameters: status=503, distribution.type=constant distribution.value=200ms, …"),
+    ] = None,
+    *,
+    name: Annotated[str | None, typer.Option(help="The fault's name; made if not given.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Share of the matching requests: a ratio, 0 to 1.")] = None,
+    route: Annotated[list[str] | None, typer.Option(help="Only this route, or /api/*; may be repeated.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="Only with this header, name=value; repeatable.")] = None,
+    sticky_by: Annotated[str | None, typer.Option(help="A header whose values are hit, or not, for good.")] = None,
+    start_after: Annotated[str | None, typer.Option(help="When it starts, such as 10s.")] = None,
+    duration: Annotated[str | None, typer.Option(help="How long it lasts, such as 5m.  [default: 15m]")] = None,
+    shape: Annotated[str | None, typer.Option(help="JSON or YAML, such as '{type: ramp, up: 2m}'.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed hits other requests.")] = None,
+    reason: Reason = None,
+    file: Annotated[Path | None, typer.Option(help="The whole fault from a JSON or YAML file; - reads stdin.")] = None,
+    url: Url = _HERE,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """Inject a fault, for example: chaosapi fault add error status=503 --rate 0.2 --duration 5m."""
+    body = _read(file) if file else {}
+    given: dict[str, Any] = {
+        "name": name,
+        "effect": {"type": effect} if effect else None,
+        "rate": rate,
+        "target": _present(
+            {"routes": route, "methods": method, "headers": dict(map(_pair, header or [])), "sticky_by": sticky_by}
+        ),
+        "schedule": _present({"start_after": start_after, "duration": duration, "shape": shape and _value(shape)}),
+        "seed": seed,
+        "reason": reason,
+    }
+    body.update(_present(given))
+    for parameter in parameters or []:
+        path, text = _pair(parameter)
+        _put(body, ["effect", *path.split(".")], _value(text))
+    _print(_call("POST", "/admin/faults", url, token, json=body), as_json=as_json)
+
+
+@app.command("list")
+def list_(
+    state: Annotated[str | None, typer.Option(help="scheduled, active or ended.")] = None,
+    *,
+    url: Url = _HERE,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the faults, newest first."""
+    answer = _call("GET", "/admin/faults", url, token, params=_present({"state": state}))
+    if as_json:
+        _out.print_json(data=answer)
+        return
+    if answer["halt"]:
+        _out.print(f"[bold red]Chaos is halted[/] since {answer['halt']['since']}: {answer['halt']['reason']}")
+    _out.print(tables.many(answer["faults"]) if answer["faults"] else "No faults.")
+
+
+@app.command()
+def show(name: str, *, url: Url = _HERE, token: Token = None, as_json: AsJson = False) -> None:
+    """Show one fault with its receipt."""
+    _print(_call("GET", f"/admin/faults/{name}", url, token), as_json=as_json)
+
+
+@app.command()
+def end(name: str, *, reason: Reason = None, url: Url = _HERE, token: Token = None, as_json: AsJson = False) -> None:
+    """End one fault now."""
+    answer = _call("DELETE", f"/admin/faults/{name}", url, token, params=_present({"reason": reason}))
+    _print(answer, as_json=as_json)
+
+
+@app.command()
+def clear(*, reason: Reason = None, url: Url = _HERE, token: Token = None, as_json: AsJson = False) -> None:
+    """End every fault now: the kill switch."""
+    answer = _call("DELETE", "/admin/faults", url, token, params=_present({"reason": reason}))
+    if as_json:
+        _out.print_json(data=answer)
+    else:
+        _out.print(f"{answer['ended']} faults ended; revision {answer['revision']}")
+
+
+def _call(method: str, path: str, url: str, token: str | None, **request: Any) -> Any:
+    headers = {"x-chaos-actor": getpass.getuser()} | ({"authorization": f"Bearer {token}"} if token else {})
+    try:
+        answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=10, **request)
+    except httpx2.HTTPError as error:
+        raise _failed(f"no answer from {url}: {error}; is `chaosapi serve` running there? (--url)") from None
+    if answer.is_success:
+        return answer.json()
+    try:
+        problem = answer.json()
+        detail = f"{problem['title']}: {problem['detail']}"
+    except (ValueError, KeyError, TypeError):
+        detail = f"{url} answered {answer.status_code}; is it chaosapi?"
+    raise _failed(detail)
+
+
+def _failed(message: str) -> typer.Exit:
+    typer.echo(f"chaosapi: {message}", err=True)
+    return typer.Exit(1)
+
+
+def _print(fault: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _out.print_json(data=fault)
+    else:
+        _out.print(tables.one(fault))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    document = _value(text)
+    if not isinstance(document, dict):
+        raise typer.BadParameter(f"{file} must hold one fault as a JSON or YAML object")
+    return document
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise typer.BadParameter(f"{text!r} is neither JSON nor YAML: {error}") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise typer.BadParameter(f"{text!r} must be name=value")
+    return name, value
+
+
+def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        body = body.setdefault(part, {})
+        if not isinstance(body, dict):
+            raise typer.BadParameter(f"{'.'.join(path)}: {part} is already a value")
+    body[path[-1]] = value
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in (None, {}, [])}

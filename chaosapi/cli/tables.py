@@ -1,0 +1,93 @@
+"""Faults as people read them in a terminal of eighty columns."""
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from chaosapi import durations
+
+_STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
+
+
+def many(faults: list[dict[str, Any]]) -> Table:
+    """Show one fault a row."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for column in ("fault", "what and where"):
+        table.add_column(column, overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for column in ("ends in", "asked", "got"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for fault in faults:
+        receipt = fault["receipt"]
+        table.add_row(
+            fault["name"],
+            f"{effect(fault['effect'])}\n{target(fault['target'])}",
+            _state(fault),
+            _remaining(fault),
+            f"{receipt['requested_rate']:.2%}",
+            f"{receipt['achieved_rate']:.2%}\n{receipt['injected']}/{receipt['matched']}",
+        )
+    return table
+
+
+def one(fault: dict[str, Any]) -> Table:
+    """Show one fault with its receipt, a field a row."""
+    receipt, schedule = fault["receipt"], fault["schedule"]
+    shape = {name: value for name, value in schedule["shape"].items() if (name, value) != ("scales", "rate")}
+    table = Table.grid(padding=(0, 2))
+    table.add_row("fault", Text(fault["name"], "bold"))
+    table.add_row("effect", effect(fault["effect"]))
+    table.add_row("target", target(fault["target"]))
+    table.add_row(
+        "rate", f"{fault['rate']:.4g} × strength {fault['strength']:g}, {_words(shape)}, seed {fault['seed']}"
+    )
+    table.add_row("state", _state(fault))
+    table.add_row("time", f"{fault['starts_at'][11:19]} to {fault['ends_at'][11:19]} UTC, {_remaining(fault)} left")
+    table.add_row(
+        "receipt",
+        f"{receipt['injected']} of {receipt['matched']} hit: {receipt['achieved_rate']:.4%} of "
+        f"{receipt['requested_rate']:.4%} asked, {receipt['skipped']} skipped",
+    )
+    for kind, quantiles in (receipt["delay"] or {}).items():
+        table.add_row(f"{kind}", "  ".join(f"{name} {value}" for name, value in quantiles.items()))
+    if fault["reason"]:
+        table.add_row("reason", fault["reason"])
+    return table
+
+
+def effect(fields: dict[str, Any]) -> str:
+    """Say an effect in a line."""
+    inner = fields.get("distribution")
+    if inner:
+        return f"{fields['type']}: {fields['mode']} {_words(inner)}"
+    return _words({name: value for name, value in fields.items() if (name, value) != ("when", "before")})
+
+
+def target(fields: dict[str, Any]) -> str:
+    """Say a target in a line."""
+    parts = [*(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
+    parts += [f"{name}={value}" for name, value in fields["headers"].items()]
+    return " ".join(parts + ([f"by {fields['sticky_by']}"] if fields["sticky_by"] else []))
+
+
+def _words(fields: dict[str, Any]) -> str:
+    rest = ", ".join(
+        f"{name} {_plain(value)}" for name, value in fields.items() if name != "type" and value not in (None, {})
+    )
+    return f"{fields['type']} {rest}".strip()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_plain(each)}" for name, each in value.items())
+    return str(value)
+
+
+def _state(fault: dict[str, Any]) -> Text:
+    return Text(fault["state"], _STYLES[fault["state"]])
+
+
+def _remaining(fault: dict[str, Any]) -> str:
+    return durations.format(round(durations.parse(fault["remaining"])))

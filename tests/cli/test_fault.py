@@ -1,0 +1,85 @@
+"""`chaosapi fault` against a real service."""
+
+import json
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from tests.conftest import Serve
+
+pytestmark = pytest.mark.slow
+
+
+def run(*arguments: str, url: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person would in a terminal of eighty columns."""
+    return subprocess.run(
+        [sys.executable, "-m", "chaosapi", "fault", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"CHAOSAPI_URL": url, "COLUMNS": "80", **environment},
+        timeout=30,
+    )
+
+
+def test_the_way_of_a_fault_from_the_terminal(serve: Serve) -> None:
+    """Add, list, show, end, clear: a readable table, or the API's JSON."""
+    url = serve()
+    added = run(
+        *("add", "error", 'status={"503": 0.8, "500": 0.2}', "retry_after=5s", "--rate", "0.5", "--name", "f"),
+        *("--route", "/api/*", "--method", "get", "--duration", "10m", "--reason", "drill", "--json"),
+        *("--shape", "{type: ramp, up: 1m}", "--header", "x-tenant=acme", "--sticky-by", "x-user-id"),
+        url=url,
+    )
+    assert added.returncode == 0, added.stderr
+    fault = json.loads(added.stdout)
+    assert fault["effect"]["status"] == {"503": 0.8, "500": 0.2}
+    assert (fault["rate"], fault["target"]["methods"], fault["schedule"]["shape"]["up"]) == (0.5, ["GET"], "1m")
+    assert (fault["target"]["headers"], fault["target"]["sticky_by"]) == ({"x-tenant": "acme"}, "x-user-id")
+    table = run("list", url=url).stdout
+    assert all(word in table for word in ("f", "error", "GET /api/*", "active", "50.00%"))
+    assert max(map(len, table.splitlines())) <= 80
+    assert "drill" in run("show", "f", url=url).stdout
+    assert "ended" in run("end", "f", url=url).stdout
+    run("add", "latency", "distribution.type=constant", "distribution.value=10ms", url=url)
+    assert "1 faults ended" in run("clear", url=url).stdout
+    assert json.loads(run("list", "--state", "active", "--json", url=url).stdout)["faults"] == []
+    assert "No faults" in run("list", "--state", "active", url=url).stdout
+
+
+def test_a_fault_can_come_from_a_file_or_a_pipe(serve: Serve) -> None:
+    """JSON or YAML; options beside it win."""
+    url = serve()
+    added = run("add", "--file", "-", "--rate", "0.25", "--json", url=url, stdin="effect: {type: error}\nname: piped\n")
+    assert added.returncode == 0, added.stderr
+    assert (json.loads(added.stdout)["name"], json.loads(added.stdout)["rate"]) == ("piped", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("add", "eror"), "one of error, latency"),
+        (("add", "error", "--rate", "5"), "did you mean 0.05"),
+        (("add", "error", "status"), "must be name=value"),
+        (("add", "error", "status={"), "neither JSON nor YAML"),
+        (("show", "nobody"), "no fault called"),
+    ],
+)
+def test_mistakes_are_explained(serve: Serve, arguments: tuple[str, ...], says: str) -> None:
+    """On standard error, with a failing exit code, without a traceback."""
+    failed = run(*arguments, url=serve())
+    assert failed.returncode != 0
+    assert says in " ".join(failed.stderr.replace("│", " ").split())
+    assert "Traceback" not in failed.stderr
+
+
+def test_no_service_and_no_token_are_explained(serve: Serve) -> None:
+    """Where it looked, and what to send."""
+    assert "is `chaosapi serve` running there?" in run("list", url="http://127.0.0.1:9").stderr
+    url = serve(CHAOSAPI_ADMIN_TOKEN="secret")
+    assert "CHAOSAPI_ADMIN_TOKEN" in run("list", url=url).stderr
+    assert run("list", url=url, CHAOSAPI_ADMIN_TOKEN="secret").returncode == 0
+    assert httpx2.get(f"{url}/api/products").status_code == 200

@@ -1,0 +1,60 @@
+import os
+import signal
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from tests.conftest import Serve
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_unsafe_address_is_refused_before_anything_listens() -> None:
+    """Exit code 2 and the three ways out."""
+    command = [sys.executable, "-m", "chaosapi", "serve", "--host", "0.0.0.0"]  # noqa: S104 - refused
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert failed.returncode == 2
+    assert "CHAOSAPI_ADMIN_OPEN" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_wrong_setting_is_named() -> None:
+    """By its environment variable."""
+    failed = subprocess.run(
+        [sys.executable, "-m", "chaosapi", "serve"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env={**os.environ, "CHAOSAPI_MAX_HELD": "none"},
+    )
+    assert failed.returncode == 2
+    assert "CHAOSAPI_MAX_HELD" in failed.stderr
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(ending: signal.Signals) -> None:
+    """It says that it has shut down; no traceback."""
+    command = [sys.executable, "-m", "chaosapi", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if "Uvicorn running on" in line:
+                break
+        process.send_signal(ending)
+        rest = process.stdout.read()
+        process.wait(20)
+    assert "Finished server process" in rest
+    assert "Traceback" not in rest
+
+
+def test_the_docs_page_loads_nothing_from_outside(serve: Serve) -> None:
+    """A bare machine has no network; the page and all it names come from the service."""
+    url = serve()
+    page = httpx2.get(f"{url}/docs").text
+    assert "https://" not in page.replace("https://swagger.io", "")
+    assert httpx2.get(f"{url}/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+    schema = httpx2.get(f"{url}/openapi.json").json()
+    assert {"/admin/faults", "/api/checkout", "/hooks/alertmanager"} <= schema["paths"].keys()
