@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import iter_route_contexts
+from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
 from starlette.types import ASGIApp
@@ -32,6 +33,9 @@ Start with `POST /admin/faults` and `{"effect": {"type": "error"}, "rate": 0.2}`
 
 _TICK = 0.1
 
+# Tells /docs to ask for the token; AccessGuard is what checks it.
+_TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN, where one is set.")
+
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
     """Build the service; `clock` gives Unix seconds and decides when faults start and end."""
@@ -53,9 +57,9 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
     engine = Engine(routes, clock)
     store.subscribe(engine.load)
     desk = Desk(store)
-    app.include_router(admin.router(desk, engine, admin.Limits(routes, settings)))
-    app.include_router(safety.router(desk, clock))
-    app.include_router(hooks.router(clock))
+    limits = admin.Limits(routes, settings)
+    for guarded in (admin.router(desk, engine, limits), safety.router(desk, clock), hooks.router(clock)):
+        app.include_router(guarded, dependencies=[Depends(_TOKEN)])
     app.include_router(health.router(registry))
 
     faults = Faults(AccessGuard(app, settings), engine, max_held=settings.max_held)
