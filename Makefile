@@ -1,0 +1,64 @@
+# Every target sets up what it needs by itself: a virtual environment in .venv, the programs of the lab in .tools.
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+UV := uv==0.13.9
+PROGRAMS := prometheus promtool alertmanager amtool
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo lab test lint format gen bench lock upgrade clean
+
+help: ## Show this
+	@echo 'make TARGET [PYTHON=python3.12] [ARGS="options of what the target runs"]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Prepare everything the other targets need
+	@$(BIN)/python -c 'import sys; from chaosapi.lab import tools; tools.ensure(*sys.argv[1:], say=print)' $(PROGRAMS)
+
+demo: $(READY) ## Inject a fault and watch a real burn-rate alert fire (ARGS="--port 8010")
+	@$(BIN)/chaosapi demo $(ARGS)
+
+lab: $(READY) ## Run the service beside Prometheus and Alertmanager until Ctrl-C
+	@$(BIN)/chaosapi lab $(ARGS)
+
+test: $(READY) ## Run all tests (ARGS="-m 'not slow'" for the quick ones)
+	@$(BIN)/pytest $(ARGS)
+
+lint: $(READY) ## Check style, formatting, types and the layers of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code and make the repairs that are safe
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+gen: $(READY) ## Make again what is made: alert rules, their tests, dashboards
+	$(BIN)/chaosapi slo generate
+	$(BIN)/python dashboards/generate.py
+
+bench: $(READY) ## Measure, and print what came out (minutes)
+	@set -e; for benchmark in benchmarks/[!_]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+lock: .tools/uv ## Bring requirements.lock in line with pyproject.toml, changing as little as possible
+	printf 'hatchling\neditables\n' | .tools/uv/bin/uv pip compile pyproject.toml - --extra lab --group dev --universal \
+	  --generate-hashes --quiet --custom-compile-command 'make lock' --output-file requirements.lock $(ARGS)
+
+upgrade: ARGS += --upgrade
+upgrade: lock ## Bring every pinned package to its newest version
+
+clean: ## Remove the environment, the fetched programs and every cache
+	rm -rf .venv .tools .lab dist build benchmarks/out .*_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is written last: a setup that broke off is done again.
+$(READY): requirements.lock pyproject.toml scripts/venv.sh
+	@PYTHON=$(PYTHON) scripts/venv.sh .venv
+	@touch $@
+
+.tools/uv:
+	$(PYTHON) -m venv $@
+	$@/bin/pip install -q $(UV)

@@ -1,0 +1,37 @@
+"""The lock file: what `make setup` installs is what pyproject.toml asks for."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+
+def test_every_requirement_is_pinned() -> None:
+    """Each requirement of pyproject.toml is in the lock with a version it allows; otherwise run `make lock`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [
+        *project["build-system"]["requires"],
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["lab"],
+        *project["dependency-groups"]["dev"],
+    ]
+    pinned: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^(\w[^=\s]*)==(\S+)", LOCK, re.MULTILINE):
+        pinned.setdefault(name, []).append(version)
+    for requirement in map(Requirement, wanted):
+        versions = pinned.get(canonicalize_name(requirement.name), [])
+        assert versions, f"{requirement.name} is not locked: run make lock"
+        assert all(map(requirement.specifier.contains, versions)), f"{requirement}: run make lock"
+
+
+def test_every_pin_is_hashed_and_none_has_an_address() -> None:
+    """Packages come from whichever index the machine uses, and only with the bytes that were locked."""
+    pins = re.split(r"^(?=\w)", LOCK, flags=re.MULTILINE)[1:]
+    assert pins
+    assert [pin for pin in pins if "--hash=sha256:" not in pin] == []
+    assert "://" not in LOCK

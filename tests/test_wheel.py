@@ -1,0 +1,128 @@
+"""The wheel as a stranger gets it: built, installed with its dependencies into an empty environment, run elsewhere."""
+
+import re
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from chaosapi.lab import tools as lab_tools
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("alerts", "dashboards", "loadtests")
+
+pytestmark = pytest.mark.slow
+
+
+def build(folder: Path, *options: str) -> Path:
+    """Build the checkout into `folder` and return the wheel."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), *options, str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel the way it is published: from the source distribution."""
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install `chaosapi[lab]` into an empty environment and return its `chaosapi`.
+
+    The packages are those that the lock pins, kept beside the lab's programs: a second run downloads nothing.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    pins = folder / "pins.txt"
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins.write_text("\n".join(re.findall(r"^\w\S*==[^\\\n]*", lock, re.MULTILINE)), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    kept = lab_tools.home() / "wheels"
+
+    def pip(*options: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [folder / "venv/bin/python", "-m", "pip", *options, "--constraint", pins, f"{wheel}[lab]"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    install = ("install", "--no-index", "--find-links", kept)
+    if pip(*install).returncode:
+        for done in (pip("download", "--only-binary", ":all:", "--dest", kept), pip(*install)):
+            assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "venv/bin/chaosapi"
+
+
+def environment(program: Path) -> dict[str, str]:
+    """Return the variables of a plain login, with the installed program first on PATH."""
+    return {
+        "PATH": f"{program.parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(program.parent),
+        "CHAOSAPI_TOOLS_DIR": str(lab_tools.home()),
+    }
+
+
+def free_ports(number: int) -> list[str]:
+    """Return so many ports of 127.0.0.1 that nobody listens on."""
+    with ExitStack() as held:
+        servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [str(server.getsockname()[1]) for server in servers]
+
+
+def test_it_carries_the_folders_beside_the_code(wheel: Path) -> None:
+    """Every file of alerts/, dashboards/ and loadtests/ is inside, no compiled one."""
+    files = {
+        f"chaosapi/_assets/{path.relative_to(ROOT)}"
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    inside = zipfile.ZipFile(wheel).namelist()
+    assert {name for name in inside if name.startswith("chaosapi/_assets/")} == files
+    assert not [name for name in inside if "__pycache__" in name]
+
+
+def test_checkout_and_source_distribution_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Nothing gets lost on the way through the source distribution."""
+    direct = build(tmp_path, "--wheel")
+    assert sorted(zipfile.ZipFile(direct).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
+
+
+def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools: dict[str, Path]) -> None:
+    """`chaosapi lab --once` starts everything, sees all targets up and rules loaded, and leaves the folder empty."""
+    options = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
+    words = [word for pair in zip(options, free_ports(4), strict=True) for word in pair]
+    command: list[str | Path] = [program, "lab", "--once", *words]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(program), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"targets 1/1 up; rules ([1-9]\d*)/\1 fine", done.stdout)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_serve_answers(program: Path, tmp_path: Path) -> None:
+    """`chaosapi serve` serves the shop, and says which version it is."""
+    log = tmp_path / "serve.log"
+    with log.open("wb") as output:
+        service = subprocess.Popen(
+            [program, "serve", "--port", "0"],
+            cwd=tmp_path,
+            env=environment(program),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+            assert service.poll() is None, log.read_text()
+            time.sleep(0.05)
+        assert httpx2.get(f"{found[0]}/api/products/p-0001").json()["id"] == "p-0001"
+        assert 'chaosapi_build_info{version="0.1.0"} 1.0' in httpx2.get(f"{found[0]}/metrics").text
+    finally:
+        service.terminate()
+        service.wait(20)
