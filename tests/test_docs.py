@@ -1,0 +1,64 @@
+"""What exists is documented, and what is documented exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from fastapi.testclient import TestClient
+
+from chaosapi import assets
+from chaosapi.effects import EFFECTS
+from chaosapi.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("setting", Settings.model_fields)
+def test_every_setting_is_in_the_readme(setting: str) -> None:
+    """By its environment variable."""
+    assert f"`CHAOSAPI_{setting.upper()}`" in README
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.__name__)
+def test_every_effect_and_parameter_is_in_the_readme(effect: type) -> None:
+    """In the row of its table."""
+    (row,) = re.findall(rf"^\| `{effect.model_fields['type'].default}` .*$", README, re.MULTILINE)  # type: ignore[attr-defined]
+    for parameter in effect.model_fields.keys() - {"type"}:  # type: ignore[attr-defined]
+        assert f"`{parameter}`" in row
+
+
+def test_every_metric_of_ours_is_in_the_readme_and_every_one_there_exists(client: TestClient) -> None:
+    """Both ways; what Python's client adds by itself is not ours."""
+    client.post("/admin/faults", json={"effect": {"type": "error"}})
+    families = re.findall(r"^# TYPE ((?:http|chaosapi)_\S+)", client.get("/metrics").text, re.MULTILINE)
+    documented = set(re.findall(r"`((?:http|chaosapi)_[a-z_]+)`", README))
+    assert documented == set(families)
+
+
+def test_every_alert_has_a_runbook_and_a_row(client: TestClient) -> None:
+    """In every profile."""
+    for rules in assets.path("alerts").glob("rules/*.yml"):
+        groups = yaml.safe_load(rules.read_text())["groups"]
+        for alert in {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}:
+            assert f"| `{alert}` |" in README
+            assert (assets.path("alerts") / "runbooks" / f"{alert}.md").is_file()
+
+
+def test_every_admin_route_is_in_the_readme(client: TestClient) -> None:
+    """With its method."""
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        if path.startswith(("/admin", "/hooks")):
+            for method in methods:
+                assert f"`{method.upper()} {path}`" in README
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_and_paths_in_the_docs_lead_somewhere(page: str) -> None:
+    """Every relative link and every named folder or file of the repo."""
+    text = (ROOT / page).read_text()
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    paths = re.findall(r"`((?:alerts|dashboards|chaosapi|tests|loadtests)/[\w./-]*)`", text)
+    missing = [path for path in links + paths if not (ROOT / path).exists()]
+    assert missing == []
