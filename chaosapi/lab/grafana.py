@@ -6,6 +6,8 @@ from pathlib import Path
 import httpx2
 import yaml
 
+from chaosapi import durations
+
 
 def find() -> list[str] | None:
     """Return the command that starts an installed Grafana, None when there is none."""
@@ -21,8 +23,11 @@ def _home(program: Path) -> list[str]:
     return next((["--homepath", str(place)] for place in homes if (place / "public").is_dir()), [])
 
 
-def provision(folder: Path, *, prometheus: str, dashboards: Path) -> None:
-    """Write what Grafana reads at its start: one datasource, and the dashboards in `dashboards`."""
+def provision(folder: Path, *, prometheus: str, interval: float, dashboards: Path) -> None:
+    """Write what Grafana reads at its start: one datasource, and the dashboards in `dashboards`.
+
+    `interval` is the seconds between scrapes, from which Grafana makes `$__rate_interval`.
+    """
     datasource = {
         "name": "Prometheus",
         "uid": "prometheus",
@@ -30,6 +35,7 @@ def provision(folder: Path, *, prometheus: str, dashboards: Path) -> None:
         "access": "proxy",
         "url": prometheus,
         "isDefault": True,
+        "jsonData": {"timeInterval": durations.format(interval)},
     }
     provider = {
         "name": "chaosapi",

@@ -143,7 +143,12 @@ def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> Non
 
 def _start_grafana(lab: Lab, folder: Path) -> None:
     port, provisioning = lab.ports.grafana, folder / "provisioning"
-    grafana.provision(provisioning, prometheus=url(lab.ports.prometheus), dashboards=assets.path("dashboards"))
+    grafana.provision(
+        provisioning,
+        prometheus=url(lab.ports.prometheus),
+        interval=lab.interval,
+        dashboards=assets.path("dashboards"),
+    )
     env = grafana.environment(port=port, provisioning=provisioning, data=folder / "data")
     lab.parts.start("grafana", grafana.find() or [], env)
     lab.parts.wait_until(lambda: grafana.ready(url(port)), f"Grafana on port {port}", timeout=90)

@@ -54,11 +54,13 @@ def test_alertmanager_keeps_the_inhibition_and_hurries() -> None:
 
 def test_grafana_is_provisioned_with_prometheus_and_the_dashboards(tmp_path: Path) -> None:
     """The datasource is the lab's Prometheus, and the dashboard folder holds the checked-in JSON."""
-    grafana.provision(tmp_path, prometheus="http://127.0.0.1:9090", dashboards=assets.path("dashboards"))
+    dashboards = assets.path("dashboards")
+    grafana.provision(tmp_path, prometheus="http://127.0.0.1:9090", interval=5, dashboards=dashboards)
     source = yaml.safe_load((tmp_path / "datasources" / "chaosapi.yaml").read_text())
     assert source["apiVersion"] == 1
     assert source["datasources"][0]["url"] == "http://127.0.0.1:9090"
     assert source["datasources"][0]["isDefault"]
+    assert source["datasources"][0]["jsonData"] == {"timeInterval": "5s"}
     provider = yaml.safe_load((tmp_path / "dashboards" / "chaosapi.yaml").read_text())
     assert provider["apiVersion"] == 1
     assert list(Path(provider["providers"][0]["options"]["path"]).glob("*.json"))
