@@ -1,5 +1,6 @@
 """What an effect is: it acts on one request, and knows nothing of rates, targets, time or counting."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,7 +22,7 @@ class Tools(Protocol):
         """Hold the request until `planned` seconds after `since` (now unless given); counted in the receipt."""
 
 
-class Effect(Model):
+class Effect(Model, ABC):
     """Base of all effects."""
 
     type: str
@@ -34,6 +35,6 @@ class Effect(Model):
     example: ClassVar[dict[str, Any]]
     """A body for the catalogue that works as it is."""
 
+    @abstractmethod
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Act on one request; `app` is what would answer it otherwise."""
-        raise NotImplementedError
