@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from chaosapi.api import admin, health, hooks, problems, safety, shop
 from chaosapi.api.access import AccessGuard
 from chaosapi.api.desk import Desk
+from chaosapi.effects.exception import Raise
 from chaosapi.engine import Engine
 from chaosapi.metrics import FaultMetrics, LagGauge, RequestMetrics
 from chaosapi.middleware import Faults
@@ -52,6 +53,7 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> AS
         max_body_size=1_000_000,
     )
     problems.install(app)
+    app.add_middleware(Raise)
     app.include_router(shop.router())
     routes = _route_table(app)
     engine = Engine(routes, clock)

@@ -73,7 +73,7 @@ class Faults:
         for hit in [*([answer] if answer else []), *reversed(delays)]:
             hit.run.tally.injected += 1
             app = partial(hit.run.effect.inject, app, tools=Injection(hit, arrived, self._clock, self._hold))
-        return app, int(any(hit.run.effect.holds for hit in delays))
+        return app, int(any(hit.run.effect.holds for hit in [*delays, *([answer] if answer else [])]))
 
 
 class Injection:
@@ -81,12 +81,19 @@ class Injection:
 
     def __init__(self, hit: Hit, arrived: float, clock: Callable[[], float], hold: Hold) -> None:
         self.draw, self.magnitude, self.arrived = hit.draw, hit.magnitude, arrived
-        self._run, self._clock, self._hold = hit.run, clock, hold
+        self.now, self._run, self._hold = clock, hit.run, hold
+
+    async def sleep(self, planned: float, since: float | None = None) -> None:
+        """Hold the request until `planned` seconds after `since`, or until the fault ends."""
+        started = self.now() if since is None else since
+        # Event loops may wake up to a millisecond early: look again until the deadline has really passed.
+        while (left := planned - (self.now() - started)) > 0 and (rest := self._run.remaining()) > 0:
+            await self._hold(self._run.released, min(left, rest))
 
     async def wait(self, planned: float, since: float | None = None) -> None:
-        """Hold the request until `planned` seconds after `since`, or until the fault ends; count what it became."""
-        started = self._clock() if since is None else since
-        # Event loops may wake up to a millisecond early: look again until the deadline has really passed.
-        while (left := planned - (self._clock() - started)) > 0 and (rest := self._run.remaining()) > 0:
-            await self._hold(self._run.released, min(left, rest))
-        self._run.tally.delayed(planned, self._clock() - started)
+        """Sleep, and count planned and real delay, also when the client leaves in the middle."""
+        started = self.now() if since is None else since
+        try:
+            await self.sleep(planned, started)
+        finally:
+            self._run.tally.delayed(planned, self.now() - started)

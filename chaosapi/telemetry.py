@@ -45,6 +45,8 @@ class Telemetry:
             return
         request_id = self._request_id(scope)
         scope["chaosapi.request_id"] = request_id
+        # uvicorn's connection, for effects that break it; only the outermost layer still sees the server's own `send`.
+        scope["chaosapi.transport"] = getattr(getattr(send, "__self__", None), "transport", None)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         status, started = CLOSED, self._clock()
 

@@ -5,11 +5,19 @@ from typing import Annotated
 from pydantic import Field
 
 from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.corrupt import Corrupt
 from chaosapi.effects.error import Error
+from chaosapi.effects.exception import AppException
+from chaosapi.effects.hang import Hang
 from chaosapi.effects.latency import Latency
+from chaosapi.effects.reset import Reset
+from chaosapi.effects.throttle import Throttle
+from chaosapi.effects.truncate import Truncate
 
-AnyEffect = Annotated[Error | Latency, Field(discriminator="type")]
+AnyEffect = Annotated[
+    Error | Latency | Hang | Reset | Truncate | Corrupt | Throttle | AppException, Field(discriminator="type")
+]
 
-EFFECTS: tuple[type[Effect], ...] = (Error, Latency)
+EFFECTS: tuple[type[Effect], ...] = (Error, Latency, Hang, Reset, Truncate, Corrupt, Throttle, AppException)
 
 __all__ = ["EFFECTS", "AnyEffect", "Effect", "Error", "Latency", "Tools"]

@@ -18,8 +18,14 @@ class Tools(Protocol):
     arrived: float
     """When the request came in, in seconds of the middleware's clock."""
 
+    def now(self) -> float:
+        """Return the time on the middleware's clock, in seconds."""
+
+    async def sleep(self, planned: float, since: float | None = None) -> None:
+        """Hold the request until `planned` seconds after `since` (now unless given), or until the fault ends."""
+
     async def wait(self, planned: float, since: float | None = None) -> None:
-        """Hold the request until `planned` seconds after `since` (now unless given); counted in the receipt."""
+        """Sleep, and count planned and real delay in the receipt."""
 
 
 class Effect(Model, ABC):

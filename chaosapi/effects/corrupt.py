@@ -1,0 +1,48 @@
+"""Damage the body."""
+
+import random
+from typing import Any, ClassVar, Literal
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chaosapi.effects.base import Effect, Tools
+
+_FLIPPED = 0.01
+
+
+class Corrupt(Effect):
+    """Damage the body and keep its length, so that only a reader of the content notices.
+
+    The same request is damaged alike on every replica. An empty body stays as it is.
+    """
+
+    type: Literal["corrupt"] = "corrupt"
+    mode: Literal["garbage", "bits", "json"] = "garbage"
+    """`garbage`: random bytes; `bits`: one bit flips in about every hundredth byte, at least in one; `json`: the first
+    character is lost, which makes JSON unreadable."""
+
+    example: ClassVar[dict[str, Any]] = {"type": "corrupt", "mode": "bits"}
+
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
+        """Let the app answer, and damage what it sends."""
+        chance = random.Random(tools.draw)  # noqa: S311 - damage that can be repeated is the point
+        first = True
+
+        async def damaged(message: Message) -> None:
+            nonlocal first
+            if message["type"] == "http.response.body" and message.get("body"):
+                message = {**message, "body": self._damage(bytearray(message["body"]), chance, first=first)}
+                first = False
+            await send(message)
+
+        await app(scope, receive, damaged)
+
+    def _damage(self, body: bytearray, chance: random.Random, *, first: bool) -> bytes:
+        if self.mode == "garbage":
+            return chance.randbytes(len(body))
+        if self.mode == "json":
+            return b" " + body[1:] if first else bytes(body)
+        places = [place for place in range(len(body)) if chance.random() < _FLIPPED]
+        for place in places or ([chance.randrange(len(body))] if first else []):
+            body[place] ^= 1 << chance.randrange(8)
+        return bytes(body)

@@ -1,0 +1,34 @@
+"""Do not answer."""
+
+import asyncio
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chaosapi.durations import Duration
+from chaosapi.effects import connection
+from chaosapi.effects.base import Effect, Tools
+
+
+class Hang(Effect):
+    """Never answer: hold the connection open until the client leaves, `at_most` has passed or the fault ends."""
+
+    type: Literal["hang"] = "hang"
+    at_most: Annotated[Duration, Field(gt=0)] = 60.0
+    """When the connection is closed, unanswered, at the latest."""
+
+    ends_request: ClassVar[bool] = True
+    holds: ClassVar[bool] = True
+    example: ClassVar[dict[str, Any]] = {"type": "hang", "at_most": "1m"}
+
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
+        """Wait for whatever comes first, then close the connection."""
+        ends = {asyncio.ensure_future(connection.gone(receive)), asyncio.ensure_future(tools.wait(self.at_most))}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+            await asyncio.wait(ends)
+        await connection.drop(scope, receive, reset=False)

@@ -1,0 +1,21 @@
+"""Reset the connection."""
+
+from typing import Any, ClassVar, Literal
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chaosapi.effects import connection
+from chaosapi.effects.base import Effect, Tools
+
+
+class Reset(Effect):
+    """Reset the TCP connection instead of answering: the client sees "connection reset by peer"."""
+
+    type: Literal["reset"] = "reset"
+
+    ends_request: ClassVar[bool] = True
+    example: ClassVar[dict[str, Any]] = {"type": "reset"}
+
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
+        """Reset the connection before the app sees the request."""
+        await connection.drop(scope, receive, reset=True)

@@ -1,0 +1,39 @@
+"""Send the body slowly."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chaosapi.effects.base import Effect, Tools
+from chaosapi.models import Integer
+
+_BEATS = 10
+"""Pieces a second: often enough to look like a slow line, seldom enough to cost little."""
+
+
+class Throttle(Effect):
+    """Send the body at so many bytes per second and no faster, a streamed one too; the headers come at once."""
+
+    type: Literal["throttle"] = "throttle"
+    bytes_per_second: Annotated[Integer, Field(ge=1, le=1_000_000_000)]
+    """How fast."""
+
+    holds: ClassVar[bool] = True
+    example: ClassVar[dict[str, Any]] = {"type": "throttle", "bytes_per_second": 1000}
+
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
+        """Let the app answer, and hand on what it sends piece by piece."""
+        piece = max(1, self.bytes_per_second // _BEATS)
+
+        async def slowed(message: Message) -> None:
+            body, begun = message.get("body", b""), tools.now()
+            for start in range(0, len(body), piece):
+                end = min(start + piece, len(body))
+                await tools.sleep(end / self.bytes_per_second, begun)
+                more = message.get("more_body", False) or end < len(body)
+                await send({**message, "body": body[start:end], "more_body": more})
+            if not body:
+                await send(message)
+
+        await app(scope, receive, slowed)

@@ -1,0 +1,50 @@
+"""Send only a part of the body."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chaosapi.effects import connection
+from chaosapi.effects.base import Effect, Tools
+from chaosapi.models import Number
+
+
+class Truncate(Effect):
+    """Send the headers and a part of the body, then close the connection: less arrives than Content-Length says.
+
+    A body of unknown length (chunked) is cut within its first chunk; an empty body has nothing to cut.
+    """
+
+    type: Literal["truncate"] = "truncate"
+    keep: Annotated[Number, Field(ge=0, lt=1)] = 0.5
+    """The share of the body that arrives, rounded down to whole bytes."""
+
+    example: ClassVar[dict[str, Any]] = {"type": "truncate", "keep": 0.5}
+
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
+        """Let the app answer, and cut what it sends."""
+        left: int | None = None
+        cut = False
+
+        async def shortened(message: Message) -> None:
+            nonlocal left, cut
+            if message["type"] == "http.response.start":
+                length = Headers(raw=message["headers"]).get("content-length")
+                left = int(int(length) * self.keep) if length else None
+                await send(message)
+                return
+            body = message.get("body", b"")
+            room = int(len(body) * self.keep) if left is None else left
+            if cut:
+                return
+            if not body or (len(body) <= room and message.get("more_body", False)):
+                left = room - len(body) if body else left
+                await send(message)
+                return
+            cut = True
+            await send({**message, "body": body[:room], "more_body": True})
+            await connection.drop(scope, receive, reset=False)
+
+        await app(scope, receive, shortened)

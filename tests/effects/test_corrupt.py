@@ -1,0 +1,40 @@
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+
+def body(client: TestClient, key: str = "r-1") -> bytes:
+    """Return the body that arrives."""
+    answer = client.get("/api/products", headers={"x-request-id": key})
+    assert answer.status_code == 200
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    return answer.content
+
+
+@pytest.mark.parametrize("mode", ["garbage", "bits", "json"])
+def test_the_body_is_damaged_and_its_length_is_right(client: TestClient, mode: str) -> None:
+    """The same request is damaged alike each time."""
+    healthy = body(client)
+    client.put("/admin/faults/f", json={"effect": {"type": "corrupt", "mode": mode}})
+    damaged = body(client)
+    assert len(damaged) == len(healthy)
+    assert damaged != healthy
+    assert damaged == body(client)
+    assert mode == "json" or damaged != body(client, "r-2")
+
+
+def test_broken_json_cannot_be_read(client: TestClient) -> None:
+    """Only its first character is lost."""
+    client.put("/admin/faults/f", json={"effect": {"type": "corrupt", "mode": "json"}})
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body(client))
+
+
+def test_bits_flip_in_about_every_hundredth_byte(client: TestClient) -> None:
+    """Each by one bit; at least one in the shortest body."""
+    healthy = body(client)
+    client.put("/admin/faults/f", json={"effect": {"type": "corrupt", "mode": "bits"}})
+    flips = [before ^ after for before, after in zip(healthy, body(client), strict=True) if before != after]
+    assert 1 <= len(flips) < len(healthy) * 0.05
+    assert all(flip.bit_count() == 1 for flip in flips)

@@ -1,0 +1,56 @@
+"""The pace, on a clock that only waiting moves; the real server is in test_catalogue."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Message, Scope
+
+from chaosapi.effects.throttle import Throttle
+
+
+class Tools:
+    """Lends a clock that only sleeping moves."""
+
+    draw, magnitude, arrived, time = 0.0, 1.0, 0.0, 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, planned: float, since: float | None = None) -> None:
+        self.time = max(self.time, (self.time if since is None else since) + planned)
+
+    async def wait(self, planned: float, since: float | None = None) -> None:
+        await self.sleep(planned, since)
+
+
+async def stream() -> AsyncIterator[bytes]:
+    """Yield 3,000 bytes in three parts."""
+    for letter in (b"a", b"b", b"c"):
+        yield letter * 1000
+
+
+async def receive() -> Message:
+    """Never say that the client has left."""
+    await asyncio.Event().wait()
+    return {}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_body_takes_its_length_through_the_rate(streamed: bool) -> None:  # noqa: FBT001 - a table
+    """3,000 bytes at 1,000 a second take three seconds, in tenths; the headers come at once; nothing is lost."""
+    app = StreamingResponse(stream()) if streamed else Response(b"a" * 1000 + b"b" * 1000 + b"c" * 1000)
+    tools, sent = Tools(), list[tuple[float, Message]]()
+
+    async def send(message: Message) -> None:
+        sent.append((round(tools.time, 6), message))
+
+    scope: Scope = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
+    asyncio.run(Throttle(bytes_per_second=1000).inject(app, scope, receive, send, tools))
+    assert (sent[0][0], sent[0][1]["type"]) == (0, "http.response.start")
+    bodies = [(time, message) for time, message in sent if message.get("body")]
+    assert b"".join(message["body"] for _, message in bodies) == b"a" * 1000 + b"b" * 1000 + b"c" * 1000
+    assert [time for time, _ in bodies] == [round(0.1 * tenth, 6) for tenth in range(1, 31)]
+    assert [message.get("more_body", False) for _, message in sent[1:]].count(False) == 1
+    assert not sent[-1][1].get("more_body", False)
