@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from json_merge_patch import merge
-from pydantic import Field
 
 from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound
 from chaosapi.fault import Fault, Record
@@ -47,13 +46,23 @@ class State(Model):
 class AuditEntry(Model):
     """Who did what, when and why. `at` is Unix seconds in UTC."""
 
-    revision: int
+    revision: int = 0
     at: float
     actor: str
     action: str
     fault: str | None = None
     reason: str = ""
-    spec: Fault | None = Field(default=None)
+    spec: Fault | None = None
+    """The fault as the change made it; None where it made or changed none."""
+
+    def signed(self, state: "State") -> "AuditEntry":
+        """Return the entry completed with what the change led to; a store calls it with the state to be written."""
+        made = [
+            record.spec
+            for record in state.faults
+            if record.name == self.fault and record.revision == state.revision and record.ended_at is None
+        ]
+        return self.model_copy(update={"revision": state.revision, "spec": made[0] if made else None})
 
 
 Change = Callable[[State], State]

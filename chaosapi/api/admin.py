@@ -93,7 +93,7 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
         spec = limits.check(fault).model_copy(update={"name": fault.name or _invented(fault, engine.state)})
         assert spec.name  # noqa: S101 - set just now
         change = changes.create(spec, now)
-        state = await desk.apply(request, change, "create", now=now, fault=spec.name, reason=spec.reason, spec=spec)
+        state = await desk.apply(request, change, "create", now=now, fault=spec.name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{spec.name}"
         return view(state, spec.name)
 
@@ -120,9 +120,7 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
         if not any(record.name == name for record in engine.state.live(now)):
             response.status_code = 201
         change = changes.replace(spec, now)
-        return view(
-            await desk.apply(request, change, "replace", now=now, fault=name, reason=spec.reason, spec=spec), name
-        )
+        return view(await desk.apply(request, change, "replace", now=now, fault=name, reason=spec.reason), name)
 
     @api.patch("/faults/{name}", responses={404: {"model": problems.Problem}})
     async def patch_fault(

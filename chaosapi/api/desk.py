@@ -1,6 +1,6 @@
 """Where every change is signed: who, what, when and why, before it goes to the store."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request
 
@@ -17,12 +17,20 @@ class Desk:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def apply(self, request: Request, change: Change, action: Action, *, now: float, **entry: Any) -> State:
-        """Make a change at time `now`; `entry` completes its line in the audit (fault, reason, spec)."""
+    async def apply(  # noqa: PLR0913 - who, what, when and why
+        self,
+        request: Request,
+        change: Change,
+        action: Action,
+        *,
+        now: float,
+        fault: str | None = None,
+        reason: str = "",
+    ) -> State:
+        """Make a change at time `now`; `fault` names the one it is about, if any."""
         actor = request.headers.get("x-chaos-actor") or (request.client.host if request.client else "unknown")
-        return await self._store.apply(
-            change, AuditEntry(revision=0, at=now, actor=actor[:200], action=action, **entry)
-        )
+        entry = AuditEntry(at=now, actor=actor[:200], action=action, fault=fault, reason=reason)
+        return await self._store.apply(change, entry)
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the latest entries, newest first."""

@@ -92,7 +92,7 @@ class AuditView(Model):
     fault: str | None
     reason: str
     spec: Fault | None
-    """The fault as it was asked for, where the action made or changed one."""
+    """The fault as the action made it, where it made or changed one."""
 
     @classmethod
     def of(cls, entry: AuditEntry) -> "AuditView":

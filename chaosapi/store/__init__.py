@@ -16,7 +16,7 @@ class Store(Protocol):
         """Call the listener with the state now, and after every change."""
 
     async def apply(self, change: Change, entry: AuditEntry) -> State:
-        """Make one change atomically and write its audit entry with the new revision.
+        """Make one change atomically and write its audit entry, `signed` with the new state.
 
         A change that raises, or that returns the state as it was, leaves no trace.
         """

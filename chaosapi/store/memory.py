@@ -27,7 +27,7 @@ class MemoryStore:
         state = change(self._state)
         if state.revision != self._state.revision:
             self._state = state
-            self._audit.appendleft(entry.model_copy(update={"revision": state.revision}))
+            self._audit.appendleft(entry.signed(state))
             for listener in self._listeners:
                 listener(state)
         return state

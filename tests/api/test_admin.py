@@ -181,3 +181,13 @@ def test_no_fault_lasts_longer_than_allowed(make_client: MakeClient) -> None:
     )
     client.put("/admin/faults/f", json=ERROR)
     assert client.patch("/admin/faults/f", json={"schedule": {"duration": "2h"}}).status_code == 422
+
+
+def test_the_audit_of_a_patch_has_the_fault_as_it_became(client: TestClient) -> None:
+    """What was changed is as much a part of the story as who changed it; a halt makes no fault."""
+    client.post("/admin/faults", json={**ERROR, "name": "f", "rate": 0.2})
+    client.patch("/admin/faults/f", json={"rate": 0.4})
+    client.post("/admin/halt")
+    halted, patched, created = client.get("/admin/audit").json()["entries"]
+    assert (patched["action"], patched["spec"]["rate"], created["spec"]["rate"]) == ("patch", 0.4, 0.2)
+    assert halted["spec"] is None
