@@ -24,8 +24,8 @@ async def until(event: asyncio.Event, seconds: float) -> None:
 class Faults:
     """Pure ASGI: with no fault on the request's route it costs a few attribute look-ups.
 
-    Of the faults that hit a request, those that only change it (delays) wrap those that answer it; of several that
-    would answer, the oldest does and the others are counted as skipped.
+    Of the faults that hit a request, those that only shape it (delays, damage) wrap the one that answers it; of several
+    that would answer, the oldest does and the others are counted as skipped.
     """
 
     def __init__(
@@ -57,23 +57,23 @@ class Faults:
 
     def _chain(self, hits: list[Hit], arrived: float) -> tuple[ASGIApp, int]:
         """Nest the effects around the app, in the order in which they act; tell how many of them hold the request."""
-        delays: list[Hit] = []
-        answer: Hit | None = None
+        shaping: list[Hit] = []
+        answering: list[Hit] = []
         for hit in hits:
             tally = hit.run.tally
             if hit.run.effect.holds and self.held >= self.max_held:
                 tally.skipped["max_held"] += 1
             elif not hit.run.effect.ends_request:
-                delays.append(hit)
-            elif answer is None:
-                answer = hit
+                shaping.append(hit)
+            elif not answering:
+                answering.append(hit)
             else:
                 tally.skipped["preempted"] += 1
-        app = self.app
-        for hit in [*([answer] if answer else []), *reversed(delays)]:
+        app, acting = self.app, shaping + answering
+        for hit in reversed(acting):
             hit.run.tally.injected += 1
             app = partial(hit.run.effect.inject, app, tools=Injection(hit, arrived, self._clock, self._hold))
-        return app, int(any(hit.run.effect.holds for hit in [*delays, *([answer] if answer else [])]))
+        return app, int(any(hit.run.effect.holds for hit in acting))
 
 
 class Injection:
