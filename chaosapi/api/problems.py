@@ -73,12 +73,13 @@ def fault(document: Any) -> Fault:
 
 
 def _explained(errors: Iterable[Any], body: Any, model: type[BaseModel] | None) -> Invalid:
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     for error in errors:
         path = _path(error["loc"], body, missing=error["type"] == "missing")
-        message = _message(error, path, body, model)
-        found.setdefault(".".join(map(str, path)) or "body", message)
-    fields = [{"field": field, "message": message} for field, message in found.items()]
+        messages = found.setdefault(".".join(map(str, path)) or "body", [])
+        if (message := _message(error, path, body, model)) not in messages:
+            messages.append(message)  # one from each branch of a union
+    fields = [{"field": field, "message": ", or ".join(messages)} for field, messages in found.items()]
     return Invalid("; ".join(f"{each['field']}: {each['message']}" for each in fields), fields)
 
 
@@ -152,12 +153,15 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if any(each["type"] == "json_invalid" for each in details):
         return of(BadRequest(f"the body is not JSON: {details[0].get('ctx', {}).get('error', 'it cannot be read')}"))
     kind = request.headers.get("content-type", "")
-    in_body = any(each["loc"][0] == "body" for each in details)
+    in_body, elsewhere = ([each for each in details if (each["loc"][0] == "body") is here] for here in (True, False))
     if in_body and error.body is not None and "json" not in kind:
         return of(UnsupportedType(f"the body is {kind or 'of no type'}: send it with content-type: application/json"))
     model = _body_model(request)
-    sources = [(each, error.body, model) if each["loc"][0] == "body" else (each, {}, None) for each in details]
-    explained = [_explained([{**each, "loc": each["loc"][1:]}], body, model) for each, body, model in sources]
+    explained = [
+        _explained([{**each, "loc": each["loc"][1:]} for each in found], body, kind)
+        for found, body, kind in ((in_body, error.body, model), (elsewhere, {}, None))
+        if found
+    ]
     fields = [field for each in explained for field in each.errors]
     return of(Invalid("; ".join(map(str, explained)), fields))
 

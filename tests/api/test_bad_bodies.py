@@ -67,6 +67,7 @@ BAD: list[tuple[Any, str, str]] = [
     (error(status={"503": -1}), "effect.status.503", ""),
     (error(status={"200": 1}), "effect.status.200", "400 to 599"),
     (error(status=[503]), "effect.status", ""),
+    (error(body=5), "effect.body", "string, or this must be a JSON object, or"),
     (error(when="during"), "effect.when", "before"),
     (error(statsu=500), "effect.statsu", "did you mean 'status'"),
     (error(headers={"bad name": "x"}), "effect.headers.bad name", ""),
@@ -145,6 +146,7 @@ def test_a_bad_body_is_refused_by_field_and_changes_nothing(
         problem = answer.json()
         assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
         messages = {each["field"]: each["message"] for each in problem["errors"]}
+        assert len(messages) == len(problem["errors"])
         assert says in messages[field]
         assert field == "body" or field in problem["detail"]
     assert client.get("/admin/faults").json() == before
