@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import httpx2
@@ -45,6 +46,8 @@ def test_the_process_writes_nothing_but_json_lines(serve: Serve, tmp_path: Path)
     url = serve(CHAOSAPI_ACCESS_LOG="true")
     httpx2.get(f"{url}/api/products", headers={"x-request-id": "abc-1"})
     (log,) = tmp_path.glob("serve-*.log")
+    while "abc-1" not in log.read_text():
+        time.sleep(0.02)  # the line comes after the answer; the suite's time-out ends a wait in vain
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     assert [line["path"] for line in lines if line.get("request_id") == "abc-1"] == ["/api/products"]
