@@ -1,119 +1,194 @@
-"""The faults compiled for the hot path: which may touch a route, and which request is hit."""
+"""The faults compiled for the hot path: which may touch a route or a point, and which request is hit."""
 
-import asyncio
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from starlette.types import Scope
 
+from chaosapi.effects import Effect, RequestEffect
 from chaosapi.fault import Record
 from chaosapi.receipt import Tally
 from chaosapi.routes import RouteTable
 from chaosapi.state import State
 
 
+class Plan:
+    """A record compiled; never changed, so that a request sees all of a change or nothing."""
+
+    def __init__(self, record: Record) -> None:
+        target, shape = record.spec.target, record.spec.schedule.shape
+        self.record = record
+        self.effect: Effect = record.spec.effect
+        self.starts_at, self.ends_at = record.starts_at, record.ends_at
+        self.over = record.ended_at is not None
+        self.steady = shape.type == "constant"
+        self.scales_rate = shape.scales == "rate"
+        self.methods = frozenset(target.methods) if target.methods else None
+        self.headers = [(name.encode(), value.encode()) for name, value in target.headers.items()]
+        self.sticky = target.sticky_by.encode() if target.sticky_by else None
+
+    def means(self, scope: Scope) -> bool:
+        """Tell whether this request, whose route is known to match, is meant."""
+        if self.methods and scope["method"] not in self.methods:
+            return False
+        return not self.headers or all(pair in scope["headers"] for pair in self.headers)
+
+    def key(self, scope: Scope, request_id: str) -> str:
+        """Return what decides whether the request is hit."""
+        if self.sticky:
+            for name, value in scope["headers"]:
+                if name == self.sticky:
+                    return str(value, "latin-1")
+        return request_id
+
+
 class Run:
-    """One fault as it runs on this replica: its compiled record, its tally, and its grip on held requests."""
+    """One fault as it runs on this replica: its plan, its counts, what its effect remembers, and whom it holds."""
 
     def __init__(self, record: Record, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._wakers: set[Callable[[], object]] = set()
+        self.plan = Plan(record)
         self.tally = Tally()
-        self.released = asyncio.Event()
-        """Set when somebody ends the fault, so that nobody is held any longer."""
-        self.update(record)
+        self.memory = self._remembered()
 
     def update(self, record: Record) -> None:
-        """Take over a changed record; counts and held requests stay."""
-        target, shape = record.spec.target, record.spec.schedule.shape
-        self.record = record
-        self.effect = record.spec.effect
-        self.starts_at, self.ends_at = record.starts_at, record.ends_at
-        self._steady = shape.type == "constant"
-        self._scales_rate = shape.scales == "rate"
-        self._methods = frozenset(target.methods) if target.methods else None
-        self._headers = [(name.encode(), value.encode()) for name, value in target.headers.items()]
-        self._sticky = target.sticky_by.encode() if target.sticky_by else None
-        if record.ended_at is not None:
-            self.released.set()
+        """Take over a changed record; counts stay, and whoever waits looks again."""
+        former, self.plan = self.plan, Plan(record)
+        if type(former.effect) is not type(self.plan.effect):
+            self.memory = self._remembered()
+        self.wake()
+
+    def end(self) -> None:
+        """End it, whatever its record says: the state no longer knows it."""
+        self.plan.over = True
+        self.wake()
 
     def remaining(self) -> float:
         """Return how many seconds the fault still has; 0 or less once it has ended."""
-        return 0.0 if self.released.is_set() else self.ends_at - self._clock()
+        return 0.0 if self.plan.over else self.plan.ends_at - self._clock()
+
+    def strength(self) -> float:
+        """Return the fault's strength now; 0 once it has ended."""
+        return 0.0 if self.plan.over else self.plan.record.strength(self._clock())
+
+    @contextmanager
+    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Call `wake`, from any thread, when the fault changes or ends before the block does."""
+        self._wakers.add(wake)
+        try:
+            yield
+        finally:
+            self._wakers.discard(wake)
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        for wake in tuple(self._wakers):
+            wake()
 
     def roll(self, scope: Scope, request_id: str, now: float) -> "Hit | None":
         """Decide whether this request, whose route is known to match, is hit; counted either way."""
-        if not self.starts_at <= now < self.ends_at:
+        plan = self.plan
+        if plan.over or not plan.starts_at <= now < plan.ends_at or not plan.means(scope):
             return None
-        if self._methods and scope["method"] not in self._methods:
-            return None
-        if self._headers and not all(pair in scope["headers"] for pair in self._headers):
-            return None
-        strength = 1.0 if self._steady else self.record.strength(now)
-        chance = self.record.spec.rate * (strength if self._scales_rate else strength > 0)
+        strength = 1.0 if plan.steady else plan.record.strength(now)
+        chance = plan.record.spec.rate * (strength if plan.scales_rate else strength > 0)
         self.tally.matched += 1
         self.tally.expected += chance
-        key = self._key(scope, request_id)
-        if self.record.dice.hit(key) >= chance:
+        key = plan.key(scope, request_id)
+        if plan.record.dice.hit(key) >= chance:
             return None
-        return Hit(self, self.record.dice.draw(key), 1.0 if self._scales_rate else strength)
+        assert isinstance(plan.effect, RequestEffect)  # noqa: S101 - the index holds no others
+        return Hit(self, plan.effect, plan.record.dice.draw(key), 1.0 if plan.scales_rate else strength)
 
-    def _key(self, scope: Scope, request_id: str) -> str:
-        if self._sticky:
-            for name, value in scope["headers"]:
-                if name == self._sticky:
-                    return str(value, "latin-1")
-        return request_id
+    def _remembered(self) -> Any:
+        return self.plan.effect.remember() if isinstance(self.plan.effect, RequestEffect) else None
 
 
 class Hit:
     """One request, hit by one fault."""
 
-    __slots__ = ("draw", "magnitude", "run")
+    __slots__ = ("draw", "effect", "magnitude", "run")
 
-    def __init__(self, run: Run, draw: float, magnitude: float) -> None:
-        self.run, self.draw, self.magnitude = run, draw, magnitude
+    def __init__(self, run: Run, effect: RequestEffect, draw: float, magnitude: float) -> None:
+        self.run, self.effect, self.draw, self.magnitude = run, effect, draw, magnitude
+
+
+Index = dict[str, list[Run]]
 
 
 class Engine:
-    """The faults that this replica knows, indexed by route."""
+    """The faults that this replica knows, indexed by route, and by point and route.
+
+    Changes may come from the control plane's thread while requests are served: indices are replaced, never changed.
+    """
 
     def __init__(self, routes: RouteTable, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.state = State()
-        self.by_route: dict[str, list[Run]] = {}
-        """Live faults that may touch a route, oldest first; empty when there is none."""
+        self.by_route: Index = {}
+        """Live faults on requests that may touch a route, oldest first; empty when there is none."""
+        self.by_point: dict[str, Index] = {}
+        """Live faults on calls to dependencies: by point, then by route."""
         self._templates = routes.templates
         self._runs: dict[tuple[str, float], Run] = {}
         self._next_end = float("inf")
+        self._lock = threading.Lock()
 
     def load(self, state: State) -> None:
         """Take over a new state: start, change and end runs, and release whom an ended fault held."""
-        runs: dict[tuple[str, float], Run] = {}
-        for record in reversed(state.faults):
-            key = (record.name, record.created_at)
-            run = self._runs.get(key)
-            if run is None:
-                run = Run(record, self.clock)
-            elif run.record != record:
-                run.update(record)
-            runs[key] = run
-        for key in self._runs.keys() - runs.keys():
-            self._runs[key].released.set()
-        live = [run for run in runs.values() if run.remaining() > 0]
+        with self._lock:
+            runs: dict[tuple[str, float], Run] = {}
+            for record in reversed(state.faults):
+                key = (record.name, record.created_at)
+                run = self._runs.get(key)
+                if run is None:
+                    run = Run(record, self.clock)
+                elif run.plan.record != record:
+                    run.update(record)
+                runs[key] = run
+            for key in self._runs.keys() - runs.keys():
+                self._runs[key].end()
+            self.state, self._runs = state, runs
+            self._index([run for run in runs.values() if run.remaining() > 0])
+
+    def _index(self, live: list[Run]) -> None:
+        on_requests: list[Run] = []
+        at_points: dict[str, list[Run]] = {}
+        for run in live:
+            if isinstance(run.plan.effect, RequestEffect):
+                points = run.plan.record.spec.target.points
+                for runs in [at_points.setdefault(point, []) for point in points] if points else [on_requests]:
+                    runs.append(run)
+        self.by_route = self._routed(on_requests)
+        self.by_point = {point: self._routed(runs) for point, runs in at_points.items()}
+        self._next_end = min((run.plan.ends_at for run in live), default=float("inf"))
+
+    def _routed(self, runs: list[Run]) -> Index:
         index = {
-            template: [run for run in live if run.record.spec.target.matches_route(template)]
+            template: [run for run in runs if run.plan.record.spec.target.matches_route(template)]
             for template in self._templates
         }
-        self.state, self._runs = state, runs
-        self.by_route = {template: found for template, found in index.items() if found}
-        self._next_end = min((run.ends_at for run in live), default=float("inf"))
+        return {template: found for template, found in index.items() if found}
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:
         """Return the faults that hit this request, oldest first."""
+        now = self._now()
+        return [hit for run in self.by_route.get(template, ()) if (hit := run.roll(scope, request_id, now))]
+
+    def roll_point(self, point: str, scope: Scope, template: str, key: str) -> list[Hit]:
+        """Return the faults that hit this call to a dependency, oldest first."""
+        now = self._now()
+        runs = self.by_point.get(point, {}).get(template, ())
+        return [hit for run in runs if (hit := run.roll(scope, key, now))]
+
+    def _now(self) -> float:
         now = self.clock()
         if now >= self._next_end:
             self.load(self.state)
-        runs = self.by_route.get(template, ())
-        return [hit for run in runs if (hit := run.roll(scope, request_id, now))]
+        return now
 
     def runs(self) -> Iterable[Run]:
         """Return every known run, ended ones included, oldest first."""

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from chaosapi.dice import Dice
-from chaosapi.effects import AnyEffect
+from chaosapi.effects import EFFECTS, AnyEffect, ProcessEffect
 from chaosapi.models import Integer, Model, Ratio
 from chaosapi.schedule import Schedule
 
@@ -35,6 +35,7 @@ Header = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z0-9!#$%&'*
 Pattern = Annotated[str, Field(pattern=r"^/", max_length=200)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**64)]
 Reason = Annotated[str, Field(max_length=500)]
+Point = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=100)]
 
 
 class Target(Model):
@@ -50,6 +51,9 @@ class Target(Model):
     """Request headers and the exact values they must have."""
     sticky_by: Header | None = None
     """A request header whose value decides instead of the request id: the same users are hit every time."""
+
+    points: Annotated[list[Point], Field(min_length=1, max_length=20)] | None = None
+    """Calls to dependencies (`["payments"]`) that are hit instead of the requests that make them."""
 
     def matches_route(self, template: str) -> bool:
         """Tell whether the route with this template is meant."""
@@ -80,6 +84,23 @@ class Fault(Model):
     """Another seed hits other requests; the same seed and request ids hit the same ones, on every replica."""
     reason: Reason = ""
     """Why; for the audit."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if isinstance(self.effect, ProcessEffect) and (self.rate != 1 or self.target != Target()):
+            raise PydanticCustomError(
+                "process",
+                "an effect of type {type} acts on the whole process: leave out rate and target",
+                {"type": self.effect.type},
+            )
+        if self.target.points and not self.effect.at_points:
+            fitting = ", ".join(effect.model_fields["type"].default for effect in EFFECTS if effect.at_points)
+            raise PydanticCustomError(
+                "points",
+                "target.points: an effect of type {type} cannot act on a call to a dependency; these can: {fitting}",
+                {"type": self.effect.type, "fitting": fitting},
+            )
+        return self
 
     @model_validator(mode="after")
     def _scalable(self) -> Self:

@@ -85,12 +85,13 @@ class FaultMetrics(Collector):
         )
         now, active = self._engine.clock(), 0
         for run in self._engine.runs():
-            key = [run.record.name, run.effect.type]
-            active += run.record.phase(now) == "active"
-            strength.add_metric(key, run.record.strength(now))
+            record = run.plan.record
+            key = [record.name, record.spec.effect.type]
+            active += record.phase(now) == "active"
+            strength.add_metric(key, record.strength(now))
             matched.add_metric(key, run.tally.matched)
             injected.add_metric(key, run.tally.injected)
-            for reason, count in run.tally.skipped.items():
+            for reason, count in run.tally.skipped.copy().items():
                 skipped.add_metric([*key, reason], count)
         yield from (strength, matched, injected, skipped)
         yield GaugeMetricFamily("chaosapi_faults_active", "Faults that act now.", value=active)

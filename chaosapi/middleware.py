@@ -1,24 +1,17 @@
 """Between the server and the app: choose who is hit, inject, count."""
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chaosapi import points
 from chaosapi.engine import Engine, Hit
-
-Hold = Callable[[asyncio.Event, float], Awaitable[None]]
-"""Waits for the event, or for so many seconds, whichever is first."""
-
-
-async def until(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, at most so long."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
+from chaosapi.injection import Hold, Injection, hold, marked
+from chaosapi.presence import Presence
 
 
 class Faults:
@@ -28,72 +21,87 @@ class Faults:
     that would answer, the oldest does and the others are counted as skipped.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a limit, a switch, a clock and a way to wait
         self,
         app: ASGIApp,
         engine: Engine,
         *,
         max_held: int = 10_000,
+        mark: bool = False,
         clock: Callable[[], float] = time.perf_counter,
-        hold: Hold = until,
+        hold: Hold = hold,
     ) -> None:
         self.app, self.engine, self.max_held = app, engine, max_held
         self.held = 0
         """Requests that an effect keeps waiting now."""
-        self._clock, self._hold = clock, hold
+        self._mark, self._clock, self._hold = mark, clock, hold
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the faults act on the request, or pass it on."""
-        if not self.engine.by_route or "chaosapi.handler" not in scope:
+        engine = self.engine
+        if not (engine.by_route or engine.by_point) or "chaosapi.handler" not in scope:
             await self.app(scope, receive, send)
             return
-        hits = self.engine.roll(scope, scope["chaosapi.handler"], scope["chaosapi.request_id"])
-        app, holds = self._chain(hits, self._clock())
+        hits = engine.roll(scope, scope["chaosapi.handler"], scope["chaosapi.request_id"])
+        if not hits and not engine.by_point:
+            await self.app(scope, receive, send)
+            return
+        done: list[Injection] = []
+        if self._mark:
+            send = marked(send, done)
+        if not engine.by_point:
+            await self._inject(hits, done, self.app, scope, receive, send)
+            return
+        passing = points.passing.set(partial(self._at_point, scope, Counter(), done))
+        try:
+            await self._inject(hits, done, self.app, scope, receive, send)
+        finally:
+            points.passing.reset(passing)
+
+    def _at_point(
+        self, scope: Scope, calls: Counter[str], done: list[Injection], point: str, call: points.Call
+    ) -> Coroutine[Any, Any, None] | None:
+        """Give what the faults do to this request's next call at the point: each one, a retry too, rolls anew."""
+        calls[point] += 1
+        key = f"{scope['chaosapi.request_id']}/{point}/{calls[point]}"
+        hits = self.engine.roll_point(point, scope, scope["chaosapi.handler"], key)
+        if not hits:
+            return None
+        inner = {**scope, "chaosapi.transport": call}
+        return self._inject(hits, done, call.app, inner, call.receive, call.send)
+
+    async def _inject(  # noqa: PLR0913, PLR0917 - who is hit, where that is noted, and an ASGI call
+        self, hits: list[Hit], done: list[Injection], app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Nest the effects around the app, in the order in which they act."""
+        acting = self._chosen(hits)
+        if not acting:
+            await app(scope, receive, send)
+            return
+        holds = int(any(hit.effect.holds for hit in acting))
+        presence = Presence(receive)
+        for hit in reversed(acting):
+            injection = Injection(hit, presence, self._clock, self._hold)
+            done.append(injection)
+            app = partial(hit.effect.inject, app, tools=injection)
         self.held += holds
         try:
-            await app(scope, receive, send)
+            await app(scope, presence.receive, send)
         finally:
             self.held -= holds
+            presence.close()
 
-    def _chain(self, hits: list[Hit], arrived: float) -> tuple[ASGIApp, int]:
-        """Nest the effects around the app, in the order in which they act; tell how many of them hold the request."""
+    def _chosen(self, hits: list[Hit]) -> list[Hit]:
         shaping: list[Hit] = []
         answering: list[Hit] = []
         for hit in hits:
-            tally = hit.run.tally
-            if hit.run.effect.holds and self.held >= self.max_held:
-                tally.skipped["max_held"] += 1
-            elif not hit.run.effect.ends_request:
+            skipped = hit.run.tally.skipped
+            if hit.effect.holds and self.held >= self.max_held:
+                skipped["max_held"] += 1
+            elif not hit.effect.ends_request:
                 shaping.append(hit)
             elif not answering:
                 answering.append(hit)
             else:
-                tally.skipped["preempted"] += 1
-        app, acting = self.app, shaping + answering
-        for hit in reversed(acting):
-            hit.run.tally.injected += 1
-            app = partial(hit.run.effect.inject, app, tools=Injection(hit, arrived, self._clock, self._hold))
-        return app, int(any(hit.run.effect.holds for hit in acting))
-
-
-class Injection:
-    """The tools that one effect gets for one request."""
-
-    def __init__(self, hit: Hit, arrived: float, clock: Callable[[], float], hold: Hold) -> None:
-        self.draw, self.magnitude, self.arrived = hit.draw, hit.magnitude, arrived
-        self.now, self._run, self._hold = clock, hit.run, hold
-
-    async def sleep(self, planned: float, since: float | None = None) -> None:
-        """Hold the request until `planned` seconds after `since`, or until the fault ends."""
-        started = self.now() if since is None else since
-        # Event loops may wake up to a millisecond early: look again until the deadline has really passed.
-        while (left := planned - (self.now() - started)) > 0 and (rest := self._run.remaining()) > 0:
-            await self._hold(self._run.released, min(left, rest))
-
-    async def wait(self, planned: float, since: float | None = None) -> None:
-        """Sleep, and count planned and real delay, also when the client leaves in the middle."""
-        started = self.now() if since is None else since
-        try:
-            await self.sleep(planned, started)
-        finally:
-            self._run.tally.delayed(planned, self.now() - started)
+                skipped["preempted"] += 1
+        return shaping + answering

@@ -42,7 +42,7 @@ class Receipt(Model):
     injected: int
     """Those that were really hit."""
     skipped: int
-    """Those that should have been hit but were let off: too many held, or another fault had decided the answer."""
+    """Those that should have been hit but were let off; the metric chaosapi_fault_skipped_total tells why."""
     requested_rate: float
     """The share that should have been hit: rate × strength, averaged over the matched requests."""
     achieved_rate: float
@@ -70,7 +70,7 @@ class Tally:
 
     def receipt(self, rate: float) -> Receipt:
         """Write the receipt; `rate` is what was requested while nothing has matched yet."""
-        skipped = self.skipped.total()
+        skipped = self.skipped.copy().total()  # a copy: another thread may add a reason meanwhile
         return Receipt(
             matched=self.matched,
             injected=self.injected,

@@ -37,10 +37,11 @@ class World:
         self.clock.now += self.work
         await PlainTextResponse("fine")(scope, receive, send)
 
-    async def hold(self, released: asyncio.Event, seconds: float) -> None:
+    async def hold(self, turn: asyncio.Future[None], seconds: float) -> None:
         if self.on_hold:
             await self.on_hold()
-        if not released.is_set():
+            await asyncio.sleep(0)  # what was woken is cancelled in the loop's next round
+        if not turn.done():
             self.clock.now += seconds
 
     def inject(self, name: str, effect: dict[str, Any], **fields: Any) -> None:
@@ -67,7 +68,7 @@ class World:
             "chaosapi.request_id": key,
         }
         started = self.clock.now
-        await self.faults(scope, _receive, send)
+        await self.faults(scope, connected(), send)
         return sent[0]["status"], round(self.clock.now - started, 6)
 
     def receipt(self, name: str) -> dict[str, Any]:
@@ -79,8 +80,14 @@ class World:
         return {kind: durations.parse(of["p50"]) for kind, of in self.receipt(name)["delay"].items()}
 
 
-async def _receive() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}
+def connected() -> Receive:
+    """Make the `receive` of a client that sends an empty body and stays."""
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await asyncio.Future()
+
+    return receive
 
 
 def near(seconds: float) -> Any:

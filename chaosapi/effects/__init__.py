@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import Effect, Host, Probe, ProcessEffect, RequestEffect, Tools
 from chaosapi.effects.corrupt import Corrupt
 from chaosapi.effects.error import Error
 from chaosapi.effects.exception import AppException
@@ -20,4 +20,15 @@ AnyEffect = Annotated[
 
 EFFECTS: tuple[type[Effect], ...] = (Error, Latency, Hang, Reset, Truncate, Corrupt, Throttle, AppException)
 
-__all__ = ["EFFECTS", "AnyEffect", "Effect", "Error", "Latency", "Tools"]
+__all__ = [
+    "EFFECTS",
+    "AnyEffect",
+    "Effect",
+    "Error",
+    "Host",
+    "Latency",
+    "Probe",
+    "ProcessEffect",
+    "RequestEffect",
+    "Tools",
+]

@@ -1,11 +1,15 @@
-"""What an effect is: it acts on one request, and knows nothing of rates, targets, time or counting."""
+"""What an effect is: it acts on a request or on the process, and knows nothing of rates, targets, time or counting."""
 
+import asyncio
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.models import Model
+
+Probe = Literal["readiness", "liveness"]
 
 
 class Tools(Protocol):
@@ -17,15 +21,51 @@ class Tools(Protocol):
     """How hard, in [0, 1]: below 1 only while a shape scales the magnitude."""
     arrived: float
     """When the request came in, in seconds of the middleware's clock."""
+    memory: Any
+    """What the effect's `remember` made for this run of the fault on this replica."""
 
     def now(self) -> float:
         """Return the time on the middleware's clock, in seconds."""
 
+    def acting(self) -> bool:
+        """Tell whether there is still somebody to act on: the fault has not ended and the client has not left."""
+
     async def sleep(self, planned: float, since: float | None = None) -> None:
-        """Hold the request until `planned` seconds after `since` (now unless given), or until the fault ends."""
+        """Hold the request until `planned` seconds after `since` (now unless given), or while `acting`."""
 
     async def wait(self, planned: float, since: float | None = None) -> None:
         """Sleep, and count planned and real delay in the receipt."""
+
+    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
+        """Wait for the future, at most so long; it is cancelled once there is reason to look at `acting` again."""
+
+    def acted(self) -> None:
+        """Count the request as hit; for effects that pick."""
+
+    def skipped(self, reason: str) -> None:
+        """Count the request as let off; for effects that pick."""
+
+
+class Host(Protocol):
+    """What the supervisor lends to an effect on the process, in a thread of its own."""
+
+    def acting(self) -> bool:
+        """Tell whether the fault still acts."""
+
+    def strength(self) -> float:
+        """Return the fault's strength now, in [0, 1]."""
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep so long, or until the fault ends."""
+
+    def freeze(self, seconds: float) -> None:
+        """Stop the event loop that serves traffic for so long, or until the fault ends; counted in the receipt."""
+
+    def fail(self, probe: Probe, *, failing: bool) -> None:
+        """Let a probe fail, or stop doing so; each probe that is failed counts in the receipt."""
+
+    def acted(self) -> None:
+        """Count one act in the receipt."""
 
 
 class Effect(Model, ABC):
@@ -36,11 +76,41 @@ class Effect(Model, ABC):
     """Whether it decides the answer; of several that do, the oldest fault's is used."""
     holds: ClassVar[bool] = False
     """Whether it keeps requests waiting, and so counts against `max_held`."""
+    picks: ClassVar[bool] = False
+    """Whether it sees for itself which requests it really acts on, and reports each."""
     scalable: ClassVar[bool] = False
     """Whether it has a magnitude that a shape can scale."""
+    at_points: ClassVar[bool] = False
+    """Whether it can act on a call to a dependency as well."""
     example: ClassVar[dict[str, Any]]
     """A body for the catalogue that works as it is."""
+
+    def demands(self) -> Mapping[str, float]:
+        """Return what it takes of what settings limit: `cpu` in cores, `memory` in bytes."""
+        return {}
+
+
+class RequestEffect(Effect):
+    """Acts on requests, one by one."""
+
+    def remember(self) -> Any:
+        """Make what one run of the fault keeps from request to request; a patch of the effect keeps it."""
+        return None
+
+    def readings(self, memory: Any) -> Mapping[str, float]:  # noqa: ARG002 - for those that have any
+        """Return what `memory` shows as metrics: names without prefix, those that end in `_total` count."""
+        return {}
 
     @abstractmethod
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Act on one request; `app` is what would answer it otherwise."""
+
+
+class ProcessEffect(Effect):
+    """Acts on the whole process: no rate, no target; a shape scales how hard."""
+
+    scalable: ClassVar[bool] = True
+
+    @abstractmethod
+    def act(self, host: Host) -> None:
+        """Act from the fault's start until `host` says that it is over; give back what was taken, whatever happens."""

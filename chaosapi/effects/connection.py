@@ -22,7 +22,8 @@ async def drop(scope: Scope, receive: Receive, *, reset: bool) -> None:
         _warn_once()
         return
     if reset:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+        if (connected := transport.get_extra_info("socket")) is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
         transport.abort()
     else:
         transport.close()

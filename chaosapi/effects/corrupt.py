@@ -3,14 +3,15 @@
 import random
 from typing import Any, ClassVar, Literal
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 
 _FLIPPED = 0.01
 
 
-class Corrupt(Effect):
+class Corrupt(RequestEffect):
     """Damage the body and keep its length, so that only a reader of the content notices.
 
     The same request is damaged alike on every replica. An empty body stays as it is.
@@ -21,6 +22,7 @@ class Corrupt(Effect):
     """`garbage`: random bytes; `bits`: one bit flips in about every hundredth byte, at least in one; `json`: the first
     character is lost, which makes JSON unreadable."""
 
+    picks: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "corrupt", "mode": "bits"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
@@ -30,12 +32,19 @@ class Corrupt(Effect):
 
         async def damaged(message: Message) -> None:
             nonlocal first
-            if message["type"] == "http.response.body" and message.get("body"):
+            if message["type"] == "http.response.start" and int(
+                Headers(raw=message["headers"]).get("content-length", 0)
+            ):
+                tools.acted()
+            elif message.get("body"):
+                tools.acted()
                 message = {**message, "body": self._damage(bytearray(message["body"]), chance, first=first)}
                 first = False
             await send(message)
 
         await app(scope, receive, damaged)
+        if first:
+            tools.skipped("empty_body")
 
     def _damage(self, body: bytearray, chance: random.Random, *, first: bool) -> bytes:
         if self.mode == "garbage":

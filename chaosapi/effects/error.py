@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.durations import Duration
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 from chaosapi.models import Number
 
 _FRAMING = {"content-length", "transfer-encoding", "connection"}
@@ -43,7 +43,7 @@ HeaderName = Annotated[
 HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=1000)]
 
 
-class Error(Effect):
+class Error(RequestEffect):
     """Answer with an error status: always the same one, or drawn from a weighted mix."""
 
     type: Literal["error"] = "error"
@@ -62,6 +62,7 @@ class Error(Effect):
     """Before the app sees the request, or after it has done its work: the order exists, the customer sees a 500."""
 
     ends_request: ClassVar[bool] = True
+    at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:

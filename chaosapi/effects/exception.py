@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 
 _KEY = "chaosapi.exception"
 
@@ -14,7 +14,7 @@ class InjectedError(RuntimeError):
     """What the effect raises."""
 
 
-class AppException(Effect):
+class AppException(RequestEffect):
     """Raise an exception inside the app: its own 500 answers, and its traceback stands in the log."""
 
     type: Literal["exception"] = "exception"
@@ -22,6 +22,7 @@ class AppException(Effect):
     """The exception's text."""
 
     ends_request: ClassVar[bool] = True
+    at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "exception", "message": "connection pool exhausted"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract

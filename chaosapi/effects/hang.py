@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.durations import Duration
 from chaosapi.effects import connection
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 
 
-class Hang(Effect):
+class Hang(RequestEffect):
     """Never answer: hold the connection open until the client leaves, `at_most` has passed or the fault ends."""
 
     type: Literal["hang"] = "hang"
@@ -20,6 +20,7 @@ class Hang(Effect):
 
     ends_request: ClassVar[bool] = True
     holds: ClassVar[bool] = True
+    at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "hang", "at_most": "1m"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract

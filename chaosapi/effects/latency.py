@@ -7,11 +7,11 @@ from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.durations import Duration
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 from chaosapi.sampling import Distribution
 
 
-class Latency(Effect):
+class Latency(RequestEffect):
     """Hold the request back by a delay drawn from a distribution, then let it through."""
 
     type: Literal["latency"] = "latency"
@@ -24,6 +24,7 @@ class Latency(Effect):
 
     holds: ClassVar[bool] = True
     scalable: ClassVar[bool] = True
+    at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {
         "type": "latency",
         "distribution": {"type": "lognormal", "median": "120ms", "p99": "900ms"},

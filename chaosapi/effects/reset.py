@@ -5,15 +5,16 @@ from typing import Any, ClassVar, Literal
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.effects import connection
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 
 
-class Reset(Effect):
+class Reset(RequestEffect):
     """Reset the TCP connection instead of answering: the client sees "connection reset by peer"."""
 
     type: Literal["reset"] = "reset"
 
     ends_request: ClassVar[bool] = True
+    at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "reset"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract

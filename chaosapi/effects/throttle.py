@@ -5,14 +5,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 from chaosapi.models import Integer
 
 _BEATS = 10
 """Pieces a second: often enough to look like a slow line, seldom enough to cost little."""
 
 
-class Throttle(Effect):
+class Throttle(RequestEffect):
     """Send the body at so many bytes per second and no faster, a streamed one too; the headers come at once."""
 
     type: Literal["throttle"] = "throttle"

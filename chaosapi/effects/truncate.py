@@ -7,11 +7,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects import connection
-from chaosapi.effects.base import Effect, Tools
+from chaosapi.effects.base import RequestEffect, Tools
 from chaosapi.models import Number
 
 
-class Truncate(Effect):
+class Truncate(RequestEffect):
     """Send the headers and a part of the body, then close the connection: less arrives than Content-Length says.
 
     A body of unknown length (chunked) is cut within its first chunk; an empty body has nothing to cut.
@@ -21,9 +21,10 @@ class Truncate(Effect):
     keep: Annotated[Number, Field(ge=0, lt=1)] = 0.5
     """The share of the body that arrives, rounded down to whole bytes."""
 
+    picks: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "truncate", "keep": 0.5}
 
-    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Let the app answer, and cut what it sends."""
         left: int | None = None
         cut = False
@@ -33,6 +34,8 @@ class Truncate(Effect):
             if message["type"] == "http.response.start":
                 length = Headers(raw=message["headers"]).get("content-length")
                 left = int(int(length) * self.keep) if length else None
+                if length and int(length):
+                    tools.acted()
                 await send(message)
                 return
             body = message.get("body", b"")
@@ -44,7 +47,10 @@ class Truncate(Effect):
                 await send(message)
                 return
             cut = True
+            tools.acted()
             await send({**message, "body": body[:room], "more_body": True})
             await connection.drop(scope, receive, reset=False)
 
         await app(scope, receive, shortened)
+        if not cut:
+            tools.skipped("empty_body")

@@ -25,7 +25,7 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
             "when": "before",
         },
         "rate": 1.0,
-        "target": {"routes": None, "methods": None, "headers": {}, "sticky_by": None},
+        "target": {"routes": None, "methods": None, "headers": {}, "sticky_by": None, "points": None},
         "schedule": {"start_after": "0s", "duration": "15m", "shape": {"type": "constant", "scales": "rate"}},
         "seed": 0,
         "reason": "",

@@ -14,12 +14,23 @@ class Tools:
     """Lends a clock that only sleeping moves."""
 
     draw, magnitude, arrived, time = 0.0, 1.0, 0.0, 0.0
+    memory = None
 
     def now(self) -> float:
         return self.time
 
     async def sleep(self, planned: float, since: float | None = None) -> None:
         self.time = max(self.time, (self.time if since is None else since) + planned)
+
+    def acting(self) -> bool:
+        return True
+
+    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
+        self.time += seconds
+
+    def acted(self) -> None: ...
+
+    def skipped(self, reason: str) -> None: ...
 
     async def wait(self, planned: float, since: float | None = None) -> None:
         await self.sleep(planned, since)

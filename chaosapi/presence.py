@@ -1,0 +1,60 @@
+"""Whether the client is still there."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from starlette.types import Message, Receive
+
+_AHEAD = 4
+
+
+class Presence:
+    """The client's side of one held request: reads ahead, so that leaving is noticed while nobody else listens.
+
+    Reads at most four messages ahead (uvicorn: 64 KiB each); a longer body waits for the app, and so does the news
+    that its sender has left.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.gone = False
+        self._receive = receive
+        self._ahead: asyncio.Queue[Message] = asyncio.Queue(_AHEAD)
+        self._reading: asyncio.Task[None] | None = None
+        self._wakers: set[Callable[[], object]] = set()
+
+    async def receive(self) -> Message:
+        """Return the next message, as the server's own `receive` does."""
+        self._start()
+        message = await self._ahead.get()
+        if message["type"] == "http.disconnect":
+            self._ahead.put_nowait(message)  # it stays true
+        return message
+
+    @contextmanager
+    def watch(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Call `wake` if the client leaves before the block ends."""
+        self._start()
+        self._wakers.add(wake)
+        try:
+            yield
+        finally:
+            self._wakers.discard(wake)
+
+    def close(self) -> None:
+        """Stop reading; the request is over."""
+        if self._reading:
+            self._reading.cancel()
+
+    def _start(self) -> None:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        while not self.gone:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                for wake in tuple(self._wakers):
+                    wake()
+            await self._ahead.put(message)
