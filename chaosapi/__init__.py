@@ -1,1 +1,27 @@
-"""A practice range for on-call."""
+"""A practice range for on-call.
+
+`chaosapi.install(app)` and `chaosapi.ChaosMiddleware` bring it to any app, `chaosapi.point` to what the app calls.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chaosapi.library import ChaosMiddleware, install
+    from chaosapi.points import DependencyError, point
+
+__all__ = ["ChaosMiddleware", "DependencyError", "install", "point"]
+
+_HOMES = {
+    "ChaosMiddleware": "chaosapi.library",
+    "install": "chaosapi.library",
+    "DependencyError": "chaosapi.points",
+    "point": "chaosapi.points",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the command line starts without the web framework."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'chaosapi' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 EXEMPT = {
     "/metrics": "an alert must not go quiet because its source was hurt",
@@ -16,6 +17,9 @@ EXEMPT = {
     "/static-offline-docs": "the files of /docs",
 }
 """Path prefixes that no effect and no service-level indicator ever sees, each with the reason."""
+
+PROBES: Final[dict[str, Literal["readiness", "liveness"]]] = {"/healthz": "liveness", "/readyz": "readiness"}
+"""Which question each probe answers."""
 
 UNKNOWN = "none"
 """The route label of a path that no route matches."""
@@ -36,6 +40,8 @@ class RouteTable:
     """The routes that carry user traffic; finds the template of a path before any router has seen it."""
 
     routes: tuple[Route, ...]
+    own: frozenset[str] = frozenset()
+    """Exempt paths that the app answers itself."""
     _static: dict[str, str] = field(init=False)
     _patterns: tuple[tuple[re.Pattern[str], str], ...] = field(init=False)
 
@@ -48,7 +54,9 @@ class RouteTable:
     @classmethod
     def of(cls, routes: Iterable[Route]) -> "RouteTable":
         """Make the table of all routes that are not exempt."""
-        return cls(tuple(route for route in routes if not exempt(route.template)))
+        every = list(routes)
+        own = frozenset(route.template for route in every if exempt(route.template))
+        return cls(tuple(route for route in every if route.template not in own), own)
 
     @property
     def templates(self) -> list[str]:

@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     """The address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """The port to listen on."""
+    admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """A port for /admin and /hooks alone, served by a thread of its own: it answers even while the other one cannot."""
+    admin_host: str | None = None
+    """The address of the admin port; that of the service unless given."""
     admin_token: SecretStr | None = None
     """What /admin and /hooks ask for as `Authorization: Bearer …`; needed on any address that is not loopback."""
     admin_open: bool = False
@@ -31,6 +35,8 @@ class Settings(BaseSettings):
     """The longest a fault may last."""
     max_held: Annotated[int, Field(ge=1)] = 10_000
     """How many requests effects may keep waiting at once; past it an injection is skipped and counted."""
+    mark_responses: bool = False
+    """Let answers name the faults that acted on them, in `x-chaos-fault` and `Server-Timing`."""
     access_log: bool = True
     """Whether every request writes a log line."""
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -11,6 +11,8 @@ from chaosapi.errors import ChaosError, Forbidden, Unauthorized
 from chaosapi.settings import Settings, is_loopback
 
 GUARDED = ("/admin", "/hooks")
+OPEN = ("/admin/docs", "/admin/openapi.json", "/admin/static")
+"""Descriptions tell nothing that is not in the source, and a browser cannot send a token to see them."""
 
 
 class AccessGuard:
@@ -23,7 +25,7 @@ class AccessGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
-        if scope["type"] == "http" and scope["path"].startswith(GUARDED):
+        if scope["type"] == "http" and scope["path"].startswith(GUARDED) and not scope["path"].startswith(OPEN):
             try:
                 self._check(Headers(scope=scope))
             except ChaosError as error:

@@ -52,8 +52,8 @@ FaultBody = Annotated[
 class Limits:
     """What a fault must respect beyond its own shape: the routes there are, and the settings."""
 
-    def __init__(self, routes: RouteTable, settings: Settings) -> None:
-        self._templates, self._max_duration = routes.templates, settings.max_duration
+    def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
+        self._templates, self._points, self._max_duration = routes.templates, points, settings.max_duration
 
     def check(self, fault: Fault) -> Fault:
         """Return the fault; raises Invalid where it aims at nothing or lasts too long."""
@@ -68,6 +68,10 @@ class Limits:
                 raise Invalid.field(
                     f"target.routes.{place}", f"no route matches {pattern}; there are {', '.join(self._templates)}"
                 )
+        for place, point in enumerate(fault.target.points or ()):
+            if point not in self._points:
+                known = f"there are {', '.join(sorted(self._points))}" if self._points else "the app has none"
+                raise Invalid.field(f"target.points.{place}", f"no point is called {point}; {known}")
         return fault
 
 

@@ -7,27 +7,35 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from chaosapi.models import Model
+from chaosapi.routes import PROBES
+from chaosapi.supervisor import Probes
 
 
 class Health(Model):
     """The answer of a probe."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok", "failing"] = "ok"
 
 
-def router(registry: CollectorRegistry) -> APIRouter:
+def router(registry: CollectorRegistry, probes: Probes) -> APIRouter:
     """Make /healthz, /readyz and /metrics."""
     api = APIRouter(tags=["health"])
 
-    @api.get("/healthz")
-    async def healthz() -> Health:
-        """Tell that the process is alive."""
-        return Health()
+    def health(path: str, response: Response) -> Health:
+        if not probes.fails(PROBES[path]):
+            return Health()
+        response.status_code = 503
+        return Health(status="failing")
 
-    @api.get("/readyz")
-    async def readyz() -> Health:
+    @api.get("/healthz", responses={503: {"model": Health}})
+    async def healthz(response: Response) -> Health:
+        """Tell that the process is alive."""
+        return health("/healthz", response)
+
+    @api.get("/readyz", responses={503: {"model": Health}})
+    async def readyz(response: Response) -> Health:
         """Tell that the service takes traffic."""
-        return Health()
+        return health("/readyz", response)
 
     @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics(request: Request) -> Response:

@@ -17,6 +17,9 @@ from chaosapi.models import Integer, Model
 _REMEMBERED = 10_000
 """Carts, orders and idempotency keys that are kept; the least recently used go first."""
 
+POINTS = ("db", "payments", "search-index")
+"""What the shop depends on."""
+
 CartId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Quantity = Annotated[Integer, Field(ge=1, le=100)]
 

@@ -16,9 +16,16 @@ _DRAIN = 10
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [env: CHAOSAPI_HOST; 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [env: CHAOSAPI_PORT; 8000]")] = None,
+    admin_port: Annotated[
+        int | None, typer.Option(help="A port for the admin API alone.  [env: CHAOSAPI_ADMIN_PORT; none]")
+    ] = None,
 ) -> None:
     """Run the service. All settings are environment variables with the prefix CHAOSAPI_."""
-    given: dict[str, Any] = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
+    given: dict[str, Any] = {
+        name: value
+        for name, value in {"host": host, "port": port, "admin_port": admin_port}.items()
+        if value is not None
+    }
     try:
         settings = Settings(**given)
     except ValidationError as error:
@@ -37,5 +44,6 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        lifespan="on",
         timeout_graceful_shutdown=_DRAIN,
     )

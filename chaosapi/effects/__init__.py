@@ -10,15 +10,16 @@ from chaosapi.effects.error import Error
 from chaosapi.effects.exception import AppException
 from chaosapi.effects.hang import Hang
 from chaosapi.effects.latency import Latency
+from chaosapi.effects.pause import Pause
 from chaosapi.effects.reset import Reset
 from chaosapi.effects.throttle import Throttle
 from chaosapi.effects.truncate import Truncate
 
 AnyEffect = Annotated[
-    Error | Latency | Hang | Reset | Truncate | Corrupt | Throttle | AppException, Field(discriminator="type")
+    Error | Latency | Hang | Reset | Truncate | Corrupt | Throttle | AppException | Pause, Field(discriminator="type")
 ]
 
-EFFECTS: tuple[type[Effect], ...] = (Error, Latency, Hang, Reset, Truncate, Corrupt, Throttle, AppException)
+EFFECTS: tuple[type[Effect], ...] = (Error, Latency, Hang, Reset, Truncate, Corrupt, Throttle, AppException, Pause)
 
 __all__ = [
     "EFFECTS",

@@ -1,0 +1,45 @@
+"""Which plane answers: the control plane on its paths, the app on all others."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chaosapi.api import problems
+from chaosapi.errors import NotFound
+from chaosapi.routes import PROBES, RouteTable
+from chaosapi.supervisor import Probes
+
+_STEERING = ("/admin", "/hooks")
+
+
+class Switch:
+    """Pure ASGI. With an admin port, steering moves there; metrics and probes stay here as well.
+
+    Where the app has probes of its own they are asked, unless a fault fails them.
+    """
+
+    def __init__(
+        self, app: ASGIApp, control: ASGIApp, probes: Probes, routes: RouteTable, admin_port: int | None
+    ) -> None:
+        self._app, self._control, self._probes, self._admin_port = app, control, probes, admin_port
+        self._own = routes.own
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request to the one it is for."""
+        if "chaosapi.handler" in scope or scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        first = "/" + path.split("/", 2)[1]
+        if first in _STEERING:
+            if self._admin_port is None:
+                await self._control(scope, receive, send)
+            else:
+                error = NotFound(f"the admin API has a port of its own: {self._admin_port} (CHAOSAPI_ADMIN_PORT)")
+                await problems.of(error)(scope, receive, send)
+        elif path == "/metrics" or self._probed(path):
+            await self._control(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _probed(self, path: str) -> bool:
+        probe = PROBES.get(path)
+        return probe is not None and (path not in self._own or self._probes.fails(probe))

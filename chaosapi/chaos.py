@@ -1,0 +1,134 @@
+"""Everything that chaosapi puts around an app, in the order in which a request passes through it."""
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from importlib.metadata import version
+
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+from fastapi_offline import FastAPIOffline
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
+from starlette.types import ASGIApp
+
+from chaosapi.api import admin, health, hooks, problems, safety
+from chaosapi.api.access import AccessGuard
+from chaosapi.api.desk import Desk
+from chaosapi.api.switch import Switch
+from chaosapi.engine import Engine
+from chaosapi.life import Life
+from chaosapi.listener import Listener
+from chaosapi.metrics import FaultMetrics, LagGauge, RequestMetrics
+from chaosapi.middleware import Faults
+from chaosapi.routes import RouteTable
+from chaosapi.settings import Settings
+from chaosapi.state import State
+from chaosapi.store import MemoryStore
+from chaosapi.supervisor import Supervisor
+from chaosapi.telemetry import Telemetry
+
+_ABOUT = """Faults are dialled in here.
+
+Start with `POST /admin/faults` and `{"effect": {"type": "error"}, "rate": 0.2}`; `DELETE /admin/faults` ends it all.
+"""
+
+_TICK = 0.1
+
+# Tells the docs to ask for the token; AccessGuard is what checks it.
+_TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN, where one is set.")
+
+
+class Chaos:
+    """One replica: the faults, what they act on, and how they are steered and seen."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: RouteTable,
+        clock: Callable[[], float] = time.time,
+        points: Iterable[str] = (),
+    ) -> None:
+        self._settings, self._routes, self._clock = settings, routes, clock
+        self._registry = _registry()
+        self._lag = LagGauge(self._registry, time.monotonic)
+        self._metrics = RequestMetrics(self._registry, routes.routes)
+        self._engine = Engine(routes, clock)
+        self._registry.register(FaultMetrics(self._engine))
+        self._supervisor = Supervisor(clock)
+        self._store = MemoryStore()
+        self._store.subscribe(self._apply)
+        self._limits = admin.Limits(routes, settings, frozenset(points))
+
+    @cached_property
+    def control(self) -> FastAPI:
+        """The control plane: admin API, webhook, probes and metrics."""
+        app = FastAPIOffline(
+            title="chaosapi",
+            version=version("chaosapi"),
+            description=_ABOUT,
+            docs_url="/admin/docs",
+            redoc_url=None,
+            openapi_url="/admin/openapi.json",
+            static_url="/admin/static",
+            swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
+            max_body_size=1_000_000,
+        )
+        problems.install(app)
+        desk = Desk(self._store)
+        for guarded in (
+            admin.router(desk, self._engine, self._limits),
+            safety.router(desk, self._clock),
+            hooks.router(self._clock),
+        ):
+            app.include_router(guarded, dependencies=[Depends(_TOKEN)])
+        app.include_router(health.router(self._registry, self._supervisor.probes))
+        return app
+
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Wrap the app that serves users."""
+        settings = self._settings
+        guarded = AccessGuard(self.control, settings)
+        switch = Switch(app, guarded, self._supervisor.probes, self._routes, settings.admin_port)
+        faults = Faults(switch, self._engine, max_held=settings.max_held, mark=settings.mark_responses)
+        held = Gauge("chaosapi_held_requests", "Requests that effects keep waiting now.", registry=self._registry)
+        held.set_function(lambda: faults.held)
+        replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        telemetry = Telemetry(faults, self._routes, self._metrics, replica=replica, access_log=settings.access_log)
+        listener = None
+        if settings.admin_port is not None:
+            listener = Listener(guarded, settings.admin_host or settings.host, settings.admin_port)
+
+        def start() -> None:
+            self._supervisor.loop = asyncio.get_running_loop()
+            if listener:
+                listener.start()
+
+        def stop() -> None:
+            self._supervisor.stop()
+            if listener:
+                listener.stop()
+
+        return Life(telemetry, [self._measure_lag], start, stop)
+
+    def _apply(self, state: State) -> None:
+        self._engine.load(state)
+        self._supervisor.sync(self._engine.runs())
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _TICK
+            await asyncio.sleep(_TICK)
+            self._lag.observe(loop.time() - due)
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=True)
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        registry.register(collector)
+    build = Gauge("chaosapi_build_info", "Which release runs.", ["version"], registry=registry)
+    build.labels(version("chaosapi")).set(1)
+    return registry
