@@ -1,47 +1,141 @@
-"""`chaosapi slo`: Prometheus rules and their promtool tests from an SLO file."""
+"""`chaosapi slo`: what an SLO file is worth: findings, explanations, Prometheus rules and their promtool tests."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
 from chaosapi import assets, durations, errors
-from chaosapi.slo import files, spec, windows
+from chaosapi.slo import document, explain, files, kubernetes, promtool, spec, windows
+from chaosapi.slo.guards import Conditions
+from chaosapi.slo.lint import Finding
+from chaosapi.slo.lint import lint as findings
 
-app = typer.Typer(no_args_is_help=True, help="Make Prometheus rules and their tests from an SLO file.")
+app = typer.Typer(no_args_is_help=True, help="Check and explain an SLO file; make Prometheus rules and their tests.")
 
+
+class Kind(StrEnum):
+    """The form of the rules."""
+
+    GROUPS = "groups"
+    PROMETHEUSRULE = "prometheusrule"
+
+
+_SHOP = "[default: the shop's, alerts/slo.yaml]"
+_SPEC_HELP = f"A Sloth file: prometheus/v1, or the kind PrometheusServiceLevel.  {_SHOP}"
 ProfileOption = Annotated[
     str, typer.Option("--profile", help=f"{', '.join(windows.NAMES)}, or an AlertWindows file of Sloth's.")
 ]
-SpecOption = Annotated[
-    Path | None, typer.Option("--spec", help="A Sloth prometheus/v1 file.  [default: the shop's, alerts/slo.yaml]")
-]
+SpecOption = Annotated[Path | None, typer.Option("--spec", help=_SPEC_HELP)]
+SpecArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help=_SPEC_HELP)]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The file to write.  [default: print]")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ScrapeOption = Annotated[
+    str | None, typer.Option(help="Your scrape interval, such as 15s: refuse windows too short for it.")
+]
+RetentionOption = Annotated[
+    str | None, typer.Option(help="How long your Prometheus keeps samples, such as 15d: refuse a longer SLO period.")
+]
+RequestsOption = Annotated[
+    float | None, typer.Option(min=0, help="What each SLO's service gets: warn where one failure would fire an alert.")
+]
+FailuresOption = Annotated[
+    int, typer.Option(min=1, help="For low traffic: no alert before its long window holds that many bad events.")
+]
 
 
 @app.command()
-def rules(
+def lint(  # noqa: PLR0913 - one option a condition
+    *,
+    spec_file: SpecArgument = None,
+    profile: ProfileOption = "production",
+    scrape_interval: ScrapeOption = None,
+    retention: RetentionOption = None,
+    requests_per_second: RequestsOption = None,
+    min_failures: FailuresOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """List everything that is wrong, by line and field; exit code 1 if anything of it is an error."""
+    with _refusing():
+        where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
+        found = findings(_spec(spec_file), windows.load(profile), profile, where)
+    if as_json:
+        typer.echo(json.dumps([finding._asdict() for finding in found], indent=2, ensure_ascii=False))
+    else:
+        for finding in found:
+            typer.echo(str(finding))
+    raise typer.Exit(any(finding.level == "error" for finding in found))
+
+
+@app.command("explain")
+def explanation(
+    *, spec_file: SpecArgument = None, profile: ProfileOption = "production", as_json: JsonOption = False
+) -> None:
+    """Tell how fast, how late and at what price each alert of each SLO fires, by the formulas of the SRE Workbook."""
+    with _refusing():
+        chosen = windows.load(profile)
+        facts = [explain.explain(one, slo, chosen) for one in spec.load_all(_spec(spec_file)) for slo in one.slos]
+    if as_json:
+        typer.echo(json.dumps([explain.as_json(each) for each in facts], indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    for each in facts:
+        console.print(f"[bold]{each.service} {each.slo}[/bold]")
+        for sentence in explain.sentences(each):
+            console.print(sentence, highlight=False)
+        if each.pairs:
+            console.print(_table(each))
+    console.print("Up to a scrape, an evaluation and Alertmanager's group_wait come on top of these times.")
+
+
+@app.command()
+def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
+    *,
     profile: ProfileOption = "production",
     spec_file: SpecOption = None,
     out: OutOption = None,
-    scrape_interval: Annotated[
-        str | None, typer.Option(help="Your scrape interval, such as 15s: refuse windows too short for it.")
+    scrape_interval: ScrapeOption = None,
+    retention: RetentionOption = None,
+    requests_per_second: RequestsOption = None,
+    min_failures: FailuresOption = 1,
+    kind: Annotated[Kind, typer.Option(help="A rule file, or an object of the Prometheus operator.")] = Kind.GROUPS,
+    name: Annotated[str | None, typer.Option(help="The object's name.  [default: slo-SERVICE]")] = None,
+    namespace: Annotated[str | None, typer.Option(help="The object's namespace.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="A label of the object, such as release=NAME for kube-prometheus-stack; repeatable."),
     ] = None,
 ) -> None:
     """Make the recording rules and alerts."""
     with _refusing():
-        if scrape_interval:
-            windows.load(profile).check(_seconds(scrape_interval, "--scrape-interval"))
-        _put(files.rule_file(spec.load(_spec(spec_file)), profile), out)
+        where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
+        source = _spec(spec_file)
+        _guard(findings(source, windows.load(profile), profile, where))
+        specs = spec.load_all(source)
+        if kind is Kind.GROUPS:
+            _put(files.rule_file(specs, profile, min_failures), out)
+        else:
+            made = kubernetes.prometheus_rule(
+                files.groups(specs, windows.load(profile), min_failures),
+                name or f"slo-{specs[0].service}".lower().replace("_", "-"),
+                namespace,
+                _labels(label or []),
+            )
+            _put(document.write(made, f"{files.rules_command(profile, min_failures)} --kind {kind}"), out)
 
 
 @app.command("tests")
 def unit_tests(  # noqa: PLR0913 - one option a file
     *,
     profile: ProfileOption = "production",
-    severity: Annotated[windows.Severity, typer.Option(help="The alerts to test.")] = "page",
+    pair: Annotated[str | None, typer.Option(help="The windows to test, such as 1h/5m.  [default: quickest]")] = None,
     spec_file: SpecOption = None,
     traffic: Annotated[
         Path | None, typer.Option(help="What an event adds to.  [default: traffic.yaml beside the spec]")
@@ -50,17 +144,19 @@ def unit_tests(  # noqa: PLR0913 - one option a file
         str | None,
         typer.Option("--rules", help="The rule file, seen from the test file.  [default: ../rules/PROFILE.yml]"),
     ] = None,
+    min_failures: FailuresOption = 1,
     out: OutOption = None,
 ) -> None:
     """Make the tests that hold the alerts to their predicted times, for `promtool test rules`."""
     with _refusing():
         source = _spec(spec_file)
         text = files.unit_tests(
-            spec.load(source),
+            spec.load_all(source),
             profile,
-            severity,
-            traffic=traffic or source.with_name("traffic.yaml"),
+            windows.load(profile).pair(pair),
+            traffic=promtool.load(traffic or source.with_name("traffic.yaml")),
             rules=rule_file or f"../rules/{Path(profile).stem}.yml",
+            min_failures=min_failures,
         )
         _put(text, out)
 
@@ -81,11 +177,47 @@ def _spec(given: Path | None) -> Path:
     return given or assets.path("alerts") / "slo.yaml"
 
 
-def _seconds(text: str, option: str) -> float:
+def _conditions(
+    scrape_interval: str | None, retention: str | None, requests_per_second: float | None, min_failures: int
+) -> Conditions:
+    return Conditions(
+        _seconds(scrape_interval, "--scrape-interval"),
+        _seconds(retention, "--retention"),
+        requests_per_second,
+        min_failures,
+    )
+
+
+def _seconds(text: str | None, option: str) -> float | None:
     try:
-        return durations.parse(text)
+        return None if text is None else durations.parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _guard(found: list[Finding]) -> None:
+    """Refuse what has errors, and tell the warnings."""
+    if wrong := [str(finding) for finding in found if finding.level == "error"]:
+        raise errors.Invalid("\n".join(wrong))
+    for finding in found:
+        typer.echo(str(finding), err=True)
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    for label in given:
+        if "=" not in label:
+            raise errors.Invalid.field("--label", f"{label} has no value: write NAME=VALUE")
+    return dict(label.split("=", 1) for label in given)
+
+
+def _table(facts: explain.Facts) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("windows")
+    for pair in facts.pairs:
+        table.add_column(f"{windows.text(pair.long)}/{windows.text(pair.short)}", justify="right", no_wrap=True)
+    for title, cells in explain.rows(facts):
+        table.add_row(title, *cells)
+    return table
 
 
 def _put(text: str, out: Path | None) -> None:

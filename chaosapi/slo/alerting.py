@@ -17,14 +17,27 @@ def ratio_metric(window: float) -> str:
     return f"slo:sli_error:ratio_rate{text(window)}"
 
 
+def failures_metric(window: float) -> str:
+    """Give the name for the number of bad events over `window` seconds; Sloth has none."""
+    return f"slo:sli_error:increase{text(window)}"
+
+
 def selector(labels: dict[str, str]) -> str:
     """Write exact matchers: `{a="1", b="2"}`."""
     return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items()) + "}"
 
 
-def alerts(spec: Spec, slo: Objective, profile: Profile) -> list[Rule]:
-    """Give the SLO's alerts, quickest pair first; those of a disabled severity are left out."""
-    return [_alert(spec, slo, profile, pair) for pair in profile.pairs if not disabled(slo, pair)]
+def alerts(spec: Spec, slo: Objective, profile: Profile, min_failures: int = 1) -> list[Rule]:
+    """Give the SLO's alerts, quickest pair first; those of a disabled severity are left out.
+
+    With `min_failures` above 1 they also wait until the long window holds that many bad events.
+    """
+    return [_alert(spec, slo, profile, pair, min_failures) for pair in enabled(slo, profile)]
+
+
+def enabled(slo: Objective, profile: Profile) -> list[Pair]:
+    """Give the pairs whose severity the spec leaves on, quickest first."""
+    return [pair for pair in profile.pairs if not disabled(slo, pair)]
 
 
 def disabled(slo: Objective, pair: Pair) -> bool:
@@ -70,15 +83,19 @@ def _settings(slo: Objective, severity: Severity) -> AlertSettings:
     return slo.alerting.page_alert if severity == "page" else slo.alerting.ticket_alert
 
 
-def _alert(spec: Spec, slo: Objective, profile: Profile, pair: Pair) -> Rule:
-    def burn(window: float) -> str:
-        series = ratio_metric(window) + selector(spec.identity(slo))
-        # without: the two sides then match, and labels of the spec and of the queries stay on the alert
-        return f"max without (sloth_window) ({series}) / {slo.budget:.12g} > {pair.factor:g}"
+def _alert(spec: Spec, slo: Objective, profile: Profile, pair: Pair, min_failures: int) -> Rule:
+    def series(metric: str) -> str:
+        # without: all sides then match, and labels of the spec and of the queries stay on the alert
+        return f"max without (sloth_window) ({metric}{selector(spec.identity(slo))})"
 
+    conditions = [  # the value of the first, hence of the alert, is the burn rate now
+        f"{series(ratio_metric(window))} / {slo.budget:.12g} > {pair.factor:g}" for window in (pair.short, pair.long)
+    ]
+    if min_failures > 1:  # half a failure less, since increase() does not give whole numbers
+        conditions.append(f"{series(failures_metric(pair.long))} > {min_failures - 0.5:g}")
     return {
         "alert": slo.alerting.name,
-        "expr": f"{burn(pair.short)}\nand\n{burn(pair.long)}",  # the left side's value is the burn rate now
+        "expr": "\nand\n".join(conditions),
         "labels": labels(spec, slo, pair),
         "annotations": {
             **_texts(spec, slo, profile, pair),

@@ -1,8 +1,8 @@
 """YAML files in and out: read into a model with errors that point at line and field, written the way people would."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +19,8 @@ class Model(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+Loc = tuple[int | str, ...]
+"""A place in a document: keys and indices from its root, as pydantic reports them."""
 
 
 class _Text(yaml.SafeLoader):
@@ -29,36 +31,116 @@ class _Text(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a key that is there twice, where PyYAML would silently take the last."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value} is there twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return node
+
+
+class Mistake(NamedTuple):
+    """What is wrong in a file, and where: the line counts from 1, the field is a path such as `slos.0.name`."""
+
+    line: int
+    field: str
+    message: str
+
+
+class Refused(errors.Invalid):
+    """A file that does not hold what it should; `mistakes` has every reason."""
+
+    def __init__(self, source: str, mistakes: list[Mistake]) -> None:
+        super().__init__(
+            "\n".join(f"{source}:{line}: {field or 'document'}: {message}" for line, field, message in mistakes),
+            [{"field": field, "message": message} for _, field, message in mistakes],
+        )
+        self.source = source
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document of a file: its data, and where in the file each piece stands."""
+
+    source: str
+    node: yaml.Node | None
+    data: Any
+
+    def into(self, model: type[M], *, by_alias: bool = False) -> M:
+        """Turn the data into `model`, by its fields' names or their aliases; raises Refused with every mistake."""
+        try:
+            return model.model_validate(self.data, by_alias=by_alias, by_name=not by_alias)
+        except ValidationError as error:
+            mistakes = [self.mistake(found["loc"], _message(found)) for found in error.errors()]
+            raise Refused(self.source, sorted(mistakes)) from error
+
+    def mistake(self, loc: Loc, message: str) -> Mistake:
+        """Give a mistake at a place in the document: keys and indices from its root."""
+        return Mistake(self.line(loc), ".".join(map(str, loc)), message)
+
+    def line(self, loc: Loc) -> int:
+        """Follow `loc` into the document as far as it goes; the line there, counted from 1."""
+        node, line = self.node, self.node.start_mark.line if self.node else 0
+        for step in loc:
+            if isinstance(node, yaml.MappingNode):
+                # What `<<` brings along comes before the mapping's own keys, which win.
+                key, node = next(((k, v) for k, v in reversed(node.value) if k.value == step), (None, None))
+                line = key.start_mark.line if key else line
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+                node = node.value[step]
+                line = node.start_mark.line
+            else:
+                break
+        return line + 1
+
+
+def text_of(path: Path) -> str:
+    """Read a file; raises errors.Invalid when that cannot be done."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.Invalid(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def documents(text: str, source: str) -> list[Document]:
+    """Take YAML text apart at its `---` lines, leaving out empty documents; raises Refused when it is no YAML."""
+    loader, found = _Text(text), []
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            found.append(Document(source, node, loader.construct_document(node)))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise Refused(source, [Mistake(line, "", f"not YAML: {getattr(error, 'problem', None) or error}")]) from error
+    return [document for document in found if document.data is not None]
+
 
 def read(path: Path, model: type[M]) -> M:
     """Read a file into `model`; raises errors.Invalid as `parse` does, or when it cannot be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.Invalid(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return parse(text, model, str(path))
+    return parse(text_of(path), model, str(path))
 
 
 def parse(text: str, model: type[M], source: str) -> M:
     """Turn YAML text into `model`.
 
-    Raises errors.Invalid whose detail has a line `source:LINE: field: what would be right` for every mistake.
+    Raises Refused whose detail has a line `source:LINE: field: what would be right` for every mistake.
     """
-    try:
-        root = _Text(text).get_single_node()
-        data = _Text(text).get_single_data()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{source}:{mark.line + 1}" if mark else source
-        raise errors.Invalid(f"{where}: not one YAML document: {getattr(error, 'problem', None) or error}") from error
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        found = [(_line(root, e["loc"]), ".".join(map(str, e["loc"])), _message(e)) for e in error.errors()]
-        raise errors.Invalid(
-            "\n".join(f"{source}:{line}: {field or 'document'}: {message}" for line, field, message in found),
-            [{"field": field, "message": message} for _, field, message in found],
-        ) from error
+    return only(documents(text, source), source).into(model)
+
+
+def only(found: list[Document], source: str) -> Document:
+    """Give the one document of a file, an empty one if there is none; raises Refused when there are several."""
+    if len(found) > 1:
+        raise Refused(source, [found[1].mistake((), "one YAML document is expected here, and this is the second")])
+    return found[0] if found else Document(source, None, None)
 
 
 def _message(error: Any) -> str:
@@ -69,21 +151,6 @@ def _message(error: Any) -> str:
     return (
         message.removeprefix("Value error, ") if error["type"] == "value_error" else message[:1].lower() + message[1:]
     )
-
-
-def _line(node: yaml.Node | None, loc: Sequence[int | str]) -> int:
-    """Follow a pydantic location into the document as far as it goes; the line there, counted from 1."""
-    line = node.start_mark.line if node else 0
-    for step in loc:
-        if isinstance(node, yaml.MappingNode):
-            key, node = next(((k, v) for k, v in node.value if k.value == step), (None, None))
-            line = key.start_mark.line if key else line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-            node = node.value[step]
-            line = node.start_mark.line
-        else:
-            break
-    return line + 1
 
 
 class _Dumper(yaml.SafeDumper):

@@ -3,45 +3,50 @@
 from typing import Any
 
 from chaosapi import errors
-from chaosapi.slo.alerting import Rule, alerts, ratio_metric, selector, target_absent
+from chaosapi.slo import guards
+from chaosapi.slo.alerting import Rule, alerts, enabled, failures_metric, ratio_metric, selector, target_absent
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, text
+
+Groups = dict[str, Any]
+"""A rule file as data, `{"groups": [...]}`, the shape that Prometheus and promtool read."""
 
 PERIOD_STEPS = 4
 """The period group is evaluated every so many steps of the profile: it reads a whole period of raw counters, but
 must come more often than a sample stays visible (5 minutes)."""
 
 
-def groups(spec: Spec, profile: Profile) -> dict[str, Any]:
-    """Give the rule file as data: `{"groups": [...]}`, the shape that Prometheus and promtool read.
+def groups(spec: Spec, profile: Profile, min_failures: int = 1) -> Groups:
+    """Give the rule file as data.
 
     One group for each SLO holds its ratios, then what is made of them, then the alerts: Prometheus evaluates a group
     in order, so an alert sees the ratios of its own evaluation. A second, slower group holds what spans the whole
-    period. A last one tells when a scrape job is gone. Raises errors.Invalid when a pair could never fire.
+    period. A last one tells when a scrape job is gone.
+
+    With `min_failures` above 1 no alert fires before its long window holds that many bad events. Raises
+    errors.Invalid when a pair could never fire, or when bad events cannot be counted.
     """
     for slo in spec.slos:
-        _check(slo, profile)
-    return {"groups": [group for slo in spec.slos for group in _slo(spec, slo, profile)] + _targets(spec, profile)}
+        for message in guards.never_fires(slo, profile):
+            raise errors.Invalid.field(f"slos.{slo.name}.objective", message)
+    made = [group for slo in spec.slos for group in _slo(spec, slo, profile, min_failures)]
+    return {"groups": made + _targets(spec, profile)}
 
 
-def _check(slo: Objective, profile: Profile) -> None:
-    for pair in profile.pairs:
-        if pair.factor * slo.budget >= 1:
-            raise errors.Invalid.field(
-                f"slos.{slo.name}.objective",
-                f"the pair {pair} fires above a burn rate of {pair.factor:g}, but with {slo.objective}% even 100% "
-                f"errors burn only {1 / slo.budget:g} times too fast: promise more than "
-                f"{100 * (1 - 1 / pair.factor):.2f}%, or use other windows",
-            )
-
-
-def _slo(spec: Spec, slo: Objective, profile: Profile) -> list[dict[str, Any]]:
+def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> list[dict[str, Any]]:
     identity = spec.identity(slo)
     carried = spec.carried(slo)
 
     def ratio(window: float) -> Rule:
         expr = slo.sli.error_ratio(text(window))
         return _record(ratio_metric(window), expr, carried | {"sloth_window": text(window)})
+
+    def failures(window: float) -> Rule:
+        try:
+            expr = slo.sli.failures(window, text(window))
+        except ValueError as error:
+            raise errors.Invalid.field(f"slos.{slo.name}.sli", f"min_failures {min_failures}: {error}") from error
+        return _record(failures_metric(window), expr, carried | {"sloth_window": text(window)})
 
     def burn(window: float) -> str:
         return f"{ratio_metric(window)}{selector(identity)} / {slo.budget:.12g}"
@@ -57,12 +62,13 @@ def _slo(spec: Spec, slo: Objective, profile: Profile) -> list[dict[str, Any]]:
             "name": f"slo-{identity['sloth_id']}",
             "rules": [
                 *(ratio(window) for window in profile.windows),
+                *(failures(window) for window in sorted({p.long for p in enabled(slo, profile)}) if min_failures > 1),
                 _record("slo:objective:ratio", f"vector({slo.ratio:.12g})", carried),
                 _record("slo:error_budget:ratio", f"vector({slo.budget:.12g})", carried),
                 _record("slo:time_period:days", f"vector({profile.period / 86400:.12g})", carried),
                 _record("slo:current_burn_rate:ratio", burn(profile.windows[0]), carried),
                 _record("sloth_slo_info", "vector(1)", carried | info),
-                *alerts(spec, slo, profile),
+                *alerts(spec, slo, profile, min_failures),
             ],
         },
         {

@@ -1,20 +1,28 @@
-"""What is promised: service level objectives in Sloth's `prometheus/v1` form.
+"""What is promised: service level objectives as Sloth writes them, plain or as a Kubernetes object.
 
-Source of the format: https://sloth.dev/specs/default/ (github.com/slok/sloth, pkg/prometheus/api/v1).
+Source of the formats: https://sloth.dev/specs/default/ and https://sloth.dev/specs/kubernetes/ (github.com/slok/sloth,
+pkg/prometheus/api/v1 and pkg/kubernetes/api/sloth/v1). They differ in an envelope, and in snake_case or camelCase.
 """
 
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
 
-from chaosapi.slo import document
-from chaosapi.slo.document import Model
+from chaosapi.slo import document, promql
+from chaosapi.slo.document import Document, Refused
 
+KUBERNETES: Final = "sloth.slok.dev/v1"
 _WINDOW = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
-_JOB = re.compile(r'\bjob\s*=\s*"([^"]+)"')
+
+
+class Model(document.Model):
+    """Base of what has two spellings: `error_query` in the plain form, the alias `errorQuery` in Kubernetes."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 def _query(text: str) -> str:
@@ -22,7 +30,14 @@ def _query(text: str) -> str:
         raise ValueError("a query needs [{{.window}}] where the range goes")
     if "{{" in _WINDOW.sub("", text):
         raise ValueError("{{.window}} is the only template variable a query may use")
+    promql.check(_WINDOW.sub("5m", text))
     return text.strip()
+
+
+def _plugin(_: Any) -> None:
+    raise ValueError(
+        "a plugin is code that runs inside Sloth: leave it out, and write what it makes as queries under `events`"
+    )
 
 
 def _need(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence: need(this, or say that)
@@ -38,6 +53,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A
 
 LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Labels = dict[LabelName, str]
+
+Plugin = Annotated[None, BeforeValidator(_plugin)]
+"""A field of Sloth's that is always refused."""
 
 
 class Events(Model):
@@ -58,31 +76,50 @@ class Indicator(Model):
 
     events: Events | None = None
     raw: Raw | None = None
+    plugin: Plugin = None
 
     @model_validator(mode="before")
     @classmethod
     def _one(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            _need(
-                "plugin" not in data, "SLI plugins are code that runs inside Sloth: write their queries under `events`"
-            )
-            _need(len(data) == 1, "needs exactly one of `events` and `raw`")
+            given = [name for name in ("events", "raw", "plugin") if data.get(name) is not None]
+            _need(len(given) == 1, "needs exactly one of `events` and `raw`")
         return data
 
+    @property
+    def queries(self) -> dict[str, str]:
+        """The queries by their fields, the window filled in with 5m."""
+        part = self.events or self.raw
+        return {field: _WINDOW.sub("5m", query) for field, query in part.model_dump().items()} if part else {}
+
     def error_ratio(self, window: str) -> str:
-        """Give PromQL for the ratio of bad events over `window` ("5m"): absent, never NaN, when nothing happened."""
+        """Give PromQL for the ratio of bad events over `window` ("5m"): absent, never NaN, when nothing happened.
+
+        No bad event yet, hence no series of one, makes a ratio of 0.
+        """
         if self.raw:
             query = _WINDOW.sub(window, self.raw.error_ratio_query)
             return f"(\n{_indent(query)}\n) > -Inf"  # true of every number but NaN
         assert self.events is not None  # noqa: S101 - the validator holds it; this tells mypy
-        error, total = (_WINDOW.sub(window, q) for q in (self.events.error_query, self.events.total_query))
-        return f"(\n{_indent(error)}\n)\n/\n((\n{_indent(total)}\n) > 0)"
+        error, total = (_indent(_WINDOW.sub(window, q)) for q in (self.events.error_query, self.events.total_query))
+        return f"((\n{error}\n) or 0 * (\n{total}\n))\n/\n((\n{total}\n) > 0)"
+
+    def failures(self, window: float, name: str) -> str:
+        """Give PromQL for the number of bad events over `window` (seconds; `name` in PromQL).
+
+        Raises ValueError when the queries do not tell: raw ratios, or events not counted with rate() or increase().
+        """
+        _need(self.events is not None, "a raw ratio does not tell how many events were bad")
+        assert self.events is not None  # noqa: S101 - as above
+        per_second = {"rate": f" * {window:.12g}", "increase": ""}
+        how = promql.counts_with(self.queries["error_query"])
+        _need(len(how) == 1 and how <= set(per_second), "to count bad events, use rate() or increase(), one of them")
+        return f"(\n{_indent(_WINDOW.sub(name, self.events.error_query))}\n){per_second[how.pop()]}"
 
     @property
     def jobs(self) -> list[str]:
         """The scrape jobs that the queries name with `job="…"`, sorted."""
-        parts = [q for part in (self.events, self.raw) if part for q in part.model_dump().values()]
-        return sorted({job for query in parts for job in _JOB.findall(query)})
+        return sorted({job for query in self.queries.values() for job in promql.exact(query, "job")})
 
 
 def _indent(text: str) -> str:
@@ -100,7 +137,7 @@ class AlertSettings(Model):
 class Alerting(Model):
     """Name, labels and annotations of an SLO's alerts."""
 
-    name: LabelName = "ErrorBudgetBurn"
+    name: Annotated[str, Field(min_length=1)] = "ErrorBudgetBurn"
     labels: Labels = Field(default_factory=dict)
     annotations: Labels = Field(default_factory=dict)
     page_alert: AlertSettings = AlertSettings()
@@ -116,12 +153,7 @@ class Objective(Model):
     labels: Labels = Field(default_factory=dict)
     sli: Indicator
     alerting: Alerting
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_plugins(cls, data: Any) -> Any:
-        _need(not isinstance(data, dict) or "plugins" not in data, "SLO plugins are code that runs inside Sloth")
-        return data
+    plugins: Plugin = None
 
     @property
     def ratio(self) -> float:
@@ -135,21 +167,13 @@ class Objective(Model):
 
 
 class Spec(Model):
-    """The objectives of one service."""
+    """The objectives of one service, whichever form they were written in."""
 
-    version: Literal["prometheus/v1"]
+    version: Literal["prometheus/v1", "sloth.slok.dev/v1"]
     service: Name
     labels: Labels = Field(default_factory=dict)
     slos: Annotated[list[Objective], Field(min_length=1)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _plain(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            kind = data.get("kind")
-            _need(kind is None, f"kind {kind} is not read here: write the plain form, `version: prometheus/v1`")
-            _need("slo_plugins" not in data, "slo_plugins are code that runs inside Sloth")
-        return data
+    slo_plugins: Plugin = None
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -172,6 +196,48 @@ class Spec(Model):
         return self.identity(slo) | self.labels | slo.labels
 
 
+class _Plain(Spec):
+    version: Literal["prometheus/v1"]
+
+
+class _Body(Spec):
+    version: Literal["sloth.slok.dev/v1"] = KUBERNETES
+
+
+class _ServiceLevel(Model):
+    """The Kubernetes object around a spec."""
+
+    api_version: Literal["sloth.slok.dev/v1"]
+    kind: Literal["PrometheusServiceLevel"]
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    spec: _Body
+    status: Any = None
+
+
+def of(found: Document) -> Spec:
+    """Read one document of either form; raises Refused with line and field of every mistake."""
+    if isinstance(found.data, dict):
+        kind, api = found.data.get("kind"), str(found.data.get("apiVersion"))
+        if kind == "PrometheusServiceLevel":
+            return found.into(_ServiceLevel, by_alias=True).spec
+        known = "known are Sloth's plain form, `version: prometheus/v1`, and its kind PrometheusServiceLevel"
+        if api.startswith("openslo/"):
+            raise Refused(found.source, [found.mistake(("apiVersion",), f"OpenSLO is not read here: {known}")])
+        if kind is not None:
+            raise Refused(found.source, [found.mistake(("kind",), f"the kind {kind} is not read here: {known}")])
+    return found.into(_Plain)
+
+
+def parse(text: str, source: str) -> list[Spec]:
+    """Read every document of YAML text; raises Refused with line and field of every mistake."""
+    return [of(each) for each in document.documents(text, source) or [Document(source, None, None)]]
+
+
 def load(path: Path) -> Spec:
-    """Read a spec file; raises errors.Invalid with line and field of every mistake."""
-    return document.read(path, Spec)
+    """Read the one spec of a file; raises errors.Invalid with line and field of every mistake."""
+    return of(document.only(document.documents(document.text_of(path), str(path)), str(path)))
+
+
+def load_all(path: Path) -> list[Spec]:
+    """Read every spec of a file; raises errors.Invalid with line and field of every mistake."""
+    return parse(document.text_of(path), str(path))

@@ -106,6 +106,13 @@ class Profile(Model):
             for windows in (both.quick, both.slow)
         )
 
+    def pair(self, name: str | None = None) -> Pair:
+        """Give a pair by its name ("1h/5m"), or the quickest; raises errors.Invalid for a name that is none."""
+        names = {str(pair): pair for pair in self.pairs}
+        if name is not None and name not in names:
+            raise errors.Invalid.field("pair", f"{name} is none of {', '.join(names)}")
+        return names[name] if name else self.pairs[0]
+
     @property
     def windows(self) -> list[float]:
         """Every window of the pairs once, shortest first, in seconds."""
@@ -123,6 +130,20 @@ class Profile(Model):
                 "scrape_interval",
                 f"the window {text(self.windows[0])} needs {SAMPLES} scrapes: "
                 f"scrape every {text(self.windows[0] / SAMPLES)} or faster, not every {text(scrape)}",
+            )
+
+    def check_retention(self, retention: float) -> None:
+        """Refuse a retention (seconds) that is shorter than the SLO period: raises errors.Invalid.
+
+        Nothing else can stand in for counters that Prometheus has dropped: what is left of the budget would be wrong,
+        and no rule could tell.
+        """
+        if retention < self.period:
+            raise errors.Invalid.field(
+                "retention",
+                f"Prometheus forgets after {text(retention)} what the budget needs for {text(self.period)}: errors "
+                f"older than that would come back as budget. Keep {text(self.period)} "
+                f"(--storage.tsdb.retention.time), or use windows of an sloPeriod up to {text(retention)}",
             )
 
 

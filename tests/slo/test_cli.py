@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def test_rules_are_printed_or_written(profile: str, tmp_path: Path) -> None:
 
 def test_tests_are_those_checked_in() -> None:
     """The command in a file's first line makes that file."""
-    result = RUN.invoke(app, ["tests", "--profile", "lab", "--severity", "ticket"])
-    assert result.stdout == (ALERTS / "tests" / "lab-ticket.yml").read_text()
+    result = RUN.invoke(app, ["tests", "--profile", "lab", "--pair", "24m/2m"])
+    assert result.stdout == (ALERTS / "tests" / "lab-24m.yml").read_text()
+    quickest = RUN.invoke(app, ["tests", "--profile", "lab"])
+    assert quickest.stdout == (ALERTS / "tests" / "lab-1m.yml").read_text()
 
 
 def test_generate_writes_every_file(tmp_path: Path) -> None:
@@ -44,7 +47,11 @@ def test_generate_writes_every_file(tmp_path: Path) -> None:
         (["rules", "--spec", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
         (["rules", "--profile", "lab", "--scrape-interval", "15s"], "the window 5s needs 4 scrapes"),
         (["rules", "--scrape-interval", "fast"], "a duration is text with units"),
-        (["tests", "--severity", "sms"], "'page', 'ticket'"),
+        (["rules", "--retention", "15d"], "production: error: profile: retention: Prometheus forgets after 15d"),
+        (["rules", "--kind", "prometheusrule", "--label", "release"], "release has no value: write NAME=VALUE"),
+        (["rules", "--kind", "prometheusrule", "--name", "Shop"], "name: 'Shop' must be lower case"),
+        (["rules", "--min-failures", "0"], "greater than or equal to 1"),
+        (["tests", "--pair", "5m"], "5m is none of 1h/5m, 6h/30m, 1d/2h, 3d/6h"),
     ],
 )
 def test_a_refusal_says_what_would_be_right(arguments: list[str], complaint: str, tmp_path: Path) -> None:
@@ -59,3 +66,45 @@ def test_a_refusal_says_what_would_be_right(arguments: list[str], complaint: str
 def test_what_is_printed_is_yaml() -> None:
     """Nothing but the rules is on stdout."""
     assert set(yaml.safe_load(RUN.invoke(app, ["rules", "--scrape-interval", "15s"]).stdout)) == {"groups"}
+
+
+def test_an_object_holds_the_same_groups() -> None:
+    """Only the envelope is new, and what an operator selects by is in it."""
+    options = ["--kind", "prometheusrule", "--namespace", "monitoring", "--label", "release=kps"]
+    made = yaml.safe_load(RUN.invoke(app, ["rules", *options]).stdout)
+    assert made["metadata"] == {"name": "slo-shop", "namespace": "monitoring", "labels": {"release": "kps"}}
+    assert made["spec"] == yaml.safe_load(RUN.invoke(app, ["rules"]).stdout)
+
+
+def test_warnings_do_not_stop_the_rules() -> None:
+    """They are told on stderr, and the rules are printed all the same."""
+    result = RUN.invoke(app, ["rules", "--requests-per-second", "0.01"])
+    assert result.exit_code == 0
+    assert "one failure pages below 69 requests in 1h" in result.stderr
+    assert result.stdout == RUN.invoke(app, ["rules"]).stdout
+
+
+def test_lint_ends_with_the_worst_it_found(tmp_path: Path) -> None:
+    """Nothing and warnings: 0; an error: 1. With --json a program can read it."""
+    clean = RUN.invoke(app, ["lint"])
+    assert (clean.exit_code, clean.stdout) == (0, "")
+    warned = RUN.invoke(app, ["lint", "--requests-per-second", "0.01", "--json"])
+    assert warned.exit_code == 0
+    assert {finding["level"] for finding in json.loads(warned.stdout)} == {"warning"}
+    path = tmp_path / "slo.yaml"
+    path.write_text((ALERTS / "slo.yaml").read_text().replace("objective: 99.5", "objective: 101"))
+    wrong = RUN.invoke(app, ["lint", str(path)])
+    assert wrong.exit_code == 1
+    assert wrong.stdout == f"{path}:33: error: slos.2.objective: input should be less than 100\n"
+
+
+def test_explain_shows_every_slo_in_eighty_columns() -> None:
+    """A heading, sentences and a table each; the same as JSON."""
+    shown = RUN.invoke(app, ["explain", "--profile", "production"], env={"COLUMNS": "80"})
+    assert shown.exit_code == 0
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert " ".join(next(line for line in shown.stdout.splitlines() if "fires at 10%" in line).split()) == (
+        "fires at 10% after 8m38s 21m36s 43m12s 43m12s"
+    )
+    facts = json.loads(RUN.invoke(app, ["explain", "--json"]).stdout)
+    assert [each["slo"] for each in facts] == ["availability", "latency", "checkout-availability"]

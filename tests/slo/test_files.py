@@ -1,3 +1,5 @@
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,23 @@ def test_nothing_else_lies_beside_the_generated_files() -> None:
     """A profile that went away leaves no rules behind."""
     made = set(files.generated(ALERTS))
     assert {path for folder in ("rules", "tests") for path in (ALERTS / folder).iterdir()} == made
+
+
+def test_promtool_accepts_the_rules(promtool: Path) -> None:
+    """They parse, with no duplicate among them."""
+    rules = sorted((ALERTS / "rules").iterdir())
+    result = subprocess.run([promtool, "check", "rules", *rules], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "duplicate" not in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_alerts_fire_and_reset_when_predicted(promtool: Path) -> None:
+    """Every pair of every SLO: silent before its time, firing after it, resetting; with little and no traffic too."""
+
+    def judge(path: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(judge, sorted((ALERTS / "tests").iterdir())))
+    assert not [result.args[-1].name + result.stdout + result.stderr for result in results if result.returncode]

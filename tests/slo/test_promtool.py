@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from chaosapi import errors
-from chaosapi.slo import document, promtool, rules, windows
+from chaosapi.slo import document, rules, spec, windows
+from chaosapi.slo import promtool as made_for
 from chaosapi.slo.promtool import Traffic
-from chaosapi.slo.spec import Spec
-from chaosapi.slo.windows import Severity
 
 SPEC = """\
 version: prometheus/v1
@@ -20,7 +19,7 @@ slos:
     objective: 99
     sli:
       events:
-        error_query: sum(rate(requests{job="a", code="500"}[{{.window}}]))  # what went wrong
+        error_query: sum(rate(requests{job="a", code="500"}[{{.window}}])) # what went wrong
         total_query: sum(rate(requests{job="a"}[{{.window}}]))
     alerting: {}
 """
@@ -39,13 +38,14 @@ Judge = Callable[..., subprocess.CompletedProcess[str]]
 def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
     """Give a function that has promtool test the rules of a spec, changed or not, with the tests made for it."""
 
-    def run(text: str = SPEC, severity: Severity = "page", change: Change = lambda _: None) -> Any:
-        shop = document.parse(text, Spec, "slo.yaml")
-        made = rules.groups(shop, LAB)
+    def run(text: str = SPEC, pair: str = "1m/5s", change: Change = lambda _: None, min_failures: int = 1) -> Any:
+        specs = spec.parse(text, "slo.yaml")
+        made = rules.groups(specs[0], LAB, min_failures)
         for group in made["groups"]:
             for rule in group["rules"]:
                 change(rule)
-        tests = promtool.suite(shop, LAB, document.parse(TRAFFIC, Traffic, "traffic.yaml"), severity, "rules.yml")
+        traffic = document.parse(TRAFFIC, Traffic, "traffic.yaml")
+        tests = made_for.suite(specs, LAB, LAB.pair(pair), traffic, "rules.yml", min_failures)
         (tmp_path / "rules.yml").write_text(document.write(made, "a test"))
         (tmp_path / "tests.yml").write_text(document.write(tests, "a test"))
         command: list[str | Path] = [tools["promtool"], "test", "rules", tmp_path / "tests.yml"]
@@ -56,10 +56,10 @@ def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["99.99", "99", "95"])
-@pytest.mark.parametrize("severity", ["page", "ticket"])
-def test_theory_holds_for_any_objective(judge: Judge, objective: str, severity: Severity) -> None:
-    """Generous or strict, promtool sees every pair fire and reset when predicted."""
-    result = judge(SPEC.replace("99", objective), severity)
+@pytest.mark.parametrize("pair", ["1m/5s", "1h12m/6m"])
+def test_theory_holds_for_any_objective(judge: Judge, objective: str, pair: str) -> None:
+    """Generous or strict, promtool sees quick and slow pairs fire and reset when predicted."""
+    result = judge(SPEC.replace("99", objective), pair)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -68,6 +68,30 @@ def test_a_raw_ratio_is_never_nan_either(judge: Judge) -> None:
     """Without traffic the raw query divides zero by zero; the rule keeps that out."""
     text = SPEC[: SPEC.index("      events:")] + RAW + "    alerting: {}\n"
     result = judge(text)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_alerts_that_wait_for_failures_stay_silent_at_one(judge: Judge) -> None:
+    """With few requests one failure is above every limit, but five are asked for; an outage is told as before."""
+    result = judge(min_failures=5)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_an_error_that_never_happened_leaves_the_budget_whole(tmp_path: Path, promtool: Path) -> None:
+    """Before the first failure there is no series of failures: the budget is all there, not absent."""
+    made = rules.groups(spec.parse(SPEC, "slo.yaml")[0], LAB)
+    (tmp_path / "rules.yml").write_text(document.write(made, "a test"))
+    remaining = 'slo:period_error_budget_remaining:ratio{sloth_slo="availability"}'
+    check = {"expr": f"sum({remaining})", "eval_time": "20s", "exp_samples": [{"labels": "{}", "value": 1}]}
+    series = [{"series": 'requests{job="a", code="200"}', "values": "0+7x20"}]
+    case = {"interval": "1s", "input_series": series, "promql_expr_test": [check]}
+    tests = {"rule_files": ["rules.yml"], "evaluation_interval": "1s", "tests": [case]}
+    (tmp_path / "tests.yml").write_text(document.write(tests, "a test"))
+    result = subprocess.run(
+        [promtool, "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -89,6 +113,10 @@ def _nan(rule: dict[str, Any]) -> None:
     rule["expr"] = rule["expr"].replace(" > 0)", ")")
 
 
+def _no_resets(rule: dict[str, Any]) -> None:
+    rule["expr"] = rule["expr"].replace("rate(", "delta(")
+
+
 def _another_label(rule: dict[str, Any]) -> None:
     if "alert" in rule:
         rule["labels"]["severity"] = "ticket"
@@ -100,9 +128,9 @@ def _patient(rule: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [_slower, _stricter, _one_window, _nan, _another_label, _patient])
+@pytest.mark.parametrize("change", [_slower, _stricter, _one_window, _nan, _no_resets, _another_label, _patient])
 def test_rules_that_are_a_little_off_are_caught(judge: Judge, change: Change) -> None:
-    """Window 8 % too long, burn rate 4 % too high, short window missing, NaN, wrong label, delay: promtool objects."""
+    """Window 8 % too long, burn rate 4 % too high, no short window, NaN, restarts, wrong label, delay: all caught."""
     result = judge(change=change)
     assert result.returncode == 1
     assert "FAILED" in result.stdout + result.stderr
@@ -110,16 +138,24 @@ def test_rules_that_are_a_little_off_are_caught(judge: Judge, change: Change) ->
 
 def test_an_slo_without_traffic_to_play_is_refused() -> None:
     """The tests cannot guess the series behind a query."""
-    shop = document.parse(SPEC.replace("availability", "latency"), Spec, "slo.yaml")
+    specs = spec.parse(SPEC.replace("availability", "latency"), "slo.yaml")
     with pytest.raises(errors.Invalid, match="latency: the traffic file does not say"):
-        promtool.suite(shop, LAB, document.parse(TRAFFIC, Traffic, "traffic.yaml"), "page", "rules.yml")
+        made_for.suite(specs, LAB, LAB.pair(), document.parse(TRAFFIC, Traffic, "traffic.yaml"), "rules.yml")
+
+
+def test_two_services_may_name_their_slos_alike() -> None:
+    """The traffic file then says which service is meant; the bare name is for all others."""
+    specs = spec.parse(SPEC + "---\n" + SPEC.replace("service: shop", "service: cart"), "slo.yaml")
+    text = TRAFFIC + "\n" + TRAFFIC.replace("availability", "cart-availability").replace("requests{", "carts{")
+    traffic = document.parse(text, Traffic, "traffic.yaml")
+    assert [traffic.of(each, each.slos[0]).good[0].split("{")[0] for each in specs] == ["requests", "carts"]
 
 
 def test_tests_of_disabled_alerts_are_left_out() -> None:
     """What is not there cannot fire: only budget and silence are tested."""
     text = SPEC.replace("alerting: {}", "alerting: {page_alert: {disable: true}}")
-    shop = document.parse(text, Spec, "slo.yaml")
-    made = promtool.suite(shop, LAB, document.parse(TRAFFIC, Traffic, "traffic.yaml"), "page", "rules.yml")
+    traffic = document.parse(TRAFFIC, Traffic, "traffic.yaml")
+    made = made_for.suite(spec.parse(text, "slo.yaml"), LAB, LAB.pair(), traffic, "rules.yml")
     expected = [
         sample for case in made["tests"] for test in case.get("promql_expr_test", []) for sample in test["exp_samples"]
     ]

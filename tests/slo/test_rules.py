@@ -104,6 +104,26 @@ def test_a_spec_of_somebody_else_keeps_its_labels_texts_and_silence() -> None:
     assert {a["annotations"]["summary"] for a in alerts} == {"mine"}
 
 
+def test_alerts_can_wait_for_several_failures() -> None:
+    """The long window's bad events are recorded and asked for, beside Sloth's rules, which stay as they are."""
+    plain, patient = (rules.groups(SHOP, windows.load("production"), n)["groups"] for n in (1, 5))
+    recorded = [{r["record"]: r["expr"] for r in _every("record", of)} for of in (plain, patient)]
+    assert set(recorded[1]) - set(recorded[0]) == {f"slo:sli_error:increase{w}" for w in ("1h", "6h", "1d", "3d")}
+    assert all(recorded[1][name] == expr for name, expr in recorded[0].items())
+    [quick, *_] = _every("alert", patient)
+    assert quick["expr"].splitlines()[-1] == (
+        'max without (sloth_window) (slo:sli_error:increase1h{sloth_id="shop-availability", sloth_service="shop", '
+        'sloth_slo="availability"}) > 4.5'
+    )
+
+
+def test_failures_that_cannot_be_counted_are_refused() -> None:
+    """Asked to wait for failures, a spec whose queries do not count them is no use."""
+    gauges = document.parse(OTHER.replace("rate(", "avg_over_time("), Spec, "theirs")
+    with pytest.raises(errors.Invalid, match=r"slos\.requests\.sli: min_failures 5: to count bad events, use rate"):
+        rules.groups(gauges, windows.load("production"), 5)
+
+
 def test_a_pair_that_could_never_fire_is_refused_with_the_objective_it_needs() -> None:
     """At 93 % a total outage burns 14.29 times too fast: the quickest pair would stay silent for ever."""
     with pytest.raises(errors.Invalid, match=r"slos\.requests\.objective: the pair 1h/5m fires above .* than 93\.06%"):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from chaosapi import assets, errors
-from chaosapi.slo import document, spec
+from chaosapi.slo import spec
 from chaosapi.slo.spec import Spec
 
 GOOD = """\
@@ -25,7 +25,7 @@ slos:
 
 
 def _parse(text: str) -> Spec:
-    return document.parse(text, Spec, "slo.yaml")
+    return spec.parse(text, "slo.yaml")[0]
 
 
 def test_the_shop_promises_three_things() -> None:
@@ -45,12 +45,21 @@ def test_labels_stay_as_they_are_written() -> None:
 
 
 def test_the_window_goes_into_both_queries_and_no_traffic_gives_no_ratio() -> None:
-    """Both spellings of the template are filled, and the ratio is only there where the total is above zero."""
+    """Both spellings of the template are filled. Above a total of zero there is a ratio, also before any error."""
     ratio = _parse(GOOD).slos[0].sli.error_ratio("5m")
     assert " ".join(ratio.split()) == (
-        '( sum(rate(http_requests_total{job="api", status=~"5.."}[5m])) ) '
+        '(( sum(rate(http_requests_total{job="api", status=~"5.."}[5m])) ) '
+        'or 0 * ( sum(rate(http_requests_total{job="api"}[5m])) )) '
         '/ (( sum(rate(http_requests_total{job="api"}[5m])) ) > 0)'
     )
+
+
+def test_bad_events_are_counted_as_their_query_counts() -> None:
+    """A rate is per second, an increase is a number already."""
+    rated = _parse(GOOD).slos[0].sli
+    assert rated.failures(3600, "1h").endswith('status=~"5.."}[1h]))\n) * 3600')
+    counted = _parse(GOOD.replace("rate(", "increase(")).slos[0].sli
+    assert counted.failures(3600, "1h").endswith('status=~"5.."}[1h]))\n)')
 
 
 def test_a_raw_ratio_loses_nothing_but_nan() -> None:
@@ -65,24 +74,25 @@ def test_a_raw_ratio_loses_nothing_but_nan() -> None:
     ("old", "new", "complaint"),
     [
         ("version: prometheus/v1", "version: prometheus/v9", "slo.yaml:1: version: input should be 'prometheus/v1'"),
-        ("version: prometheus/v1", "kind: SLO", "slo.yaml:1: document: kind SLO is not read here"),
+        ("version: prometheus/v1", "kind: SLO", "slo.yaml:1: kind: the kind SLO is not read here: known are"),
         ("service: shop", "service: ''", "slo.yaml:2: service: "),
         ("service: shop", "servise: shop", "slo.yaml:2: servise: unknown field"),
-        ("service: shop", "slo_plugins: {}", "slo.yaml:1: document: slo_plugins are code that runs inside Sloth"),
+        ("service: shop", "slo_plugins: {}", "slo.yaml:2: slo_plugins: a plugin is code that runs"),
         ("objective: 99.9", "objective: 101", "slo.yaml:6: slos.0.objective: input should be less than 100"),
         ("objective: 99.9", "objective: 100", "slo.yaml:6: slos.0.objective: input should be less than 100"),
         ("objective: 99.9", "objective: nan", "slo.yaml:6: slos.0.objective: "),
         ("objective: 99.9", "objective: high", "slo.yaml:6: slos.0.objective: "),
-        ("      events:", "      raw: {}\n      events:", "slos.0.sli: needs exactly one of `events` and `raw`"),
-        ("      events:", "      plugin:", "slo.yaml:7: slos.0.sli: SLI plugins are code that runs inside Sloth"),
+        ("      events:", "      raw: {a: 1}\n      events:", "slos.0.sli: needs exactly one of `events` and `raw`"),
+        ("      events:", "      plugin:", "slo.yaml:8: slos.0.sli.plugin: a plugin is code that runs"),
         ("[{{.window}}]", "[5m]", "slo.yaml:9: slos.0.sli.events.error_query: a query needs [{{.window}}]"),
         ("http_requests_total{job", "{{.metric}}{job", "slos.0.sli.events.error_query: {{.window}} is the only"),
         ("page_alert", "pageAlert", "slo.yaml:13: slos.0.alerting.pageAlert: unknown field"),
         ("labels: {tier: 2", "labels: {the tier: 2", "slo.yaml:3: labels.the tier"),
         (GOOD, "", "slo.yaml:1: document: "),
         (GOOD, "- 1", "slo.yaml:1: document: "),
-        (GOOD, "a: [", "not one YAML document"),
-        (GOOD, GOOD + "---\n" + GOOD, "slo.yaml:15: not one YAML document"),
+        (GOOD, "a: [", "slo.yaml:1: document: not YAML: "),
+        ("service: shop", "service: a\nservice: b", "slo.yaml:3: document: not YAML: the key service is there twice"),
+        ("[{{.window}}]))", "[{{.window}}])", "slo.yaml:9: slos.0.sli.events.error_query: not PromQL: "),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_field(old: str, new: str, complaint: str) -> None:
@@ -96,7 +106,7 @@ def test_a_mistake_is_told_with_its_line_and_field(old: str, new: str, complaint
 def test_every_mistake_is_told_at_once() -> None:
     """Two mistakes give two lines, and two entries in `errors`."""
     with pytest.raises(errors.Invalid) as refusal:
-        _parse(GOOD.replace("99.9", "0").replace("name: Burn", "name: a b"))
+        _parse(GOOD.replace("99.9", "0").replace("name: Burn", "name: ''"))
     assert [error["field"] for error in refusal.value.errors] == ["slos.0.objective", "slos.0.alerting.name"]
     assert len(str(refusal.value).splitlines()) == 2
 
@@ -105,6 +115,25 @@ def test_two_slos_cannot_share_a_name() -> None:
     """Their series would be the same, so it is refused."""
     with pytest.raises(errors.Invalid, match="availability is there twice"):
         _parse(GOOD + GOOD[GOOD.index("  - name") :])
+
+
+def test_a_file_may_hold_several_specs(tmp_path: Path) -> None:
+    """`load_all` reads them all, leaving out what is empty; `load` is for one, and says where the second begins."""
+    path = tmp_path / "slo.yaml"
+    path.write_text("---\n" + GOOD + "---\n# nothing\n---\n" + GOOD.replace("shop", "cart"))
+    assert [each.service for each in spec.load_all(path)] == ["shop", "cart"]
+    with pytest.raises(errors.Invalid, match=r"slo\.yaml:19: document: one YAML document is expected"):
+        spec.load(path)
+
+
+def test_a_merged_key_is_found_where_it_stands(tmp_path: Path) -> None:
+    """With `<<`, a mistake leads to the line that wrote it: the anchor's, or the mapping's own."""
+    text = GOOD.replace("      name: Burn\n", "      name: Burn\n      annotations: &a {b c: d}\n").replace(
+        "{severity: team}", "{<<: *a, d e: f}"
+    )
+    with pytest.raises(errors.Invalid) as refusal:
+        _parse(text)
+    assert [line.split(": ")[0] for line in str(refusal.value).splitlines()] == ["slo.yaml:13"] * 2 + ["slo.yaml:14"]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -61,6 +61,14 @@ def test_a_window_of_too_few_scrapes_is_refused_with_the_slowest_that_works() ->
         lab.check(2)
 
 
+def test_a_pair_has_a_name() -> None:
+    """The quickest needs none, and a name that is none lists all."""
+    lab = windows.load("lab")
+    assert (lab.pair("24m/2m"), lab.pair()) == (lab.pairs[2], lab.pairs[0])
+    with pytest.raises(errors.Invalid, match="5m/1m is none of 1m/5s, 6m/30s, 24m/2m, 1h12m/6m"):
+        lab.pair("5m/1m")
+
+
 def test_a_custom_profile_is_a_file(tmp_path: Path) -> None:
     """Any AlertWindows file will do, here one of a 7 day period."""
     path = tmp_path / "week.yaml"

@@ -1,0 +1,166 @@
+"""What the alerts of an SLO will do, in numbers: how fast, how late, at what price; formulas from `theory`."""
+
+from typing import Any
+
+from chaosapi.slo import theory
+from chaosapi.slo.alerting import enabled
+from chaosapi.slo.document import Model
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Pair, Profile, Severity, text
+
+ERROR_RATIOS = (1.0, 0.1, 0.01, 0.001)
+
+
+class PairFacts(Model):
+    """One window pair: times in seconds from the first or last bad request, ratios from 0 to 1.
+
+    To `detection` and `reset` come at most one scrape, one evaluation and Alertmanager's group_wait.
+    """
+
+    severity: Severity
+    long: float
+    short: float
+    burn_rate: float
+    fires_above: float
+    """The error ratio F·B; up to it the pair stays silent."""
+    budget_spent: float
+    """The share of the budget that is gone when it fires."""
+    exhaustion: float
+    """How long a full budget lasts at the burn rate that just fires it."""
+    detection: dict[float, float | None]
+    """By error ratio; None: it never fires."""
+    reset: dict[float, float | None]
+    """By error ratio."""
+    fewest_requests: float
+    """With fewer in the long window, one failure fires it."""
+
+
+class Facts(Model):
+    """One SLO under one profile; times in seconds."""
+
+    service: str
+    slo: str
+    objective: float
+    period: float
+    budget: float
+    outage: float
+    """How long everything may fail in a period: P·B."""
+    pairs: list[PairFacts]
+
+
+def explain(spec: Spec, slo: Objective, profile: Profile) -> Facts:
+    """Give the facts of an SLO, without the pairs it disables."""
+    return Facts(
+        service=spec.service,
+        slo=slo.name,
+        objective=slo.ratio,
+        period=profile.period,
+        budget=slo.budget,
+        outage=profile.period * slo.budget,
+        pairs=[_pair(slo, pair, profile.period) for pair in enabled(slo, profile)],
+    )
+
+
+def sentences(facts: Facts) -> list[str]:
+    """Say the most important of it plainly."""
+    said = [
+        (
+            f"{_percent(facts.objective)} over {text(facts.period)}: {_percent(facts.budget)} of all events may go "
+            f"wrong, or everything for {span(facts.outage)}."
+        )
+    ]
+    if not facts.pairs:
+        return [*said, "All its alerts are disabled: nobody will be told."]
+    for severity, verb in (("page", "pages"), ("ticket", "opens a ticket")):
+        of_kind = [pair for pair in facts.pairs if pair.severity == severity]
+        if of_kind:
+            first = min(of_kind, key=lambda pair: pair.detection[1.0] or 0)
+            lowest = min(pair.fires_above for pair in of_kind)
+            at_once = first.detection[1.0] or 0
+            said.append(
+                f"A total outage {verb} after {span(at_once)}, with {_percent(at_once / facts.outage)} of the budget "
+                f"gone. Up to {_percent(lowest)} errors, nothing {verb}."
+            )
+    silent = min(pair.fires_above for pair in facts.pairs)
+    said.append(
+        f"{_percent(silent)} errors for good make no alert at all, and spend the budget in "
+        f"{span(theory.exhaustion(theory.burn(silent, facts.budget), facts.period))}."
+    )
+    quickest = facts.pairs[0]
+    said.append(
+        f"Below {quickest.fewest_requests:.0f} requests in {text(quickest.long)}, one failure is enough for "
+        f"{text(quickest.long)}/{text(quickest.short)}."
+    )
+    return said
+
+
+def rows(facts: Facts) -> list[tuple[str, list[str]]]:
+    """Give the table: a title, and a cell for each pair.
+
+    `budget lasts, then`: a full one, at the burn rate that just fires. `fewest requests`: with fewer in the long
+    window, one failure fires.
+    """
+    pairs = facts.pairs
+
+    def per_ratio(field: str, ratio: float) -> list[str]:
+        return [span(getattr(pair, field)[ratio]) for pair in pairs]
+
+    return [
+        ("severity", [pair.severity for pair in pairs]),
+        ("burn rate", [f"{pair.burn_rate:g}" for pair in pairs]),
+        ("fires above", [_percent(pair.fires_above) for pair in pairs]),
+        *((f"fires at {_percent(ratio)} after", per_ratio("detection", ratio)) for ratio in ERROR_RATIOS),
+        ("budget spent by then", [_percent(pair.budget_spent) for pair in pairs]),
+        *((f"resets at {_percent(ratio)} after", per_ratio("reset", ratio)) for ratio in ERROR_RATIOS[:2]),
+        ("budget lasts, then", [span(pair.exhaustion) for pair in pairs]),
+        ("fewest requests", [f"{pair.fewest_requests:.0f}" for pair in pairs]),
+        ("  in an hour", [f"{pair.fewest_requests / pair.long * 3600:.0f}" for pair in pairs]),
+    ]
+
+
+def as_json(facts: Facts) -> dict[str, Any]:
+    """Give the facts as JSON data: durations as text, `null` for never."""
+    data = facts.model_dump()
+    for field in ("period", "outage"):
+        data[field] = text(data[field])
+    for pair in data["pairs"]:
+        for field in ("long", "short", "exhaustion"):
+            pair[field] = text(pair[field])
+        for field in ("detection", "reset"):
+            pair[field] = {f"{ratio:g}": None if t is None else text(t) for ratio, t in pair[field].items()}
+    return data
+
+
+def span(seconds: float | None) -> str:
+    """Write a time for people: to the second, or below ten to three digits; None is `never`."""
+    if seconds is None:
+        return "never"
+    return text(round(seconds)) if seconds >= 10 else f"{seconds:.3g}s"
+
+
+def _pair(slo: Objective, pair: Pair, period: float) -> PairFacts:
+    threshold = pair.factor * slo.budget
+    fault = {"budget": slo.budget, "factor": pair.factor}
+    firing = {ratio: ratio > threshold for ratio in ERROR_RATIOS}
+    return PairFacts(
+        severity=pair.severity,
+        long=pair.long,
+        short=pair.short,
+        burn_rate=pair.factor,
+        fires_above=round(threshold, 12),
+        budget_spent=theory.spent(pair.factor, pair.long, period),
+        exhaustion=theory.exhaustion(pair.factor, period),
+        detection={
+            ratio: theory.detection(error_ratio=ratio, long=pair.long, **fault) if fires else None
+            for ratio, fires in firing.items()
+        },
+        reset={
+            ratio: theory.reset(error_ratio=ratio, short=pair.short, **fault) if fires else None
+            for ratio, fires in firing.items()
+        },
+        fewest_requests=theory.fewest_requests(pair.factor, slo.budget),
+    )
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.6g}%"

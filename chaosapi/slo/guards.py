@@ -1,0 +1,104 @@
+"""What cannot work, or works badly, although a spec and a profile can be read: found before Prometheus shows it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from chaosapi import errors
+from chaosapi.slo import promql, theory
+from chaosapi.slo.alerting import enabled
+from chaosapi.slo.document import Loc
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Pair, Profile, text
+
+Level = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Where the rules will run, as far as it is known: seconds, and requests per second of each SLO."""
+
+    scrape_interval: float | None = None
+    retention: float | None = None
+    requests_per_second: float | None = None
+    min_failures: int = 1
+
+
+class Finding(NamedTuple):
+    """Something about a place in a spec, by its plain field names."""
+
+    loc: Loc
+    level: Level
+    message: str
+
+
+def of_profile(profile: Profile, where: Conditions) -> Iterator[str]:
+    """Yield why the profile's windows cannot work under these conditions."""
+    checks = ((profile.check, where.scrape_interval), (profile.check_retention, where.retention))
+    for check, value in checks:
+        try:
+            if value is not None:
+                check(value)
+        except errors.Invalid as error:
+            yield str(error)  # names the condition
+
+
+def of_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Finding]:
+    """Yield what is wrong with each SLO: an error makes rules that cannot do their work, a warning surprises."""
+    for index, slo in enumerate(spec.slos):
+        here: Loc = ("slos", index)
+        yield from (Finding((*here, "objective"), "error", message) for message in never_fires(slo, profile))
+        if where.min_failures > 1:
+            yield from (Finding((*here, "sli"), "error", message) for message in _uncountable(slo))
+        elif where.requests_per_second is not None:
+            rate = where.requests_per_second
+            yield from (Finding((*here, "objective"), "warning", message) for message in few(slo, profile, rate))
+        yield from (Finding((*here, "sli", *place), "warning", message) for place, message in _queries(slo))
+
+
+def never_fires(slo: Objective, profile: Profile) -> Iterator[str]:
+    """Yield a reason for each pair that stays silent at 100 % errors: F·B ≥ 1."""
+    for pair in enabled(slo, profile):
+        if pair.factor * slo.budget >= 1:
+            yield (
+                f"the pair {pair} fires above a burn rate of {pair.factor:g}, but with {slo.objective}% even 100% "
+                f"errors burn only {1 / slo.budget:g} times too fast: promise more than "
+                f"{100 * (1 - 1 / pair.factor):.2f}%, or use other windows"
+            )
+
+
+def few(slo: Objective, profile: Profile, requests_per_second: float) -> Iterator[str]:
+    """Yield a reason for each pair that a single bad request fires at this rate of requests."""
+    for pair in enabled(slo, profile):
+        fewest = theory.fewest_requests(pair.factor, slo.budget)
+        if requests_per_second * pair.long < fewest:
+            yield (
+                f"one failure {_does(pair)} below {fewest:.0f} requests in {text(pair.long)} "
+                f"({fewest / pair.long * 3600:.3g} an hour), and {requests_per_second * 3600:.3g} an hour are "
+                f"expected: ask for more failures (--min-failures), or promise less"
+            )
+
+
+def _does(pair: Pair) -> str:
+    return {"page": "pages", "ticket": "opens a ticket"}[pair.severity]
+
+
+def _uncountable(slo: Objective) -> Iterator[str]:
+    try:
+        slo.sli.failures(60, "1m")
+    except ValueError as error:
+        yield str(error)
+
+
+def _queries(slo: Objective) -> Iterator[tuple[Loc, str]]:
+    part = "raw" if slo.sli.raw else "events"
+    for field, query in slo.sli.queries.items():
+        for bound in sorted(promql.exact(query, "le")):
+            if bound.isdigit():
+                either = f'le=~"{bound}(\\\\.0)?"'
+                yield (
+                    (part, field),
+                    f'le="{bound}" matches nothing in Prometheus 3, which writes {bound}.0: ask for {either}',
+                )
+    if not slo.sli.jobs:
+        yield (part,), 'no query names a job ("job=…"), so no alert tells when its targets are gone'

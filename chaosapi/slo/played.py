@@ -1,0 +1,78 @@
+"""How a promtool test plays traffic of an SLO, and what it expects of one pair of windows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chaosapi.slo import alerting
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Pair, text
+
+Case = dict[str, Any]
+Phase = tuple[int, float, float]
+"""Steps, and good and bad events in each of them; numbers that floats add exactly."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """The traffic of one SLO, watched by one pair, on a grid of `step` seconds."""
+
+    spec: Spec
+    slo: Objective
+    pair: Pair
+    step: float
+    good: list[str]
+    bad: list[str]
+
+    @property
+    def long(self) -> int:
+        """The long window in steps."""
+        return round(self.pair.long / self.step)
+
+    @property
+    def short(self) -> int:
+        """The short window in steps."""
+        return round(self.pair.short / self.step)
+
+    def case(self, story: str, phases: list[Phase], checks: list[Case], restarted: list[Phase] | None = None) -> Case:
+        """Give a test: counters grow from zero through the phases, from zero again after a restart, then are gone."""
+        lives = [phases, restarted] if restarted else [phases]
+        return {
+            "name": f"{self.slo.name}, {self.pair}: {story}",
+            "interval": text(self.step),
+            "input_series": [
+                {"series": name, "values": " ".join(["0", *(self._values(name, life) for life in lives), "stale"])}
+                for name in dict.fromkeys(self.good + self.bad)
+            ],
+            "promql_expr_test": checks,
+        }
+
+    def _values(self, name: str, phases: list[Phase]) -> str:
+        """Write how a counter grows by its share of every phase: `a+bxn` is a, a+b, …, a+n·b."""
+        value, parts = 0.0, list[str]()
+        for steps, good, bad in phases:
+            growth = good * (name in self.good) + bad * (name in self.bad)
+            parts.append(f"{value + growth:.17g}+{growth:.17g}x{steps - 1}")
+            value += steps * growth
+        return " ".join(parts)
+
+
+def named(metric: str, play: Play) -> str:
+    """Write the selector of an SLO's series."""
+    return metric + alerting.selector(play.spec.identity(play.slo))
+
+
+def nothing_fires(play: Play, at: int) -> Case:
+    """Expect no alert of the SLO at a step."""
+    expr = "ALERTS" + alerting.selector({"alertstate": "firing"} | play.spec.identity(play.slo))
+    return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": []}
+
+
+def firing(play: Play, at: int, *, fires: bool) -> Case:
+    """Expect the pair's alert, with all its labels, or expect it not, at a step."""
+    labels = alerting.labels(play.spec, play.slo, play.pair)
+    own = {name: labels[name] for name in ("long_window", "short_window")}
+    state = {"alertstate": "firing"}
+    whole = {"alertname": play.slo.alerting.name} | state | play.spec.carried(play.slo) | labels
+    samples = [{"labels": "ALERTS" + alerting.selector(whole), "value": 1}]
+    expr = "ALERTS" + alerting.selector(state | play.spec.identity(play.slo) | own)
+    return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": samples if fires else []}

@@ -1,0 +1,42 @@
+"""What a query says: whether it is PromQL, which labels it asks for, how it counts."""
+
+import promql_parser as grammar
+
+
+def check(query: str) -> None:
+    """Raise ValueError when the query is not PromQL, or gives no vector that a ratio can be made of."""
+    try:
+        grammar.parse(query)
+    except ValueError as error:
+        raise ValueError(f"not PromQL: {error}") from None
+    try:
+        grammar.parse(f"(\n{query}\n) and vector(1)")  # `and` takes nothing but instant vectors
+    except ValueError:
+        raise ValueError("a query must give an instant vector: wrap a number in vector(), a range in rate()") from None
+
+
+def exact(query: str, label: str) -> set[str]:
+    """Give the values that the selectors of a valid query ask of `label` with `=`."""
+    return {
+        matcher.value
+        for node in _nodes(query)
+        if isinstance(node, grammar.VectorSelector)
+        for matcher in node.matchers.matchers
+        if matcher.name == label and matcher.op == grammar.MatchOp.Equal
+    }
+
+
+def counts_with(query: str) -> set[str]:
+    """Give the names of the functions that a valid query applies to ranges: {"rate"}."""
+    return {
+        node.func.name
+        for node in _nodes(query)
+        if isinstance(node, grammar.Call)
+        and any(isinstance(each, grammar.MatrixSelector | grammar.SubqueryExpr) for each in node.args)
+    }
+
+
+def _nodes(query: str) -> list[grammar.Expr]:
+    found: list[grammar.Expr] = []
+    grammar.walk(grammar.parse(query), found.append)  # append returns None: go on
+    return found

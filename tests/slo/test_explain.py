@@ -1,0 +1,51 @@
+import json
+
+import pytest
+
+from chaosapi import assets
+from chaosapi.slo import explain, spec, windows
+
+SHOP = spec.load(assets.path("alerts") / "slo.yaml")
+FACTS = explain.explain(SHOP, SHOP.slos[0], windows.load("production"))
+
+
+def test_the_quick_page_is_the_workbooks() -> None:
+    """99.9 %, 1h/5m: 2 % of the budget, 51.8 s of an outage, 8 m 38 s of 10 % errors, never at 1 %."""
+    quick = FACTS.pairs[0]
+    assert (quick.burn_rate, quick.fires_above) == (14.4, 0.0144)
+    assert quick.budget_spent == pytest.approx(0.02)
+    assert quick.detection == {1.0: pytest.approx(51.84), 0.1: pytest.approx(518.4), 0.01: None, 0.001: None}
+    assert quick.reset[1.0] == pytest.approx(300 * (1 - 0.0144))
+    assert quick.exhaustion == pytest.approx(180_000)
+    assert quick.fewest_requests == pytest.approx(69.44, abs=0.01)
+
+
+def test_it_is_said_plainly() -> None:
+    """What may fail, when a total outage is told, what stays silent for ever, how few requests are too few."""
+    assert explain.sentences(FACTS) == [
+        "99.9% over 30d: 0.1% of all events may go wrong, or everything for 43m12s.",
+        "A total outage pages after 52s, with 2% of the budget gone. Up to 0.6% errors, nothing pages.",
+        (
+            "A total outage opens a ticket after 4m19s, with 10% of the budget gone. "
+            "Up to 0.1% errors, nothing opens a ticket."
+        ),
+        "0.1% errors for good make no alert at all, and spend the budget in 30d.",
+        "Below 69 requests in 1h, one failure is enough for 1h/5m.",
+    ]
+
+
+def test_disabled_alerts_are_not_explained() -> None:
+    """An SLO without alerts says that nobody will be told."""
+    text = (assets.path("alerts") / "slo.yaml").read_text()
+    mute = text.replace("name: ErrorBudgetBurn", "page_alert: {disable: true}\n      ticket_alert: {disable: true}")
+    quiet = spec.parse(mute, "slo.yaml")[0]
+    facts = explain.explain(quiet, quiet.slos[0], windows.load("lab"))
+    assert not facts.pairs
+    assert explain.sentences(facts)[-1] == "All its alerts are disabled: nobody will be told."
+
+
+def test_json_has_durations_as_text_and_null_for_never() -> None:
+    """It is what the table says, for programs."""
+    data = json.loads(json.dumps(explain.as_json(FACTS), allow_nan=False))
+    assert data["period"] == "30d"
+    assert data["pairs"][0]["detection"] == {"1": "51s840ms", "0.1": "8m38s400ms", "0.01": None, "0.001": None}

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from chaosapi import errors
+from chaosapi.slo import lint, windows
+from chaosapi.slo.guards import Conditions
+
+KUBERNETES = """\
+apiVersion: sloth.slok.dev/v1
+kind: PrometheusServiceLevel
+metadata: {name: shop}
+spec:
+  service: shop
+  slos:
+    - name: availability
+      objective: 90
+      sli:
+        events:
+          errorQuery: sum(rate(requests{code="500"}[{{.window}}]))
+          totalQuery: sum(rate(requests[{{.window}}]))
+      alerting: {}
+"""
+PRODUCTION = windows.load("production")
+
+
+def _lint(tmp_path: Path, text: str, where: Conditions | None = None) -> list[str]:
+    path = tmp_path / "slo.yaml"
+    path.write_text(text)
+    found = lint.lint(path, PRODUCTION, "production", where or Conditions())
+    return [str(each).removeprefix(f"{tmp_path}/") for each in found]
+
+
+def test_findings_name_the_fields_as_the_file_spells_them(tmp_path: Path) -> None:
+    """Errors and warnings come in the order of the file, with the envelope and the camelCase of Kubernetes."""
+    found = _lint(tmp_path, KUBERNETES)
+    assert [each.split(": ")[:3] for each in found] == [
+        ["slo.yaml:8", "error", "spec.slos.0.objective"],
+        ["slo.yaml:10", "warning", "spec.slos.0.sli.events"],
+    ]
+
+
+def test_every_document_is_looked_at(tmp_path: Path) -> None:
+    """One that cannot be read hides no finding of the others, and lines count through the whole file."""
+    found = _lint(tmp_path, f"kind: Pod\n---\n{KUBERNETES}---\n{KUBERNETES.replace('90', '99.9')}")
+    assert [each.split(": ")[:3] for each in found] == [
+        ["slo.yaml:1", "error", "kind"],
+        ["slo.yaml:10", "error", "spec.slos.0.objective"],
+        ["slo.yaml:12", "warning", "spec.slos.0.sli.events"],
+        ["slo.yaml:23", "error", "spec.slos.0.name"],  # the same SLO again
+        ["slo.yaml:26", "warning", "spec.slos.0.sli.events"],
+    ]
+
+
+def test_the_profile_is_looked_at_first(tmp_path: Path) -> None:
+    """What its windows lack is no fault of the file, so it has no line."""
+    found = _lint(tmp_path, KUBERNETES.replace("90", "99.9"), Conditions(retention=86400))
+    assert found[0].startswith("production: error: profile: retention: Prometheus forgets after 1d")
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("a: [", "slo.yaml:1: error: document: not YAML: "),
+        ("a: 1\na: 2\n", "slo.yaml:2: error: document: not YAML: the key a is there twice"),
+        ("", "slo.yaml:1: error: document: "),
+    ],
+)
+def test_what_is_no_document_is_a_finding_too(tmp_path: Path, text: str, finding: str) -> None:
+    """Broken YAML, a key that is there twice, an empty file."""
+    assert _lint(tmp_path, text)[0].startswith(finding)
+
+
+def test_a_file_that_is_not_there_is_no_finding(tmp_path: Path) -> None:
+    """It is refused."""
+    with pytest.raises(errors.Invalid, match="cannot be read"):
+        lint.lint(tmp_path / "nowhere.yaml", PRODUCTION, "production", Conditions())

@@ -1,0 +1,37 @@
+import pytest
+
+from chaosapi.slo import promql
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("sum(rate(a[5m])", "not PromQL"),
+        ("", "not PromQL"),
+        ("histogram_share(0.2, a)", "not PromQL: unknown function"),
+        ("1", "must give an instant vector"),
+        ('"a"', "must give an instant vector"),
+        ("a[5m]", "must give an instant vector"),
+        ("scalar(a)", "must give an instant vector"),
+    ],
+)
+def test_what_no_ratio_can_be_made_of_is_refused(query: str, complaint: str) -> None:
+    """Broken text, functions of other systems, numbers, text and ranges."""
+    with pytest.raises(ValueError, match=complaint):
+        promql.check(query)
+
+
+@pytest.mark.parametrize("query", ["vector(1)", "sum(rate(a[5m])) # c", "a OR on() vector(0)", "max_over_time(a[5m:])"])
+def test_every_vector_will_do(query: str) -> None:
+    """Comments, set operators and subqueries included."""
+    promql.check(query)
+
+
+def test_a_query_tells_its_labels_and_how_it_counts() -> None:
+    """Only exact matchers have a value; subqueries count like ranges."""
+    query = 'sum(rate(a{job="x", le="1"}[5m])) / sum(increase(b{job="y", le!="2"}[5m])) + c{job=~"z"}'
+    assert promql.exact(query, "job") == {"x", "y"}
+    assert promql.exact(query, "le") == {"1"}
+    assert promql.counts_with(query) == {"rate", "increase"}
+    assert promql.counts_with("sum_over_time(count(a)[5m:])") == {"sum_over_time"}
+    assert promql.counts_with("a") == set()
