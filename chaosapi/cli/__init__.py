@@ -1,8 +1,9 @@
-"""The command line: `chaosapi serve | lab | demo | fault | slo`."""
+"""The command line: `chaosapi serve | lab | demo | forecast | fault | slo`."""
 
 import typer
 
 from chaosapi.cli import fault, slo
+from chaosapi.cli.forecast import forecast
 from chaosapi.cli.lab import demo, lab
 from chaosapi.cli.serve import serve
 
@@ -14,5 +15,6 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(lab)
 app.command()(demo)
+app.command()(forecast)
 app.add_typer(fault.app, name="fault")
 app.add_typer(slo.app, name="slo")

@@ -1,0 +1,192 @@
+"""`chaosapi forecast`: which alerts a fault will cause, and when; nothing is injected."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+from rich.console import Console, RenderableType
+
+from chaosapi import assets, durations, errors
+from chaosapi.api import explain
+from chaosapi.cli import body, timetables
+from chaosapi.cli.slo import ProfileOption, SpecOption
+from chaosapi.forecast import inverse, scenarios, timetable
+from chaosapi.forecast.answer import Forecast
+from chaosapi.forecast.model import Model
+from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.slo import spec, windows
+
+_FAULT, _TRAFFIC, _MONITORING, _OUTPUT = "The fault", "Traffic", "Prometheus and Alertmanager", "Questions and output"
+_out = Console()
+M = TypeVar("M", bound=BaseModel)
+
+
+def forecast(  # noqa: PLR0913 - one option a field of the question
+    effect: Annotated[str | None, typer.Argument(help="The effect's type, such as error or latency.")] = None,
+    parameters: Annotated[list[str] | None, typer.Argument(help="Its parameters, as in `chaosapi fault add`.")] = None,
+    *,
+    rate: Annotated[float | None, typer.Option(help="Share of the matching requests.", rich_help_panel=_FAULT)] = None,
+    route: Annotated[
+        list[str] | None, typer.Option(help="Only this route; repeatable.", rich_help_panel=_FAULT)
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method.", rich_help_panel=_FAULT)] = None,
+    start_after: Annotated[str | None, typer.Option(help="When it starts.", rich_help_panel=_FAULT)] = None,
+    duration: Annotated[str | None, typer.Option(help="How long it lasts.", rich_help_panel=_FAULT)] = None,
+    shape: Annotated[str | None, typer.Option(help="Such as '{type: ramp, up: 2m}'.", rich_help_panel=_FAULT)] = None,
+    fault_file: Annotated[
+        list[Path] | None,
+        typer.Option(help="A fault, or a list of them, oldest first; JSON or YAML, - reads stdin; repeatable."),
+    ] = None,
+    rps: Annotated[float | None, typer.Option(help="Requests/s.  [default: 100]", rich_help_panel=_TRAFFIC)] = None,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(help="A route's share, /api/checkout=0.3; the shop's mix unless given.", rich_help_panel=_TRAFFIC),
+    ] = None,
+    scenario: Annotated[str | None, typer.Option(help="A Locust scenario, at --rps.", rich_help_panel=_TRAFFIC)] = None,
+    peak: Annotated[int, typer.Option(help="Its peak in requests/s.", rich_help_panel=_TRAFFIC)] = 500,
+    scenario_duration: Annotated[str, typer.Option(help="How long it runs.", rich_help_panel=_TRAFFIC)] = "1h",
+    replicas: Annotated[int | None, typer.Option(help="Processes with own counters.", rich_help_panel=_TRAFFIC)] = None,
+    spec_file: SpecOption = None,
+    profile: ProfileOption = "production",
+    history: Annotated[
+        str | None,
+        typer.Option(help="Scraped before the fault, such as 0s.  [default: enough]", rich_help_panel=_MONITORING),
+    ] = None,
+    scrape: Annotated[str | None, typer.Option(help="Scrape interval.", rich_help_panel=_MONITORING)] = None,
+    evaluation: Annotated[str | None, typer.Option(help="Evaluation interval.", rich_help_panel=_MONITORING)] = None,
+    pending_for: Annotated[str | None, typer.Option("--for", help="`for`.", rich_help_panel=_MONITORING)] = None,
+    min_failures: Annotated[
+        int | None, typer.Option(help="As in `chaosapi slo rules`.", rich_help_panel=_MONITORING)
+    ] = None,
+    group_wait: Annotated[str | None, typer.Option(help="Alertmanager's.", rich_help_panel=_MONITORING)] = None,
+    group_interval: Annotated[str | None, typer.Option(help="Alertmanager's.", rich_help_panel=_MONITORING)] = None,
+    prometheus: Annotated[int | None, typer.Option(help="2 or 3.", rich_help_panel=_MONITORING)] = None,
+    horizon: Annotated[str | None, typer.Option(help="How far to look.  [default: until all is over]")] = None,
+    page_within: Annotated[
+        str | None, typer.Option(help="Which rate pages within this time?", rich_help_panel=_OUTPUT)
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Which rate, or duration, spends this share, 10%?", rich_help_panel=_OUTPUT)
+    ] = None,
+    slo: Annotated[str | None, typer.Option(help="Whose budget.", rich_help_panel=_OUTPUT)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)] = False,
+    html: Annotated[Path | None, typer.Option(help="Draw it into this file.", rich_help_panel=_OUTPUT)] = None,
+) -> None:
+    """Tell which alerts a fault will cause, and when: chaosapi forecast error status=503 --rate 0.2 --profile lab."""
+    given = {
+        "effect": {"type": effect} if effect else None,
+        "rate": rate,
+        "target": body.present({"routes": route, "methods": method}),
+        "schedule": body.present(
+            {"start_after": start_after, "duration": duration, "shape": shape and body.value(shape)}
+        ),
+    }
+    watching = {
+        "history": history,
+        "scrape": scrape,
+        "evaluation": evaluation,
+        "pending_for": pending_for,
+        "min_failures": min_failures,
+        "group_wait": group_wait,
+        "group_interval": group_interval,
+        "prometheus": prometheus,
+        "horizon": horizon,
+    }
+    sent: dict[str, Any] = {"rps": rps, "replicas": replicas, "shares": dict(map(_share, share or []))}
+    try:
+        if scenario:
+            rate_ = round(rps or 100)
+            sent["stages"] = scenarios.stages(
+                scenario, rate=rate_, peak=peak, duration=_seconds(scenario_duration, "--scenario-duration")
+            )
+        chosen = windows.load(profile)
+        model = Model(
+            [explain.fault(each) for each in _bodies(given, parameters or [], fault_file or [])],
+            _checked(Traffic, body.present(sent)),
+            spec.load(spec_file or assets.path("alerts") / "slo.yaml"),
+            chosen,
+            _checked(Monitoring, usual(chosen).model_dump() | body.present(watching)),
+        )
+        chosen.check(model.monitoring.scrape)
+        _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)
+    except (errors.Invalid, OSError) as error:
+        typer.echo(f"chaosapi: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _answer(  # noqa: PLR0913 - one for each question and form
+    model: Model, *, page_within: str | None, budget: str | None, slo: str | None, as_json: bool, html: Path | None
+) -> None:
+    answer: BaseModel
+    shown: RenderableType
+    if page_within:
+        answer = inverse.page_within(model, _seconds(page_within, "--page-within"))
+        shown = timetables.page(answer)
+    elif budget:
+        answer = inverse.spend(model, _ratio(budget), slo)
+        shown = timetables.spend(answer, model.faults[0])
+    else:
+        answer = timetable.of(model)
+        shown = timetables.forecast(answer)
+        if html:
+            _draw(model, answer, html)
+    if as_json:
+        _out.print_json(answer.model_dump_json())
+    else:
+        _out.print(shown)
+
+
+def _draw(model: Model, found: Forecast, path: Path) -> None:
+    try:
+        from chaosapi.forecast import chart  # noqa: PLC0415 - Plotly is large, and an extra
+    except ModuleNotFoundError as error:
+        raise errors.Invalid.field("--html", f"{error}: pip install 'chaosapi[forecast]'") from None
+    chart.write(model, found, path)
+    typer.echo(f"wrote {path}", err=True)
+
+
+def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path]) -> list[Any]:
+    own = body.present(given)
+    body.put(own, parameters)
+    read = [each for file in files for each in _listed(body.document(file))]
+    if not own and not read:
+        raise typer.BadParameter("which fault? Give an effect, such as error, or --fault-file")
+    return read + ([own] if own else [])
+
+
+def _listed(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else [found]
+
+
+def _checked(model: type[M], fields: dict[str, Any]) -> M:
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise explain.invalid(error.errors(include_url=False), fields, model) from None
+
+
+def _share(text: str) -> tuple[str, float]:
+    route, share = body.pair(text)
+    try:
+        return route, float(share)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}: a share is a ratio, such as 0.3", param_hint="--share") from None
+
+
+def _ratio(text: str) -> float:
+    try:
+        ratio = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        ratio = 0.0
+    if not ratio > 0:
+        raise typer.BadParameter(f"{text!r} is no share of a budget, such as 10% or 0.1", param_hint="--budget")
+    return ratio
+
+
+def _seconds(text: str, option: str) -> float:
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None

@@ -1,0 +1,117 @@
+"""Forecasts as people read them in a terminal."""
+
+from itertools import groupby
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from chaosapi import durations
+from chaosapi.fault import Fault
+from chaosapi.forecast.answer import Alert, Budget, Forecast
+from chaosapi.forecast.inverse import Page, Spend
+
+_NONE = "-"
+_EPISODES = 5
+"""Rows of one alert; a fault that pulses for long makes an alert come and go many times."""
+
+
+def forecast(found: Forecast) -> Group:
+    """Show what fires, what does not, what becomes of the budgets, and what to make of it."""
+    firing = [alert for alert in found.alerts if alert.fires]
+    silent = [alert for alert in found.alerts if not alert.fires]
+    parts: list[Table | Text] = [Text("No alert will fire.", "bold")] if not firing else []
+    parts += [_firing(slo, list(alerts)) for slo, alerts in groupby(firing, key=lambda alert: alert.slo)]
+    if silent:
+        parts.append(_silent(silent))
+    parts.append(_budgets(found.budgets))
+    parts += [Text(f"not modelled: {reason}", "yellow") for reason in found.not_modelled]
+    parts += [Text(f"assumed: {reason}", "dim") for reason in found.assumed]
+    return Group(*parts)
+
+
+def page(answer: Page) -> Text:
+    """Say which rate pages in time."""
+    alert = answer.alert
+    return Text(
+        f"A rate of {answer.rate:g} ({answer.rate:.4%}) is the smallest that does: {_name(alert)} of {alert.slo} "
+        f"is notified after {_time(alert.moments[0].notified)}."
+    )
+
+
+def spend(answer: Spend, fault: Fault) -> Text:
+    """Say which rate, and which duration, spends the budget."""
+    lasting, at = durations.format(fault.schedule.duration), f"{fault.rate:g}"
+    rate = f"at a rate of {answer.rate:g}" if answer.rate else "not even at a rate of 1"
+    length = f"in {durations.format(round(answer.duration, 1))}" if answer.duration else "not within a whole period"
+    return Text(
+        f"{answer.spent:.4g} of the error budget of {answer.slo} is spent\n"
+        f"  by a fault of {lasting}: {rate}\n  by a fault at a rate of {at}: {length}"
+    )
+
+
+def _firing(slo: str, alerts: list[Alert]) -> Table:
+    # Eighty columns: with a `for` it matters more when an alert is pending than what the formula says.
+    waits = any(each.pending != each.firing for alert in alerts for each in alert.moments)
+    columns = ("alert", "pending" if waits else "formula", "firing", "by chance", "told", "resolved", "spent")
+    table = _table(f"{slo}: will fire", "bold red", *columns)
+    for alert in alerts:
+        chance = f"{_time(alert.chance.earliest)}…{_time(alert.chance.latest)}"
+        formula = f"{_time(alert.formula.detection)}+{_time(alert.formula.reset)}" if alert.formula else _NONE
+        for number, moments in enumerate(alert.moments[:_EPISODES]):
+            first = number == 0
+            table.add_row(
+                _name(alert) if first else " again",
+                _time(moments.pending) if waits else formula if first else "",
+                _time(moments.firing),
+                chance if first else "",
+                _time(moments.notified),
+                _time(moments.resolved),
+                _NONE if moments.spent is None else _percent(moments.spent),
+            )
+        if (more := len(alert.moments) - _EPISODES) > 0:
+            table.add_row(f" and {more} times more")
+    return table
+
+
+def _silent(alerts: list[Alert]) -> Table:
+    table = _table("stays silent", "bold", "alert", "peak burn rate", "of", "by chance")
+    for alert in alerts:
+        lucky = f"from {_time(alert.chance.earliest)}" if alert.chance.earliest is not None else _NONE
+        row = f"{alert.slo} {_name(alert)}"
+        table.add_row(row, f"{alert.peak:.3g}", f"{alert.burn_rate:g} ({alert.reach:.0%})", lucky)
+    return table
+
+
+def _budgets(budgets: list[Budget]) -> Table:
+    table = _table("error budgets", "bold", "slo", "requests", "bad", "spent", "left")
+    for budget in budgets:
+        style = "red" if budget.left < 0 else ""
+        counts = (f"{budget.requests:,.0f}", f"{budget.bad:,.0f}")
+        table.add_row(budget.slo, *counts, f"{budget.spent:.2%}", Text(f"{budget.left:.2%}", style))
+    return table
+
+
+def _table(title: str, style: str, name: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style=style)
+    table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _name(alert: Alert) -> str:
+    return f"{alert.severity} {alert.long_window}/{alert.short_window}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.0995 else f"{share:.0%}"
+
+
+def _time(seconds: float | None) -> str:
+    """Write a time: tenths of a second only below 10 s, seconds only below an hour."""
+    if seconds is None:
+        return _NONE
+    step = 0.1 if seconds < 10 else 1 if seconds < 3600 else 60
+    return durations.format(round(step * round(seconds / step), 1))

@@ -1,0 +1,62 @@
+"""The faults over time: who is hit, and how hard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaosapi.fault import Fault, Record
+from chaosapi.forecast.traffic import Array, Route
+from chaosapi.schedule import Constant
+
+_CALLS = 200_000
+"""About how often strengths are asked for; more would take seconds."""
+_FINEST = 8
+"""Into how many parts an interval between two scrapes is cut at most while a shape changes the strength."""
+
+
+@dataclass(frozen=True)
+class Acting:
+    """A fault over cells of time: the share of its requests that it hits in each, and how hard."""
+
+    fault: Fault
+    ends: float
+    """When it is over, in seconds after it was created."""
+    hit: Array
+    magnitude: Array
+
+    def meets(self, route: Route) -> bool:
+        """Tell whether the fault means this route."""
+        target = self.fault.target
+        return target.matches_route(route.handler) and (not target.methods or route.method in target.methods)
+
+
+def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> Array:
+    """Give the borders of cells in which nothing changes: scrapes (s), changes of traffic, begin and end of faults.
+
+    While a shape other than constant acts, cells are finer, and within each the strength is that of its middle: right
+    for straight lines, and off by less than half a cell where a pulse begins or ends.
+    """
+    spans = [(fault.schedule.start_after, fault.schedule.start_after + fault.schedule.duration) for fault in faults]
+    borders = np.unique(np.concatenate([scrapes, changes, np.ravel(spans)]))
+    moving = np.zeros(borders.size - 1, dtype=bool)
+    for fault, (start, end) in zip(faults, spans, strict=True):
+        if not isinstance(fault.schedule.shape, Constant):
+            moving |= (borders[:-1] >= start) & (borders[1:] <= end)
+    parts = int(np.clip(_CALLS // max(1, moving.sum()), 1, _FINEST))
+    left, width = borders[:-1][moving], np.diff(borders)[moving]
+    finer = (left + np.outer(np.arange(1, parts), width) / parts).ravel()
+    return np.unique(np.concatenate([borders, finer]))
+
+
+def over(fault: Fault, middles: Array) -> Acting:
+    """Give the fault in cells with these middles (seconds after its creation)."""
+    schedule = fault.schedule
+    record = Record(name=fault.name or fault.effect.type, spec=fault, created_at=0.0, revision=0)
+    active = (middles >= record.starts_at) & (middles < record.ends_at)
+    strength = active.astype(np.float64)
+    if not isinstance(schedule.shape, Constant):
+        strength[active] = [schedule.strength(t, record.dice.hit_seed) for t in middles[active].tolist()]
+    if schedule.shape.scales == "magnitude":
+        return Acting(fault, record.ends_at, fault.rate * active.astype(np.float64), strength)
+    return Acting(fault, record.ends_at, fault.rate * strength, np.ones_like(strength))

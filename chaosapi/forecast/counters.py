@@ -1,0 +1,114 @@
+"""The service's counters as Prometheus will read them: expected counts at every scrape."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaosapi.fault import Fault
+from chaosapi.forecast import acting, outcome
+from chaosapi.forecast.indicator import Term
+from chaosapi.forecast.outcome import Part
+from chaosapi.forecast.traffic import Array, Route, Traffic
+
+_FROM_THE_START = {"200", "500", "503"}
+"""Statuses that every route counts from 0 on, beside its success; other series are born with their first request."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Series that always grow in proportion, so that Prometheus treats their sum as it treats each."""
+
+    values: Array
+    """Expected counts at the scrapes; before `born` there is no sample."""
+    born: int
+
+
+@dataclass(frozen=True)
+class _Series:
+    """What is counted together: parts of the outcome of a group of routes, and those routes' share of the traffic."""
+
+    group: int
+    parts: tuple[Part, ...]
+    share: float
+    early: bool
+
+
+class Counters:
+    """All counters of the service under some faults, oldest first; times are seconds after the faults were created."""
+
+    def __init__(self, faults: Sequence[Fault], traffic: Traffic, edges: Array) -> None:
+        self._traffic, self._edges = traffic, edges
+        middles, lengths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
+        self._arrivals = traffic.rate_at(middles) * lengths
+        actings = [acting.over(fault, middles) for fault in faults]
+        # Routes that meet the same faults differ only in their share.
+        groups: dict[tuple[int, ...], dict[Route, float]] = {}
+        for route, share in traffic.mix.items():
+            met = tuple(number for number, each in enumerate(actings) if each.meets(route))
+            groups.setdefault(met, {})[route] = share
+        self._groups = [
+            (routes, outcome.of([actings[number] for number in met], traffic, middles.size))
+            for met, routes in groups.items()
+        ]
+        self._known: dict[tuple[int, int, float | None], Array] = {}
+
+    def of(self, term: Term, times: Array) -> list[Counter]:
+        """Give the counters that the term selects, as read at these times."""
+        counters, silent = [], False
+        for series in self._selected(term):
+            if not any(self._cumulated(series.group, part, None)[-1] for part in series.parts):
+                silent |= series.early
+                continue
+            born = 0
+            if not series.early:
+                # The first scrape at which each replica has probably answered one.
+                answered = self._read(series, None, times) / self._traffic.replicas
+                born = int(np.searchsorted(answered, 1 - 1e-9))
+            counters.append(Counter(self._read(series, term.limit, times), born))
+        if silent and not any(counter.born == 0 for counter in counters):
+            counters.append(
+                Counter(np.zeros_like(times), 0)
+            )  # a sum over what is there but never grew is 0, not absent
+        return counters
+
+    def flow(self, terms: Sequence[Term]) -> Array:
+        """Give the expected events of a query in each cell, by the time of the request's arrival."""
+        flow = np.zeros_like(self._arrivals)
+        for term in terms:
+            for series in self._selected(term):
+                for part in series.parts:
+                    flow += term.sign * series.share * np.diff(self._cumulated(series.group, part, term.limit))
+        return flow
+
+    def _selected(self, term: Term) -> Iterator[_Series]:
+        """Give all series of the term, those that exist from the start and grow alike as one."""
+        for group, (routes, result) in enumerate(self._groups):
+            shares: dict[tuple[str | None, Route | None], float] = {}
+            statuses = _FROM_THE_START | {part.status for part in result.parts if part.status}
+            for route, share in routes.items():
+                for status in statuses | {route.success}:
+                    if term.matches({"method": route.method, "handler": route.handler, "status": status}):
+                        own = None if status == route.success else status
+                        alone = None if own is None or own in _FROM_THE_START else route
+                        shares[own, alone] = shares.get((own, alone), 0.0) + share
+            for (own, alone), share in shares.items():
+                parts = tuple(part for part in result.parts if part.status == own)
+                yield _Series(group, parts, share, early=alone is None)
+
+    def _read(self, series: _Series, limit: float | None, times: Array) -> Array:
+        """Give the counts at these times; who is held is counted later."""
+        counts = np.zeros_like(times)
+        for part in series.parts:
+            due = np.where(times < part.release, times - part.hold, times)
+            counts += np.interp(due, self._edges, self._cumulated(series.group, part, limit))
+        return counts * series.share
+
+    def _cumulated(self, group: int, part: Part, limit: float | None) -> Array:
+        """Give the requests of the group that have arrived by each edge to end as this part does, within the limit."""
+        key = (group, id(part), limit)  # parts hold arrays and live as long as this object
+        if key not in self._known:
+            _, result = self._groups[group]
+            share = part.share if limit is None else part.share * result.within(limit, part)
+            self._known[key] = np.concatenate([[0.0], np.cumsum(self._arrivals * share)])
+        return self._known[key]

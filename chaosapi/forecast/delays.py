@@ -1,0 +1,26 @@
+"""How likely a delay is to stay within a limit: the distribution function, from its inverse."""
+
+from chaosapi.sampling import Distribution, Mixture
+
+_ALMOST_ONE = 1 - 2.0**-53
+_HALVINGS = 53  # as many bits as a uniform number has
+
+
+def within(distribution: Distribution, limit: float) -> float:
+    """Give P(delay ≤ limit) for a limit in seconds, to 2⁻⁵³.
+
+    `sample` is the inverse of the distribution function and grows with u, so bisection finds the largest u that
+    stays within the limit; only a mixture does not grow, and adds up from its parts.
+    """
+    if isinstance(distribution, Mixture):
+        total = sum(part.weight for part in distribution.components)
+        return sum(part.weight / total * within(part.distribution, limit) for part in distribution.components)
+    if distribution.sample(0.0) > limit:
+        return 0.0
+    if distribution.sample(_ALMOST_ONE) <= limit:
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if distribution.sample(middle) <= limit else (low, middle)
+    return low

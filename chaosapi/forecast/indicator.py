@@ -1,0 +1,112 @@
+"""Which of the service's counters an SLI reads: its two queries as sums of rates over selected series."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import promql_parser as grammar
+
+from chaosapi.slo.spec import Objective
+
+TOTAL = "http_requests_total"
+COUNT = "http_request_duration_seconds_count"
+BUCKET = "http_request_duration_seconds_bucket"
+_METRICS = {TOTAL, COUNT, BUCKET}
+_OWN = {"method", "handler", "status", "le"}
+_SCRAPED = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
+"""Labels that scraping adds; taken to match."""
+_EVERY = re.compile(r"[0-9.]+|\+Inf")
+
+
+class _Foreign(Exception):  # noqa: N818 - no error: the query is fine, but about something else
+    """The query is anything but a sum of rates of the service's own counters."""
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One condition on a label: `negative` turns it round, `pattern` makes the value a regular expression."""
+
+    label: str
+    value: str
+    negative: bool = False
+    pattern: bool = False
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether a series matches; labels that scraping adds are taken to."""
+        if self.label in _SCRAPED:
+            return True
+        actual = labels.get(self.label, "")
+        found = bool(re.fullmatch(self.value, actual)) if self.pattern else actual == self.value
+        return found != self.negative
+
+
+@dataclass(frozen=True)
+class Term:
+    """A sum of rates over selected series, added or taken away."""
+
+    sign: int
+    metric: str
+    matchers: tuple[Matcher, ...]
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Tell whether the series with these labels is selected; `le` is not among them."""
+        return all(matcher.matches(labels) for matcher in self.matchers if matcher.label != "le")
+
+    @property
+    def limit(self) -> float | None:
+        """The bucket's bound in seconds; None where every request counts."""
+        le = next((matcher.value for matcher in self.matchers if matcher.label == "le"), "+Inf")
+        return None if le == "+Inf" else float(le)
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """An SLI as terms for bad and for all events."""
+
+    error: tuple[Term, ...]
+    total: tuple[Term, ...]
+    foreign: bool = False
+    """Its queries are not about this service; failed requests stand in for its bad events."""
+
+
+def of(slo: Objective) -> Indicator:
+    """Read the SLO's queries; what is not about the service's own counters becomes availability over all routes."""
+    queries = slo.sli.queries
+    try:
+        error, total = (tuple(_terms(grammar.parse(queries[name]))) for name in ("error_query", "total_query"))
+        return Indicator(error, total)
+    except (KeyError, _Foreign):  # a raw ratio has neither of the two
+        failed = Term(1, TOTAL, (Matcher("status", "5..|000", pattern=True),))
+        return Indicator((failed,), (Term(1, TOTAL, ()),), foreign=True)
+
+
+def _terms(node: grammar.Expr, sign: int = 1) -> Iterator[Term]:
+    match node:
+        case grammar.ParenExpr():
+            yield from _terms(node.expr, sign)
+        case grammar.BinaryExpr() if str(node.op) in {"+", "-"}:
+            yield from _terms(node.lhs, sign)
+            yield from _terms(node.rhs, -sign if str(node.op) == "-" else sign)
+        case grammar.AggregateExpr(expr=grammar.Call() as call) if str(node.op) == "sum" and call.func.name == "rate":
+            yield _term(call.args[0], sign)
+        case _:
+            raise _Foreign
+
+
+def _term(selected: grammar.Expr, sign: int) -> Term:
+    if not isinstance(selected, grammar.MatrixSelector):
+        raise _Foreign
+    series, op = selected.vector_selector, grammar.MatchOp
+    if series.name is None or series.name not in _METRICS or series.offset or series.at or series.matchers.or_matchers:
+        raise _Foreign
+    matchers = tuple(
+        Matcher(each.name, each.value, each.op in (op.NotEqual, op.NotRe), each.op in (op.Re, op.NotRe))
+        for each in series.matchers.matchers
+    )
+    bounds = [each for each in matchers if each.label == "le"]
+    if any(each.label not in _OWN | _SCRAPED for each in matchers):
+        raise _Foreign
+    plain = all(not each.negative and not each.pattern and _EVERY.fullmatch(each.value) for each in bounds)
+    if len(bounds) != (series.name == BUCKET) or not plain:  # buckets overlap: a query about them names exactly one
+        raise _Foreign
+    return Term(sign, series.name, matchers)

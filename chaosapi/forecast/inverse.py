@@ -1,0 +1,184 @@
+"""The inverse questions: which rate pages in time, which spends a budget, which burns so fast."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from chaosapi import errors
+from chaosapi.durations import Duration
+from chaosapi.fault import Fault
+from chaosapi.forecast import indicator, outcome, timetable
+from chaosapi.forecast.answer import Alert
+from chaosapi.forecast.counters import Counters
+from chaosapi.forecast.model import Model
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.models import Model as Answer
+from chaosapi.schedule import Ramp, Schedule
+from chaosapi.slo.spec import Objective, Spec
+
+_LEAST = 1e-6
+_PRECISION = 1e-4
+_POINTS = 2000
+"""Scrapes are not looked at when a budget is added up: so many cells are enough."""
+
+
+class Page(Answer):
+    """The smallest rate that pages in time."""
+
+    rate: float
+    alert: Alert
+    """The first page at that rate."""
+
+
+class Spend(Answer):
+    """What spends a share of an SLO's error budget."""
+
+    slo: str
+    spent: float
+    rate: float | None
+    """For the fault's duration; None: even a rate of 1 spends less."""
+    duration: Duration | None
+    """At the fault's rate; None: longer than the SLO's period."""
+
+
+class Burn(Answer):
+    """The rate that burns a budget so many times too fast."""
+
+    rate: float
+    sum: str
+    """How it comes about, in a sentence."""
+
+
+def page_within(model: Model, within: float) -> Page:
+    """Give the smallest rate of the model's one fault whose page is notified at most `within` seconds after its start.
+
+    Exact to a ten-thousandth. Raises errors.Invalid where no rate does it.
+    """
+    fault = _only(model)
+    deadline = fault.schedule.start_after + within
+    near = replace(model, monitoring=model.monitoring.model_copy(update={"horizon": deadline}))
+
+    def page(rate: float) -> Alert | None:
+        found = timetable.of(replace(near, faults=[_at(fault, rate)]))
+        told = [
+            (alert.moments[0].notified, alert) for alert in found.alerts if alert.severity == "page" and alert.fires
+        ]
+        in_time = [(when, alert) for when, alert in told if when is not None and when <= deadline]
+        return min(in_time, key=lambda pair: pair[0])[1] if in_time else None
+
+    if page(1.0) is None:
+        raise errors.Invalid.field("page_within", f"even at a rate of 1 nobody is paged within {within:g} s")
+    rate = _up(_smallest(lambda each: page(each) is not None, _LEAST, 1.0))
+    alert = page(rate)
+    assert alert is not None  # noqa: S101 - rounded up from one that pages; this tells mypy
+    return Page(rate=rate, alert=alert)
+
+
+def spend(model: Model, share: float, slo: str | None = None) -> Spend:
+    """Give the rate, and the duration, at which the model's one fault spends the share of an SLO's budget.
+
+    `slo` is the SLO's name; unless given, the one that the fault hurts most. Exact to a ten-thousandth. Raises
+    errors.Invalid where the fault hurts no SLO.
+    """
+    fault = _only(model)
+    objective = find(model.spec, slo) if slo else max(model.spec.slos, key=lambda each: _spent(model, fault, each))
+    if not _spent(model, fault, objective):
+        raise errors.Invalid.field("budget", f"the fault spends nothing of the budget of {objective.name}")
+
+    def by_rate(rate: float) -> bool:
+        return _spent(model, _at(fault, rate), objective) >= share
+
+    def by_duration(duration: float) -> bool:
+        return _spent(model, _lasting(fault, duration), objective) >= share
+
+    shape, period = fault.schedule.shape, model.profile.period
+    shortest = max(0.1, shape.up + shape.down if isinstance(shape, Ramp) else 0.0)
+    return Spend(
+        slo=objective.name,
+        spent=share,
+        rate=_up(_smallest(by_rate, _LEAST, 1.0)) if by_rate(1.0) else None,
+        duration=_smallest(by_duration, shortest, period) if by_duration(period) else None,
+    )
+
+
+def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traffic) -> Burn:
+    """Give the rate at which the fault, at full strength, burns the SLO's budget `burn_rate` times too fast.
+
+    `slo` is a name as in the spec, with or without the service (`shop-availability`). Raises errors.Invalid, by field,
+    where no rate does.
+    """
+    objective = find(spec, slo)
+    if reason := outcome.unmodelled(fault):
+        raise errors.Invalid.field("rate.burn_rate", f"{reason}: give a ratio")
+    ratio = burn_rate * objective.budget
+
+    def reached(rate: float) -> float:
+        now = fault.model_copy(update={"rate": rate, "schedule": Schedule(duration=1.0)})
+        counters = Counters([now], traffic.model_copy(update={"stages": []}), np.array([0.0, 1.0]))
+        read = indicator.of(objective)
+        total = float(counters.flow(read.total)[0])
+        return float(counters.flow(read.error)[0]) / total if total else 0.0
+
+    most = reached(1.0)
+    if most < ratio:
+        raise errors.Invalid.field(
+            "rate.burn_rate",
+            f"at a rate of 1 the fault makes {most:.4g} of the requests of {objective.name} bad, a burn rate of "
+            f"{most / objective.budget:.4g}: ask for at most that, or hit more routes",
+        )
+    rate = _smallest(lambda each: reached(each) >= ratio, _LEAST, 1.0, 1e-9)
+    sum_ = (
+        f"a burn rate of {burn_rate:g} × a budget of {objective.budget:.4g} = {ratio:.4g} of the requests of "
+        f"{objective.name}; a rate of 1 would make {most:.4g} of them bad, so the rate is {rate:.4g}"
+    )
+    return Burn(rate=float(f"{rate:.6g}"), sum=sum_)
+
+
+def find(spec: Spec, name: str) -> Objective:
+    """Give the SLO of this name, or `service-name`; raises errors.Invalid with those that there are."""
+    for slo in spec.slos:
+        if name in {slo.name, f"{spec.service}-{slo.name}"}:
+            return slo
+    known = ", ".join(slo.name for slo in spec.slos)
+    raise errors.Invalid.field("slo", f"there is no SLO {name!r}: choose one of {known}")
+
+
+def _only(model: Model) -> Fault:
+    if len(model.faults) != 1:
+        raise errors.Invalid.field("faults", "this question is about one fault: give just one")
+    if reason := outcome.unmodelled(model.faults[0]):
+        raise errors.Invalid.field("faults", reason)
+    return model.faults[0]
+
+
+def _at(fault: Fault, rate: float) -> Fault:
+    return fault.model_copy(update={"rate": rate})
+
+
+def _lasting(fault: Fault, duration: float) -> Fault:
+    return fault.model_copy(update={"schedule": fault.schedule.model_copy(update={"duration": duration})})
+
+
+def _spent(model: Model, fault: Fault, slo: Objective) -> float:
+    end = fault.schedule.start_after + fault.schedule.duration + model.traffic.client_timeout
+    scrape = max(model.monitoring.scrape, math.ceil(end / _POINTS))
+    coarse = model.monitoring.model_copy(update={"horizon": end, "scrape": scrape})
+    return float(replace(model, faults=[fault], monitoring=coarse).spent(slo)[-1])
+
+
+def _smallest(enough: Callable[[float], bool], low: float, high: float, precision: float = _PRECISION) -> float:
+    """Give the smallest number that is enough, from above, by bisection of its logarithm; more is always enough too."""
+    if enough(low):
+        return low
+    while high / low > 1 + precision:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _up(rate: float) -> float:
+    """Round up to four digits."""
+    unit = 10.0 ** (math.floor(math.log10(rate)) - 3)
+    return min(1.0, float(f"{math.ceil(rate / unit - 1e-9) * unit:.6g}"))

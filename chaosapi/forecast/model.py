@@ -1,0 +1,156 @@
+"""Faults, traffic and Prometheus put together: every burn rate of every SLO on the evaluation grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chaosapi import errors
+from chaosapi.fault import Fault
+from chaosapi.forecast import acting, burn, indicator, outcome
+from chaosapi.forecast.burn import Burn
+from chaosapi.forecast.counters import Counters
+from chaosapi.forecast.indicator import Indicator, Term
+from chaosapi.forecast.monitoring import Monitoring
+from chaosapi.forecast.promql import Range, Times
+from chaosapi.forecast.traffic import Array, Traffic
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Pair, Profile
+
+_MOST = 3_000_000
+"""Scrapes plus evaluations: a month every second. More would take minutes."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of faults, oldest first, and of what watches them; time 0 is when the faults are created."""
+
+    faults: Sequence[Fault]
+    traffic: Traffic
+    spec: Spec
+    profile: Profile
+    monitoring: Monitoring
+
+    def __post_init__(self) -> None:
+        if not self.faults:
+            raise errors.Invalid.field("faults", "a forecast needs at least one fault")
+        steps = self.past / self.monitoring.scrape + self.horizon * (
+            1 / self.monitoring.scrape + 1 / self.monitoring.evaluation
+        )
+        if steps > _MOST:
+            raise errors.Invalid.field(
+                "horizon", f"{steps:.3g} scrapes and evaluations are more than {_MOST:,}: look less far, or less often"
+            )
+
+    @cached_property
+    def modelled(self) -> list[Fault]:
+        """The faults whose outcome can be told."""
+        return [fault for fault in self.faults if not outcome.unmodelled(fault)]
+
+    @cached_property
+    def horizon(self) -> float:
+        """How far to look, in seconds: until the last pair must have let go."""
+        if self.monitoring.horizon:
+            return self.monitoring.horizon
+        ends = max(fault.schedule.start_after + fault.schedule.duration for fault in self.faults)
+        slack = 2 * (self.monitoring.scrape + self.monitoring.evaluation) + self.traffic.client_timeout
+        return ends + max(pair.short for pair in self.profile.pairs) + slack
+
+    @property
+    def past(self) -> float:
+        """How far back scrapes matter, in seconds."""
+        longest = self.profile.windows[-1] + 2 * self.monitoring.scrape
+        return longest if self.monitoring.history is None else min(self.monitoring.history, longest)
+
+    @cached_property
+    def scrapes(self) -> Times:
+        """The scrapes; one coincides with the faults' creation."""
+        return _grid(-self.past, self.horizon, self.monitoring.scrape)
+
+    @cached_property
+    def evaluations(self) -> Times:
+        """The evaluations since the faults were created."""
+        return _grid(0.0, self.horizon, self.monitoring.evaluation)
+
+    @cached_property
+    def edges(self) -> Array:
+        """The borders of the cells in which expected counts are added up, in seconds."""
+        history = self.monitoring.history
+        born = -10 * self.profile.windows[-1] if history is None else -history
+        times = self.scrapes[self.scrapes >= 0] / 1000
+        return acting.edges(
+            np.concatenate([[born], times, [self.horizon]]),
+            [stage.after for stage in self.traffic.stages if stage.after < self.horizon],
+            self.modelled,
+        )
+
+    @cached_property
+    def counters(self) -> Counters:
+        """The service's counters."""
+        return Counters(self.modelled, self.traffic, self.edges)
+
+    @cached_property
+    def indicators(self) -> dict[str, Indicator]:
+        """The counters behind each SLO, by its name."""
+        return {slo.name: indicator.of(slo) for slo in self.spec.slos}
+
+    def burns(self, slo: Objective) -> dict[float, Burn]:
+        """Give the burn rate over each window (seconds), at each evaluation."""
+        read = self.indicators[slo.name]
+        error, total = (
+            [(term.sign, counter) for term in terms for counter in self.counters.of(term, self.scrapes / 1000)]
+            for terms in (read.error, read.total)
+        )
+        budget = float(f"{slo.budget:.12g}")  # as the rules write it
+        return {window: burn.over(self._range(window), error, total, budget) for window in self.profile.windows}
+
+    def events(self, terms: Sequence[Term]) -> Array:
+        """Give the expected events of a query since the faults were created, at the edges."""
+        flow = np.where(self.edges[:-1] >= 0, self.counters.flow(terms), 0.0)
+        return np.concatenate([[0.0], np.cumsum(flow)])
+
+    def spent(self, slo: Objective) -> Array:
+        """Give the share of the SLO's budget for one period that the faults have spent, at the edges.
+
+        The period's requests are those forecast, filled up with the traffic before.
+        """
+        read, period = self.indicators[slo.name], self.profile.period
+        idle = Counters([], self.traffic.model_copy(update={"stages": []}), np.array([-1.0, 0.0]))
+        before = float(idle.flow(read.total)[0]) * max(0.0, period - self.horizon)
+        requests = (float(self.events(read.total)[-1]) + before) * period / max(period, self.horizon)
+        return self.events(read.error) / (slo.budget * requests)
+
+    def worst(self, slo: Objective) -> float:
+        """Give the highest share of bad among the SLO's requests at any time; 0 without any."""
+        read = self.indicators[slo.name]
+        bad, total = self.counters.flow(read.error), self.counters.flow(read.total)
+        return float(np.max(np.divide(bad, total, out=np.zeros_like(bad), where=total > 0), initial=0.0))
+
+    def _range(self, window: float) -> Range:
+        return Range(self.scrapes, self.evaluations, round(window * 1000), self.monitoring.prometheus)
+
+
+def least(burns: dict[float, Burn], pair: Pair, deviations: float = 0.0) -> Array:
+    """Give the lower burn rate of a pair's two windows; NaN where one is absent.
+
+    With `deviations` it is that many standard deviations off. Bad luck (below 0) is looked for in the long window only:
+    the short one draws anew every few evaluations and so delays by little, while the long one keeps its luck.
+    """
+    short, long = burns[pair.short], burns[pair.long]
+    lower: Array = np.minimum(
+        short.rate + max(0.0, deviations) * short.deviation, long.rate + deviations * long.deviation
+    )
+    return lower
+
+
+def over(burns: dict[float, Burn], pair: Pair, min_failures: int = 1, deviations: float = 0.0) -> NDArray[np.bool_]:
+    """Tell at which evaluations the pair's alert expression holds; `min_failures` as the rules were made with."""
+    holds: NDArray[np.bool_] = least(burns, pair, deviations) > float(f"{pair.factor:g}")  # as the alert writes it
+    return holds & (burns[pair.long].failures > min_failures - 0.5) if min_failures > 1 else holds
+
+
+def _grid(start: float, end: float, step: float) -> Times:
+    every = round(step * 1000)
+    return np.arange(-(round(-start * 1000) // every), round(end * 1000) // every + 1, dtype=np.int64) * every

@@ -1,0 +1,84 @@
+"""`rate()` over expected counts, exactly as Prometheus extrapolates it, for a whole grid of evaluations at once.
+
+Source: `extrapolatedRate` in promql/functions.go of github.com/prometheus/prometheus, v2.42 and v3.5.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chaosapi.forecast.counters import Counter
+from chaosapi.forecast.traffic import Array
+
+Times = NDArray[np.int64]
+"""Milliseconds, as Prometheus keeps them: windows meet samples exactly."""
+
+
+class _Seen(NamedTuple):
+    """Of each evaluation: whether two samples lie in the range, the places of the first and the last, and seconds."""
+
+    enough: NDArray[np.bool_]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    sampled: Array
+    """Between first and last."""
+    distance: Array
+    """Between two samples, on average."""
+    before: Array
+    """From the start of the range to the first."""
+    after: Array
+    """How far growth is extrapolated after the last."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """A range selector `[length]`, evaluated at each of `ends`; all in milliseconds."""
+
+    scrapes: Times
+    ends: Times
+    length: int
+    prometheus: Literal[2, 3]
+
+    def rate(self, counter: Counter) -> Array:
+        """Give the rate per second; NaN where fewer than two samples lie in the range.
+
+        The range is left-open in Prometheus 3 and closed in 2. Growth is extrapolated to an edge of the range that is
+        nearer than 1.1 times the mean distance of samples, else by half that distance; and at the start never beyond
+        the moment at which the counter would have been 0.
+        """
+        seen = self._whole if counter.born == 0 else self._seen(counter.born)
+        start = counter.values[seen.first]
+        grown = counter.values[seen.last] - start
+        with np.errstate(divide="ignore", invalid="ignore"):
+            since_zero = np.where(grown > 0, seen.sampled * start / grown, np.inf)
+        if self.prometheus == 2:  # the zero point comes before the threshold; in version 3 it is the other way round
+            before = _reach(np.minimum(seen.before, since_zero), seen.distance)
+        else:
+            before = np.minimum(_reach(seen.before, seen.distance), since_zero)
+        rate: Array = grown * ((seen.sampled + before + seen.after) / seen.sampled / (self.length / 1000))
+        rate[~seen.enough] = np.nan
+        return rate
+
+    @cached_property
+    def _whole(self) -> _Seen:
+        return self._seen(0)
+
+    def _seen(self, born: int) -> _Seen:
+        starts = self.ends - self.length
+        side: Literal["left", "right"] = "left" if self.prometheus == 2 else "right"
+        first = np.maximum(np.searchsorted(self.scrapes, starts, side=side), born)
+        last = np.searchsorted(self.scrapes, self.ends, side="right") - 1
+        enough = last > first
+        first, last = np.where(enough, first, 0), np.where(enough, last, 1)
+        sampled = (self.scrapes[last] - self.scrapes[first]) / 1000
+        distance = sampled / (last - first)
+        before = (self.scrapes[first] - starts) / 1000
+        after = _reach((self.ends - self.scrapes[last]) / 1000, distance)
+        return _Seen(enough, first, last, sampled, distance, before, after)
+
+
+def _reach(gap: Array, distance: Array) -> Array:
+    return np.where(gap < 1.1 * distance, gap, distance / 2)

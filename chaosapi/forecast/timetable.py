@@ -1,0 +1,153 @@
+"""The forecast: each alert's timetable and each budget, and what was taken for granted."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from chaosapi.fault import Fault
+from chaosapi.forecast import episodes, notify, outcome
+from chaosapi.forecast.answer import Alert, Budget, Chance, Forecast, Formula, Moments
+from chaosapi.forecast.burn import Burn
+from chaosapi.forecast.episodes import Episode
+from chaosapi.forecast.model import Model, least, over
+from chaosapi.forecast.monitoring import Monitoring
+from chaosapi.forecast.notify import Notice
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.slo import alerting, theory
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Pair, Profile, text
+
+LIKELY = 2.0
+"""Standard deviations within which chance stays 19 times of 20."""
+
+
+def forecast(
+    faults: Sequence[Fault], traffic: Traffic, spec: Spec, profile: Profile, monitoring: Monitoring
+) -> Forecast:
+    """Forecast what the faults, oldest first and all created at time 0, do to the SLOs of the spec.
+
+    Expected counts, so the same question has the same answer. Raises errors.Invalid where the windows are too short
+    for the scrape interval, or the horizon is too far.
+    """
+    profile.check(monitoring.scrape)
+    return of(Model(faults, traffic, spec, profile, monitoring))
+
+
+def of(model: Model) -> Forecast:
+    """Give the timetable of a model."""
+    alerts: list[Alert] = []
+    for slo in model.spec.slos:
+        alerts += _alerts(model, slo)
+    return Forecast(
+        horizon=model.horizon,
+        alerts=alerts,
+        budgets=[_budget(model, slo) for slo in model.spec.slos],
+        assumed=_assumed(model),
+        not_modelled=[reason for fault in model.faults if (reason := outcome.unmodelled(fault))],
+    )
+
+
+def _alerts(model: Model, slo: Objective) -> list[Alert]:
+    burns = model.burns(slo)
+    pairs = [pair for pair in model.profile.pairs if not alerting.disabled(slo, pair)]
+    found = {pair: _episodes(model, burns, pair) for pair in pairs}
+    notices, spent = _notices(model, found), model.spent(slo)
+
+    def at(episode: Episode) -> float | None:
+        return None if episode.firing is None else float(np.interp(episode.firing / 1000, model.edges, spent))
+
+    return [
+        Alert(
+            alert=slo.alerting.name,
+            slo=slo.name,
+            severity=pair.severity,
+            long_window=text(pair.long),
+            short_window=text(pair.short),
+            burn_rate=pair.factor,
+            fires=any(episode.firing is not None for episode in found[pair]),
+            moments=[_moments(episode, notices.get(id(episode)), at(episode)) for episode in found[pair]],
+            chance=_chance(model, burns, pair),
+            formula=_formula(model, slo, pair),
+            **_peak(burns, pair),
+        )
+        for pair in pairs
+    ]
+
+
+def _episodes(model: Model, burns: dict[float, Burn], pair: Pair, deviations: float = 0.0) -> list[Episode]:
+    wait = round(model.monitoring.pending_for * 1000)
+    return episodes.of(over(burns, pair, model.monitoring.min_failures, deviations), model.evaluations, wait)
+
+
+def _notices(model: Model, found: dict[Pair, list[Episode]]) -> dict[int, Notice]:
+    """Give what Alertmanager tells of each episode, by its id: one group for each severity."""
+    wait, interval = (round(1000 * each) for each in (model.monitoring.group_wait, model.monitoring.group_interval))
+    pages = [episode for pair, each in found.items() if pair.severity == "page" for episode in each]
+    notices: dict[int, Notice] = {}
+    for severity, pairs in groupby(found, key=lambda pair: pair.severity):
+        group = [episode for pair in pairs for episode in found[pair]]
+        told = notify.told(group, wait, interval, pages if severity == "ticket" else ())
+        notices |= {id(notice.episode): notice for notice in told}
+    return notices
+
+
+def _moments(episode: Episode, notice: Notice | None, spent: float | None) -> Moments:
+    return Moments(
+        pending=episode.pending / 1000,
+        firing=_seconds(episode.firing),
+        notified=_seconds(notice.fired if notice else None),
+        resolved=_seconds(episode.resolved),
+        resolved_notified=_seconds(notice.resolved if notice else None),
+        spent=spent,
+    )
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _chance(model: Model, burns: dict[float, Burn], pair: Pair) -> Chance:
+    early, late = (_first(_episodes(model, burns, pair, sign * LIKELY)) for sign in (1, -1))
+    return Chance(
+        earliest=None if early is None else max(0.0, early - model.monitoring.evaluation),
+        latest=None if late is None else late + model.monitoring.scrape,
+    )
+
+
+def _first(found: Sequence[Episode]) -> float | None:
+    return next((episode.firing / 1000 for episode in found if episode.firing is not None), None)
+
+
+def _formula(model: Model, slo: Objective, pair: Pair) -> Formula | None:
+    error_ratio = model.worst(slo)
+    if error_ratio <= 0:
+        return None
+    budget, factor = slo.budget, pair.factor
+    history = np.inf if model.monitoring.history is None else model.monitoring.history
+    detection = theory.detection(error_ratio=error_ratio, budget=budget, factor=factor, long=pair.long, history=history)
+    if not np.isfinite(detection):
+        return Formula(error_ratio=error_ratio, detection=None, reset=None)
+    reset = theory.reset(error_ratio=error_ratio, budget=budget, factor=factor, short=pair.short)
+    return Formula(error_ratio=error_ratio, detection=detection, reset=reset)
+
+
+def _peak(burns: dict[float, Burn], pair: Pair) -> dict[str, float]:
+    peak = float(np.nanmax(least(burns, pair), initial=0.0))
+    return {"peak": peak, "reach": peak / pair.factor}
+
+
+def _budget(model: Model, slo: Objective) -> Budget:
+    read, spent = model.indicators[slo.name], float(model.spent(slo)[-1])
+    requests, bad = (float(model.events(terms)[-1]) for terms in (read.total, read.error))
+    return Budget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
+
+
+def _assumed(model: Model) -> list[str]:
+    said = [each for fault in model.modelled for each in outcome.assumptions(fault)]
+    said += [
+        f"{slo.name}: its queries are no sums of this service's counters; failed requests (5xx, no answer) count as bad"
+        for slo in model.spec.slos
+        if model.indicators[slo.name].foreign
+    ]
+    return said

@@ -1,0 +1,94 @@
+"""How many requests arrive, where and when."""
+
+from typing import Annotated, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from chaosapi.durations import Duration
+from chaosapi.models import Integer, Model, Number, Ratio
+
+Array = NDArray[np.float64]
+Requests = Annotated[Number, Field(ge=0, le=1e9)]
+
+
+class Route(NamedTuple):
+    """A route as the request metrics label it, and the status of its success."""
+
+    method: str
+    handler: str
+
+    @property
+    def success(self) -> str:
+        """The status of a healthy answer: whoever posts to the shop makes something."""
+        return "201" if self.method == "POST" else "200"
+
+
+SHOP: dict[Route, float] = {
+    Route("GET", "/api/products"): 0.30,
+    Route("GET", "/api/products/{product_id}"): 0.35,
+    Route("GET", "/api/search"): 0.15,
+    Route("POST", "/api/cart/{cart_id}/items"): 0.10,
+    Route("POST", "/api/checkout"): 0.06,
+    Route("GET", "/api/orders/{order_id}"): 0.04,
+}
+"""What share of the traffic each route gets, as in loadtests/."""
+
+
+class Stage(Model):
+    """A change of the traffic."""
+
+    after: Duration
+    """How long after the faults were created."""
+    rps: Requests
+    """Requests per second from then on."""
+
+
+class Traffic(Model):
+    """The requests that users send, whatever happens to them (an open loop)."""
+
+    rps: Annotated[Number, Field(gt=0, le=1e9)] = 100.0
+    """Requests per second: before the faults, and until the first stage."""
+    stages: Annotated[list[Stage], Field(max_length=10_000)] = Field(default_factory=list)
+    """How the rate changes from then on; a Locust scenario becomes these."""
+    shares: Annotated[dict[str, Ratio], Field(max_length=1000)] = Field(default_factory=dict)
+    """Shares of the traffic by route (`/api/checkout`, or `POST /api/checkout`); the shop's other routes share the rest
+    as they do in loadtests/."""
+    replicas: Annotated[Integer, Field(ge=1, le=10_000)] = 1
+    """How many processes, each with counters of its own, serve it in equal parts."""
+    baseline: Duration = 0.004
+    """How long a healthy answer takes."""
+    client_timeout: Duration = 30.0
+    """When a client gives up on a request that hangs."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        total = sum(self.shares.values())
+        if total > 1 + 1e-9:
+            raise PydanticCustomError("shares", "shares add up to {total}: at most 1", {"total": f"{total:g}"})
+        starts = [stage.after for stage in self.stages]
+        if starts != sorted(starts):
+            raise PydanticCustomError("stages", "stages come in the order of their times")
+        return self
+
+    @property
+    def mix(self) -> dict[Route, float]:
+        """The share of each route; they add up to 1 unless the given ones name every route."""
+        given = {_route(name): share for name, share in self.shares.items()}
+        others = {route: share for route, share in SHOP.items() if route not in given}
+        left = max(0.0, 1 - sum(given.values())) / sum(others.values()) if others else 0.0
+        return {route: share for route, share in ({r: s * left for r, s in others.items()} | given).items() if share}
+
+    def rate_at(self, seconds: Array) -> Array:
+        """Give the requests per second at these times."""
+        rates = np.array([self.rps, *(stage.rps for stage in self.stages)])
+        return rates[np.searchsorted([stage.after for stage in self.stages], seconds, side="right")]
+
+
+def _route(name: str) -> Route:
+    method, _, handler = name.rpartition(" ")
+    if method:
+        return Route(method.upper(), handler)
+    return next((route for route in SHOP if route.handler == handler), Route("GET", handler))

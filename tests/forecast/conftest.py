@@ -1,0 +1,32 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chaosapi import assets
+from chaosapi.fault import Fault
+from chaosapi.forecast.model import Model
+from chaosapi.forecast.monitoring import usual
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.slo import spec, windows
+
+Ask = Callable[..., Model]
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """Give a function that asks about faults of the shop: bodies, and what differs from the lab's usual settings."""
+
+    def model(
+        *faults: dict[str, Any], traffic: dict[str, Any] | None = None, profile: str = "lab", **monitoring: Any
+    ) -> Model:
+        chosen = windows.load(profile)
+        return Model(
+            [Fault.model_validate(fault) for fault in faults],
+            Traffic.model_validate(traffic or {}),
+            spec.load(assets.path("alerts") / "slo.yaml"),
+            chosen,
+            type(usual(chosen)).model_validate(usual(chosen).model_dump() | monitoring),
+        )
+
+    return model
