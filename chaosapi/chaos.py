@@ -16,9 +16,13 @@ from starlette.types import ASGIApp
 
 from chaosapi.api import admin, health, hooks, problems, safety
 from chaosapi.api.access import AccessGuard
+from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk
+from chaosapi.api.limits import Limits
 from chaosapi.api.switch import Switch
 from chaosapi.engine import Engine
+from chaosapi.errors import Forbidden
+from chaosapi.inbox import Inbox
 from chaosapi.life import Life
 from chaosapi.listener import Listener
 from chaosapi.metrics import FaultMetrics, LagGauge, RequestMetrics
@@ -29,6 +33,7 @@ from chaosapi.state import State
 from chaosapi.store import MemoryStore
 from chaosapi.supervisor import Supervisor
 from chaosapi.telemetry import Telemetry
+from chaosapi.watch import Watch
 
 _ABOUT = """Faults are dialled in here.
 
@@ -38,7 +43,7 @@ Start with `POST /admin/faults` and `{"effect": {"type": "error"}, "rate": 0.2}`
 _TICK = 0.1
 
 # Tells the docs to ask for the token; AccessGuard is what checks it.
-_TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN, where one is set.")
+_TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN")
 
 
 class Chaos:
@@ -52,15 +57,18 @@ class Chaos:
         points: Iterable[str] = (),
     ) -> None:
         self._settings, self._routes, self._clock = settings, routes, clock
-        self._registry = _registry()
-        self._lag = LagGauge(self._registry, time.monotonic)
-        self._metrics = RequestMetrics(self._registry, routes.routes)
+        self.registry = _registry()
+        """Everything that /metrics shows; the app may add its own."""
+        self._lag = LagGauge(self.registry, time.monotonic)
+        self._metrics = RequestMetrics(self.registry, routes.routes)
         self._engine = Engine(routes, clock)
-        self._registry.register(FaultMetrics(self._engine))
+        self.registry.register(FaultMetrics(self._engine))
         self._supervisor = Supervisor(clock)
         self._store = MemoryStore()
+        self._inbox = Inbox()
+        self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers)
         self._store.subscribe(self._apply)
-        self._limits = admin.Limits(routes, settings, frozenset(points))
+        self._limits = Limits(routes, settings, frozenset(points))
 
     @cached_property
     def control(self) -> FastAPI:
@@ -74,17 +82,17 @@ class Chaos:
             openapi_url="/admin/openapi.json",
             static_url="/admin/static",
             swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
-            max_body_size=1_000_000,
         )
         problems.install(app)
         desk = Desk(self._store)
+        token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
             admin.router(desk, self._engine, self._limits),
             safety.router(desk, self._clock),
-            hooks.router(self._clock),
+            hooks.router(self._inbox, self._watch.look, self._clock),
         ):
-            app.include_router(guarded, dependencies=[Depends(_TOKEN)])
-        app.include_router(health.router(self._registry, self._supervisor.probes))
+            app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
+        app.include_router(health.router(self.registry, self._supervisor.probes))
         return app
 
     def around(self, app: ASGIApp) -> ASGIApp:
@@ -93,16 +101,20 @@ class Chaos:
         guarded = AccessGuard(self.control, settings)
         switch = Switch(app, guarded, self._supervisor.probes, self._routes, settings.admin_port)
         faults = Faults(switch, self._engine, max_held=settings.max_held, mark=settings.mark_responses)
-        held = Gauge("chaosapi_held_requests", "Requests that effects keep waiting now.", registry=self._registry)
+        held = Gauge("chaosapi_held_requests", "Requests that effects keep waiting now.", registry=self.registry)
         held.set_function(lambda: faults.held)
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         telemetry = Telemetry(faults, self._routes, self._metrics, replica=replica, access_log=settings.access_log)
-        listener = None
-        if settings.admin_port is not None:
-            listener = Listener(guarded, settings.admin_host or settings.host, settings.admin_port)
+        listener, jobs = None, [self._measure_lag]
+        if settings.admin_port is None:
+            jobs.append(self._watch.run)
+        else:
+            control = Life(guarded, [self._watch.run])
+            listener = Listener(control, settings.admin_host or settings.host, settings.admin_port)
 
         def start() -> None:
-            self._supervisor.loop = asyncio.get_running_loop()
+            switch.check()
+            self._supervisor.start(asyncio.get_running_loop(), self._engine.runs())
             if listener:
                 listener.start()
 
@@ -111,11 +123,12 @@ class Chaos:
             if listener:
                 listener.stop()
 
-        return Life(telemetry, [self._measure_lag], start, stop)
+        return Life(telemetry, jobs, start, stop)
 
     def _apply(self, state: State) -> None:
         self._engine.load(state)
         self._supervisor.sync(self._engine.runs())
+        self._watch.mark()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()

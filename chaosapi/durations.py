@@ -1,14 +1,20 @@
 """The one type for spans of time: text with units at the edge, seconds inside."""
 
 import math
+import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import durationpy
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _LONGEST = timedelta(days=36500).total_seconds()
+
+EXACT: Final = {"durations": "seconds"}
+"""A serialization context that writes durations as numbers of seconds, which lose nothing."""
+
+_TEXT = r"^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w|y))+$"
 
 
 def parse(value: Any) -> float:
@@ -17,7 +23,8 @@ def parse(value: Any) -> float:
     Raises PydanticCustomError (a ValueError) for anything else, for negative and for endless spans.
     """
     seconds = math.nan
-    if isinstance(value, str):
+    # The library overlooks what stands between two parts: "1m-1s" would be 61 s.
+    if isinstance(value, str) and re.fullmatch(_TEXT, value):
         try:
             seconds = durationpy.from_str(value).total_seconds()
         except (durationpy.DurationError, OverflowError):
@@ -41,16 +48,25 @@ def format(seconds: float) -> str:  # noqa: A001 - reads as durations.format, th
     return text
 
 
+def _written(seconds: float, info: SerializationInfo) -> str | float:
+    return seconds if info.context == EXACT else format(seconds)
+
+
 Duration = Annotated[
     float,
     BeforeValidator(parse),
-    PlainSerializer(format, return_type=str),
+    PlainSerializer(_written, return_type=str | float),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string"}, {"type": "number", "minimum": 0}],
+            "anyOf": [{"type": "string", "pattern": _TEXT}, {"type": "number", "minimum": 0, "maximum": _LONGEST}],
             "description": 'Text with units ("250ms", "1m30s") or a number of seconds.',
             "examples": ["250ms", "1m30s"],
-        }
+        },
+        mode="validation",
+    ),
+    WithJsonSchema(
+        {"type": "string", "pattern": _TEXT, "description": "Text with units.", "examples": ["250ms", "1m30s"]},
+        mode="serialization",
     ),
 ]
 """Seconds; reads what `parse` reads and is written as `format` writes."""

@@ -1,7 +1,7 @@
 """The faults compiled for the hot path: which may touch a route or a point, and which request is hit."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,10 +17,15 @@ from chaosapi.state import State
 class Plan:
     """A record compiled; never changed, so that a request sees all of a change or nothing."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, former: "Plan | None" = None) -> None:
         target, shape = record.spec.target, record.spec.schedule.shape
         self.record = record
         self.effect: Effect = record.spec.effect
+        self.memory: Any = None
+        """What the effect remembers; taken over from the former plan while the effect's type stays."""
+        if isinstance(self.effect, RequestEffect):
+            kept = former.memory if former and type(former.effect) is type(self.effect) else None
+            self.memory = self.effect.remember(kept)
         self.starts_at, self.ends_at = record.starts_at, record.ends_at
         self.over = record.ended_at is not None
         self.steady = shape.type == "constant"
@@ -28,6 +33,10 @@ class Plan:
         self.methods = frozenset(target.methods) if target.methods else None
         self.headers = [(name.encode(), value.encode()) for name, value in target.headers.items()]
         self.sticky = target.sticky_by.encode() if target.sticky_by else None
+
+    def readings(self) -> Mapping[str, float]:
+        """Return what the effect shows as metrics."""
+        return self.effect.readings(self.memory) if isinstance(self.effect, RequestEffect) else {}
 
     def means(self, scope: Scope) -> bool:
         """Tell whether this request, whose route is known to match, is meant."""
@@ -45,20 +54,17 @@ class Plan:
 
 
 class Run:
-    """One fault as it runs on this replica: its plan, its counts, what its effect remembers, and whom it holds."""
+    """One fault as it runs on this replica: its plan, its counts, and whom it holds."""
 
     def __init__(self, record: Record, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._wakers: set[Callable[[], object]] = set()
         self.plan = Plan(record)
         self.tally = Tally()
-        self.memory = self._remembered()
 
     def update(self, record: Record) -> None:
         """Take over a changed record; counts stay, and whoever waits looks again."""
-        former, self.plan = self.plan, Plan(record)
-        if type(former.effect) is not type(self.plan.effect):
-            self.memory = self._remembered()
+        self.plan = Plan(record, self.plan)
         self.wake()
 
     def end(self) -> None:
@@ -101,19 +107,18 @@ class Run:
         if plan.record.dice.hit(key) >= chance:
             return None
         assert isinstance(plan.effect, RequestEffect)  # noqa: S101 - the index holds no others
-        return Hit(self, plan.effect, plan.record.dice.draw(key), 1.0 if plan.scales_rate else strength)
-
-    def _remembered(self) -> Any:
-        return self.plan.effect.remember() if isinstance(self.plan.effect, RequestEffect) else None
+        magnitude = 1.0 if plan.scales_rate else strength
+        return Hit(self, plan.effect, plan.memory, plan.record.dice.draw(key), magnitude)
 
 
 class Hit:
     """One request, hit by one fault."""
 
-    __slots__ = ("draw", "effect", "magnitude", "run")
+    __slots__ = ("draw", "effect", "magnitude", "memory", "run")
 
-    def __init__(self, run: Run, effect: RequestEffect, draw: float, magnitude: float) -> None:
-        self.run, self.effect, self.draw, self.magnitude = run, effect, draw, magnitude
+    def __init__(self, run: Run, effect: RequestEffect, memory: Any, draw: float, magnitude: float) -> None:
+        self.run, self.effect, self.memory = run, effect, memory
+        self.draw, self.magnitude = draw, magnitude
 
 
 Index = dict[str, list[Run]]

@@ -1,14 +1,17 @@
 """Everything that can be refused, with its HTTP status and title.
 
 ChaosError
- ├─ BadRequest       400  the body cannot be read at all
- ├─ Unauthorized     401  no token, or a wrong one
- ├─ Forbidden        403  a browser page of another origin, or a name that is not this machine's
- ├─ NotFound         404
- ├─ Conflict         409  the name is taken, the fault has ended, chaos is halted
- ├─ UnsupportedType  415  the body is not JSON
- ├─ Invalid          422  a field is wrong; `errors` names it and says what would be right
- └─ LimitReached     429  no room for another fault
+ ├─ BadRequest         400  the body cannot be read at all
+ ├─ Unauthorized       401  no token, or a wrong one
+ ├─ Forbidden          403  a browser page of another origin, or a name that is not this machine's
+ ├─ NotFound           404
+ ├─ Conflict           409  the name is taken, the fault has ended, chaos is halted
+ ├─ PreconditionFailed 412  the revision is not the one in If-Match
+ ├─ TooLarge           413  the body has more than a megabyte
+ ├─ UnsupportedType    415  the body is not JSON
+ ├─ Invalid            422  a field is wrong; `errors` names it and says what would be right
+ ├─ LimitReached       429  no room for another fault
+ └─ StoreUnavailable   503  the shared store does not answer
 """
 
 from typing import ClassVar
@@ -56,6 +59,18 @@ class Conflict(ChaosError):  # noqa: N818 - as above
     status, title, slug = 409, "Conflict", "conflict"
 
 
+class PreconditionFailed(ChaosError):  # noqa: N818 - as above
+    """The state has changed since the caller looked."""
+
+    status, title, slug = 412, "Precondition Failed", "precondition-failed"
+
+
+class TooLarge(ChaosError):  # noqa: N818 - as above
+    """The body is larger than what is read here."""
+
+    status, title, slug = 413, "Content Too Large", "content-too-large"
+
+
 class UnsupportedType(ChaosError):  # noqa: N818 - as above
     """The body is not of a type that is read here."""
 
@@ -77,3 +92,9 @@ class LimitReached(ChaosError):  # noqa: N818 - as above
     """There is no room for more."""
 
     status, title, slug = 429, "Too Many Requests", "limit-reached"
+
+
+class StoreUnavailable(ChaosError):  # noqa: N818 - as above
+    """The shared store does not answer; replicas go on with what they know."""
+
+    status, title, slug = 503, "Service Unavailable", "store-unavailable"

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from chaosapi.dice import Dice
 from chaosapi.effects import EFFECTS, AnyEffect, ProcessEffect
+from chaosapi.guard import Guard
 from chaosapi.models import Integer, Model, Ratio
 from chaosapi.schedule import Schedule
 
@@ -84,6 +85,8 @@ class Fault(Model):
     """Another seed hits other requests; the same seed and request ids hit the same ones, on every replica."""
     reason: Reason = ""
     """Why; for the audit."""
+    guard: Guard | None = None
+    """What ends it early, by itself."""
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:

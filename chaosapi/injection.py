@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from starlette.types import Message, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.engine import Hit
 from chaosapi.presence import Presence
@@ -23,23 +23,38 @@ class Injection:
 
     def __init__(self, hit: Hit, presence: Presence, clock: Callable[[], float], hold: Hold) -> None:
         self.now, self.arrived = clock, clock()
-        self.draw, self.magnitude, self.memory = hit.draw, hit.magnitude, hit.run.memory
+        self.draw, self.magnitude, self.memory = hit.draw, hit.magnitude, hit.memory
         self.effect, self.did, self.held = hit.effect, False, 0.0
         self._run, self._presence, self._hold = hit.run, presence, hold
-        if not hit.effect.picks:
-            self.acted()
+        self._reached = False
 
     @property
     def fault(self) -> str:
         """Return the fault's name."""
         return self._run.plan.record.name
 
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the effect act; an ASGI app around `app`."""
+        self._reached = True
+        if not self.effect.picks:
+            self.acted()
+        await self.effect.inject(app, scope, receive, send, self)
+
+    def close(self) -> None:
+        """Settle the account: a gate may have kept the request from this effect."""
+        if not self._reached:
+            self.skipped("preempted")
+
     def acting(self) -> bool:
         """Tell whether the fault has not ended and the client has not left."""
         return self._run.remaining() > 0 and not self._presence.gone
 
+    def left(self) -> bool:
+        """Tell whether the client has left."""
+        return self._presence.gone
+
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
-        """Wait for the future, at most so long; it is cancelled on any change of the fault, or when the client leaves."""
+        """Wait for the future, at most so long; cancelled on any change of the fault, or when the client leaves."""
         wake = partial(asyncio.get_running_loop().call_soon_threadsafe, turn.cancel)
         with self._run.waking(wake), self._presence.watch(wake):
             if self.acting():
@@ -58,8 +73,12 @@ class Injection:
         try:
             await self.sleep(planned, started)
         finally:
-            self.held = self.now() - started
-            self._run.tally.delayed(planned, self.held)
+            self.delayed(planned, self.now() - started)
+
+    def delayed(self, planned: float, measured: float) -> None:
+        """Count one delay in the receipt."""
+        self.held = measured
+        self._run.tally.delayed(planned, measured)
 
     def acted(self) -> None:
         """Count the request as hit."""

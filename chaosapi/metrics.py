@@ -6,11 +6,13 @@ The request metrics carry the names and labels that public FastAPI dashboards re
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from chaosapi.effects import EFFECTS
 from chaosapi.engine import Engine
 from chaosapi.routes import Route
 
@@ -20,6 +22,13 @@ CLOSED = "000"
 """The status of a connection that was closed without an answer."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # _created series only double the scrape
+
+
+class Answers(NamedTuple):
+    """How many requests were answered, and how many of these with 5xx or not at all."""
+
+    total: float
+    failed: float
 
 
 class RequestMetrics:
@@ -44,7 +53,7 @@ class RequestMetrics:
         for route in routes:
             for method in route.methods:
                 self.running(method, route.template)
-                for status in {route.success, 200, 500, 503}:
+                for status in {route.success, 200, 500, 503, 504}:
                     self._children((method, route.template, str(status)))
 
     def running(self, method: str, handler: str) -> Gauge:
@@ -60,6 +69,13 @@ class RequestMetrics:
         total, duration = self._children((_known(method), handler, status))
         total.inc()
         duration.observe(seconds)
+
+    def answers(self) -> Answers:
+        """Sum up all requests so far."""
+        (family,) = self._total.collect()
+        counts = [(each.labels["status"], each.value) for each in family.samples]
+        failed = sum(count for status, count in counts if status == CLOSED or status.startswith("5"))
+        return Answers(sum(count for _, count in counts), failed)
 
     def _children(self, key: tuple[str, str, str]) -> tuple[Counter, Histogram]:
         children = self._answered.get(key)
@@ -83,6 +99,7 @@ class FaultMetrics(Collector):
         skipped = CounterMetricFamily(
             "chaosapi_fault_skipped", "Requests that should have been hit but were let off.", labels=[*labels, "reason"]
         )
+        shown = {name: _family(name, text) for effect in EFFECTS for name, text in effect.shows.items()}
         now, active = self._engine.clock(), 0
         for run in self._engine.runs():
             record = run.plan.record
@@ -93,7 +110,9 @@ class FaultMetrics(Collector):
             injected.add_metric(key, run.tally.injected)
             for reason, count in run.tally.skipped.copy().items():
                 skipped.add_metric([*key, reason], count)
-        yield from (strength, matched, injected, skipped)
+            for name, value in run.plan.readings().items():
+                shown[name].add_metric([record.name], value)
+        yield from (strength, matched, injected, skipped, *shown.values())
         yield GaugeMetricFamily("chaosapi_faults_active", "Faults that act now.", value=active)
         yield GaugeMetricFamily(
             "chaosapi_revision", "The revision of the set of faults.", value=self._engine.state.revision
@@ -125,6 +144,11 @@ class LagGauge:
     def _forget(self) -> None:
         while self._seen and self._seen[0][0] < self._clock() - self._memory:
             self._seen.popleft()
+
+
+def _family(name: str, text: str) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    return kind(f"chaosapi_{name}", text, labels=["fault"])
 
 
 def _known(method: str) -> str:

@@ -17,8 +17,8 @@ from chaosapi.presence import Presence
 class Faults:
     """Pure ASGI: with no fault on the request's route it costs a few attribute look-ups.
 
-    Of the faults that hit a request, those that only shape it (delays, damage) wrap the one that answers it; of several
-    that would answer, the oldest does and the others are counted as skipped.
+    Of the faults that hit a request, gates come first; those that only shape it (delays, damage) wrap the one that
+    answers it; of several that would answer, the oldest does. Whom another fault kept out is counted as skipped.
     """
 
     def __init__(  # noqa: PLR0913 - a limit, a switch, a clock and a way to wait
@@ -80,28 +80,33 @@ class Faults:
             return
         holds = int(any(hit.effect.holds for hit in acting))
         presence = Presence(receive)
-        for hit in reversed(acting):
-            injection = Injection(hit, presence, self._clock, self._hold)
-            done.append(injection)
-            app = partial(hit.effect.inject, app, tools=injection)
+        injections = [Injection(hit, presence, self._clock, self._hold) for hit in acting]
+        done += injections
+        for injection in reversed(injections):
+            app = partial(injection.inject, app)
         self.held += holds
         try:
             await app(scope, presence.receive, send)
         finally:
             self.held -= holds
             presence.close()
+            for injection in injections:
+                injection.close()
 
     def _chosen(self, hits: list[Hit]) -> list[Hit]:
+        gates: list[Hit] = []
         shaping: list[Hit] = []
         answering: list[Hit] = []
         for hit in hits:
             skipped = hit.run.tally.skipped
             if hit.effect.holds and self.held >= self.max_held:
                 skipped["max_held"] += 1
+            elif hit.effect.gate:
+                gates.append(hit)
             elif not hit.effect.ends_request:
                 shaping.append(hit)
             elif not answering:
                 answering.append(hit)
             else:
                 skipped["preempted"] += 1
-        return shaping + answering
+        return gates + shaping + answering

@@ -12,7 +12,8 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-def _ratio(value: Any) -> Any:
+def ratio(value: Any) -> Any:
+    """Pass a ratio on; raises a PydanticCustomError that guesses what a percentage was meant to be."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise PydanticCustomError("ratio", "a ratio is a number above 0 and at most 1")
     if 1 < value <= 100:
@@ -28,5 +29,5 @@ Number = Annotated[float, Strict()]
 Integer = Annotated[int, Strict()]
 """A whole JSON number; text and booleans are refused."""
 
-Ratio = Annotated[float, BeforeValidator(_ratio), Field(gt=0, le=1)]
+Ratio = Annotated[float, Field(gt=0, le=1), BeforeValidator(ratio)]
 """A ratio above 0 and at most 1, never a percentage."""

@@ -4,16 +4,15 @@ A store runs these functions atomically; nothing else may change the state. The 
 and stays where a call changes nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from json_merge_patch import merge
 
-from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound
+from chaosapi.errors import Conflict, Invalid, NotFound
 from chaosapi.fault import Fault, Record
 from chaosapi.models import Model
 
-MAX_LIVE = 100
 MAX_ENDED = 100
 
 
@@ -69,28 +68,38 @@ Change = Callable[[State], State]
 """Turns a state into the next; raises a ChaosError and changes nothing where it must not be."""
 
 
-def create(spec: Fault, now: float) -> Change:
+Admit = Callable[[Sequence[Record], Fault], None]
+"""Raises a ChaosError where a fault has no room beside the others that live."""
+
+
+def admit_all(others: Sequence[Record], fault: Fault) -> None:
+    """Admit any fault."""
+
+
+def create(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
     """Add a fault; `spec.name` must be set. Conflict while a live fault has that name, or chaos is halted."""
 
     def change(state: State) -> State:
         if any(record.name == spec.name for record in state.live(now)):
             raise Conflict(f"a fault called {spec.name!r} is already there: choose another name, or PUT to replace it")
-        return _with(state, spec, now)
+        return _with(state, spec, now, admit)
 
     return change
 
 
-def replace(spec: Fault, now: float) -> Change:
+def replace(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
     """Create the fault, or put this one in its place with its clock started anew; the same spec changes nothing."""
 
     def change(state: State) -> State:
         same = [record for record in state.live(now) if record.name == spec.name and record.spec == spec]
-        return state if same else _with(state, spec, now)
+        return state if same else _with(state, spec, now, admit)
 
     return change
 
 
-def patch(name: str, document: dict[str, Any], check: Callable[[Any], Fault], now: float) -> Change:
+def patch(
+    name: str, document: dict[str, Any], check: Callable[[Any], Fault], now: float, admit: Admit = admit_all
+) -> Change:
     """Apply an RFC 7396 merge patch to a live fault, which runs on: its start, dice and receipt stay.
 
     `check` turns the merged document into a Fault or raises Invalid.
@@ -107,6 +116,7 @@ def patch(name: str, document: dict[str, Any], check: Callable[[Any], Fault], no
             raise Invalid.field("schedule.duration", "this would end the fault in the past: DELETE ends it now")
         if spec == record.spec:
             return state
+        admit([other for other in state.live(now) if other is not record], spec)
         return _next(state, tuple(patched if old is record else old for old in state.faults))
 
     return change
@@ -153,13 +163,12 @@ def resume() -> Change:
     return change
 
 
-def _with(state: State, spec: Fault, now: float) -> State:
+def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
     _refuse_while_halted(state)
     assert spec.name is not None  # noqa: S101 - the API names a fault before it gets here
     others = [record for record in state.faults if record.name != spec.name]
     live = [record for record in others if record.phase(now) != "ended"]
-    if len(live) >= MAX_LIVE:
-        raise LimitReached(f"{MAX_LIVE} faults are live, which is the most: end one first")
+    admit(live, spec)
     ended = [record for record in others if record.phase(now) == "ended"][:MAX_ENDED]
     record = Record(name=spec.name, spec=spec, created_at=now, revision=state.revision + 1)
     kept = [old for old in others if old in live or old in ended]

@@ -23,8 +23,8 @@ class Probes:
         self._failing: dict[Probe, set[Stint]] = {"readiness": set(), "liveness": set()}
 
     def fails(self, probe: Probe) -> bool:
-        """Tell whether the probe fails, and count that."""
-        failing = tuple(self._failing[probe])
+        """Tell whether the probe fails, and count that; a fault that has ended fails none, whatever its thread does."""
+        failing = [stint for stint in tuple(self._failing[probe]) if stint.acting()]
         for stint in failing:
             stint.acted()
         return bool(failing)
@@ -37,8 +37,8 @@ class Probes:
 class Stint:
     """One effect at work in its thread: the host that it is lent."""
 
-    def __init__(self, run: Run, effect: ProcessEffect, supervisor: "Supervisor") -> None:
-        self.run, self.effect = run, effect
+    def __init__(self, run: Run, effect: ProcessEffect, supervisor: "Supervisor", former: "Stint | None") -> None:
+        self.run, self.effect, self._former = run, effect, former
         self._supervisor = supervisor
         self._stopped = False
         self._look = threading.Event()
@@ -52,6 +52,10 @@ class Stint:
     def acting(self) -> bool:
         """Tell whether the fault still acts."""
         return not self._stopped and self.run.remaining() > 0
+
+    def now(self) -> float:
+        """Return the time on a steady clock."""
+        return time.monotonic()
 
     def strength(self) -> float:
         """Return the fault's strength now."""
@@ -93,10 +97,13 @@ class Stint:
         self.run.tally.injected += 1
 
     def _work(self) -> None:
+        if self._former:
+            self._former.thread.join()  # what the effect had taken before it was patched is given back first
+            self._former = None
         with self.run.waking(self._look.set):
             try:
                 while self.acting() and (early := self.run.plan.starts_at - self._supervisor.clock()) > 0:
-                    self.sleep(early)
+                    self.sleep(min(early, _LOOK))
                 if self.acting():
                     self.effect.act(self)
             except Exception:
@@ -111,25 +118,38 @@ class Supervisor:
         self.clock = clock
         self.probes = Probes()
         self.loop: asyncio.AbstractEventLoop | None = None
-        """The event loop that serves traffic."""
+        """The event loop that serves traffic; None while there is none, and nothing acts."""
         self._stints: dict[int, Stint] = {}
+        self._lock = threading.Lock()
+
+    def start(self, loop: asyncio.AbstractEventLoop, runs: Iterable[Run]) -> None:
+        """Begin with the faults that there are already: an app that is only imported hurts nobody."""
+        self.loop = loop
+        self.sync(runs)
 
     def sync(self, runs: Iterable[Run]) -> None:
         """Start what is new and stop what was changed; what has ended notices it by itself."""
-        known = {id(run): run for run in runs}
-        for key, stint in list(self._stints.items()):
-            run = known.get(key)
-            if run is None or run.plan.effect != stint.effect or not stint.acting():
-                self._stints.pop(key).stop()
-        for key, run in known.items():
-            if key not in self._stints and isinstance(run.plan.effect, ProcessEffect) and run.remaining() > 0:
-                self._stints[key] = stint = Stint(run, run.plan.effect, self)
-                stint.thread.start()
+        with self._lock:
+            if self.loop is None:
+                return
+            known = {id(run): run for run in runs}
+            former: dict[int, Stint] = {}
+            for key, stint in list(self._stints.items()):
+                run = known.get(key)
+                if run is None or run.plan.effect != stint.effect or not stint.acting():
+                    former[key] = self._stints.pop(key)
+                    former[key].stop()
+            for key, run in known.items():
+                if key not in self._stints and isinstance(run.plan.effect, ProcessEffect) and run.remaining() > 0:
+                    self._stints[key] = stint = Stint(run, run.plan.effect, self, former.get(key))
+                    stint.thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """End all work and wait until everything is given back, at most so many seconds each."""
-        for stint in self._stints.values():
-            stint.stop()
-        for stint in self._stints.values():
-            stint.thread.join(timeout)
-        self._stints.clear()
+        with self._lock:
+            self.loop = None
+            for stint in self._stints.values():
+                stint.stop()
+            for stint in self._stints.values():
+                stint.thread.join(timeout)
+            self._stints.clear()

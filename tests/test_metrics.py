@@ -22,10 +22,10 @@ def test_every_child_of_the_shop_exists_before_the_first_request(client: TestCli
         ("POST", "/api/checkout", 201),
         ("GET", "/api/orders/{order_id}", 200),
     ):
-        for status in {success, 200, 500, 503}:
+        for status in {success, 200, 500, 503, 504}:
             labels = f'{{handler="{handler}",method="{method}",status="{status}"}}'
             assert totals[f"http_requests_total{labels}"] == 0
-    assert len(totals) == 20
+    assert len(totals) == 26
 
 
 def test_injected_failures_count_as_the_user_sees_them(client: TestClient) -> None:
@@ -69,6 +69,18 @@ def test_fault_metrics_equal_the_receipt(client: TestClient) -> None:
     assert scraped['chaosapi_fault_injected_total{effect="error",fault="f"}'] == receipt["injected"]
     assert scraped['chaosapi_fault_strength{effect="error",fault="f"}'] == 1
     assert scraped["chaosapi_faults_active"] == 1
+
+
+def test_what_effects_show_has_its_families_before_any_fault(client: TestClient) -> None:
+    """So a dashboard knows them; the series are labelled with the fault."""
+    families = {
+        line.split()[2]: line.split()[3] for line in client.get("/metrics").text.splitlines() if "# TYPE" in line
+    }
+    kinds = {"capacity_in_use": "gauge", "capacity_queued": "gauge", "capacity_rejected_total": "counter"}
+    assert {f"chaosapi_{name}": kind for name, kind in kinds.items()}.items() <= families.items()
+    assert not series(client, "chaosapi_capacity")
+    client.post("/admin/faults", json={"name": "c", "effect": {"type": "capacity", "concurrency": 1}})
+    assert series(client, "chaosapi_capacity") == {f'chaosapi_{name}{{fault="c"}}': 0 for name in kinds}
 
 
 def test_the_end_shows_in_the_metrics(client: TestClient, clock: Clock) -> None:

@@ -1,104 +1,13 @@
 """The fault layer around a tiny app, with a clock of its own: an hour's delay passes at once."""
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
-from starlette.responses import PlainTextResponse
-from starlette.types import Message, Receive, Scope, Send
 
-from chaosapi import durations
 from chaosapi import state as changes
-from chaosapi.engine import Engine
 from chaosapi.fault import Fault
-from chaosapi.middleware import Faults
-from chaosapi.routes import Route, RouteTable
-from chaosapi.state import State
 from tests.conftest import Clock
-
-ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))
-
-
-class World:
-    """A tiny app behind the fault layer, in which time passes only by waiting."""
-
-    def __init__(self, clock: Clock, max_held: int = 10, work: float = 0.0) -> None:
-        self.clock, self.work = clock, work
-        self.engine = Engine(ROUTES, clock)
-        self.state = State()
-        self.calls = 0
-        self.faults = Faults(self.app, self.engine, max_held=max_held, clock=clock, hold=self.hold)
-        self.on_hold: Callable[[], Awaitable[None]] | None = None
-
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.calls += 1
-        self.clock.now += self.work
-        await PlainTextResponse("fine")(scope, receive, send)
-
-    async def hold(self, turn: asyncio.Future[None], seconds: float) -> None:
-        if self.on_hold:
-            await self.on_hold()
-            await asyncio.sleep(0)  # what was woken is cancelled in the loop's next round
-        if not turn.done():
-            self.clock.now += seconds
-
-    def inject(self, name: str, effect: dict[str, Any], **fields: Any) -> None:
-        spec = Fault.model_validate({"name": name, "effect": effect, "schedule": {"duration": "10h"}, **fields})
-        self.change(changes.create(spec, self.clock.now))
-
-    def change(self, change: changes.Change) -> None:
-        self.state = change(self.state)
-        self.engine.load(self.state)
-
-    async def get(self, key: str = "r", method: str = "GET", **headers: str) -> tuple[int, float]:
-        """Send one request; return its status and how long it took."""
-        sent: list[Message] = []
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        scope: Scope = {
-            "type": "http",
-            "method": method,
-            "path": "/a",
-            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
-            "chaosapi.handler": "/a",
-            "chaosapi.request_id": key,
-        }
-        started = self.clock.now
-        await self.faults(scope, connected(), send)
-        return sent[0]["status"], round(self.clock.now - started, 6)
-
-    def receipt(self, name: str) -> dict[str, Any]:
-        record = self.state.find(name)
-        return self.engine.tally(record).receipt(record.spec.rate).model_dump(mode="json")
-
-    def delay(self, name: str) -> dict[str, float]:
-        """Return the medians of the planned and the measured delays, in seconds."""
-        return {kind: durations.parse(of["p50"]) for kind, of in self.receipt(name)["delay"].items()}
-
-
-def connected() -> Receive:
-    """Make the `receive` of a client that sends an empty body and stays."""
-    messages = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive() -> Message:
-        return messages.pop() if messages else await asyncio.Future()
-
-    return receive
-
-
-def near(seconds: float) -> Any:
-    """Compare within the accuracy of the receipt's quantiles."""
-    return pytest.approx(seconds, rel=0.0021)
-
-
-def constant(seconds: float, mode: str = "add") -> dict[str, Any]:
-    """Make a latency effect."""
-    distribution = {"type": "constant", "value": seconds}
-    return {"type": "latency", "distribution": distribution, "mode": mode, "cap": "10h"}
+from tests.world import World, constant, near
 
 
 @pytest.fixture
@@ -238,7 +147,7 @@ def test_past_the_cap_of_held_requests_injections_are_skipped_and_counted(clock:
     """Two are held, the third goes through at once."""
     world = World(clock, max_held=2)
     world.inject("slow", constant(10))
-    inside: list[tuple[int, float]] = []
+    inside: list[tuple[int | None, float]] = []
 
     async def nested() -> None:
         if world.faults.held < 2:

@@ -7,16 +7,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from chaosapi import state as changes
-from chaosapi.api import problems, views
+from chaosapi.api import explain, views
+from chaosapi.api.description import header, refusals
 from chaosapi.api.desk import Desk, Why
+from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
-from chaosapi.errors import Invalid
-from chaosapi.fault import NAME, Fault, Phase, Target
-from chaosapi.routes import RouteTable, exempt
-from chaosapi.settings import Settings
+from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound
+from chaosapi.fault import NAME, Fault, Phase
 from chaosapi.state import State
 
 _ALPHABET = string.ascii_lowercase + string.digits
+
+_FULL = (Conflict, LimitReached)
+"""What may keep a new fault out."""
 
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
 FaultBody = Annotated[
@@ -49,54 +52,24 @@ FaultBody = Annotated[
 ]
 
 
-class Limits:
-    """What a fault must respect beyond its own shape: the routes there are, and the settings."""
-
-    def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
-        self._templates, self._points, self._max_duration = routes.templates, points, settings.max_duration
-
-    def check(self, fault: Fault) -> Fault:
-        """Return the fault; raises Invalid where it aims at nothing or lasts too long."""
-        if fault.schedule.start_after + fault.schedule.duration > self._max_duration:
-            raise Invalid.field(
-                "schedule.duration", f"with start_after at most {self._max_duration:g} s (CHAOSAPI_MAX_DURATION)"
-            )
-        for place, pattern in enumerate(fault.target.routes or ()):
-            if exempt(pattern):
-                raise Invalid.field(f"target.routes.{place}", f"{pattern} is exempt from faults")
-            if not any(Target(routes=[pattern]).matches_route(template) for template in self._templates):
-                raise Invalid.field(
-                    f"target.routes.{place}", f"no route matches {pattern}; there are {', '.join(self._templates)}"
-                )
-        for place, point in enumerate(fault.target.points or ()):
-            if point not in self._points:
-                known = f"there are {', '.join(sorted(self._points))}" if self._points else "the app has none"
-                raise Invalid.field(f"target.points.{place}", f"no point is called {point}; {known}")
-        return fault
-
-
 def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C901 - a list of endpoints
     """Make the routes under /admin."""
-    api = APIRouter(
-        prefix="/admin",
-        tags=["faults"],
-        responses={status: {"model": problems.Problem} for status in (400, 401, 403, 409, 415, 422, 429)},
-    )
+    api = APIRouter(prefix="/admin", tags=["faults"])
 
     def view(state: State, name: str) -> views.FaultView:
         record = state.find(name)
         return views.FaultView.of(record, engine.tally(record), engine.clock())
 
     def validated(document: Any) -> Fault:
-        return limits.check(problems.fault(document))
+        return limits.check(explain.fault(document))
 
-    @api.post("/faults", status_code=201)
+    @api.post("/faults", status_code=201, responses={201: header("Location", required=True), **refusals(*_FULL)})
     async def create_fault(request: Request, response: Response, fault: FaultBody) -> views.FaultView:
         """Inject a fault; it ends by itself. Only `effect` is required."""
         now = engine.clock()
         spec = limits.check(fault).model_copy(update={"name": fault.name or _invented(fault, engine.state)})
         assert spec.name  # noqa: S101 - set just now
-        change = changes.create(spec, now)
+        change = changes.create(spec, now, limits.admit)
         state = await desk.apply(request, change, "create", now=now, fault=spec.name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{spec.name}"
         return view(state, spec.name)
@@ -109,12 +82,12 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
         faults = [views.FaultView.of(record, engine.tally(record), now) for record in shown]
         return views.FaultList(revision=known.revision, halt=views.HaltView.of(known.halt), faults=faults)
 
-    @api.get("/faults/{name}", responses={404: {"model": problems.Problem}})
+    @api.get("/faults/{name}", responses=refusals(NotFound))
     async def show_fault(name: FaultName) -> views.FaultView:
         """Show one fault with its receipt."""
         return view(engine.state, name)
 
-    @api.put("/faults/{name}", responses={201: {"model": views.FaultView}})
+    @api.put("/faults/{name}", responses={201: {"model": views.FaultView}, **refusals(*_FULL)})
     async def replace_fault(request: Request, response: Response, name: FaultName, fault: FaultBody) -> views.FaultView:
         """Create the fault, or replace it and start its clock anew. The same body again changes nothing."""
         if fault.name not in (None, name):
@@ -123,10 +96,10 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
         spec = limits.check(fault).model_copy(update={"name": name})
         if not any(record.name == name for record in engine.state.live(now)):
             response.status_code = 201
-        change = changes.replace(spec, now)
+        change = changes.replace(spec, now, limits.admit)
         return view(await desk.apply(request, change, "replace", now=now, fault=name, reason=spec.reason), name)
 
-    @api.patch("/faults/{name}", responses={404: {"model": problems.Problem}})
+    @api.patch("/faults/{name}", responses=refusals(NotFound, Conflict, LimitReached))
     async def patch_fault(
         request: Request,
         name: FaultName,
@@ -134,13 +107,13 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
     ) -> views.FaultView:
         """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
         now = engine.clock()
-        change = changes.patch(name, document, validated, now)
+        change = changes.patch(name, document, validated, now, limits.admit)
         state = await desk.apply(
             request, change, "patch", now=now, fault=name, reason=str(document.get("reason") or "")
         )
         return view(state, name)
 
-    @api.delete("/faults/{name}", responses={404: {"model": problems.Problem}})
+    @api.delete("/faults/{name}", responses=refusals(NotFound, Conflict))
     async def end_fault(request: Request, name: FaultName, reason: Why = "") -> views.FaultView:
         """End a fault now and let go whom it holds; answers with its final receipt."""
         now = engine.clock()
@@ -149,7 +122,7 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
     @api.get("/effects")
     async def effects() -> views.Catalogue:
         """Describe every effect: what it does, its parameters as JSON schema, an example."""
-        return views.catalogue()
+        return views.catalogue(limits.denied)
 
     return api
 

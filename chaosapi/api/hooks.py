@@ -1,19 +1,26 @@
 """Where Alertmanager delivers, and where people read what it delivered."""
 
-from collections import deque
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
+from chaosapi.inbox import KEPT, Delivery, Inbox, Status
 from chaosapi.models import Model
 
-_KEPT = 1000
 
-Status = Literal["firing", "resolved"]
+def _timestamp(value: Any) -> Any:
+    if not isinstance(value, str) or not re.match("[0-9]{4}-", value):
+        raise PydanticCustomError("timestamp", 'a time is RFC 3339 text: "2026-01-01T00:00:00Z"')
+    return value
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp)]
 
 
 class _Payload(BaseModel):
@@ -28,8 +35,8 @@ class Alert(_Payload):
     status: Status
     labels: dict[str, str]
     annotations: dict[str, str] = {}
-    starts_at: datetime
-    ends_at: datetime
+    starts_at: Timestamp
+    ends_at: Timestamp
     fingerprint: str = ""
 
 
@@ -40,22 +47,7 @@ class Notification(_Payload):
     group_key: str
     status: Status
     receiver: str
-    alerts: Annotated[list[Alert], Field(max_length=10_000)]
-
-
-class Delivery(Model):
-    """One alert as it arrived."""
-
-    received_at: datetime
-    status: Status
-    starts_at: datetime
-    ends_at: datetime | None
-    """None while it fires."""
-    delay: float
-    """Seconds from the start of the alert (its end, once resolved) to its arrival here."""
-    labels: dict[str, str]
-    annotations: dict[str, str]
-    fingerprint: str
+    alerts: list[Alert]
 
 
 class Deliveries(Model):
@@ -70,10 +62,12 @@ class Accepted(Model):
     received: int
 
 
-def router(clock: Callable[[], float]) -> APIRouter:
-    """Make the webhook receiver and the list of what it received; `clock` gives Unix seconds."""
+def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> APIRouter:
+    """Make the webhook receiver and the list of what it received.
+
+    `arrived` is called after each notification; `clock` gives Unix seconds.
+    """
     api = APIRouter(tags=["alerts"])
-    inbox: deque[Delivery] = deque(maxlen=_KEPT)
 
     @api.post("/hooks/alertmanager")
     async def receive(notification: Notification) -> Accepted:
@@ -81,7 +75,7 @@ def router(clock: Callable[[], float]) -> APIRouter:
         now = datetime.fromtimestamp(clock(), UTC)
         for alert in notification.alerts:
             since = alert.starts_at if alert.status == "firing" else alert.ends_at
-            inbox.appendleft(
+            inbox.take(
                 Delivery(
                     received_at=now,
                     status=alert.status,
@@ -93,11 +87,12 @@ def router(clock: Callable[[], float]) -> APIRouter:
                     fingerprint=alert.fingerprint,
                 )
             )
+        await arrived()
         return Accepted(received=len(notification.alerts))
 
     @api.get("/admin/alerts")
-    async def alerts(limit: Annotated[int, Query(ge=1, le=_KEPT)] = 100) -> Deliveries:
+    async def alerts(limit: Annotated[int, Query(ge=1, le=KEPT)] = 100) -> Deliveries:
         """List the alerts that were delivered, newest first."""
-        return Deliveries(alerts=list(inbox)[:limit])
+        return Deliveries(alerts=inbox.latest(limit))
 
     return api

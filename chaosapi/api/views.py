@@ -1,10 +1,11 @@
 """What the admin API answers with."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from chaosapi.durations import Duration
-from chaosapi.effects import EFFECTS
+from chaosapi.effects import EFFECTS, Effect, ProcessEffect
 from chaosapi.fault import Fault, Phase, Record
 from chaosapi.models import Model
 from chaosapi.receipt import Receipt, Tally
@@ -112,9 +113,14 @@ class EffectView(Model):
 
     type: str
     summary: str
+    acts_on: Literal["request", "process"]
     ends_request: bool
     scalable: bool
     """Whether a shape may scale its magnitude."""
+    at_points: bool
+    """Whether it may target a call to a dependency."""
+    denied: str | None
+    """Why faults of this effect are refused here; null where they are not."""
     parameters: dict[str, Any]
     """JSON schema of the `effect` object."""
     example: dict[str, Any]
@@ -127,15 +133,18 @@ class Catalogue(Model):
     effects: list[EffectView]
 
 
-def catalogue() -> Catalogue:
-    """Describe every effect."""
+def catalogue(denied: Callable[[type[Effect]], str | None]) -> Catalogue:
+    """Describe every effect; `denied` says why one is refused here."""
     return Catalogue(
         effects=[
             EffectView(
                 type=effect.model_fields["type"].default,
                 summary=(effect.__doc__ or "").partition("\n")[0],
+                acts_on="process" if issubclass(effect, ProcessEffect) else "request",
                 ends_request=effect.ends_request,
                 scalable=effect.scalable,
+                at_points=effect.at_points,
+                denied=denied(effect),
                 parameters=effect.model_json_schema(),
                 example={"effect": effect.example},
             )

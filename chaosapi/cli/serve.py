@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from chaosapi import logs
 from chaosapi.app import create_app
-from chaosapi.settings import Settings
+from chaosapi.settings import Settings, SettingsError
 
 _DRAIN = 10
 
@@ -34,8 +34,13 @@ def serve(
             typer.echo(f"chaosapi: {setting}{each['msg']}", err=True)
         raise typer.Exit(2) from None
     logs.configure(settings)
+    try:
+        app = create_app(settings)
+    except SettingsError as error:
+        typer.echo(f"chaosapi: {error}", err=True)
+        raise typer.Exit(2) from None
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -30,6 +30,9 @@ class Tools(Protocol):
     def acting(self) -> bool:
         """Tell whether there is still somebody to act on: the fault has not ended and the client has not left."""
 
+    def left(self) -> bool:
+        """Tell whether the client has left."""
+
     async def sleep(self, planned: float, since: float | None = None) -> None:
         """Hold the request until `planned` seconds after `since` (now unless given), or while `acting`."""
 
@@ -38,6 +41,9 @@ class Tools(Protocol):
 
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
         """Wait for the future, at most so long; it is cancelled once there is reason to look at `acting` again."""
+
+    def delayed(self, planned: float, measured: float) -> None:
+        """Count one delay in the receipt, in seconds."""
 
     def acted(self) -> None:
         """Count the request as hit; for effects that pick."""
@@ -48,6 +54,9 @@ class Tools(Protocol):
 
 class Host(Protocol):
     """What the supervisor lends to an effect on the process, in a thread of its own."""
+
+    def now(self) -> float:
+        """Return the time on a steady clock, in seconds."""
 
     def acting(self) -> bool:
         """Tell whether the fault still acts."""
@@ -74,6 +83,8 @@ class Effect(Model, ABC):
     type: str
     ends_request: ClassVar[bool] = False
     """Whether it decides the answer; of several that do, the oldest fault's is used."""
+    gate: ClassVar[bool] = False
+    """Whether it stands before all other effects and decides who gets through to them."""
     holds: ClassVar[bool] = False
     """Whether it keeps requests waiting, and so counts against `max_held`."""
     picks: ClassVar[bool] = False
@@ -82,6 +93,8 @@ class Effect(Model, ABC):
     """Whether it has a magnitude that a shape can scale."""
     at_points: ClassVar[bool] = False
     """Whether it can act on a call to a dependency as well."""
+    shows: ClassVar[Mapping[str, str]] = {}
+    """The metrics that `readings` gives, with their help: names without prefix; those that end in `_total` count."""
     example: ClassVar[dict[str, Any]]
     """A body for the catalogue that works as it is."""
 
@@ -93,12 +106,15 @@ class Effect(Model, ABC):
 class RequestEffect(Effect):
     """Acts on requests, one by one."""
 
-    def remember(self) -> Any:
-        """Make what one run of the fault keeps from request to request; a patch of the effect keeps it."""
-        return None
+    def remember(self, former: Any = None) -> Any:
+        """Make what one run of the fault keeps from request to request; `former` is what it kept before a patch.
+
+        Called by whoever changes the fault, in any thread.
+        """
+        return former
 
     def readings(self, memory: Any) -> Mapping[str, float]:  # noqa: ARG002 - for those that have any
-        """Return what `memory` shows as metrics: names without prefix, those that end in `_total` count."""
+        """Return the values of the metrics in `shows`."""
         return {}
 
     @abstractmethod

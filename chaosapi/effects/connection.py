@@ -22,7 +22,8 @@ async def drop(scope: Scope, receive: Receive, *, reset: bool) -> None:
         _warn_once()
         return
     if reset:
-        if (connected := transport.get_extra_info("socket")) is not None:
+        connected = transport.get_extra_info("socket")
+        if connected is not None and connected.fileno() >= 0:  # below: the client was faster
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
         transport.abort()
     else:

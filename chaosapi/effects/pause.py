@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 from chaosapi.durations import Duration
 from chaosapi.effects.base import Host, ProcessEffect
 
+_LOOK = 0.1
+
 
 class Pause(ProcessEffect):
     """Stop the event loop for `pause`, again and again, as a long garbage collection does: every request waits."""
@@ -15,7 +17,7 @@ class Pause(ProcessEffect):
     type: Literal["pause"] = "pause"
     pause: Annotated[Duration, Field(gt=0, le=60)] = 1.0
     """How long the loop stands; a shape scales it."""
-    every: Annotated[Duration, Field(gt=0)] = 10.0
+    every: Annotated[Duration, Field(gt=0, le=86_400)] = 10.0
     """From the start of one pause to the start of the next; longer than `pause`."""
 
     example: ClassVar[dict[str, Any]] = {"type": "pause", "pause": "500ms", "every": "2s"}
@@ -29,7 +31,8 @@ class Pause(ProcessEffect):
     def act(self, host: Host) -> None:
         """Freeze, rest, repeat."""
         while host.acting():
-            pause = self.pause * host.strength()
-            if pause > 0:
+            if (pause := self.pause * host.strength()) > 0:
                 host.freeze(pause)
-            host.sleep(self.every - pause)
+                host.sleep(self.every - pause)
+            else:
+                host.sleep(_LOOK)

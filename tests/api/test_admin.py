@@ -29,6 +29,7 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
         "schedule": {"start_after": "0s", "duration": "15m", "shape": {"type": "constant", "scales": "rate"}},
         "seed": 0,
         "reason": "",
+        "guard": None,
         "state": "active",
         "revision": 1,
         "created_at": "2027-01-15T08:00:00Z",
@@ -151,7 +152,8 @@ def test_every_effect_of_the_catalogue_works_as_its_example_says(client: TestCli
     for effect in effects:
         assert effect["summary"]
         assert effect["parameters"]["properties"].keys() >= effect["example"]["effect"].keys()
-        assert client.post("/admin/faults", json=effect["example"]).status_code == 201
+        refused = effect["denied"] is not None
+        assert client.post("/admin/faults", json=effect["example"]).status_code == (422 if refused else 201)
 
 
 def test_a_taken_name_is_a_conflict_and_an_unknown_one_is_not_found(client: TestClient) -> None:

@@ -6,11 +6,11 @@ from fastapi.testclient import TestClient
 from tests.conftest import Clock, MakeClient
 
 
-def notification(status: str, starts: datetime, ends: str = "0001-01-01T00:00:00Z") -> dict[str, Any]:
+def notification(status: str, starts: datetime, ends: str = "0001-01-01T00:00:00Z", **labels: str) -> dict[str, Any]:
     """Make a payload as Alertmanager's webhook sends it, version 4."""
     alert = {
         "status": status,
-        "labels": {"alertname": "ErrorBudgetBurn", "severity": "page"},
+        "labels": {"alertname": "ErrorBudgetBurn", "severity": "page", **labels},
         "annotations": {"summary": "burning"},
         "startsAt": starts.isoformat(),
         "endsAt": ends,

@@ -1,59 +1,223 @@
 """Every effect there is, with its own example, through a real server; and the paths that none may touch."""
 
-import contextlib
-import math
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
+import psutil
 import pytest
 
-from chaosapi.effects import EFFECTS, Effect
+from chaosapi import durations
+from chaosapi.effects import EFFECTS, RequestEffect
+from chaosapi.effects.memory import Memory
 from chaosapi.routes import EXEMPT
-from tests.conftest import Serve
+from tests.effects.conftest import Raw
+from tests.effects.hosts import until
+from tests.planes import Planes, started
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(params=EFFECTS, ids=lambda effect: effect.model_fields["type"].default)
-def effect(request: pytest.FixtureRequest) -> type[Effect]:
-    """Give every effect in turn."""
-    kind: type[Effect] = request.param
-    return kind
+PATH = "/api/products?size=3"
+CATALOGUE = {effect.model_fields["type"].default: effect for effect in EFFECTS}
+LASTING = [name for name in CATALOGUE if name != "crash"]
 
 
-def attempt(url: str) -> tuple[int, bytes] | None:
-    """Return what a client gets, None for no proper answer."""
-    with contextlib.suppress(httpx2.HTTPError):
-        answer = httpx2.get(f"{url}/api/products?size=3", timeout=2)
-        return answer.status_code, answer.content
-    return None
+@pytest.fixture(scope="module")
+def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planes]:
+    """Give a service with an admin port: `pause` stops everything on the other."""
+    with started(tmp_path_factory.mktemp("catalogue") / "log") as planes:
+        yield planes
 
 
-def test_it_acts_counts_and_is_over_when_it_is_ended(effect: type[Effect], serve: Serve) -> None:
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give a service with everything on one port."""
+    with started(tmp_path_factory.mktemp("catalogue") / "log", apart=False) as planes:
+        yield planes.users
+
+
+class User:
+    """A raw client of the shop, and what it saw before any fault."""
+
+    def __init__(self, planes: Planes, raw: Raw) -> None:
+        self.planes, self._raw = planes, raw
+        self.service = psutil.Process(planes.process.pid)
+        self.healthy, self.resident = self.get(), self.service.memory_info().rss
+
+    def get(self) -> tuple[int, bytes, str]:
+        """Return status (0 where there is none), body, and how the connection ended."""
+        arrived, end = self._raw(self.planes.users, PATH)
+        head, _, body = arrived.partition(b"\r\n\r\n")
+        return int(head.split()[1]) if head else 0, body, end
+
+    def timed(self) -> float:
+        """Get what a healthy service answers; return the seconds that took."""
+        begun = time.perf_counter()
+        assert self.get() == self.healthy
+        return time.perf_counter() - begun
+
+
+Counts = tuple[int, int]
+"""How many requests, or acts, a receipt must show: matched and injected."""
+
+
+def error(user: User) -> Counts:
+    """See the status."""
+    assert user.get()[0] == 503
+    return 1, 1
+
+
+def late(user: User) -> Counts:
+    """Get the healthy answer, no earlier than planned."""
+    elapsed = user.timed()
+    planned = durations.parse(user.planes.fault()["receipt"]["delay"]["planned"]["p50"])
+    assert 0 < planned <= elapsed * 1.003
+    return 1, 1
+
+
+def throttle(user: User) -> Counts:
+    """Get the healthy answer at the given pace."""
+    pace: int = CATALOGUE["throttle"].example["bytes_per_second"]
+    assert user.timed() > len(user.healthy[1]) / pace - 0.11
+    return 1, 1
+
+
+def hang(user: User) -> Counts:
+    """Wait in vain on an open connection."""
+    parts = urlsplit(user.planes.users)
+    with socket.create_connection((parts.hostname, parts.port), timeout=0.5) as client:
+        client.sendall(f"GET {PATH} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+    return 1, 1
+
+
+def reset(user: User) -> Counts:
+    """Get nothing but a TCP reset."""
+    assert user.get() == (0, b"", "reset")
+    return 1, 1
+
+
+def truncate(user: User) -> Counts:
+    """Get the beginning only."""
+    status, body, end = user.get()
+    assert (status, end) == (200, "closed")
+    assert len(body) < len(user.healthy[1])
+    assert user.healthy[1].startswith(body)
+    return 1, 1
+
+
+def corrupt(user: User) -> Counts:
+    """Get as many bytes, but others."""
+    status, body, _ = user.get()
+    assert (status, len(body)) == (200, len(user.healthy[1]))
+    assert body != user.healthy[1]
+    return 1, 1
+
+
+def exception(user: User) -> Counts:
+    """Get the app's own 500."""
+    assert user.get()[0] == 500
+    return 1, 1
+
+
+def rate_limit(user: User) -> Counts:
+    """Get through, until the burst is used up."""
+    statuses = [user.get()[0]]
+    while statuses[-1] == 200:
+        statuses.append(user.get()[0])
+    assert statuses[-1] == 429
+    return len(statuses), 1
+
+
+def pause(user: User) -> Counts:
+    """Wait, while people can still steer."""
+    until(lambda: user.planes.fault()["receipt"]["delay"])
+    assert user.get() == user.healthy
+    receipt = user.planes.end()["receipt"]
+    return receipt["matched"], receipt["matched"]
+
+
+def cpu(user: User) -> Counts:
+    """Be served beside a process that burns."""
+    until(lambda: any(sum(child.cpu_times()[:2]) > 0.1 for child in user.service.children()))
+    assert user.get() == user.healthy
+    return 1, 1
+
+
+def memory(user: User) -> Counts:
+    """Be served by a process that has grown."""
+    limit = Memory.model_validate(Memory.example).limit
+    until(lambda: user.service.memory_info().rss - user.resident > 0.9 * limit)
+    assert user.get() == user.healthy
+    return 1, 1
+
+
+def health(user: User) -> Counts:
+    """Be served all the same; only the probe fails, on both ports."""
+    until(lambda: httpx2.get(f"{user.planes.users}/readyz").status_code == 503)
+    assert httpx2.get(f"{user.planes.admin}/readyz").status_code == 503
+    assert httpx2.get(f"{user.planes.users}/healthz").status_code == 200
+    assert user.get() == user.healthy
+    return 2, 2
+
+
+SEEN: dict[str, Callable[[User], Counts]] = {
+    "latency": late,
+    "capacity": late,
+    **{
+        see.__name__: see
+        for see in (error, throttle, hang, reset, truncate, corrupt, exception, rate_limit, pause, cpu, memory, health)
+    },
+}
+"""What a user sees of each effect; a new effect needs a line here."""
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_it_acts_counts_and_is_over_when_it_is_ended(kind: str, planes: Planes, raw: Raw) -> None:
     """What the client sees changes, the receipt and the metrics agree, and afterwards all is as before."""
-    url = serve()
-    healthy = attempt(url)
-    timed = "latency", "throttle"
-    body = {"effect": effect.example}
-    httpx2.put(f"{url}/admin/faults/f", json=body).raise_for_status()
-    hurt = attempt(url)
-    kind = effect.model_fields["type"].default
-    assert (hurt == healthy) == (kind in timed)
-    fault = httpx2.delete(f"{url}/admin/faults/f").json()
-    assert (fault["receipt"]["matched"], fault["receipt"]["injected"]) == (1, 1)
-    metrics = httpx2.get(f"{url}/metrics").text
-    assert f'chaosapi_fault_injected_total{{effect="{kind}",fault="f"}} 1.0' in metrics
-    assert attempt(url) == healthy
-    assert "chaosapi_held_requests 0.0" in httpx2.get(f"{url}/metrics").text
+    user = User(planes, raw)
+    planes.inject(CATALOGUE[kind].example)
+    counts = SEEN[kind](user)
+    httpx2.delete(f"{planes.admin}/admin/faults", timeout=30).raise_for_status()
+    until(lambda: user.get() == user.healthy)
+    receipt = planes.fault()["receipt"]
+    assert (receipt["matched"], receipt["injected"]) == counts
+    metrics = planes.metrics()
+    for what, count in zip(("matched", "injected"), counts, strict=True):
+        assert f'chaosapi_fault_{what}_total{{effect="{kind}",fault="f"}} {float(count)}' in metrics
+    assert f'chaosapi_fault_strength{{effect="{kind}",fault="f"}} 0.0' in metrics
+    until(lambda: "chaosapi_held_requests 0.0" in planes.metrics())
+    until(lambda: user.service.children() == [])
+    until(lambda: user.service.memory_info().rss < user.resident + 20 * 2**20)
+    assert httpx2.get(f"{planes.users}/readyz").status_code == 200
 
 
-def test_exempt_paths_never_pass_through_it(effect: type[Effect], serve: Serve) -> None:
-    """Probes, metrics, docs, hooks and the admin API answer as ever, and the receipt has not seen them."""
-    url = serve()
-    httpx2.put(f"{url}/admin/faults/f", json={"effect": effect.example}).raise_for_status()
+def test_the_effect_that_ends_the_process_does(tmp_path: Path) -> None:
+    """Crash, in a service of its own."""
+    with started(tmp_path / "log", CHAOSAPI_ALLOW_CRASH="true") as planes:
+        planes.inject(CATALOGUE["crash"].example)
+        assert planes.process.wait(30) == CATALOGUE["crash"].example["exit_code"]
+
+
+@pytest.mark.parametrize("kind", LASTING)
+def test_exempt_paths_never_pass_through_it(kind: str, url: str) -> None:
+    """Probes, metrics, docs, hooks and the admin API answer as ever, on a port they share; no receipt has seen them.
+
+    Only `health` makes the probe fail that it names.
+    """
+    httpx2.put(f"{url}/admin/faults/f", json={"effect": CATALOGUE[kind].example}).raise_for_status()
     paths = {**dict.fromkeys(EXEMPT), "/admin": "/admin/faults", "/hooks": "/hooks/alertmanager"}
     paths["/static-offline-docs"] = "/static-offline-docs/swagger-ui.css"
+    if kind == "health":
+        del paths["/readyz"]
     for prefix, path in paths.items():
-        answer = httpx2.get(f"{url}{path or prefix}", timeout=10)
+        answer = httpx2.get(f"{url}{path or prefix}", timeout=30)
         assert answer.status_code == (405 if prefix == "/hooks" else 200)
-    assert httpx2.get(f"{url}/admin/faults/f").json()["receipt"]["matched"] == 0
-    assert math.isclose(httpx2.get(f"{url}/admin/faults/f").json()["strength"], 1)
+    fault = httpx2.get(f"{url}/admin/faults/f", timeout=30).json()
+    assert fault["strength"] == 1.0
+    assert fault["receipt"]["matched"] == 0 or not issubclass(CATALOGUE[kind], RequestEffect)
+    httpx2.delete(f"{url}/admin/faults", timeout=30).raise_for_status()

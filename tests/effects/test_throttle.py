@@ -25,8 +25,13 @@ class Tools:
     def acting(self) -> bool:
         return True
 
-    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
+    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:  # noqa: ARG002 - the contract
         self.time += seconds
+
+    def left(self) -> bool:
+        return False
+
+    def delayed(self, planned: float, measured: float) -> None: ...
 
     def acted(self) -> None: ...
 

@@ -1,0 +1,84 @@
+"""When a fault must end early by itself: a condition on the world, watched while the fault acts."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from chaosapi import durations
+from chaosapi.durations import Duration
+from chaosapi.models import Model, Ratio, ratio
+
+Label = Annotated[str, Field(max_length=1000)]
+
+_DAY = 86400.0
+
+
+class BudgetBurned(Model):
+    """So much of an availability SLO's whole error budget has been burned since the fault began to act.
+
+    Each replica counts its own requests; one that is still held has not failed yet.
+    """
+
+    budget_burned: Ratio
+    """The share of the error budget: 0.25 is a quarter of it."""
+    objective: Annotated[float, Field(gt=0, lt=1), BeforeValidator(ratio)] = 0.999
+    """The share of requests that must succeed; one that ends with 5xx, or without an answer, does not."""
+    period: Annotated[Duration, Field(gt=0)] = 30 * _DAY
+    """What the budget is for: 30d unless set; that of the lab is 12h."""
+
+    def burned(self, answered: float, failed: float, elapsed: float) -> float:
+        """Return the share that `failed` of `answered` requests burned in `elapsed` seconds.
+
+        (failed / answered) / (1 - objective) is the burn rate: at 1, the budget lasts for just one period, so times
+        elapsed / period (Google's SRE Workbook, chapter 5).
+        """
+        return failed / answered / (1 - self.objective) * elapsed / self.period if answered else 0.0
+
+    def seen(self, answered: float, failed: float, elapsed: float) -> str | None:
+        """Say so once the condition holds."""
+        burned = self.burned(answered, failed, elapsed)
+        if burned < self.budget_burned:
+            return None
+        days = self.period / _DAY
+        period = f"{days:g}-day" if days.is_integer() else durations.format(self.period)
+        return f"{100 * burned:.3g} % of the {period} error budget burned since the start"
+
+
+class AlertFiring(Model):
+    """An alert is firing, by what Alertmanager's webhook delivered; it may have begun before the fault did."""
+
+    alert: Annotated[str, Field(min_length=1, max_length=200)]
+    """Its name: the label `alertname`."""
+    severity: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """Only with this severity, such as `page`."""
+    labels: Annotated[dict[Label, Label], Field(max_length=20)] = Field(default_factory=dict)
+    """Only with these labels too, such as `{"slo": "availability"}`."""
+
+    def seen(self, labels: Mapping[str, str]) -> str | None:
+        """Say so if an alert with these labels is the one."""
+        wanted = {"alertname": self.alert, **({"severity": self.severity} if self.severity else {}), **self.labels}
+        if not wanted.items() <= labels.items():
+            return None
+        which = ", ".join(labels[name] for name in ("severity", "service", "slo") if name in labels)
+        return f"alert {self.alert}{which and f' ({which})'} is firing"
+
+
+def _kind(value: Any) -> str | None:
+    fields = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    kinds = [kind for field, kind in (("budget_burned", "burned"), ("alert", "firing")) if field in fields]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+class Guard(Model):
+    """Ends the fault as soon as the condition holds."""
+
+    stop_when: Annotated[
+        Annotated[BudgetBurned, Tag("burned")] | Annotated[AlertFiring, Tag("firing")],
+        Discriminator(
+            _kind,
+            custom_error_type="stop_when",
+            custom_error_message='say when: either {"budget_burned": 0.25} or {"alert": "ErrorBudgetBurn"}',
+        ),
+    ]
+    """The condition: `budget_burned` or `alert`."""

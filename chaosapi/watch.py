@@ -1,0 +1,84 @@
+"""Looks after the guards: ends a fault whose condition to stop has come true."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from chaosapi import state as changes
+from chaosapi.engine import Engine
+from chaosapi.fault import Record
+from chaosapi.guard import AlertFiring
+from chaosapi.inbox import Inbox
+from chaosapi.metrics import Answers
+from chaosapi.state import AuditEntry, Change, State
+from chaosapi.store import Store
+
+_BEAT = 1.0
+"""Seconds between two looks."""
+
+log = structlog.stdlib.get_logger("chaosapi.watch")
+
+
+class Watch:
+    """Knows what each fault has cost since it began to act, and which alerts are firing."""
+
+    def __init__(self, store: Store, engine: Engine, inbox: Inbox, answers: Callable[[], Answers]) -> None:
+        self._store, self._engine, self._inbox, self._answers = store, engine, inbox, answers
+        self._began: dict[tuple[str, float], tuple[float, Answers]] = {}
+
+    async def run(self) -> None:
+        """Look every second, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_BEAT)
+
+    async def look(self) -> None:
+        """End every fault whose guard says so; call it also when an alert has arrived."""
+        self.mark()
+        now = self._engine.clock()
+        causes = [(record, self._cause(record, now)) for record in self._engine.state.live(now)]
+        for record, cause in causes:
+            if cause:
+                entry = AuditEntry(at=now, actor="guard", action="end", fault=record.name, reason=f"guard: {cause}")
+                try:
+                    await self._store.apply(_end(record, now), entry)
+                except Exception:
+                    log.exception("a guard could not end its fault, and tries again", fault=record.name)
+
+    def mark(self) -> None:
+        """Note what the counters say where a fault has begun to act; call it also on every change."""
+        now = self._engine.clock()
+        active = [_key(record) for record in self._engine.state.live(now) if record.starts_at <= now]
+        fresh = (now, self._answers()) if active - self._began.keys() else None
+        self._began = {key: began for key in active if (began := self._began.get(key) or fresh)}
+
+    def _cause(self, record: Record, now: float) -> str | None:
+        """Say why the fault must end, if it must; None while it has not begun to act."""
+        began, guard = self._began.get(_key(record)), record.spec.guard
+        if guard is None or began is None:
+            return None
+        if isinstance(guard.stop_when, AlertFiring):
+            found = (guard.stop_when.seen(alert.labels) for alert in self._inbox.firing())
+            return next(filter(None, found), None)
+        since, before = began
+        after = self._answers()
+        return guard.stop_when.seen(after.total - before.total, after.failed - before.failed, now - since)
+
+
+def _key(record: Record) -> tuple[str, float]:
+    return record.name, record.created_at
+
+
+def _end(record: Record, now: float) -> Change:
+    """End this very fault: not a new one of its name, and not once its guard was changed."""
+
+    def change(state: State) -> State:
+        same = [
+            each
+            for each in state.live(now)
+            if (each.name, each.created_at, each.spec.guard) == (record.name, record.created_at, record.spec.guard)
+        ]
+        return changes.end(record.name, now)(state) if same else state
+
+    return change

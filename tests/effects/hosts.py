@@ -1,0 +1,61 @@
+"""Hosts for effects on the process that run in the test itself."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from chaosapi.effects import Probe
+
+
+class Host:
+    """Lends the real time, until `over` is set."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.power = 1.0
+        self.acts = 0
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def acting(self) -> bool:
+        return not self.over.is_set()
+
+    def strength(self) -> float:
+        return self.power
+
+    def sleep(self, seconds: float) -> None:
+        self.over.wait(seconds)
+
+    def freeze(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def fail(self, probe: Probe, *, failing: bool) -> None:
+        raise NotImplementedError
+
+    def acted(self) -> None:
+        self.acts += 1
+
+
+class Turned(Host):
+    """Lends a clock that only sleeping moves, for `seconds`; `seen` is called with the time before every sleep."""
+
+    def __init__(self, seconds: float, seen: Callable[[float], None]) -> None:
+        super().__init__()
+        self.time, self._seconds, self._seen = 0.0, seconds, seen
+
+    def now(self) -> float:
+        return self.time
+
+    def acting(self) -> bool:
+        return self.time < self._seconds
+
+    def sleep(self, seconds: float) -> None:
+        self._seen(self.time)
+        self.time += seconds
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition; the suite's time-out ends a wait in vain."""
+    while not condition():
+        time.sleep(0.01)

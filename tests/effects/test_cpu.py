@@ -1,0 +1,100 @@
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chaosapi.effects import _burner
+from chaosapi.effects.cpu import Cpu
+from tests.effects.hosts import Host, until
+from tests.planes import started
+
+
+def burners(pid: int | None = None) -> list[psutil.Process]:
+    """Return the burners of a process; of this one unless told."""
+    return [child for child in psutil.Process(pid).children() if not gone(child) and "_burner.py" in _command(child)]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""  # it has ended meanwhile
+
+
+def gone(process: psutil.Process) -> bool:
+    """Tell whether it has ended, though nobody may have taken notice yet."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def used(processes: list[psutil.Process]) -> float:
+    """Return the CPU time, in seconds, that they have used."""
+    return sum(each.cpu_times().user + each.cpu_times().system for each in processes)
+
+
+def test_the_load_is_there_follows_the_strength_and_ends() -> None:
+    """As many processes as it takes; without strength they use nothing."""
+    host = Host()
+    thread = threading.Thread(target=Cpu(cores=1.5).act, args=(host,))
+    thread.start()
+    try:
+        until(lambda: len(burners()) == 2)
+        at_work = burners()
+        until(lambda: used(at_work) > 0.2)
+        host.power = 0
+        until(lambda: all(each.status() == psutil.STATUS_SLEEPING for each in at_work))
+        until(lambda: _used_nothing(at_work))
+    finally:
+        host.over.set()
+        thread.join()
+    assert burners() == []
+    assert host.acts == 1
+
+
+def _used_nothing(processes: list[psutil.Process]) -> bool:
+    """Tell whether they stay idle for a while."""
+    before = used(processes)
+    time.sleep(0.1)
+    return used(processes) == before
+
+
+def test_a_burner_keeps_to_its_share() -> None:
+    """A fifth of a core, however long that takes on a busy machine: no more CPU time than that of the time passed."""
+    command = [sys.executable, "-I", "-S", str(Path(_burner.__file__))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdin
+        burner = psutil.Process(process.pid)
+        begun = time.monotonic()
+        process.stdin.write(_burner.SHARE.pack(0.2))
+        until(lambda: used([burner]) > 0.2)
+        assert used([burner]) < 0.2 * (time.monotonic() - begun) + 0.1  # starting Python is not for nothing
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_no_burner_outlives_the_service(ending: signal.Signals, tmp_path: Path) -> None:
+    """Also where nobody can clean up."""
+    with started(tmp_path / "log") as planes:
+        planes.inject({"type": "cpu", "cores": 2}, schedule={"duration": "1h"})
+        until(lambda: len(burners(planes.process.pid)) == 2)
+        orphans = burners(planes.process.pid)
+        planes.process.send_signal(ending)
+        assert planes.process.wait(30) == -ending
+        until(lambda: all(gone(each) for each in orphans))
+
+
+def test_a_machine_where_no_process_can_be_started_is_no_reason_to_stay() -> None:
+    """Whoever runs the effect learns of it, and nothing is left."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(FileNotFoundError):
+            Cpu().act(Host())
+    assert burners() == []

@@ -1,0 +1,95 @@
+"""The bucket on a clock of its own: what gets through, and what the refused are told."""
+
+import random
+
+import pytest
+from pydantic import ValidationError
+
+from chaosapi import state as changes
+from chaosapi.effects.rate_limit import Bucket, RateLimit
+from chaosapi.fault import Fault
+from tests.conftest import Clock
+from tests.world import Answer, Crowd
+
+
+@pytest.fixture
+def crowd(clock: Clock) -> Crowd:
+    """Give a crowd that nothing hurts yet."""
+    return Crowd(clock)
+
+
+def statuses(answers: list[Answer]) -> list[int | None]:
+    """Return the status of each answer."""
+    return [answer.status for answer in answers]
+
+
+def test_a_burst_gets_through_and_then_the_rate(crowd: Crowd) -> None:
+    """Two a second after a burst of three: the fourth waits for half a second, or is refused."""
+    crowd.inject("r", {"type": "rate_limit", "requests_per_second": 2, "burst": 3})
+    answers = crowd.play(*(crowd.visit(due) for due in (1, 1, 1, 1, 1.4, 1.5, 1.6, 2)))
+    assert statuses(answers) == [200, 200, 200, 429, 429, 200, 429, 200]
+    assert (crowd.receipt("r")["matched"], crowd.receipt("r")["injected"]) == (8, 3)
+
+
+@pytest.mark.parametrize(("rate", "says"), [(100, "1"), (0.4, "3"), (0.1, "10")])
+def test_the_refused_are_told_when_to_come_again(crowd: Crowd, rate: float, says: str) -> None:
+    """In whole seconds, rounded up, and never 0; who obeys gets through."""
+    crowd.inject("r", {"type": "rate_limit", "requests_per_second": rate, "burst": 1})
+    first, refused, again = crowd.play(crowd.visit(1), crowd.visit(1), crowd.visit(1 + int(says)))
+    assert (first.status, refused.status, again.status) == (200, 429, 200)
+    assert refused.headers["retry-after"] == says
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert b"Too Many Requests" in refused.body
+    assert refused.took == 0
+
+
+def test_it_stands_before_the_other_effects(crowd: Crowd) -> None:
+    """Whom it refuses they neither delay nor count, not even those that are older."""
+    crowd.inject("broken", {"type": "error", "status": 500})
+    crowd.inject("r", {"type": "rate_limit", "requests_per_second": 1, "burst": 1})
+    assert statuses(crowd.play(crowd.visit(1), crowd.visit(1))) == [500, 429]
+    broken = crowd.receipt("broken")
+    assert (broken["matched"], broken["injected"], broken["skipped"]) == (2, 1, 1)
+
+
+def test_a_patch_changes_the_rate_and_does_not_refill_the_bucket(crowd: Crowd) -> None:
+    """Empty before, nearly empty after; then it fills at the new rate."""
+    crowd.inject("r", {"type": "rate_limit", "requests_per_second": 1, "burst": 1})
+
+    async def patch() -> None:
+        await crowd.until(1.1)
+        change = {"effect": {"requests_per_second": 10, "burst": 5}}
+        crowd.change(changes.patch("r", change, Fault.model_validate, 1.1))
+
+    answers = crowd.play(*(crowd.visit(due) for due in (1, 1.12, 1.12, 1.25)), patch())
+    assert statuses(answers) == [200, 200, 429, 200]
+
+
+def test_its_end_lets_everybody_through(crowd: Crowd) -> None:
+    """At once."""
+    crowd.inject("r", {"type": "rate_limit", "requests_per_second": 0.001, "burst": 1})
+    crowd.play(crowd.visit(1))
+    crowd.change(changes.end_all(2))
+    assert statuses(crowd.play(*(crowd.visit(2) for _ in range(5)))) == [200] * 5
+
+
+def test_never_more_than_burst_and_rate_allow() -> None:
+    """In any stretch of time, whatever the arrivals; and not a token less than that where they press."""
+    chance = random.Random(1)
+    bucket, now, taken = Bucket(), 0.0, list[float]()
+    for _ in range(5000):
+        now += chance.expovariate(50)
+        if bucket.take(now, 10, 5) == 0:
+            taken.append(now)
+    for first, start in enumerate(taken):
+        for last in range(first, min(first + 60, len(taken))):
+            assert last - first + 1 <= 5 + 10 * (taken[last] - start) + 1e-6
+    assert len(taken) == pytest.approx(10 * now, rel=0.02)
+
+
+def test_the_burst_is_a_second_s_worth_unless_given(crowd: Crowd) -> None:
+    """At least one, or nothing would ever get through."""
+    crowd.inject("r", {"type": "rate_limit", "requests_per_second": 2.5})
+    assert statuses(crowd.play(*(crowd.visit(1) for _ in range(4)))) == [200, 200, 200, 429]
+    with pytest.raises(ValidationError, match="burst"):
+        RateLimit.model_validate({"requests_per_second": 1, "burst": 0})

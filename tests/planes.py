@@ -1,0 +1,76 @@
+"""A service as a process, with the addresses of both its planes: users and admin."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+COMMAND = [sys.executable, "-m", "chaosapi", "serve", "--port", "0"]
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Where users go, where people steer, and the process behind both."""
+
+    users: str
+    admin: str
+    process: subprocess.Popen[bytes]
+
+    def inject(self, effect: dict[str, Any], **fault: Any) -> dict[str, Any]:
+        """Put the fault `f` in place and return it."""
+        answer = httpx2.put(f"{self.admin}/admin/faults/f", json={"effect": effect, **fault}, timeout=30)
+        shown: dict[str, Any] = answer.raise_for_status().json()
+        return shown
+
+    def fault(self) -> dict[str, Any]:
+        """Return the fault `f` with its receipt."""
+        shown: dict[str, Any] = httpx2.get(f"{self.admin}/admin/faults/f", timeout=30).raise_for_status().json()
+        return shown
+
+    def end(self) -> dict[str, Any]:
+        """End the fault `f` and return it."""
+        answer = httpx2.delete(f"{self.admin}/admin/faults/f", timeout=30)
+        shown: dict[str, Any] = answer.raise_for_status().json()
+        return shown
+
+    def metrics(self) -> list[str]:
+        """Return the lines of the metrics."""
+        return httpx2.get(f"{self.admin}/metrics", timeout=30).text.splitlines()
+
+
+@contextmanager
+def started(log: Path, *, apart: bool = True, **environment: str) -> Iterator[Planes]:
+    """Start the service, the admin API on a port of its own unless told; its log goes to a file."""
+    settings = {"CHAOSAPI_ACCESS_LOG": "false", "CHAOSAPI_LOG_FORMAT": "json", **environment}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*COMMAND, *(["--admin-port", "0"] if apart else [])],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **settings},
+        )
+    try:
+        admin = users = None
+        while not (admin and users):
+            assert process.poll() is None, f"the service did not start: {log.read_text()}"
+            time.sleep(0.02)
+            for line in log.read_text().splitlines(keepends=True):
+                entry = json.loads(line) if line.endswith("\n") and line.startswith("{") else {}
+                message = entry.get("event", "")
+                if message == "admin API":
+                    admin = entry["url"]
+                elif message.startswith("Uvicorn running on http"):
+                    users = message.split()[3]
+                    admin = admin if apart else users
+        yield Planes(users, admin, process)
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,0 +1,142 @@
+"""The tools of one effect on one request, and what is told of it."""
+
+import asyncio
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.responses import Response
+
+from chaosapi import state as changes
+from chaosapi.fault import Fault
+from tests.conftest import Clock, MakeClient
+from tests.world import Crowd, constant, near
+
+
+@pytest.fixture
+def marked(make_client: MakeClient) -> TestClient:
+    """Give a client of a service that marks its answers."""
+    return make_client(mark_responses=True)
+
+
+def test_answers_do_not_tell_unless_they_are_asked_to(client: TestClient) -> None:
+    """Learners can't peek."""
+    client.put("/admin/faults/f", json={"effect": {"type": "error"}})
+    headers = client.get("/api/products").headers
+    assert not {"x-chaos-fault", "server-timing"} & set(headers)
+
+
+def test_a_marked_answer_names_the_faults_that_acted_and_how_long_each_held_it(clock: Clock) -> None:
+    """In the order in which they act; `dur` in milliseconds."""
+    crowd = Crowd(clock, mark=True)
+    crowd.inject("slow", constant(0.25))
+    crowd.inject("broken", {"type": "error"})
+    (answer,) = crowd.play(crowd.visit(1))
+    assert answer.headers["x-chaos-fault"] == "slow, broken"
+    assert answer.headers["server-timing"] == "slow;desc=latency;dur=250.0, broken;desc=error;dur=0.0"
+
+
+def test_an_answer_that_nothing_touched_has_no_mark(marked: TestClient) -> None:
+    """Neither without faults nor beside one that means others, nor for one that let it off."""
+    marked.put("/admin/faults/others", json={"effect": {"type": "error"}, "target": {"routes": ["/api/search"]}})
+    marked.put("/admin/faults/empty", json={"effect": {"type": "rate_limit", "requests_per_second": 1000}})
+    assert not {"x-chaos-fault", "server-timing"} & set(marked.get("/api/products").headers)
+
+
+def test_the_app_s_own_error_is_marked_as_well(marked: TestClient) -> None:
+    """An injected exception is answered by the app."""
+    marked.put("/admin/faults/f", json={"effect": {"type": "exception"}})
+    answer = TestClient(marked.app, "http://localhost:8000", raise_server_exceptions=False).get("/api/products")
+    assert (answer.status_code, answer.headers["x-chaos-fault"]) == (500, "f")
+
+
+def test_damage_is_marked_before_it_is_seen(marked: TestClient) -> None:
+    """The length says that there will be a body to damage."""
+    marked.put("/admin/faults/f", json={"effect": {"type": "corrupt"}})
+    assert marked.get("/api/products").headers["x-chaos-fault"] == "f"
+
+
+def test_a_refusal_names_the_limit_and_not_what_it_kept_out(clock: Clock) -> None:
+    """The error never acted."""
+    crowd = Crowd(clock, mark=True)
+    crowd.inject("broken", {"type": "error"})
+    crowd.inject("limit", {"type": "rate_limit", "requests_per_second": 1, "burst": 1})
+    _, refused = crowd.play(crowd.visit(1), crowd.visit(1))
+    assert refused.headers["x-chaos-fault"] == "limit"
+
+
+@pytest.mark.parametrize("effect", [constant(3600), {"type": "hang", "at_most": "1h"}], ids=["latency", "hang"])
+def test_a_patch_that_shortens_the_fault_lets_go_in_time(clock: Clock, effect: dict[str, object]) -> None:
+    """Held at 1 s for an hour; at 5 s the fault is cut to 20 s: free at 20 s."""
+    crowd = Crowd(clock)
+    crowd.inject("f", effect)
+
+    async def shorten() -> None:
+        await crowd.until(5)
+        crowd.change(changes.patch("f", {"schedule": {"duration": "20s"}}, Fault.model_validate, 5))
+
+    (answer,) = crowd.play(crowd.visit(1), shorten())
+    assert answer.took == 19
+    assert crowd.delay("f") == {"planned": near(3600), "measured": near(19)}
+
+
+def test_a_patch_that_changes_nothing_of_it_holds_on(clock: Clock) -> None:
+    """Whoever waits looks again and waits on for what is left."""
+    crowd = Crowd(clock)
+    crowd.inject("f", constant(10))
+
+    async def patch() -> None:
+        await crowd.until(5)
+        crowd.change(changes.patch("f", {"reason": "still learning"}, Fault.model_validate, 5))
+
+    (answer,) = crowd.play(crowd.visit(1), patch())
+    assert answer.took == 10
+
+
+def test_a_client_that_leaves_is_held_no_longer_and_the_receipt_says_so(clock: Clock) -> None:
+    """Planned an hour, measured two seconds."""
+    crowd = Crowd(clock)
+    crowd.inject("f", constant(3600))
+    (answer,) = crowd.play(crowd.visit(1, stays=2))
+    assert answer.took == 2
+    assert crowd.delay("f") == {"planned": near(3600), "measured": near(2)}
+    assert crowd.faults.held == 0
+
+
+def test_a_request_that_is_cancelled_while_it_is_held_leaves_nothing(clock: Clock) -> None:
+    """As a server does when it shuts down."""
+    crowd = Crowd(clock)
+    crowd.inject("f", constant(3600))
+    crowd.inject("c", {"type": "capacity", "concurrency": 1})
+
+    async def story() -> None:
+        tasks = [asyncio.create_task(crowd.ask(key)) for key in ("served", "queued")]
+        while crowd.faults.held < 2:
+            await asyncio.sleep(0)
+        for _ in range(40):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert all(task.cancelled() for task in tasks)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(story())
+    assert crowd.faults.held == 0
+    shown = [dict(run.plan.readings()) for run in crowd.engine.runs() if run.plan.record.name == "c"]
+    assert shown == [{"capacity_in_use": 0, "capacity_queued": 0, "capacity_rejected_total": 0}]
+
+
+@pytest.mark.parametrize("effect", ["truncate", "corrupt"])
+@pytest.mark.parametrize(("body", "injected"), [(b"some", 1), (b"", 0)])
+def test_who_finds_nothing_to_damage_has_not_acted(clock: Clock, effect: str, body: bytes, injected: int) -> None:
+    """An empty body is let off, counted with the reason, and not marked."""
+    crowd = Crowd(clock, mark=True)
+    crowd.faults.app = Response(body)
+    crowd.inject("f", {"type": effect})
+    (answer,) = crowd.play(crowd.visit(1))
+    receipt = crowd.receipt("f")
+    assert (receipt["matched"], receipt["injected"], receipt["skipped"]) == (1, injected, 1 - injected)
+    assert ("x-chaos-fault" in answer.headers) == bool(injected)
+    (run,) = crowd.engine.runs()
+    assert run.tally.skipped == ({} if injected else {"empty_body": 1})

@@ -1,0 +1,77 @@
+import gc
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.responses import PlainTextResponse
+
+from chaosapi.listener import Listener
+from tests.planes import COMMAND, started
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def test_it_answers_from_a_thread_of_its_own_until_it_is_stopped() -> None:
+    """While this thread, which started it, does nothing for it."""
+    port = free_port()
+    listener = Listener(PlainTextResponse("here"), "127.0.0.1", port)
+    before = sys.getswitchinterval(), gc.get_threshold()
+    listener.start()
+    listener.start()  # the app may be started twice: once is enough
+    try:
+        assert httpx2.get(f"http://127.0.0.1:{port}/", timeout=20).text == "here"
+    finally:
+        listener.stop()
+    assert "chaosapi-admin" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"http://127.0.0.1:{port}/", timeout=20)
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before
+
+
+def test_a_taken_port_is_named_with_its_setting() -> None:
+    """Before anything is served."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf"^CHAOSAPI_ADMIN_PORT: cannot listen on 127\.0\.0\.1:{port}: Address"):
+            Listener(PlainTextResponse(""), "127.0.0.1", port).start()
+
+
+@pytest.mark.slow
+def test_the_service_does_not_start_without_its_admin_port() -> None:
+    """Exit code 3, as uvicorn's for an app that cannot start; no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failed = subprocess.run(
+            [*COMMAND, "--admin-port", str(port)], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert failed.returncode == 3
+    output = failed.stdout + failed.stderr
+    assert f"CHAOSAPI_ADMIN_PORT: cannot listen on 127.0.0.1:{port}" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_steering_moves_to_the_admin_port_and_the_rest_stays(tmp_path: Path) -> None:
+    """The main port says where it went; metrics and probes are on both; the shop is not on the admin port."""
+    with started(tmp_path / "log") as planes:
+        for path in ("/admin/faults", "/admin/docs", "/hooks/alertmanager"):
+            gone = httpx2.get(f"{planes.users}{path}")
+            assert gone.status_code == 404
+            assert "CHAOSAPI_ADMIN_PORT" in gone.json()["detail"]
+        assert httpx2.get(f"{planes.admin}/admin/faults").status_code == 200
+        for path in ("/metrics", "/healthz", "/readyz"):
+            assert httpx2.get(f"{planes.users}{path}").status_code == 200
+            assert httpx2.get(f"{planes.admin}{path}").status_code == 200
+        assert httpx2.get(f"{planes.users}/api/products").status_code == 200
+        assert httpx2.get(f"{planes.admin}/api/products").status_code == 404
+        planes.inject({"type": "error"})
+        assert httpx2.get(f"{planes.users}/api/products").status_code == 503

@@ -1,0 +1,190 @@
+"""The fault layer around a tiny app, in which time passes only by waiting: an hour's delay passes at once."""
+
+import asyncio
+import heapq
+import itertools
+import math
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from chaosapi import durations
+from chaosapi import state as changes
+from chaosapi.engine import Engine
+from chaosapi.fault import Fault
+from chaosapi.middleware import Faults
+from chaosapi.routes import Route, RouteTable
+from chaosapi.state import State
+from tests.conftest import Clock
+
+ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))
+
+_ROUNDS = 40
+"""More of the event loop's rounds than any chain of wake-ups takes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one client saw."""
+
+    status: int | None
+    """None where nothing was answered."""
+    took: float
+    headers: dict[str, str]
+    body: bytes
+
+
+class World:
+    """A tiny app behind the fault layer, in which time passes only by waiting."""
+
+    def __init__(self, clock: Clock, max_held: int = 10, work: float = 0.0, *, mark: bool = False) -> None:
+        self.clock, self.work = clock, work
+        self.engine = Engine(ROUTES, clock)
+        self.state = State()
+        self.calls = 0
+        self.faults = Faults(self.app, self.engine, max_held=max_held, mark=mark, clock=clock, hold=self.hold)
+        self.on_hold: Callable[[], Awaitable[None]] | None = None
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.calls += 1
+        self.clock.now += self.work
+        await PlainTextResponse("fine")(scope, receive, send)
+
+    async def hold(self, turn: asyncio.Future[None], seconds: float) -> None:
+        if self.on_hold:
+            await self.on_hold()
+            await asyncio.sleep(0)  # what was woken is cancelled in the loop's next round
+        if not turn.done():
+            self.clock.now += seconds
+
+    def inject(self, name: str, effect: dict[str, Any], **fields: Any) -> None:
+        spec = Fault.model_validate({"name": name, "effect": effect, "schedule": {"duration": "10h"}, **fields})
+        self.change(changes.create(spec, self.clock.now))
+
+    def change(self, change: changes.Change) -> None:
+        self.state = change(self.state)
+        self.engine.load(self.state)
+
+    async def get(self, key: str = "r", method: str = "GET", **headers: str) -> tuple[int | None, float]:
+        """Send one request; return its status and how long it took."""
+        answer = await self.ask(key, method, headers)
+        return answer.status, answer.took
+
+    async def ask(
+        self, key: str, method: str = "GET", headers: Mapping[str, str] | None = None, receive: Receive | None = None
+    ) -> Answer:
+        """Send one request; return the whole answer."""
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope: Scope = {
+            "type": "http",
+            "method": method,
+            "path": "/a",
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in (headers or {}).items()],
+            "chaosapi.handler": "/a",
+            "chaosapi.request_id": key,
+        }
+        started = self.clock.now
+        await self.faults(scope, receive or client(), send)
+        start: Message = sent[0] if sent else {"headers": []}
+        return Answer(
+            start.get("status"),
+            round(self.clock.now - started, 6),
+            {name.decode(): value.decode() for name, value in start["headers"]},
+            b"".join(message["body"] for message in sent[1:]),
+        )
+
+    def receipt(self, name: str) -> dict[str, Any]:
+        record = self.state.find(name)
+        return self.engine.tally(record).receipt(record.spec.rate).model_dump(mode="json")
+
+    def delay(self, name: str) -> dict[str, float]:
+        """Return the medians of the planned and the measured delays, in seconds."""
+        return {kind: durations.parse(of["p50"]) for kind, of in self.receipt(name)["delay"].items()}
+
+
+class Crowd(World):
+    """Many requests at once. Time stands while anybody can do anything, then jumps to what happens next."""
+
+    def __init__(self, clock: Clock, max_held: int = 10_000, *, mark: bool = False) -> None:
+        super().__init__(clock, max_held, mark=mark)
+        clock.now = 0.0  # keeps the digits that a time of day would cost
+        self._next: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = itertools.count()
+
+    def at(self, due: float, act: Callable[[], object]) -> None:
+        """Let something happen at a time."""
+        heapq.heappush(self._next, (due, next(self._order), act))
+
+    async def until(self, due: float) -> None:
+        """Return at that time."""
+        passed = asyncio.get_running_loop().create_future()
+        self.at(due, partial(_finish, passed))
+        await passed
+
+    async def hold(self, turn: asyncio.Future[None], seconds: float) -> None:
+        now = self.clock.now
+        self.at(max(now + seconds, math.nextafter(now, math.inf)), turn.cancel)  # a clock never stands for ever
+        await asyncio.wait({turn})
+
+    async def visit(self, due: float, key: str = "r", stays: float | None = None) -> Answer:
+        """Come at that time, and leave after so many seconds without waiting any longer for the answer."""
+        await self.until(due)
+        left = asyncio.get_running_loop().create_future()
+        if stays is not None:
+            self.at(due + stays, partial(_finish, left))
+        return await self.ask(key, receive=client(left))
+
+    def play(self, *parts: Coroutine[Any, Any, Answer | None]) -> list[Answer]:
+        """Run all of it to the end; return the answers."""
+
+        async def played() -> list[Answer]:
+            tasks = [asyncio.create_task(part) for part in parts]
+            while not all(task.done() for task in tasks):
+                for _ in range(_ROUNDS):
+                    await asyncio.sleep(0)
+                if self._next:
+                    due, _, act = heapq.heappop(self._next)
+                    self.clock.now = max(self.clock.now, due)
+                    act()
+            return [answer for task in tasks if (answer := task.result()) is not None]
+
+        return asyncio.run(asyncio.wait_for(played(), 60))
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def client(left: asyncio.Future[None] | None = None) -> Receive:
+    """Make the `receive` of a client that sends an empty body and stays, or stays until `left` is done."""
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await (left or asyncio.Future())
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+def near(seconds: float) -> Any:
+    """Compare within the accuracy of the receipt's quantiles."""
+    return pytest.approx(seconds, rel=0.0021)
+
+
+def constant(seconds: float, mode: str = "add") -> dict[str, Any]:
+    """Make a latency effect."""
+    distribution = {"type": "constant", "value": seconds}
+    return {"type": "latency", "distribution": distribution, "mode": mode, "cap": "10h"}
