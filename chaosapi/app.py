@@ -21,8 +21,11 @@ Its failures are dialled in through the admin API, which is documented at `/admi
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
     """Build the service; `clock` gives Unix seconds and decides when faults start and end."""
-    app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, max_body_size=1_000_000)
+    app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT)
     problems.install(app)
     app.add_middleware(Raise)
-    app.include_router(shop.router())
-    return Chaos(settings, routes_of(app), clock, shop.POINTS).around(app)
+    sells = shop.Shop(settings)
+    app.include_router(shop.router(sells))
+    chaos = Chaos(settings, routes_of(app), clock, shop.POINTS)
+    chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
+    return chaos.around(app)

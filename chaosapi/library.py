@@ -1,10 +1,10 @@
 """Chaos for apps that are not ours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from fastapi.routing import iter_route_contexts
 from starlette.applications import Starlette
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.chaos import Chaos
@@ -12,13 +12,24 @@ from chaosapi.effects.exception import Raise
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
 
+_REST = "/{path:path}"
+
 
 def install(app: Starlette, settings: Settings | None = None, points: Iterable[str] = ()) -> None:
     """Add faults, metrics and the admin API to a FastAPI or Starlette app, before it serves its first request.
 
     `settings` are read from CHAOSAPI_* unless given. `points` are the names that the app passes to `chaosapi.point`:
-    only those can be targeted. Routes may still be added afterwards. Raises RuntimeError once the app has started.
+    only those can be targeted. Routes may still be added afterwards. Raises RuntimeError where the app has started, or
+    has chaosapi already.
+
+    An app that has /admin, /hooks or /metrics itself keeps them where CHAOSAPI_ADMIN_PORT gives ours another port, and
+    does not start otherwise.
     """
+    if app.middleware_stack is not None:
+        raise RuntimeError("the app has started: call chaosapi.install right after it is made")
+    present: list[object] = [middleware.cls for middleware in app.user_middleware]
+    if Raise in present:
+        raise RuntimeError("chaosapi is installed in this app already")
     chosen, named = settings or Settings(), tuple(points)
     app.add_middleware(Raise)
     inner = app.build_middleware_stack
@@ -34,18 +45,18 @@ class ChaosMiddleware:
     """The same around any ASGI app, which has no routes to be read: `routes` are their templates.
 
     `/items/{item_id}` stands for a segment, `/files/{path:path}` for a whole rest; without any, all are one route.
+    Name the app's own /healthz, /readyz or /metrics among them, or ours will answer.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        routes: Iterable[str] = ("/{path:path}",),
+        routes: Iterable[str] = (_REST,),
         settings: Settings | None = None,
         points: Iterable[str] = (),
     ) -> None:
-        methods = frozenset({"GET", "POST"})
-        table = RouteTable.of(Route(path, compile_path(path)[0], methods, 200) for path in routes)
+        table = RouteTable.of(_route(path, ("GET", "POST")) for path in routes)
         self._app = Chaos(settings or Settings(), table, points=tuple(points)).around(Raise(app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,11 +65,19 @@ class ChaosMiddleware:
 
 
 def routes_of(app: Starlette) -> RouteTable:
-    """Read the routes off an app, exempt ones left out."""
-    return RouteTable.of(
-        Route(
-            context.path, context.path_regex, frozenset(context.methods), getattr(context, "status_code", None) or 200
-        )
-        for context in iter_route_contexts(app.routes)
-        if context.path and context.methods
-    )
+    """Read the routes off an app and what is mounted in it, exempt ones left out."""
+    return RouteTable.of(_routes_in(app.routes))
+
+
+def _routes_in(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Route]:
+    for context in iter_route_contexts(routes):
+        path = prefix + (context.path or "")
+        if isinstance(context.original_route, (Mount, Host)):
+            inner = context.routes  # none where it is not a Starlette app
+            yield from _routes_in(inner, path) if inner else [_route(path + _REST)]
+        elif not isinstance(context.original_route, WebSocketRoute):
+            yield _route(path, context.methods or ("GET",), getattr(context, "status_code", None) or 200)
+
+
+def _route(path: str, methods: Iterable[str] = ("GET",), success: int = 200) -> Route:
+    return Route(path, compile_path(path)[0], frozenset(methods), success)

@@ -75,10 +75,11 @@ class Call:
 
 @asynccontextmanager
 async def point(name: str) -> AsyncIterator[None]:
-    """Pass a point: `async with chaos.point("db"): …` around the call to a dependency, inside a request.
+    """Pass a point: `async with chaosapi.point("db"): …` around the call to a dependency.
 
     Where a fault targets the point, the block starts later, or does not start: DependencyError carries the status of an
-    injected error, ConnectionResetError stands for no answer, InjectedError for an injected exception.
+    injected error, ConnectionResetError stands for no answer, InjectedError for an injected exception. Faults act on
+    requests and on tasks that requests have started; elsewhere nothing ever happens here.
     """
     gate, call = passing.get(), Call(name)
     effects = gate(name, call) if gate else None
@@ -98,4 +99,4 @@ async def point(name: str) -> AsyncIterator[None]:
     finally:
         for task in (acting, reached):
             task.cancel()
-        await asyncio.wait({acting, reached})
+        await asyncio.gather(acting, reached, return_exceptions=True)

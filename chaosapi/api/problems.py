@@ -1,29 +1,26 @@
-"""Every error as an RFC 9457 problem document that names the fields and says what would be right."""
+"""Every error as an RFC 9457 problem document, and the promise of that in the API's own description."""
 
-import difflib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, get_args
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import ErrorDetails
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.errors import BadRequest, ChaosError, Invalid, UnsupportedType
-from chaosapi.fault import Fault
+from chaosapi.api import description, explain
+from chaosapi.errors import BadRequest, ChaosError, TooLarge, UnsupportedType
 from chaosapi.models import Model
 
-_WORDS: Final = {
-    "missing": "this field is required",
-    "union_tag_not_found": 'say which kind with "type": one of {expected}',
-    "union_tag_invalid": "unknown type {tag!r}: one of {expected}",
-    "model_attributes_type": "this must be a JSON object",
-    "dict_type": "this must be a JSON object",
-}
+MEDIA_TYPE = "application/problem+json"
+
+_LARGEST = 1_000_000
 
 
 class FieldError(Model):
@@ -43,12 +40,15 @@ class Problem(Model):
     errors: list[FieldError] = Field(default_factory=list)
 
 
-def response(status: int, title: str, detail: str, slug: str, errors: Sequence[Mapping[str, str]] = ()) -> Response:
-    """Write a problem document."""
-    body = {"type": f"urn:chaosapi:problem:{slug}", "title": title, "status": status, "detail": detail}
+def response(
+    status: int, title: str, detail: str, slug: str | None, errors: Sequence[Mapping[str, str]] = ()
+) -> Response:
+    """Write a problem document; without a slug it says no more than its status does (RFC 9457, 4.2.1)."""
+    kind = f"urn:chaosapi:problem:{slug}" if slug else "about:blank"
+    body = {"type": kind, "title": title, "status": status, "detail": detail}
     content = json.dumps({**body, "errors": list(errors)} if errors else body)
     headers = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
-    return Response(content, status, headers, media_type="application/problem+json")
+    return Response(content, status, headers, media_type=MEDIA_TYPE)
 
 
 def of(error: ChaosError) -> Response:
@@ -57,89 +57,50 @@ def of(error: ChaosError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app with a problem document."""
+    """Answer every error of the app with a problem document, refuse huge bodies, and describe all that."""
     app.add_exception_handler(ChaosError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(BodyLimit, largest=_LARGEST)
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return description.with_problems(described(), Problem, MEDIA_TYPE)
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
 
 
-def fault(document: Any) -> Fault:
-    """Read a fault; raises Invalid, which names every field that is wrong."""
-    try:
-        return Fault.model_validate(document)
-    except ValidationError as error:
-        raise _explained(error.errors(include_url=False), document, Fault) from None
+class BodyLimit:
+    """Pure ASGI: refuse a larger body, at once where its length is declared, otherwise while it is read.
 
+    The framework's own limit answers in plain text.
+    """
 
-def _explained(errors: Iterable[Any], body: Any, model: type[BaseModel] | None) -> Invalid:
-    found: dict[str, list[str]] = {}
-    for error in errors:
-        path = _path(error["loc"], body, missing=error["type"] == "missing")
-        messages = found.setdefault(".".join(map(str, path)) or "body", [])
-        if (message := _message(error, path, body, model)) not in messages:
-            messages.append(message)  # one from each branch of a union
-    fields = [{"field": field, "message": ", or ".join(messages)} for field, messages in found.items()]
-    return Invalid("; ".join(f"{each['field']}: {each['message']}" for each in fields), fields)
+    def __init__(self, app: ASGIApp, largest: int) -> None:
+        self.app, self._largest = app, largest
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request, or answer 413."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refusal, seen = TooLarge(f"the body has more than {self._largest:,} bytes, which is the most"), 0
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._largest:
+            await of(refusal)(scope, receive, send)
+            return
 
-def _path(location: Sequence[int | str], body: Any, *, missing: bool) -> list[int | str]:
-    """Drop what pydantic adds to a location (tags, names of union branches): keep what the sender wrote or left out."""
-    path: list[int | str] = []
-    for place, part in enumerate(location):
-        if isinstance(body, dict) and part in body:
-            body = body[part]
-        elif isinstance(body, list) and isinstance(part, int):
-            body = body[part] if part < len(body) else None
-        elif not (missing and place == len(location) - 1 and isinstance(body, dict)):
-            continue
-        path.append(part)
-    return path
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._largest:
+                # FastAPI takes any other error while it reads a body for a broken body.
+                raise HTTPException(refusal.status) from refusal
+            return message
 
-
-def _message(error: ErrorDetails, path: Sequence[int | str], body: Any, model: type[BaseModel] | None) -> str:
-    context = error.get("ctx", {})
-    if error["type"] == "extra_forbidden":
-        known = _known(model, path[:-1], body) if model else []
-        near = difflib.get_close_matches(str(path[-1]), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the fields here are {', '.join(known)}"
-        return f"unknown field: {hint}" if known else "unknown field"
-    if error["type"] == "union_tag_not_found" and model:
-        tags = [_tag(kind) for kind in _models_at(model, path)]
-        return _WORDS[error["type"]].format(expected=", ".join(tags))
-    if (words := _WORDS.get(error["type"])) is not None:
-        return words.format(tag=context.get("tag"), expected=str(context.get("expected_tags", "")).replace("'", ""))
-    return error["msg"][:1].lower() + error["msg"][1:]
-
-
-def _known(model: type[BaseModel], path: Sequence[int | str], body: Any) -> list[str]:
-    """Return the fields that the object at `path` may have."""
-    for part in path:
-        body = body[part]
-    kinds = _models_at(model, path)
-    chosen = [kind for kind in kinds if len(kinds) == 1 or _tag(kind) == body.get("type")]
-    return list(chosen[0].model_fields) if chosen else []
-
-
-def _models_at(model: type[BaseModel], path: Sequence[int | str]) -> list[type[BaseModel]]:
-    """Return the models that may stand at `path`, following the fields' annotations."""
-    kinds = [model]
-    for part in path:
-        if isinstance(part, str):
-            fields = [kind.model_fields[part] for kind in kinds if part in kind.model_fields]
-            kinds = [found for field in fields for found in _models_in(field.annotation)]
-    return kinds
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in get_args(annotation) for found in _models_in(part)]
-
-
-def _tag(model: type[BaseModel]) -> str:
-    field = model.model_fields.get("type")
-    return str(field.default) if field else ""
+        await self.app(scope, counted, send)
 
 
 async def _ours(_: Request, error: Exception) -> Response:
@@ -156,30 +117,47 @@ async def _invalid(request: Request, error: Exception) -> Response:
     in_body, elsewhere = ([each for each in details if (each["loc"][0] == "body") is here] for here in (True, False))
     if in_body and error.body is not None and "json" not in kind:
         return of(UnsupportedType(f"the body is {kind or 'of no type'}: send it with content-type: application/json"))
-    model = _body_model(request)
     explained = [
-        _explained([{**each, "loc": each["loc"][1:]} for each in found], body, kind)
-        for found, body, kind in ((in_body, error.body, model), (elsewhere, {}, None))
+        explain.invalid([{**each, "loc": each["loc"][1:]} for each in found], body, model)
+        for found, body, model in ((in_body, error.body, _body_model(request)), (elsewhere, {}, None))
         if found
     ]
-    fields = [field for each in explained for field in each.errors]
-    return of(Invalid("; ".join(map(str, explained)), fields))
+    return of(explain.joined(explained))
 
 
 def _body_model(request: Request) -> type[BaseModel] | None:
     """Return the model that the route reads its body with, to say which fields there are."""
     field = getattr(request.scope.get("route"), "body_field", None)
-    kinds = _models_in(field.field_info.annotation) if field else []
+    kinds = explain.models_in(field.field_info.annotation) if field else []
     return kinds[0] if kinds else None
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
-    title = HTTPStatus(error.status_code).phrase
-    found = response(error.status_code, title, str(error.detail), title.lower().replace(" ", "-"))
-    found.headers.update(error.headers or {})
+    if isinstance(error.__cause__, ChaosError):
+        return of(error.__cause__)
+    title, detail, headers = HTTPStatus(error.status_code).phrase, str(error.detail), dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names the methods of one route; a path may have several.
+        methods = _methods(request)
+        headers["allow"] = ", ".join(methods)
+        detail = f"{request.method} does not work here: {headers['allow']} {'do' if len(methods) > 1 else 'does'}"
+    elif error.status_code == HTTPStatus.NOT_FOUND and detail == title:
+        detail = f"there is nothing at {request.url.path}: {request.app.openapi_url} shows what there is"
+    found = response(error.status_code, title, detail, None)
+    found.headers.update(headers)
     return found
 
 
+def _methods(request: Request) -> list[str]:
+    found = {
+        method
+        for context in iter_route_contexts(request.app.routes)
+        if context.path_regex and context.path_regex.match(request.scope["path"])
+        for method in context.methods or ()
+    }
+    return sorted(found)
+
+
 async def _unexpected(_: Request, __: Exception) -> Response:
-    return response(500, "Internal Server Error", "the server failed to answer; its log has the traceback", "internal")
+    return response(500, "Internal Server Error", "the server failed to answer; its log has the traceback", None)

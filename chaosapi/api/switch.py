@@ -13,7 +13,8 @@ _STEERING = ("/admin", "/hooks")
 class Switch:
     """Pure ASGI. With an admin port, steering moves there; metrics and probes stay here as well.
 
-    Where the app has probes of its own they are asked, unless a fault fails them.
+    Where the app has probes of its own they are asked, unless a fault fails them. Other paths of ours are left to an
+    app that has them too, if there is an admin port to find ours at; `check` tells.
     """
 
     def __init__(
@@ -21,6 +22,15 @@ class Switch:
     ) -> None:
         self._app, self._control, self._probes, self._admin_port = app, control, probes, admin_port
         self._own = routes.own
+        self._apps = {_first(path) for path in routes.own} & {*_STEERING, "/metrics"}
+
+    def check(self) -> None:
+        """Raise RuntimeError if the app and we would answer the same paths."""
+        if self._apps and self._admin_port is None:
+            raise RuntimeError(
+                f"the app answers {', '.join(sorted(self._apps))} itself, and so would chaosapi: "
+                "set CHAOSAPI_ADMIN_PORT, and chaosapi answers on a port of its own"
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request to the one it is for."""
@@ -28,8 +38,10 @@ class Switch:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        first = "/" + path.split("/", 2)[1]
-        if first in _STEERING:
+        first = _first(path)
+        if first in self._apps:
+            await self._app(scope, receive, send)
+        elif first in _STEERING:
             if self._admin_port is None:
                 await self._control(scope, receive, send)
             else:
@@ -43,3 +55,7 @@ class Switch:
     def _probed(self, path: str) -> bool:
         probe = PROBES.get(path)
         return probe is not None and (path not in self._own or self._probes.fails(probe))
+
+
+def _first(path: str) -> str:
+    return "/" + path.split("/", 2)[1]

@@ -1,0 +1,71 @@
+"""The target: a small shop that does what shops do."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from chaosapi.api.description import Responses, header, refusals
+from chaosapi.api.shop.metrics import DependencyMetrics
+from chaosapi.api.shop.models import Cart, Checkout, Found, Item, Order, ProductPage
+from chaosapi.api.shop.service import POINTS, Shop
+from chaosapi.catalogue import Product
+from chaosapi.errors import Conflict, NotFound
+
+__all__ = ["POINTS", "DependencyMetrics", "Shop", "router"]
+
+
+_AWAY: Responses = {
+    503: {"description": "Something that the shop depends on has failed."},
+    504: {"description": "Something that the shop depends on did not answer in time."},
+}
+
+
+def router(shop: Shop) -> APIRouter:
+    """Make the shop's routes."""
+    api = APIRouter(prefix="/api", tags=["shop"], responses=_AWAY)
+
+    @api.get("/products")
+    async def products(
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1, size: Annotated[int, Query(ge=1, le=100)] = 20
+    ) -> ProductPage:
+        """List the catalogue, page by page."""
+        return await shop.page(page, size)
+
+    @api.get("/products/{product_id}", responses=refusals(NotFound))
+    async def product(product_id: str) -> Product:
+        """Show one product."""
+        return await shop.product(product_id)
+
+    @api.get("/search")
+    async def search(q: Annotated[str, Query(min_length=1, max_length=100)]) -> Found:
+        """Find products whose names contain every word."""
+        return await shop.search(q)
+
+    @api.post("/cart/{cart_id}/items", status_code=201, responses=refusals(NotFound, Conflict))
+    async def add_item(
+        cart_id: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Chosen by the customer.")],
+        item: Item,
+    ) -> Cart:
+        """Put an item into a cart."""
+        return await shop.add(cart_id, item)
+
+    @api.post("/checkout", status_code=201, responses={201: header("Idempotent-Replayed"), **refusals(Conflict)})
+    async def checkout(
+        body: Checkout,
+        response: Response,
+        idempotency_key: Annotated[
+            str | None, Header(max_length=255, description="The same key again answers with the same order.")
+        ] = None,
+    ) -> Order:
+        """Buy a cart."""
+        order, replayed = await shop.checkout(body.cart_id, idempotency_key)
+        if replayed:
+            response.headers["idempotent-replayed"] = "true"
+        return order
+
+    @api.get("/orders/{order_id}", responses=refusals(NotFound))
+    async def show_order(order_id: str) -> Order:
+        """Show one order."""
+        return await shop.order(order_id)
+
+    return api

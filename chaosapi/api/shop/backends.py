@@ -1,0 +1,91 @@
+"""What stands behind the shop's dependencies: all in memory, and bounded."""
+
+import itertools
+from collections import Counter
+
+from cachetools import LRUCache
+
+from chaosapi.api.shop.models import Cart, Item, Order
+from chaosapi.catalogue import PRODUCTS, Product
+from chaosapi.errors import Conflict
+
+_REMEMBERED = 10_000
+"""Carts, orders, charges and idempotency keys that are kept; the least recently used go first."""
+
+
+class Database:
+    """Carts and orders; each method is one transaction, and all but `add` may be repeated."""
+
+    def __init__(self) -> None:
+        self._carts: LRUCache[str, Counter[str]] = LRUCache(_REMEMBERED)
+        self._orders: LRUCache[str, Order] = LRUCache(_REMEMBERED)
+        self._keys: LRUCache[str, Order] = LRUCache(_REMEMBERED)
+        self._numbers = itertools.count(1)
+
+    def page(self, start: int, size: int) -> list[Product]:
+        """Return a slice of the catalogue."""
+        return list(itertools.islice(PRODUCTS.values(), start, start + size))
+
+    def product(self, product_id: str) -> Product | None:
+        """Return a product."""
+        return PRODUCTS.get(product_id)
+
+    def add(self, cart_id: str, item: Item) -> Cart:
+        """Put an item into a cart, which is made when it is not there; raises Conflict when it is full."""
+        cart = self._carts.setdefault(cart_id, Counter())
+        if cart[item.product_id] + item.quantity > 100:
+            raise Conflict("at most 100 of one product fit into a cart")
+        cart[item.product_id] += item.quantity
+        return self.cart(cart_id)
+
+    def cart(self, cart_id: str) -> Cart:
+        """Return a cart, empty where there is none."""
+        held = self._carts.get(cart_id, Counter[str]())
+        items = [Item(product_id=product, quantity=count) for product, count in sorted(held.items()) if count]
+        total = sum(PRODUCTS[item.product_id].price_cents * item.quantity for item in items)
+        return Cart(cart_id=cart_id, items=items, total_cents=total)
+
+    def next_order(self) -> str:
+        """Return a new order number."""
+        return f"o-{next(self._numbers):06d}"
+
+    def save(self, order: Order, key: str | None) -> None:
+        """Keep an order and its idempotency key, and empty its cart; what was added meanwhile stays."""
+        if order.order_id in self._orders:
+            return
+        self._orders[order.order_id] = order
+        if key is not None:
+            self._keys[key] = order
+        if (cart := self._carts.get(order.cart_id)) is not None:
+            cart.subtract({item.product_id: item.quantity for item in order.items})
+
+    def order(self, order_id: str) -> Order | None:
+        """Return an order."""
+        return self._orders.get(order_id)
+
+    def bought(self, key: str | None) -> Order | None:
+        """Return the order that was made with an idempotency key."""
+        return None if key is None else self._keys.get(key)
+
+
+class Payments:
+    """Takes money; the same idempotency key again takes none."""
+
+    def __init__(self) -> None:
+        self.taken_cents = 0
+        self._keys: LRUCache[str, None] = LRUCache(_REMEMBERED)
+
+    def charge(self, cents: int, key: str | None) -> None:
+        """Charge the customer."""
+        if key is None or key not in self._keys:
+            self.taken_cents += cents
+        if key is not None:
+            self._keys[key] = None
+
+
+class SearchIndex:
+    """Finds products by the words of their names."""
+
+    def find(self, words: list[str]) -> list[Product]:
+        """Return the products whose names contain every word."""
+        return [product for product in PRODUCTS.values() if all(word in product.name.lower() for word in words)]

@@ -1,0 +1,33 @@
+"""How the shop's dependencies do, as the shop sees it."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from chaosapi.api.shop.dependency import Dependency
+
+
+class DependencyMetrics(Collector):
+    """Read off the dependencies when scraped."""
+
+    def __init__(self, dependencies: Iterable[Dependency]) -> None:
+        self._dependencies = tuple(dependencies)
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        """Yield both families; every series is there from the start."""
+        calls = CounterMetricFamily(
+            "chaosapi_shop_calls",
+            "Calls to the shop's dependencies, each try counted; rejected: not made, the breaker is open.",
+            labels=["dependency", "outcome"],
+        )
+        breaker = GaugeMetricFamily(
+            "chaosapi_shop_breaker_open",
+            "Whether calls are refused at once, without being made.",
+            labels=["dependency"],
+        )
+        for dependency in self._dependencies:
+            breaker.add_metric([dependency.name], dependency.open)
+            for outcome, count in dependency.calls.items():
+                calls.add_metric([dependency.name, outcome], count)
+        yield from (calls, breaker)

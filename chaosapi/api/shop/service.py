@@ -1,0 +1,97 @@
+"""What the shop does, and how it takes the failure of what it depends on."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from cachetools import LRUCache
+
+from chaosapi.api.shop.backends import Database, Payments, SearchIndex
+from chaosapi.api.shop.dependency import Dependency, Unavailable
+from chaosapi.api.shop.models import Cart, Found, Item, Order, ProductPage
+from chaosapi.catalogue import PRODUCTS, Product
+from chaosapi.errors import Conflict, Invalid, NotFound
+from chaosapi.settings import Settings
+
+POINTS = ("db", "payments", "search-index")
+"""What the shop depends on."""
+
+_SEARCHES = 1000
+"""Searches whose results are remembered."""
+
+
+class Shop:
+    """Sells the catalogue; every method may raise Unavailable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.dependencies = tuple(Dependency(name, settings) for name in POINTS)
+        self._db, self._payments, self._index = self.dependencies
+        self._database, self._gateway, self._search = Database(), Payments(), SearchIndex()
+        self._found: LRUCache[str, Found] = LRUCache(_SEARCHES)
+        self._buying: set[tuple[str, str]] = set()
+
+    async def page(self, page: int, size: int) -> ProductPage:
+        """Return one page of the catalogue."""
+        items = await self._db.call(partial(self._database.page, (page - 1) * size, size))
+        return ProductPage(items=items, page=page, pages=math.ceil(len(PRODUCTS) / size), total=len(PRODUCTS))
+
+    async def product(self, product_id: str) -> Product:
+        """Return a product; raises NotFound."""
+        if (product := await self._db.call(partial(self._database.product, product_id))) is None:
+            raise NotFound(f"there is no product {product_id!r}: the first is p-0001")
+        return product
+
+    async def search(self, query: str) -> Found:
+        """Find products by words; while the index is away, what it last said to the same words."""
+        words = query.lower()
+        try:
+            items = await self._index.call(partial(self._search.find, words.split()))
+        except Unavailable:
+            if (remembered := self._found.get(words)) is None:
+                raise
+            return remembered.model_copy(update={"query": query, "stale": True})
+        found = self._found[words] = Found(query=query, items=items)
+        return found
+
+    async def add(self, cart_id: str, item: Item) -> Cart:
+        """Put an item into a cart; raises NotFound, Conflict."""
+        await self.product(item.product_id)
+        return await self._db.call(partial(self._database.add, cart_id, item), repeatable=False)
+
+    async def checkout(self, cart_id: str, key: str | None) -> tuple[Order, bool]:
+        """Buy a cart and empty it; the same idempotency key again gives the same order, told by the second value.
+
+        Raises Conflict for a cart that is empty or being bought, and Invalid for a key that was used for another cart.
+        """
+        with self._alone(("cart", cart_id), *([("key", key)] if key is not None else [])):
+            database = self._database
+            if key is not None and (bought := await self._db.call(partial(database.bought, key))) is not None:
+                if bought.cart_id != cart_id:
+                    raise Invalid.field("Idempotency-Key", f"was used for the cart {bought.cart_id!r}: make a new key")
+                return bought, True
+            cart = await self._db.call(partial(database.cart, cart_id))
+            if not cart.items:
+                raise Conflict(f"the cart {cart_id!r} is empty: add items first")
+            order = Order(order_id=database.next_order(), **cart.model_dump())
+            charge = partial(self._gateway.charge, order.total_cents, key)
+            await self._payments.call(charge, repeatable=key is not None)
+            await self._db.call(partial(database.save, order, key))
+            return order, False
+
+    async def order(self, order_id: str) -> Order:
+        """Return an order; raises NotFound."""
+        if (order := await self._db.call(partial(self._database.order, order_id))) is None:
+            raise NotFound(f"there is no order {order_id!r}, or it was long ago")
+        return order
+
+    @contextmanager
+    def _alone(self, *names: tuple[str, str]) -> Iterator[None]:
+        """Hold off a second checkout of the same cart, or with the same key, while payments are slow."""
+        if not self._buying.isdisjoint(names):
+            raise Conflict("this cart is being bought: ask again when that is done")
+        self._buying.update(names)
+        try:
+            yield
+        finally:
+            self._buying.difference_update(names)

@@ -1,0 +1,167 @@
+"""Time-outs, retries and the circuit breaker, with no pause that is really waited for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from chaosapi.api.shop.dependency import FAILURES, Dependency, Unavailable
+from chaosapi.errors import NotFound
+from chaosapi.points import DependencyError
+from chaosapi.settings import Settings
+
+
+class Flaky:
+    """Work that fails so often, and then not any more."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        self.error, self.times, self.calls = error, times, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.times:
+            raise self.error
+        return "done"
+
+
+class Pauses(list[float]):
+    """Notes pauses instead of making them."""
+
+    async def __call__(self, seconds: float) -> None:
+        self.append(seconds)
+
+
+async def at_once(seconds: float) -> None:
+    """Make no pause."""
+
+
+def depend(pauses: Callable[[float], Awaitable[None]] = at_once, rest: float = 60, **settings: Any) -> Dependency:
+    """Make a dependency that never really waits."""
+    return Dependency("db", Settings.model_validate(settings), rest, pauses)
+
+
+TRANSIENT = [TimeoutError(), ConnectionResetError(), DependencyError("db", 503), DependencyError("db", 429)]
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=repr)
+def test_what_may_pass_is_tried_again_with_growing_jitter(error: Exception) -> None:
+    """Up to 50 ms, then up to 100 ms."""
+    pauses, work = Pauses(), Flaky(error, 2)
+    assert asyncio.run(depend(pauses).call(work)) == "done"
+    assert work.calls == 3
+    assert len(pauses) == 2
+    assert 0 <= pauses[0] <= 0.05
+    assert 0 <= pauses[1] <= 0.1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "detail"),
+    [
+        (TimeoutError(), 504, "db did not answer in time"),
+        (ConnectionResetError(), 503, "db failed"),
+        (DependencyError("db", 500), 503, "db failed"),
+    ],
+    ids=repr,
+)
+def test_after_the_last_try_the_shop_is_unavailable(error: Exception, status: int, detail: str) -> None:
+    """So many more tries as the setting says, and the answer tells what happened."""
+    dependency, work = depend(shop_retries=3), Flaky(error, 99)
+    with pytest.raises(Unavailable, match=detail) as raised:
+        asyncio.run(dependency.call(work))
+    assert (raised.value.status_code, work.calls) == (status, 4)
+
+
+def test_what_must_not_be_repeated_is_tried_once() -> None:
+    """And so is everything where retries are off."""
+    for dependency, repeatable in ((depend(), False), (depend(shop_retries=0), True)):
+        work = Flaky(ConnectionResetError(), 1)
+        with pytest.raises(Unavailable):
+            asyncio.run(dependency.call(work, repeatable=repeatable))
+        assert work.calls == 1
+
+
+def test_a_wrong_request_stays_wrong() -> None:
+    """What would be answered the same again is not repeated, and does not open the breaker."""
+    dependency = depend()
+
+    async def story() -> None:
+        for _ in range(2 * FAILURES):
+            refused, missing = Flaky(DependencyError("db", 404), 9), Flaky(NotFound("no such thing"), 9)
+            with pytest.raises(Unavailable):
+                await dependency.call(refused)
+            with pytest.raises(NotFound):
+                await dependency.call(missing)
+            assert (refused.calls, missing.calls) == (1, 1)
+
+    asyncio.run(story())
+    assert not dependency.open
+    assert dependency.calls == {"ok": 10, "error": 10, "timeout": 0, "rejected": 0}
+
+
+def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
+    """Only failures in a row count."""
+    dependency = depend(shop_retries=0)
+
+    async def story() -> None:
+        for _ in range(3):
+            for _ in range(FAILURES - 1):
+                with pytest.raises(Unavailable):
+                    await dependency.call(Flaky(TimeoutError(), 1))
+            await dependency.call(lambda: None)
+
+    asyncio.run(story())
+    assert not dependency.open
+    assert dependency.calls == {"ok": 3, "error": 0, "timeout": 12, "rejected": 0}
+
+
+def test_an_open_breaker_refuses_without_calling() -> None:
+    """And does not retry, but says when to come back."""
+    dependency, unused = depend(shop_retries=0), Flaky(TimeoutError(), 0)
+
+    async def story() -> None:
+        for _ in range(FAILURES):
+            assert not dependency.open
+            with pytest.raises(Unavailable):
+                await dependency.call(Flaky(TimeoutError(), 1))
+        assert dependency.open
+        with pytest.raises(Unavailable, match="unavailable") as raised:
+            await dependency.call(unused)
+        assert (raised.value.status_code, raised.value.headers) == (503, {"retry-after": "60"})
+
+    asyncio.run(story())
+    assert unused.calls == 0
+    assert dependency.calls == {"ok": 0, "error": 0, "timeout": FAILURES, "rejected": 1}
+
+
+@pytest.mark.parametrize("well", [True, False])
+def test_after_its_rest_the_next_call_decides(well: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """One success closes the breaker, one failure opens it for another rest."""
+    dependency = depend(shop_retries=0, rest=0.05)
+
+    async def story() -> None:
+        for _ in range(FAILURES):
+            with pytest.raises(Unavailable):
+                await dependency.call(Flaky(TimeoutError(), 1))
+        deciding = Flaky(TimeoutError(), 0 if well else 1)
+        while not deciding.calls:
+            try:
+                await dependency.call(deciding)
+            except Unavailable:
+                await asyncio.sleep(0)
+        assert dependency.open is not well
+
+    asyncio.run(story())
+
+
+def test_without_the_breaker_every_call_is_made() -> None:
+    """However many have failed."""
+    dependency, work = depend(shop_breaker=False, shop_retries=1), Flaky(TimeoutError(), 99)
+
+    async def story() -> None:
+        for _ in range(10):
+            with pytest.raises(Unavailable):
+                await dependency.call(work)
+
+    asyncio.run(story())
+    assert (work.calls, dependency.open, dependency.calls["rejected"]) == (20, False, 0)

@@ -1,0 +1,372 @@
+"""chaosapi in apps of other people: FastAPI, Starlette, and plain ASGI, under a real server where that matters."""
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Host, Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
+
+import chaosapi
+from chaosapi.library import routes_of
+from chaosapi.settings import Settings
+
+QUIET = Settings(access_log=False)
+Serve = Callable[[ASGIApp], httpx2.Client]
+
+
+@contextmanager
+def _serving(app: ASGIApp) -> Iterator[httpx2.Client]:
+    bound = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        with httpx2.Client(base_url="http://127.0.0.1:{}".format(*bound.getsockname()[1:])) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        bound.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Give a function that serves an app with a real uvicorn and returns a client of it."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(_serving(app))
+
+
+def inject(client: httpx2.Client | TestClient, effect: dict[str, Any], **fault: Any) -> None:
+    """Put the fault `f` in place."""
+    client.put("/admin/faults/f", json={"effect": effect, **fault}).raise_for_status()
+
+
+def count(client: httpx2.Client | TestClient, handler: str, status: str) -> float:
+    """Read how many requests were answered so."""
+    found = re.findall(
+        rf'^http_requests_total{{handler="{re.escape(handler)}",method="GET",status="{status}"}} (\S+)$',
+        client.get("/metrics").text,
+        re.MULTILINE,
+    )
+    return float(*found)
+
+
+def a_fastapi_app(seen: list[str]) -> FastAPI:
+    """Make an app with a life, probes, docs and a mount of its own; chaosapi comes before its routes."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        seen.append("started")
+        yield
+        seen.append("stopped")
+
+    app, inner = FastAPI(lifespan=lifespan, title="theirs"), FastAPI()
+    chaosapi.install(app, QUIET, points=["db"])
+
+    @app.get("/healthz")
+    async def healthz() -> str:
+        return "their own"
+
+    @app.get("/late/{number}")
+    def late(number: int) -> int:
+        return number
+
+    @app.get("/orders")
+    async def orders() -> str:
+        async with chaosapi.point("db"):
+            return "many"
+
+    @inner.get("/deep/{name}")
+    async def deep(name: str) -> str:
+        return name
+
+    app.mount("/inner", inner)
+    return app
+
+
+def test_a_fastapi_app_keeps_its_own_life_probes_and_docs(serve: Serve) -> None:
+    """And gets an admin API, metrics and the probe it lacks."""
+    seen: list[str] = []
+    with _serving(a_fastapi_app(seen)) as client:
+        assert client.get("/healthz").json() == "their own"
+        assert client.get("/readyz").json() == {"status": "ok"}
+        assert client.get("/openapi.json").json()["info"]["title"] == "theirs"
+        assert "/late/{number}" in client.get("/openapi.json").json()["paths"]
+        assert client.get("/docs").status_code == client.get("/admin/docs").status_code == 200
+        assert client.get("/late/7").json() == 7
+        assert seen == ["started"]
+    assert seen == ["started", "stopped"]
+
+
+@pytest.mark.parametrize(
+    ("route", "path"), [("/late/{number}", "/late/7"), ("/inner/deep/{name}", "/inner/deep/x"), ("/orders", "/orders")]
+)
+def test_every_kind_of_route_can_be_hit_and_is_counted(serve: Serve, route: str, path: str) -> None:
+    """Added afterwards, answered in a thread, or mounted; then the kill switch."""
+    client = serve(a_fastapi_app([]))
+    assert count(client, route, "503") == 0
+    inject(client, {"type": "error"}, target={"routes": [route]})
+    assert client.get(path).status_code == 503
+    assert client.delete("/admin/faults").json()["ended"] == 1
+    assert client.get(path).status_code == 200
+    assert (count(client, route, "503"), count(client, route, "200")) == (1, 1)
+
+
+def test_points_of_the_app_can_be_hit(serve: Serve) -> None:
+    """Those that it named; what it does not catch is its own 500."""
+    client = serve(a_fastapi_app([]))
+    body = {"effect": {"type": "error"}, "target": {"points": ["cache"]}}
+    assert "there are db" in client.post("/admin/faults", json=body).json()["detail"]
+    inject(client, {"type": "error"}, target={"points": ["db"]})
+    assert client.get("/late/1").status_code == 200
+    assert client.get("/orders").status_code == 500
+
+
+def test_an_injected_exception_meets_the_apps_own_error_handler() -> None:
+    """As any bug of the app would."""
+
+    async def sorry(_: Request, error: Exception) -> Response:
+        return PlainTextResponse(f"sorry: {error}", 500)
+
+    app = Starlette(routes=[Route("/a", a_page)], exception_handlers={Exception: sorry})
+    chaosapi.install(app, QUIET)
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        inject(client, {"type": "exception", "message": "boom"})
+        assert client.get("/a").text == "sorry: boom"
+
+
+async def a_page(_: Request) -> Response:
+    """Answer."""
+    return PlainTextResponse("fine")
+
+
+class APage(HTTPEndpoint):
+    """Answers, too."""
+
+    async def get(self, _: Request) -> Response:
+        return PlainTextResponse("fine")
+
+
+async def an_echo(socket: WebSocket) -> None:
+    """Send back what comes."""
+    await socket.accept()
+    await socket.send_text(await socket.receive_text())
+    await socket.close()
+
+
+def a_starlette_app() -> Starlette:
+    """Make an app with all kinds of routes."""
+    mount = Mount("/m", routes=[Route("/z/{k:int}", a_page, methods=["POST"])])
+    routes = [Route("/a", a_page), Route("/class", APage), mount, Mount("/files", a_plain_app)]
+    app = Starlette(routes=[*routes, Host("other.example", Starlette()), WebSocketRoute("/ws", an_echo)])
+    chaosapi.install(app, QUIET)
+    return app
+
+
+async def a_plain_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer, and know nothing but HTTP."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    async with chaosapi.point("db"):
+        answer = PlainTextResponse(scope["path"])
+    await answer(scope, receive, send)
+
+
+def test_all_routes_of_a_starlette_app_are_found() -> None:
+    """With their methods; websockets are not among them."""
+    found = {route.template: route.methods for route in routes_of(a_starlette_app()).routes}
+    assert found == {
+        "/a": {"GET", "HEAD"},
+        "/class": {"GET"},
+        "/m/z/{k:int}": {"POST"},
+        "/files/{path:path}": {"GET"},
+        "/{path:path}": {"GET"},
+    }
+
+
+@pytest.mark.parametrize(
+    "app", [a_starlette_app, lambda: chaosapi.ChaosMiddleware(a_plain_app, settings=QUIET)], ids=["starlette", "plain"]
+)
+def test_a_reset_is_a_tcp_reset_there_too(serve: Serve, app: Callable[[], ASGIApp]) -> None:
+    """Chaosapi stands outermost, where the connection can be reached."""
+    client = serve(app())
+    inject(client, {"type": "reset"})
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as raw:
+        raw.sendall(b"GET /a HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            raw.recv(1)
+
+
+def test_websockets_pass_untouched() -> None:
+    """Whatever faults there are."""
+    with TestClient(a_starlette_app(), base_url="http://localhost") as client:
+        inject(client, {"type": "error"})
+        assert client.get("/a").status_code == 503
+        with client.websocket_connect("/ws") as ws:
+            ws.send_text("hello")
+            assert ws.receive_text() == "hello"
+
+
+async def a_silent_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Leave other scopes without a word."""
+    if scope["type"] == "http":
+        await a_plain_app(scope, receive, send)
+
+
+async def a_listening_app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Fail only after having listened to what the server says."""
+    if scope["type"] == "lifespan":
+        await receive()
+        raise NotImplementedError
+    await a_plain_app(scope, receive, send)
+
+
+@pytest.mark.parametrize("plain", [a_plain_app, a_silent_app, a_listening_app])
+def test_a_plain_app_without_a_lifespan_is_served(serve: Serve, plain: ASGIApp) -> None:
+    """However it says that it has none; the admin port is there before the first request."""
+    settings = Settings(access_log=False, admin_port=0)
+    app = chaosapi.ChaosMiddleware(
+        plain, routes=["/items/{item}", "/rest/{path:path}"], settings=settings, points=["db"]
+    )
+    with capture_logs() as logs:
+        client = serve(app)
+    (url,) = [entry["url"] for entry in logs if entry["event"] == "admin API"]
+    with httpx2.Client(base_url=url) as admin:
+        inject(admin, {"type": "error"}, target={"routes": ["/items/{item}"]})
+        assert client.get("/items/7").status_code == 503
+        assert client.get("/rest/of/it").text == "/rest/of/it"
+        assert "CHAOSAPI_ADMIN_PORT" in client.get("/admin/faults").json()["detail"]
+        assert count(client, "/items/{item}", "503") == 1
+        inject(admin, {"type": "error"}, target={"points": ["db"]})
+        assert client.get("/rest/of/it").status_code == 500
+
+
+def test_an_app_that_fails_to_start_still_does() -> None:
+    """Chaosapi speaks only for apps that say nothing."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        raise ValueError("no database")
+        yield
+
+    app = Starlette(lifespan=lifespan)
+    chaosapi.install(app, QUIET)
+    with pytest.raises(ValueError, match="no database"):
+        startup(app)
+
+
+def test_two_apps_in_one_process_share_nothing() -> None:
+    """Neither faults nor counts."""
+    one, other = a_starlette_app(), a_starlette_app()
+    with (
+        TestClient(one, base_url="http://localhost") as first,
+        TestClient(other, base_url="http://localhost") as second,
+    ):
+        inject(first, {"type": "error"})
+        assert (first.get("/a").status_code, second.get("/a").status_code) == (503, 200)
+        assert (count(first, "/a", "200"), count(second, "/a", "200")) == (0, 1)
+        assert second.get("/admin/faults").json()["faults"] == []
+
+
+def test_without_a_token_only_this_machine_may_steer() -> None:
+    """The same rule as for the service: by the Host header, since the app's address is not ours to know."""
+    with TestClient(a_starlette_app(), base_url="http://shop.example") as client:
+        assert client.get("/a").status_code == 200
+        assert client.get("/admin/faults").status_code == 403
+        assert client.get("/admin/faults", headers={"host": "localhost:8000"}).status_code == 200
+
+
+def an_app_with(*paths: str) -> Starlette:
+    """Make an app that answers paths that chaosapi has as well."""
+
+    async def theirs(_: Request) -> Response:
+        return PlainTextResponse("theirs")
+
+    admin = Mount("/admin", routes=[Route("/users", theirs)])
+    return Starlette(routes=[admin, *[Route(path, theirs) for path in paths]])
+
+
+def startup(app: ASGIApp) -> list[dict[str, Any]]:
+    """Return what the app says when a server starts it."""
+    said: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def start() -> None:
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+
+    asyncio.run(start())
+    return said
+
+
+def test_an_app_with_paths_of_ours_does_not_start_silently() -> None:
+    """It says which, and what to do."""
+    app = an_app_with("/metrics")
+    chaosapi.install(app, QUIET)
+    wrapped = chaosapi.ChaosMiddleware(a_plain_app, routes=["/metrics", "/admin/users"], settings=QUIET)
+    for each in (app, wrapped):
+        (failed,) = startup(each)
+        assert failed["type"] == "lifespan.startup.failed"
+        assert "the app answers /admin, /metrics itself" in failed["message"]
+        assert "CHAOSAPI_ADMIN_PORT" in failed["message"]
+
+
+def test_with_an_admin_port_both_keep_their_paths(serve: Serve) -> None:
+    """The app's on its port, ours on ours."""
+    app = an_app_with("/metrics", "/hooks/mine")
+    chaosapi.install(app, Settings(access_log=False, admin_port=0))
+    with capture_logs() as logs:
+        client = serve(app)
+    (url,) = [entry["url"] for entry in logs if entry["event"] == "admin API"]
+    for path in ("/metrics", "/admin/users", "/hooks/mine"):
+        assert client.get(path).text == "theirs"
+    assert "chaosapi_revision" in httpx2.get(f"{url}/metrics").text
+    assert httpx2.get(f"{url}/admin/faults").status_code == 200
+    assert client.get("/admin/faults").status_code == 404
+
+
+def test_an_app_that_has_started_is_refused() -> None:
+    """And so is a second time."""
+    app = Starlette()
+    with TestClient(app):
+        pass
+    with pytest.raises(RuntimeError, match="has started"):
+        chaosapi.install(app, QUIET)
+    with pytest.raises(RuntimeError, match="already"):
+        chaosapi.install(a_starlette_app(), QUIET)
+
+
+def test_the_name_alone_costs_nothing() -> None:
+    """`import chaosapi` brings in no web framework; what does not exist is an AttributeError."""
+    script = "import sys, chaosapi; print(*sys.modules); chaosapi.nothing"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert not {"fastapi", "starlette", "pydantic", "asyncio"} & set(done.stdout.split())
+    assert "AttributeError: module 'chaosapi' has no attribute 'nothing'" in done.stderr
+    assert chaosapi.__all__ == ["ChaosMiddleware", "DependencyError", "install", "point"]
+    assert all(getattr(chaosapi, name) for name in chaosapi.__all__)
