@@ -161,11 +161,16 @@ def test_what_is_not_even_json_is_refused(client: TestClient, body: bytes, kind:
     assert client.get("/admin/faults").json()["revision"] == 0
 
 
-def test_a_body_of_more_than_a_megabyte_is_not_read(client: TestClient) -> None:
-    """The framework's own limit answers, in plain text."""
-    answer = client.post("/admin/faults", content=b"x" * 2_000_000, headers={"content-type": "application/json"})
-    assert answer.status_code == 413
-    assert client.get("/admin/faults").json()["revision"] == 0
+@pytest.mark.parametrize("path", ["/admin/faults", "/api/checkout"])
+@pytest.mark.parametrize("parts", [1, 20], ids=["declared", "chunked"])
+def test_a_body_of_more_than_a_megabyte_is_refused(client: TestClient, path: str, parts: int) -> None:
+    """At once where its length is declared, otherwise while it is read; just a megabyte is read."""
+    for size, status in ((1_000_020, 413), (1_000_000, 400)):
+        part = b"x" * (size // parts)
+        body = part if parts == 1 else iter([part] * parts)
+        answer = client.post(path, content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert (answer.json()["type"] == "urn:chaosapi:problem:content-too-large") == (status == 413)
 
 
 PATCHES = [

@@ -1,0 +1,93 @@
+"""The API conforms to its own description, and the description to what the API does."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from chaosapi.effects import EFFECTS, ProcessEffect
+from tests.conftest import MakeClient, Serve
+
+HERE = Path(__file__).parent
+DOCUMENTS = ["/openapi.json", "/admin/openapi.json"]
+DENIED = [effect.model_fields["type"].default for effect in EFFECTS if issubclass(effect, ProcessEffect)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_request_finds_an_answer_that_is_not_described(document: str, serve: Serve, tmp_path: Path) -> None:
+    """Thousands of requests, right and wrong: no server error, every status, header, type and body as documented.
+
+    A service each, so that the faults which the fuzzer creates meet no shop; those that act on the process, and so on
+    what is tested, are switched off.
+    """
+    url = serve(CHAOSAPI_ADMIN_TOKEN="token", CHAOSAPI_EFFECTS_DENIED=",".join(DENIED))
+    command = ["--config-file", str(HERE / "schemathesis.toml"), "run", url + document, "--checks", "all"]
+    run = subprocess.run(
+        [Path(sys.executable).with_name("schemathesis"), *command, "--max-examples", "20"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(HERE), "SCHEMATHESIS_HOOKS": "schemathesis_hooks"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    generated, passed = re.findall(r"(\d+) generated, (\d+) passed", run.stdout)[0]
+    assert int(generated) == int(passed) > 400
+    assert "Traceback" not in (tmp_path / "serve-0.log").read_text()
+
+
+def operations(client: TestClient, document: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """List the operations of a document, each with its name."""
+    for path, methods in client.get(document).json()["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_refusal_is_described_as_a_problem(client: TestClient, document: str) -> None:
+    """Never as FastAPI's own error; a probe's 503 is an answer, no refusal."""
+    for name, operation in operations(client, document):
+        for status, answer in operation["responses"].items():
+            if status >= "400" and name not in {"GET /healthz", "GET /readyz"}:
+                problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+                assert answer["content"] == {"application/problem+json": problem}, name
+    assert "HTTPValidationError" not in client.get(document).text
+
+
+def test_what_follows_from_its_shape_is_described_for_every_operation(make_client: MakeClient) -> None:
+    """A body may be broken, too large or of another type; a token may be missing, where one is asked for."""
+    for settings, refused in (({}, False), ({"admin_token": "t"}, True)):
+        client = make_client(**settings)
+        for name, operation in operations(client, "/admin/openapi.json"):
+            assert ("requestBody" in operation) == ({"400", "413", "415", "422"} <= operation["responses"].keys())
+            guarded = " /admin" in name or " /hooks" in name
+            assert ("401" in operation["responses"]) == ("security" in operation) == (refused and guarded), name
+            assert ("403" in operation["responses"]) == guarded
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_schemas_say_limits_in_words_of_json_schema(client: TestClient, document: str) -> None:
+    """Pydantic writes `gt` and `le` as they are where it cannot tell what is limited; nobody would read them."""
+    assert set(re.findall(r'"(gt|ge|lt|le|min_length|max_length)":', json.dumps(client.get(document).json()))) == set()
+
+
+def test_a_method_that_does_not_work_is_told_those_that_do(client: TestClient) -> None:
+    """All of the path's, also where each has a handler of its own (RFC 9110, 15.5.6)."""
+    answer = client.put("/admin/faults")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, POST")
+    assert answer.json()["detail"] == "PUT does not work here: DELETE, GET, POST do"
+    assert client.delete("/api/products").json()["detail"] == "DELETE does not work here: GET does"
+
+
+@pytest.mark.parametrize(("path", "docs"), [("/nowhere", "/openapi.json"), ("/admin/nowhere", "/admin/openapi.json")])
+def test_an_unknown_path_is_told_where_the_known_ones_are(client: TestClient, path: str, docs: str) -> None:
+    """Each plane has a description of its own."""
+    assert client.get(path).json()["detail"] == f"there is nothing at {path}: {docs} shows what there is"
