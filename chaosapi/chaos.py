@@ -14,21 +14,24 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
 from starlette.types import ASGIApp
 
-from chaosapi.api import admin, health, hooks, problems, safety
+from chaosapi import assets
+from chaosapi.api import admin, forecasting, health, hooks, problems, safety
 from chaosapi.api.access import AccessGuard
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk
 from chaosapi.api.limits import Limits
 from chaosapi.api.switch import Switch
 from chaosapi.engine import Engine
-from chaosapi.errors import Forbidden
+from chaosapi.errors import Forbidden, Invalid
+from chaosapi.flow import Flow
 from chaosapi.inbox import Inbox
 from chaosapi.life import Life
 from chaosapi.listener import Listener
 from chaosapi.metrics import FaultMetrics, LagGauge, RequestMetrics
 from chaosapi.middleware import Faults
 from chaosapi.routes import RouteTable
-from chaosapi.settings import Settings
+from chaosapi.settings import Settings, SettingsError
+from chaosapi.slo import spec, windows
 from chaosapi.state import State
 from chaosapi.store import MemoryStore
 from chaosapi.supervisor import Supervisor
@@ -69,6 +72,8 @@ class Chaos:
         self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers)
         self._store.subscribe(self._apply)
         self._limits = Limits(routes, settings, frozenset(points))
+        self._flow = Flow(self._metrics.by_route)
+        self._forecaster = _forecaster(settings, self._flow)
 
     @cached_property
     def control(self) -> FastAPI:
@@ -87,7 +92,8 @@ class Chaos:
         desk = Desk(self._store)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
-            admin.router(desk, self._engine, self._limits),
+            admin.router(desk, self._engine, self._limits, self._forecaster),
+            forecasting.router(self._forecaster, self._limits),
             safety.router(desk, self._clock),
             hooks.router(self._inbox, self._watch.look, self._clock),
         ):
@@ -106,10 +112,11 @@ class Chaos:
         replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         telemetry = Telemetry(faults, self._routes, self._metrics, replica=replica, access_log=settings.access_log)
         listener, jobs = None, [self._measure_lag]
+        beside = [self._watch.run, self._flow.run]
         if settings.admin_port is None:
-            jobs.append(self._watch.run)
+            jobs += beside
         else:
-            control = Life(guarded, [self._watch.run])
+            control = Life(guarded, beside)
             listener = Listener(control, settings.admin_host or settings.host, settings.admin_port)
 
         def start() -> None:
@@ -136,6 +143,14 @@ class Chaos:
             due = loop.time() + _TICK
             await asyncio.sleep(_TICK)
             self._lag.observe(loop.time() - due)
+
+
+def _forecaster(settings: Settings, flow: Flow) -> forecasting.Forecaster:
+    source = settings.slo or assets.path("alerts") / "slo.yaml"
+    try:
+        return forecasting.Forecaster(spec.load(source), windows.load(settings.profile), flow)
+    except Invalid as error:
+        raise SettingsError(f"CHAOSAPI_SLO={source}, CHAOSAPI_PROFILE={settings.profile}: {error}") from None
 
 
 def _registry() -> CollectorRegistry:

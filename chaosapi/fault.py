@@ -77,6 +77,8 @@ class Fault(Model):
     """What happens to a request that is hit."""
     rate: Ratio = 1.0
     """The share of the matching requests that is hit: a ratio above 0 and at most 1."""
+    rate_sum: Annotated[str, Field(max_length=1000)] = ""
+    """How the rate was worked out, where it was asked for as a burn rate."""
     target: Target = Target()
     """Which requests match."""
     schedule: Schedule = Schedule()

@@ -70,6 +70,15 @@ class RequestMetrics:
         total.inc()
         duration.observe(seconds)
 
+    def by_route(self) -> dict[tuple[str, str], float]:
+        """Count all requests so far by method and handler."""
+        (family,) = self._total.collect()
+        counts: dict[tuple[str, str], float] = {}
+        for each in family.samples:
+            key = (each.labels["method"], each.labels["handler"])
+            counts[key] = counts.get(key, 0.0) + each.value
+        return counts
+
     def answers(self) -> Answers:
         """Sum up all requests so far."""
         (family,) = self._total.collect()

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr, model_validator
@@ -70,6 +71,10 @@ class Settings(BaseSettings):
     """Whether a fault may end the process."""
     max_held: Annotated[int, Field(ge=1)] = 10_000
     """How many requests effects may keep waiting at once; past it an injection is skipped and counted."""
+    slo: Path | None = None
+    """The Sloth file whose alerts are forecast; the shop's unless given."""
+    profile: str = "production"
+    """The windows of those alerts: `production`, `lab`, or an AlertWindows file."""
     mark_responses: bool = False
     """Let answers name the faults that acted on them, in `x-chaos-fault` and `Server-Timing`."""
     shop_timeout: Annotated[Duration, Field(gt=0)] = 1.0

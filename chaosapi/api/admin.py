@@ -1,5 +1,6 @@
 """The admin API: faults as named resources, and the catalogue of effects."""
 
+import asyncio
 import secrets
 import string
 from typing import Annotated, Any
@@ -10,6 +11,8 @@ from chaosapi import state as changes
 from chaosapi.api import explain, views
 from chaosapi.api.description import header, refusals
 from chaosapi.api.desk import Desk, Why
+from chaosapi.api.draft import Draft
+from chaosapi.api.forecasting import Forecaster, Outlook
 from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
 from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound
@@ -23,7 +26,7 @@ _FULL = (Conflict, LimitReached)
 
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
 FaultBody = Annotated[
-    Fault,
+    Draft,
     Body(
         openapi_examples={
             "smallest": {"summary": "503 on every shop request", "value": {"effect": {"type": "error"}}},
@@ -52,7 +55,9 @@ FaultBody = Annotated[
 ]
 
 
-def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C901 - a list of endpoints
+def router(  # noqa: C901 - a list of endpoints
+    desk: Desk, engine: Engine, limits: Limits, forecaster: Forecaster
+) -> APIRouter:
     """Make the routes under /admin."""
     api = APIRouter(prefix="/admin", tags=["faults"])
 
@@ -61,18 +66,24 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
         return views.FaultView.of(record, engine.tally(record), engine.clock())
 
     def validated(document: Any) -> Fault:
-        return limits.check(explain.fault(document))
+        return limits.check(forecaster.resolved(explain.read(Draft, document)))
 
     @api.post("/faults", status_code=201, responses={201: header("Location", required=True), **refusals(*_FULL)})
-    async def create_fault(request: Request, response: Response, fault: FaultBody) -> views.FaultView:
+    async def create_fault(
+        request: Request,
+        response: Response,
+        fault: FaultBody,
+        forecast: Annotated[bool, Query(description="Say as well which alerts it will fire, and when.")] = False,  # noqa: FBT002 - a query
+    ) -> Created:
         """Inject a fault; it ends by itself. Only `effect` is required."""
         now = engine.clock()
-        spec = limits.check(fault).model_copy(update={"name": fault.name or _invented(fault, engine.state)})
-        assert spec.name  # noqa: S101 - set just now
+        name = fault.name or _invented(fault, engine.state)
+        spec = limits.check(forecaster.resolved(fault)).model_copy(update={"name": name})
+        outlook = await asyncio.to_thread(forecaster.forecast, spec) if forecast else None
         change = changes.create(spec, now, limits.admit)
-        state = await desk.apply(request, change, "create", now=now, fault=spec.name, reason=spec.reason)
-        response.headers["location"] = f"/admin/faults/{spec.name}"
-        return view(state, spec.name)
+        state = await desk.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
+        response.headers["location"] = f"/admin/faults/{name}"
+        return Created(**dict(view(state, name)), forecast=outlook)
 
     @api.get("/faults")
     async def list_faults(state: Annotated[Phase | None, Query(description="Only these.")] = None) -> views.FaultList:
@@ -93,7 +104,7 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
         if fault.name not in (None, name):
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
         now = engine.clock()
-        spec = limits.check(fault).model_copy(update={"name": name})
+        spec = limits.check(forecaster.resolved(fault)).model_copy(update={"name": name})
         if not any(record.name == name for record in engine.state.live(now)):
             response.status_code = 201
         change = changes.replace(spec, now, limits.admit)
@@ -107,6 +118,8 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
     ) -> views.FaultView:
         """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
         now = engine.clock()
+        if "rate" in document:
+            document = {"rate_sum": "", **document}
         change = changes.patch(name, document, validated, now, limits.admit)
         state = await desk.apply(
             request, change, "patch", now=now, fault=name, reason=str(document.get("reason") or "")
@@ -127,7 +140,14 @@ def router(desk: Desk, engine: Engine, limits: Limits) -> APIRouter:  # noqa: C9
     return api
 
 
-def _invented(fault: Fault, state: State) -> str:
+class Created(views.FaultView):
+    """A fault that was just made."""
+
+    forecast: Outlook | None = None
+    """Where it was asked for."""
+
+
+def _invented(fault: Draft, state: State) -> str:
     """Make a name such as `error-k3x9` that no known fault has."""
     taken = {record.name for record in state.faults}
     while True:

@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from chaosapi.errors import Invalid
-from chaosapi.fault import Fault
+
+M = TypeVar("M", bound=BaseModel)
 
 _WORDS: Final = {
     "missing": "this field is required",
@@ -19,12 +20,12 @@ _WORDS: Final = {
 }
 
 
-def fault(document: Any) -> Fault:
-    """Read a fault; raises Invalid, which names every field that is wrong."""
+def read(model: type[M], document: Any) -> M:
+    """Read a document; raises Invalid, which names every field that is wrong."""
     try:
-        return Fault.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
-        raise invalid(error.errors(include_url=False), document, Fault) from None
+        raise invalid(error.errors(include_url=False), document, model) from None
 
 
 def invalid(errors: Iterable[Any], body: Any, model: type[BaseModel] | None) -> Invalid:

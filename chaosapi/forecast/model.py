@@ -114,13 +114,14 @@ class Model:
     def spent(self, slo: Objective) -> Array:
         """Give the share of the SLO's budget for one period that the faults have spent, at the edges.
 
-        The period's requests are those forecast, filled up with the traffic before.
+        The period's requests are those forecast, filled up with the traffic before; without any nothing is spent.
         """
         read, period = self.indicators[slo.name], self.profile.period
         idle = Counters([], self.traffic.model_copy(update={"stages": []}), np.array([-1.0, 0.0]))
         before = float(idle.flow(read.total)[0]) * max(0.0, period - self.horizon)
         requests = (float(self.events(read.total)[-1]) + before) * period / max(period, self.horizon)
-        return self.events(read.error) / (slo.budget * requests)
+        bad = self.events(read.error)
+        return bad / (slo.budget * requests) if requests else np.zeros_like(bad)
 
     def worst(self, slo: Objective) -> float:
         """Give the highest share of bad among the SLO's requests at any time; 0 without any."""

@@ -15,6 +15,7 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
     assert (answer.status_code, answer.headers["location"]) == (201, f"/admin/faults/{fault['name']}")
     assert fault["name"].startswith("error-")
     assert fault | {"name": ""} == {
+        "forecast": None,
         "name": "",
         "effect": {
             "type": "error",
@@ -25,6 +26,7 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
             "when": "before",
         },
         "rate": 1.0,
+        "rate_sum": "",
         "target": {"routes": None, "methods": None, "headers": {}, "sticky_by": None, "points": None},
         "schedule": {"start_after": "0s", "duration": "15m", "shape": {"type": "constant", "scales": "rate"}},
         "seed": 0,

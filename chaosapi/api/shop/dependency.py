@@ -67,7 +67,8 @@ class Dependency:
         """
         try:
             return await (self._tries(work) if repeatable else self._try(work))
-        except OpenedState:
+        except OpenedState as opened:
+            opened.with_traceback(None)  # one error for all calls: it would keep the frames of every one
             headers = {"retry-after": f"{self._rest:.0f}"}
             raise Unavailable(503, f"{self.name} is unavailable: try again later", headers) from None
         except TimeoutError:

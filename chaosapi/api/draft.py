@@ -1,0 +1,35 @@
+"""A fault as people may ask for it: its rate a number, or whatever burns a budget so fast."""
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from chaosapi.fault import Fault
+from chaosapi.models import Model, Number, Ratio
+
+
+class BurnRate(Model):
+    """The rate that burns an SLO's error budget so many times too fast, with the traffic of the last minute."""
+
+    burn_rate: Annotated[Number, Field(gt=0, le=1e6)]
+    """14.4 spends 2 % of a 30-day budget in an hour."""
+    slo: Annotated[str, Field(min_length=1, max_length=200)]
+    """Its name in the SLO file, with or without the service: `shop-availability`."""
+
+
+def _kind(value: Any) -> str:
+    return "burn" if isinstance(value, dict | BurnRate) else "ratio"
+
+
+class Draft(Fault):
+    """What to inject, how often, where and when. Only `effect` is required."""
+
+    rate: Annotated[  # type: ignore[assignment]  # wider than a fault's: resolved before there is one
+        Annotated[Ratio, Tag("ratio")] | Annotated[BurnRate, Tag("burn")], Discriminator(_kind)
+    ] = 1.0
+    """The share of the matching requests that is hit: a ratio above 0 and at most 1, or `{"burn_rate", "slo"}`."""
+
+    def at(self, rate: float, rate_sum: str) -> Fault:
+        """Make the fault with this rate."""
+        fields = {name: getattr(self, name) for name in Fault.model_fields}
+        return Fault(**{**fields, "rate": rate, "rate_sum": rate_sum})

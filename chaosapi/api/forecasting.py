@@ -1,0 +1,77 @@
+"""What a fault would do, asked before it is injected."""
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from chaosapi.api.description import refusals
+from chaosapi.api.draft import BurnRate, Draft
+from chaosapi.api.limits import Limits
+from chaosapi.errors import Invalid
+from chaosapi.fault import Fault
+from chaosapi.flow import Flow
+from chaosapi.forecast import inverse, timetable
+from chaosapi.forecast.answer import Forecast
+from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.slo.spec import Spec
+from chaosapi.slo.windows import Profile
+
+
+class Question(Draft):
+    """A fault that is not injected, and the world it would act in."""
+
+    traffic: Traffic | None = None
+    """That of the last minute unless given; where there was none, the default mix of the shop."""
+    monitoring: Monitoring | None = None
+    """What is usual for the profile unless given."""
+
+
+class Outlook(Forecast):
+    """What will happen to a service that is healthy until then and has no other fault."""
+
+    traffic: Traffic = Field(description="What it was worked out with.")
+
+
+class Forecaster:
+    """Answers for the SLOs of one file, under one profile of windows."""
+
+    def __init__(self, spec: Spec, profile: Profile, flow: Flow) -> None:
+        self._spec, self._profile, self._flow = spec, profile, flow
+
+    def resolved(self, draft: Draft) -> Fault:
+        """Turn a draft into a fault; raises Invalid where no rate burns so fast, or no traffic tells which one does."""
+        rate = draft.rate
+        if not isinstance(rate, BurnRate):
+            return draft.at(rate, draft.rate_sum)
+        traffic = self._measured()
+        if traffic is None:
+            raise Invalid.field("rate.burn_rate", "there was no traffic in the last minute: send some, or give a ratio")
+        burn = inverse.rate_for(draft.at(1.0, ""), rate.burn_rate, rate.slo, self._spec, traffic)
+        return draft.at(burn.rate, burn.sum)
+
+    def forecast(self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None) -> Outlook:
+        """Forecast one fault; raises Invalid where the windows are too short for the scrape interval."""
+        assumed = traffic or self._measured() or Traffic()
+        found = timetable.forecast([fault], assumed, self._spec, self._profile, monitoring or usual(self._profile))
+        return Outlook(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
+
+    def _measured(self) -> Traffic | None:
+        rates = self._flow.rates()
+        total = sum(rates.values())
+        if not total:
+            return None
+        shares = {f"{method} {handler}": rate / total for (method, handler), rate in rates.items()}
+        return Traffic(rps=total, shares=shares)
+
+
+def router(forecaster: Forecaster, limits: Limits) -> APIRouter:
+    """Make the route."""
+    api = APIRouter(prefix="/admin", tags=["forecast"])
+
+    @api.post("/forecast", responses=refusals(Invalid))
+    def forecast(question: Question) -> Outlook:  # not async: a month takes a while, so a thread does it
+        """Say which alerts a fault would fire, when, and what it would cost; nothing is injected."""
+        fault = limits.check(forecaster.resolved(question))
+        return forecaster.forecast(fault, question.traffic, question.monitoring)
+
+    return api

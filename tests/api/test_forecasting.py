@@ -1,0 +1,107 @@
+"""Asking what a fault would do, and asking for a fault by what it costs."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from chaosapi.settings import SettingsError
+from tests.conftest import MakeClient
+
+TRAFFIC = {"rps": 100}
+ERROR = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}
+
+
+def traffic(client: TestClient, *paths: str) -> None:
+    """Send some requests."""
+    for path in paths:
+        client.get(path)
+
+
+def fires(answer: dict[str, list[dict[str, object]]]) -> set[object]:
+    """Return the window pairs that fire for availability."""
+    return {alert["long_window"] for alert in answer["alerts"] if alert["fires"] and alert["slo"] == "availability"}
+
+
+def test_a_forecast_names_the_alerts_and_changes_nothing(make_client: MakeClient) -> None:
+    """20 % errors for three minutes page in the lab's first window; no fault is there afterwards."""
+    client = make_client(profile="lab")
+    answer = client.post("/admin/forecast", json={**ERROR, "traffic": TRAFFIC})
+    assert answer.status_code == 200
+    assert "1m" in fires(answer.json())
+    assert answer.json()["traffic"]["rps"] == 100
+    assert client.get("/admin/faults").json() | {"faults": []} == {"revision": 0, "halt": None, "faults": []}
+
+
+def test_the_profile_decides(make_client: MakeClient) -> None:
+    """The same fault is over before the production windows notice 2 % of errors."""
+    faint = {**ERROR, "rate": 0.02, "traffic": TRAFFIC}
+    assert fires(make_client(profile="lab").post("/admin/forecast", json=faint).json())
+    assert not fires(make_client().post("/admin/forecast", json=faint).json())
+
+
+def test_a_fault_is_created_with_its_forecast_where_that_is_asked_for(make_client: MakeClient) -> None:
+    """And without, unless."""
+    client = make_client(profile="lab")
+    answer = client.post("/admin/faults?forecast=true", json={"name": "one", **ERROR}).json()
+    assert "1m" in fires(answer["forecast"])
+    assert client.post("/admin/faults", json={"name": "two", **ERROR}).json()["forecast"] is None
+
+
+def test_a_burn_rate_becomes_the_rate_that_burns_so_fast(client: TestClient) -> None:
+    """Half the traffic is hit, so twice the ratio is needed: 14.4 × 0.1 % / 50 % = 2.88 %; the answer shows the sum."""
+    traffic(client, *["/api/products", "/api/search?q=lamp"] * 5)
+    body = {
+        "effect": {"type": "error"},
+        "rate": {"burn_rate": 14.4, "slo": "shop-availability"},
+        "target": {"routes": ["/api/search"]},
+    }
+    fault = client.post("/admin/faults", json=body).json()
+    assert fault["rate"] == pytest.approx(0.0288, rel=1e-4)
+    assert "14.4" in fault["rate_sum"]
+    assert "0.0288" in fault["rate_sum"]
+
+
+def test_a_patched_rate_takes_its_sum_along(client: TestClient) -> None:
+    """A plain ratio has none; a burn rate brings its own."""
+    traffic(client, "/api/products")
+    client.put("/admin/faults/f", json={"effect": {"type": "error"}, "rate": {"burn_rate": 10, "slo": "availability"}})
+    assert client.patch("/admin/faults/f", json={"rate": 0.5}).json()["rate_sum"] == ""
+    patched = client.patch("/admin/faults/f", json={"rate": {"burn_rate": 20, "slo": "availability"}}).json()
+    assert patched["rate"] == pytest.approx(0.02, rel=1e-4)
+    assert patched["rate_sum"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "sent", "says"),
+    [
+        ({"burn_rate": 14.4, "slo": "availability"}, False, "no traffic in the last minute"),
+        ({"burn_rate": 14.4, "slo": "nonsense"}, True, "checkout"),
+        ({"burn_rate": 5000, "slo": "availability"}, True, "ask for at most"),
+        ({"burn_rate": -1, "slo": "availability"}, True, "greater than 0"),
+        ({"burn": 3}, True, "burn_rate"),
+    ],
+)
+def test_a_burn_rate_that_cannot_be_is_refused(
+    client: TestClient,
+    rate: object,
+    sent: bool,  # noqa: FBT001 - a table
+    says: str,
+) -> None:
+    """With the reason, and no fault."""
+    traffic(client, *["/api/products"] * sent)
+    answer = client.post("/admin/faults", json={"effect": {"type": "error"}, "rate": rate})
+    assert (answer.status_code, says in answer.text) == (422, True), answer.text
+    assert client.get("/admin/faults").json()["faults"] == []
+
+
+def test_the_traffic_is_that_of_the_last_minute(client: TestClient) -> None:
+    """The shares are what was sent; without any, the shop's usual mix."""
+    assert client.post("/admin/forecast", json=ERROR).json()["traffic"]["shares"] == {}
+    traffic(client, *["/api/products"] * 3, "/api/search?q=oak")
+    shares = client.post("/admin/forecast", json=ERROR).json()["traffic"]["shares"]
+    assert shares == pytest.approx({"GET /api/products": 0.75, "GET /api/search": 0.25})
+
+
+def test_a_profile_that_there_is_not_stops_the_start(make_client: MakeClient) -> None:
+    """Naming the setting, and the profiles that there are."""
+    with pytest.raises(SettingsError, match=r"CHAOSAPI_PROFILE=weekly.*lab, production"):
+        make_client(profile="weekly")
