@@ -20,6 +20,12 @@ def test_any_other_address_needs_a_token_or_the_word_open(host: str) -> None:
     assert Settings(host=host, admin_open=True).host == host
 
 
+def test_an_admin_port_of_its_own_address_needs_them_too() -> None:
+    """However private the service itself is."""
+    with pytest.raises(ValidationError, match=r"192\.0\.2\.1 can be reached"):
+        Settings(admin_port=8001, admin_host="192.0.2.1")
+
+
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the prefix CHAOSAPI_, durations with units."""
     monkeypatch.setenv("CHAOSAPI_PORT", "9000")

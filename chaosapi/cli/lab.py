@@ -41,6 +41,7 @@ def lab(  # noqa: PLR0913 (one parameter an option)
         ),
     ] = "lab",
     port: Port = _DEFAULTS.service,
+    admin_port: Port = _DEFAULTS.admin,
     prometheus_port: Port = _DEFAULTS.prometheus,
     alertmanager_port: Port = _DEFAULTS.alertmanager,
     grafana_port: Port = _DEFAULTS.grafana,
@@ -50,7 +51,7 @@ def lab(  # noqa: PLR0913 (one parameter an option)
     """Start the service with Prometheus, Alertmanager and, where installed, Grafana; Ctrl-C stops them all."""
     console = Console()
     with _ended_well(console), _folder(data_dir) as folder:
-        ports = Ports(port, prometheus_port, alertmanager_port, grafana_port)
+        ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port)
         with stack.running(stack.Options(folder, profile, ports), _teller(console)) as running:
             if once:
                 console.print(str(status.look(running)), highlight=False, soft_wrap=True)
@@ -58,9 +59,10 @@ def lab(  # noqa: PLR0913 (one parameter an option)
             status.show(running, console)
 
 
-def demo(
+def demo(  # noqa: PLR0913 (one parameter an option)
     *,
     port: Port = _DEFAULTS.service,
+    admin_port: Port = _DEFAULTS.admin,
     prometheus_port: Port = _DEFAULTS.prometheus,
     alertmanager_port: Port = _DEFAULTS.alertmanager,
     grafana_port: Port = _DEFAULTS.grafana,
@@ -72,7 +74,7 @@ def demo(
     """
     console = Console()
     with _ended_well(console), _folder(data_dir) as folder:
-        ports = Ports(port, prometheus_port, alertmanager_port, grafana_port)
+        ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port)
         options = stack.Options(folder, "lab", ports, rate=demonstration.RATE, traffic=True)
         with stack.running(options, _teller(console)) as running:
             demonstration.run(running, console)

@@ -21,13 +21,14 @@ class Ports(NamedTuple):
     """Where the parts of a lab listen on the loopback address."""
 
     service: int = 8000
+    admin: int = 8001
     prometheus: int = 9090
     alertmanager: int = 9093
     grafana: int = 3000
 
     def by_option(self, *, with_grafana: bool) -> dict[str, int]:
         """Return the ports that will be used, each by the option that sets it."""
-        options = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
+        options = ("--port", "--admin-port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
         return dict(zip(options if with_grafana else options[:-1], self, strict=False))
 
 

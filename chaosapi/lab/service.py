@@ -7,18 +7,22 @@ import httpx2
 from chaosapi.lab.ports import HOST
 
 
-def command(port: int) -> list[str]:
+def command(port: int, admin_port: int) -> list[str]:
     """Return the command line that runs the service under test."""
-    return [sys.executable, "-m", "chaosapi", "serve", "--host", HOST, "--port", str(port)]
+    ports = ["--port", str(port), "--admin-port", str(admin_port)]
+    return [sys.executable, "-m", "chaosapi", "serve", "--host", HOST, *ports]
 
 
 class Service:
-    """A client of the service's admin API; methods raise httpx2.HTTPError when it refuses or does not answer."""
+    """A client of the service and its admin API; methods raise httpx2.HTTPError when it refuses or does not answer.
 
-    def __init__(self, http: httpx2.Client, token: str | None) -> None:
-        self._http = http
+    `http` talks to the port that users see, `admin` to the one that answers whatever a fault does to the other.
+    """
+
+    def __init__(self, http: httpx2.Client, admin: httpx2.Client, token: str | None) -> None:
+        self._http, self._admin = http, admin
         if token:
-            self._http.headers["authorization"] = f"Bearer {token}"
+            self._admin.headers["authorization"] = f"Bearer {token}"
 
     def ready(self) -> bool:
         """Tell whether it takes traffic."""
@@ -50,5 +54,5 @@ class Service:
         return received
 
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        content: dict[str, Any] = self._http.request(method, path, **options).raise_for_status().json()
+        content: dict[str, Any] = self._admin.request(method, path, **options).raise_for_status().json()
         return content

@@ -55,6 +55,7 @@ class Lab:
         """What a person opens, by its name."""
         links = {
             "service": f"{url(self.ports.service)}/docs",
+            "admin API": f"{url(self.ports.admin)}/admin/docs",
             "Prometheus": url(self.ports.prometheus),
             "Alertmanager": url(self.ports.alertmanager),
         }
@@ -87,13 +88,15 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     with (
         Parts(folder / "logs") as parts,
         httpx2.Client(base_url=url(options.ports.service), timeout=_TIMEOUT) as to_service,
+        httpx2.Client(base_url=url(options.ports.admin), timeout=_TIMEOUT) as to_admin,
         httpx2.Client(base_url=url(options.ports.prometheus), timeout=_TIMEOUT) as to_prometheus,
     ):
         interval = min(profile.step, _SLOWEST_SCRAPE)
-        shop, store = Service(to_service, token), Prometheus(to_prometheus)
+        shop, store = Service(to_service, to_admin, token), Prometheus(to_prometheus)
         lab = Lab(parts, options.ports, profile, interval, shop, store, with_grafana)
         say("starting the service")
-        parts.start("service", service.command(options.ports.service))
+        command = service.command(options.ports.service, options.ports.admin)
+        parts.start("service", command, {"CHAOSAPI_ADMIN_HOST": ports.HOST, "CHAOSAPI_PROFILE": options.profile})
         parts.wait_until(shop.ready, f"the service on port {options.ports.service}")
         if options.traffic:  # before Prometheus, so that its past goes over into its present without a gap
             say("starting Locust")
@@ -116,7 +119,7 @@ def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None
     port, config_file = lab.ports.alertmanager, folder / "alertmanager.yml"
     source = (assets.path("alerts") / "alertmanager.yml").read_text(encoding="utf-8")
     config_file.touch(mode=0o600)  # it may hold the token
-    webhook = f"{url(lab.ports.service)}/hooks/alertmanager"
+    webhook = f"{url(lab.ports.admin)}/hooks/alertmanager"
     config_file.write_text(alertmanager.config(source, webhook=webhook, token=token), encoding="utf-8")
     data = folder / "alertmanager"
     command = alertmanager.command(program, config_file=config_file, data=data, listen=address(port))

@@ -3,11 +3,11 @@ from contextlib import ExitStack
 
 import pytest
 
-PORT_OPTIONS = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
+PORT_OPTIONS = ("--port", "--admin-port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
 
 
 def free_ports() -> list[int]:
-    """Return four ports of 127.0.0.1 that nobody listens on."""
+    """Return as many ports of 127.0.0.1 that nobody listens on."""
     with ExitStack() as held:
         servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORT_OPTIONS]
         return [server.getsockname()[1] for server in servers]

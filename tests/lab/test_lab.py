@@ -197,11 +197,14 @@ def test_data_is_kept_where_it_was_asked_for(lab_ports: dict[str, int], tmp_path
 
 @pytest.mark.slow
 def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
-    """The status shows a fault while it acts, and a part that died ends the screen."""
+    """The status shows a fault while it acts, even one that freezes the service; a part that died ends the screen."""
     with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Console(quiet=True).print) as lab:
         assert status.look(lab).faults == ()
         lab.service.inject({"name": "shown", "effect": {"type": "error"}})
         assert status.look(lab).faults == ("shown",)
+        lab.service.inject({"name": "frozen", "effect": {"type": "pause", "pause": "1m", "every": "2m"}})
+        lab.parts.wait_until(lambda: status.look(lab).targets == "0/1 up", "a target that looks frozen", every=0.2)
+        assert status.look(lab).faults == ("frozen", "shown")
         next(child for child in psutil.Process().children() if "serve" in child.cmdline()).kill()
         with pytest.raises(PartDiedError, match="service was killed"):
             status.show(lab, Console(quiet=True))

@@ -1,0 +1,295 @@
+"""Many requests under faults that keep changing: what the service took, it has given back at the end.
+
+A seeded crowd of clients, some of whom leave in the middle, and seeded operators who create, patch, replace, end and
+halt faults with every effect on requests, on whole routes and at points. First a warm-up of a twentieth, so that
+caches are filled and the allocator has its arenas; then the rest. Before and after, with nothing in flight and garbage
+collected, the server's own process tells its tasks, threads, file descriptors and resident memory. Loopback only.
+What the service remembers on purpose, up to a bound (carts, orders, audit), is filled to the brim before that.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import platform
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import _servers
+import aiohttp
+import psutil
+import uvicorn
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chaosapi import logs
+from chaosapi.app import create_app
+from chaosapi.effects import EFFECTS, RequestEffect
+from chaosapi.settings import Settings
+
+OUT = Path(__file__).parent / "out"
+WARM_UP = 0.05
+BRIM = 10_000
+OPERATORS = 4
+TOLERANCE = 0.05
+"""By how much resident memory may have grown: the allocator keeps a little of what it once had."""
+MEANT = "InjectedError"
+
+SHORT: dict[str, dict[str, Any]] = {
+    "latency": {"distribution": {"type": "exponential", "mean": "20ms"}, "cap": "200ms"},
+    "hang": {"at_most": "300ms"},
+    "throttle": {"bytes_per_second": 50_000},
+    "rate_limit": {"requests_per_second": 200, "burst": 50},
+    "capacity": {
+        "concurrency": 8,
+        "queue": 20,
+        "queue_timeout": "100ms",
+        "service_time": {"type": "constant", "value": "5ms"},
+    },
+}
+"""Parameters under which a request does not take long; the other effects act as their examples say."""
+
+
+class Soak:
+    """The clients and the operators: seeded, so that every run does the same as far as time allows."""
+
+    def __init__(self, client: aiohttp.ClientSession, desk: aiohttp.ClientSession, seed: int) -> None:
+        self._client, self._desk = client, desk
+        self._dice, self._operator = random.Random(seed), random.Random(seed + 1)  # noqa: S311 - no secrets
+        self.seen: Counter[str] = Counter()
+        self.changes: Counter[str] = Counter()
+
+    async def run(self, requests: int, clients: int) -> None:
+        """Send so many requests while the operators are at work."""
+        left = iter(range(requests))
+        operators = [asyncio.create_task(self._operate()) for _ in range(OPERATORS)]
+        await asyncio.gather(*(self._visit(left) for _ in range(clients)))
+        for operator in operators:
+            operator.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await operator
+        await self._steer("DELETE", "/admin/halt")
+        await self._steer("DELETE", "/admin/faults")
+
+    async def _visit(self, left: Any) -> None:
+        for _ in left:
+            patience = self._dice.uniform(0.001, 0.05) if self._dice.random() < 0.1 else 30.0
+            try:
+                async with asyncio.timeout(patience):
+                    self.seen[await self._request()] += 1
+            except TimeoutError:
+                self.seen["left" if patience < 1 else "waited in vain"] += 1
+            except aiohttp.ClientError as error:
+                self.seen[type(error).__name__] += 1
+
+    async def _request(self) -> str:
+        user, product = f"u-{self._dice.randrange(500)}", f"p-{self._dice.randrange(1, 100):04}"
+        method, path, body = self._dice.choice(
+            [
+                ("GET", "/api/products", None),
+                ("GET", f"/api/products/{product}", None),
+                ("GET", "/api/search?q=red", None),
+                ("POST", f"/api/cart/{user}/items", {"product_id": "p-0001"}),
+                ("POST", "/api/checkout", {"cart_id": user}),
+                ("GET", "/nothing/here", None),
+            ]
+        )
+        async with self._client.request(method, path, json=body, headers={"x-user-id": user}) as answer:
+            await answer.read()
+            return str(answer.status)
+
+    async def _operate(self) -> None:
+        actions = {self._put: 10, self._patch: 5, self._end: 4, self._end_all: 1, self._halt: 1}
+        while True:
+            (action,) = self._operator.choices(list(actions), list(actions.values()))
+            await action(f"f-{self._operator.randrange(8)}")
+            await asyncio.sleep(self._operator.uniform(0, 0.2))
+
+    async def _put(self, name: str) -> None:
+        kind = self._operator.choice([effect for effect in EFFECTS if issubclass(effect, RequestEffect)])
+        parameters = SHORT.get(kind.example["type"], kind.example)
+        fault: dict[str, Any] = {
+            "effect": {"type": kind.example["type"], **parameters},
+            "rate": self._operator.choice([0.01, 0.1, 0.5, 1]),
+            "schedule": {"duration": self._operator.uniform(0.1, 3), "start_after": self._operator.choice([0, 0, 0.5])},
+            "target": {},
+        }
+        if kind.at_points and self._operator.random() < 0.3:
+            fault["target"]["points"] = [self._operator.choice(["db", "payments"])]
+        if self._operator.random() < 0.3:
+            fault["target"]["routes"] = [self._operator.choice(["/api/products", "/api/*"])]
+        if self._operator.random() < 0.2:
+            fault["target"]["sticky_by"] = "x-user-id"
+        if self._operator.random() < 0.2:
+            fault["schedule"]["shape"] = {"type": "pulse", "on": "100ms", "off": "100ms"}
+        await self._steer("PUT", f"/admin/faults/{name}", fault)
+
+    async def _patch(self, name: str) -> None:
+        changes: dict[str, Any] = {"rate": self._operator.uniform(0.01, 1), "target": {"sticky_by": None}}
+        await self._steer("PATCH", f"/admin/faults/{name}", changes)
+
+    async def _end(self, name: str) -> None:
+        await self._steer("DELETE", f"/admin/faults/{name}")
+
+    async def _end_all(self, _: str) -> None:
+        await self._steer("DELETE", "/admin/faults")
+
+    async def _halt(self, _: str) -> None:
+        await self._steer("POST", "/admin/halt", {"reason": "soak"})
+        await asyncio.sleep(0.1)
+        await self._steer("DELETE", "/admin/halt")
+
+    async def _steer(self, method: str, path: str, body: Any = None) -> None:
+        async with self._desk.request(method, path, json=body) as answer:
+            text = await answer.text()
+            self.changes[f"{method} {answer.status}"] += 1
+            if answer.status not in {200, 201, 404, 409}:  # a fault that is not there, or has just ended, is no mistake
+                raise RuntimeError(f"{method} {path} {body}: {answer.status} {text}")
+
+
+def serve() -> None:
+    """Run the service, and tell at /left what it has in its hands."""
+    settings = Settings(port=0)
+    logs.configure(settings)
+    app = create_app(settings)
+    uvicorn.run(telling(app), port=0, loop="uvloop", http="httptools", ws="none", log_config=None, access_log=False)
+
+
+def telling(app: ASGIApp) -> ASGIApp:
+    """Answer /left with what is left once garbage is collected; the request's own task is not counted."""
+    process = psutil.Process()
+
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") != "/left":
+            await app(scope, receive, send)
+            return
+        gc.collect()
+        found = {
+            "tasks": len(asyncio.all_tasks()) - 1,
+            "threads": threading.active_count(),
+            "fds": process.num_fds(),
+            "rss": process.memory_info().rss,
+        }
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": json.dumps(found).encode()})
+
+    return told
+
+
+async def left(url: str) -> dict[str, int]:
+    """Ask until nothing changes any more, on a connection of its own; at most half a minute."""
+    known: list[dict[str, int]] = []
+    for _ in range(60):
+        async with aiohttp.ClientSession(url) as client, client.get("/left") as answer:
+            known.append(await answer.json())
+        if known[-3:].count(known[-1]) == 3:
+            break
+        await asyncio.sleep(0.5)
+    return known[-1]
+
+
+async def fill(url: str) -> None:
+    """Let the service remember as much as it ever will: carts, orders, idempotency keys, and changes in the audit."""
+    numbers = iter(range(2 * BRIM))
+    async with aiohttp.ClientSession(url) as client:
+        calm = {"effect": {"type": "error"}, "rate": 1e-9, "schedule": {"duration": "1h"}}
+        (await client.put("/admin/faults/calm", json=calm)).close()
+
+        async def one() -> None:
+            for number in numbers:
+                cart, item = f"fill-{number}", {"product_id": "p-0001"}
+                key = {"idempotency-key": cart} if number < BRIM else {}
+                (await client.post(f"/api/cart/{cart}/items", json=item)).close()
+                (await client.post("/api/checkout", json={"cart_id": cart}, headers=key)).close()
+                if key:  # their orders are kept by their keys, and those that follow by their numbers
+                    (await client.patch("/admin/faults/calm", json={"rate": (1 + number) / 1e9})).close()
+                else:
+                    (await client.post(f"/api/cart/{cart}/items", json=item)).close()
+
+        await asyncio.gather(*(one() for _ in range(20)))
+
+
+async def soak(url: str, requests: int, clients: int, seed: int) -> tuple[dict[str, int], dict[str, int], Soak, float]:
+    """Warm up, look, soak, look; return both looks, the soak and the seconds it took."""
+    await fill(url)
+
+    async def crowd(requests: int, seed: int) -> Soak:
+        async with (
+            aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as client,
+            # A connection each: the server may close an idle one just as it is used again.
+            aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True)) as desk,
+        ):
+            found = Soak(client, desk, seed)
+            await found.run(requests, clients)
+        return found
+
+    await crowd(round(WARM_UP * requests), seed + 2)
+    before = await left(url)
+    started = time.monotonic()
+    found = await crowd(requests - round(WARM_UP * requests), seed)
+    seconds = time.monotonic() - started
+    return before, await left(url), found, seconds
+
+
+def unmeant(log: Path) -> list[str]:
+    """Return what the log has that no fault meant: other tracebacks, errors, and whatever is not a line of the log."""
+    found = []
+    for line in log.read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            found.append(line)
+            continue
+        kinds = [each["exc_type"] for each in entry.get("exception", [])]
+        if (kinds and MEANT not in kinds) or (not kinds and entry["level"] in {"warning", "error", "critical"}):
+            found.append(line)
+    return found
+
+
+def main() -> int:
+    """Soak; exit with 1 when anything is left, or a traceback was not meant."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--requests", type=int, default=200_000, help="how many, the warm-up included")
+    parser.add_argument("--clients", type=int, default=100, help="how many send at once")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.serve:
+        serve()
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with _servers.running(log, (sys.executable, __file__, "--serve")) as server:
+            before, after, found, seconds = uvloop.run(soak(server.url, chosen.requests, chosen.clients, chosen.seed))
+        strange = unmeant(log)
+    console = Console()
+    table = Table("", "before", "after", "as it was")
+    good = {name: after[name] <= before[name] * (1 + TOLERANCE * (name == "rss")) for name in before}
+    for name in before:
+        table.add_row(name, f"{before[name]:,}", f"{after[name]:,}", "yes" if good[name] else "NO")
+    console.print(f"{found.seen.total():,} requests in {seconds:.0f} s, {found.changes.total()} changes of faults")
+    console.print(f"requests: {dict(found.seen.most_common())}")
+    console.print(f"changes: {dict(found.changes.most_common())}")
+    console.print(table)
+    console.print(f"log lines that no fault meant: {len(strange)}")
+    for line in strange[:5]:
+        console.print(line[:2000], markup=False, highlight=False)
+    OUT.mkdir(exist_ok=True)
+    facts = {"python": platform.python_version(), "cpus": os.cpu_count(), "requests": chosen.requests}
+    results = {"before": before, "after": after, "seen": found.seen, "changes": found.changes, "strange": len(strange)}
+    (OUT / "soak.json").write_text(json.dumps({**facts, "seconds": seconds, **results}, indent=1))
+    return 0 if all(good.values()) and not strange else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
