@@ -1,10 +1,12 @@
-"""The command line: `chaosapi serve | lab | demo | forecast | fault | slo`."""
+"""The command line: `chaosapi serve | lab | demo | forecast | score | fault | slo`."""
 
 import typer
 
 from chaosapi.cli import fault, slo
+from chaosapi.cli.backtest import backtest
 from chaosapi.cli.forecast import forecast
 from chaosapi.cli.lab import demo, lab
+from chaosapi.cli.score import score
 from chaosapi.cli.serve import serve
 
 app = typer.Typer(
@@ -16,5 +18,7 @@ app.command()(serve)
 app.command()(lab)
 app.command()(demo)
 app.command()(forecast)
+app.command()(score)
 app.add_typer(fault.app, name="fault")
+slo.app.command()(backtest)
 app.add_typer(slo.app, name="slo")

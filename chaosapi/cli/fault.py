@@ -1,26 +1,30 @@
 """`chaosapi fault`: the admin API from a terminal."""
 
+import contextlib
 import getpass
-import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx2
 import typer
-import yaml
 from rich.console import Console
 
-from chaosapi.cli import tables
+from chaosapi.cli import body, tables
 
 app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults of a running service.")
 
-Url = Annotated[str, typer.Option(envvar="CHAOSAPI_URL", help="Where the service is.")]
+Url = Annotated[
+    str | None,
+    typer.Option(envvar="CHAOSAPI_URL", help="Where the admin API is.  [default: port 8001 or 8000 of this machine]"),
+]
 Token = Annotated[str | None, typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token, if one is set.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")]
 Reason = Annotated[str | None, typer.Option(help="Why; for the audit.")]
 
-_HERE = "http://127.0.0.1:8000"
+HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
+"""Where the admin API of `chaosapi lab` is, and that of `chaosapi serve`."""
+
 _out = Console()
 
 
@@ -42,42 +46,44 @@ def add(  # noqa: PLR0913 - one option a field of the API
     duration: Annotated[str | None, typer.Option(help="How long it lasts, such as 5m.  [default: 15m]")] = None,
     shape: Annotated[str | None, typer.Option(help="JSON or YAML, such as '{type: ramp, up: 2m}'.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed hits other requests.")] = None,
+    guard: Annotated[str | None, typer.Option(help="JSON or YAML, such as '{stop_when: {alert: X}}'.")] = None,
     reason: Reason = None,
     file: Annotated[Path | None, typer.Option(help="The whole fault from a JSON or YAML file; - reads stdin.")] = None,
-    url: Url = _HERE,
+    url: Url = None,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Inject a fault, for example: chaosapi fault add error status=503 --rate 0.2 --duration 5m."""
-    body = _read(file) if file else {}
+    sent = _one(file) if file else {}
     given: dict[str, Any] = {
         "name": name,
         "effect": {"type": effect} if effect else None,
         "rate": rate,
-        "target": _present(
-            {"routes": route, "methods": method, "headers": dict(map(_pair, header or [])), "sticky_by": sticky_by}
+        "target": body.present(
+            {"routes": route, "methods": method, "headers": dict(map(body.pair, header or [])), "sticky_by": sticky_by}
         ),
-        "schedule": _present({"start_after": start_after, "duration": duration, "shape": shape and _value(shape)}),
+        "schedule": body.present(
+            {"start_after": start_after, "duration": duration, "shape": shape and body.value(shape)}
+        ),
         "seed": seed,
+        "guard": guard and body.value(guard),
         "reason": reason,
     }
-    body.update(_present(given))
-    for parameter in parameters or []:
-        path, text = _pair(parameter)
-        _put(body, ["effect", *path.split(".")], _value(text))
-    _print(_call("POST", "/admin/faults", url, token, json=body), as_json=as_json)
+    sent.update(body.present(given))
+    body.put(sent, parameters or [])
+    _print(call("POST", "/admin/faults", url, token, json=sent), as_json=as_json)
 
 
 @app.command("list")
 def list_(
     state: Annotated[str | None, typer.Option(help="scheduled, active or ended.")] = None,
     *,
-    url: Url = _HERE,
+    url: Url = None,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """List the faults, newest first."""
-    answer = _call("GET", "/admin/faults", url, token, params=_present({"state": state}))
+    answer = call("GET", "/admin/faults", url, token, params=body.present({"state": state}))
     if as_json:
         _out.print_json(data=answer)
         return
@@ -87,29 +93,40 @@ def list_(
 
 
 @app.command()
-def show(name: str, *, url: Url = _HERE, token: Token = None, as_json: AsJson = False) -> None:
+def show(name: str, *, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """Show one fault with its receipt."""
-    _print(_call("GET", f"/admin/faults/{name}", url, token), as_json=as_json)
+    _print(call("GET", f"/admin/faults/{name}", url, token), as_json=as_json)
 
 
 @app.command()
-def end(name: str, *, reason: Reason = None, url: Url = _HERE, token: Token = None, as_json: AsJson = False) -> None:
+def end(name: str, *, reason: Reason = None, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """End one fault now."""
-    answer = _call("DELETE", f"/admin/faults/{name}", url, token, params=_present({"reason": reason}))
+    answer = call("DELETE", f"/admin/faults/{name}", url, token, params=body.present({"reason": reason}))
     _print(answer, as_json=as_json)
 
 
 @app.command()
-def clear(*, reason: Reason = None, url: Url = _HERE, token: Token = None, as_json: AsJson = False) -> None:
+def clear(*, reason: Reason = None, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """End every fault now: the kill switch."""
-    answer = _call("DELETE", "/admin/faults", url, token, params=_present({"reason": reason}))
+    answer = call("DELETE", "/admin/faults", url, token, params=body.present({"reason": reason}))
     if as_json:
         _out.print_json(data=answer)
     else:
         _out.print(f"{answer['ended']} faults ended; revision {answer['revision']}")
 
 
-def _call(method: str, path: str, url: str, token: str | None, **request: Any) -> Any:
+def find(urls: Sequence[str]) -> str:
+    """Return the first URL at which chaosapi answers, else the last; no token is sent to see."""
+    for url in urls[:-1]:
+        with contextlib.suppress(httpx2.HTTPError, ValueError, LookupError, TypeError):
+            if httpx2.get(f"{url}/admin/openapi.json", timeout=2).json()["info"]["title"] == "chaosapi":
+                return url
+    return urls[-1]
+
+
+def call(method: str, path: str, url: str | None, token: str | None, **request: Any) -> Any:
+    """Ask the admin API; a refusal, or no answer, becomes a message and exit code 1."""
+    url = url or find(HERE)
     headers = {"x-chaos-actor": getpass.getuser()} | ({"authorization": f"Bearer {token}"} if token else {})
     try:
         answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=10, **request)
@@ -137,39 +154,8 @@ def _print(fault: dict[str, Any], *, as_json: bool) -> None:
         _out.print(tables.one(fault))
 
 
-def _read(file: Path) -> dict[str, Any]:
-    text = sys.stdin.read() if str(file) == "-" else file.read_text()
-    document = _value(text)
-    if not isinstance(document, dict):
+def _one(file: Path) -> dict[str, Any]:
+    found = body.document(file)
+    if not isinstance(found, dict):
         raise typer.BadParameter(f"{file} must hold one fault as a JSON or YAML object")
-    return document
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise typer.BadParameter(f"{text!r} is neither JSON nor YAML: {error}") from None
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise typer.BadParameter(f"{text!r} must be name=value")
-    return name, value
-
-
-def _put(body: dict[str, Any], path: list[str], value: Any) -> None:
-    for part in path[:-1]:
-        body = body.setdefault(part, {})
-        if not isinstance(body, dict):
-            raise typer.BadParameter(f"{'.'.join(path)}: {part} is already a value")
-    body[path[-1]] = value
-
-
-def _present(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value not in (None, {}, [])}
+    return found

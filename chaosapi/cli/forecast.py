@@ -9,8 +9,10 @@ from rich.console import Console, RenderableType
 
 from chaosapi import assets, durations, errors
 from chaosapi.api import explain
-from chaosapi.cli import body, timetables
+from chaosapi.cli import body, facts, timetables
+from chaosapi.cli.prometheus import Prometheus
 from chaosapi.cli.slo import ProfileOption, SpecOption
+from chaosapi.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
 from chaosapi.forecast.answer import Forecast
 from chaosapi.forecast.model import Model
@@ -47,6 +49,10 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
     scenario: Annotated[str | None, typer.Option(help="A Locust scenario, at --rps.", rich_help_panel=_TRAFFIC)] = None,
     peak: Annotated[int, typer.Option(help="Its peak in requests/s.", rich_help_panel=_TRAFFIC)] = 500,
     scenario_duration: Annotated[str, typer.Option(help="How long it runs.", rich_help_panel=_TRAFFIC)] = "1h",
+    traffic_from: Annotated[
+        str | None, typer.Option(metavar="URL", help="Measure it from this Prometheus.", rich_help_panel=_TRAFFIC)
+    ] = None,
+    traffic_window: Annotated[str, typer.Option(help="Over how long.", rich_help_panel=_TRAFFIC)] = "5m",
     replicas: Annotated[int | None, typer.Option(help="Processes with own counters.", rich_help_panel=_TRAFFIC)] = None,
     spec_file: SpecOption = None,
     profile: ProfileOption = "production",
@@ -96,16 +102,20 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
     }
     sent: dict[str, Any] = {"rps": rps, "replicas": replicas, "shares": dict(map(_share, share or []))}
     try:
+        shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
+        if traffic_from:
+            window = _seconds(traffic_window, "--traffic-window")
+            sent = facts.traffic(Prometheus(traffic_from), shop, window).model_dump() | body.present(sent)
         if scenario:
-            rate_ = round(rps or 100)
+            rate_ = round(sent["rps"] or 100)
             sent["stages"] = scenarios.stages(
                 scenario, rate=rate_, peak=peak, duration=_seconds(scenario_duration, "--scenario-duration")
             )
         chosen = windows.load(profile)
         model = Model(
-            [explain.fault(each) for each in _bodies(given, parameters or [], fault_file or [])],
+            [explain.read(Fault, each) for each in _bodies(given, parameters or [], fault_file or [])],
             _checked(Traffic, body.present(sent)),
-            spec.load(spec_file or assets.path("alerts") / "slo.yaml"),
+            shop,
             chosen,
             _checked(Monitoring, usual(chosen).model_dump() | body.present(watching)),
         )

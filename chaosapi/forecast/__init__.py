@@ -14,4 +14,12 @@ model       faults, traffic and Prometheus put together
 timetable   all of it in order: the forecast; answer is its form
 inverse     the fault that a given alert or budget takes
 chart       the same as a page
+
+recording   what a real Prometheus recorded, as counters and episodes
+matching    which predicted episode is which recorded one
+backtest    the model on recorded counters; comparison is its form
+replay      faults as they really were, on one clock
+facts       what Prometheus recorded and Alertmanager told of an alert
+bounds      how early and late chance lets an alert be
+score       forecast and fact of a fault; scorecard is its form
 """

@@ -12,6 +12,8 @@ from chaosapi.forecast.traffic import Array
 
 Signed = Sequence[tuple[int, Counter]]
 """Counters of a query, each with the sign of its term."""
+Rates = Sequence[tuple[int, Array]]
+"""Their rates over a window at each evaluation."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,13 @@ class Burn:
 
 def over(window: Range, error: Signed, total: Signed, budget: float) -> Burn:
     """Give the burn rate over a window; as in the rule absent without traffic, and 0 without bad events."""
-    bad, all_ = _sum(window, error), _sum(window, total)
+    bad, all_ = ([(sign, window.rate(counter)) for sign, counter in terms] for terms in (error, total))
+    return of(bad, all_, window, budget)
+
+
+def of(error: Rates, total: Rates, window: Range, budget: float) -> Burn:
+    """Give the burn rate from the rates over a window."""
+    bad, all_ = (_sum(rates, window.ends.size) for rates in (error, total))
     seconds = window.length / 1000
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(all_ > 0, np.nan_to_num(bad, nan=0.0) / all_, np.nan)
@@ -36,10 +44,9 @@ def over(window: Range, error: Signed, total: Signed, budget: float) -> Burn:
     return Burn(ratio / budget, deviation / budget, bad * seconds)
 
 
-def _sum(window: Range, counters: Signed) -> Array:
+def _sum(rates: Rates, size: int) -> Array:
     """Add the rates as `sum()` does: what is absent is left out, and all absent is absent."""
-    rates = [sign * window.rate(counter) for sign, counter in counters]
-    return reduce(_plus, rates, np.full(window.ends.size, np.nan))
+    return reduce(_plus, (sign * rate for sign, rate in rates), np.full(size, np.nan))
 
 
 def _plus(one: Array, other: Array) -> Array:

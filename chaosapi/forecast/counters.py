@@ -20,8 +20,10 @@ class Counter:
     """Series that always grow in proportion, so that Prometheus treats their sum as it treats each."""
 
     values: Array
-    """Expected counts at the scrapes; before `born` there is no sample."""
+    """Counts at the scrapes; before `born` there is no sample."""
     born: int
+    lost: Array | None = None
+    """What restarts have taken away by each scrape, where there were any."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _SCRAPED = {"job", "instance", "namespace", "pod", "container", "service", "endp
 _EVERY = re.compile(r"[0-9.]+|\+Inf")
 
 
-class _Foreign(Exception):  # noqa: N818 - no error: the query is fine, but about something else
+class Foreign(Exception):  # noqa: N818 - no error: the query is fine, but about something else
     """The query is anything but a sum of rates of the service's own counters."""
 
 
@@ -73,40 +73,48 @@ def of(slo: Objective) -> Indicator:
     """Read the SLO's queries; what is not about the service's own counters becomes availability over all routes."""
     queries = slo.sli.queries
     try:
-        error, total = (tuple(_terms(grammar.parse(queries[name]))) for name in ("error_query", "total_query"))
+        error, total = (
+            tuple(_term(selected, sign) for sign, selected in sums(queries[name]))
+            for name in ("error_query", "total_query")
+        )
         return Indicator(error, total)
-    except (KeyError, _Foreign):  # a raw ratio has neither of the two
+    except (KeyError, Foreign):  # a raw ratio has neither of the two
         failed = Term(1, TOTAL, (Matcher("status", "5..|000", pattern=True),))
         return Indicator((failed,), (Term(1, TOTAL, ()),), foreign=True)
 
 
-def _terms(node: grammar.Expr, sign: int = 1) -> Iterator[Term]:
+def sums(query: str) -> list[tuple[int, grammar.Expr]]:
+    """Give the ranges whose summed rates a query adds, or takes away, each with its sign; raises Foreign for others."""
+    return list(_sums(grammar.parse(query)))
+
+
+def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr]]:
     match node:
         case grammar.ParenExpr():
-            yield from _terms(node.expr, sign)
+            yield from _sums(node.expr, sign)
         case grammar.BinaryExpr() if str(node.op) in {"+", "-"}:
-            yield from _terms(node.lhs, sign)
-            yield from _terms(node.rhs, -sign if str(node.op) == "-" else sign)
+            yield from _sums(node.lhs, sign)
+            yield from _sums(node.rhs, -sign if str(node.op) == "-" else sign)
         case grammar.AggregateExpr(expr=grammar.Call() as call) if str(node.op) == "sum" and call.func.name == "rate":
-            yield _term(call.args[0], sign)
+            yield sign, call.args[0]
         case _:
-            raise _Foreign
+            raise Foreign
 
 
 def _term(selected: grammar.Expr, sign: int) -> Term:
     if not isinstance(selected, grammar.MatrixSelector):
-        raise _Foreign
+        raise Foreign
     series, op = selected.vector_selector, grammar.MatchOp
     if series.name is None or series.name not in _METRICS or series.offset or series.at or series.matchers.or_matchers:
-        raise _Foreign
+        raise Foreign
     matchers = tuple(
         Matcher(each.name, each.value, each.op in (op.NotEqual, op.NotRe), each.op in (op.Re, op.NotRe))
         for each in series.matchers.matchers
     )
     bounds = [each for each in matchers if each.label == "le"]
     if any(each.label not in _OWN | _SCRAPED for each in matchers):
-        raise _Foreign
+        raise Foreign
     plain = all(not each.negative and not each.pattern and _EVERY.fullmatch(each.value) for each in bounds)
     if len(bounds) != (series.name == BUCKET) or not plain:  # buckets overlap: a query about them names exactly one
-        raise _Foreign
+        raise Foreign
     return Term(sign, series.name, matchers)

@@ -52,6 +52,8 @@ class Range:
         seen = self._whole if counter.born == 0 else self._seen(counter.born)
         start = counter.values[seen.first]
         grown = counter.values[seen.last] - start
+        if counter.lost is not None:
+            grown = grown + counter.lost[seen.last] - counter.lost[seen.first]
         with np.errstate(divide="ignore", invalid="ignore"):
             since_zero = np.where(grown > 0, seen.sampled * start / grown, np.inf)
         if self.prometheus == 2:  # the zero point comes before the threshold; in version 3 it is the other way round

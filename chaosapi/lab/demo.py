@@ -6,8 +6,10 @@ from typing import Final
 from rich.console import Console
 
 from chaosapi import assets
+from chaosapi.fault import Fault
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import LabError
+from chaosapi.lab.prediction import Prediction
 from chaosapi.lab.prometheus import JOB
 from chaosapi.lab.stack import Lab
 from chaosapi.lab.story import Story
@@ -16,12 +18,14 @@ from chaosapi.slo import spec
 
 RATE: Final = 100.0
 """Requests/s: enough that a few seconds hold the errors that theory expects, few enough for any laptop."""
-FAULT: Final = {
-    "effect": {"type": "error", "status": 503},
-    "rate": 0.2,
-    "schedule": {"duration": "3m"},
-    "reason": "chaosapi demo",
-}
+FAULT: Final = Fault.model_validate(
+    {
+        "effect": {"type": "error", "status": 503},
+        "rate": 0.2,
+        "schedule": {"duration": "3m"},
+        "reason": "chaosapi demo",
+    }
+)
 _SLO: Final = "availability"
 _CALM: Final = 10.0  # seconds of healthy traffic before the fault: a baseline to look at
 
@@ -36,7 +40,7 @@ def run(lab: Lab, console: Console) -> None:
         console.print(f"{RATE:g} requests/s, healthy for {_CALM:g} s and, so Prometheus remembers, for long before")
 
         status.update("waiting for the alert")
-        story = Story(lab, _expected(lab), FAULT, RATE, console)
+        story = Story(lab, _prediction(lab), console)
         story.wait_for(timeline.RECEIVED)
         story.end()
 
@@ -46,11 +50,10 @@ def run(lab: Lab, console: Console) -> None:
     console.print(story.table())
 
 
-def _expected(lab: Lab) -> Expected:
-    """Return the quick page of the availability SLO."""
+def _prediction(lab: Lab) -> Prediction:
+    """Forecast the quick page of the availability SLO."""
     shop = spec.load(assets.path("alerts") / "slo.yaml")
-    objective = next(slo for slo in shop.slos if slo.name == _SLO)
-    return Expected(_SLO, objective.budget, lab.profile.pairs[0])
+    return Prediction(Expected(_SLO, lab.profile.pairs[0]), FAULT, RATE, shop, lab.profile)
 
 
 def _calm(lab: Lab) -> None:

@@ -14,18 +14,9 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from chaosapi.forecast.traffic import SHOP, Route
 from chaosapi.lab.errors import LabError
 from chaosapi.slo.windows import Profile
-
-MIX: Final = {
-    ("GET", "/api/products"): 0.30,
-    ("GET", "/api/products/{product_id}"): 0.35,
-    ("GET", "/api/search"): 0.15,
-    ("POST", "/api/cart/{cart_id}/items"): 0.10,
-    ("POST", "/api/checkout"): 0.06,
-    ("GET", "/api/orders/{order_id}"): 0.04,
-}
-"""What share of the traffic each route gets, as in loadtests/."""
 
 _FAST: Final = ((0.005, 0.90), (0.01, 0.97), (0.025, 0.99), (0.05, 0.996), (0.1, 0.999), (0.25, 1.0))
 """How fast a healthy shop answers: the share of requests within each bound (seconds)."""
@@ -112,9 +103,8 @@ def store(chunks: Iterable[str], promtool: Path, data: Path) -> None:
 def _share(sample: Sample) -> float:
     """Return the sample's rise for each request to the shop: the share of its route, of its bucket, or both."""
     labels = sample.labels
-    route = (labels["method"], labels["handler"])
-    success = "201" if route[0] == "POST" else "200"
-    share = MIX.get(route, 0.0) if labels["status"] == success else 0.0
+    route = Route(labels["method"], labels["handler"])
+    share = SHOP.get(route, 0.0) if labels["status"] == route.success else 0.0
     if sample.name.endswith("_bucket"):
         return share * max((part for limit, part in _FAST if limit <= float(labels["le"])), default=0.0)
     return share * _MEAN if sample.name.endswith("_sum") else share

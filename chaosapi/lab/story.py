@@ -1,32 +1,28 @@
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import NotReadyError
+from chaosapi.lab.prediction import Predicted, Prediction
 from chaosapi.lab.prometheus import JOB
 from chaosapi.lab.stack import Lab
-from chaosapi.lab.timeline import Expected
 
 _PATIENCE: Final = 30.0  # seconds that a moment may come later than predicted
 _SERVER_ERRORS: Final = f'http_requests_total{{job="{JOB}",status=~"5.."}}[10m]'
 
 
 class Story:
-    """A fault and what has happened since: Unix seconds by moment, each told as soon as it is known.
+    """A fault and what has happened since: Unix seconds by moment, each told as soon as it is known."""
 
-    `fault` is the body for POST /admin/faults; its rate is the error ratio that predictions start from, with the
-    traffic's `rate` in requests/s.
-    """
-
-    def __init__(self, lab: Lab, expected: Expected, fault: Mapping[str, Any], rate: float, console: Console) -> None:
-        self._lab, self._expected, self._rate, self._console = lab, expected, rate, console
-        self._error_ratio: float = fault["rate"]
-        self._name = lab.service.inject(fault)["name"]
+    def __init__(self, lab: Lab, prediction: Prediction, console: Console) -> None:
+        self._lab, self._prediction, self._console = lab, prediction, console
+        self._expected = prediction.alert
+        self._name = lab.service.inject(prediction.fault.model_dump(mode="json", exclude_none=True))["name"]
         self._applied = time.time()
         self._times: dict[str, float] = {}
         self._tell(timeline.APPLIED, self._applied)
@@ -46,7 +42,8 @@ class Story:
 
         Raises NotReadyError when that takes much longer than predicted.
         """
-        timeout = self._applied + self._predicted()[moment][1] + _PATIENCE - time.time()
+        predicted = self._predicted()[moment]
+        timeout = self._applied + (predicted.latest or predicted.expected) + _PATIENCE - time.time()
         awaited = set(timeline.MOMENTS[: timeline.MOMENTS.index(moment) + 1])
         try:
             self._lab.parts.wait_until(lambda: awaited <= self._look().keys(), moment, timeout=timeout, every=0.2)
@@ -54,12 +51,15 @@ class Story:
             raise NotReadyError(f"the alert {self._expected.labels}: {error}") from error
 
     def table(self) -> Table:
-        """Return the timeline, once complete: seconds since injection, measured and predicted."""
-        table = Table("moment", "measured", "predicted", title="seconds since injection", box=None, title_style="bold")
+        """Return the timeline, once complete: seconds since injection, as forecast and as measured."""
+        table = Table("moment", "forecast", "by chance", "fact", title="seconds since injection", box=None)
         predicted = self._predicted()
         for moment in timeline.MOMENTS:
-            theory = "{:.1f} to {:.1f}".format(*predicted[moment]) if moment in predicted else ""
-            table.add_row(moment, f"{self._times[moment] - self._applied:.1f}", theory)
+            said = predicted.get(moment)
+            known = said is not None and said.earliest is not None and said.latest is not None
+            chance = f"{said.earliest:.1f} to {said.latest:.1f}" if said and known else ""
+            fact = f"{self._times[moment] - self._applied:.1f}"
+            table.add_row(moment, f"{said.expected:.1f}" if said else "", chance, fact)
         return table
 
     def _look(self) -> dict[str, float]:
@@ -96,15 +96,9 @@ class Story:
     def _delivered(self, status: str) -> float | None:
         return timeline.received(self._lab.service.alerts(), self._expected, status, self._applied)
 
-    def _predicted(self) -> dict[str, tuple[float, float]]:
+    def _predicted(self) -> dict[str, Predicted]:
         ended = self._times.get(timeline.ENDED)
-        return timeline.predicted(
-            self._expected,
-            error_ratio=self._error_ratio,
-            rate=self._rate,
-            step=self._lab.interval,
-            ended=None if ended is None else ended - self._applied,
-        )
+        return self._prediction.moments(None if ended is None else ended - self._applied)
 
     def _tell(self, moment: str, when: float, note: str = "") -> None:
         self._times[moment] = when

@@ -1,13 +1,11 @@
-"""What happens after a fault, moment by moment: as theory says, and as Prometheus and the webhook recorded it."""
+"""What happens after a fault, moment by moment, as Prometheus and the webhook recorded it."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from chaosapi.slo import theory
 from chaosapi.slo.windows import Pair, text
 
 Samples = Sequence[Sequence[tuple[float, float]]]
@@ -27,10 +25,9 @@ MOMENTS: Final = (APPLIED, BAD_SCRAPE, PENDING, FIRING, RECEIVED, ENDED, RESOLVE
 
 @dataclass(frozen=True)
 class Expected:
-    """The alert to wait for: its window pair, its SLO and that SLO's error budget (ratio)."""
+    """The alert to wait for: its SLO and its window pair."""
 
     slo: str
-    budget: float
     pair: Pair
 
     @property
@@ -46,30 +43,6 @@ class Expected:
         """Return PromQL for the evaluations of the last minutes that found the alert in this state."""
         matchers = ",".join(f'{name}="{value}"' for name, value in {**self.labels, "alertstate": state}.items())
         return f"ALERTS{{{matchers}}}[10m]"
-
-
-def predicted(
-    expected: Expected, *, error_ratio: float, rate: float, step: float, ended: float | None = None
-) -> dict[str, tuple[float, float]]:
-    """Return the earliest and latest seconds after injection at which each moment should come.
-
-    Theory gives the seconds of bad traffic that the windows need. Chance spreads them: of `rate` requests/s each one
-    is hit on its own, so the n = F·B·L·rate errors that fire the alert come within ±2·√((1 - e)/n) of their time, 19
-    times of 20 (negative binomial). `step`, the interval of scrapes and evaluations, delays by up to one of each; and
-    a window is shorter by one `step` than it says, since it sees only the growth between the scrapes inside it.
-    Notification takes up to a second (a resolved alert waits for Alertmanager's next group interval). What follows
-    the end of the fault needs `ended`, its seconds after injection.
-    """
-    pair, budget = expected.pair, expected.budget
-    fires = theory.detection(error_ratio=error_ratio, budget=budget, factor=pair.factor, long=pair.long)
-    spread = 2 * math.sqrt((1 - error_ratio) / (pair.factor * budget * pair.long * rate))
-    early, late = fires * max(0.0, 1 - spread), fires * (1 + spread) + 2 * step
-    moments = {BAD_SCRAPE: (0.0, step), PENDING: (early, late), FIRING: (early, late), RECEIVED: (early, late + 1)}
-    if ended is not None:
-        resets = ended + theory.reset(error_ratio=error_ratio, budget=budget, factor=pair.factor, short=pair.short)
-        early, late = resets - step, resets + 2 * step
-        moments |= {RESOLVED: (early, late), RESOLVED_RECEIVED: (early, late + 1)}
-    return moments
 
 
 def first_rise(series: Samples, after: float) -> float | None:

@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2
 import pytest
 
+from chaosapi.cli import fault as command
 from tests.conftest import Serve
 
 pytestmark = pytest.mark.slow
@@ -31,7 +34,16 @@ def test_the_way_of_a_fault_from_the_terminal(serve: Serve) -> None:
     added = run(
         *("add", "error", 'status={"503": 0.8, "500": 0.2}', "retry_after=5s", "--rate", "0.5", "--name", "f"),
         *("--route", "/api/*", "--method", "get", "--duration", "10m", "--reason", "drill", "--json"),
-        *("--shape", "{type: ramp, up: 1m}", "--header", "x-tenant=acme", "--sticky-by", "x-user-id"),
+        *(
+            "--shape",
+            "{type: ramp, up: 1m}",
+            "--guard",
+            "{stop_when: {alert: A}}",
+            "--header",
+            "x-tenant=acme",
+            "--sticky-by",
+            "x-user-id",
+        ),
         url=url,
     )
     assert added.returncode == 0, added.stderr
@@ -39,6 +51,7 @@ def test_the_way_of_a_fault_from_the_terminal(serve: Serve) -> None:
     assert fault["effect"]["status"] == {"503": 0.8, "500": 0.2}
     assert (fault["rate"], fault["target"]["methods"], fault["schedule"]["shape"]["up"]) == (0.5, ["GET"], "1m")
     assert (fault["target"]["headers"], fault["target"]["sticky_by"]) == ({"x-tenant": "acme"}, "x-user-id")
+    assert fault["guard"]["stop_when"]["alert"] == "A"
     table = run("list", url=url).stdout
     assert all(word in table for word in ("f", "error", "GET /api/*", "active", "50.00%"))
     assert max(map(len, table.splitlines())) <= 80
@@ -83,3 +96,29 @@ def test_no_service_and_no_token_are_explained(serve: Serve) -> None:
     assert "CHAOSAPI_ADMIN_TOKEN" in run("list", url=url).stderr
     assert run("list", url=url, CHAOSAPI_ADMIN_TOKEN="secret").returncode == 0
     assert httpx2.get(f"{url}/api/products").status_code == 200
+
+
+def test_without_a_url_the_admin_port_comes_first_if_it_is_really_ours(serve: Serve) -> None:
+    """Nobody there, or somebody else, is passed over, and the last is where it must be."""
+    ours, last = serve(), "http://127.0.0.1:9"
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"info": "none"}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        other = f"http://127.0.0.1:{stranger.server_port}"
+        assert command.find((ours, last)) == ours
+        assert command.find((other, ours, last)) == ours
+        assert command.find((last, other, last)) == last
+        stranger.shutdown()
+
+
+def test_a_main_port_says_where_the_admin_port_is(serve: Serve) -> None:
+    """Asked for at the wrong one of the two."""
+    assert "CHAOSAPI_ADMIN_PORT" in run("list", url=serve("--admin-port", "0")).stderr

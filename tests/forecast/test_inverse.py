@@ -54,7 +54,7 @@ def test_the_slo_that_is_hurt_most_is_meant(ask: Ask) -> None:
 def test_a_burn_rate_becomes_a_rate() -> None:
     """14.4 × 0.1 % of all requests, of which checkouts are 6 %: 24 % of those."""
     fault = Fault.model_validate({"effect": {"type": "error"}, "target": {"routes": ["/api/checkout"]}})
-    answer = inverse.rate_for(fault, 14.4, "shop-availability", SHOP, Traffic())
+    answer = inverse.rate_for(fault, 14.4, "shop-availability", SHOP, Traffic(shares={"/api/checkout": 0.06}))
     assert answer.rate == pytest.approx(0.24, rel=1e-5)
     assert "14.4" in answer.sum
     assert "0.0144" in answer.sum
@@ -76,7 +76,7 @@ def test_a_burn_rate_out_of_reach_is_refused(
     """With what could be reached instead."""
     fault = Fault.model_validate({"effect": effect, "target": {"routes": ["/api/checkout"]}})
     with pytest.raises(errors.Invalid, match=problem):
-        inverse.rate_for(fault, burn_rate, slo, SHOP, Traffic())
+        inverse.rate_for(fault, burn_rate, slo, SHOP, Traffic(shares={"/api/checkout": 0.06}))
 
 
 def test_questions_about_one_fault_take_one(ask: Ask) -> None:

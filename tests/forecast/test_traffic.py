@@ -1,16 +1,21 @@
+import re
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from chaosapi import errors
+from chaosapi import assets, errors
 from chaosapi.forecast import scenarios
 from chaosapi.forecast.traffic import SHOP, Route, Traffic
-from chaosapi.lab import history
 
 
-def test_the_mix_is_the_one_of_the_lab() -> None:
-    """Forecast and seeded history are about the same shop."""
-    assert {tuple(route): share for route, share in SHOP.items()} == history.MIX
+def test_the_mix_is_that_of_the_load_tests() -> None:
+    """Locust's weights are the forecast's shares, but for checkouts of empty carts, which fill them instead."""
+    text = (assets.path("loadtests") / "_users.py").read_text()
+    look, product, search, add, buy, order = (int(each) / 100 for each in re.findall(r"@task\((\d+)\)", text))
+    full = (add + buy) / (add + buy + buy)
+    shares = [look, product, search, add + buy * (1 - full), buy * full, order]
+    assert list(SHOP.values()) == pytest.approx(shares, abs=1e-4)
 
 
 def test_given_shares_leave_the_rest_to_the_others() -> None:
@@ -18,7 +23,7 @@ def test_given_shares_leave_the_rest_to_the_others() -> None:
     mix = Traffic(shares={"/api/checkout": 0.53, "/extra": 0.1}).mix
     assert mix[Route("POST", "/api/checkout")] == 0.53
     assert mix[Route("GET", "/extra")] == 0.1
-    assert mix[Route("GET", "/api/products")] == pytest.approx(0.37 * 0.3 / 0.94)
+    assert mix[Route("GET", "/api/products")] == pytest.approx(0.37 * 0.3 / (1 - SHOP[Route("POST", "/api/checkout")]))
     assert sum(mix.values()) == pytest.approx(1)
 
 

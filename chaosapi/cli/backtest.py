@@ -1,0 +1,182 @@
+"""`chaosapi slo backtest`: when each alert would have fired, by what a real Prometheus has recorded."""
+
+import time
+from datetime import timedelta
+from itertools import groupby
+from typing import Annotated
+
+import numpy as np
+import typer
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from chaosapi import assets, durations, errors
+from chaosapi.cli.prometheus import HERE, Prometheus
+from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
+from chaosapi.forecast.backtest import Recording, selectors
+from chaosapi.forecast.backtest import backtest as run
+from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
+from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.promql import Times
+from chaosapi.forecast.recording import Series
+from chaosapi.slo import alerting, spec, windows
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Profile
+
+_out = Console()
+_EPISODES = 10
+
+
+def backtest(  # noqa: PLR0913 - one option a condition
+    *,
+    prometheus: Annotated[str, typer.Option(metavar="URL", help="Where Prometheus is.")] = HERE,
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Such as 2026-01-31T08:00:00Z, -2h or now.")
+    ] = "-1h",
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="The same.")] = "now",
+    spec_file: SpecOption = None,
+    profile: ProfileOption = "production",
+    step: Annotated[
+        str | None, typer.Option(help="Evaluation interval.  [default: that of the recorded rules, else a usual one]")
+    ] = None,
+    pending_for: Annotated[str, typer.Option("--for", help="The alerts' `for`.")] = "0s",
+    min_failures: FailuresOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell when each alert would have fired and resolved, and compare it with ALERTS where its rules were evaluated."""
+    now = time.time()
+    try:
+        span = (_moment(start, now, "--from"), _moment(end, now, "--to"))
+        if not span[0] < span[1]:
+            raise errors.Invalid.field("--to", f"{end} does not come after --from {start}")
+        chosen = windows.load(profile)
+        source = Prometheus(prometheus)
+        known = usual(chosen).model_dump() | {"prometheus": source.version(), "min_failures": min_failures}
+        known |= {"pending_for": durations.parse(pending_for)} | ({"evaluation": durations.parse(step)} if step else {})
+        monitoring = Monitoring.model_validate(known)
+        shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
+        found = _recordings(source, shop, chosen, span)
+        tested = run(shop, chosen, monitoring, found[0], span)
+        tested = tested.model_copy(update={"missing": [*found[1], *tested.missing]})
+    except (ValueError, errors.Invalid, OSError) as error:
+        typer.echo(f"chaosapi: {error}", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        _out.print_json(tested.model_dump_json())
+    else:
+        _out.print(_shown(tested))
+
+
+def _recordings(
+    source: Prometheus, spec: Spec, profile: Profile, span: tuple[float, float]
+) -> tuple[dict[str, Recording], list[str]]:
+    """Read all that is recorded, each selector once; and say which SLOs cannot be tested."""
+    start, end = span
+    known: dict[str, list[Series]] = {}
+
+    def read(terms: list[tuple[int, str]]) -> list[tuple[int, Series]]:
+        for _, selector in terms:
+            if selector not in known:
+                known[selector] = source.series(selector, start - profile.windows[-1] - 1, end)
+        return [(sign, series) for sign, selector in terms for series in known[selector]]
+
+    rules = source.alerts()
+    recordings, refused = {}, []
+    for slo in spec.slos:
+        try:
+            error, total = selectors(slo)
+        except errors.Invalid as reason:
+            refused.append(str(reason))
+            continue
+        alerts = _alerts(source, spec, slo, span)
+        ruled = bool(alerts) or any(_names(spec, slo).items() <= each.items() for each in rules)
+        evaluated = _evaluated(source, spec, slo, profile, span)
+        recordings[slo.name] = Recording(read(error), read(total), evaluated, alerts, ruled)
+    return recordings, refused
+
+
+def _evaluated(source: Prometheus, spec: Spec, slo: Objective, profile: Profile, span: tuple[float, float]) -> Times:
+    """Give when the SLO's rules were evaluated: each evaluation records a ratio."""
+    name = alerting.ratio_metric(profile.windows[0])
+    found = source.series(name + alerting.selector(spec.identity(slo)), *span)
+    return np.unique(np.concatenate([np.array([], dtype=np.int64), *(each.times for each in found)]))
+
+
+def _alerts(source: Prometheus, spec: Spec, slo: Objective, span: tuple[float, float]) -> list[Series]:
+    return source.series("ALERTS" + alerting.selector(_names(spec, slo)), *span)
+
+
+def _names(spec: Spec, slo: Objective) -> dict[str, str]:
+    return {"alertname": slo.alerting.name, "slo": slo.name, "service": spec.service}
+
+
+def _moment(text: str, now: float, option: str) -> float:
+    """Read a time: RFC 3339, a duration before now, or now; Unix seconds."""
+    if text == "now":
+        return now
+    try:
+        if text.startswith("-"):
+            return now - durations.parse(text[1:])
+        return TypeAdapter(AwareDatetime).validate_strings(text).timestamp()
+    except (ValidationError, ValueError):
+        raise typer.BadParameter(
+            f"{text!r} is no time such as 2026-01-31T08:00:00Z, -2h or now", param_hint=option
+        ) from None
+
+
+def _shown(found: Backtest) -> Group:
+    """Show what fired or would have, what stayed silent, and what is not known."""
+    loud = [alert for alert in found.alerts if alert.episodes]
+    parts: list[Table | Text] = (
+        [_episodes(loud, days=found.end - found.start > timedelta(days=1))]
+        if loud
+        else [Text("No alert fired, and none would have.", "bold")]
+    )
+    if silent := [alert for alert in found.alerts if not alert.episodes]:
+        parts.append(_silent(silent))
+    if blind := sorted({alert.slo for alert in found.alerts if not alert.compared}):
+        parts.append(Text(f"not compared: there are no alerts for the window pairs of {', '.join(blind)}", "yellow"))
+    return Group(*parts, *(Text(f"not tested: {reason}", "yellow") for reason in found.missing))
+
+
+def _episodes(alerts: list[Tested], *, days: bool) -> Table:
+    table = _table("fired, or would have", "bold red", "alert", "predicted (UTC)", "recorded", "off, s")
+    for slo, own in groupby(alerts, key=lambda alert: alert.slo):
+        table.add_row(Text(slo, "bold", overflow="ignore"))
+        for alert in own:
+            for number, each in enumerate(alert.episodes[:_EPISODES]):
+                name = " again" if number else f"{alert.severity} {alert.long_window}/{alert.short_window}"
+                recorded = _span(each.recorded, days=days) if alert.compared else "?"
+                table.add_row(name, _span(each.predicted, days=days), recorded, _off(each))
+            if (more := len(alert.episodes) - _EPISODES) > 0:
+                table.add_row(f" and {more} times more")
+    return table
+
+
+def _silent(alerts: list[Tested]) -> Table:
+    table = _table("silent", "bold", "alert", "peak burn rate", "of")
+    for alert in alerts:
+        name = f"{alert.slo} {alert.severity} {alert.long_window}/{alert.short_window}"
+        table.add_row(name, f"{alert.peak:.3g}", f"{alert.burn_rate:g} ({alert.peak / alert.burn_rate:.0%})")
+    return table
+
+
+def _table(title: str, style: str, name: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style=style)
+    table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _span(span: Span | None, *, days: bool) -> str:
+    form = "%d. %H:%M" if days else "%H:%M:%S"
+    return "-" if span is None else f"{span.firing:{form}}…{span.resolved.strftime(form) if span.resolved else ''}"
+
+
+def _off(each: Comparison) -> str:
+    known = [f"{off:+g}" for off in (each.firing_off, each.resolved_off) if off is not None]
+    return ", ".join(known) or "-"

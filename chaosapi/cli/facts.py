@@ -1,0 +1,51 @@
+"""What Prometheus knows about a time: its traffic, and what became of its alerts."""
+
+import json
+import re
+from typing import Any
+
+from chaosapi.cli.prometheus import Prometheus
+from chaosapi.forecast import recording
+from chaosapi.forecast.facts import Delivered, Facts, Recorded
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.slo.spec import Spec
+
+
+def traffic(prometheus: Prometheus, spec: Spec, window: float, at: float | None = None) -> Traffic:
+    """Measure the requests over a window (seconds) that ends now, or then (Unix seconds)."""
+    served = "http_requests_total" + _of_jobs(spec)
+    rates = prometheus.vector(f"sum by (method, handler) (rate({served}[{round(1000 * window)}ms]))", at)
+    replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
+    return Traffic.measured(rates, round(replicas[0][1]) if replicas else 1)
+
+
+def delivery(sent: dict[str, Any]) -> Delivered:
+    """Read one of the deliveries that the admin API lists."""
+    return Delivered.model_validate({name: sent.get(name) for name in Delivered.model_fields})
+
+
+def recorded(prometheus: Prometheus, spec: Spec, start: float, end: float, evaluation: float) -> Facts:
+    """Give what Prometheus recorded from start to end (Unix seconds), evaluating every so many seconds."""
+    names = "|".join(sorted({slo.alerting.name for slo in spec.slos}))
+    alerts = recording.alerts(
+        prometheus.series(f'ALERTS{{alertname=~"{names}"}}', start, end), round(1000 * evaluation), round(1000 * end)
+    )
+    up = prometheus.series("up" + _of_jobs(spec), start, end)
+    return Facts(
+        recorded=[
+            Recorded(
+                labels=labels,
+                pending=each.pending / 1000,
+                firing=None if each.firing is None else each.firing / 1000,
+                resolved=None if each.resolved is None else each.resolved / 1000,
+            )
+            for labels, found in alerts
+            for each in found
+        ],
+        scrapes=sorted({moment / 1000 for each in up for moment in each.times.tolist()}),
+    )
+
+
+def _of_jobs(spec: Spec) -> str:
+    """Select the scrape jobs that the spec's queries name; all where they name none."""
+    return f"{{job=~{json.dumps('|'.join(map(re.escape, spec.jobs)))}}}" if spec.jobs else ""

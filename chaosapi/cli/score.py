@@ -1,0 +1,99 @@
+"""`chaosapi score`: what a fault was to do to the alerts, and what it did."""
+
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from chaosapi import assets, durations, errors
+from chaosapi.cli import facts, fault, scorecards
+from chaosapi.cli.prometheus import HERE, Prometheus
+from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
+from chaosapi.fault import Fault, Record
+from chaosapi.forecast import replay
+from chaosapi.forecast import score as scoring
+from chaosapi.forecast.facts import Facts
+from chaosapi.forecast.model import Model
+from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.slo import alerting, spec, windows
+from chaosapi.slo.windows import Profile
+
+_out = Console()
+
+
+def score(  # noqa: PLR0913 - one option a source
+    name: Annotated[str | None, typer.Argument(help="The fault.  [default: the last that began]")] = None,
+    *,
+    url: fault.Url = None,
+    token: fault.Token = None,
+    prometheus: Annotated[str, typer.Option(metavar="URL", help="Where Prometheus is.")] = HERE,
+    spec_file: SpecOption = None,
+    profile: ProfileOption = "lab",
+    group_wait: Annotated[str | None, typer.Option(help="Alertmanager's.  [default: the lab's, or 10s]")] = None,
+    group_interval: Annotated[str | None, typer.Option(help="Alertmanager's.  [default: the lab's, or 1m]")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare forecast and fact of a fault, alert by alert, and split up how long its detection took."""
+    now = time.time()
+    records = [_record(each) for each in fault.call("GET", "/admin/faults", url, token)["faults"]]
+    delivered = fault.call("GET", "/admin/alerts", url, token, params={"limit": 1000})["alerts"]
+    try:
+        record = _chosen(records, name, now)
+        shop, chosen = spec.load(spec_file or assets.path("alerts") / "slo.yaml"), windows.load(profile)
+        waits = {"group_wait": group_wait, "group_interval": group_interval}
+        settings = usual(chosen).model_dump() | {key: durations.parse(value) for key, value in waits.items() if value}
+        known, traffic, missing = Facts(), Traffic(), []
+        try:
+            source = Prometheus(prometheus)
+            until = min(now, record.ends_at)
+            settings |= _intervals(source, chosen, record.starts_at, now) | {"prometheus": source.version()}
+            known = facts.recorded(source, shop, record.starts_at - 60, now, settings["evaluation"])
+            traffic = facts.traffic(source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until)
+        except errors.Invalid as error:
+            missing = [str(error), f"the traffic was not measured: taken to be {traffic.rps:g} requests/s"]
+        known = known.model_copy(update={"delivered": [facts.delivery(each) for each in delivered]})
+        model = Model([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings))
+        found = scoring.score(record.name, replay.of(record, records, model), known, now)
+        found = found.model_copy(update={"missing": [*missing, *found.missing]})
+    except (ValueError, errors.Invalid, OSError) as error:
+        typer.echo(f"chaosapi: {error}", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        _out.print_json(found.model_dump_json())
+    else:
+        _out.print(scorecards.score(found))
+
+
+def _chosen(records: list[Record], name: str | None, now: float) -> Record:
+    begun = [each for each in records if each.starts_at <= now and name in {None, each.name}]
+    if not begun:
+        raise errors.Invalid.field("fault", f"no fault {name or 'at all'} has begun yet: see `chaosapi fault list`")
+    return max(begun, key=lambda each: each.starts_at)
+
+
+def _record(view: dict[str, Any]) -> Record:
+    """Read a fault as the admin API shows it."""
+    times = {each: datetime.fromisoformat(view[each]).timestamp() for each in ("created_at", "ends_at")}
+    sent = Fault.model_validate({field: view[field] for field in Fault.model_fields})
+    return Record(
+        name=view["name"],
+        spec=sent,
+        created_at=times["created_at"],
+        revision=view["revision"],
+        ended_at=times["ends_at"],
+    )
+
+
+def _intervals(source: Prometheus, profile: Profile, start: float, now: float) -> dict[str, float]:
+    """Tell how often Prometheus scrapes and evaluates, where it recorded that."""
+    looked = {"scrape": "up", "evaluation": alerting.ratio_metric(profile.windows[0])}
+    found = {name: source.series(metric, start - 120, now) for name, metric in looked.items()}
+    return {
+        name: round(float(np.median(np.diff(series[0].times))) / 1000, 1)
+        for name, series in found.items()
+        if series and series[0].times.size > 1
+    }

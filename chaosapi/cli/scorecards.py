@@ -1,0 +1,79 @@
+"""Scorecards as people read them in a terminal."""
+
+from itertools import groupby
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from chaosapi.forecast.scorecard import Both, Score, Scored
+
+_WORDS = {
+    "as forecast": ("yes", "green"),
+    "by chance": ("by chance", "yellow"),
+    "to come": ("to come", "dim"),
+    "already firing": ("before", "yellow"),
+}
+
+
+def score(found: Score) -> Group:
+    """Show alert by alert, where the time went, and the four attributes."""
+    parts: list[Table | Text] = [_alerts(found.alerts)] if found.alerts else [Text("No alert was to fire, none did.")]
+    if any(each.split for each in found.alerts):
+        parts.append(_splits(found.alerts))
+    table = Table.grid(padding=(0, 2))
+    table.add_row("precision", _share(found.precision), "of what fired was to fire")
+    table.add_row("recall", _share(found.recall), "of what was to fire did")
+    table.add_row("detection", _both(found.detection), "until the first page was told")
+    table.add_row("reset", _both(found.reset), "from the fault's end until no page fired")
+    return Group(*parts, table, *(Text(f"missing: {reason}", "yellow") for reason in found.missing))
+
+
+def _alerts(alerts: list[Scored]) -> Table:
+    title = "forecast → fact, in seconds since the fault's start"
+    table = _table(title, "alert", "fires", "by chance", "told", "resolved", "holds")
+    for slo, own in groupby(alerts, key=lambda each: each.slo):
+        table.add_row(Text(slo, "bold", overflow="ignore"))
+        for each in own:
+            fires, told, resolved = (
+                f"{_seconds(getattr(each.forecast, of, None))} → {_seconds(getattr(each.fact, of, None))}"
+                for of in ("firing", "notified", "resolved")
+            )
+            word, style = _WORDS.get(each.verdict, (each.verdict, "bold red"))
+            chance = "…".join("-" if end is None else f"{round(end, 1):g}" for end in (each.earliest, each.latest))
+            table.add_row(_name(each), fires, chance, told, resolved, Text(word, style))
+    return table
+
+
+def _splits(alerts: list[Scored]) -> Table:
+    table = _table("where the time went, s", "alert", "window", "scrape", "evaluation", "for", "wait")
+    for each in alerts:
+        if split := each.split:
+            waits = (split.window, split.scrape, split.evaluation, split.pending, split.group_wait)
+            table.add_row(f"{each.slo} {each.severity} {each.long_window}", *map(_seconds, waits))
+    return table
+
+
+def _table(title: str, name: str, *columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style="bold")
+    table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _name(each: Scored) -> str:
+    return f"{each.severity} {each.long_window}/{each.short_window}"
+
+
+def _both(times: Both) -> str:
+    return f"{_seconds(times.fact)} s, forecast {_seconds(times.forecast)} s"
+
+
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"

@@ -1,0 +1,195 @@
+"""The model on recorded series: when each alert would have fired, beside when it did."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import promql_parser as grammar
+
+from chaosapi import errors
+from chaosapi.forecast import burn, episodes, indicator, recording
+from chaosapi.forecast.burn import Burn, Rates
+from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
+from chaosapi.forecast.episodes import Episode
+from chaosapi.forecast.matching import matched
+from chaosapi.forecast.model import least, over
+from chaosapi.forecast.monitoring import Monitoring
+from chaosapi.forecast.promql import Range, Times
+from chaosapi.forecast.recording import Series
+from chaosapi.slo import alerting
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Pair, Profile, text
+
+_MOST = 3_000_000
+"""Evaluations: a month every second. More would take minutes."""
+_SYMBOLS = (
+    (grammar.MatchOp.Equal, "="),
+    (grammar.MatchOp.NotEqual, "!="),
+    (grammar.MatchOp.Re, "=~"),
+    (grammar.MatchOp.NotRe, "!~"),
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded about one SLO: its counters, with signs, and what Prometheus made of them."""
+
+    error: Sequence[tuple[int, Series]]
+    total: Sequence[tuple[int, Series]]
+    evaluated: Times
+    """When its rules were evaluated; empty: never."""
+    alerts: Sequence[Series]
+    """Its series of ALERTS."""
+    ruled: bool = True
+    """Whether there is an alert for each window pair, and not one for all of them, as Sloth makes them."""
+
+    @property
+    def interval(self) -> float | None:
+        """How often its rules were evaluated, in seconds; None: they were not."""
+        return float(np.median(np.diff(self.evaluated))) / 1000 if self.evaluated.size > 1 else None
+
+
+def selectors(slo: Objective) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """Give what the SLO's error and total queries select, with signs; raises errors.Invalid where they do otherwise."""
+    try:
+        error, total = (
+            [(sign, _selector(selected)) for sign, selected in indicator.sums(slo.sli.queries[name])]
+            for name in ("error_query", "total_query")
+        )
+    except (KeyError, indicator.Foreign):
+        raise errors.Invalid.field(slo.name, "its queries are no sums of rates of counters") from None
+    return error, total
+
+
+def backtest(
+    spec: Spec, profile: Profile, monitoring: Monitoring, recordings: Mapping[str, Recording], span: tuple[float, float]
+) -> Backtest:
+    """Run the model from start to end (Unix seconds) on what was recorded of each SLO, by its name.
+
+    Rules are evaluated at the very moments at which Prometheus evaluated them, where it did. Raises errors.Invalid for
+    more evaluations than fit into memory.
+    """
+    alerts: list[Tested] = []
+    intervals, missing = {}, []
+    for slo in spec.slos:
+        if slo.name not in recordings:
+            continue
+        found = recordings[slo.name]
+        if not found.total:
+            missing.append(f"{slo.name}: none of its requests is recorded")
+            continue
+        intervals[slo.name] = found.interval or monitoring.evaluation
+        evaluations = _grid(span, intervals[slo.name], found.evaluated)
+        burns = _burns(slo, profile, monitoring, found, evaluations)
+        alerts += [
+            _tested(slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
+            for pair in alerting.enabled(slo, profile)
+        ]
+    start, end = (datetime.fromtimestamp(each, UTC) for each in span)
+    return Backtest(start=start, end=end, alerts=alerts, intervals=intervals, missing=missing)
+
+
+def _grid(span: tuple[float, float], interval: float, evaluated: Times) -> Times:
+    start, end, step = round(1000 * span[0]), round(1000 * span[1]), round(1000 * interval)
+    if (end - start) / step > _MOST:
+        raise errors.Invalid.field(
+            "from", f"more than {_MOST:,} evaluations, one every {text(interval)}: look less far"
+        )
+    phase = int(evaluated[-1]) if evaluated.size else 0
+    return np.arange(start + (phase - start) % step, end + 1, step, dtype=np.int64)
+
+
+def _burns(
+    slo: Objective, profile: Profile, monitoring: Monitoring, found: Recording, evaluations: Times
+) -> dict[float, Burn]:
+    budget = float(f"{slo.budget:.12g}")  # as the rules write it
+    burns = {}
+    for length in profile.windows:
+        window = Range(np.array([], dtype=np.int64), evaluations, round(1000 * length), monitoring.prometheus)
+        burns[length] = burn.of(_rates(window, found.error), _rates(window, found.total), window, budget)
+    return burns
+
+
+def _rates(window: Range, terms: Sequence[tuple[int, Series]]) -> Rates:
+    """Give the rates; a series of one sample has none."""
+    return [
+        (sign, replace(window, scrapes=series.times).rate(series.counter))
+        for sign, series in terms
+        if series.times.size > 1
+    ]
+
+
+def _tested(  # noqa: PLR0913 - which alert, how it is watched, what was recorded and computed
+    slo: Objective,
+    pair: Pair,
+    monitoring: Monitoring,
+    *,
+    found: Recording,
+    evaluations: Times,
+    burns: dict[float, Burn],
+) -> Tested:
+    interval = int(evaluations[1] - evaluations[0]) if evaluations.size > 1 else round(1000 * monitoring.evaluation)
+    holds = over(burns, pair, monitoring.min_failures)
+    said = episodes.of(holds, evaluations, round(1000 * monitoring.pending_for))
+    own = {"severity": pair.severity, "long_window": text(pair.long), "short_window": text(pair.short)}
+    fact: list[Episode] = []
+    compared = found.ruled and bool(found.evaluated.size)
+    if compared:
+        recorded = [each for each in found.alerts if own.items() <= each.labels.items()]
+        fact = recording.episodes(recorded, interval, int(found.evaluated[-1]))
+        said = [each for each in said if _within(each, found.evaluated)]
+    return Tested(
+        alert=slo.alerting.name,
+        slo=slo.name,
+        severity=pair.severity,
+        long_window=text(pair.long),
+        short_window=text(pair.short),
+        burn_rate=pair.factor,
+        peak=float(np.nanmax(least(burns, pair), initial=0.0)),
+        compared=compared,
+        episodes=[_comparison(one, other) for one, other in matched(said, fact, 2 * interval)],
+    )
+
+
+def _within(episode: Episode, evaluated: Times) -> bool:
+    """Tell whether rules were evaluated at any time of the episode."""
+    return episode.pending <= evaluated[-1] and (episode.resolved is None or episode.resolved >= evaluated[0])
+
+
+def _comparison(said: Episode | None, fact: Episode | None) -> Comparison:
+    def off(one: int | None, other: int | None) -> float | None:
+        return None if one is None or other is None else (other - one) / 1000
+
+    return Comparison(
+        predicted=_span(said) if said else None,
+        recorded=_span(fact) if fact else None,
+        firing_off=off(said.firing, fact.firing) if said and fact else None,
+        resolved_off=off(said.resolved, fact.resolved) if said and fact else None,
+    )
+
+
+def _span(episode: Episode) -> Span:
+    pending, firing, resolved = (
+        None if each is None else datetime.fromtimestamp(each / 1000, UTC)
+        for each in (episode.pending, episode.firing, episode.resolved)
+    )
+    assert pending is not None  # noqa: S101 - every episode has one; this tells mypy
+    return Span(pending=pending, firing=firing or pending, resolved=resolved)
+
+
+def _selector(selected: grammar.Expr) -> str:
+    if not isinstance(selected, grammar.MatrixSelector):
+        raise indicator.Foreign
+    series = selected.vector_selector
+    if series.offset or series.at or series.matchers.or_matchers:
+        raise indicator.Foreign
+    given = ",".join(map(_matcher, series.matchers.matchers))
+    return f"{series.name or ''}{{{given}}}"
+
+
+def _matcher(matcher: grammar.Matcher) -> str:
+    """Write a matcher; the parser's own text does not escape its value."""
+    symbol = next(text for op, text in _SYMBOLS if op == matcher.op)
+    return f"{matcher.name}{symbol}{json.dumps(matcher.value, ensure_ascii=False)}"

@@ -1,0 +1,67 @@
+"""How early and late an alert could begin to fire by chance, and when an ideal monitor would have noticed."""
+
+import math
+from dataclasses import replace
+from functools import cached_property
+
+from chaosapi.forecast import episodes, timetable
+from chaosapi.forecast.answer import Alert
+from chaosapi.forecast.model import Model, over
+
+_FINER = 10
+"""So many times more often than the lab does an ideal monitor look: fifty times in the shortest window."""
+
+Span = tuple[float, float]
+"""When it fires, from and to."""
+
+
+class Bounds:
+    """What frames one alert of a model; all times in the model's seconds."""
+
+    def __init__(self, model: Model, alert: Alert) -> None:
+        self._model = model
+        self._slo = next(slo for slo in model.spec.slos if slo.name == alert.slo)
+        self._pair = model.profile.pair(f"{alert.long_window}/{alert.short_window}")
+
+    def firing(self, moment: float) -> tuple[float | None, float | None]:
+        """Give the earliest and the latest moment at which an alert that fires at this one could begin to.
+
+        As `answer.Chance`: two standard deviations, an evaluation earlier and a scrape later; None: perhaps never.
+        """
+        watching = self._model.monitoring
+        early = [start for start, end in self._early if start - watching.evaluation <= moment < end]
+        over_by = next((end for start, end in self._expected if start <= moment < end), moment)
+        late = [start for start, _ in self._late if moment <= start < over_by]
+        return (early[-1] - watching.evaluation if early else None, late[0] + watching.scrape if late else None)
+
+    def ideal(self, moment: float) -> float | None:
+        """Give when the condition of an alert that fired at this moment began to hold, as a constant look would see."""
+        starts = [start for start, _ in self._ideal]
+        return max((start for start in starts if start <= moment), default=min(starts, default=None))
+
+    @cached_property
+    def _expected(self) -> list[Span]:
+        return self._spans(self._model)
+
+    @cached_property
+    def _early(self) -> list[Span]:
+        return self._spans(self._model, timetable.LIKELY)
+
+    @cached_property
+    def _late(self) -> list[Span]:
+        return self._spans(self._model, -timetable.LIKELY)
+
+    @cached_property
+    def _ideal(self) -> list[Span]:
+        step = round(1000 * self._model.profile.step / _FINER) / 1000
+        always = {"scrape": step, "evaluation": step, "pending_for": 0.0}
+        return self._spans(replace(self._model, monitoring=self._model.monitoring.model_copy(update=always)))
+
+    def _spans(self, model: Model, deviations: float = 0.0) -> list[Span]:
+        watching = model.monitoring
+        holds = over(model.burns(self._slo), self._pair, watching.min_failures, deviations)
+        return [
+            (each.firing / 1000, math.inf if each.resolved is None else each.resolved / 1000)
+            for each in episodes.of(holds, model.evaluations, round(1000 * watching.pending_for))
+            if each.firing is not None
+        ]

@@ -1,0 +1,77 @@
+"""What really happened to an alert, as Prometheus recorded it and Alertmanager told it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from chaosapi.forecast.episodes import Episode
+from chaosapi.models import Model
+
+
+class Delivered(Model):
+    """One alert as it reached the webhook."""
+
+    received_at: datetime
+    status: Literal["firing", "resolved"]
+    starts_at: datetime
+    """The evaluation at which it began to fire, in Prometheus' words."""
+    ends_at: datetime | None = None
+    labels: dict[str, str]
+
+
+class Recorded(Model):
+    """One time that an alert went off, from ALERTS; Unix seconds, None: did not come, or not yet."""
+
+    labels: dict[str, str]
+    pending: float
+    firing: float | None
+    resolved: float | None
+
+
+class Facts(Model):
+    """All that is known; a part that nobody could be asked for is None."""
+
+    delivered: list[Delivered] | None = None
+    recorded: list[Recorded] | None = None
+    scrapes: list[float] | None = None
+    """When the target was scraped, ascending; Unix seconds."""
+
+
+class Happened(NamedTuple):
+    """One time that an alert fired, and when that was told; milliseconds."""
+
+    episode: Episode
+    notified: int | None
+    resolved_notified: int | None
+
+
+def happened(facts: Facts, labels: Mapping[str, str], origin: float, slack: int) -> list[Happened]:
+    """Give each time that the alert with these labels fired, in milliseconds since the origin (Unix seconds).
+
+    A delivery belongs to the episode that began to fire when it says so, give or take the slack in milliseconds.
+    """
+
+    def since(moment: float | datetime) -> int:
+        return round(1000 * ((moment.timestamp() if isinstance(moment, datetime) else moment) - origin))
+
+    told = [each for each in facts.delivered or [] if labels.items() <= each.labels.items()]
+
+    def received(episode: Episode, status: str) -> int | None:
+        times = [
+            since(each.received_at)
+            for each in told
+            if each.status == status and abs(since(each.starts_at) - (episode.firing or 0)) <= slack
+        ]
+        return min(times, default=None)
+
+    if facts.recorded is None:
+        ends = {since(each.starts_at): since(each.ends_at) for each in told if each.ends_at}
+        found = [Episode(start, start, ends.get(start)) for start in sorted({since(each.starts_at) for each in told})]
+    else:
+        found = [
+            Episode(since(each.pending), since(each.firing), None if each.resolved is None else since(each.resolved))
+            for each in facts.recorded
+            if labels.items() <= each.labels.items() and each.firing is not None
+        ]
+    ordered: Sequence[Episode] = sorted(found, key=lambda each: each.pending)
+    return [Happened(each, received(each, "firing"), received(each, "resolved")) for each in ordered]

@@ -1,0 +1,59 @@
+"""What a Prometheus has recorded: series as counters, and samples of ALERTS as episodes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from chaosapi.forecast.counters import Counter
+from chaosapi.forecast.episodes import Episode
+from chaosapi.forecast.promql import Times
+from chaosapi.forecast.traffic import Array
+
+_LOST = 1.5
+"""So many intervals without a sample, and something is over."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """The samples of one series: when (Unix milliseconds, ascending) and what."""
+
+    labels: Mapping[str, str]
+    times: Times
+    values: Array
+
+    @property
+    def counter(self) -> Counter:
+        """The series as a counter, which begins anew where it falls."""
+        fallen = np.concatenate([[0.0], np.where(np.diff(self.values) < 0, self.values[:-1], 0.0)])
+        return Counter(self.values, 0, np.cumsum(fallen) if fallen.any() else None)
+
+
+def alerts(found: Iterable[Series], evaluation: int, until: int) -> list[tuple[dict[str, str], list[Episode]]]:
+    """Give the labels and episodes of each alert from series of ALERTS; arguments as of `episodes`."""
+    grouped: dict[frozenset[tuple[str, str]], list[Series]] = {}
+    for each in found:
+        own = frozenset(item for item in each.labels.items() if item[0] not in {"__name__", "alertstate"})
+        grouped.setdefault(own, []).append(each)
+    return [(dict(labels), episodes(series, evaluation, until)) for labels, series in grouped.items()]
+
+
+def episodes(alerts: Iterable[Series], evaluation: int, until: int) -> list[Episode]:
+    """Give the episodes of one alert from its ALERTS series, evaluated every so many milliseconds.
+
+    It is over an evaluation after its last sample, unless it was still there `until` the end of the recording.
+    """
+    found = list(alerts)
+    firing = _moments(each for each in found if each.labels["alertstate"] == "firing")
+    seen = np.union1d(firing, _moments(each for each in found if each.labels["alertstate"] == "pending"))
+    breaks = np.flatnonzero(np.diff(seen) > _LOST * evaluation) + 1
+    made = []
+    for each in np.split(seen, breaks) if seen.size else []:
+        fired = each[np.isin(each, firing)]
+        over = int(each[-1]) + evaluation
+        made.append(Episode(int(each[0]), int(fired[0]) if fired.size else None, over if over <= until else None))
+    return made
+
+
+def _moments(found: Iterable[Series]) -> Times:
+    return np.unique(np.concatenate([np.array([], dtype=np.int64), *(each.times for each in found)]))

@@ -1,0 +1,70 @@
+"""The forecast of one alert under one fault, moment by moment."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chaosapi.fault import Fault
+from chaosapi.forecast import timetable
+from chaosapi.forecast.answer import Alert
+from chaosapi.forecast.monitoring import usual
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.lab import timeline
+from chaosapi.lab.errors import LabError
+from chaosapi.lab.timeline import Expected
+from chaosapi.slo.spec import Spec
+from chaosapi.slo.windows import Profile
+
+
+class Predicted(NamedTuple):
+    """A moment in seconds after the injection: as expected, and the range that chance leaves, where it is known."""
+
+    expected: float
+    earliest: float | None = None
+    latest: float | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A fault, its traffic in requests/s, and the alert that it is to fire."""
+
+    alert: Expected
+    fault: Fault
+    rate: float
+    spec: Spec
+    profile: Profile
+
+    def moments(self, ended: float | None = None) -> dict[str, Predicted]:
+        """Give each moment; what follows the fault's end needs that end, in seconds after the injection.
+
+        Raises LabError when the alert will not fire.
+        """
+        step = usual(self.profile).scrape
+        said = self._alert(self.fault.schedule.duration)
+        fires = said.moments[0]
+        firing, notified = fires.firing or 0.0, fires.notified or 0.0
+        early, late = said.chance.earliest, said.chance.latest
+        moments = {
+            timeline.BAD_SCRAPE: Predicted(step, 0.0, step),
+            timeline.PENDING: Predicted(fires.pending, early, late),
+        }
+        moments |= {
+            timeline.FIRING: Predicted(firing, early, late),
+            timeline.RECEIVED: Predicted(notified, early, late),
+        }
+        if ended is not None:
+            lasted = max(ended, notified + step)  # with luck it fired, and ended, sooner than expected
+            last = self._alert(lasted).moments[-1]
+            moments[timeline.RESOLVED] = Predicted(ended + (last.resolved or lasted) - lasted)
+            moments[timeline.RESOLVED_RECEIVED] = Predicted(ended + (last.resolved_notified or lasted) - lasted)
+        return moments
+
+    def _alert(self, duration: float) -> Alert:
+        schedule = self.fault.schedule.model_copy(update={"duration": duration})
+        fault = self.fault.model_copy(update={"schedule": schedule})
+        watching = usual(self.profile)
+        found = timetable.forecast([fault], Traffic(rps=self.rate), self.spec, self.profile, watching)
+        labels = self.alert.labels.items()
+        for each in found.alerts:
+            if each.fires and labels <= each.model_dump().items():
+                return each
+        raise LabError(f"the forecast says that the alert {self.alert.labels} will not fire")

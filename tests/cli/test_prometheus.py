@@ -1,0 +1,200 @@
+"""What is read from Prometheus, with a real one that holds twenty minutes of a shop's counters."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+import pytest
+from typer.testing import CliRunner, Result
+
+from chaosapi import assets, errors
+from chaosapi.cli import app
+from chaosapi.cli import prometheus as client
+from chaosapi.cli.prometheus import Prometheus
+from chaosapi.lab import history, prometheus
+from chaosapi.lab.processes import Parts
+from chaosapi.slo import spec, windows
+from chaosapi.slo.windows import Pair, text
+from tests.conftest import Serve
+
+pytestmark = pytest.mark.slow
+
+LENGTH = 1200
+LABELS = 'job="chaosapi",method="GET",handler="/api/products"'
+LAB = windows.load("lab")
+SLO = spec.load(assets.path("alerts") / "slo.yaml").slos[0]
+
+
+class Recorded(NamedTuple):
+    """A running Prometheus, and when its counters begin and end (Unix seconds)."""
+
+    url: str
+    start: int
+    end: int
+
+
+def errors_by(second: float) -> float:
+    """Count the failures of one replica: 30 % of 50/s for 40 s, then all of them for 5 s."""
+    return 15 * min(max(0.0, second - 600), 40) + 50 * min(max(0.0, second - 900), 5)
+
+
+def samples(start: int) -> Iterator[str]:
+    """Write two replicas, scraped at different tenths: one restarts amid the errors, one is not scraped for a while."""
+    yield "# TYPE http_requests counter\n"
+    for replica, offset in ((1, 0.0), (2, 0.4)):
+        for status in ("200", "503"):
+            for second in range(LENGTH):
+                age = second + offset
+                bad = errors_by(age)
+                value = bad if status == "503" else 50 * age - bad
+                if replica == 1 and age >= 615:
+                    value -= errors_by(615) if status == "503" else 50 * 615 - errors_by(615)
+                if not (replica == 2 and 620 < second < 632):
+                    name = f'http_requests_total{{instance="{replica}",{LABELS},status="{status}"}}'
+                    yield f"{name} {value:.3f} {start + age:.3f}\n"
+    yield "# EOF\n"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[Recorded]:
+    """Give a Prometheus that holds the samples, and evaluates nothing."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    start = int(time.time()) - LENGTH - 60
+    history.store(samples(start), tools["promtool"], folder / "data")
+    config = folder / "prometheus.yml"
+    config.write_text("{}")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        listen = f"127.0.0.1:{free.getsockname()[1]}"
+    command = prometheus.command(tools["prometheus"], config_file=config, data=folder / "data", listen=listen)
+    with Parts(folder / "logs") as parts, httpx2.Client(base_url=f"http://{listen}") as http:
+        parts.start("prometheus", command)
+        parts.wait_until(prometheus.Prometheus(http).ready, "Prometheus")
+        yield Recorded(f"http://{listen}", start, start + LENGTH)
+
+
+def run(*arguments: str) -> Result:
+    """Run a command in a terminal of eighty columns."""
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
+
+
+def firing(recorded: Recorded, pair: Pair) -> list[tuple[float, float]]:
+    """Ask Prometheus itself when the alert's expression held: from and until, in seconds since the start."""
+    conditions = [
+        f"(({SLO.sli.error_ratio(text(window))}) / {SLO.budget:.12g} > {pair.factor:g})"
+        for window in (pair.short, pair.long)
+    ]
+    span = {"start": recorded.start + 300, "end": recorded.end, "step": 1}
+    answer = httpx2.get(f"{recorded.url}/api/v1/query_range", params={"query": " and ".join(conditions), **span})
+    times = sorted(float(at) - recorded.start for each in answer.json()["data"]["result"] for at, _ in each["values"])
+    starts = [one for before, one in pairwise([-9.0, *times]) if one > before + 1]
+    ends = [one + 1 for one, after in pairwise([*times, 1e9]) if after > one + 1]
+    return list(zip(starts, ends, strict=True))
+
+
+def test_a_back_test_is_what_prometheus_would_have_found(recorded: Recorded) -> None:
+    """The same evaluations as PromQL's own, for every pair, over a restart, a gap and two replicas."""
+    begin, end = (f"{datetime.fromtimestamp(each, UTC):%FT%TZ}" for each in (recorded.start + 300, recorded.end))
+    done = run(
+        "slo", "backtest", "--prometheus", recorded.url, "--from", begin, "--to", end, "--profile", "lab", "--json"
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    tested = {each["long_window"]: each for each in found["alerts"] if each["slo"] == "availability"}
+    for pair in LAB.pairs:
+        spans = [
+            tuple(_since(each["predicted"][when], recorded) for when in ("firing", "resolved"))
+            for each in tested[text(pair.long)]["episodes"]
+        ]
+        assert spans == firing(recorded, pair), pair
+    assert len(tested["1m"]["episodes"]) == 2
+    assert not any(each["compared"] for each in found["alerts"])
+    assert [reason.partition(":")[0] for reason in found["missing"]] == ["latency", "checkout-availability"]
+
+
+def _since(moment: str | None, recorded: Recorded) -> float:
+    """Give seconds since the start; what goes on at the end ends after it."""
+    return LENGTH + 1 if moment is None else datetime.fromisoformat(moment).timestamp() - recorded.start
+
+
+def test_a_back_test_fits_a_terminal(recorded: Recorded) -> None:
+    """What would have fired, what not, and what could not be compared or tested."""
+    shown = run("slo", "backtest", "--prometheus", recorded.url, "--from", "-25m", "--profile", "lab").stdout
+    assert "page 1m/5s" in shown
+    assert "not compared: there are no alerts for the window pairs of availability" in shown
+    assert "not tested: latency" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--from", "yesterday"), "no time such as"),
+        (("--from", "-1h", "--to", "-2h"), "does not come after"),
+        (("--prometheus", "http://127.0.0.1:1"), "no answer from http://127.0.0.1:1"),
+        (("--from", "-40d", "--profile", "lab"), "look less far"),
+    ],
+)
+def test_what_a_back_test_refuses(recorded: Recorded, arguments: tuple[str, ...], says: str) -> None:
+    """In a sentence, without a traceback."""
+    done = run("slo", "backtest", *(() if "--prometheus" in arguments else ("--prometheus", recorded.url)), *arguments)
+    assert done.exit_code != 0
+    assert says in done.output
+
+
+def test_long_spans_are_read_in_parts(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every sample once, in order, however many answers it takes."""
+    selector, source = 'http_requests_total{status="503"}', Prometheus(recorded.url)
+    whole = source.series(selector, recorded.start - 1, recorded.end)
+    monkeypatch.setattr(client, "_FIRST", 7.0)
+    monkeypatch.setattr(client, "_ENOUGH", 500)
+    parts = source.series(selector, recorded.start - 1, recorded.end)
+    assert sorted(each.times.size for each in whole) == [LENGTH - 11, LENGTH]
+    for one, other in zip(whole, parts, strict=True):
+        assert one.labels == other.labels
+        assert one.times.tolist() == other.times.tolist()
+        assert one.values.tolist() == other.values.tolist()
+
+
+def test_prometheus_own_words_reach_the_reader(recorded: Recorded, serve: Serve) -> None:
+    """A query that it refuses; and something that is no Prometheus at all."""
+    with pytest.raises(errors.Invalid, match="parse error"):
+        Prometheus(recorded.url).vector("sum(")
+    with pytest.raises(errors.Invalid, match=r"refuses|is it a Prometheus"):
+        Prometheus(serve()).vector("up")
+
+
+def test_traffic_is_measured(recorded: Recorded) -> None:
+    """A hundred requests a second on one route, by two replicas; options beside it win."""
+    window = ("--traffic-from", recorded.url, "--traffic-window", "10m", "--profile", "lab", "--json")
+    fault = ("forecast", "error", "--rate", "0.2", "--duration", "1m")
+    answer = json.loads(run(*fault, *window).stdout)
+    availability, _, checkout = answer["budgets"]
+    assert availability["bad"] == pytest.approx(0.2 * 60 * 90, rel=0.02)  # the last of ten minutes is empty
+    assert checkout["requests"] == 0
+    assert json.loads(run(*fault, *window, "--rps", "7").stdout)["budgets"][0]["bad"] == pytest.approx(0.2 * 60 * 7)
+    nothing = run("forecast", "error", "--traffic-from", recorded.url, "--traffic-window", "5s")
+    assert "no request was served" in nothing.output
+
+
+def test_a_score_of_what_the_webhook_was_told(serve: Serve, recorded: Recorded) -> None:
+    """The last fault that began, against the deliveries; without rules evaluated nothing more is known."""
+    url = serve()
+    none = run("score", "--url", url, "--prometheus", recorded.url)
+    assert none.exit_code == 1
+    assert "no fault at all has begun" in none.output
+    httpx2.post(f"{url}/admin/faults", json={"name": "f", "effect": {"type": "error"}, "rate": 0.2}).raise_for_status()
+    shown = run("score", "--url", url, "--prometheus", "http://127.0.0.1:1", "--json")
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(shown.stdout)
+    assert found["fault"] == "f"
+    assert {each["verdict"] for each in found["alerts"]} <= {"to come"}
+    assert "no answer from" in found["missing"][0]
+    table = run("score", "--url", url, "--prometheus", "http://127.0.0.1:1").stdout
+    assert "to come" in table
+    assert max(map(len, table.splitlines())) <= 80
