@@ -44,7 +44,7 @@ bench: $(READY) ## Measure, and print what came out (minutes)
 	@set -e; for benchmark in benchmarks/[!_]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
 lock: .tools/uv ## Bring requirements.lock in line with pyproject.toml, changing as little as possible
-	printf 'hatchling\neditables\n' | .tools/uv/bin/uv pip compile pyproject.toml - --extra lab --extra forecast --group dev --universal \
+	printf 'hatchling\neditables\n' | .tools/uv/bin/uv pip compile pyproject.toml - --extra lab --extra forecast --extra redis --group dev --universal \
 	  --generate-hashes --quiet --custom-compile-command 'make lock' --output-file requirements.lock $(ARGS)
 
 upgrade: ARGS += --upgrade

@@ -1,11 +1,12 @@
 """Everything that chaosapi puts around an app, in the order in which a request passes through it."""
 
 import asyncio
+import os
 import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
@@ -15,7 +16,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from starlette.types import ASGIApp
 
 from chaosapi import assets
-from chaosapi.api import admin, forecasting, health, hooks, problems, safety
+from chaosapi.api import admin, forecasting, health, hooks, problems, replicas, safety
 from chaosapi.api.access import AccessGuard
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk
@@ -33,7 +34,9 @@ from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.slo import spec, windows
 from chaosapi.state import State
-from chaosapi.store import MemoryStore
+from chaosapi.store import Replica, Store, open_store
+from chaosapi.store.fleet import Fleet
+from chaosapi.store.heartbeat import Heartbeat
 from chaosapi.supervisor import Supervisor
 from chaosapi.telemetry import Telemetry
 from chaosapi.watch import Watch
@@ -59,15 +62,26 @@ class Chaos:
         clock: Callable[[], float] = time.time,
         points: Iterable[str] = (),
     ) -> None:
-        self._settings, self._routes, self._clock = settings, routes, clock
+        self._settings, self._routes = settings, routes
         self.registry = _registry()
         """Everything that /metrics shows; the app may add its own."""
         self._lag = LagGauge(self.registry, time.monotonic)
         self._metrics = RequestMetrics(self.registry, routes.routes)
-        self._engine = Engine(routes, clock)
-        self.registry.register(FaultMetrics(self._engine))
-        self._supervisor = Supervisor(clock)
-        self._store = MemoryStore()
+        self._store = _store(settings, clock)
+        up = Gauge("chaosapi_store_up", "Whether the shared store answered last time.", registry=self.registry)
+        up.set_function(lambda: self._store.up)
+        self._engine = engine = Engine(routes, self._store.now)
+        self.registry.register(FaultMetrics(engine))
+        self._supervisor = Supervisor(self._store.now)
+        host = socket.gethostname()
+        self._me = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
+        self._heart = Heartbeat(
+            self._store,
+            self._me,
+            lambda: engine.state.revision,
+            lambda: ((run.plan.record, run.tally) for run in engine.runs()),
+        )
+        self._fleet = Fleet(self._store, engine, self._me)
         self._inbox = Inbox()
         self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers)
         self._store.subscribe(self._apply)
@@ -92,10 +106,11 @@ class Chaos:
         desk = Desk(self._store)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
-            admin.router(desk, self._engine, self._limits, self._forecaster),
-            forecasting.router(self._forecaster, self._limits),
-            safety.router(desk, self._clock),
-            hooks.router(self._inbox, self._watch.look, self._clock),
+            admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster),
+            forecasting.router(self._forecaster, self._limits, self._engine, self._inbox),
+            safety.router(desk, self._fleet, self._store.now),
+            replicas.router(self._fleet),
+            hooks.router(self._inbox, self._watch.look, self._store.now),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
         app.include_router(health.router(self.registry, self._supervisor.probes))
@@ -109,33 +124,43 @@ class Chaos:
         faults = Faults(switch, self._engine, max_held=settings.max_held, mark=settings.mark_responses)
         held = Gauge("chaosapi_held_requests", "Requests that effects keep waiting now.", registry=self.registry)
         held.set_function(lambda: faults.held)
-        replica = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        telemetry = Telemetry(faults, self._routes, self._metrics, replica=replica, access_log=settings.access_log)
-        listener, jobs = None, [self._measure_lag]
-        beside = [self._watch.run, self._flow.run]
+        telemetry = Telemetry(faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log)
+        jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run]
+        open_, close = self._open, self._close
         if settings.admin_port is None:
             jobs += beside
         else:
-            control = Life(guarded, beside)
+            # The store lives in the loop of the control plane, which is another one here.
+            control = Life(guarded, beside, open_, close)
             listener = Listener(control, settings.admin_host or settings.host, settings.admin_port)
+            open_, close = partial(asyncio.to_thread, listener.start), partial(asyncio.to_thread, listener.stop)
 
-        def start() -> None:
+        async def start() -> None:
             switch.check()
+            await open_()
             self._supervisor.start(asyncio.get_running_loop(), self._engine.runs())
-            if listener:
-                listener.start()
 
-        def stop() -> None:
-            self._supervisor.stop()
-            if listener:
-                listener.stop()
+        async def stop() -> None:
+            await asyncio.to_thread(self._supervisor.stop)
+            await close()
 
         return Life(telemetry, jobs, start, stop)
+
+    async def _open(self) -> None:
+        try:
+            await self._store.start()
+        except OSError as error:
+            raise OSError(f"CHAOSAPI_STORE: {error}") from error
+
+    async def _close(self) -> None:
+        await self._heart.leave()
+        await self._store.close()
 
     def _apply(self, state: State) -> None:
         self._engine.load(state)
         self._supervisor.sync(self._engine.runs())
         self._watch.mark()
+        self._heart.nudge()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
@@ -143,6 +168,13 @@ class Chaos:
             due = loop.time() + _TICK
             await asyncio.sleep(_TICK)
             self._lag.observe(loop.time() - due)
+
+
+def _store(settings: Settings, clock: Callable[[], float]) -> Store:
+    try:
+        return open_store(settings.store, clock)
+    except ValueError as error:
+        raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 
 
 def _forecaster(settings: Settings, flow: Flow) -> forecasting.Forecaster:

@@ -1,7 +1,7 @@
 """What runs beside the requests: it starts and stops with the app."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,24 +9,30 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 
+async def _nothing() -> None:
+    """Do nothing."""
+
+
 class Life:
     """Outermost ASGI: starts the jobs with the app, and stops them with it.
 
     Under a server without lifespan events they start at the first request and end with the process. For an app
-    without them this speaks in its place. `start` is called in the event loop that serves, and may raise OSError or
-    RuntimeError, which end the server; `stop` in a thread, because it may wait.
+    without them this speaks in its place. `start` comes before the jobs, and may raise OSError or RuntimeError, which
+    end the server; `stop` comes when the jobs have ended. Both are awaited in the event loop that serves.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         jobs: Sequence[Job],
-        start: Callable[[], None] = lambda: None,
-        stop: Callable[[], None] = lambda: None,
+        start: Callable[[], Awaitable[None]] = _nothing,
+        stop: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self.app = app
         self._jobs, self._on_start, self._on_stop = jobs, start, stop
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._lives = False
+        self._starting: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,27 +40,47 @@ class Life:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        if self._loop is not asyncio.get_running_loop():
-            self._start()
+        if self._loop is not asyncio.get_running_loop() and not self._lives:
+            await self._started()
         await self.app(scope, receive, send)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._start()
+            await self._start()
         except (OSError, RuntimeError) as error:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        try:
-            await _lifespan(self.app, scope, receive, send)
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.to_thread(self._on_stop)
-            self._loop = None
+        self._lives = True
 
-    def _start(self) -> None:
-        self._on_start()
+        async def say(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                await self._stop()  # the server does not wait for what comes after its answer
+            await send(message)
+
+        try:
+            await _lifespan(self.app, scope, receive, say)
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        if not self._lives:
+            return
+        self._lives, self._loop = False, None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._on_stop()
+
+    async def _started(self) -> None:
+        """Start with the first request; those that come meanwhile wait too."""
+        loop = asyncio.get_running_loop()
+        if self._starting is None or self._starting.done() or self._starting.get_loop() is not loop:
+            self._starting = loop.create_task(self._start())
+        await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        await self._on_start()
         self._loop = asyncio.get_running_loop()
         self._tasks = [self._loop.create_task(job()) for job in self._jobs]
 

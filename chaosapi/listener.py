@@ -1,10 +1,12 @@
 """A server of its own for the control plane: another port, another thread, another event loop."""
 
+import contextlib
 import gc
 import os
 import socket
 import sys
 import threading
+import time
 
 import structlog
 import uvicorn
@@ -12,7 +14,12 @@ from starlette.types import ASGIApp
 
 log = structlog.stdlib.get_logger("chaosapi.listener")
 
-
+_LOOK = 0.01
+"""Seconds between two looks whether it serves."""
+_DRAIN = 3
+"""Seconds that requests have to end in."""
+_END = 15.0
+"""Seconds for all that ends with it, such as the last word to a store that does not answer."""
 _TURN = 0.001
 """Seconds after which a busy thread lets another one run; Python's 5 ms add up where an answer needs many turns."""
 _FULL = 1000
@@ -32,7 +39,10 @@ class Listener:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Bind and serve; raises OSError that names the address and the setting."""
+        """Bind, and return when it serves.
+
+        Raises OSError that names the address and the setting, and RuntimeError if the app does not start.
+        """
         if self._thread is not None:
             return
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
@@ -49,23 +59,32 @@ class Listener:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_graceful_shutdown=_DRAIN,
         )
         self._server = uvicorn.Server(config)
         self._former = sys.getswitchinterval(), gc.get_threshold()
         sys.setswitchinterval(_TURN)
         gc.set_threshold(*gc.get_threshold()[:2], _FULL)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [bound]}, name="chaosapi-admin", daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, args=[bound], name="chaosapi-admin", daemon=True)
         self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                self.stop()
+                bound.close()
+                raise RuntimeError("the admin API did not start: the line before says why")
+            time.sleep(_LOOK)
         host, port = bound.getsockname()[:2]
         log.info("admin API", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    def _serve(self, bound: socket.socket) -> None:
+        with contextlib.suppress(SystemExit):  # how uvicorn gives up
+            self._server.run(sockets=[bound])
 
     def stop(self) -> None:
         """Stop serving and wait for it."""
         if self._thread is not None:
             self._server.should_exit = True
-            self._thread.join(5)
+            self._thread.join(_END)
             self._thread = None
             turn, thresholds = self._former
             sys.setswitchinterval(turn)

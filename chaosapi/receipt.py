@@ -34,6 +34,9 @@ class Replicas(Model):
     known: int
 
 
+_ALONE = Replicas(applied=1, known=1)
+
+
 class Receipt(Model):
     """What a fault has done so far."""
 
@@ -68,7 +71,7 @@ class Tally:
         self.planned.add(planned)
         self.measured.add(measured)
 
-    def receipt(self, rate: float) -> Receipt:
+    def receipt(self, rate: float, replicas: Replicas = _ALONE) -> Receipt:
         """Write the receipt; `rate` is what was requested while nothing has matched yet."""
         skipped = self.skipped.copy().total()  # a copy: another thread may add a reason meanwhile
         return Receipt(
@@ -80,7 +83,7 @@ class Tally:
             delay=Delay(planned=_quantiles(self.planned), measured=_quantiles(self.measured))
             if self.planned.count
             else None,
-            replicas=Replicas(applied=1, known=1),
+            replicas=replicas,
         )
 
 

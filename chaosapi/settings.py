@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """What /admin and /hooks ask for as `Authorization: Bearer …`; needed on any address that is not loopback."""
     admin_open: bool = False
     """Allow an address that is not loopback without a token. Whoever can reach it can break the service."""
+    store: str = "memory://"
+    """What replicas share the faults in: `memory://` (nothing), `sqlite:///faults.db` (one machine), `redis://host`."""
     max_duration: Annotated[Duration, Field(gt=0)] = 86400.0
     """The longest a fault may last."""
     max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -9,7 +9,8 @@ from typing import Any
 
 from json_merge_patch import merge
 
-from chaosapi.errors import Conflict, Invalid, NotFound
+from chaosapi import durations
+from chaosapi.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from chaosapi.fault import Fault, Record
 from chaosapi.models import Model
 
@@ -110,7 +111,7 @@ def patch(
         if document.get("name", name) != name:
             raise Invalid.field("name", "a fault keeps its name: end this one and create another")
         _refuse_while_halted(state)
-        spec = check(merge(record.spec.model_dump(mode="json"), document))
+        spec = check(merge(record.spec.model_dump(mode="json", context=durations.EXACT), document))
         patched = _changed(record, state, spec=spec)
         if patched.phase(now) == "ended":
             raise Invalid.field("schedule.duration", "this would end the fault in the past: DELETE ends it now")
@@ -131,6 +132,19 @@ def end(name: str, now: float) -> Change:
         return _next(state, tuple(ended if old is record else old for old in state.faults))
 
     return change
+
+
+def unless_changed(name: str, revision: int, change: Change) -> Change:
+    """Make the change if the fault was last changed by this revision; PreconditionFailed otherwise."""
+
+    def checked(state: State) -> State:
+        found = next((record.revision for record in state.faults if record.name == name), None)
+        if found != revision:
+            by_now = f"at revision {found}" if found else "gone"
+            raise PreconditionFailed(f"the fault {name!r} is {by_now}, not at {revision}: look again, then decide")
+        return change(state)
+
+    return checked
 
 
 def end_all(now: float) -> Change:

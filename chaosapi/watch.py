@@ -7,6 +7,7 @@ import structlog
 
 from chaosapi import state as changes
 from chaosapi.engine import Engine
+from chaosapi.errors import StoreUnavailable
 from chaosapi.fault import Record
 from chaosapi.guard import AlertFiring
 from chaosapi.inbox import Inbox
@@ -43,6 +44,8 @@ class Watch:
                 entry = AuditEntry(at=now, actor="guard", action="end", fault=record.name, reason=f"guard: {cause}")
                 try:
                     await self._store.apply(_end(record, now), entry)
+                except StoreUnavailable as error:
+                    log.warning("a guard cannot end its fault yet", fault=record.name, reason=str(error))
                 except Exception:
                     log.exception("a guard could not end its fault, and tries again", fault=record.name)
 

@@ -1,7 +1,7 @@
 """Driven as a server drives it, without one: the protocol is all there is."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -31,8 +31,12 @@ class Story:
             self.told.append(f"app {event}")
             await send({"type": f"lifespan.{event}.complete"})
 
-    def tell(self, what: str) -> Callable[[], None]:
-        return lambda: self.told.append(what)
+    def tell(self, what: str) -> Callable[[], Awaitable[None]]:
+        async def part() -> None:
+            await asyncio.sleep(0)
+            self.told.append(what)
+
+        return part
 
 
 async def receive() -> Message:
@@ -46,29 +50,32 @@ async def lifespan(life: Life) -> list[Message]:
 
     async def send(message: Message) -> None:
         sent.append(message)
+        if message["type"] == "lifespan.shutdown.complete":
+            living.cancel()  # a server ends its event loop now, whatever still runs in it
         await asyncio.sleep(0)  # the jobs get their turn
 
     for event in ("startup", "shutdown"):
         events.put_nowait({"type": f"lifespan.{event}"})
-    await life({"type": "lifespan"}, events.get, send)
+    living = asyncio.ensure_future(life({"type": "lifespan"}, events.get, send))
+    await asyncio.wait([living])
     return sent
 
 
 def test_jobs_live_as_long_as_the_app() -> None:
-    """Started before the app, stopped after it; what stops may wait and so has a thread."""
+    """Started before the app, stopped after it; what stops comes last."""
     story = Story()
     life = Life(story.app, [story.job], story.tell("start"), story.tell("stop"))
     sent = asyncio.run(lifespan(life))
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert story.told[:3] == ["start", "app startup", "job"]
-    assert sorted(story.told[3:]) == ["app shutdown", "job ended", "stop"]
+    assert story.told[3:] == ["app shutdown", "job ended", "stop"]
 
 
 def test_what_cannot_start_stops_the_server_and_says_why() -> None:
     """A port that is taken, say; the app is not even asked."""
     story = Story()
 
-    def start() -> None:
+    async def start() -> None:
         raise OSError("CHAOSAPI_ADMIN_PORT: taken")
 
     sent = asyncio.run(lifespan(Life(story.app, [story.job], start, story.tell("stop"))))
@@ -77,17 +84,52 @@ def test_what_cannot_start_stops_the_server_and_says_why() -> None:
 
 
 def test_without_lifespan_events_it_starts_with_the_first_request() -> None:
-    """And only with the first."""
+    """And only with the first; one that comes meanwhile waits as well."""
     story = Story()
     life = Life(story.app, [story.job], story.tell("start"))
 
     async def serve() -> None:
-        for _ in range(2):
-            await life({"type": "http"}, receive, _drop)
-            await asyncio.sleep(0)
+        await asyncio.gather(*(life({"type": "http"}, receive, _drop) for _ in range(2)))
+        await life({"type": "http"}, receive, _drop)
 
     asyncio.run(serve())
-    assert story.told == ["start", "request", "job", "request", "job ended"]
+    assert (story.told[0], story.told[-1]) == ("start", "job ended")
+    assert sorted(story.told[1:-1]) == ["job", "request", "request", "request"]
+
+
+def test_what_could_not_start_with_a_request_is_tried_again_with_the_next() -> None:
+    """The first one gets the error."""
+    story = Story()
+    failures = [OSError("not yet")]
+
+    async def start() -> None:
+        if failures:
+            raise failures.pop()
+
+    life = Life(story.app, [story.job], start)
+
+    async def serve() -> None:
+        with pytest.raises(OSError, match="not yet"):
+            await life({"type": "http"}, receive, _drop)
+        await life({"type": "http"}, receive, _drop)
+        await asyncio.sleep(0)
+
+    asyncio.run(serve())
+    assert sorted(story.told) == ["job", "job ended", "request"]
+
+
+def test_a_request_from_another_loop_starts_nothing_twice() -> None:
+    """As of a test client beside the one that lives."""
+    story = Story()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await asyncio.to_thread(asyncio.run, life({"type": "http"}, receive, send))
+        await story.app(scope, receive, send)
+
+    life = Life(app, [story.job], story.tell("start"), story.tell("stop"))
+    asyncio.run(lifespan(life))
+    assert (story.told.count("start"), story.told.count("job"), story.told[-1]) == (1, 1, "stop")
 
 
 @pytest.mark.parametrize("refuses", [True, False])
@@ -102,7 +144,7 @@ def test_an_app_that_knows_no_lifespan_is_started_and_stopped_all_the_same(refus
     sent = asyncio.run(lifespan(Life(app, [story.job], story.tell("start"), story.tell("stop"))))
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert story.told[:2] == ["start", "job"]
-    assert sorted(story.told[2:]) == ["job ended", "stop"]
+    assert story.told[2:] == ["job ended", "stop"]
 
 
 async def _drop(message: Message) -> None:

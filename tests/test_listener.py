@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from chaosapi.listener import Listener
 from tests.planes import COMMAND, started
@@ -43,6 +44,19 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=rf"^CHAOSAPI_ADMIN_PORT: cannot listen on 127\.0\.0\.1:{port}: Address"):
             Listener(PlainTextResponse(""), "127.0.0.1", port).start()
+
+
+def test_an_app_that_does_not_start_is_no_service() -> None:
+    """The caller hears of it, and nothing stays behind."""
+    before = sys.getswitchinterval(), gc.get_threshold()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.startup.failed", "message": "no store"})
+
+    with pytest.raises(RuntimeError, match="the admin API did not start"):
+        Listener(app, "127.0.0.1", free_port()).start()
+    assert "chaosapi-admin" not in {thread.name for thread in threading.enumerate()}
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before
 
 
 @pytest.mark.slow

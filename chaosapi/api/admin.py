@@ -3,28 +3,29 @@
 import asyncio
 import secrets
 import string
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
 from chaosapi import state as changes
-from chaosapi.api import explain, views
+from chaosapi.api import etag, explain, views
 from chaosapi.api.description import header, refusals
-from chaosapi.api.desk import Desk, Why
+from chaosapi.api.desk import Desk, FaultName, Wait, Why
 from chaosapi.api.draft import Draft
 from chaosapi.api.forecasting import Forecaster, Outlook
 from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
-from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound
-from chaosapi.fault import NAME, Fault, Phase
+from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
+from chaosapi.fault import Fault, Phase
 from chaosapi.state import State
+from chaosapi.store.fleet import Fleet
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
-_FULL = (Conflict, LimitReached)
+_FULL = (Conflict, LimitReached, StoreUnavailable)
 """What may keep a new fault out."""
+_TAGGED: Final = header("ETag", required=True)
 
-FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
 FaultBody = Annotated[
     Draft,
     Body(
@@ -55,25 +56,32 @@ FaultBody = Annotated[
 ]
 
 
-def router(  # noqa: C901 - a list of endpoints
-    desk: Desk, engine: Engine, limits: Limits, forecaster: Forecaster
+def router(  # noqa: C901, PLR0915 - a list of endpoints
+    desk: Desk, fleet: Fleet, engine: Engine, limits: Limits, forecaster: Forecaster
 ) -> APIRouter:
     """Make the routes under /admin."""
     api = APIRouter(prefix="/admin", tags=["faults"])
 
-    def view(state: State, name: str) -> views.FaultView:
+    async def view(response: Response, state: State, name: str, wait: float = 0.0) -> views.FaultView:
         record = state.find(name)
-        return views.FaultView.of(record, engine.tally(record), engine.clock())
+        if wait:
+            await fleet.reached(state.revision, wait)
+        (receipt,) = await fleet.receipts([record])
+        response.headers["etag"] = etag.of(record)
+        return views.FaultView.of(record, receipt, engine.clock())
 
     def validated(document: Any) -> Fault:
         return limits.check(forecaster.resolved(explain.read(Draft, document)))
 
-    @api.post("/faults", status_code=201, responses={201: header("Location", required=True), **refusals(*_FULL)})
+    @api.post(
+        "/faults", status_code=201, responses={201: header("Location", "ETag", required=True), **refusals(*_FULL)}
+    )
     async def create_fault(
         request: Request,
         response: Response,
         fault: FaultBody,
         forecast: Annotated[bool, Query(description="Say as well which alerts it will fire, and when.")] = False,  # noqa: FBT002 - a query
+        wait: Wait = 0.0,
     ) -> Created:
         """Inject a fault; it ends by itself. Only `effect` is required."""
         now = engine.clock()
@@ -83,54 +91,92 @@ def router(  # noqa: C901 - a list of endpoints
         change = changes.create(spec, now, limits.admit)
         state = await desk.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{name}"
-        return Created(**dict(view(state, name)), forecast=outlook)
+        return Created(**dict(await view(response, state, name, wait)), forecast=outlook)
 
     @api.get("/faults")
     async def list_faults(state: Annotated[Phase | None, Query(description="Only these.")] = None) -> views.FaultList:
         """List the faults, newest first: those that are live, and the last hundred that have ended."""
         known, now = engine.state, engine.clock()
         shown = [record for record in known.faults if state in (None, record.phase(now))]
-        faults = [views.FaultView.of(record, engine.tally(record), now) for record in shown]
+        receipts = await fleet.receipts(shown)
+        faults = [views.FaultView.of(record, receipt, now) for record, receipt in zip(shown, receipts, strict=True)]
         return views.FaultList(revision=known.revision, halt=views.HaltView.of(known.halt), faults=faults)
 
-    @api.get("/faults/{name}", responses=refusals(NotFound))
-    async def show_fault(name: FaultName) -> views.FaultView:
+    @api.get("/faults/{name}", responses={200: _TAGGED, **refusals(NotFound)})
+    async def show_fault(response: Response, name: FaultName) -> views.FaultView:
         """Show one fault with its receipt."""
-        return view(engine.state, name)
+        return await view(response, engine.state, name)
 
-    @api.put("/faults/{name}", responses={201: {"model": views.FaultView}, **refusals(*_FULL)})
-    async def replace_fault(request: Request, response: Response, name: FaultName, fault: FaultBody) -> views.FaultView:
+    @api.put(
+        "/faults/{name}",
+        responses={
+            200: _TAGGED,
+            201: {"model": views.FaultView, **_TAGGED},
+            **refusals(*_FULL, PreconditionFailed),
+        },
+    )
+    async def replace_fault(  # noqa: PLR0913, PLR0917 - a name, a body and two conditions
+        request: Request,
+        response: Response,
+        name: FaultName,
+        fault: FaultBody,
+        if_match: etag.IfMatch = None,
+        wait: Wait = 0.0,
+    ) -> views.FaultView:
         """Create the fault, or replace it and start its clock anew. The same body again changes nothing."""
         if fault.name not in (None, name):
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
         now = engine.clock()
         spec = limits.check(forecaster.resolved(fault)).model_copy(update={"name": name})
-        if not any(record.name == name for record in engine.state.live(now)):
-            response.status_code = 201
-        change = changes.replace(spec, now, limits.admit)
-        return view(await desk.apply(request, change, "replace", now=now, fault=name, reason=spec.reason), name)
 
-    @api.patch("/faults/{name}", responses=refusals(NotFound, Conflict, LimitReached))
-    async def patch_fault(
+        def change(state: State) -> State:
+            new = not any(record.name == name for record in state.live(now))
+            response.status_code = 201 if new else 200
+            return changes.replace(spec, now, limits.admit)(state)
+
+        asked = etag.guarded(change, name, if_match)
+        state = await desk.apply(request, asked, "replace", now=now, fault=name, reason=spec.reason)
+        return await view(response, state, name, wait)
+
+    @api.patch(
+        "/faults/{name}",
+        responses={200: _TAGGED, **refusals(NotFound, *_FULL, PreconditionFailed)},
+    )
+    async def patch_fault(  # noqa: PLR0913, PLR0917 - as above
         request: Request,
+        response: Response,
         name: FaultName,
         document: Annotated[dict[str, Any], Body(media_type="application/merge-patch+json", examples=[{"rate": 0.1}])],
+        if_match: etag.IfMatch = None,
+        wait: Wait = 0.0,
     ) -> views.FaultView:
         """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
         now = engine.clock()
         if "rate" in document:
             document = {"rate_sum": "", **document}
-        change = changes.patch(name, document, validated, now, limits.admit)
+        change = etag.guarded(changes.patch(name, document, validated, now, limits.admit), name, if_match)
         state = await desk.apply(
             request, change, "patch", now=now, fault=name, reason=str(document.get("reason") or "")
         )
-        return view(state, name)
+        return await view(response, state, name, wait)
 
-    @api.delete("/faults/{name}", responses=refusals(NotFound, Conflict))
-    async def end_fault(request: Request, name: FaultName, reason: Why = "") -> views.FaultView:
+    @api.delete(
+        "/faults/{name}",
+        responses={200: _TAGGED, **refusals(NotFound, Conflict, PreconditionFailed, StoreUnavailable)},
+    )
+    async def end_fault(  # noqa: PLR0913, PLR0917 - as above
+        request: Request,
+        response: Response,
+        name: FaultName,
+        reason: Why = "",
+        if_match: etag.IfMatch = None,
+        wait: Wait = 0.0,
+    ) -> views.FaultView:
         """End a fault now and let go whom it holds; answers with its final receipt."""
         now = engine.clock()
-        return view(await desk.apply(request, changes.end(name, now), "end", now=now, fault=name, reason=reason), name)
+        change = etag.guarded(changes.end(name, now), name, if_match)
+        state = await desk.apply(request, change, "end", now=now, fault=name, reason=reason)
+        return await view(response, state, name, wait)
 
     @api.get("/effects")
     async def effects() -> views.Catalogue:

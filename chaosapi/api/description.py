@@ -25,9 +25,9 @@ def refusals(*errors: type[ChaosError]) -> Responses:
     return {error.status: {"description": inspect.getdoc(error) or error.title} for error in errors}
 
 
-def header(name: str, *, required: bool = False) -> dict[str, Any]:
-    """Describe a header, for one of a route's `responses`."""
-    return {"headers": {name: {"required": required, "schema": {"type": "string"}}}}
+def header(*names: str, required: bool = False) -> dict[str, Any]:
+    """Describe headers, for one of a route's `responses`."""
+    return {"headers": {name: {"required": required, "schema": {"type": "string"}} for name in names}}
 
 
 def with_problems(document: dict[str, Any], problem: type[BaseModel], media_type: str) -> dict[str, Any]:

@@ -1,14 +1,31 @@
 """Where every change is signed: who, what, when and why, before it goes to the store."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
-from fastapi import Query, Request
+from fastapi import Path, Query, Request
+from pydantic import BeforeValidator
 
 from chaosapi.api.views import Action
+from chaosapi.durations import Duration
+from chaosapi.fault import NAME
 from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store import Store
 
+FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
 Why = Annotated[str, Query(max_length=500, description="Why; for the audit.")]
+
+
+def _number(value: Any) -> Any:
+    """Read the number that a query can only write as text."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) else value
+
+
+Wait = Annotated[
+    Duration,
+    BeforeValidator(_number),
+    Query(le=30, description="Answer when every replica has applied it, or so much later; at most 30s."),
+]
 
 
 class Desk:

@@ -21,12 +21,13 @@ def _kind(value: Any) -> str:
     return "burn" if isinstance(value, dict | BurnRate) else "ratio"
 
 
+Rate = Annotated[Annotated[Ratio, Tag("ratio")] | Annotated[BurnRate, Tag("burn")], Discriminator(_kind)]
+
+
 class Draft(Fault):
     """What to inject, how often, where and when. Only `effect` is required."""
 
-    rate: Annotated[  # type: ignore[assignment]  # wider than a fault's: resolved before there is one
-        Annotated[Ratio, Tag("ratio")] | Annotated[BurnRate, Tag("burn")], Discriminator(_kind)
-    ] = 1.0
+    rate: Rate = 1.0  # type: ignore[assignment]  # wider than a fault's: resolved before there is one
     """The share of the matching requests that is hit: a ratio above 0 and at most 1, or `{"burn_rate", "slo"}`."""
 
     def at(self, rate: float, rate_sum: str) -> Fault:

@@ -1,18 +1,27 @@
 """What a fault would do, asked before it is injected."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter
 from pydantic import Field
 
 from chaosapi.api.description import refusals
+from chaosapi.api.desk import FaultName
 from chaosapi.api.draft import BurnRate, Draft
 from chaosapi.api.limits import Limits
-from chaosapi.errors import Invalid
-from chaosapi.fault import Fault
+from chaosapi.engine import Engine
+from chaosapi.errors import Conflict, Invalid, NotFound
+from chaosapi.fault import Fault, Record
 from chaosapi.flow import Flow
-from chaosapi.forecast import inverse, timetable
+from chaosapi.forecast import inverse, replay, timetable
+from chaosapi.forecast import score as scoring
 from chaosapi.forecast.answer import Forecast
+from chaosapi.forecast.facts import Delivered, Facts
+from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
+from chaosapi.inbox import KEPT, Delivery, Inbox
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
 
@@ -55,6 +64,21 @@ class Forecaster:
         found = timetable.forecast([fault], assumed, self._spec, self._profile, monitoring or usual(self._profile))
         return Outlook(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
 
+    def score(self, record: Record, records: Sequence[Record], delivered: Sequence[Delivery], now: float) -> Score:
+        """Compare the fault's forecast with what Alertmanager delivered; `missing` says what Prometheus would add."""
+        traffic = self._measured()
+        model = Model([record.spec], traffic or Traffic(), self._spec, self._profile, usual(self._profile))
+        facts = Facts(
+            delivered=[
+                Delivered(**{name: getattr(each, name) for name in Delivered.model_fields}) for each in delivered
+            ]
+        )
+        found = scoring.score(record.name, replay.of(record, records, model), facts, now)
+        guess = "the traffic is taken to be " + (
+            "that of the last minute" if traffic else "100 requests/s in the usual mix"
+        )
+        return found.model_copy(update={"missing": [guess, *found.missing]})
+
     def _measured(self) -> Traffic | None:
         rates = self._flow.rates()
         total = sum(rates.values())
@@ -64,8 +88,8 @@ class Forecaster:
         return Traffic(rps=total, shares=shares)
 
 
-def router(forecaster: Forecaster, limits: Limits) -> APIRouter:
-    """Make the route."""
+def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox) -> APIRouter:
+    """Make the routes."""
     api = APIRouter(prefix="/admin", tags=["forecast"])
 
     @api.post("/forecast", responses=refusals(Invalid))
@@ -73,5 +97,13 @@ def router(forecaster: Forecaster, limits: Limits) -> APIRouter:
         """Say which alerts a fault would fire, when, and what it would cost; nothing is injected."""
         fault = limits.check(forecaster.resolved(question))
         return forecaster.forecast(fault, question.traffic, question.monitoring)
+
+    @api.get("/faults/{name}/score", responses=refusals(NotFound, Conflict))
+    def score(name: FaultName) -> Score:
+        """Compare a fault's forecast with what was delivered; `chaosapi score` asks Prometheus as well."""
+        record, now = engine.state.find(name), engine.clock()
+        if record.starts_at > now:
+            raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
+        return forecaster.score(record, engine.state.faults, inbox.latest(KEPT), now)
 
     return api

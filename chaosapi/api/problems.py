@@ -117,9 +117,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     in_body, elsewhere = ([each for each in details if (each["loc"][0] == "body") is here] for here in (True, False))
     if in_body and error.body is not None and "json" not in kind:
         return of(UnsupportedType(f"the body is {kind or 'of no type'}: send it with content-type: application/json"))
+    parameters = {each["loc"][1]: None for each in elsewhere}
     explained = [
         explain.invalid([{**each, "loc": each["loc"][1:]} for each in found], body, model)
-        for found, body, model in ((in_body, error.body, _body_model(request)), (elsewhere, {}, None))
+        for found, body, model in ((in_body, error.body, _body_model(request)), (elsewhere, parameters, None))
         if found
     ]
     return of(explain.joined(explained))

@@ -8,10 +8,13 @@ from pydantic import Field
 
 from chaosapi import state as changes
 from chaosapi.api import views
-from chaosapi.api.desk import Desk, Why
+from chaosapi.api.description import refusals
+from chaosapi.api.desk import Desk, Wait, Why
+from chaosapi.errors import StoreUnavailable
 from chaosapi.fault import Reason, Record
 from chaosapi.models import Model
 from chaosapi.state import State
+from chaosapi.store.fleet import Fleet
 
 
 class HaltBody(Model):
@@ -20,12 +23,16 @@ class HaltBody(Model):
     reason: Annotated[Reason, Field(description="Why; shown to whoever is refused.")] = ""
 
 
-def router(desk: Desk, clock: Callable[[], float]) -> APIRouter:
+def router(desk: Desk, fleet: Fleet, clock: Callable[[], float]) -> APIRouter:
     """Make the routes; `clock` gives Unix seconds."""
-    api = APIRouter(prefix="/admin", tags=["safety"])
+    api = APIRouter(prefix="/admin", tags=["safety"], responses=refusals(StoreUnavailable))
+
+    async def answer(state: State, wait: float) -> views.HaltAnswer:
+        replicas = await fleet.reached(state.revision, wait)
+        return views.HaltAnswer(halt=views.HaltView.of(state.halt), revision=state.revision, replicas=replicas)
 
     @api.delete("/faults")
-    async def end_all_faults(request: Request, reason: Why = "") -> views.Ended:
+    async def end_all_faults(request: Request, reason: Why = "", wait: Wait = 0.0) -> views.Ended:
         """End every fault now: the kill switch."""
         now = clock()
         live: list[Record] = []
@@ -35,20 +42,21 @@ def router(desk: Desk, clock: Callable[[], float]) -> APIRouter:
             return changes.end_all(now)(state)
 
         state = await desk.apply(request, end_all, "end_all", now=now, reason=reason)
-        return views.Ended(ended=len(live), revision=state.revision)
+        replicas = await fleet.reached(state.revision, wait)
+        return views.Ended(ended=len(live), revision=state.revision, replicas=replicas)
 
     @api.post("/halt")
-    async def halt(request: Request, body: HaltBody | None = None) -> views.HaltAnswer:
+    async def halt(request: Request, body: HaltBody | None = None, wait: Wait = 0.0) -> views.HaltAnswer:
         """End every fault and refuse new ones until the halt is lifted."""
         now, reason = clock(), body.reason if body else ""
         state = await desk.apply(request, changes.halt(reason, now), "halt", now=now, reason=reason)
-        return views.HaltAnswer(halt=views.HaltView.of(state.halt), revision=state.revision)
+        return await answer(state, wait)
 
     @api.delete("/halt")
-    async def resume(request: Request, reason: Why = "") -> views.HaltAnswer:
+    async def resume(request: Request, reason: Why = "", wait: Wait = 0.0) -> views.HaltAnswer:
         """Lift the halt; what it ended stays ended."""
         state = await desk.apply(request, changes.resume(), "resume", now=clock(), reason=reason)
-        return views.HaltAnswer(halt=None, revision=state.revision)
+        return await answer(state, wait)
 
     @api.get("/audit")
     async def audit(limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> views.AuditList:

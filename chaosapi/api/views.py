@@ -1,6 +1,6 @@
 """What the admin API answers with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -8,8 +8,9 @@ from chaosapi.durations import Duration
 from chaosapi.effects import EFFECTS, Effect, ProcessEffect
 from chaosapi.fault import Fault, Phase, Record
 from chaosapi.models import Model
-from chaosapi.receipt import Receipt, Tally
+from chaosapi.receipt import Receipt, Replicas
 from chaosapi.state import AuditEntry, Halt
+from chaosapi.store import Replica
 
 
 class FaultView(Fault):
@@ -29,7 +30,7 @@ class FaultView(Fault):
     receipt: Receipt
 
     @classmethod
-    def of(cls, record: Record, tally: Tally, now: float) -> "FaultView":
+    def of(cls, record: Record, receipt: Receipt, now: float) -> "FaultView":
         """Show a fault at time `now`."""
         spec = {field: getattr(record.spec, field) for field in Fault.model_fields if field != "name"}
         return cls(
@@ -42,7 +43,7 @@ class FaultView(Fault):
             ends_at=_time(record.ends_at),
             remaining=max(0.0, record.ends_at - now),
             strength=round(record.strength(now), 6),
-            receipt=tally.receipt(record.spec.rate),
+            receipt=receipt,
         )
 
 
@@ -71,6 +72,8 @@ class Ended(Model):
 
     ended: int
     revision: int
+    replicas: Replicas
+    """How many have ended them."""
 
 
 class HaltAnswer(Model):
@@ -78,6 +81,49 @@ class HaltAnswer(Model):
 
     halt: HaltView | None
     revision: int
+    replicas: Replicas
+    """How many have applied it."""
+
+
+class ReplicaView(Model):
+    """One process that serves traffic."""
+
+    id: str
+    host: str
+    pid: int
+    started: datetime
+    revision: int
+    """The latest that it has applied."""
+    lag: int
+    """How many revisions that is behind the latest."""
+    last_seen: datetime
+    """Its last sign of life."""
+
+
+class ReplicaList(Model):
+    """All replicas that are alive, by id."""
+
+    revision: int
+    """The latest that any has applied."""
+    replicas: list[ReplicaView]
+
+    @classmethod
+    def of(cls, replicas: Sequence[Replica]) -> "ReplicaList":
+        """Show them."""
+        latest = max(replica.revision for replica in replicas)
+        shown = [
+            ReplicaView(
+                id=replica.id,
+                host=replica.host,
+                pid=replica.pid,
+                started=_time(replica.started),
+                revision=replica.revision,
+                lag=latest - replica.revision,
+                last_seen=_time(replica.seen),
+            )
+            for replica in replicas
+        ]
+        return cls(revision=latest, replicas=shown)
 
 
 Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume"]

@@ -1,37 +1,62 @@
 """The store of a single process."""
 
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 from chaosapi.state import AuditEntry, Change, State
-
-_AUDIT = 10_000
+from chaosapi.store.codec import AUDIT, forgotten
+from chaosapi.store.replica import Replica
+from chaosapi.store.snapshot import Listener, Snapshot, advance
 
 
 class MemoryStore:
     """Keeps everything in this process; gone when it ends."""
 
-    def __init__(self) -> None:
-        self._state = State()
-        self._audit: deque[AuditEntry] = deque(maxlen=_AUDIT)
-        self._listeners: list[Callable[[State], None]] = []
+    up = True
 
-    def subscribe(self, listener: Callable[[State], None]) -> None:
-        """Call the listener with the state now, and after every change."""
-        self._listeners.append(listener)
-        listener(self._state)
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.now = clock
+        self._snapshot = Snapshot()
+        self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
+        self._audit: deque[AuditEntry] = deque(maxlen=AUDIT)
+        self._replicas: dict[str, Replica] = {}
+        self._tallies: dict[str, dict[str, str]] = {}
 
-    async def apply(self, change: Change, entry: AuditEntry) -> State:
+    async def start(self) -> None:
+        """Do nothing: there is nothing to reach."""
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to leave."""
+
+    async def apply(self, change: Change, entry: AuditEntry, expected: int | None = None) -> State:
         """Make one change: nothing is awaited in between, so it is atomic."""
-        state = change(self._state)
-        if state.revision != self._state.revision:
-            self._state = state
+        before = self._snapshot.state
+        state = advance(before, change, expected)
+        if state.revision != before.revision:
             self._audit.appendleft(entry.signed(state))
-            for listener in self._listeners:
-                listener(state)
+            for key in forgotten(before, state):
+                self._tallies.pop(key, None)
+            self._snapshot.take(state)
         return state
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the latest entries, newest first."""
         return list(islice(self._audit, limit))
+
+    async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
+        """Note a sign of life, or that the replica leaves, and what its faults did."""
+        self._replicas[replica.id] = replica.model_copy(update={"seen": self.now()})
+        if leaving:
+            del self._replicas[replica.id]
+        for key, text in tallies.items():
+            self._tallies.setdefault(key, {})[replica.id] = text
+
+    async def replicas(self) -> list[Replica]:
+        """Return those that gave a sign of life lately."""
+        return [replica for replica in self._replicas.values() if replica.alive(self.now())]
+
+    async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return what the replicas reported."""
+        return {key: dict(self._tallies.get(key, {})) for key in faults}

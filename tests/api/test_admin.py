@@ -6,6 +6,7 @@ from chaosapi.effects import EFFECTS
 from tests.conftest import Clock, MakeClient
 
 ERROR = {"effect": {"type": "error"}}
+ALONE = {"applied": 1, "known": 1}
 
 
 def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
@@ -46,7 +47,7 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
             "requested_rate": 1.0,
             "achieved_rate": 0.0,
             "delay": None,
-            "replicas": {"applied": 1, "known": 1},
+            "replicas": ALONE,
         },
     }
 
@@ -109,8 +110,8 @@ def test_the_kill_switch_ends_all_that_live(client: TestClient) -> None:
     """And says how many; a second time there is nothing to end."""
     for _ in range(3):
         client.post("/admin/faults", json=ERROR)
-    assert client.delete("/admin/faults").json() == {"ended": 3, "revision": 4}
-    assert client.delete("/admin/faults").json() == {"ended": 0, "revision": 4}
+    assert client.delete("/admin/faults").json() == {"ended": 3, "revision": 4, "replicas": ALONE}
+    assert client.delete("/admin/faults").json() == {"ended": 0, "revision": 4, "replicas": ALONE}
     assert client.get("/api/products").status_code == 200
 
 

@@ -1,10 +1,12 @@
 """Asking what a fault would do, and asking for a fault by what it costs."""
 
+from datetime import UTC, datetime
+
 import pytest
 from fastapi.testclient import TestClient
 
 from chaosapi.settings import SettingsError
-from tests.conftest import MakeClient
+from tests.conftest import Clock, MakeClient
 
 TRAFFIC = {"rps": 100}
 ERROR = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}
@@ -105,3 +107,38 @@ def test_a_profile_that_there_is_not_stops_the_start(make_client: MakeClient) ->
     """Naming the setting, and the profiles that there are."""
     with pytest.raises(SettingsError, match=r"CHAOSAPI_PROFILE=weekly.*lab, production"):
         make_client(profile="weekly")
+
+
+def test_a_score_compares_the_forecast_with_what_was_delivered(make_client: MakeClient, clock: Clock) -> None:
+    """What was delivered as forecast is found, what was not is missed, and nothing is said too soon."""
+    client = make_client(profile="lab")
+    client.put("/admin/faults/f", json={**ERROR, "schedule": {"start_after": "5s", "duration": "3m"}})
+    assert client.get("/admin/faults/f/score").status_code == 409
+    clock.now += 5
+    started = clock.now
+    page = next(
+        alert
+        for alert in client.get("/admin/faults/f/score").json()["alerts"]
+        if (alert["slo"], alert["long_window"]) == ("availability", "1m")
+    )
+    assert page["verdict"] == "to come"
+    fired = started + page["forecast"]["firing"]
+    clock.now = fired + 0.5
+    labels = {name: page[name] for name in ("slo", "severity", "long_window", "short_window")}
+    alert = {
+        "status": "firing",
+        "labels": {"alertname": page["alert"], **labels},
+        "annotations": {},
+        "startsAt": datetime.fromtimestamp(fired, UTC).isoformat(),
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
+    sent = {"version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "alerts": [alert]}
+    client.post("/hooks/alertmanager", json=sent).raise_for_status()
+    clock.now += 60
+    verdicts = {
+        (each["slo"], each["long_window"]): each["verdict"]
+        for each in client.get("/admin/faults/f/score").json()["alerts"]
+    }
+    assert verdicts["availability", "1m"] == "as forecast"
+    assert verdicts["checkout-availability", "1m"] == "missed"
+    assert client.get("/admin/faults/g/score").status_code == 404

@@ -1,0 +1,34 @@
+"""The shared state as text: what comes back equals what went in, to the last bit of every number."""
+
+from typing import Final, TypeVar
+
+from pydantic import BaseModel
+
+from chaosapi.durations import EXACT
+from chaosapi.fault import Record
+from chaosapi.state import State
+
+AUDIT: Final = 10_000
+"""How many entries of the audit a store keeps."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def write(model: BaseModel) -> str:
+    """Return the model as JSON, durations as plain seconds."""
+    return model.model_dump_json(context=EXACT)
+
+
+def read(kind: type[M], text: str) -> M:
+    """Return what `write` wrote; raises pydantic's ValidationError for what another version wrote differently."""
+    return kind.model_validate_json(text)
+
+
+def key(record: Record) -> str:
+    """Return what tells this fault from an earlier one of its name."""
+    return f"{record.name}@{record.created_at!r}"
+
+
+def forgotten(before: State, after: State) -> set[str]:
+    """Return the keys of the faults that a change has dropped from the state."""
+    return {key(record) for record in before.faults} - {key(record) for record in after.faults}

@@ -1,0 +1,83 @@
+"""Tells the store that this replica lives, how far it has come, and what its faults did."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from chaosapi.errors import StoreUnavailable
+from chaosapi.fault import Record
+from chaosapi.receipt import Tally
+from chaosapi.store import Store
+from chaosapi.store.codec import key
+from chaosapi.store.replica import BEAT, Replica
+from chaosapi.store.tallies import dump
+
+log = structlog.stdlib.get_logger("chaosapi.store")
+
+
+class Heartbeat:
+    """Reports on a beat, and at once when a new revision was applied, with the counts of the faults that it changed.
+
+    What a replica has counted is known to the others up to its last beat; up to its last request once it left in order.
+    `applied` and `tallies` tell how far this replica is, and what every fault that it knows did here.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        me: Replica,
+        applied: Callable[[], int],
+        tallies: Callable[[], Iterable[tuple[Record, Tally]]],
+    ) -> None:
+        self._store, self._me, self._applied, self._tallies = store, me, applied, tallies
+        self._told: dict[str, str] = {}
+        self._told_at = -1
+        self._wake: Callable[[], object] = lambda: None
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(news.set)
+        due = loop.time()
+        while True:
+            news.clear()
+            full = loop.time() >= due
+            if full:
+                due = loop.time() + BEAT
+            await self._tell(full=full)
+            try:
+                async with asyncio.timeout_at(due):
+                    await news.wait()
+            except TimeoutError:
+                continue
+
+    def nudge(self) -> None:
+        """Let the store know soon that a new revision was applied; call it from any thread."""
+        self._wake()
+
+    async def leave(self) -> None:
+        """Report for the last time, once no request is left and `run` has ended."""
+        self._wake = lambda: None
+        await self._tell(full=True, leaving=True)
+
+    async def _tell(self, *, full: bool, leaving: bool = False) -> None:
+        me = self._me.model_copy(update={"revision": self._applied()})
+        counted = [(record, tally) for record, tally in self._tallies() if tally.matched]
+        if full:
+            if me.revision != self._told_at:  # the store may be another one by now, which knows nothing
+                self._told, self._told_at = {}, me.revision
+            current = {key(record): dump(tally) for record, tally in counted}
+            changed = {fault: text for fault, text in current.items() if self._told.get(fault) != text}
+            self._told = current
+        else:
+            changed = {key(record): dump(tally) for record, tally in counted if record.revision > self._told_at}
+        try:
+            await self._store.report(me, changed, leaving=leaving)
+        except StoreUnavailable as error:
+            self._told_at = -1
+            log.debug("a heartbeat got lost", reason=str(error))
+        except Exception:
+            self._told_at = -1
+            log.exception("a heartbeat failed")

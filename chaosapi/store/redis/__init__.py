@@ -1,0 +1,5 @@
+"""The store of many machines; needs the extra `redis`."""
+
+from chaosapi.store.redis.store import RedisStore
+
+__all__ = ["RedisStore"]

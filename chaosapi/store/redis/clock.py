@@ -1,0 +1,24 @@
+"""The store's time, told by this machine's clock: replicas agree, whatever their own clocks say."""
+
+from collections.abc import Callable
+
+
+class SharedClock:
+    """A clock that is set by another one; while that one is away it runs on."""
+
+    def __init__(self, local: Callable[[], float]) -> None:
+        self.local = local
+        """This machine's clock, Unix seconds."""
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        """Return the store's time, Unix seconds."""
+        return self.local() + self._ahead
+
+    def learn(self, asked: float, told: float, answered: float) -> None:
+        """Take over what the store's clock said between two moments of the local one.
+
+        The true difference lies between told - answered and told - asked (Cristian 1989): what is already known moves
+        only as far as it must, so that a slow answer does not disturb it.
+        """
+        self._ahead = min(max(self._ahead, told - answered), told - asked)

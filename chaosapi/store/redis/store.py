@@ -1,0 +1,240 @@
+"""The store of many machines: changes are announced, and read again on a slow beat, so that a lost message heals."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+
+from chaosapi.errors import ChaosError
+from chaosapi.state import AuditEntry, Change, State
+from chaosapi.store.codec import AUDIT, forgotten, read, write
+from chaosapi.store.redis import healing
+from chaosapi.store.redis.clock import SharedClock
+from chaosapi.store.redis.healing import Held
+from chaosapi.store.redis.reach import AWAY, PATIENCE, TIMEOUT, reaching
+from chaosapi.store.redis.reports import Reports
+from chaosapi.store.redis.scripts import CHANGE, HEAL
+from chaosapi.store.snapshot import Listener, Snapshot, advance
+
+_BEAT: Final = 1.0
+"""Seconds between two looks at the store, whatever was announced."""
+_PAUSE: Final = 0.1
+"""Seconds before a store that is away is tried again, and between two looks whether to close."""
+_DEADLINE: Final = 1.5
+"""Seconds after which Redis itself refuses a change, before its caller gives up."""
+_REMEMBERED: Final = 1000
+"""Entries of the audit that each replica keeps, to show them while the store is away and to put them back."""
+
+log = structlog.stdlib.get_logger("chaosapi.store")
+
+
+class RedisStore:
+    """Keeps everything under `{prefix}:…`; `url` may carry user, password and database, and `rediss://` means TLS."""
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time, prefix: str = "chaosapi") -> None:
+        retry = Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 1)
+        self._client = Redis.from_url(
+            url, decode_responses=True, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=retry
+        )
+        self._prefix = f"{{{prefix}}}"
+        # Channels, unlike keys, are the same in all databases of a server.
+        self._channel = f"{self._prefix}:changes:{self._client.connection_pool.connection_kwargs.get('db') or 0}"
+        self._change, self._heal = self._client.register_script(CHANGE), self._client.register_script(HEAL)
+        self._clock = SharedClock(clock)
+        self.now = self._clock.now
+        self.up = False
+        self._snapshot = Snapshot()
+        self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
+        self._epoch = ""
+        self._audit: list[str] = []
+        self._turn = asyncio.Lock()
+        reports = Reports(self._client, self._key, self.now)
+        self.report, self.replicas, self.tallies = reports.report, reports.replicas, reports.tallies
+        self._listening: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def start(self) -> None:
+        """Read the state, and go on listening; a store that is away is tried again and again."""
+        try:
+            async with asyncio.timeout(PATIENCE), self._turn:
+                await self._refresh()
+        except AWAY as error:
+            self.up = True  # so that the log says once that it is away
+            self._lost(error)
+        self._listening = asyncio.create_task(self._keep_listening())
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._listening:
+            self._closing = True  # not cancelled: redis-py may lose a connection that is being made
+            await self._listening
+        await self._client.aclose()
+
+    async def apply(self, change: Change, entry: AuditEntry, expected: int | None = None) -> State:
+        """Make one change: compute it here, and let Redis swap the states if nobody else did meanwhile."""
+        async with reaching("unless it is in the audit when the store is back, nothing was changed"), self._turn:
+            started = self._clock.local()
+            if not self.up:
+                await self._refresh()  # also because it may be the first time that the store's clock is seen
+            deadline = self.now() + _DEADLINE - (self._clock.local() - started)
+            fresh = False
+            while True:
+                before = self._held
+                try:
+                    state = advance(before.state, change, expected)
+                except ChaosError:
+                    if fresh:
+                        raise
+                    state = before.state
+                if state.revision != before.state.revision:
+                    if await self._swap(before, state, healing.line(entry.signed(state)), deadline):
+                        return state
+                elif fresh:
+                    return state
+                await self._refresh()  # what this replica knew may have been old
+                fresh = True
+
+    async def audit(self, limit: int) -> list[AuditEntry]:
+        """Return the latest entries, newest first; while the store is away, those that this replica knows."""
+        lines = self._audit[:limit]
+        if self.up:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    lines = await self._lines(limit)
+            except AWAY as error:
+                self._lost(error)
+        return [healing.entry_of(line) for line in lines]
+
+    @property
+    def _held(self) -> Held:
+        return Held(self._epoch, self._snapshot.state)
+
+    def _key(self, *parts: str) -> str:
+        return ":".join((self._prefix, *parts))
+
+    async def _swap(self, before: Held, state: State, line: str, deadline: float) -> bool:
+        """Let Redis replace `before` by `state`; False where somebody else was faster."""
+        after = Held(before.epoch or secrets.token_hex(8), state)
+        text = write(state)
+        keys = [self._key("state"), self._key("audit")]
+        answer = await self._change(
+            keys=[*keys, *(self._key("tally", fault) for fault in forgotten(before.state, state))],
+            args=[
+                deadline,
+                *before.mark,
+                *after.mark,
+                text,
+                line,
+                AUDIT,
+                self._message(after, text, line),
+                self._channel,
+            ],
+        )
+        if answer == "late":
+            raise TimeoutError
+        if answer == "done":
+            self._take(after, line)
+        return bool(answer == "done")
+
+    async def _refresh(self) -> None:
+        """Read the store, and heal it where it knows less than this replica."""
+        while True:
+            before = self._held
+            theirs = await self._read()
+            if theirs == before:
+                break
+            lines = await self._lines(_REMEMBERED)
+            if (state := healing.healed(before, theirs, self.now())) is None:
+                self._audit = lines
+                self._take(theirs)
+                break
+            if await self._put_back(theirs, state, lines):
+                break
+        if not self.up:
+            log.info("the store is there", revision=self._snapshot.state.revision)
+        self.up = True
+
+    async def _read(self) -> Held:
+        asked = self._clock.local()
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.time()
+            pipe.hmget(self._key("state"), "epoch", "state")
+            (seconds, micros), (epoch, text) = await pipe.execute()
+        self._clock.learn(asked, seconds + micros / 1e6, self._clock.local())
+        return Held(epoch or "", read(State, text) if text else State())
+
+    async def _lines(self, limit: int) -> list[str]:
+        return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
+
+    async def _put_back(self, theirs: Held, state: State, lines: list[str]) -> bool:
+        """Write a healed state with the audit that only this replica remembers; False where another was faster."""
+        after = Held(secrets.token_hex(8), state)
+        text = write(state)
+        ended = theirs.epoch in ("", self._epoch)
+        audit = healing.merged([healing.line(healing.entry(state, self.now()))] if ended else [], lines, self._audit)
+        answer = await self._heal(
+            keys=[self._key("state"), self._key("audit")],
+            args=[*theirs.mark, *after.mark, text, self._message(after, text, ""), self._channel, *audit],
+        )
+        if answer == "done":
+            log.warning("healed a store that had lost changes", revision=state.revision, had=theirs.state.revision)
+            self._audit = audit[:_REMEMBERED]
+            self._take(after)
+        return bool(answer == "done")
+
+    def _take(self, held: Held, line: str = "") -> None:
+        if held.state.revision > self._snapshot.state.revision or not self._epoch:
+            self._epoch = held.epoch
+            if line and line not in self._audit[:16]:
+                self._audit = [line, *self._audit[: _REMEMBERED - 1]]
+            self._snapshot.take(held.state)
+
+    async def _keep_listening(self) -> None:
+        while not self._closing:
+            try:
+                async with self._client.pubsub() as inbox:
+                    await self._listen(inbox)
+            except AWAY as error:
+                self._lost(error)
+                await asyncio.sleep(_PAUSE)
+            except Exception:
+                log.exception("the store cannot be followed; trying again")
+                await asyncio.sleep(_PAUSE)
+
+    async def _listen(self, inbox: PubSub) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await inbox.subscribe(self._channel)
+            await inbox.get_message(timeout=TIMEOUT)  # the confirmation: from here on no message is missed
+        loop = asyncio.get_running_loop()
+        while not self._closing:
+            async with asyncio.timeout(PATIENCE), self._turn:
+                await self._refresh()
+            due, followed = loop.time() + _BEAT, True
+            while followed and loop.time() < due and not self._closing:
+                message = await inbox.get_message(ignore_subscribe_messages=True, timeout=_PAUSE)
+                followed = message is None or self._heard(message["data"])
+
+    def _heard(self, message: str) -> bool:
+        """Take over what was announced; False where it does not follow what this replica knows."""
+        epoch, revision, text, line = json.loads(message)
+        mine = self._held.mark
+        if (epoch, revision) == (mine[0], mine[1] + 1):
+            self._take(Held(epoch, read(State, text)), line)
+        return bool(epoch == self._epoch and revision <= self._snapshot.state.revision)
+
+    @staticmethod
+    def _message(after: Held, text: str, line: str) -> str:
+        return json.dumps([*after.mark, text, line])
+
+    def _lost(self, error: BaseException) -> None:
+        if self.up:
+            log.warning("the store is away; going on with what is known", reason=str(error) or type(error).__name__)
+        self.up = False

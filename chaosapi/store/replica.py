@@ -1,0 +1,27 @@
+"""One process that serves traffic, as it is seen by the others."""
+
+from typing import Final
+
+from chaosapi.models import Model
+
+BEAT: Final = 1.0
+"""Seconds between two signs of life."""
+ALIVE_FOR: Final = 5 * BEAT
+"""Seconds after which a replica that gave no sign of life counts as gone."""
+
+
+class Replica(Model):
+    """Who it is, and how far it has come. Times are Unix seconds in UTC; `seen` is in the store's time."""
+
+    id: str
+    host: str
+    pid: int
+    started: float
+    revision: int = 0
+    """The latest revision that it has applied."""
+    seen: float = 0.0
+    """Its last sign of life; the store fills it in."""
+
+    def alive(self, now: float) -> bool:
+        """Tell whether it gave a sign of life lately."""
+        return now - self.seen < ALIVE_FOR

@@ -1,0 +1,35 @@
+"""The state as this replica knows it."""
+
+from collections.abc import Callable
+
+from chaosapi.errors import PreconditionFailed
+from chaosapi.state import Change, State
+
+Listener = Callable[[State], None]
+
+
+class Snapshot:
+    """The latest known state, and who wants to hear of a newer one."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call the listener with the state now, and with every newer one."""
+        self._listeners.append(listener)
+        listener(self.state)
+
+    def take(self, state: State) -> None:
+        """Take over a state, and tell it, where its revision is newer."""
+        if state.revision > self.state.revision:
+            self.state = state
+            for listener in self._listeners:
+                listener(state)
+
+
+def advance(state: State, change: Change, expected: int | None) -> State:
+    """Apply the change; raises what it raises, and PreconditionFailed where `expected` is not the revision."""
+    if expected not in (None, state.revision):
+        raise PreconditionFailed(f"the revision is {state.revision} by now, not {expected}: look again, then decide")
+    return change(state)

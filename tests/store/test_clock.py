@@ -1,0 +1,28 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaosapi.store.redis.clock import SharedClock
+
+
+@given(st.floats(-100, 100), st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5)), min_size=1))
+def test_the_error_is_never_more_than_the_quickest_answer_took(
+    ahead: float, answers: list[tuple[float, float]]
+) -> None:
+    """Whatever the way there and the way back took, each time."""
+    local = 1000.0
+    clock = SharedClock(lambda: local)
+    for there, back in answers:
+        asked = local
+        local += there
+        told = local + ahead
+        local += back
+        clock.learn(asked, told, local)
+    assert abs(clock.now() - (local + ahead)) <= min(there + back for there, back in answers) + 1e-9
+
+
+def test_a_known_time_is_not_disturbed_by_a_slow_answer() -> None:
+    """It moves only as far as it must."""
+    clock = SharedClock(lambda: 0.0)
+    clock.learn(0, 30, 0)
+    clock.learn(0, 31, 3)
+    assert clock.now() == 30

@@ -1,0 +1,341 @@
+"""What every store promises, asked of each with the real thing behind it."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from chaosapi import state as changes
+from chaosapi.effects import EFFECTS
+from chaosapi.errors import Conflict, NotFound, PreconditionFailed
+from chaosapi.fault import Fault
+from chaosapi.receipt import Tally
+from chaosapi.state import State
+from chaosapi.store import Replica, open_store
+from chaosapi.store.codec import key
+from chaosapi.store.tallies import dump, load, total
+from tests.store.conftest import Open, Seen, a_fault, an_entry, started, until
+
+
+def test_every_replica_hears_every_change(open_one: Open) -> None:
+    """Whoever made it, in order, and the states are equal."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        mine, theirs = Seen(here), Seen(there)
+        async with started(here, there):
+            await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            await there.apply(changes.end_all(there.now()), an_entry("end_all"))
+            for seen in (mine, theirs):
+                await seen.reach(2)
+            assert mine.state == theirs.state
+            assert [state.revision for state in mine.states] == [0, 1, 2]
+            assert here.up
+            assert there.up
+
+    asyncio.run(scenario())
+
+
+def test_a_late_replica_starts_with_what_there_is(open_one: Open) -> None:
+    """Before `start` returns."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        async with started(here):
+            made = await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            late = Seen(there)
+            async with started(there):
+                assert late.state == made
+
+    asyncio.run(scenario())
+
+
+def test_the_audit_has_every_change_newest_first(open_one: Open) -> None:
+    """Signed with the revision and the fault that it made, the same for all replicas."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        async with started(here, there):
+            create = an_entry().model_copy(update={"fault": "a"})
+            await here.apply(changes.create(a_fault(), here.now()), create)
+            await here.apply(changes.halt("drill", here.now()), an_entry("halt"))
+            for store in (here, there):
+                entries = await store.audit(10)
+                assert [(entry.revision, entry.action) for entry in entries] == [(2, "halt"), (1, "create")]
+                assert entries[1].spec == a_fault()
+                assert len(await store.audit(1)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_is_refused_or_changes_nothing_leaves_no_trace(open_one: Open) -> None:
+    """Neither in the state, nor in the audit, nor with the listeners."""
+
+    async def scenario() -> None:
+        store = open_one()
+        seen = Seen(store)
+        async with started(store):
+            with pytest.raises(NotFound):
+                await store.apply(changes.end("nobody", 0), an_entry("end"))
+            await store.apply(changes.end_all(0), an_entry("end_all"))
+            assert await store.audit(10) == []
+            assert [state.revision for state in seen.states] == [0]
+
+    asyncio.run(scenario())
+
+
+def test_a_change_may_insist_on_a_revision(open_one: Open) -> None:
+    """If-Match: refused where somebody was faster, and nothing is done."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        async with started(here, there):
+            await here.apply(changes.create(a_fault("a"), here.now()), an_entry(), expected=0)
+            with pytest.raises(PreconditionFailed, match="1 by now, not 0"):
+                await there.apply(changes.create(a_fault("b"), there.now()), an_entry(), expected=0)
+            state = await there.apply(changes.create(a_fault("b"), there.now()), an_entry(), expected=1)
+            assert state.revision == 2
+            assert len(await here.audit(10)) == 2
+
+    asyncio.run(scenario())
+
+
+def test_faults_come_back_exactly(open_shared: Open) -> None:
+    """Every effect of the catalogue, and durations that text would round."""
+
+    async def scenario() -> None:
+        here, there = open_shared(), open_shared()
+        async with started(here, there):
+            odd = {"duration": 61.234567891, "start_after": 1e-7}
+            specs = [
+                Fault.model_validate(
+                    {"name": f"f-{index}", "effect": effect.example, "schedule": odd, "seed": 2**64 - 1}
+                )
+                for index, effect in enumerate(EFFECTS)
+            ]
+            for spec in specs:
+                made = await here.apply(changes.create(spec, 1_800_000_000.123457), an_entry())
+            seen = Seen(there)
+            await until(lambda: seen.revision == len(specs), "all are heard")
+            assert seen.state == made
+            assert [record.spec for record in reversed(seen.state.faults)] == specs
+            again = await there.apply(changes.replace(specs[0], 1_800_000_001), an_entry("replace"))
+            assert again == made, "the same body again changes nothing"
+
+    asyncio.run(scenario())
+
+
+def test_changes_at_once_are_all_made(open_one: Open) -> None:
+    """Two replicas, 25 changes each at the same time: none is lost, none is made twice."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        mine, theirs = Seen(here), Seen(there)
+        async with started(here, there):
+            await asyncio.gather(
+                *(
+                    store.apply(changes.create(a_fault(f"{name}-{number}"), store.now()), an_entry())
+                    for number in range(25)
+                    for name, store in (("here", here), ("there", there))
+                )
+            )
+            for seen in (mine, theirs):
+                await seen.reach(50)
+            assert mine.state == theirs.state
+            assert len(mine.state.faults) == 50
+            assert [entry.revision for entry in await here.audit(100)] == list(range(50, 0, -1))
+
+    asyncio.run(scenario())
+
+
+def test_of_two_who_want_a_name_one_gets_it(open_one: Open) -> None:
+    """The other is told that it is taken."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        async with started(here, there):
+            asked = (store.apply(changes.create(a_fault(), store.now()), an_entry()) for store in (here, there))
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {State, Conflict}
+            assert len(await here.audit(10)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_has_not_heard_yet_decides_by_the_truth(open_shared: Open) -> None:
+    """A fault made there can be ended here at once."""
+
+    async def scenario() -> None:
+        here, there = open_shared(), open_shared()
+        async with started(here, there):
+            for number in range(20):
+                name = f"f-{number}"
+                await there.apply(changes.create(a_fault(name), there.now()), an_entry())
+                ended = await here.apply(changes.end(name, here.now()), an_entry("end"))
+                assert ended.live(here.now()) == []
+
+    asyncio.run(scenario())
+
+
+def test_the_state_outlives_its_replicas(open_shared: Open) -> None:
+    """All of them stop; what they knew is there when they start again."""
+
+    async def scenario() -> None:
+        first = open_shared()
+        async with started(first):
+            made = await first.apply(changes.create(a_fault(), first.now()), an_entry())
+        second = open_shared()
+        seen = Seen(second)
+        async with started(second):
+            assert seen.state == made
+            assert [entry.action for entry in await second.audit(10)] == ["create"]
+
+    asyncio.run(scenario())
+
+
+WRITER = """
+import asyncio, sys
+from chaosapi import state as changes
+from chaosapi.fault import Fault
+from chaosapi.state import AuditEntry
+from chaosapi.store import open_store
+
+async def main(url, name):
+    store = open_store(url)
+    await store.start()
+    for number in range(40):
+        spec = Fault.model_validate({"name": f"{name}-{number}", "effect": {"type": "error"}})
+        entry = AuditEntry(at=store.now(), actor=name, action="create")
+        await store.apply(changes.create(spec, store.now()), entry)
+    await store.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("store_url", ["sqlite", "redis"], indirect=True)
+def test_processes_that_write_at_once_lose_nothing(store_url: str) -> None:
+    """Two real processes, 40 changes each."""
+    commands = [[sys.executable, "-W", "error", "-c", WRITER, store_url, name] for name in ("one", "two")]
+    processes = [subprocess.Popen(command) for command in commands]
+    assert [process.wait(60) for process in processes] == [0, 0]
+
+    async def scenario() -> None:
+        store = open_store(store_url)
+        seen = Seen(store)
+        async with started(store):
+            entries = await store.audit(100)
+        assert seen.revision == 80
+        assert len({record.name for record in seen.state.faults}) == 80
+        assert [entry.revision for entry in entries] == list(range(80, 0, -1))
+        assert {actor: sum(entry.actor == actor for entry in entries) for actor in ("one", "two")} == {
+            "one": 40,
+            "two": 40,
+        }
+
+    asyncio.run(scenario())
+
+
+def a_replica(name: str, revision: int = 0) -> Replica:
+    """Make a replica."""
+    return Replica(id=name, host="here", pid=1, started=0, revision=revision)
+
+
+def test_replicas_are_known_while_they_give_signs_of_life(open_one: Open) -> None:
+    """With the revision they have applied, until they leave."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        async with started(here, there):
+            await here.report(a_replica("one"), {})
+            await there.report(a_replica("two"), {})
+            await there.report(a_replica("two", revision=7), {})
+            known = {replica.id: replica for replica in await here.replicas()}
+            assert {name: replica.revision for name, replica in known.items()} == {"one": 0, "two": 7}
+            assert all(abs(replica.seen - here.now()) < 5 for replica in known.values())
+            await there.report(a_replica("two", revision=7), {}, leaving=True)
+            assert [replica.id for replica in await here.replicas()] == ["one"]
+
+    asyncio.run(scenario())
+
+
+def test_a_silent_replica_is_forgotten(open_shared: Open) -> None:
+    """After five beats, in the time of the store."""
+
+    async def scenario() -> None:
+        here = open_shared()
+        async with started(here):
+            await here.report(a_replica("one"), {})
+            (known,) = await here.replicas()
+            assert known.alive(known.seen + 4.9)
+            assert not known.alive(known.seen + 5)
+
+    asyncio.run(scenario())
+
+
+def counted(matched: int, delays: list[float], **skipped: int) -> Tally:
+    """Make a tally."""
+    tally = Tally(matched=matched, expected=matched / 2, injected=len(delays))
+    tally.skipped.update(skipped)
+    for delay in delays:
+        tally.delayed(delay, delay + 0.001)
+    return tally
+
+
+def test_tallies_add_up_over_replicas_that_come_and_go(open_one: Open) -> None:
+    """Each report takes the place of the former one; those who left or died still count."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        async with started(here, there):
+            state = await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            fault = key(state.faults[0])
+            await here.report(a_replica("one"), {fault: dump(counted(5, [0.1]))})
+            await here.report(a_replica("one"), {fault: dump(counted(10, [0.1, 0.0], max_held=2))})
+            await there.report(a_replica("two"), {fault: dump(counted(7, [0.3], max_held=1, preempted=1))})
+            await there.report(a_replica("two"), {}, leaving=True)
+            found = await here.tallies([fault, "nobody@1"])
+            assert found["nobody@1"] == {}
+            whole = total(load(text) for text in found[fault].values())
+            assert whole.receipt(1) == counted(17, [0.1, 0.0, 0.3], max_held=3, preempted=1).receipt(1)
+            assert whole.skipped == {"max_held": 3, "preempted": 1}
+
+    asyncio.run(scenario())
+
+
+def test_tallies_go_with_their_fault(open_one: Open) -> None:
+    """When a fault of the same name takes its place, what the former one did is forgotten."""
+
+    async def scenario() -> None:
+        store = open_one()
+        async with started(store):
+            former = key((await store.apply(changes.create(a_fault(), 0), an_entry())).faults[0])
+            await store.report(a_replica("one"), {former: dump(counted(5, []))})
+            later = key((await store.apply(changes.create(a_fault(), 1000), an_entry())).faults[0])
+            assert await store.tallies([former, later]) == {former: {}, later: {}}
+
+    asyncio.run(scenario())
+
+
+def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
+    """The change is made and heard, or not made: in no case half."""
+
+    async def scenario() -> None:
+        here, there = open_shared(), open_shared()
+        mine, theirs = Seen(here), Seen(there)
+        async with started(here, there):
+            for number in range(20):
+                change = changes.create(a_fault(f"f-{number}"), here.now())
+                task = asyncio.create_task(here.apply(change, an_entry()))
+                for _ in range(number):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+            last = await here.apply(changes.halt("done", here.now()), an_entry("halt"))
+            for seen in (mine, theirs):
+                await seen.reach(last.revision)
+            assert mine.state == theirs.state == last
+            assert [entry.revision for entry in await there.audit(100)] == list(range(last.revision, 0, -1))
+
+    asyncio.run(scenario())

@@ -1,0 +1,237 @@
+"""Redis is killed, paused, emptied, out of memory, cut off, or loses a message: the promises hold."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from chaosapi import state as changes
+from chaosapi.errors import StoreUnavailable
+from chaosapi.store import Replica, Store, open_store
+from chaosapi.store.codec import write
+from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until
+
+Start = Callable[..., RedisServer]
+
+
+async def refused(store: Store) -> None:
+    """Make a change that must be refused as the store is away; also that within a bound."""
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnavailable):
+            await store.apply(changes.create(a_fault("refused"), store.now()), an_entry())
+
+
+async def converged(*replicas: Seen, revision: int) -> None:
+    """Wait until all replicas are at the revision, and in the same state."""
+    for seen in replicas:
+        await seen.reach(revision)
+    assert all(seen.state == replicas[0].state for seen in replicas)
+    assert replicas[0].revision == revision
+
+
+def test_a_killed_redis_that_kept_its_data(redis_server: Start) -> None:
+    """Changes are refused, the snapshot and the audit stay; it comes back and nothing has changed."""
+
+    async def scenario() -> None:
+        server = redis_server("--appendonly", "yes", "--appendfsync", "always")
+        here, there = open_store(server.url), open_store(server.url)
+        mine, theirs = Seen(here), Seen(there)
+        async with started(here, there):
+            made = await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            await converged(mine, theirs, revision=1)
+            server.kill()
+            await refused(here)
+            await until(lambda: not here.up and not there.up, "both know that it is away")
+            assert mine.state == theirs.state == made
+            assert [entry.action for entry in await there.audit(10)] == ["create"]
+            server.start()
+            await until(lambda: here.up and there.up, "both are back")
+            await there.apply(changes.end_all(there.now()), an_entry("end_all"))
+            await converged(mine, theirs, revision=2)
+            assert [entry.action for entry in await here.audit(10)] == ["end_all", "create"]
+
+    asyncio.run(scenario())
+
+
+def test_a_redis_that_comes_back_empty(redis_server: Start) -> None:
+    """All faults end everywhere, the revision goes on, and the audit is put back, once."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        here, there = open_store(server.url), open_store(server.url)
+        mine, theirs = Seen(here), Seen(there)
+        async with started(here, there):
+            await here.apply(changes.create(a_fault("a"), here.now()), an_entry())
+            await there.apply(changes.create(a_fault("b"), there.now()), an_entry())
+            await converged(mine, theirs, revision=2)
+            server.kill()
+            server.start()
+            await converged(mine, theirs, revision=3)
+            assert mine.state.live(here.now()) == []
+            assert [record.name for record in mine.state.faults] == ["b", "a"]
+            actions = [(entry.revision, entry.actor, entry.action) for entry in await here.audit(10)]
+            assert actions == [(3, "store", "end_all"), (2, "me", "create"), (1, "me", "create")]
+            await here.apply(changes.create(a_fault("c"), here.now()), an_entry())
+            await converged(mine, theirs, revision=4)
+
+    asyncio.run(scenario())
+
+
+def test_a_paused_redis(redis_server: Start) -> None:
+    """What was refused meanwhile is not done when it goes on."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        here, there = open_store(server.url), open_store(server.url)
+        mine, theirs = Seen(here), Seen(there)
+        async with started(here, there):
+            await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            await converged(mine, theirs, revision=1)
+            server.stop()
+            try:
+                await asyncio.gather(refused(here), refused(there))
+                await until(lambda: not here.up and not there.up, "both know that it is away")
+                assert [record.name for record in mine.state.live(here.now())] == ["a"]
+            finally:
+                server.resume()
+            await until(lambda: here.up and there.up, "both are back")
+            state = await there.apply(changes.end("a", there.now()), an_entry("end"))
+            assert [record.name for record in state.faults] == ["a"]
+            await converged(mine, theirs, revision=2)
+            assert [entry.action for entry in await here.audit(10)] == ["end", "create"]
+
+    asyncio.run(scenario())
+
+
+def test_a_redis_without_memory(redis_server: Start) -> None:
+    """Changes are refused whole, with its reason; with memory again they are made."""
+
+    async def scenario() -> None:
+        server = redis_server("--maxmemory-policy", "noeviction")
+        store = open_store(server.url)
+        seen = Seen(store)
+        with redis.Redis.from_url(server.url) as admin:
+            async with started(store):
+                admin.config_set("maxmemory", 1)
+                with pytest.raises(StoreUnavailable, match="maxmemory"):
+                    await store.apply(changes.create(a_fault(), store.now()), an_entry())
+                assert (seen.revision, await store.audit(10), admin.keys()) == (0, [], [])
+                admin.config_set("maxmemory", 0)
+                await store.apply(changes.create(a_fault(), store.now()), an_entry())
+                assert seen.revision == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_lost_message_heals_on_the_beat(redis_server: Start) -> None:
+    """Something was changed, and nobody told."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        store = open_store(server.url)
+        seen = Seen(store)
+        with redis.Redis.from_url(server.url) as admin:
+            async with started(store):
+                made = await store.apply(changes.create(a_fault(), store.now()), an_entry())
+                silent = changes.end_all(store.now())(made)
+                admin.hset("{chaosapi}:state", mapping={"revision": silent.revision, "state": write(silent)})
+                await until(lambda: seen.state == silent, "the beat finds it")
+
+    asyncio.run(scenario())
+
+
+def test_a_replica_that_is_cut_off(redis_server: Start) -> None:
+    """It goes on with what it knew, and catches up when the network is back."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        async with Relay(server.port) as relay:
+            here, cut = open_store(server.url), open_store(relay.url)
+            mine, theirs = Seen(here), Seen(cut)
+            async with started(here, cut):
+                await here.apply(changes.create(a_fault(), here.now()), an_entry())
+                await converged(mine, theirs, revision=1)
+                relay.cut()
+                await here.apply(changes.end_all(here.now()), an_entry("end_all"))
+                await until(lambda: not cut.up, "it knows that it is cut off")
+                await refused(cut)
+                assert theirs.revision == 1
+                assert here.up
+                relay.mend()
+                await converged(mine, theirs, revision=2)
+                assert len(await here.audit(10)) == 2
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_gets_lost(redis_server: Start) -> None:
+    """The change was made and is not made again: the repeated call finds its own entry."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        async with Relay(server.port) as relay:
+            store = open_store(relay.url)
+            async with started(store):
+                await store.apply(changes.create(a_fault("a"), store.now()), an_entry())
+                relay.swallow = True
+                state = await store.apply(changes.create(a_fault("b"), store.now()), an_entry())
+                assert not relay.swallow
+                assert state.revision == 2
+                assert [entry.revision for entry in await store.audit(10)] == [2, 1]
+
+    asyncio.run(scenario())
+
+
+def test_clocks_half_a_minute_apart(redis_server: Start) -> None:
+    """The store's time is the reference: a fault ends everywhere at the same moment."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        clocks = [lambda: time.time() - 15, lambda: time.time() + 15]
+        stores = [open_store(server.url, clock) for clock in clocks]
+        async with started(*stores):
+            slow, fast = (store.now() for store in stores)
+            assert abs(slow - fast) < 1
+            assert abs(slow - time.time()) < 1
+            await stores[1].report(Replica(id="fast", host="h", pid=1, started=0), {})
+            assert [replica.id for replica in await stores[0].replicas()] == ["fast"]
+
+    asyncio.run(scenario())
+
+
+def test_redis_may_come_later_than_the_service(redis_server: Start, tmp_path: Path) -> None:
+    """Traffic flows without it; it is used as soon as it is there."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        server.kill()
+        store = open_store(server.url)
+        seen = Seen(store)
+        async with started(store):
+            assert not store.up
+            assert await store.audit(10) == []
+            await refused(store)
+            server.start()
+            await until(lambda: store.up, "it is there")
+            await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            assert seen.revision == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_wrong_password_is_no_crash(redis_server: Start) -> None:
+    """The right one, in the URL, works."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        with redis.Redis.from_url(server.url) as admin:
+            admin.config_set("requirepass", "s3cret")
+        for password, up in (("wrong", False), ("s3cret", True)):
+            store = open_store(server.url.replace("//", f"//default:{password}@"))
+            async with started(store):
+                assert store.up is up
+
+    asyncio.run(scenario())

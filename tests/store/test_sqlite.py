@@ -1,0 +1,124 @@
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaosapi import state as changes
+from chaosapi.errors import StoreUnavailable
+from chaosapi.store import open_store
+from tests.store.conftest import Seen, a_fault, an_entry, started, until
+
+ENDLESS = """
+import asyncio, sys
+from chaosapi import state as changes
+from chaosapi.fault import Fault
+from chaosapi.state import AuditEntry
+from chaosapi.store import open_store
+
+async def main(url):
+    store = open_store(url)
+    await store.start()
+    spec = Fault.model_validate({"name": "a", "effect": {"type": "error"}})
+    for number in range(1_000_000):
+        await store.apply(changes.replace(spec, 100_000.0 * number), AuditEntry(at=0, actor="me", action="replace"))
+        print(number + 1, flush=True)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_a_writer_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+    """Every change that it was told of is there, each with its entry; others go on."""
+    url = f"sqlite:///{tmp_path / 'faults.db'}"
+    with subprocess.Popen([sys.executable, "-c", ENDLESS, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        told = [int(process.stdout.readline()) for _ in range(50)]
+        process.kill()
+        told += [int(line) for line in process.stdout]
+
+    async def scenario() -> None:
+        store = open_store(url)
+        seen = Seen(store)
+        async with started(store):
+            entries = await store.audit(10_000)
+            assert seen.revision - told[-1] in (0, 1)
+            assert [entry.revision for entry in entries] == list(range(seen.revision, 0, -1))
+            assert (await store.apply(changes.end_all(0), an_entry("end_all"))).revision in (
+                seen.revision,
+                seen.revision + 1,
+            )
+
+    asyncio.run(scenario())
+
+
+def test_a_writer_that_stands_still_blocks_changes_but_no_reads(tmp_path: Path) -> None:
+    """Changes are refused until it goes on."""
+    path = tmp_path / "faults.db"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}")
+        seen = Seen(store)
+        async with started(store):
+            await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            with sqlite3.connect(path, isolation_level=None) as other:
+                other.execute("BEGIN IMMEDIATE")
+                with pytest.raises(StoreUnavailable, match="locked"):
+                    await store.apply(changes.end_all(store.now()), an_entry("end_all"))
+                assert len(await store.audit(10)) == 1
+                other.execute("ROLLBACK")
+            other.close()
+            await store.apply(changes.end_all(store.now()), an_entry("end_all"))
+            assert seen.revision == 2
+            assert store.up
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_was_moved_is_not_written_to(tmp_path: Path) -> None:
+    """Others could not see it; put back, it serves again."""
+    path, elsewhere = tmp_path / "faults.db", tmp_path / "elsewhere.db"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}")
+        async with started(store):
+            path.rename(elsewhere)
+            await until(lambda: not store.up, "it notices")
+            with pytest.raises(StoreUnavailable, match="moved or deleted"):
+                await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            elsewhere.rename(path)
+            await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            assert store.up
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    """A folder that is not there, and a file that is no database."""
+    (tmp_path / "text").write_text("this is no database " * 100)
+
+    async def scenario(path: str) -> None:
+        store = open_store(f"sqlite:///{path}")
+        with pytest.raises(OSError, match="cannot be opened"):
+            await store.start()
+        await store.close()
+
+    for path in ("nowhere/faults.db", "text"):
+        asyncio.run(scenario(str(tmp_path / path)))
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("sqlite://faults.db", "sqlite:///faults.db"),
+        ("sqlite:///", "sqlite:///faults.db"),
+        ("postgres://x", "memory://"),
+        ("faults.db", "memory://"),
+    ],
+)
+def test_a_url_that_means_no_store_says_what_would(url: str, hint: str) -> None:
+    """At the edge."""
+    with pytest.raises(ValueError, match=hint):
+        open_store(url)

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from chaosapi.receipt import Tally
+from chaosapi.store.tallies import dump, load, total
+
+
+def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
+    """To the last bin of the sketches, after a way through text; seeded."""
+    delays = np.random.default_rng(7).lognormal(-2, 1.5, 3000).tolist() + [0.0] * 5
+    one, parts = Tally(), [Tally(), Tally(), Tally()]
+    for index, delay in enumerate(delays):
+        for tally in (one, parts[index % 3]):
+            tally.matched += 2
+            tally.expected += 0.5
+            tally.injected += 1
+            tally.skipped["max_held"] += index % 2
+            tally.delayed(delay, delay * 1.01)
+    whole = total([load(dump(part)) for part in parts])
+    assert whole.receipt(1) == one.receipt(1)
+    for quantile in np.linspace(0, 1, 101).tolist():
+        assert whole.planned.get_quantile_value(quantile) == one.planned.get_quantile_value(quantile)
+
+
+def test_nothing_sums_to_nothing() -> None:
+    """A fault that nobody has met."""
+    assert total([]).receipt(0.5) == load(dump(Tally())).receipt(0.5) == Tally().receipt(0.5)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_what_is_no_tally_is_refused(text: str) -> None:
+    """Not counted as zero."""
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        load(text)

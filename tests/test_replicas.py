@@ -1,0 +1,179 @@
+"""Several processes on one store: one truth, provably. Real processes on a real SQLite file and a real Redis."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.planes import Planes, started
+from tests.store.conftest import RedisServer, running
+
+pytestmark = pytest.mark.slow
+
+ERROR = {"name": "f", "effect": {"type": "error"}}
+
+
+class Replicas:
+    """Processes on the same store; the first one has an admin port of its own."""
+
+    def __init__(self, folder: Path, store: str, stack: ExitStack) -> None:
+        self._folder, self._store, self._stack = folder, store, stack
+        self._count = 0
+
+    def start(self, *, apart: bool = False) -> Planes:
+        self._count += 1
+        log = self._folder / f"replica-{self._count}.log"
+        return self._stack.enter_context(started(log, apart=apart, CHAOSAPI_STORE=self._store))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """Give a function that starts a replica on a store that is shared."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as stack:
+        if request.param == "redis":
+            url = stack.enter_context(running(folder)).url
+        else:
+            url = f"sqlite:///{folder / 'faults.db'}"
+        yield Replicas(folder, url, stack)
+
+
+@pytest.fixture(scope="module")
+def pair(replicas: Replicas) -> tuple[Planes, Planes]:
+    """Give two replicas that know of each other."""
+    two = replicas.start(apart=True), replicas.start()
+    until(lambda: len(get(two[0], "/admin/replicas")["replicas"]) == 2)
+    return two
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds; fails after 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def get(planes: Planes, path: str) -> Any:
+    """Read from the admin API."""
+    return httpx2.get(f"{planes.admin}{path}", timeout=30).raise_for_status().json()
+
+
+def ask(planes: Planes, method: str, path: str, **how: Any) -> httpx2.Response:
+    """Change something by the admin API."""
+    return httpx2.request(method, f"{planes.admin}{path}", timeout=60, **how)
+
+
+def visit(planes: Planes, count: int, prefix: str) -> int:
+    """Send so many requests to the shop; return how many failed."""
+    with httpx2.Client(base_url=planes.users) as client:
+        answers = [client.get("/api/products", headers={"x-request-id": f"{prefix}-{n}"}) for n in range(count)]
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) <= {200, 503}
+    return statuses.count(503)
+
+
+def everywhere(answer: httpx2.Response) -> dict[str, Any]:
+    """Check that all replicas have applied a change; return the answer."""
+    shown: dict[str, Any] = answer.raise_for_status().json()
+    counted = shown.get("replicas") or shown["receipt"]["replicas"]
+    assert counted["applied"] == counted["known"] >= 2
+    return shown
+
+
+def test_what_one_is_told_all_do_and_the_kill_switch_ends_it_on_all(pair: Sequence[Planes]) -> None:
+    """When the answer is there, the very next request to any of them is hit, or no longer is."""
+    for teller, other in (pair, pair[::-1]):
+        everywhere(ask(teller, "POST", "/admin/faults?wait=30s", json=ERROR))
+        assert [visit(each, 5, "r") for each in pair] == [5, 5]
+        assert everywhere(ask(other, "DELETE", "/admin/faults?wait=30s"))["ended"] == 1
+        assert [visit(each, 5, "r") for each in pair] == [0, 0]
+    shown = get(pair[0], "/admin/replicas")
+    assert [(each["lag"], each["revision"]) for each in shown["replicas"]] == [(0, shown["revision"])] * 2
+    assert {each["pid"] for each in shown["replicas"]} == {each.process.pid for each in pair}
+    assert get(pair[0], "/admin/faults")["revision"] == get(pair[1], "/admin/faults")["revision"]
+    assert get(pair[0], "/admin/audit") == get(pair[1], "/admin/audit")
+
+
+def test_the_receipt_is_what_the_client_counted_also_when_a_replica_has_left(
+    pair: Sequence[Planes], replicas: Replicas
+) -> None:
+    """Exactly: matched as many as were sent, injected as many as failed, whoever is asked."""
+    third = replicas.start()
+    everywhere(ask(third, "PUT", "/admin/faults/f?wait=30s", json={**ERROR, "rate": 0.3}))
+    with ThreadPoolExecutor() as pool:
+        failed = sum(pool.map(visit, [*pair, third], [100, 70, 50], ["one", "two", "three"]))
+    third.process.terminate()
+    third.process.wait(30)
+    answer = everywhere(ask(pair[0], "DELETE", "/admin/faults/f?wait=30s"))
+    receipts = [answer["receipt"], *(get(each, "/admin/faults/f")["receipt"] for each in pair)]
+    for receipt in receipts:
+        assert (receipt["matched"], receipt["injected"]) == (220, failed)
+        assert receipt["replicas"] == {"applied": 2, "known": 2}
+
+
+def test_of_two_who_change_the_same_version_at_once_one_is_refused(pair: Sequence[Planes]) -> None:
+    """On different replicas, again and again: what was accepted is what is there."""
+    tag = ask(pair[0], "PUT", "/admin/faults/f?wait=30s", json=ERROR).headers["etag"]
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(10):
+
+            def patch(who: int, tag: str = tag, turn: int = turn) -> httpx2.Response:
+                document = {"seed": 2 * turn + who + 1}
+                return ask(pair[who], "PATCH", "/admin/faults/f", json=document, headers={"if-match": tag})
+
+            one, other = sorted(pool.map(patch, range(2)), key=lambda answer: answer.status_code)
+            assert (one.status_code, other.status_code) == (200, 412)
+            tag = one.headers["etag"]
+            for each in pair:
+                agree(each, one.json())
+    everywhere(ask(pair[0], "DELETE", "/admin/faults?wait=30s"))
+
+
+def agree(planes: Planes, fault: dict[str, Any]) -> None:
+    """Check that a replica comes to know this version of a fault."""
+    until(lambda: get(planes, "/admin/faults/f")["revision"] >= fault["revision"])
+    known = get(planes, "/admin/faults/f")
+    assert [known[field] for field in ("revision", "seed")] == [fault[field] for field in ("revision", "seed")]
+
+
+def test_while_redis_is_away_all_goes_on_but_changes(tmp_path: Path) -> None:
+    """Faults act and end on time, a change is refused and not half done, a replica can start; then it heals."""
+    with running(tmp_path) as server, ExitStack() as stack:
+        one = stack.enter_context(started(tmp_path / "one.log", apart=False, CHAOSAPI_STORE=server.url))
+        ask(one, "POST", "/admin/faults", json={**ERROR, "schedule": {"duration": "4s"}}).raise_for_status()
+        server.kill()
+        assert visit(one, 5, "r") == 5
+        for method, path, body in (("POST", "/admin/faults", ERROR), ("DELETE", "/admin/faults", None)):
+            refused = ask(one, method, path, json=body)
+            assert (refused.status_code, refused.json()["title"]) == (503, "Service Unavailable")
+        assert ask(one, "GET", "/admin/replicas").status_code == 503
+        assert up(one) == 0
+        late = stack.enter_context(started(tmp_path / "late.log", apart=False, CHAOSAPI_STORE=server.url))
+        assert (visit(late, 5, "r"), up(late)) == (0, 0)
+        until(lambda: visit(one, 1, "r") == 0)
+        assert get(one, "/admin/faults/f")["state"] == "ended"
+        assert get(one, "/admin/faults/f")["receipt"]["matched"] >= 5
+        heal(server, [one, late])
+        everywhere(ask(late, "POST", "/admin/faults?wait=30s", json=ERROR))
+        assert [visit(each, 5, "r") for each in (one, late)] == [5, 5]
+
+
+def heal(server: RedisServer, replicas: Sequence[Planes]) -> None:
+    """Bring Redis back, and wait until everybody has noticed."""
+    server.start()
+    until(lambda: all(up(each) for each in replicas))
+    until(lambda: all(len(get(each, "/admin/replicas")["replicas"]) == len(replicas) for each in replicas))
+
+
+def up(planes: Planes) -> float:
+    """Return what the gauge says."""
+    found = re.search(r"^chaosapi_store_up (\S+)$", "\n".join(planes.metrics()), re.MULTILINE)
+    assert found
+    return float(found[1])
