@@ -37,11 +37,15 @@ def add(  # noqa: PLR0913 - one option a field of the API
     ] = None,
     *,
     name: Annotated[str | None, typer.Option(help="The fault's name; made if not given.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Share of the matching requests: a ratio, 0 to 1.")] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(help="Share of the matching requests, 0 to 1; or '{burn_rate: 14.4, slo: availability}'."),
+    ] = None,
     route: Annotated[list[str] | None, typer.Option(help="Only this route, or /api/*; may be repeated.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
     header: Annotated[list[str] | None, typer.Option(help="Only with this header, name=value; repeatable.")] = None,
     sticky_by: Annotated[str | None, typer.Option(help="A header whose values are hit, or not, for good.")] = None,
+    point: Annotated[list[str] | None, typer.Option(help="Calls to this dependency instead; repeatable.")] = None,
     start_after: Annotated[str | None, typer.Option(help="When it starts, such as 10s.")] = None,
     duration: Annotated[str | None, typer.Option(help="How long it lasts, such as 5m.  [default: 15m]")] = None,
     shape: Annotated[str | None, typer.Option(help="JSON or YAML, such as '{type: ramp, up: 2m}'.")] = None,
@@ -58,9 +62,15 @@ def add(  # noqa: PLR0913 - one option a field of the API
     given: dict[str, Any] = {
         "name": name,
         "effect": {"type": effect} if effect else None,
-        "rate": rate,
+        "rate": None if rate is None else body.value(rate),
         "target": body.present(
-            {"routes": route, "methods": method, "headers": dict(map(body.pair, header or [])), "sticky_by": sticky_by}
+            {
+                "routes": route,
+                "methods": method,
+                "headers": dict(map(body.pair, header or [])),
+                "sticky_by": sticky_by,
+                "points": point,
+            }
         ),
         "schedule": body.present(
             {"start_after": start_after, "duration": duration, "shape": shape and body.value(shape)}

@@ -7,7 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import durations
+from chaosapi.effects import EFFECTS, ProcessEffect
 
+_ON_THE_PROCESS = {effect.model_fields["type"].default for effect in EFFECTS if issubclass(effect, ProcessEffect)}
 _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
 
 
@@ -23,7 +25,7 @@ def many(faults: list[dict[str, Any]]) -> Table:
         receipt = fault["receipt"]
         table.add_row(
             fault["name"],
-            f"{effect(fault['effect'])}\n{target(fault['target'])}",
+            f"{effect(fault['effect'])}\n{target(fault)}",
             _state(fault),
             _remaining(fault),
             f"{receipt['requested_rate']:.2%}",
@@ -39,10 +41,12 @@ def one(fault: dict[str, Any]) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_row("fault", Text(fault["name"], "bold"))
     table.add_row("effect", effect(fault["effect"]))
-    table.add_row("target", target(fault["target"]))
+    table.add_row("target", target(fault))
     table.add_row(
         "rate", f"{fault['rate']:.4g} × strength {fault['strength']:g}, {_words(shape)}, seed {fault['seed']}"
     )
+    if fault["rate_sum"]:
+        table.add_row("", fault["rate_sum"])
     table.add_row("state", _state(fault))
     table.add_row("time", f"{fault['starts_at'][11:19]} to {fault['ends_at'][11:19]} UTC, {_remaining(fault)} left")
     table.add_row(
@@ -65,9 +69,13 @@ def effect(fields: dict[str, Any]) -> str:
     return _words({name: value for name, value in fields.items() if (name, value) != ("when", "before")})
 
 
-def target(fields: dict[str, Any]) -> str:
-    """Say a target in a line."""
-    parts = [*(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
+def target(fault: dict[str, Any]) -> str:
+    """Say what a fault acts on in a line."""
+    if fault["effect"]["type"] in _ON_THE_PROCESS:
+        return "the process"
+    fields = fault["target"]
+    points = [f"calls to {' '.join(fields['points'])} in"] if fields["points"] else []
+    parts = [*points, *(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
     parts += [f"{name}={value}" for name, value in fields["headers"].items()]
     return " ".join(parts + ([f"by {fields['sticky_by']}"] if fields["sticky_by"] else []))
 

@@ -56,9 +56,13 @@ def test_the_way_of_a_fault_from_the_terminal(serve: Serve) -> None:
     assert all(word in table for word in ("f", "error", "GET /api/*", "active", "50.00%"))
     assert max(map(len, table.splitlines())) <= 80
     assert "drill" in run("show", "f", url=url).stdout
+    slow = run("add", "error", "--point", "payments", "--rate", "{burn_rate: 1, slo: availability}", url=url)
+    assert "no traffic in the last minute" in " ".join(slow.stderr.split())
+    assert "calls to payments in all routes" in run("add", "error", "--point", "payments", url=url).stdout
+    assert "the process" in run("add", "health", "--name", "h", url=url).stdout
     assert "ended" in run("end", "f", url=url).stdout
     run("add", "latency", "distribution.type=constant", "distribution.value=10ms", url=url)
-    assert "1 faults ended" in run("clear", url=url).stdout
+    assert "3 faults ended" in run("clear", url=url).stdout
     assert json.loads(run("list", "--state", "active", "--json", url=url).stdout)["faults"] == []
     assert "No faults" in run("list", "--state", "active", url=url).stdout
 
