@@ -34,11 +34,11 @@ class Store(Protocol):
     def subscribe(self, listener: Listener) -> None:
         """Call the listener with the state now, and after every change, whoever made it."""
 
-    async def apply(self, change: Change, entry: AuditEntry, expected: int | None = None) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> State:
         """Make one change atomically and write its audit entry, `signed` with the new state.
 
-        A change that raises, or that returns the state as it was, leaves no trace. Raises PreconditionFailed where the
-        revision is not the `expected` one, and StoreUnavailable where the store does not answer.
+        A change that raises, or that returns the state as it was, leaves no trace. Raises StoreUnavailable where
+        the store does not answer.
         """
 
     async def audit(self, limit: int) -> list[AuditEntry]:

@@ -8,7 +8,7 @@ from itertools import islice
 from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store.codec import AUDIT, forgotten
 from chaosapi.store.replica import Replica
-from chaosapi.store.snapshot import Listener, Snapshot, advance
+from chaosapi.store.snapshot import Listener, Snapshot
 
 
 class MemoryStore:
@@ -30,10 +30,10 @@ class MemoryStore:
     async def close(self) -> None:
         """Do nothing: there is nothing to leave."""
 
-    async def apply(self, change: Change, entry: AuditEntry, expected: int | None = None) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> State:
         """Make one change: nothing is awaited in between, so it is atomic."""
         before = self._snapshot.state
-        state = advance(before, change, expected)
+        state = change(before)
         if state.revision != before.revision:
             self._audit.appendleft(entry.signed(state))
             for key in forgotten(before, state):

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from chaosapi.errors import PreconditionFailed
-from chaosapi.state import Change, State
+from chaosapi.state import State
 
 Listener = Callable[[State], None]
 
@@ -26,10 +25,3 @@ class Snapshot:
             self.state = state
             for listener in self._listeners:
                 listener(state)
-
-
-def advance(state: State, change: Change, expected: int | None) -> State:
-    """Apply the change; raises what it raises, and PreconditionFailed where `expected` is not the revision."""
-    if expected not in (None, state.revision):
-        raise PreconditionFailed(f"the revision is {state.revision} by now, not {expected}: look again, then decide")
-    return change(state)

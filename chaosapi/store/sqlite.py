@@ -21,7 +21,7 @@ from chaosapi.errors import StoreUnavailable
 from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store.codec import AUDIT, forgotten, read, write
 from chaosapi.store.replica import Replica
-from chaosapi.store.snapshot import Listener, Snapshot, advance
+from chaosapi.store.snapshot import Listener, Snapshot
 
 _BEAT: Final = 0.1
 """Seconds between two looks for what other processes changed."""
@@ -72,13 +72,13 @@ class SqliteStore:
             await self._in_thread(self._db.close)
         self._thread.shutdown()
 
-    async def apply(self, change: Change, entry: AuditEntry, expected: int | None = None) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> State:
         """Make one change in one transaction, which other processes wait for."""
 
         def work() -> State:
             with self._transaction() as db:
                 before = _state(db)
-                state = advance(before, change, expected)
+                state = change(before)
                 if state.revision != before.revision:
                     row = (state.revision, write(state))
                     db.execute("INSERT OR REPLACE INTO state (id, revision, state) VALUES (1, ?, ?)", row)

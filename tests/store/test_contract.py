@@ -91,12 +91,14 @@ def test_a_change_may_insist_on_a_revision(open_one: Open) -> None:
     async def scenario() -> None:
         here, there = open_one(), open_one()
         async with started(here, there):
-            await here.apply(changes.create(a_fault("a"), here.now()), an_entry(), expected=0)
-            with pytest.raises(PreconditionFailed, match="1 by now, not 0"):
-                await there.apply(changes.create(a_fault("b"), there.now()), an_entry(), expected=0)
-            state = await there.apply(changes.create(a_fault("b"), there.now()), an_entry(), expected=1)
-            assert state.revision == 2
-            assert len(await here.audit(10)) == 2
+            await here.apply(changes.create(a_fault("a"), here.now()), an_entry())
+            await here.apply(changes.patch("a", {"rate": 0.5}, Fault.model_validate, here.now()), an_entry("patch"))
+            end = changes.end("a", there.now())
+            with pytest.raises(PreconditionFailed, match="at revision 2, not at 1"):
+                await there.apply(changes.unless_changed("a", 1, end), an_entry("end"))
+            state = await there.apply(changes.unless_changed("a", 2, end), an_entry("end"))
+            assert state.revision == 3
+            assert len(await here.audit(10)) == 3
 
     asyncio.run(scenario())
 

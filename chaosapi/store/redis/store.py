@@ -22,7 +22,7 @@ from chaosapi.store.redis.healing import Held
 from chaosapi.store.redis.reach import AWAY, PATIENCE, TIMEOUT, reaching
 from chaosapi.store.redis.reports import Reports
 from chaosapi.store.redis.scripts import CHANGE, HEAL
-from chaosapi.store.snapshot import Listener, Snapshot, advance
+from chaosapi.store.snapshot import Listener, Snapshot
 
 _BEAT: Final = 1.0
 """Seconds between two looks at the store, whatever was announced."""
@@ -78,7 +78,7 @@ class RedisStore:
             await self._listening
         await self._client.aclose()
 
-    async def apply(self, change: Change, entry: AuditEntry, expected: int | None = None) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> State:
         """Make one change: compute it here, and let Redis swap the states if nobody else did meanwhile."""
         async with reaching("unless it is in the audit when the store is back, nothing was changed"), self._turn:
             started = self._clock.local()
@@ -89,7 +89,7 @@ class RedisStore:
             while True:
                 before = self._held
                 try:
-                    state = advance(before.state, change, expected)
+                    state = change(before.state)
                 except ChaosError:
                     if fresh:
                         raise
