@@ -1,0 +1,154 @@
+"""Any sequence of changes and time, against a simple model."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from chaosapi.fault import Fault
+from tests.conftest import Clock
+from tests.sides import DURATIONS, NAMES, SPECS, Direct, Http, Seen
+
+
+@dataclass
+class Expected:
+    """What the model knows of one fault."""
+
+    spec: Fault
+    created_at: float
+    ended_at: float = math.inf
+    matched: int = 0
+
+    @property
+    def starts_at(self) -> float:
+        return self.created_at + self.spec.schedule.start_after
+
+    @property
+    def ends_at(self) -> float:
+        return min(self.starts_at + self.spec.schedule.duration, self.ended_at)
+
+
+class Model(RuleBasedStateMachine):
+    """A service beside the simplest model of it: they must agree after every step."""
+
+    def __init__(self, make: Callable[[Clock], Direct | Http]) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.service = make(self.clock)
+        self.faults: dict[str, Expected] = {}
+        self.halted: str | None = None
+        self.audit: list[tuple[int, str, str | None]] = []
+
+    def live(self, name: str) -> bool:
+        return name in self.faults and self.clock.now < self.faults[name].ends_at
+
+    def changed(self, action: str, name: str | None = None) -> None:
+        self.audit.append((len(self.audit) + 1, action, name))
+
+    def end_them_all(self) -> None:
+        for name in filter(self.live, self.faults):
+            self.faults[name].ended_at = self.clock.now
+
+    def put(self, action: str, spec: Fault) -> None:
+        assert spec.name
+        self.faults[spec.name] = Expected(spec, self.clock.now)
+        self.changed(action, spec.name)
+
+    @rule(spec=SPECS)
+    def create(self, spec: Fault) -> None:
+        """Refused while the name lives, or chaos is halted."""
+        fits = self.halted is None and not self.live(spec.name or "")
+        assert self.service.create(spec) == fits
+        if fits:
+            self.put("create", spec)
+
+    @rule(spec=SPECS)
+    def replace(self, spec: Fault) -> None:
+        """Refused while chaos is halted; the same again changes nothing."""
+        assert self.service.replace(spec) == (self.halted is None)
+        same = self.live(spec.name or "") and self.faults[spec.name or ""].spec == spec
+        if self.halted is None and not same:
+            self.put("replace", spec)
+
+    @rule(name=NAMES, duration=DURATIONS)
+    def patch(self, name: str, duration: int) -> None:
+        """Refused where nothing lives, or it would have ended before now."""
+        fits = self.live(name) and self.faults[name].starts_at + duration > self.clock.now
+        assert self.service.patch(name, {"schedule": {"duration": duration}}) == fits
+        if fits and self.faults[name].spec.schedule.duration != duration:
+            schedule = self.faults[name].spec.schedule.model_copy(update={"duration": float(duration)})
+            self.faults[name].spec = self.faults[name].spec.model_copy(update={"schedule": schedule})
+            self.changed("patch", name)
+
+    @rule(name=NAMES)
+    def end(self, name: str) -> None:
+        """Refused where nothing lives."""
+        fits = self.live(name)
+        assert self.service.end(name) == fits
+        if fits:
+            self.faults[name].ended_at = self.clock.now
+            self.changed("end", name)
+
+    @rule()
+    def end_all(self) -> None:
+        """Never refused; a change only where something lives."""
+        assert self.service.end_all()
+        if any(map(self.live, self.faults)):
+            self.end_them_all()
+            self.changed("end_all")
+
+    @rule(reason=st.sampled_from(["", "drill"]))
+    def halt(self, reason: str) -> None:
+        """Never refused; a change unless it is halted already for that reason."""
+        assert self.service.halt(reason)
+        if self.halted != reason:
+            self.end_them_all()
+            self.changed("halt")
+        self.halted = reason
+
+    @rule()
+    def resume(self) -> None:
+        """Never refused; a change only where chaos is halted."""
+        assert self.service.resume()
+        if self.halted is not None:
+            self.changed("resume")
+        self.halted = None
+
+    @rule(seconds=st.integers(1, 25))
+    def wait(self, seconds: int) -> None:
+        """Time passes, and nobody tells the service."""
+        self.clock.now += seconds
+
+    @invariant()
+    def agree(self) -> None:
+        """One revision and one audit entry a change; the faults, and whom a request meets, are those of the model."""
+        self.service.request()
+        phases = {}
+        for name, fault in self.faults.items():
+            ended, started = self.clock.now >= fault.ends_at, self.clock.now >= fault.starts_at
+            phases[name] = "ended" if ended else "active" if started else "scheduled"
+            fault.matched += phases[name] == "active"
+        matched = {name: fault.matched for name, fault in self.faults.items()}
+        assert self.service.seen() == Seen(len(self.audit), phases, matched, self.audit)
+        self.clock.now += 1  # a fault is told from its namesake by when it was made
+
+    def teardown(self) -> None:
+        """Stop what was started."""
+        self.service.close()
+
+
+@pytest.mark.parametrize(("make", "examples"), [(Direct, 60), (Http, 8)])
+def test_any_sequence_of_changes_and_time_leads_where_a_simple_model_does(
+    make: Callable[[Clock], Direct | Http], examples: int
+) -> None:
+    """Create, replace, patch, end, kill switch, halt, resume and time, in any order, against the core and over HTTP.
+
+    The revision grows by one with each change and never otherwise, the audit has one entry for each, no fault outlives
+    its end, and requests meet exactly the faults that are active, also when time alone has ended or started them.
+    """
+    many = settings(max_examples=examples, stateful_step_count=20, deadline=None, derandomize=True)
+    run_state_machine_as_test(lambda: Model(make), settings=many)  # type: ignore[arg-type]  # calls it, no more
