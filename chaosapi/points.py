@@ -81,8 +81,12 @@ async def point(name: str) -> AsyncIterator[None]:
     injected error, ConnectionResetError stands for no answer, InjectedError for an injected exception. Faults act on
     requests and on tasks that requests have started; elsewhere nothing ever happens here.
     """
-    gate, call = passing.get(), Call(name)
-    effects = gate(name, call) if gate else None
+    gate = passing.get()
+    if gate is None:
+        yield
+        return
+    call = Call(name)
+    effects = gate(name, call)
     if effects is None:
         yield
         return
