@@ -1,6 +1,6 @@
 """The table of contents: every effect. A new one is a file beside these, and its name in this union."""
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
@@ -40,23 +40,7 @@ AnyEffect = Annotated[
     Field(discriminator="type"),
 ]
 
-EFFECTS: tuple[type[Effect], ...] = (
-    Error,
-    Latency,
-    Hang,
-    Reset,
-    Truncate,
-    Corrupt,
-    Throttle,
-    AppException,
-    RateLimit,
-    Capacity,
-    Pause,
-    Cpu,
-    Memory,
-    Health,
-    Crash,
-)
+EFFECTS: tuple[type[Effect], ...] = get_args(get_args(AnyEffect)[0])
 
 __all__ = [
     "EFFECTS",
