@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
-from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +15,7 @@ from rich.text import Text
 from chaosapi import assets, durations, errors
 from chaosapi.cli.prometheus import HERE, Prometheus
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
+from chaosapi.cli.tables import listing
 from chaosapi.forecast.backtest import Recording, selectors
 from chaosapi.forecast.backtest import backtest as run
 from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
@@ -143,7 +143,7 @@ def _shown(found: Backtest) -> Group:
 
 
 def _episodes(alerts: list[Tested], *, days: bool) -> Table:
-    table = _table("fired, or would have", "bold red", "alert", "predicted (UTC)", "recorded", "off, s")
+    table = listing("fired, or would have", "bold red", "alert", "predicted (UTC)", "recorded", "off, s")
     for slo, own in groupby(alerts, key=lambda alert: alert.slo):
         table.add_row(Text(slo, "bold", overflow="ignore"))
         for alert in own:
@@ -157,18 +157,10 @@ def _episodes(alerts: list[Tested], *, days: bool) -> Table:
 
 
 def _silent(alerts: list[Tested]) -> Table:
-    table = _table("silent", "bold", "alert", "peak burn rate", "of")
+    table = listing("silent", "bold", "alert", "peak burn rate", "of")
     for alert in alerts:
         name = f"{alert.slo} {alert.severity} {alert.long_window}/{alert.short_window}"
         table.add_row(name, f"{alert.peak:.3g}", f"{alert.burn_rate:g} ({alert.peak / alert.burn_rate:.0%})")
-    return table
-
-
-def _table(title: str, style: str, name: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style=style)
-    table.add_column(name, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

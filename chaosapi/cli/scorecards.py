@@ -2,11 +2,11 @@
 
 from itertools import groupby
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from chaosapi.cli.tables import listing
 from chaosapi.forecast.scorecard import Both, Score, Scored
 
 _WORDS = {
@@ -32,7 +32,7 @@ def score(found: Score) -> Group:
 
 def _alerts(alerts: list[Scored]) -> Table:
     title = "forecast → fact, in seconds since the fault's start"
-    table = _table(title, "alert", "fires", "by chance", "told", "resolved", "holds")
+    table = listing(title, "bold", "alert", "fires", "by chance", "told", "resolved", "holds")
     for slo, own in groupby(alerts, key=lambda each: each.slo):
         table.add_row(Text(slo, "bold", overflow="ignore"))
         for each in own:
@@ -47,19 +47,11 @@ def _alerts(alerts: list[Scored]) -> Table:
 
 
 def _splits(alerts: list[Scored]) -> Table:
-    table = _table("where the time went, s", "alert", "window", "scrape", "evaluation", "for", "wait")
+    table = listing("where the time went, s", "bold", "alert", "window", "scrape", "evaluation", "for", "wait")
     for each in alerts:
         if split := each.split:
             waits = (split.window, split.scrape, split.evaluation, split.pending, split.group_wait)
             table.add_row(f"{each.slo} {each.severity} {each.long_window}", *map(_seconds, waits))
-    return table
-
-
-def _table(title: str, name: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style="bold")
-    table.add_column(name, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

@@ -61,6 +61,15 @@ def one(fault: dict[str, Any]) -> Table:
     return table
 
 
+def listing(title: str, style: str, name: str, *columns: str) -> Table:
+    """Make an empty table: names at the left, numbers at the right."""
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style=style)
+    table.add_column(name, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
 def effect(fields: dict[str, Any]) -> str:
     """Say an effect in a line."""
     inner = fields.get("distribution")

@@ -2,12 +2,12 @@
 
 from itertools import groupby
 
-from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from chaosapi import durations
+from chaosapi.cli.tables import listing
 from chaosapi.fault import Fault
 from chaosapi.forecast.answer import Alert, Budget, Forecast
 from chaosapi.forecast.inverse import Page, Spend
@@ -55,7 +55,7 @@ def _firing(slo: str, alerts: list[Alert]) -> Table:
     # Eighty columns: with a `for` it matters more when an alert is pending than what the formula says.
     waits = any(each.pending != each.firing for alert in alerts for each in alert.moments)
     columns = ("alert", "pending" if waits else "formula", "firing", "by chance", "told", "resolved", "spent")
-    table = _table(f"{slo}: will fire", "bold red", *columns)
+    table = listing(f"{slo}: will fire", "bold red", *columns)
     for alert in alerts:
         chance = f"{_time(alert.chance.earliest)}…{_time(alert.chance.latest)}"
         formula = f"{_time(alert.formula.detection)}+{_time(alert.formula.reset)}" if alert.formula else _NONE
@@ -76,7 +76,7 @@ def _firing(slo: str, alerts: list[Alert]) -> Table:
 
 
 def _silent(alerts: list[Alert]) -> Table:
-    table = _table("stays silent", "bold", "alert", "peak burn rate", "of", "by chance")
+    table = listing("stays silent", "bold", "alert", "peak burn rate", "of", "by chance")
     for alert in alerts:
         lucky = f"from {_time(alert.chance.earliest)}" if alert.chance.earliest is not None else _NONE
         row = f"{alert.slo} {_name(alert)}"
@@ -85,19 +85,11 @@ def _silent(alerts: list[Alert]) -> Table:
 
 
 def _budgets(budgets: list[Budget]) -> Table:
-    table = _table("error budgets", "bold", "slo", "requests", "bad", "spent", "left")
+    table = listing("error budgets", "bold", "slo", "requests", "bad", "spent", "left")
     for budget in budgets:
         style = "red" if budget.left < 0 else ""
         counts = (f"{budget.requests:,.0f}", f"{budget.bad:,.0f}")
         table.add_row(budget.slo, *counts, f"{budget.spent:.2%}", Text(f"{budget.left:.2%}", style))
-    return table
-
-
-def _table(title: str, style: str, name: str, *columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style=style)
-    table.add_column(name, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
