@@ -59,7 +59,12 @@ RUNS: list[tuple[str, float, float, dict[str, Any]]] = [
         "pulse 60 %",
         40,
         40,
-        {"effect": {"type": "error"}, "rate": 0.6, "shape": {"type": "pulse", "on": "8s", "off": "12s"}},
+        {
+            "effect": {"type": "error"},
+            "rate": 0.6,
+            "target": BROWSING,
+            "shape": {"type": "pulse", "on": "8s", "off": "12s"},
+        },
     ),
     ("exception 40 %", 20, 40, {"effect": {"type": "exception"}, "rate": 0.4, "target": BROWSING}),
     ("error 100 %", 15, 60, {"effect": {"type": "error"}}),
