@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from chaosapi.inbox import KEPT, Delivery, Inbox, Status
+from chaosapi.inbox import KEPT, DeliveredAlert, Delivery, Inbox, Status
 from chaosapi.models import Model
 
 
@@ -38,6 +38,7 @@ class Alert(_Payload):
     starts_at: Timestamp
     ends_at: Timestamp
     fingerprint: str = ""
+    """What Alertmanager makes of the labels; they themselves stand in for it where a sender has none."""
 
 
 class Notification(_Payload):
@@ -50,10 +51,10 @@ class Notification(_Payload):
     alerts: list[Alert]
 
 
-class Deliveries(Model):
-    """What arrived, newest first."""
+class DeliveredAlerts(Model):
+    """What was delivered: each alert once, the one that was told last comes first."""
 
-    alerts: list[Delivery]
+    alerts: list[DeliveredAlert]
 
 
 class Accepted(Model):
@@ -74,25 +75,23 @@ def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable
         """Take in a notification of Alertmanager's webhook."""
         now = datetime.fromtimestamp(clock(), UTC)
         for alert in notification.alerts:
-            since = alert.starts_at if alert.status == "firing" else alert.ends_at
             inbox.take(
                 Delivery(
                     received_at=now,
+                    fingerprint=alert.fingerprint or repr(sorted(alert.labels.items())),
                     status=alert.status,
                     starts_at=alert.starts_at,
                     ends_at=alert.ends_at if alert.status == "resolved" else None,
-                    delay=round((now - since).total_seconds(), 3),
                     labels=alert.labels,
                     annotations=alert.annotations,
-                    fingerprint=alert.fingerprint,
                 )
             )
         await arrived()
         return Accepted(received=len(notification.alerts))
 
     @api.get("/admin/alerts")
-    async def alerts(limit: Annotated[int, Query(ge=1, le=KEPT)] = 100) -> Deliveries:
-        """List the alerts that were delivered, newest first."""
-        return Deliveries(alerts=inbox.latest(limit))
+    async def alerts(limit: Annotated[int, Query(ge=1, le=KEPT)] = 100) -> DeliveredAlerts:
+        """List the alerts that were delivered, each once with its first, last and final notification; newest first."""
+        return DeliveredAlerts(alerts=inbox.latest(limit))
 
     return api

@@ -20,7 +20,7 @@ def traffic(prometheus: Prometheus, spec: Spec, window: float, at: float | None 
 
 
 def delivery(sent: dict[str, Any]) -> Delivered:
-    """Read one of the deliveries that the admin API lists."""
+    """Read one of the alerts that the admin API lists as delivered."""
     return Delivered.model_validate({name: sent.get(name) for name in Delivered.model_fields})
 
 

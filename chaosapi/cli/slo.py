@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaosapi import assets, durations, errors
-from chaosapi.slo import document, explain, files, kubernetes, promtool, spec, windows
+from chaosapi.slo import causes, explain, files, promtool, spec, windows
 from chaosapi.slo.guards import Conditions
 from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
@@ -113,22 +113,20 @@ def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
         typer.Option(help="A label of the object, such as release=NAME for kube-prometheus-stack; repeatable."),
     ] = None,
 ) -> None:
-    """Make the recording rules and alerts."""
+    """Make the recording rules and alerts, also of the file causes.yaml beside the spec if there is one."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
         source = _spec(spec_file)
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
-            _put(files.rule_file(specs, profile, min_failures), out)
+            _put(files.rule_file(specs, profile, min_failures, causes.beside(source)), out)
         else:
-            made = kubernetes.prometheus_rule(
-                files.groups(specs, windows.load(profile), min_failures),
-                name or f"slo-{specs[0].service}".lower().replace("_", "-"),
-                namespace,
-                _labels(label or []),
+            beside, labels = causes.beside(source), _labels(label or [])
+            text = files.prometheus_rule(
+                specs, profile, min_failures, beside, name=name, namespace=namespace, labels=labels
             )
-            _put(document.write(made, f"{files.rules_command(profile, min_failures)} --kind {kind}"), out)
+            _put(text, out)
 
 
 @app.command("tests")
@@ -164,10 +162,11 @@ def unit_tests(  # noqa: PLR0913 - one option a file
 @app.command()
 def generate(
     folder: Annotated[
-        Path | None, typer.Argument(help="Holds slo.yaml and traffic.yaml.  [default: the shop's alerts/]")
+        Path | None,
+        typer.Argument(help="Holds slo.yaml, traffic.yaml, perhaps causes.yaml.  [default: the shop's alerts/]"),
     ] = None,
 ) -> None:
-    """Write rules/ and tests/ beside slo.yaml, for all profiles that come with chaosapi."""
+    """Write rules/, prometheusrules/ and tests/ beside slo.yaml, for all profiles that come with chaosapi."""
     with _refusing():
         for path, text in files.generated(folder or assets.path("alerts")).items():
             _put(text, path)

@@ -9,14 +9,16 @@ from chaosapi.models import Model
 
 
 class Delivered(Model):
-    """One alert as it reached the webhook."""
+    """One alert as the webhook was told of it."""
 
-    received_at: datetime
-    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
     starts_at: datetime
     """The evaluation at which it began to fire, in Prometheus' words."""
     ends_at: datetime | None = None
-    labels: dict[str, str]
+    received_at: datetime | None = None
+    """When it was first told to fire; None: only its end was told."""
+    resolved_received_at: datetime | None = None
+    """When its end was told."""
 
 
 class Recorded(Model):
@@ -56,13 +58,9 @@ def happened(facts: Facts, labels: Mapping[str, str], origin: float, slack: int)
 
     told = [each for each in facts.delivered or [] if labels.items() <= each.labels.items()]
 
-    def received(episode: Episode, status: str) -> int | None:
-        times = [
-            since(each.received_at)
-            for each in told
-            if each.status == status and abs(since(each.starts_at) - (episode.firing or 0)) <= slack
-        ]
-        return min(times, default=None)
+    def received(episode: Episode, which: Literal["received_at", "resolved_received_at"]) -> int | None:
+        same = [each for each in told if abs(since(each.starts_at) - (episode.firing or 0)) <= slack]
+        return min((since(moment) for each in same if (moment := getattr(each, which))), default=None)
 
     if facts.recorded is None:
         ends = {since(each.starts_at): since(each.ends_at) for each in told if each.ends_at}
@@ -74,4 +72,4 @@ def happened(facts: Facts, labels: Mapping[str, str], origin: float, slack: int)
             if labels.items() <= each.labels.items() and each.firing is not None
         ]
     ordered: Sequence[Episode] = sorted(found, key=lambda each: each.pending)
-    return [Happened(each, received(each, "firing"), received(each, "resolved")) for each in ordered]
+    return [Happened(each, received(each, "received_at"), received(each, "resolved_received_at")) for each in ordered]

@@ -63,5 +63,5 @@ def _calm(lab: Lab) -> None:
     )
     until = time.monotonic() + _CALM
     lab.parts.wait_until(lambda: time.monotonic() > until, "healthy traffic")
-    if alerts := lab.prometheus.alerts():
-        raise LabError(f"alerts before any fault: {', '.join(alert.labels['alertname'] for alert in alerts)}")
+    if pages := [alert for alert in lab.prometheus.alerts() if alert.labels["severity"] == "page"]:
+        raise LabError(f"pages before any fault: {', '.join(page.labels['alertname'] for page in pages)}")

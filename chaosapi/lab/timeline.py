@@ -64,9 +64,10 @@ def span(series: Samples, after: float) -> tuple[float, float] | None:
 
 def received(alerts: Iterable[Mapping[str, Any]], expected: Expected, status: str, after: float) -> float | None:
     """Return when the webhook first got the expected alert in this status (firing, resolved) later than `after`."""
+    moment = {"firing": "received_at", "resolved": "resolved_received_at"}[status]
     times = (
-        datetime.fromisoformat(alert["received_at"]).timestamp()
+        datetime.fromisoformat(alert[moment]).timestamp()
         for alert in alerts
-        if alert["status"] == status and expected.is_in(alert["labels"])
+        if alert[moment] and expected.is_in(alert["labels"])
     )
     return min((time for time in times if time > after), default=None)

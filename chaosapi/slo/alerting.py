@@ -1,15 +1,14 @@
-"""The alerts: one for each window pair, with a text that says which pair, how fast, and what comes next."""
+"""The alerts on SLOs: one for each window pair, and one for a job that is gone."""
 
 import json
 from typing import Any
 
+from chaosapi.slo import texts
 from chaosapi.slo.spec import AlertSettings, Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, Severity, text
 
 Rule = dict[str, Any]
-RUNBOOKS = "alerts/runbooks"
-_DURATION = '{{{{ with printf "{query}" $value | query }}}}{{{{ . | first | value | humanizeDuration }}}}{{{{ end }}}}'
-"""Rule templates cannot calculate, PromQL can: the query's scalar, with the alert's value put in for `%f`."""
+BUDGET_LEFT = "slo:period_error_budget_remaining:ratio"
 
 
 def ratio_metric(window: float) -> str:
@@ -54,13 +53,8 @@ def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
         "alert": "TargetAbsent",
         "expr": f"absent(up{selector({'job': job})} == 1)",
         "for": text(profile.windows[0]),
-        "labels": {"service": spec.service, "severity": "page", "job": job},
-        "annotations": {
-            "summary": f"Prometheus cannot scrape {job}",
-            "description": f"No target of the job {job} is up: it is gone, or does not answer scrapes. "
-            f"Until it is back, the SLOs of {spec.service} see nothing, and no ErrorBudgetBurn can fire.",
-            "runbook_url": f"{RUNBOOKS}/TargetAbsent.md",
-        },
+        "labels": spec.labels | {"service": spec.service, "severity": "page", "job": job},
+        "annotations": texts.of_absence(spec, job),
     }
 
 
@@ -98,23 +92,8 @@ def _alert(spec: Spec, slo: Objective, profile: Profile, pair: Pair, min_failure
         "expr": "\nand\n".join(conditions),
         "labels": labels(spec, slo, pair),
         "annotations": {
-            **_texts(spec, slo, profile, pair),
+            **texts.of_pair(spec, slo, profile, pair, BUDGET_LEFT + selector(spec.identity(slo))),
             **slo.alerting.annotations,
             **_settings(slo, pair.severity).annotations,
         },
-    }
-
-
-def _texts(spec: Spec, slo: Objective, profile: Profile, pair: Pair) -> dict[str, str]:
-    exhaustion = _DURATION.format(query=f"{profile.period:.12g} / %f")
-    reset = _DURATION.format(query=f"{pair.short:.12g} * (1 - {pair.factor:g} / %f)")
-    promise = f"{spec.service} {slo.name} ({slo.objective.normalize():f}%)"
-    return {
-        "summary": f"{promise} burns its error budget at {{{{ $value | humanize }}}} times the sustainable rate",
-        "description": (
-            f"Over the last {text(pair.short)} the error budget burnt at {{{{ $value | humanize }}}} times the rate "
-            f"that would spend it in exactly {text(profile.period)}; the last {text(pair.long)} is over the limit of "
-            f"{pair.factor:g} too (pair {pair}, {pair.severity}). At this pace a full budget lasts {exhaustion}. "
-            f"Once the errors stop, this alert resets after {reset}."
-        ),
     }

@@ -1,29 +1,56 @@
-"""The generated files as text: one rule file a profile, and its tests, one file a window pair."""
+"""The generated files as text: the rules of each profile, plain and for an operator, and tests for each window pair."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from chaosapi import errors
-from chaosapi.slo import document, promtool, rules, windows
+from chaosapi.slo import causes, document, kubernetes, promtool, rules, windows
+from chaosapi.slo.causes import Causes
 from chaosapi.slo.promtool import Traffic
 from chaosapi.slo.rules import Groups
 from chaosapi.slo.spec import Spec, load_all
 from chaosapi.slo.windows import Pair, Profile, text
 
 
-def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1) -> Groups:
-    """Give the rule groups of several specs as one; raises errors.Invalid, also for an SLO that is there twice."""
+def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, beside: Causes | None = None) -> Groups:
+    """Give the rule groups of several specs as one, and of the causes beside them.
+
+    Raises errors.Invalid, also for an SLO that is there twice.
+    """
     made = [group for spec in specs for group in rules.groups(spec, profile, min_failures)["groups"]]
+    made += [causes.group(beside, profile)] if beside else []
     names = [group["name"] for group in made]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise errors.Invalid(f"{', '.join(twice)}: there twice: every service needs SLO names of its own")
     return {"groups": made}
 
 
-def rule_file(specs: Sequence[Spec], profile: str, min_failures: int = 1) -> str:
+def rule_file(specs: Sequence[Spec], profile: str, min_failures: int = 1, beside: Causes | None = None) -> str:
     """Give the rule file for a profile (name or path); raises errors.Invalid."""
-    made = groups(specs, windows.load(profile), min_failures)
+    made = groups(specs, windows.load(profile), min_failures, beside)
     return document.write(made, rules_command(profile, min_failures))
+
+
+def prometheus_rule(  # noqa: PLR0913 - the rules, and the envelope around them
+    specs: Sequence[Spec],
+    profile: str,
+    min_failures: int = 1,
+    beside: Causes | None = None,
+    *,
+    name: str | None = None,
+    namespace: str | None = None,
+    labels: dict[str, str] | None = None,
+) -> str:
+    """Give the rules as an object of the Prometheus operator, called slo-SERVICE unless told; raises errors.Invalid.
+
+    Its groups say how often they are evaluated: who runs the Prometheus of a cluster has chosen that for everybody.
+    """
+    chosen = windows.load(profile)
+    made = groups(specs, chosen, min_failures, beside)["groups"]
+    paced = [{"name": group["name"], "interval": text(chosen.step), **group} for group in made]
+    title = name or f"slo-{specs[0].service}".lower().replace("_", "-")
+    data = kubernetes.prometheus_rule({"groups": paced}, title, namespace, labels)
+    return document.write(data, f"{rules_command(profile, min_failures)} --kind prometheusrule")
 
 
 def rules_command(profile: str, min_failures: int = 1) -> str:
@@ -40,17 +67,22 @@ def unit_tests(  # noqa: PLR0913 - what a test file depends on
 
 
 def generated(folder: Path) -> dict[Path, str]:
-    """Give every file made from `folder`/slo.yaml and `folder`/traffic.yaml: path → text, for all named profiles.
+    """Give every file made from slo.yaml, traffic.yaml and, if there is one, causes.yaml in `folder`: path → text.
 
     Nothing is written; raises errors.Invalid.
     """
     specs, traffic = load_all(folder / "slo.yaml"), promtool.load(folder / "traffic.yaml")
+    beside = causes.beside(folder / "slo.yaml")
     made = {}
     for profile in windows.NAMES:
-        made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile)
+        made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile, beside=beside)
+        made[folder / "prometheusrules" / profile / "rules.yml"] = prometheus_rule(specs, profile, beside=beside)
         for pair in windows.load(profile).pairs:
             tests = unit_tests(specs, profile, pair, traffic=traffic, rules=f"../rules/{profile}.yml")
             made[folder / "tests" / f"{profile}-{text(pair.long)}.yml"] = tests
+        if beside:
+            data = causes.suite(beside, windows.load(profile), f"../rules/{profile}.yml")
+            made[folder / "tests" / f"{profile}-causes.yml"] = document.write(data, "chaosapi slo generate")
     return made
 
 

@@ -4,7 +4,16 @@ from typing import Any
 
 from chaosapi import errors
 from chaosapi.slo import guards
-from chaosapi.slo.alerting import Rule, alerts, enabled, failures_metric, ratio_metric, selector, target_absent
+from chaosapi.slo.alerting import (
+    BUDGET_LEFT,
+    Rule,
+    alerts,
+    enabled,
+    failures_metric,
+    ratio_metric,
+    selector,
+    target_absent,
+)
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, text
 
@@ -80,7 +89,7 @@ def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> lis
                 ratio(profile.period),
                 _record("slo:period_burn_rate:ratio", burn(profile.period), carried),
                 _record(
-                    "slo:period_error_budget_remaining:ratio",
+                    BUDGET_LEFT,
                     f"1 - slo:period_burn_rate:ratio{selector(identity)}",
                     carried,
                 ),

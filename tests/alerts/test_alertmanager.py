@@ -1,103 +1,169 @@
-import json
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
+import yaml
 
 from chaosapi import assets
+from tests.alerts.delivery import Alerting, Labels, alerting, eventually, receiving
 
-CONFIG = assets.path("alerts") / "alertmanager.yml"
+ALERTS = assets.path("alerts")
+CONFIG, EXAMPLE = ALERTS / "alertmanager.yml", ALERTS / "alertmanager-receivers.example.yml"
+CHECKED_IN = yaml.safe_load(CONFIG.read_text())
+
+ROUTES = [  # labels, and who is told by the example; alertmanager.yml tells the service alone
+    (["team=shop", "severity=page", "slo=latency"], "chaosapi,shop-pager"),
+    (["team=shop", "severity=page"], "chaosapi,shop-pager"),
+    (["team=shop", "severity=ticket", "slo=latency"], "chaosapi,shop-chat"),
+    (["team=shop", "severity=info"], "chaosapi,shop-chat"),
+    (["team=cart", "severity=page"], "chaosapi,mail"),
+    (["alertname=Watchdog"], "chaosapi,mail"),
+]
 
 
-def test_amtool_accepts_it_as_it_stands(tools: dict[str, Path]) -> None:
-    """One receiver, one inhibition, no complaint."""
-    result = subprocess.run([tools["amtool"], "check-config", CONFIG], capture_output=True, text=True, check=False)
+def _of(service: str, severity: str, slo: str = "", **other: str) -> Labels:
+    every = {"alertname": "ErrorBudgetBurn", "service": service, "team": "shop", "severity": severity, "slo": slo}
+    return {name: value for name, value in (every | other).items() if value}
+
+
+@pytest.mark.parametrize("path", [CONFIG, EXAMPLE], ids=lambda path: path.name)
+def test_amtool_accepts_it_as_it_stands(path: Path, programs: dict[str, Path]) -> None:
+    """One inhibition, no complaint, whether the files with secrets are there or not."""
+    result = subprocess.run([programs["amtool"], "check-config", path], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "1 inhibit rules" in result.stdout
 
 
-@pytest.mark.parametrize("labels", [["severity=page", "slo=latency"], ["severity=ticket"], ["alertname=Other"]])
-def test_every_alert_reaches_the_service(labels: list[str], tools: dict[str, Path]) -> None:
-    """Pages, tickets and whatever else comes go to the webhook."""
-    command: list[str | Path] = [
-        tools["amtool"],
-        "config",
-        "routes",
-        "test",
-        f"--config.file={CONFIG}",
-        "--verify.receivers=chaosapi",
-    ]
-    result = subprocess.run([*command, *labels], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
+@pytest.mark.parametrize(("labels", "receivers"), ROUTES, ids=lambda value: " ".join(value) if value else None)
+def test_every_alert_reaches_the_service_and_whom_it_concerns(
+    labels: list[str], receivers: str, programs: dict[str, Path]
+) -> None:
+    """Pages, tickets and whatever else; in the example the team's pager or chat too, or mail where nobody takes it."""
+    for path, expected in ((CONFIG, "chaosapi"), (EXAMPLE, receivers)):
+        options = [f"--config.file={path}", f"--verify.receivers={expected}"]
+        command: list[str | Path] = [programs["amtool"], "config", "routes", "test", *options, *labels]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.fixture
-def alertmanager(tools: dict[str, Path], tmp_path: Path) -> Iterator[httpx2.Client]:
-    """Give a client of a real Alertmanager that runs the checked-in configuration, its webhook turned into the void."""
-    (tmp_path / "config.yml").write_text(CONFIG.read_text().replace("127.0.0.1:8000", "127.0.0.1:9"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command: list[str | Path] = [
-        tools["alertmanager"],
-        f"--config.file={tmp_path / 'config.yml'}",
-        f"--storage.path={tmp_path / 'data'}",
-        f"--web.listen-address={address}",
-        "--cluster.listen-address=",
-    ]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        with httpx2.Client(base_url=f"http://{address}/api/v2", timeout=5) as client:
-            _eventually(lambda: _status(client), process)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(20)
+def test_the_example_groups_and_inhibits_alike() -> None:
+    """It differs in who is told, not in what."""
+    example = yaml.safe_load(EXAMPLE.read_text())
+    assert example["inhibit_rules"] == CHECKED_IN["inhibit_rules"]
+    for setting in ("group_by", "group_wait", "group_interval", "repeat_interval"):
+        assert example["route"][setting] == CHECKED_IN["route"][setting]
 
 
-def _status(client: httpx2.Client) -> bool:
-    try:
-        return client.get("/status").is_success
-    except httpx2.TransportError:
-        return False
+def _hurried(path: Path, wait: str = "500ms") -> dict[str, Any]:
+    """Read a configuration and shorten its waits."""
+    config: dict[str, Any] = yaml.safe_load(path.read_text())
+    config["route"] |= {"group_wait": wait, "group_interval": "1s"}
+    return config
 
 
-def _eventually(condition: Any, process: subprocess.Popen[bytes] | None = None) -> Any:
-    end = time.monotonic() + 30
-    while not (answer := condition()):
-        assert time.monotonic() < end
-        assert process is None or process.poll() is None
-        time.sleep(0.05)
-    return answer
+@pytest.fixture(scope="module")
+def running(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alerting]:
+    """Run the checked-in configuration with shorter waits."""
+    config = _hurried(CONFIG)
+    with receiving() as receiver:
+        config["receivers"][0]["webhook_configs"][0]["url"] = f"{receiver.url}/service"
+        with alerting(programs["alertmanager"], config, receiver, tmp_path_factory.mktemp("alertmanager")) as started:
+            yield started
 
 
-def _labels(slo: str, severity: str, **other: str) -> dict[str, str]:
-    named = {"slo": slo} if slo else {}
-    return {"alertname": "ErrorBudgetBurn", "service": "shop", "severity": severity, **named, **other}
-
-
-def test_a_page_silences_the_tickets_of_its_slo_and_nothing_else(alertmanager: httpx2.Client) -> None:
-    """Other SLOs, other services, other pages come through; so does every ticket when the target is gone."""
-    silenced = [_labels("latency", "ticket", long_window="1d"), _labels("latency", "ticket", long_window="3d")]
+def test_a_page_silences_the_tickets_of_its_slo_and_nothing_else(running: Alerting) -> None:
+    """Other SLOs, other services, other pages are told; so is every ticket when the target is gone."""
+    silenced = [_of("a", "ticket", "latency", long_window=window) for window in ("1d", "3d")]
+    silenced.append(_of("a", "ticket", "latency", alertname="HighLatency"))
     heard = [
-        _labels("latency", "page", long_window="1h"),
-        _labels("latency", "page", long_window="6h"),
-        _labels("availability", "ticket"),
-        _labels("latency", "ticket") | {"service": "cafe"},
-        _labels("", "page") | {"alertname": "TargetAbsent"},
+        *(_of("a", "page", "latency", long_window=window) for window in ("1h", "6h")),
+        _of("a", "ticket", "availability"),
+        _of("a", "ticket", alertname="CapacityExhausted"),
+        _of("a", "page", alertname="TargetAbsent"),
+        _of("b", "ticket", "latency"),
     ]
-    body = [{"labels": labels} for labels in silenced + heard]
-    assert alertmanager.post("/alerts", json=body).is_success
+    running.send(*silenced, *heard)
 
-    def inhibited() -> list[dict[str, str]]:
-        return [alert["labels"] for alert in alertmanager.get("/alerts").json() if alert["status"]["inhibitedBy"]]
+    def told() -> list[Labels]:
+        found = [*running.receiver.at("/service", "a"), *running.receiver.at("/service", "b")]
+        return [alert["labels"] for notification in found for alert in notification["alerts"]]
 
-    _eventually(lambda: len(inhibited()) >= len(silenced))
-    assert sorted(map(json.dumps, inhibited())) == sorted(json.dumps(dict(sorted(s.items()))) for s in silenced)
-    assert len(alertmanager.get("/alerts").json()) == len(body)
+    eventually(lambda: len(told()) >= len(heard))
+    assert _sorted(running.inhibited()) == _sorted(silenced)
+    assert _sorted(told()) == _sorted(heard)
+
+    running.send(*heard[:2], over=True)
+    eventually(lambda: all(labels in told() for labels in silenced))  # they still fire, and nobody is paged any more
+
+
+def test_a_burst_is_one_notification_and_its_end_is_told(running: Alerting) -> None:
+    """Twelve instances lose their store at once: one message names all of them, and all of them when it is over."""
+    burst = [_of("c", "ticket", alertname="StoreDown", instance=f"shop-{n}") for n in range(12)]
+    running.send(*burst)
+    first = eventually(lambda: running.receiver.at("/service", "c"))[0]
+    assert (first["status"], first["groupLabels"]["alertname"]) == ("firing", "StoreDown")
+    assert _sorted([alert["labels"] for alert in first["alerts"]]) == _sorted(burst)
+    assert len(running.receiver.at("/service", "c")) == 1
+    running.send(*burst, over=True)
+
+    def last() -> dict[str, Any]:
+        return running.receiver.at("/service", "c")[-1]
+
+    eventually(lambda: last()["status"] == "resolved")
+    assert {alert["status"] for alert in last()["alerts"]} == {"resolved"}
+
+
+@pytest.mark.parametrize("night", [True, False], ids=["night", "day"])
+def test_the_example_tells_people_in_their_words_and_tickets_by_day(
+    night: bool,  # noqa: FBT001 - which half of a pair
+    programs: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """PagerDuty and Slack get texts and links; by night a ticket is for the service alone, a page is for the pager."""
+    with receiving() as receiver:
+        config = _for_receiver(_hurried(EXAMPLE, "0s"), receiver.url, tmp_path, night=night)
+        with alerting(programs["alertmanager"], config, receiver, tmp_path) as started:
+            started.send(_of("shop", "ticket", "latency"))
+            eventually(lambda: receiver.at("/service"))
+            started.send(_of("shop", "page", "availability"))
+            (page,) = eventually(lambda: receiver.at("/pager"))
+            if not night:
+                (ticket,) = eventually(lambda: receiver.at("/chat"))
+                attachment = ticket["attachments"][0]
+                assert (attachment["title"], attachment["text"].strip()) == ("FIRING: it burns", "fast")
+                links = {action["text"]: action["url"] for action in attachment["actions"]}
+                assert links["Dashboard"] == "https://grafana.example.com/d/x"
+                assert links["Runbook"].endswith("/a/b.md")
+            assert night == (not receiver.at("/chat"))
+            assert (page["routing_key"], page["payload"]["summary"]) == ("secret", "it burns")
+            assert (page["payload"]["component"], page["payload"]["custom_details"]["alerts"].strip()) == (
+                "availability",
+                "fast",
+            )
+            assert [link["href"] for link in page["links"]][-1] == "https://grafana.example.com/d/x"
+
+
+def _for_receiver(config: dict[str, Any], url: str, folder: Path, *, night: bool) -> dict[str, Any]:
+    """Let everything come to one receiver, and make it night all day long, or never."""
+    secrets = {"chat": f"{url}/chat", "pager": "secret", "password": "secret"}
+    for name, secret in secrets.items():
+        (folder / name).write_text(secret)
+    config["global"]["smtp_auth_password_file"] = str(folder / "password")
+    receivers = {each["name"]: each for each in config["receivers"]}
+    receivers["chaosapi"]["webhook_configs"][0]["url"] = f"{url}/service"
+    receivers["shop-chat"]["slack_configs"][0]["api_url_file"] = str(folder / "chat")
+    receivers["shop-pager"]["pagerduty_configs"][0] |= {
+        "routing_key_file": str(folder / "pager"),
+        "url": f"{url}/pager",
+    }
+    all_day = {"times": [{"start_time": "00:00", "end_time": "24:00"}]}
+    long_ago = {"years": ["2001"]}
+    for interval in config["time_intervals"]:
+        interval["time_intervals"] = [all_day if night else long_ago]
+    return config
+
+
+def _sorted(alerts: list[Labels]) -> list[Labels]:
+    return sorted(alerts, key=lambda labels: sorted(labels.items()))

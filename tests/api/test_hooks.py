@@ -1,3 +1,4 @@
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,14 +9,15 @@ from tests.conftest import Clock, MakeClient
 
 def notification(status: str, starts: datetime, ends: str = "0001-01-01T00:00:00Z", **labels: str) -> dict[str, Any]:
     """Make a payload as Alertmanager's webhook sends it, version 4."""
+    every = {"alertname": "ErrorBudgetBurn", "severity": "page", **labels}
     alert = {
         "status": status,
-        "labels": {"alertname": "ErrorBudgetBurn", "severity": "page", **labels},
+        "labels": every,
         "annotations": {"summary": "burning"},
         "startsAt": starts.isoformat(),
         "endsAt": ends,
         "generatorURL": "http://127.0.0.1:9090/graph",
-        "fingerprint": "abc",
+        "fingerprint": f"{zlib.crc32(repr(sorted(every.items())).encode()):016x}",
     }
     return {
         "version": "4",
@@ -31,19 +33,72 @@ def notification(status: str, starts: datetime, ends: str = "0001-01-01T00:00:00
     }
 
 
-def test_deliveries_are_kept_with_how_long_they_took(client: TestClient, clock: Clock) -> None:
-    """Firing counts from startsAt, resolved from endsAt; newest first."""
+def listed(client: TestClient, limit: int = 100) -> list[dict[str, Any]]:
+    """Return what was delivered."""
+    alerts: list[dict[str, Any]] = client.get(f"/admin/alerts?limit={limit}").raise_for_status().json()["alerts"]
+    return alerts
+
+
+def test_an_alert_is_one_entry_from_its_start_to_its_end(client: TestClient, clock: Clock) -> None:
+    """Repetitions count, and leave what was first told; the delays are from startsAt, and from endsAt once resolved."""
     start = datetime.fromtimestamp(clock.now, UTC)
     clock.now += 2.5
     assert client.post("/hooks/alertmanager", json=notification("firing", start)).json() == {"received": 1}
-    clock.now += 60
-    ended = (start + timedelta(seconds=61)).isoformat()
-    client.post("/hooks/alertmanager", json=notification("resolved", start, ended))
-    resolved, firing = client.get("/admin/alerts").json()["alerts"]
-    assert (firing["status"], firing["delay"], firing["ends_at"]) == ("firing", 2.5, None)
-    assert (resolved["status"], resolved["delay"]) == ("resolved", 1.5)
+    (firing,) = listed(client)
+    assert (firing["status"], firing["delay"], firing["notifications"]) == ("firing", 2.5, 1)
+    assert (firing["ends_at"], firing["resolved_received_at"], firing["resolved_delay"]) == (None, None, None)
     assert firing["labels"]["severity"] == "page"
-    assert len(client.get("/admin/alerts?limit=1").json()["alerts"]) == 1
+    clock.now += 60
+    client.post("/hooks/alertmanager", json=notification("firing", start))
+    ended = (start + timedelta(seconds=61)).isoformat()
+    for _ in range(2):  # Alertmanager repeats what it does not know to have arrived
+        client.post("/hooks/alertmanager", json=notification("resolved", start, ended))
+    (resolved,) = listed(client)
+    assert (resolved["status"], resolved["delay"], resolved["resolved_delay"]) == ("resolved", 2.5, 1.5)
+    assert (resolved["received_at"], resolved["notifications"]) == (firing["received_at"], 4)
+    assert resolved["last_received_at"] == resolved["resolved_received_at"] > firing["last_received_at"]
+
+
+def test_an_alert_that_fires_again_is_another_entry(client: TestClient, clock: Clock) -> None:
+    """Also if nobody told that it had ended in between; the one that was told last comes first."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    client.post("/hooks/alertmanager", json=notification("firing", start))
+    clock.now += 60
+    client.post("/hooks/alertmanager", json=notification("firing", start, slo="latency"))
+    clock.now += 60
+    again = datetime.fromtimestamp(clock.now, UTC)
+    client.post("/hooks/alertmanager", json=notification("firing", again))
+    client.post("/hooks/alertmanager", json=notification("resolved", again, again.isoformat()))
+    client.post("/hooks/alertmanager", json=notification("firing", again))  # Prometheus had been away
+    found = [(each["starts_at"], each["status"], each["ends_at"], each["notifications"]) for each in listed(client)]
+    first, second = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (start, again))
+    assert found == [(second, "firing", None, 3), (first, "firing", None, 1), (first, "resolved", None, 1)]
+    assert len(listed(client, limit=1)) == 1
+
+
+def test_an_end_without_a_beginning_is_kept(client: TestClient, clock: Clock) -> None:
+    """The service was started meanwhile: it never heard of the firing, and does not make up a delay."""
+    start = datetime.fromtimestamp(clock.now - 60, UTC)
+    end = datetime.fromtimestamp(clock.now - 1, UTC).isoformat()
+    client.post("/hooks/alertmanager", json=notification("resolved", start, end))
+    (alert,) = listed(client)
+    assert (alert["received_at"], alert["delay"], alert["resolved_delay"]) == (None, None, 1)
+
+
+def test_a_flood_leaves_the_last_thousand_and_what_fires(client: TestClient, clock: Clock) -> None:
+    """An alert that fires is not pushed out by others that come and go."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    client.post("/hooks/alertmanager", json=notification("firing", start))
+    template = notification("resolved", start, start.isoformat())
+    for status in ("firing", "resolved"):
+        alerts = [
+            {**template["alerts"][0], "status": status, "fingerprint": f"{n}", "labels": {"n": str(n)}}
+            for n in range(999 if status == "firing" else 1500)
+        ]
+        client.post("/hooks/alertmanager", json={**template, "alerts": alerts})
+    assert len(listed(client, limit=1000)) == 1000
+    client.post("/hooks/alertmanager", json=notification("firing", start))
+    assert listed(client)[0]["notifications"] == 2
 
 
 def test_another_version_of_the_payload_is_refused(client: TestClient, clock: Clock) -> None:
@@ -51,7 +106,7 @@ def test_another_version_of_the_payload_is_refused(client: TestClient, clock: Cl
     body = {**notification("firing", datetime.fromtimestamp(clock.now, UTC)), "version": "3"}
     answer = client.post("/hooks/alertmanager", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "version")
-    assert client.get("/admin/alerts").json() == {"alerts": []}
+    assert listed(client) == []
 
 
 def test_the_webhook_asks_for_the_token_too(make_client: MakeClient, clock: Clock) -> None:

@@ -27,14 +27,14 @@ def record(start: float = START, ended: float | None = None, **fields: Any) -> R
     return Record(name=spec.name or "f", spec=spec, created_at=start, revision=1, ended_at=ended)
 
 
-def delivered(status: str, firing: float, at: float, resolved: float | None = None) -> Delivered:
-    """Make a delivery of the quick page; seconds after the start."""
-    firing_, at_, resolved_ = (
-        None if each is None else datetime.fromtimestamp(START + each, UTC) for each in (firing, at, resolved)
-    )
-    return Delivered.model_validate(
-        {"received_at": at_, "status": status, "starts_at": firing_, "ends_at": resolved_, "labels": QUICK}
-    )
+def delivered(firing: float, told: float, resolved: float | None = None, told_so: float | None = None) -> Delivered:
+    """Make what the webhook knows of the quick page; seconds after the start."""
+    moments = [
+        None if each is None else datetime.fromtimestamp(START + each, UTC)
+        for each in (firing, told, resolved, told_so)
+    ]
+    names = ("starts_at", "received_at", "ends_at", "resolved_received_at")
+    return Delivered.model_validate({"labels": QUICK, **dict(zip(names, moments, strict=True))})
 
 
 def recorded(firing: float, resolved: float | None, **labels: str) -> Recorded:
@@ -62,7 +62,7 @@ def quick(found: Score) -> Any:
 def test_a_page_as_forecast(scored: Any) -> None:
     """Forecast at 5 s and until 64 s; a second later is as good, and the detection is split to the last tenth."""
     facts = Facts(
-        delivered=[delivered("firing", 5.9, 6.0), delivered("resolved", 5.9, 65.0, 64.9)],
+        delivered=[delivered(5.9, 6.0, 64.9, 65.0)],
         recorded=[recorded(5.9, 64.9)],
         scrapes=[START + 0.5 + second for second in range(120)],
     )
@@ -80,7 +80,7 @@ def test_a_page_as_forecast(scored: Any) -> None:
 def test_the_four_attributes(scored: Any) -> None:
     """One of the two pages came, beside a false alarm: precision and recall tell, and the page's times."""
     false = recorded(20, 25, slo="latency")
-    found = scored(Facts(delivered=[delivered("firing", 6, 6.1)], recorded=[recorded(6, 64), false]))
+    found = scored(Facts(delivered=[delivered(6, 6.1)], recorded=[recorded(6, 64), false]))
     said = sum(each.forecast is not None for each in found.alerts)
     assert found.precision == 1 / 2
     assert found.recall == 1 / said
@@ -111,7 +111,7 @@ def test_an_alert_that_does_not_let_go_is_off(scored: Any) -> None:
 
 def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
     """Without Prometheus the service knows when its webhook was told, and says what is missing."""
-    found = scored(Facts(delivered=[delivered("firing", 5.9, 6.0), delivered("resolved", 5.9, 65.0, 64.9)]))
+    found = scored(Facts(delivered=[delivered(5.9, 6.0, 64.9, 65.0)]))
     page = quick(found)
     assert (page.fact.firing, page.fact.notified, page.fact.resolved) == (5.9, 6, 64.9)
     assert page.split is None

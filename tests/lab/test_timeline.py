@@ -21,11 +21,14 @@ def test_span() -> None:
 
 
 def test_received_takes_only_the_expected_alert() -> None:
-    """Another window pair, another status and an older delivery are not what is waited for."""
+    """Another window pair, another SLO, another status and an older notification are not what is waited for."""
 
-    def delivery(second: int, status: str = "firing", **labels: str) -> dict[str, object]:
-        return {"received_at": f"1970-01-01T00:00:{second:02}Z", "status": status, "labels": {**LABELS, **labels}}
+    def alert(told: int, resolved: int | None = None, **labels: str) -> dict[str, object]:
+        moments = (None if each is None else f"1970-01-01T00:00:{each:02}Z" for each in (told, resolved))
+        return dict(zip(("received_at", "resolved_received_at"), moments, strict=True)) | {"labels": LABELS | labels}
 
-    others = [delivery(2), delivery(20, long_window="6m"), delivery(21, status="resolved"), delivery(22, slo="latency")]
+    others = [alert(2, 21), alert(20, 25, long_window="6m"), alert(22, 26, slo="latency")]
     assert timeline.received(others, PAGE, "firing", after=10) is None
-    assert timeline.received([delivery(31), delivery(30), *others], PAGE, "firing", after=10) == 30
+    assert timeline.received([alert(31), alert(30), *others], PAGE, "firing", after=10) == 30
+    assert timeline.received([alert(31), *others], PAGE, "resolved", after=10) == 21
+    assert timeline.received([alert(31)], PAGE, "resolved", after=10) is None

@@ -33,8 +33,8 @@ def test_tests_are_those_checked_in() -> None:
 
 
 def test_generate_writes_every_file(tmp_path: Path) -> None:
-    """From slo.yaml and traffic.yaml alone come all rules and tests."""
-    for name in ("slo.yaml", "traffic.yaml"):
+    """From slo.yaml, traffic.yaml and causes.yaml alone come all rules and tests."""
+    for name in ("slo.yaml", "traffic.yaml", "causes.yaml"):
         shutil.copy(ALERTS / name, tmp_path)
     assert RUN.invoke(app, ["generate", str(tmp_path)]).exit_code == 0
     assert {path: path.read_text() for path in tmp_path.rglob("*.yml")} == files.generated(tmp_path)
@@ -69,11 +69,12 @@ def test_what_is_printed_is_yaml() -> None:
 
 
 def test_an_object_holds_the_same_groups() -> None:
-    """Only the envelope is new, and what an operator selects by is in it."""
+    """Only the envelope and the pace are new, and what an operator selects by is in it."""
     options = ["--kind", "prometheusrule", "--namespace", "monitoring", "--label", "release=kps"]
     made = yaml.safe_load(RUN.invoke(app, ["rules", *options]).stdout)
     assert made["metadata"] == {"name": "slo-shop", "namespace": "monitoring", "labels": {"release": "kps"}}
-    assert made["spec"] == yaml.safe_load(RUN.invoke(app, ["rules"]).stdout)
+    plain = yaml.safe_load(RUN.invoke(app, ["rules"]).stdout)["groups"]
+    assert made["spec"]["groups"] == [{"interval": "1m", **group} for group in plain]
 
 
 def test_warnings_do_not_stop_the_rules() -> None:
@@ -95,7 +96,7 @@ def test_lint_ends_with_the_worst_it_found(tmp_path: Path) -> None:
     path.write_text((ALERTS / "slo.yaml").read_text().replace("objective: 99.5", "objective: 101"))
     wrong = RUN.invoke(app, ["lint", str(path)])
     assert wrong.exit_code == 1
-    assert wrong.stdout == f"{path}:33: error: slos.2.objective: input should be less than 100\n"
+    assert wrong.stdout == f"{path}:34: error: slos.2.objective: input should be less than 100\n"
 
 
 def test_explain_shows_every_slo_in_eighty_columns() -> None:

@@ -1,0 +1,67 @@
+"""What a person reads when an alert fires: what is wrong, how bad it is, how long there is, where to look."""
+
+from urllib.parse import urlencode
+
+from chaosapi.slo.spec import Objective, Spec
+from chaosapi.slo.windows import Pair, Profile, text
+
+RUNBOOKS = "alerts/runbooks"
+DASHBOARDS = "/d"
+"""The links are paths: whoever is notified knows the address of Grafana, a rule does not."""
+
+_DURATION = '{{{{ with printf "{query}" $value | query }}}}{{{{ . | first | value | humanizeDuration }}}}{{{{ end }}}}'
+_PERCENTAGE = (
+    '{{{{ with printf "{query}" $value | query }}}}{{{{ . | first | value | humanizePercentage }}}}{{{{ end }}}}'
+)
+_LEFT = (
+    '{{{{ with query "round(clamp_min({query}, 0), 0.001)" }}}}, and '
+    "{{{{ . | first | value | humanizePercentage }}}} of it is left{{{{ end }}}}"
+)
+"""Rule templates cannot calculate, PromQL can: the query's scalar, with the alert's value put in for `%f`."""
+
+
+def of_pair(spec: Spec, slo: Objective, profile: Profile, pair: Pair, remaining: str) -> dict[str, str]:
+    """Give the annotations of a pair's alert; `remaining` is the query for the ratio of the budget that is left."""
+    fast = '{{ printf "%.1f" $value }}×'
+    promise = f"{spec.service} {slo.name} ({slo.objective.normalize():f}%)"
+    budget = f"{_adjective(profile.period)} error budget"
+    exhaustion = _DURATION.format(query=f"round(vector({profile.period:.12g} / %f), {profile.step:.12g})")
+    reset = _DURATION.format(query=f"{pair.short:.12g} * (1 - {pair.factor:g} / %f)")
+    ratio = _PERCENTAGE.format(query=f"%f * {slo.budget:.12g}")
+    left = _LEFT.format(query=remaining.replace('"', "'"))
+    told = {"page": "Paged", "ticket": "Ticketed"}[pair.severity]
+    return {
+        "summary": f"{promise} burns its {budget} {fast} too fast",
+        "description": (
+            f"Burning the {budget} {fast} too fast; at this pace a full one is gone in {exhaustion}{left}. "
+            f"Over the last {text(pair.short)} {ratio} of all events went wrong; {100 * slo.budget:g}% may. "
+            f"{told} by {pair}: both windows burn more than {pair.factor:g}× too fast. "
+            f"Once the errors stop, this alert resets after {reset}."
+        ),
+        "dashboard_url": dashboard("chaosapi-slo", 2 * pair.long, slo=spec.identity(slo)["sloth_id"]),
+    }
+
+
+def of_absence(spec: Spec, job: str) -> dict[str, str]:
+    """Give the annotations of the alert on a job without targets."""
+    return {
+        "summary": f"Prometheus cannot scrape {job}",
+        "description": f"No target of the job {job} is up: it is gone, or does not answer scrapes. "
+        f"Until it is back, the SLOs of {spec.service} see nothing, and no ErrorBudgetBurn can fire.",
+        "runbook_url": f"{RUNBOOKS}/TargetAbsent.md",
+        "dashboard_url": dashboard("chaosapi-golden-signals", 3600, job=job),
+    }
+
+
+def dashboard(uid: str, back: float, **variables: str) -> str:
+    """Give the path of a Grafana dashboard that shows the last `back` seconds; variables by their names there."""
+    chosen = {f"var-{name}": value for name, value in variables.items()}
+    return f"{DASHBOARDS}/{uid}?{urlencode(chosen | {'from': f'now-{back:.0f}s', 'to': 'now'})}"
+
+
+def _adjective(period: float) -> str:
+    """Write a period as in "a 30-day budget"."""
+    for name, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if period % seconds == 0:
+            return f"{period / seconds:.0f}-{name}"
+    return text(period)

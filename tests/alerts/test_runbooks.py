@@ -1,0 +1,50 @@
+"""What a person who was just woken up reads."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from chaosapi import assets
+from chaosapi.slo import promql
+
+FOLDER = assets.path("alerts") / "runbooks"
+PAGES = sorted(FOLDER.glob("*.md"))
+_SHELL = ("curl", "chaosapi ", "redis-cli", "ls ")
+
+
+def _queries(text: str) -> list[str]:
+    """Take out the indented blocks; a line that begins with a word for the shell is none of PromQL's."""
+    blocks = re.findall(r"(?:^ {4,}\S.*\n)+", text, re.MULTILINE)
+    return [query for block in blocks for query in _separate(block) if not query.startswith(_SHELL)]
+
+
+def _separate(block: str) -> list[str]:
+    """Split a block where a line is indented no more than the first: what goes on is indented further."""
+    first = len(block) - len(block.lstrip(" "))
+    return [each.strip() for each in re.split(rf"^ {{{first}}}(?=\S)", block, flags=re.MULTILINE) if each.strip()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_runbook_has_what_is_needed_in_the_order_of_need(page: Path) -> None:
+    """What the alert means; the first five minutes in five steps; its neighbours; when it stops. No link is dead."""
+    text = page.read_text()
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
+        "The first five minutes",
+        "Telling it from its neighbours",
+        *(["How much budget is left"] if page.stem == "ErrorBudgetBurn" else []),
+        "When it stops",
+    ]
+    steps = text.split("## Telling")[0]
+    assert re.findall(r"^(\d)\. \*\*", steps, re.MULTILINE) == list("12345")
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert [link for link in links if not (FOLDER / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_is_to_be_pasted_is_promql(page: Path) -> None:
+    """Every query parses."""
+    queries = _queries(page.read_text())
+    assert queries
+    for query in queries:
+        promql.check(query)

@@ -1,0 +1,136 @@
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaosapi import assets, errors
+from chaosapi.slo import causes, document, windows
+
+SHOP = causes.load(assets.path("alerts") / "causes.yaml")
+LAB = windows.load("lab")
+ONE = """\
+service: shop
+labels: {severity: ticket, team: a}
+alerts:
+  - alert: Full
+    expr: max_over_time(full{job="a"}[{{.slow}}]) > 0
+    for: "{{.quick}}"
+    labels: {team: b}
+    annotations: {summary: 'full for {{.quick}}: {{ $value }}'}
+    played: [{series: 'full{job="a"}', well: 0, ill: 1}]
+"""
+
+Judge = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
+    """Give a function that has promtool test the shop's rules, one of them changed, with the tests made for them."""
+
+    def run(alert: str = "", before: str = "", after: str = "") -> subprocess.CompletedProcess[str]:
+        made = causes.group(SHOP, LAB)
+        for rule in made["rules"]:
+            if rule["alert"] == alert:
+                assert before in f"{rule}"
+                rule |= {"expr": rule["expr"].replace(before, after), "for": rule["for"].replace(before, after)}
+                rule["labels"] = {name: value.replace(before, after) for name, value in rule["labels"].items()}
+        (tmp_path / "rules.yml").write_text(document.write({"groups": [made]}, "a test"))
+        (tmp_path / "tests.yml").write_text(document.write(causes.suite(SHOP, LAB, "rules.yml"), "a test"))
+        command: list[str | Path] = [tools["promtool"], "test", "rules", tmp_path / "tests.yml"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("HighLatency", "0.95", "0.97"),
+        ("HighLatency", "> 0.5", "> 0.2"),
+        ("HighLatency", "status!~", "status=~"),
+        ("CapacityExhausted", "> 0", ">= 0"),
+        ("EventLoopLag", "> 0.1", "> 0.05"),
+        ("EventLoopLag", "> 0.1", "> 0.15"),
+        ("StoreDown", "5s", "3s"),
+        ("StoreDown", "5s", "8s"),
+        ("StoreDown", "ticket", "page"),
+    ],
+    ids=" ".join,
+)
+def test_rules_that_are_a_little_off_are_caught(judge: Judge, change: tuple[str, str, str]) -> None:
+    """A threshold a little higher or lower, another quantile, a longer or a shorter wait, another severity."""
+    result = judge(*change)
+    assert result.returncode == 1
+    assert change[0] in result.stdout + result.stderr
+
+
+def test_the_rules_as_they_are_pass(judge: Judge) -> None:
+    """Without the other rules of the profile too."""
+    result = judge()
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_few_requests_are_no_reason_for_a_ticket(tmp_path: Path, promtool: Path) -> None:
+    """Of 19 requests in a window the slowest one is above the 95th percentile by itself; of 21 it is not."""
+    series = 'http_request_duration_seconds_{}{{job="chaosapi", handler="/few", status="200"{}}}'
+    parts = (("bucket", ', le="1.0"'), ("bucket", ', le="+Inf"'), ("count", ""))
+    verdicts = {}
+    for requests in (19, 21):
+        grows = f"0+{requests / 30}x60"  # over the window of 30s
+        case = {
+            "interval": "1s",
+            "input_series": [{"series": series.format(*part), "values": grows} for part in parts],
+            "alert_rule_test": [{"eval_time": "60s", "alertname": "HighLatency", "exp_alerts": []}],
+        }
+        tests = {"rule_files": ["rules.yml"], "evaluation_interval": "1s", "tests": [case]}
+        rules = document.write({"groups": [causes.group(SHOP, LAB)]}, "a test")
+        (tmp_path / "rules.yml").write_text(rules)
+        (tmp_path / "tests.yml").write_text(document.write(tests, "a test"))
+        command: list[str | Path] = [promtool, "test", "rules", tmp_path / "tests.yml"]
+        verdicts[requests] = subprocess.run(command, capture_output=True, check=False).returncode
+    assert verdicts == {19: 0, 21: 1}
+
+
+def test_windows_of_the_profile_are_filled_in_and_prometheus_templates_stay() -> None:
+    """The short windows of the two pages; an alert's own labels win."""
+    made = causes.group(_parsed(ONE), windows.load("production"))
+    assert made == {
+        "name": "causes-shop",
+        "rules": [
+            {
+                "alert": "Full",
+                "expr": 'max_over_time(full{job="a"}[30m]) > 0',
+                "for": "5m",
+                "labels": {"severity": "ticket", "team": "b"},
+                "annotations": {"summary": "full for 5m: {{ $value }}"},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ("[{{.slow}}]", "[{{.window}}]", r"{{\.window}} is not known here: there are {{\.quick}}, {{\.slow}}"),
+        ("> 0\n", "> \n", "not PromQL"),
+        ('"{{.quick}}"\n', "5m\n", "'{{.quick}}' or '{{.slow}}'"),
+        ("alert: Full", "alert: too full", "should match pattern"),
+        ("played:", "plays:", "unknown field"),
+    ],
+)
+def test_a_mistake_is_named_by_line(before: str, after: str, complaint: str) -> None:
+    """Windows that are none, queries that are none, and so on."""
+    with pytest.raises(errors.Invalid, match=rf"causes\.yaml:\d+: alerts\.0.*{complaint}"):
+        _parsed(ONE.replace(before, after))
+
+
+def test_a_spec_without_causes_beside_it_has_none(tmp_path: Path) -> None:
+    """They are somebody's own; a file that is there is read."""
+    assert causes.beside(tmp_path / "slo.yaml") is None
+    (tmp_path / "causes.yaml").write_text(ONE)
+    assert causes.beside(tmp_path / "slo.yaml") == _parsed(ONE)
+
+
+def _parsed(text: str) -> causes.Causes:
+    return causes.parse(text, "causes.yaml")
