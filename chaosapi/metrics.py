@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from chaosapi.effects import EFFECTS
 from chaosapi.engine import Engine
@@ -31,12 +32,34 @@ class Answers(NamedTuple):
     failed: float
 
 
-class RequestMetrics:
-    """Traffic as users see it; the source of the SLIs."""
+class Reading(Collector):
+    """A gauge that is read off something when scraped."""
 
-    def __init__(self, registry: CollectorRegistry, routes: Iterable[Route]) -> None:
+    def __init__(self, name: str, text: str, read: Callable[[], float], **labels: str) -> None:
+        self._name, self._text, self._read, self._labels = name, text, read, labels
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield it."""
+        family = GaugeMetricFamily(self._name, self._text, labels=list(self._labels))
+        family.add_metric(list(self._labels.values()), self._read())
+        yield family
+
+
+class RequestMetrics:
+    """Traffic as users see it; the source of the SLIs.
+
+    Where several workers count together, they are in no registry, and `counted` returns what all have counted.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry | None,
+        routes: Iterable[Route],
+        counted: Callable[[], Iterable[Metric]] | None = None,
+    ) -> None:
         labels = ("method", "handler", "status")
         self._total = Counter("http_requests_total", "Requests answered, by exact status.", labels, registry=registry)
+        self._counted = counted or self._total.collect
         self._duration = Histogram(
             "http_request_duration_seconds",
             "From the request's arrival to the last byte of its answer.",
@@ -45,7 +68,11 @@ class RequestMetrics:
             registry=registry,
         )
         self._inprogress = Gauge(
-            "http_requests_inprogress", "Requests being answered now.", labels[:2], registry=registry
+            "http_requests_inprogress",
+            "Requests being answered now.",
+            labels[:2],
+            registry=registry,
+            multiprocess_mode="livesum",
         )
         self._answered: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._running: dict[tuple[str, str], Gauge] = {}
@@ -72,19 +99,22 @@ class RequestMetrics:
 
     def by_route(self) -> dict[tuple[str, str], float]:
         """Count all requests so far by method and handler."""
-        (family,) = self._total.collect()
         counts: dict[tuple[str, str], float] = {}
-        for each in family.samples:
+        for each in self._samples():
             key = (each.labels["method"], each.labels["handler"])
             counts[key] = counts.get(key, 0.0) + each.value
         return counts
 
     def answers(self) -> Answers:
         """Sum up all requests so far."""
-        (family,) = self._total.collect()
-        counts = [(each.labels["status"], each.value) for each in family.samples]
+        counts = [(each.labels["status"], each.value) for each in self._samples()]
         failed = sum(count for status, count in counts if status == CLOSED or status.startswith("5"))
         return Answers(sum(count for _, count in counts), failed)
+
+    def _samples(self) -> Iterator[Sample]:
+        for family in self._counted():
+            if family.name == "http_requests":
+                yield from family.samples
 
     def _children(self, key: tuple[str, str, str]) -> tuple[Counter, Histogram]:
         children = self._answered.get(key)
@@ -104,9 +134,17 @@ class FaultMetrics(Collector):
         labels = ["fault", "effect"]
         strength = GaugeMetricFamily("chaosapi_fault_strength", "Strength now, 0 to 1.", labels=labels)
         matched = CounterMetricFamily("chaosapi_fault_matched", "Requests that the target meant.", labels=labels)
+        expected = CounterMetricFamily(
+            "chaosapi_fault_expected", "Requests to be hit: rate × strength, summed over those meant.", labels=labels
+        )
         injected = CounterMetricFamily("chaosapi_fault_injected", "Requests that were hit.", labels=labels)
         skipped = CounterMetricFamily(
             "chaosapi_fault_skipped", "Requests that should have been hit but were let off.", labels=[*labels, "reason"]
+        )
+        kinds = [*labels, "kind"]
+        delays = CounterMetricFamily("chaosapi_fault_delays", "Requests that were held back.", labels=kinds)
+        seconds = CounterMetricFamily(
+            "chaosapi_fault_delay_seconds", "Their delays, as they were planned and as measured.", labels=kinds
         )
         shown = {name: _family(name, text) for effect in EFFECTS for name, text in effect.shows.items()}
         now, active = self._engine.clock(), 0
@@ -116,12 +154,17 @@ class FaultMetrics(Collector):
             active += record.phase(now) == "active"
             strength.add_metric(key, record.strength(now))
             matched.add_metric(key, run.tally.matched)
+            expected.add_metric(key, run.tally.expected)
             injected.add_metric(key, run.tally.injected)
+            for kind, sketch in (("planned", run.tally.planned), ("measured", run.tally.measured)):
+                if sketch.count:
+                    delays.add_metric([*key, kind], sketch.count)
+                    seconds.add_metric([*key, kind], sketch.sum)
             for reason, count in run.tally.skipped.copy().items():
                 skipped.add_metric([*key, reason], count)
             for name, value in run.plan.readings().items():
                 shown[name].add_metric([record.name], value)
-        yield from (strength, matched, injected, skipped, *shown.values())
+        yield from (strength, matched, expected, injected, skipped, delays, seconds, *shown.values())
         yield GaugeMetricFamily("chaosapi_faults_active", "Faults that act now.", value=active)
         yield GaugeMetricFamily(
             "chaosapi_revision", "The revision of the set of faults.", value=self._engine.state.revision
@@ -134,12 +177,8 @@ class LagGauge:
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float], memory: float = 5.0) -> None:
         self._clock, self._memory = clock, memory
         self._seen: deque[tuple[float, float]] = deque()
-        gauge = Gauge(
-            "chaosapi_event_loop_lag_seconds",
-            f"How late the event loop was at most in the last {memory:g} s.",
-            registry=registry,
-        )
-        gauge.set_function(self._worst)
+        text = f"How late the event loop was at most in the last {memory:g} s."
+        registry.register(Reading("chaosapi_event_loop_lag_seconds", text, self._worst))
 
     def observe(self, lag: float) -> None:
         """Note one measured delay, in seconds."""

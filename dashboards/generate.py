@@ -3,10 +3,18 @@
 import sys
 from pathlib import Path
 
+from chaos import chaos
 from golden_signals import golden_signals
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from slo import slo
+from traffic import traffic
 
-DASHBOARDS = {"golden-signals.json": golden_signals}
+DASHBOARDS = {
+    "golden-signals.json": golden_signals,
+    "slo.json": slo,
+    "chaos.json": chaos,
+    "traffic.json": traffic,
+}
 
 
 def write(folder: Path) -> None:

@@ -1,46 +1,50 @@
 """The looks that all panels share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
-from grafana_foundation_sdk.builders import common, prometheus, stat, timeseries
-from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.builders import common, prometheus, stat, statetimeline, text, timeseries
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
 from grafana_foundation_sdk.models import common as kinds
-from grafana_foundation_sdk.models.dashboard import DataSourceRef, Threshold, ThresholdsMode
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardLinkType,
+    DataSourceRef,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.text import TextMode
+
+Panel = stat.Panel | timeseries.Panel | statetimeline.Panel | text.Panel
+Query = tuple[str, str]
+"""PromQL, and the legend of its lines."""
+Kind = TypeVar("Kind", timeseries.Panel, statetimeline.Panel)
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 NO_TRAFFIC = "No traffic"
-GREEN, ORANGE, RED = "green", "orange", "red"
+GREEN, ORANGE, RED, CLEAR = "green", "orange", "red", "transparent"
 
 
-def number(title: str, text: str, expr: str, unit: str) -> stat.Panel:
-    """Return one big number with its recent course; `text` is what a reader learns from the panel's (i)."""
-    return (
-        stat.Panel()
-        .title(title)
-        .description(text)
-        .datasource(PROMETHEUS)
-        .with_target(_query(expr, ""))
-        .unit(unit)
-        .no_value(NO_TRAFFIC)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-        .graph_mode(kinds.BigValueGraphMode.AREA)
-        .color_mode(kinds.BigValueColorMode.VALUE)
-        .thresholds(steps((None, GREEN)))
-        .height(4)
-        .span(4)
-    )
+def number(title: str, about: str, unit: str, expr: str, empty: str = NO_TRAFFIC) -> stat.Panel:
+    """Return one big number with its recent course; `about` is what a reader learns from the panel's (i)."""
+    return _stat(title, about, (expr, ""), empty).unit(unit).graph_mode(kinds.BigValueGraphMode.AREA)
 
 
-def course(title: str, text: str, expr: str, unit: str, legend: str) -> timeseries.Panel:
-    """Return a course over time, one line for each value of the labels that `legend` names."""
-    return (
+def label(title: str, about: str, query: Query, empty: str) -> stat.Panel:
+    """Return what a series is called by its labels, in big letters."""
+    return _stat(title, about, query, empty).unit("none").text_mode(kinds.BigValueTextMode.NAME)
+
+
+def course(title: str, about: str, unit: str, *queries: Query, empty: str = NO_TRAFFIC) -> timeseries.Panel:
+    """Return a course over time, one line for each value of the labels that the legends name."""
+    return _targets(
         timeseries.Panel()
         .title(title)
-        .description(text)
+        .description(about)
         .datasource(PROMETHEUS)
-        .with_target(_query(expr, legend))
         .unit(unit)
-        .no_value(NO_TRAFFIC)
+        .no_value(empty)
         .axis_soft_min(0)
         .line_width(1)
         .fill_opacity(10)
@@ -56,8 +60,37 @@ def course(title: str, text: str, expr: str, unit: str, legend: str) -> timeseri
         )
         .tooltip(common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING))
         .height(8)
-        .span(12)
+        .span(12),
+        queries,
     )
+
+
+def states(
+    title: str, about: str, values: Mapping[int, tuple[str, str]], query: Query, empty: str
+) -> statetimeline.Panel:
+    """Return a band over time for each series, coloured by its state; `values` are (text, colour) of each value."""
+    results = {str(value): ValueMappingResult(text=word, color=color) for value, (word, color) in values.items()}
+    return _targets(
+        statetimeline.Panel()
+        .title(title)
+        .description(about)
+        .datasource(PROMETHEUS)
+        .unit("short")
+        .no_value(empty)
+        .mappings([ValueMap(results)])
+        .show_value(kinds.VisibilityMode.NEVER)
+        .merge_values(True)
+        .row_height(0.8)
+        .legend(common.VizLegendOptions().show_legend(False))
+        .height(8)
+        .span(12),
+        [query],
+    )
+
+
+def page(title: str, markdown: str) -> text.Panel:
+    """Return a page to read."""
+    return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).height(20).span(24)
 
 
 def objective(panel: timeseries.Panel, *limits: tuple[float | None, str]) -> timeseries.Panel:
@@ -77,10 +110,44 @@ def stacked(panel: timeseries.Panel) -> timeseries.Panel:
     return panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL)).fill_opacity(40)
 
 
-def thirds(panels: Iterable[timeseries.Panel]) -> list[timeseries.Panel]:
-    """Make three panels fit beside each other."""
-    return [panel.span(8) for panel in panels]
+def by_route(panel: timeseries.Panel, uid: str) -> timeseries.Panel:
+    """Let a click on a route's line show the dashboard `uid` for that route alone."""
+    variables = "${datasource:queryparam}&${job:queryparam}&var-handler=${__field.labels.handler:percentencode}"
+    return panel.data_links([link("Only this route", f"/d/{uid}?${{__url_time_range}}&{variables}")])
 
 
-def _query(expr: str, legend: str) -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(expr).legend_format(legend).datasource(PROMETHEUS).range().ref_id("A")
+def link(title: str, url: str) -> DashboardLink:
+    """Return a link to a path of Grafana's own."""
+    return DashboardLink(title).type(DashboardLinkType.LINK).url(url)
+
+
+def across(width: int, panels: Iterable[Panel]) -> list[Panel]:
+    """Make the panels `width` of Grafana's 24 columns wide."""
+    return [panel.span(width) for panel in panels]
+
+
+def _stat(title: str, about: str, query: Query, empty: str) -> stat.Panel:
+    return (
+        stat.Panel()
+        .title(title)
+        .description(about)
+        .datasource(PROMETHEUS)
+        .with_target(_query(0, *query))
+        .no_value(empty)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .color_mode(kinds.BigValueColorMode.VALUE)
+        .thresholds(steps((None, GREEN)))
+        .height(4)
+        .span(4)
+    )
+
+
+def _targets(panel: Kind, queries: Iterable[Query]) -> Kind:
+    for place, (expr, legend) in enumerate(queries):
+        panel.with_target(_query(place, expr, legend))
+    return panel
+
+
+def _query(place: int, expr: str, legend: str) -> prometheus.Dataquery:
+    ref = chr(ord("A") + place)
+    return prometheus.Dataquery().expr(expr).legend_format(legend).datasource(PROMETHEUS).range().ref_id(ref)

@@ -66,9 +66,25 @@ def test_fault_metrics_equal_the_receipt(client: TestClient) -> None:
     receipt = client.get("/admin/faults/f").json()["receipt"]
     scraped = series(client, "chaosapi_fault")
     assert scraped['chaosapi_fault_matched_total{effect="error",fault="f"}'] == receipt["matched"] == 100
+    assert scraped['chaosapi_fault_expected_total{effect="error",fault="f"}'] == 50
     assert scraped['chaosapi_fault_injected_total{effect="error",fault="f"}'] == receipt["injected"]
     assert scraped['chaosapi_fault_strength{effect="error",fault="f"}'] == 1
     assert scraped["chaosapi_faults_active"] == 1
+
+
+def test_delays_show_as_planned_and_as_measured(client: TestClient) -> None:
+    """Their number and their sum; a fault without delays has no such series."""
+    client.post("/admin/faults", json={"name": "errors", "effect": {"type": "error"}, "rate": 0.5})
+    distribution = {"type": "constant", "value": "10ms"}
+    client.post("/admin/faults", json={"name": "slow", "effect": {"type": "latency", "distribution": distribution}})
+    for number in range(5):
+        client.get("/api/search?q=oak", headers={"x-request-id": f"r-{number}"})
+    scraped = series(client, "chaosapi_fault_delay")
+    planned, measured = (f'{{effect="latency",fault="slow",kind="{kind}"}}' for kind in ("planned", "measured"))
+    assert scraped[f"chaosapi_fault_delays_total{planned}"] == scraped[f"chaosapi_fault_delays_total{measured}"] == 5
+    assert scraped[f"chaosapi_fault_delay_seconds_total{planned}"] == 0.05
+    assert scraped[f"chaosapi_fault_delay_seconds_total{measured}"] >= 0.05
+    assert len(scraped) == 4
 
 
 def test_what_effects_show_has_its_families_before_any_fault(client: TestClient) -> None:

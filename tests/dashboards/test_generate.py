@@ -1,4 +1,4 @@
-import json
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -9,64 +9,149 @@ import pytest
 import yaml
 
 from chaosapi import assets
+from chaosapi.slo import windows
+from tests.dashboards.boards import BOARDS, PATHS, annotations, everything, panels, variables
 
 DASHBOARDS = assets.path("dashboards")
-CHECKED_IN = sorted(DASHBOARDS.glob("*.json"))
+LEARNER = {"golden-signals", "slo", "traffic"}
+UNITS = {  # of what a query reads, the first that fits
+    r"objective:ratio|^1 - |ratio_rate\(\d|budget_remaining:ratio[^*]*$|fault_strength": "percentunit",
+    r"time_period:days": "s",
+    r"slo:": "suffix:×",
+    r"histogram_quantile|_seconds_sum|delay_seconds|lag_seconds": "s",
+    r"\) / \(.* > 0\)": "percentunit",
+    r"process_cpu_seconds_total": "percentunit",  # of a core
+    r"process_resident_memory_bytes": "bytes",
+    r"rate\(chaosapi_shop_calls": "cps",
+    r"rate\(|planned_rate": "reqps",
+    r"store_up": "bool_on_off",
+    r"max\(chaosapi_revision\{[^}]*\}\)$|loadtest_info": "none",
+    r"": "short",
+}
 
-each_dashboard = pytest.mark.parametrize("path", CHECKED_IN, ids=lambda path: path.stem)
+each_board = pytest.mark.parametrize("name", BOARDS)
 
 
 def test_the_checked_in_json_is_fresh(tmp_path: Path) -> None:
     """`python dashboards/generate.py` would write exactly the files that are checked in."""
     subprocess.run([sys.executable, DASHBOARDS / "generate.py", tmp_path], check=True, timeout=60)
     fresh = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert fresh == {path.name: path.read_text() for path in CHECKED_IN}
+    assert fresh == {path.name: path.read_text() for path in PATHS}
 
 
-@each_dashboard
-def test_a_dashboard_can_be_provisioned_anywhere(path: Path) -> None:
+@each_board
+def test_a_dashboard_can_be_provisioned_anywhere(name: str) -> None:
     """It has a uid and no id, and names its data source only through the variable."""
-    board = read(path)
-    assert board["uid"] == f"chaosapi-{path.stem}"
+    board = BOARDS[name]
+    assert board["uid"] == f"chaosapi-{name}"
     assert board.get("id") is None
     sources = [item["datasource"] for item in (*panels(board), *variables(board, "query"), *annotations(board))]
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
     assert [v["query"] for v in variables(board, "datasource")] == ["prometheus"]
 
 
-@each_dashboard
-def test_panels_do_not_overlap(path: Path) -> None:
-    """Every panel has an id and a place of its own within Grafana's 24 columns."""
-    everything = read(path)["panels"]
-    assert len({panel["id"] for panel in everything}) == len(everything)
-    places = [panel["gridPos"] for panel in everything]
+@each_board
+def test_panels_do_not_overlap(name: str) -> None:
+    """Every panel has an id and a place of its own within Grafana's 24 columns; those of one line are equally high."""
+    every = everything(BOARDS[name])
+    assert len({panel["id"] for panel in every}) == len(every)
+    places = [panel["gridPos"] for panel in every]
     assert all(place["x"] >= 0 and place["x"] + place["w"] <= 24 for place in places)
     for a, b in combinations(places, 2):
         apart = any(a[at] + a[size] <= b[at] or b[at] + b[size] <= a[at] for at, size in (("x", "w"), ("y", "h")))
         assert apart, (a, b)
+        assert a["y"] != b["y"] or a["h"] == b["h"], (a, b)
 
 
-@each_dashboard
-def test_every_panel_explains_itself(path: Path) -> None:
+@each_board
+def test_lines_are_full(name: str) -> None:
+    """Panels fill the width: no hole in the picture."""
+    widths: dict[int, int] = {}
+    for panel in everything(BOARDS[name]):
+        widths[panel["gridPos"]["y"]] = widths.get(panel["gridPos"]["y"], 0) + panel["gridPos"]["w"]
+    assert set(widths.values()) == {24}
+
+
+@each_board
+def test_every_panel_explains_itself(name: str) -> None:
     """Every panel has a title, a description, a unit and a text for no data; a course has a legend with numbers."""
-    for panel in panels(read(path)):
+    for panel in panels(BOARDS[name]):
         assert panel["title"]
         assert panel["description"].endswith("."), panel["title"]
-        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
         assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+        legends = [target["legendFormat"] for target in panel["targets"]]
+        assert len(set(legends)) == len(legends), panel["title"]
+        if panel["type"] != "stat":
+            assert len(panel["description"]) > 100, panel["title"]
+            assert all(legends), panel["title"]
         if panel["type"] == "timeseries":
             assert panel["options"]["legend"]["calcs"], panel["title"]
-            assert len(panel["description"]) > 100, panel["title"]
-            assert all("{{" in target["legendFormat"] for target in panel["targets"]), panel["title"]
+
+
+@each_board
+def test_units_say_what_the_queries_give(name: str) -> None:
+    """Seconds, bytes, shares and rates: the same kind of number has the same unit everywhere."""
+    for panel in panels(BOARDS[name]):
+        for target in panel["targets"]:
+            unit = next(unit for part, unit in UNITS.items() if re.search(part, target["expr"]))
+            assert panel["fieldConfig"]["defaults"]["unit"] == unit, (panel["title"], target["expr"])
+
+
+@each_board
+def test_only_the_instructors_set_shows_faults(name: str) -> None:
+    """The learner's dashboards neither mark faults nor show a metric of theirs, nor link to one that does."""
+    board = BOARDS[name]
+    asked = [target["expr"] for panel in panels(board) for target in panel["targets"]]
+    assert any("chaosapi_fault" in expr or "chaosapi_held" in expr for expr in asked) == (name not in LEARNER)
+    assert ("Faults" in [note["name"] for note in annotations(board)]) == (name not in LEARNER)
+    assert board["tags"] == (["chaosapi"] if name in LEARNER else ["chaosapi-instructor"])
+    assert [link["tags"] for link in board["links"] if link["type"] == "dashboards"] == [["chaosapi"]]
+
+
+@each_board
+def test_links_lead_to_a_dashboard_or_a_runbook_in_it(name: str) -> None:
+    """By uid and panel id; the runbook is the text of the file."""
+    uids = {board["uid"]: board for board in BOARDS.values()}
+    links = [*BOARDS[name]["links"], *(link for panel in panels(BOARDS[name]) for link in panel.get("links", []))]
+    links += [link for panel in panels(BOARDS[name]) for link in panel["fieldConfig"]["defaults"].get("links", [])]
+    for link in links:
+        if link["type"] == "link":
+            found = re.match(r"/d/([\w-]+)\?(?:viewPanel=(\d+))?", link["url"])
+            assert found
+            assert found[1] in uids
+            ids = {panel["id"]: panel for panel in everything(uids[found[1]])}
+            if found[2]:
+                runbook = DASHBOARDS.parent / "alerts" / "runbooks" / f"{ids[int(found[2])]['title']}.md"
+                assert ids[int(found[2])]["options"]["content"] == runbook.read_text()
+
+
+@pytest.mark.parametrize("profile", windows.NAMES)
+def test_alerts_link_to_dashboards_by_variables_that_they_have(profile: str) -> None:
+    """As far as an alert names one."""
+    rules = yaml.safe_load((DASHBOARDS.parent / "alerts" / "rules" / f"{profile}.yml").read_text())
+    links = [rule.get("annotations", {}).get("dashboard_url") for group in rules["groups"] for rule in group["rules"]]
+    for link in filter(None, links):
+        uid, _, arguments = link.removeprefix("/d/").partition("?")
+        board = next(board for board in BOARDS.values() if board["uid"] == uid)
+        known = {variable["name"] for variable in board["templating"]["list"]}
+        assert set(re.findall(r"var-(\w+)=", arguments)) <= known, link
+
+
+def test_runbooks_hold_nothing_that_grafana_would_replace() -> None:
+    """In a text panel, a dollar sign before the name of a variable, or before two underscores, stands for its value."""
+    names = "|".join(variable["name"] for variable in BOARDS["slo"]["templating"]["list"])
+    for panel in everything(BOARDS["slo"]):
+        if panel["type"] == "text":
+            assert not re.search(rf"\$\{{?({names}|__)", panel["options"]["content"]), panel["title"]
 
 
 def test_the_golden_signals_are_complete() -> None:
-    """The six numbers stand on top; traffic, errors, latency and saturation follow in rows."""
-    board = read(DASHBOARDS / "golden-signals.json")
+    """The numbers stand on top; traffic, errors, latency and saturation follow in rows."""
+    board = BOARDS["golden-signals"]
     numbers = [panel["title"] for panel in panels(board) if panel["type"] == "stat"]
-    assert numbers == ["Requests", "Success", "5xx", "Average", "p95", "p99"]
+    assert numbers == ["Requests", "Success", "5xx", "Average", "p95", "p99", "In progress", "Loop lag"]
     rows = [panel["title"] for panel in board["panels"] if panel["type"] == "row"]
-    assert rows == ["Traffic", "Errors", "Latency", "Saturation"]
+    assert rows == ["Traffic", "Errors", "Latency", "Saturation", "Dependencies"]
 
 
 def test_objectives_are_those_of_the_slos() -> None:
@@ -74,34 +159,32 @@ def test_objectives_are_those_of_the_slos() -> None:
     slos = yaml.safe_load((assets.path("alerts") / "slo.yaml").read_text())["slos"]
     availability = next(slo["objective"] for slo in slos if slo["name"] == "availability") / 100
     latency = next(slo["sli"]["events"]["error_query"] for slo in slos if slo["name"] == "latency")
-    board = read(DASHBOARDS / "golden-signals.json")
-    lines = {
-        panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"]
-        for panel in panels(board)
+    lines = drawn("golden-signals")
+    assert lines["Success rate by route"] == pytest.approx([availability])
+    assert lines["5xx rate by route"] == pytest.approx([1 - availability])
+    assert lines["p95 latency by route"] == lines["p99 latency by route"]
+    assert lines["p99 latency by route"] == drawn("traffic")["p99 latency, client and server"]
+    assert f'le="{lines["p99 latency by route"][0]}"' in latency
+
+
+def test_burn_rates_are_measured_against_the_limits_of_every_profile() -> None:
+    """The lines are the factors of the window pairs, which all profiles share, and each pair is a query of its own."""
+    (queries,) = (panel["targets"] for panel in panels(BOARDS["slo"]) if panel["title"] == "How near each alert is")
+    profiles = [windows.load(name) for name in windows.NAMES]
+    for profile in profiles:
+        assert sorted(drawn("slo")["Burn rate by window"]) == sorted(pair.factor for pair in profile.pairs)
+        for pair, query in zip(profile.pairs, queries, strict=True):
+            assert query["legendFormat"] == f"{pair.severity} at {pair.factor:g}×"
+            assert query["expr"].endswith(f" / {pair.factor:g}")
+            named = set(re.findall(r"ratio_rate\(([^)]+)\)", query["expr"])[0].split("|"))
+            others = {windows.text(window) for other in profiles if other is not profile for window in other.windows}
+            assert named - others == {windows.text(pair.long), windows.text(pair.short)}
+
+
+def drawn(name: str) -> dict[str, list[Any]]:
+    """Return where each panel of a dashboard draws lines."""
+    return {
+        panel["title"]: [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1:]]
+        for panel in panels(BOARDS[name])
         if "thresholdsStyle" in panel["fieldConfig"]["defaults"].get("custom", {})
     }
-    assert lines["Success rate by route"] == pytest.approx(availability)
-    assert lines["5xx rate by route"] == pytest.approx(1 - availability)
-    assert lines["p95 latency by route"] == lines["p99 latency by route"]
-    assert f'le="{lines["p99 latency by route"]}"' in latency
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return the dashboard."""
-    board: dict[str, Any] = json.loads(path.read_text())
-    return board
-
-
-def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the panels that show something."""
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
-
-
-def variables(board: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    """Return the variables of a type."""
-    return [variable for variable in board["templating"]["list"] if variable["type"] == kind]
-
-
-def annotations(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the annotations."""
-    return list(board["annotations"]["list"])

@@ -1,13 +1,9 @@
-"""Every query of every dashboard against a real Prometheus that scrapes the real service under traffic and faults."""
+"""Every query of every dashboard against real Prometheus, of two versions, under traffic and faults."""
 
-import json
+import contextlib
 import math
 import re
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,159 +12,177 @@ import pytest
 import yaml
 
 from chaosapi import assets
-from tests.loadtests.processes import ENVIRONMENT, answers, free_port, wait_for
+from chaosapi.lab import debian
+from chaosapi.lab import tools as lab_tools
+from chaosapi.lab.errors import ToolMissingError
+from tests.dashboards import boards, public
+from tests.dashboards.boards import BOARDS, substituted, unknown, uses, written
+from tests.dashboards.live import FAULTS, Live, Prometheus, live
+from tests.loadtests.processes import wait_for
 
 pytestmark = pytest.mark.slow
 
-JOB = "chaosapi"
-BOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(assets.path("dashboards").glob("*.json"))}
+NEWEST, DISTRIBUTION = "lab", "production"  # which profile's rules the two versions of Prometheus evaluate
+SHORTEST = {"lab": "5s", "production": "5m"}
+ROUTES = [(), ("/api/products",), ("/api/products", "/api/products/{product_id}")]
 PANELS = [
-    pytest.param(target["expr"], target["legendFormat"], id=f"{name}: {panel['title']}")
+    pytest.param(panel, id=f"{name}: {panel['title']}")
     for name, board in BOARDS.items()
-    for panel in board["panels"]
-    for target in panel.get("targets", [])
+    for panel in boards.panels(board)
 ]
 ANNOTATIONS = [
-    pytest.param(note["target"]["expr"], f"{note['titleFormat']} {note['textFormat']}", id=f"{name}: {note['name']}")
+    pytest.param(note, id=f"{name}: {note['name']}")
     for name, board in BOARDS.items()
-    for note in board["annotations"]["list"]
+    for note in boards.annotations(board)
 ]
-VARIABLES = [
-    pytest.param(variable["query"], id=f"{name}: {variable['name']}")
-    for name, board in BOARDS.items()
-    for variable in board["templating"]["list"]
-    if variable["type"] == "query"
-]
-FAULTS = [
-    {"name": "errors", "effect": {"type": "error", "status": 503}, "rate": 0.3},
-    {
-        "name": "slow",
-        "effect": {"type": "latency", "distribution": {"type": "constant", "value": "100ms"}},
-        "rate": 0.3,
-    },
-]
+ROOT = Path(__file__).parents[2]
+DOCS = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("alerts/runbooks/*.md"))]
+UNSHOWN = {
+    "process_start_time_seconds": "a restart shows as a gap and falling counters",
+    "process_open_fds": "the soak test watches them; a learner is not meant to",
+    "process_max_fds": "a setting of the machine",
+    "process_virtual_memory_bytes": "resident memory is what counts",
+    "python_gc_collections": "Python's own, useful to its developers",
+    "python_gc_objects_collected": "Python's own, useful to its developers",
+    "python_gc_objects_uncollectable": "Python's own, useful to its developers",
+    "python_info": "a label of the installation",
+}
 
 
 @pytest.fixture(scope="module")
-def prometheus(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URL of a Prometheus that scrapes, each second, a service with traffic and two faults."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    service, port = free_port(), free_port()
-    config = {
-        "global": {"scrape_interval": "1s"},
-        "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [f"127.0.0.1:{service}"]}]}],
+def world(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Give what runs: the newest Prometheus with the lab's rules, the distribution's with production's."""
+    programs = {NEWEST: tools["prometheus"]}
+    folder = lab_tools.home() / "system"
+    sources = (("this system's package", debian.fetch_running),)
+    try:
+        programs[DISTRIBUTION] = lab_tools.ensure("prometheus", folder=folder, sources=sources)["prometheus"]
+    except ToolMissingError:
+        programs[DISTRIBUTION] = tools["prometheus"]
+    with live(programs, tmp_path_factory.mktemp("live")) as running:
+        yield running
+
+
+@pytest.fixture(params=[NEWEST, DISTRIBUTION])
+def profile(request: pytest.FixtureRequest) -> str:
+    """Give the profile whose rules the Prometheus under test evaluates."""
+    return str(request.param)
+
+
+@pytest.fixture
+def prometheus(world: Live, profile: str) -> Prometheus:
+    """Give the Prometheus of the profile."""
+    return world.prometheus[profile]
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_shows_data(prometheus: Prometheus, panel: dict[str, Any]) -> None:
+    """Its queries give numbers, and series that the legend tells apart: for all routes, for one, and for several."""
+    for target in panel["targets"]:
+        for handlers in ROUTES if "$handler" in target["expr"] else ROUTES[:1]:
+            expr = substituted(target["expr"], handlers=handlers)
+            wanted = re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])
+            expected = (len(handlers) or 3) if "handler" in wanted else 1
+            result = prometheus.first(expr, expected, wanted)
+            assert all(math.isfinite(float(value)) for series in result for _, value in series["values"])
+            legends = [tuple(series["metric"].get(label, "") for label in wanted) for series in result]
+            assert len(set(legends)) == len(legends), legends
+            if handlers and "handler" in wanted:
+                assert {series["metric"]["handler"] for series in result} == set(handlers)
+
+
+@pytest.mark.parametrize("note", ANNOTATIONS)
+def test_an_annotation_marks_what_it_is_about(prometheus: Prometheus, note: dict[str, Any]) -> None:
+    """It gives a series for each fault, or for each SLO that pages, with the labels that its title and text use."""
+    expected = {"Faults": len(FAULTS), "Pages": 2}[note["name"]]
+    labels = re.findall(r"\{\{(\w+)\}\}", note["titleFormat"] + note["textFormat"])
+    prometheus.first(substituted(note["expr"]), expected, labels)
+
+
+def test_variables_offer_values(prometheus: Prometheus) -> None:
+    """Services, routes, load tests and SLOs to choose from."""
+    offered = {
+        where.partition("$")[2]: {series["metric"].popitem()[1] for series in prometheus.first(expr)}
+        for where, expr in boards.queries()
+        if "$" in where
     }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    shop, url = f"http://127.0.0.1:{service}", f"http://127.0.0.1:{port}"
-    with ExitStack() as stack:
-        python = [sys.executable, "-m"]
-        stack.enter_context(running([*python, "chaosapi", "serve", "--host", "127.0.0.1", "--port", str(service)]))
-        wait_for(lambda: answers(f"{shop}/readyz"), "the service")
-        for fault in FAULTS:
-            httpx2.post(f"{shop}/admin/faults", json=fault).raise_for_status()
-        locust = [*python, "locust", "-f", str(assets.path("loadtests")), "-H", shop, "--headless", "-u", "30"]
-        stack.enter_context(running([*locust, "-r", "30"]))
-        files = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-        stack.enter_context(running([str(tools["prometheus"]), *files, f"--web.listen-address=127.0.0.1:{port}"]))
-        wait_for(lambda: answers(f"{url}/-/ready"), "Prometheus")
-        yield url
+    assert offered.keys() == {"job", "handler", "load", "slo"}
+    assert offered["job"] == {"chaosapi"}
+    assert offered["load"] == {"loadtest"}
+    assert {"/api/products", "/api/checkout"} <= offered["handler"]
+    assert offered["slo"] == {"shop-availability", "shop-checkout-availability", "shop-latency"}
 
 
-@pytest.mark.parametrize("handlers", [None, ["/api/products"], ["/api/products", "/api/products/{product_id}"]])
-@pytest.mark.parametrize(("expr", "legend"), PANELS)
-def test_a_panel_shows_data(prometheus: str, expr: str, legend: str, handlers: list[str] | None) -> None:
-    """Its query gives numbers whose labels fill the legend, for all routes, for one, and for several."""
-    assert "$handler" in expr or "$job" in expr
-    result = data(prometheus, expr, handlers)
-    numbers = [float(value) for series in result for _, value in series["values"]]
-    assert all(math.isfinite(number) for number in numbers)
-    wanted = set(re.findall(r"\{\{(\w+)\}\}", legend))
-    assert all(set(series["metric"]) == wanted for series in result)
-    if "$handler" in expr and "handler" in wanted:
-        shown = {series["metric"]["handler"] for series in result}
-        assert shown == set(handlers) if handlers else len(shown) > 2
+@pytest.mark.parametrize("expr", [pytest.param(expr, id=f"Sloth: {name}") for name, expr in public.SLOTH.items()])
+def test_a_sloth_dashboard_shows_data(prometheus: Prometheus, profile: str, expr: str) -> None:
+    """In both profiles: the window is one that the rules record."""
+    prometheus.first(expr.replace("$window", SHORTEST[profile]))
 
 
-@pytest.mark.parametrize(("expr", "text"), ANNOTATIONS)
-def test_an_annotation_marks_the_faults(prometheus: str, expr: str, text: str) -> None:
-    """It gives a series for each fault, with the labels that its title and text use."""
-    wait_for(lambda: len(query(prometheus, expr)) == len(FAULTS), expr)
-    result = query(prometheus, expr)
-    assert {series["metric"]["fault"] for series in result} == {fault["name"] for fault in FAULTS}
-    assert all(series["metric"][label] for series in result for label in re.findall(r"\{\{(\w+)\}\}", text))
+@pytest.mark.parametrize("expr", [pytest.param(expr, id=f"FastAPI: {name}") for name, expr in public.FASTAPI.items()])
+def test_a_public_fastapi_dashboard_shows_data(prometheus: Prometheus, expr: str) -> None:
+    """As with prometheus-fastapi-instrumentator, statuses not grouped."""
+    assert all(math.isfinite(float(series["values"][-1][1])) for series in prometheus.first(expr))
 
 
-@pytest.mark.parametrize("definition", VARIABLES)
-def test_a_variable_offers_values(prometheus: str, definition: str) -> None:
-    """Its query gives values to choose from."""
-    found = re.fullmatch(r"label_values\((.+), (\w+)\)", definition)
-    assert found, definition
-    selector, label = substituted(found[1], None), found[2]
-
-    def values() -> list[str]:
-        answer = httpx2.get(f"{prometheus}/api/v1/label/{label}/values", params={"match[]": selector})
-        return list(answer.raise_for_status().json()["data"])
-
-    wait_for(lambda: bool(values()), definition)
-    if label == "handler":
-        assert {"/api/products", "/api/checkout"} <= set(values())
+def test_every_metric_and_label_that_a_dashboard_names_exists(prometheus: Prometheus) -> None:
+    """In panels, annotations and variables."""
+    check(prometheus, (expr for _, expr in boards.queries()))
 
 
-def test_numbers_agree_with_the_fault(prometheus: str) -> None:
-    """With 30 % of all requests failing, success and 5xx rate add up to 1, and the 5xx rate is in sight of 0.3."""
-    exprs = {panel.id: panel.values[0] for panel in PANELS}
-    success, failed = (exprs[f"golden-signals: {title}"] for title in ("Success", "5xx"))
-    together = data(prometheus, f"({success}) + ({failed})", None)
+def test_every_metric_and_label_that_the_rules_name_exists(prometheus: Prometheus, profile: str) -> None:
+    """In recording rules and alerts of the profile."""
+    groups = yaml.safe_load((assets.path("alerts") / "rules" / f"{profile}.yml").read_text())["groups"]
+    check(prometheus, (rule["expr"] for group in groups for rule in group["rules"]))
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_metric_and_label_that_the_docs_name_exists(world: Live, page: Path) -> None:
+    """In code blocks and code spans that are PromQL."""
+    check(world.prometheus[NEWEST], written(page.read_text()))
+
+
+def test_what_no_dashboard_shows_is_listed_with_its_reason(world: Live) -> None:
+    """The other way round: no metric is kept for nothing, and none is forgotten."""
+    shown = {metric for _, expr in boards.queries() for metric in uses(expr)}
+    families = {
+        family
+        for url in world.pages.values()
+        for family in re.findall(r"^# TYPE (\w+?)(?:_total)? ", httpx2.get(url).raise_for_status().text, re.MULTILINE)
+    }
+    unshown = {family for family in families if not any(metric.startswith(family) for metric in shown)}
+    assert unshown == set(UNSHOWN)
+
+
+def test_numbers_agree_with_the_faults(prometheus: Prometheus) -> None:
+    """Success and 5xx add up to 1, and the achieved rate of `errors` is in sight of the 0.3 that was asked for."""
+    exprs = {
+        (name, panel["title"]): panel["targets"][0]["expr"]
+        for name, board in BOARDS.items()
+        for panel in board["panels"]
+        if panel["type"] != "row"
+    }
+    success, failed = (substituted(exprs["golden-signals", title]) for title in ("Success", "5xx"))
+    together = prometheus.first(f"({success}) + ({failed})")
     assert all(float(value) == pytest.approx(1) for series in together for _, value in series["values"])
     # Over 400 or more requests, 0.15 is more than 6 standard deviations of a binomial share: false alarm < 1e-9.
-    counted = 'sum(http_requests_total{job="$job"})'
-    wait_for(lambda: last(query(prometheus, counted)) >= 400, "400 requests")
-    total = last(query(prometheus, f'sum(http_requests_total{{job="$job", status="503"}}) / {counted}'))
-    assert total == pytest.approx(0.3, abs=0.15)
+    matched, injected = (
+        f'chaosapi_fault_{count}_total{{job="chaosapi", fault="errors"}}' for count in ("matched", "injected")
+    )
+    prometheus.first(f"{matched} >= 400")
+    (achieved,) = prometheus.first(f"{injected} / ({matched} >= 400)")
+    assert float(achieved["values"][-1][1]) == pytest.approx(0.3, abs=0.15)
 
 
-def data(url: str, expr: str, handlers: Sequence[str] | None) -> list[dict[str, Any]]:
-    """Return the query's series as soon as there are some; each route that was asked for must have had traffic."""
-    wait_for(lambda: len(query(url, expr, handlers)) >= shown_at_least(expr, handlers), expr)
-    return query(url, expr, handlers)
+def check(prometheus: Prometheus, exprs: Iterable[str]) -> None:
+    """Fail unless every metric that the queries read is there, with every label that is asked of it."""
+    asked, complaints = list(exprs), ["not asked yet"]
 
+    def content() -> bool:
+        catalogue = prometheus.catalogue()
+        complaints[:] = [each for expr in asked for each in unknown(expr, catalogue)]
+        return not complaints
 
-def shown_at_least(expr: str, handlers: Sequence[str] | None) -> int:
-    """Return how many series there are once every route has had traffic."""
-    return (len(handlers) if handlers else 3) if "by (handler)" in expr or "by (le, handler)" in expr else 1
-
-
-def query(url: str, expr: str, handlers: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Run a query over the last ten seconds, as Grafana would for a panel."""
-    now = time.time()
-    span = {"query": substituted(expr, handlers), "start": str(now - 10), "end": str(now), "step": "1"}
-    answer = httpx2.post(f"{url}/api/v1/query_range", data=span)
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["data"]["result"])
-
-
-def last(result: list[dict[str, Any]]) -> float:
-    """Return the last value of the first series, 0 without one."""
-    return float(result[0]["values"][-1][1]) if result else 0.0
-
-
-def substituted(expr: str, handlers: Sequence[str] | None) -> str:
-    """Put the variables' values in as Grafana does.
-
-    A variable of many values becomes a regular expression, whose backslashes PromQL's string needs doubled; one of 4
-    scrapes is the shortest $__rate_interval (https://grafana.com/docs/grafana/latest/datasources/prometheus/).
-    """
-    escaped = [re.sub(r"[$^*{}\[\]'+?.()|\\]", r"\\\\\g<0>", handler) for handler in handlers or []]
-    choice = ".+" if not escaped else escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
-    return expr.replace("$__rate_interval", "4s").replace("$job", JOB).replace("$handler", choice)
-
-
-@contextmanager
-def running(command: Sequence[str]) -> Iterator[None]:
-    """Run a program as long as the block lasts."""
-    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
+    with contextlib.suppress(AssertionError):  # the last complaints say more than that time was up
+        wait_for(content, "metrics and labels")
+    assert complaints == []

@@ -1,0 +1,127 @@
+"""What all dashboards have in common: variables, links, annotations, and how panels are put in rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import runbooks
+from grafana_foundation_sdk.builders import dashboard as build
+from grafana_foundation_sdk.models import dashboard as model
+from panels import PROMETHEUS, RED, Panel, link
+
+from chaosapi.queries import firing
+
+LEARNER, INSTRUCTOR = "chaosapi", "chaosapi-instructor"
+"""The tags of the two sets: dashboards of the learner's neither show faults nor link to those that do."""
+
+Variable = build.DatasourceVariable | build.QueryVariable
+
+DATASOURCE = build.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
+
+
+def variable(name: str, label: str, query: str) -> build.QueryVariable:
+    """Return a choice among what a query finds."""
+    return (
+        build.QueryVariable(name)
+        .label(label)
+        .datasource(PROMETHEUS)
+        .query(query)
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(model.VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+JOB = variable("job", "Service", "label_values(chaosapi_build_info, job)")
+ROUTE = (
+    variable("handler", "Route", 'label_values(http_requests_total{job="$job"}, handler)')
+    .multi(True)
+    .include_all(True)
+    .all_value(".+")
+    .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
+)
+
+
+class Annotation(model.AnnotationQuery):
+    """A region for as long as a query has a value, with a toggle at the top that hides it."""
+
+    def __init__(self, name: str, color: str, expr: str, title: str, text: str) -> None:
+        super().__init__(name=name, datasource=PROMETHEUS, enable=True, hide=False, icon_color=color)
+        self.expr, self._title, self._text = expr, title, text
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON, with the fields of Grafana's Prometheus annotations that the SDK does not know."""
+        return {
+            **super().to_json(),
+            "step": "1s",
+            "target": {"expr": self.expr, "interval": "1s", "refId": "Anno"},
+            "titleFormat": self._title,
+            "textFormat": self._text,
+        }
+
+
+PAGES = Annotation(
+    "Pages",
+    RED,
+    firing("alertname", "slo", "severity", where='severity="page"'),
+    "{{alertname}} {{slo}}",
+    "A {{severity}} fires.",
+)
+FAULTS = Annotation(
+    "Faults",
+    "purple",
+    'max by (fault, effect) (chaosapi_fault_strength{job="$job"}) > 0',
+    "{{fault}}",
+    "{{effect}} fault",
+)
+
+
+@dataclass(frozen=True)
+class Board:
+    """A dashboard: numbers on top, then the rows by title, then those that are folded at first."""
+
+    uid: str
+    title: str
+    about: str
+    variables: Sequence[Variable]
+    numbers: Sequence[Panel]
+    rows: Mapping[str, Sequence[Panel]]
+    folded: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
+    annotations: Sequence[Annotation] = (PAGES,)
+    tag: str = LEARNER
+
+    def build(self) -> model.Dashboard:
+        """Return it as the SDK's model, its panels numbered from 1 unless they bring an id."""
+        made = (
+            build.Dashboard(self.title)
+            .uid(self.uid)
+            .description(self.about)
+            .tags([self.tag])
+            .timezone("browser")
+            .time("now-15m", "now")
+            .refresh("5s")
+            .tooltip(model.DashboardCursorSync.CROSSHAIR)
+            .link(_others())
+            .link(link("Runbook", runbooks.url("ErrorBudgetBurn")).tooltip("What to do about an ErrorBudgetBurn"))
+        )
+        for each in (DATASOURCE, *self.variables):
+            made.with_variable(each)
+        for panel in self.numbers:
+            made.with_panel(panel)
+        for title, panels in self.rows.items():
+            made.with_row(build.Row(title))
+            for panel in panels:
+                made.with_panel(panel)
+        for title, panels in self.folded.items():
+            row = build.Row(title).collapsed(True)
+            for panel in panels:
+                row.with_panel(panel)
+            made.with_row(row)
+        finished = made.build()
+        for place, item in enumerate(finished.panels or [], start=1):
+            item.id_val = place
+        finished.annotations = model.AnnotationContainer(list_val=list(self.annotations))
+        return finished
+
+
+def _others() -> build.DashboardLink:
+    kind = model.DashboardLinkType.DASHBOARDS
+    return build.DashboardLink("Dashboards").type(kind).tags([LEARNER]).keep_time(True).include_vars(True)

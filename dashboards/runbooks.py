@@ -1,0 +1,22 @@
+"""The runbooks of alerts/runbooks, as panels: the one place that a link in Grafana surely reaches."""
+
+from grafana_foundation_sdk.builders import text
+from panels import page
+
+from chaosapi import assets
+
+BOARD = "chaosapi-slo"
+_FIRST = 1001  # past the ids of the other panels
+_PAGES = sorted((assets.path("alerts") / "runbooks").glob("*.md"))
+
+
+def panels() -> list[text.Panel]:
+    """Return a page for each alert."""
+    return [
+        page(path.stem, path.read_text(encoding="utf-8")).id(number) for number, path in enumerate(_PAGES, start=_FIRST)
+    ]
+
+
+def url(alert: str) -> str:
+    """Return the path of an alert's runbook in Grafana; raises ValueError when it has none."""
+    return f"/d/{BOARD}?viewPanel={_FIRST + [path.stem for path in _PAGES].index(alert)}"

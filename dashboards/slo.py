@@ -1,0 +1,113 @@
+"""The SLOs: how much error budget is left, how fast it goes, and how near each alert is."""
+
+import runbooks
+from board import Board, variable
+from grafana_foundation_sdk.models import dashboard as model
+from panels import CLEAR, GREEN, ORANGE, RED, Panel, course, link, number, objective, states, steps
+
+from chaosapi.queries import Slo
+from chaosapi.slo import windows
+
+CHOSEN, ALL = Slo("$slo"), Slo(".+")
+PROFILES = [windows.load(name) for name in windows.NAMES]
+
+TIMES = "suffix:×"
+CHOICE = variable("slo", "SLO", "label_values(slo:objective:ratio, sloth_id)")
+
+
+def slo() -> model.Dashboard:
+    """Return the dashboard of one SLO, in any profile of windows."""
+    return Board(
+        runbooks.BOARD,
+        "SLO and error budget",
+        "What is left of an SLO's error budget, how fast it goes, and how near each alert is.",
+        variables=[CHOICE],
+        numbers=_now(),
+        rows={"Burning": [_burn(), _nearness()], "Budget": [_budget(), _alerts()]},
+        folded={"Runbooks": runbooks.panels()},
+    ).build()
+
+
+def _now() -> list[Panel]:
+    left = "Share of the period's error budget that is left. Below zero the promise of this period is broken."
+    pace = "How many times faster than it may the budget goes, over the shortest window. 1 spends it in one period."
+    end = "Until the budget is spent, if errors go on as in the shortest window. Nothing burns: no end in sight."
+    factors = [pair.factor for pair in PROFILES[0].pairs]
+    hot = steps((None, GREEN), (min(factors), ORANGE), (max(factors), RED))
+    pages = "Window pairs whose alert fires now. Pages mean now, tickets this week."
+    return [
+        number(
+            "Objective", "The share of good events that is promised.", "percentunit", CHOSEN.recorded("objective:ratio")
+        ).decimals(2),
+        number("Achieved", "The share of good events in the period so far.", "percentunit", CHOSEN.achieved()).decimals(
+            3
+        ),
+        number("Budget left", left, "percentunit", CHOSEN.budget_left())
+        .thresholds(steps((None, RED), (0, ORANGE), (0.25, GREEN)))
+        .decimals(1),
+        number("Burn rate", pace, TIMES, CHOSEN.burn_now()).thresholds(hot).decimals(1),
+        number("Gone in", end, "s", CHOSEN.exhaustion(), "Not burning").thresholds(
+            steps((None, RED), (3600, ORANGE), (86400, GREEN))
+        ),
+        number("Alerts firing", pages, "short", f"count({CHOSEN.firing()})", "None").thresholds(
+            steps((None, GREEN), (1, RED))
+        ),
+    ]
+
+
+def _burn() -> Panel:
+    panel = course(
+        "Burn rate by window",
+        "How many times faster than it may the budget goes, over every window of the alerts. Short windows jump first"
+        " and fall first; long ones show what it has cost. The lines are the limits of the window pairs: 14.4 and 6"
+        " page, 3 and 1 make tickets, once both windows of a pair are above its limit.",
+        TIMES,
+        (CHOSEN.burn(), "{{sloth_window}}"),
+    )
+    limits = sorted((pair.factor, RED if pair.severity == "page" else ORANGE) for pair in PROFILES[0].pairs)
+    return objective(panel, (None, CLEAR), *limits).axis_soft_max(limits[-1][0])
+
+
+def _nearness() -> Panel:
+    panel = course(
+        "How near each alert is",
+        "For each window pair, the lower of its two burn rates over its limit: at 100 % both are above it, and the"
+        " alert fires. A pair whose long window is hot and short one cold stays below: the trouble is over. Which line"
+        " gets there first tells fast trouble from slow.",
+        "percentunit",
+        *(_pair(place) for place in range(len(PROFILES[0].pairs))),
+    )
+    return (
+        objective(panel, (None, CLEAR), (1, RED))
+        .axis_soft_max(1)
+        .links([link("Runbook", runbooks.url("ErrorBudgetBurn"))])
+    )
+
+
+def _pair(place: int) -> tuple[str, str]:
+    """Return the query of the pair at this place in every profile: only one profile's windows are recorded."""
+    pairs = [profile.pairs[place] for profile in PROFILES]
+    names = dict.fromkeys(windows.text(window) for pair in pairs for window in (pair.long, pair.short))
+    return CHOSEN.nearness(names, pairs[0].factor), f"{pairs[0].severity} at {pairs[0].factor:g}×"
+
+
+def _budget() -> Panel:
+    panel = course(
+        "Error budget left, all SLOs",
+        "What remains of each budget. It falls with every bad event and comes back as old ones leave the period. Below"
+        " the line the promise is broken. A cliff is an outage, a steady slope a slow burn that no page will tell.",
+        "percentunit",
+        (ALL.budget_left(), "{{sloth_id}}"),
+    )
+    return objective(panel, (None, RED), (0, CLEAR)).max(1)
+
+
+def _alerts() -> Panel:
+    return states(
+        "Alerts",
+        "When each window pair's alert fired, and for how long. Short pairs come first and go first; a ticket without a"
+        " page is a slow burn. A page silences its SLO's tickets in Alertmanager: here they still show.",
+        {1: ("firing", RED)},
+        (CHOSEN.firing(), "{{severity}} {{long_window}}/{{short_window}}"),
+        empty="No alert has fired",
+    ).links([link("Runbook", runbooks.url("ErrorBudgetBurn"))])
