@@ -5,12 +5,12 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from fastapi_offline import FastAPIOffline
-from starlette.types import ASGIApp
 
 from chaosapi.api import problems, shop
-from chaosapi.chaos import Chaos
+from chaosapi.chaos import Chaos, Place
 from chaosapi.effects.exception import Raise
 from chaosapi.library import routes_of
+from chaosapi.life import Life
 from chaosapi.settings import Settings
 
 _ABOUT = """A small shop, the target of a practice range for on-call.
@@ -19,13 +19,16 @@ Its failures are dialled in through the admin API, which is documented at `/admi
 """
 
 
-def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> ASGIApp:
-    """Build the service; `clock` gives Unix seconds and decides when faults start and end."""
+def create_app(settings: Settings, clock: Callable[[], float] = time.time, place: Place | None = None) -> Life:
+    """Build the service; `clock` gives Unix seconds and decides when faults start and end.
+
+    `place` is that of one of several workers.
+    """
     app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT)
     problems.install(app)
     app.add_middleware(Raise)
     sells = shop.Shop(settings)
     app.include_router(shop.router(sells))
-    chaos = Chaos(settings, routes_of(app), clock, shop.POINTS)
+    chaos = Chaos(settings, routes_of(app), clock, shop.POINTS, place)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
     return chaos.around(app)

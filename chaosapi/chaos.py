@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from fastapi_offline import FastAPIOffline
-from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry, Gauge
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 from starlette.types import ASGIApp
 
 from chaosapi import assets
@@ -28,10 +30,11 @@ from chaosapi.flow import Flow
 from chaosapi.inbox import Inbox
 from chaosapi.life import Life
 from chaosapi.listener import Listener
-from chaosapi.metrics import FaultMetrics, LagGauge, RequestMetrics
+from chaosapi.metrics import FaultMetrics, LagGauge, Reading, RequestMetrics
 from chaosapi.middleware import Faults
 from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError
+from chaosapi.shared_inbox import SharedInbox
 from chaosapi.slo import spec, windows
 from chaosapi.state import State
 from chaosapi.store import Replica, Store, open_store
@@ -39,6 +42,7 @@ from chaosapi.store.fleet import Fleet
 from chaosapi.store.heartbeat import Heartbeat
 from chaosapi.supervisor import Supervisor
 from chaosapi.telemetry import Telemetry
+from chaosapi.totals import Totals
 from chaosapi.watch import Watch
 
 _ABOUT = """Faults are dialled in here.
@@ -52,6 +56,16 @@ _TICK = 0.1
 _TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN")
 
 
+class Place(NamedTuple):
+    """Where one of several workers stands: its slot, and what it shares with the others."""
+
+    slot: int
+    folder: Path
+    """Theirs alone; `totals.join` comes first."""
+    admin: socket.socket | None
+    """What all listen on, if there is an admin port."""
+
+
 class Chaos:
     """One replica: the faults, what they act on, and how they are steered and seen."""
 
@@ -61,15 +75,21 @@ class Chaos:
         routes: RouteTable,
         clock: Callable[[], float] = time.time,
         points: Iterable[str] = (),
+        place: Place | None = None,
     ) -> None:
-        self._settings, self._routes = settings, routes
+        self._settings, self._routes, self._place = settings, routes, place
         self.registry = _registry()
-        """Everything that /metrics shows; the app may add its own."""
+        """What /metrics shows of this process; the app may add its own collectors."""
+        self._totals = Totals(self.registry, place.folder, place.slot) if place else None
         self._lag = LagGauge(self.registry, time.monotonic)
-        self._metrics = RequestMetrics(self.registry, routes.routes)
+        self._metrics = (
+            RequestMetrics(None, routes.routes, self._totals.counted)
+            if self._totals
+            else RequestMetrics(self.registry, routes.routes)
+        )
         self._store = _store(settings, clock)
-        up = Gauge("chaosapi_store_up", "Whether the shared store answered last time.", registry=self.registry)
-        up.set_function(lambda: self._store.up)
+        text = "Whether the shared store answered last time."
+        self.registry.register(Reading("chaosapi_store_up", text, lambda: self._store.up))
         self._engine = engine = Engine(routes, self._store.now)
         self.registry.register(FaultMetrics(engine))
         self._supervisor = Supervisor(self._store.now)
@@ -82,7 +102,7 @@ class Chaos:
             lambda: ((run.plan.record, run.tally) for run in engine.runs()),
         )
         self._fleet = Fleet(self._store, engine, self._me)
-        self._inbox = Inbox()
+        self._inbox = SharedInbox(place.folder / "inbox.sqlite") if place else Inbox()
         self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers)
         self._store.subscribe(self._apply)
         self._limits = Limits(routes, settings, frozenset(points))
@@ -113,26 +133,29 @@ class Chaos:
             hooks.router(self._inbox, self._watch.look, self._store.now),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
-        app.include_router(health.router(self.registry, self._supervisor.probes))
+        app.include_router(health.router(self._totals or self.registry, self._supervisor.probes))
         return app
 
-    def around(self, app: ASGIApp) -> ASGIApp:
+    def around(self, app: ASGIApp) -> Life:
         """Wrap the app that serves users."""
         settings = self._settings
         guarded = AccessGuard(self.control, settings)
         switch = Switch(app, guarded, self._supervisor.probes, self._routes, settings.admin_port)
         faults = Faults(switch, self._engine, max_held=settings.max_held, mark=settings.mark_responses)
-        held = Gauge("chaosapi_held_requests", "Requests that effects keep waiting now.", registry=self.registry)
-        held.set_function(lambda: faults.held)
+        text = "Requests that effects keep waiting now."
+        self.registry.register(Reading("chaosapi_held_requests", text, lambda: faults.held))
         telemetry = Telemetry(faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log)
         jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run]
+        if self._totals:
+            jobs.append(self._totals.run)
         open_, close = self._open, self._close
         if settings.admin_port is None:
             jobs += beside
         else:
             # The store lives in the loop of the control plane, which is another one here.
             control = Life(guarded, beside, open_, close)
-            listener = Listener(control, settings.admin_host or settings.host, settings.admin_port)
+            bound = self._place.admin if self._place else None
+            listener = Listener(control, settings.admin_host or settings.host, settings.admin_port, bound)
             open_, close = partial(asyncio.to_thread, listener.start), partial(asyncio.to_thread, listener.stop)
 
         async def start() -> None:
@@ -143,8 +166,10 @@ class Chaos:
         async def stop() -> None:
             await asyncio.to_thread(self._supervisor.stop)
             await close()
+            if self._totals:
+                self._totals.close()
 
-        return Life(telemetry, jobs, start, stop)
+        return Life(telemetry, jobs, start, stop, self._supervisor.probes.leave)
 
     async def _open(self) -> None:
         try:
@@ -156,11 +181,17 @@ class Chaos:
         await self._heart.leave()
         await self._store.close()
 
+    def _note(self) -> None:
+        if self._totals:
+            self._totals.note()
+
     def _apply(self, state: State) -> None:
+        self._note()  # what the change may set back
         self._engine.load(state)
         self._supervisor.sync(self._engine.runs())
         self._watch.mark()
         self._heart.nudge()
+        self._note()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
@@ -189,6 +220,5 @@ def _registry() -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
-    build = Gauge("chaosapi_build_info", "Which release runs.", ["version"], registry=registry)
-    build.labels(version("chaosapi")).set(1)
+    registry.register(Reading("chaosapi_build_info", "Which release runs.", lambda: 1, version=version("chaosapi")))
     return registry

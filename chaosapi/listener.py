@@ -16,6 +16,7 @@ log = structlog.stdlib.get_logger("chaosapi.listener")
 
 _LOOK = 0.01
 """Seconds between two looks whether it serves."""
+_BACKLOG = 2048
 _DRAIN = 3
 """Seconds that requests have to end in."""
 _END = 15.0
@@ -27,6 +28,22 @@ _FULL = 1000
 seconds in all while thousands of requests come to be held."""
 
 
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """Listen on an address; raises OSError that names it and the setting."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(f"{setting}: cannot listen on {host}:{port}: {why}") from error
+
+
+def url(bound: socket.socket) -> str:
+    """Return where a bound socket is reached."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class Listener:
     """Serves `app` on an address until stopped, whatever the event loop of the main port is doing.
 
@@ -34,23 +51,18 @@ class Listener:
     benchmarks/control.py shows what for.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._app, self._host, self._port = app, host, port
+    def __init__(self, app: ASGIApp, host: str, port: int, bound: socket.socket | None = None) -> None:
+        self._app, self._host, self._port, self._bound = app, host, port, bound
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Bind, and return when it serves.
+        """Bind, unless a bound socket was given, and return when it serves.
 
         Raises OSError that names the address and the setting, and RuntimeError if the app does not start.
         """
         if self._thread is not None:
             return
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        try:
-            bound = socket.create_server((self._host, self._port), family=family, backlog=1024)
-        except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise OSError(f"CHAOSAPI_ADMIN_PORT: cannot listen on {self._host}:{self._port}: {why}") from error
+        bound = self._bound or bind(self._host, self._port, "CHAOSAPI_ADMIN_PORT")
         config = uvicorn.Config(
             self._app,
             loop="uvloop",
@@ -73,8 +85,8 @@ class Listener:
                 bound.close()
                 raise RuntimeError("the admin API did not start: the line before says why")
             time.sleep(_LOOK)
-        host, port = bound.getsockname()[:2]
-        log.info("admin API", url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        if self._bound is None:
+            log.info("admin API", url=url(bound))
 
     def _serve(self, bound: socket.socket) -> None:
         with contextlib.suppress(SystemExit):  # how uvicorn gives up

@@ -3,8 +3,8 @@
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from chaosapi.models import Model
 from chaosapi.routes import PROBES
@@ -17,7 +17,7 @@ class Health(Model):
     status: Literal["ok", "failing"] = "ok"
 
 
-def router(registry: CollectorRegistry, probes: Probes) -> APIRouter:
+def router(registry: Collector, probes: Probes) -> APIRouter:
     """Make /healthz, /readyz and /metrics."""
     api = APIRouter(tags=["health"])
 

@@ -1,0 +1,84 @@
+"""What a scrape costs: one worker and eight, with 0, 100 and 200 faults that have acted and ended.
+
+Both services run side by side and are scraped in turn, so that whatever else the machine does meets both alike; each
+scrape has a connection of its own, so that different workers answer. Figures are medians. Of the faults that have ended
+a service lists the last hundred.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from operator import itemgetter
+from pathlib import Path
+from statistics import median
+
+import httpx2
+from _servers import SERVE, running
+from rich.console import Console
+from rich.table import Table
+
+OUT = Path(__file__).parent / "out"
+WORKERS, ENDED = (1, 8), (0, 100, 200)
+NOTHING = {"type": "latency", "distribution": {"type": "constant", "value": "0s"}}
+BATCH = 50
+"""How many faults act at once; at most 100 may."""
+
+
+def act(url: str, first: int, last: int) -> None:
+    """Let so many faults act on a few requests each, and end them."""
+    with httpx2.Client(base_url=url, timeout=60) as client:
+        for batch in range(first, last, BATCH):
+            for number in range(batch, min(last, batch + BATCH)):
+                body = {"name": f"f-{number}", "effect": NOTHING}
+                client.post("/admin/faults", json=body).raise_for_status()
+            for _ in range(10):
+                client.get("/api/products", headers={"connection": "close"}).raise_for_status()
+            client.delete("/admin/faults?wait=10s").raise_for_status()
+
+
+def scrape(url: str) -> tuple[float, int]:
+    """Return how many seconds a scrape takes, and how many bytes come."""
+    with httpx2.Client(base_url=url, timeout=60) as client:
+        client.get("/healthz")
+        started = time.perf_counter()
+        size = len(client.get("/metrics").raise_for_status().content)
+        return time.perf_counter() - started, size
+
+
+def main() -> int:
+    """Measure all, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--times", type=int, default=200, help="scrapes for each figure")
+    times = parser.parse_args().times
+    results = []
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        urls = [
+            stack.enter_context(running(Path(folder) / f"{workers}.log", (*SERVE, "--workers", str(workers)))).url
+            for workers in WORKERS
+        ]
+        for before, ended in zip((0, *ENDED), ENDED, strict=False):
+            for url in urls:
+                act(url, before, ended)
+            taken = [[scrape(url) for url in urls] for _ in range(times)]
+            for workers, scrapes in zip(WORKERS, zip(*taken, strict=True), strict=True):
+                seconds = median(took for took, _ in scrapes)
+                results.append({"workers": workers, "ended": ended, "seconds": seconds, "bytes": scrapes[-1][1]})
+    table = Table("workers", "faults ended", "scrape, ms", "of 1 worker", "of none ended", "kB")
+    for each in sorted(results, key=itemgetter("workers")):
+        alone = next(one["seconds"] for one in results if one["ended"] == each["ended"] and one["workers"] == 1)
+        none = next(one["seconds"] for one in results if one["workers"] == each["workers"])
+        figures = f"{1000 * each['seconds']:.1f}", f"{each['seconds'] / alone:.2f}", f"{each['seconds'] / none:.2f}"
+        table.add_row(str(each["workers"]), str(each["ended"]), *figures, f"{each['bytes'] / 1000:.0f}")
+    Console().print(table)
+    OUT.mkdir(exist_ok=True)
+    facts = {"python": platform.python_version(), "times": times, "results": results}
+    (OUT / "scrape.json").write_text(json.dumps(facts, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

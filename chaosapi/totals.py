@@ -1,0 +1,228 @@
+"""The metrics of all workers of one service: whichever of them is asked answers for all.
+
+They meet in a folder of prometheus-client's multiprocess files. What is counted on the way of a request is written
+there as it happens; what is read off something only when scraped is noted there on a beat. The files belong to a slot
+rather than to a process: a worker that is started in the place of another counts on where that one was killed.
+"""
+
+import asyncio
+import json
+import operator
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Metric, values
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.registry import Collector
+
+_BEAT: Final = 0.5
+"""Seconds between two notes; what was read in the last of them is lost when a worker is killed."""
+_SWEEP: Final = 60.0
+"""Seconds for which a series that is gone is kept at least, until every worker has let go of it."""
+_SUM: Final = "livesum"
+_MODES: Final = {
+    "chaosapi_capacity_in_use": _SUM,
+    "chaosapi_capacity_queued": _SUM,
+    "chaosapi_held_requests": _SUM,
+    "chaosapi_store_up": "livemin",
+    "process_max_fds": _SUM,
+    "process_open_fds": _SUM,
+    "process_resident_memory_bytes": _SUM,
+    "process_start_time_seconds": "livemin",
+    "process_virtual_memory_bytes": _SUM,
+}
+"""How the gauges of living workers become one; the others are the same for all, or the worst counts: the largest."""
+
+_ADD: Final = {"livemax": max, "livemin": min}
+_COUNTS: Final = {"counter", "histogram"}
+
+
+def join(folder: Path, slot: int) -> None:
+    """Let this process count as the worker of a slot; call it before any metric is made."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+
+
+def bury(folder: Path, slot: int) -> None:
+    """Forget the gauges of a worker that has ended. Its counters stay."""
+    for path in folder.glob(f"gauge_live*_{slot}.db"):
+        path.unlink()
+    for path in folder.glob(f"gauge_live*_read-{slot}.db"):
+        path.unlink()
+
+
+class _Sheet:
+    """One file of this worker."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = MmapedDict(str(path))  # type: ignore[no-untyped-call]
+        self.values: dict[str, float] = {
+            key: value
+            for key, value, _ in self._file.read_all_values()  # type: ignore[no-untyped-call]
+        }
+
+    def write(self, key: str, value: float) -> None:
+        if self.values.get(key) != value:
+            self.values[key] = value
+            self._file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+
+    def keep(self, keys: set[str]) -> None:
+        """Drop all others; a reader sees the file before or after."""
+        if self.values.keys() <= keys:
+            return
+        kept = {key: value for key, value in self.values.items() if key in keys}
+        self._file.close()  # type: ignore[no-untyped-call]
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        self._file = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]
+        self.values = {}
+        for key, value in kept.items():
+            self.write(key, value)
+        fresh.replace(self._path)
+
+    def close(self) -> None:
+        self._file.close()  # type: ignore[no-untyped-call]
+
+
+class Totals(Collector):
+    """Notes what this worker's own collectors show, and adds up what all workers count and have noted."""
+
+    def __init__(self, own: CollectorRegistry, folder: Path, slot: int) -> None:
+        self._own, self._folder = own, folder
+        self._counters = _Sheet(folder / f"counter_read-{slot}.db")
+        self._gauges = {mode: _Sheet(folder / f"gauge_{mode}_read-{slot}.db") for mode in {"livemax", *_MODES.values()}}
+        self._before = dict(self._counters.values)
+        self._seen: dict[str, float] = {}
+        self._fresh: set[str] = set()
+        self._swept = time.monotonic()
+        self._lock = threading.Lock()
+
+    async def run(self) -> None:
+        """Note until cancelled."""
+        while True:
+            await asyncio.sleep(_BEAT)
+            self.note()
+
+    def note(self) -> list[Metric]:
+        """Write down what there is to read now, and return it; call it also around whatever sets counters back."""
+        with self._lock:
+            families = list(self._own.collect())
+            shown: dict[str, set[str]] = {mode: set() for mode in self._gauges}
+            for family in families:
+                mode = _MODES.get(family.name, "livemax")
+                for sample in family.samples:
+                    key = _key(family.name, sample.name, tuple(sample.labels.items()), family.documentation)
+                    if family.type == "counter":
+                        self._count(key, sample.value)
+                    else:
+                        self._gauges[mode].write(key, sample.value)
+                        shown[mode].add(key)
+            for mode, keys in shown.items():
+                self._gauges[mode].keep(keys)
+            self._sweep()
+        return families
+
+    def close(self) -> None:
+        """Note for the last time."""
+        self.note()
+        for sheet in (self._counters, *self._gauges.values()):
+            sheet.close()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all families; of the faults, those that this worker knows."""
+        own = self.note()
+        known = {_fault(sample.labels) for family in own for sample in family.samples}
+        merged = self._merged("*.db")
+        for family in own:
+            if family.name not in merged:
+                yield Metric(family.name, family.documentation, family.type)
+        for family in merged.values():
+            # The workers learn of a change one after the other: a part of them would look like a counter going back.
+            family.samples = [sample for sample in family.samples if _fault(sample.labels) in known]
+            yield family
+
+    def counted(self) -> Iterable[Metric]:
+        """Return what all workers have counted on the way of requests."""
+        return self._merged("counter_[0-9]*.db").values()
+
+    def _count(self, key: str, value: float) -> None:
+        """Count on from what was counted in this slot before, and after a fault was replaced by one of its name."""
+        last = self._seen.get(key, 0.0)
+        if value < last:
+            self._before[key] = self._before.get(key, 0.0) + last
+        self._seen[key] = value
+        self._fresh.add(key)
+        self._counters.write(key, self._before.get(key, 0.0) + value)
+
+    def _sweep(self) -> None:
+        if (now := time.monotonic()) < self._swept + _SWEEP:
+            return
+        self._counters.keep(self._fresh)
+        self._before = {key: value for key, value in self._before.items() if key in self._fresh}
+        self._seen = {key: value for key, value in self._seen.items() if key in self._fresh}
+        self._swept, self._fresh = now, set()
+
+    def _merged(self, pattern: str) -> dict[str, Metric]:
+        families: dict[str, Metric] = {}
+        for kind, figures in self._read(pattern).items():
+            running: dict[tuple[str, ...], float] = {}
+            for key, figure in figures.items():
+                name, sample, labels, text = _parsed(key)
+                family = families.setdefault(name, Metric(name, text, kind if kind in _COUNTS else "gauge"))
+                if "le" not in labels:
+                    family.add_sample(sample, labels, figure)
+                    continue
+                # Buckets are kept apart in the files, in their order, and shown as "so much or less".
+                rest = {label: value for label, value in labels.items() if label != "le"}
+                child = name, *rest.values()
+                running[child] = running.get(child, 0.0) + figure
+                family.add_sample(sample, labels, running[child])
+                if labels["le"] == "+Inf":
+                    family.add_sample(f"{name}_count", rest, running[child])
+        return families
+
+    def _read(self, pattern: str) -> dict[str, dict[str, float]]:
+        """Return by kind what all files say. Figures are added up as they are read: keys are long to parse."""
+        figures: dict[str, dict[str, float]] = {}
+        for path in sorted(self._folder.glob(pattern)):
+            kind = path.name.removeprefix("gauge_").split("_")[0]
+            add, known = _ADD.get(kind, operator.add), figures.setdefault(kind, {})
+            for key, figure in _figures(path):
+                known[key] = add(known[key], figure) if key in known else figure
+        return figures
+
+
+def _figures(path: Path) -> list[tuple[str, float]]:
+    for _ in range(1000):
+        try:
+            found = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
+            return [(key, figure) for key, figure, *_ in found]
+        except FileNotFoundError:  # the gauges of a worker that has just ended
+            return []
+        except struct.error:  # a worker is about to make it
+            time.sleep(0.001)
+    raise OSError(f"{path.name} stays empty")
+
+
+@lru_cache(10_000)
+def _key(name: str, sample: str, labels: tuple[tuple[str, str], ...], text: str) -> str:
+    key: str = mmap_key(name, sample, [label for label, _ in labels], [value for _, value in labels], text)
+    return key
+
+
+@lru_cache(10_000)
+def _parsed(key: str) -> tuple[str, str, dict[str, str], str]:
+    """Read a key as `mmap_key` wrote it; nobody changes what is returned."""
+    name, sample, labels, text = json.loads(key)
+    return name, sample, labels, text
+
+
+def _fault(labels: dict[str, str]) -> tuple[str | None, str | None]:
+    return labels.get("fault"), labels.get("effect")

@@ -1,0 +1,88 @@
+"""One worker: `python -m chaosapi.workers SLOT FOLDER TETHER MAIN [ADMIN]`.
+
+The last three are file descriptors: a socket to the parent, which is closed when that one dies; the listening sockets.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from chaosapi import logs, totals
+from chaosapi.app import create_app
+from chaosapi.chaos import Place
+from chaosapi.life import Life
+from chaosapi.server import Server
+from chaosapi.settings import Settings, SettingsError
+
+READY: Final = b"+"
+"""What a worker tells its parent once it serves."""
+_END: Final = 30.0
+"""Seconds for an orderly end once the parent has died; a pause or a store that is away must not make an orphan."""
+
+
+class _Server(Server):
+    """Tells the parent when it serves."""
+
+    def __init__(self, app: Life, settings: Settings, tether: socket.socket) -> None:
+        super().__init__(app, settings)
+        self._tether = tether
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tether.send(READY)
+
+
+class _Orphanage(threading.Thread):
+    """Waits until the parent has died, which nobody but its children can clean up after."""
+
+    def __init__(self, tether: socket.socket, folder: Path) -> None:
+        super().__init__(name="chaosapi-tether", daemon=True)
+        self._tether, self._folder = tether, folder
+        self.orphaned = False
+
+    def run(self) -> None:
+        """End in order, or by force."""
+        self._tether.recv(1)
+        self.orphaned = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_END)
+        self.clean()
+        os._exit(1)
+
+    def clean(self) -> None:
+        """Remove what the parent would have removed."""
+        if self.orphaned:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _leave(*_: object) -> None:
+    sys.exit()
+
+
+def main() -> None:
+    """Serve until told to stop, or until the parent has died."""
+    slot, folder = int(sys.argv[1]), Path(sys.argv[2])
+    tether, bound, *admin = (socket.socket(fileno=int(number)) for number in sys.argv[3:])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    settings = Settings()
+    logs.configure(settings)
+    totals.join(folder, slot)
+    try:
+        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None))
+    except SettingsError as error:
+        sys.stderr.write(f"chaosapi: {error}\n")
+        sys.exit(2)
+    orphanage = _Orphanage(tether, folder)
+    orphanage.start()
+    try:
+        _Server(app, settings, tether).run(sockets=[bound])
+    finally:
+        orphanage.clean()

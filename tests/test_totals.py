@@ -1,0 +1,131 @@
+"""Several workers' sheets in one folder, in one process: whose series are whose is told by the slot alone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from chaosapi import totals
+from chaosapi.totals import Totals
+
+SMALLEST = 65536
+
+
+class Worker(Collector):
+    """What one worker shows: a counter and gauges of faults, and one that is added up."""
+
+    def __init__(self, folder: Path, slot: int) -> None:
+        self.matched: dict[str, float] = {}
+        self.strength: dict[str, float] = {}
+        self.up, self.held = 1.0, 0.0
+        registry = CollectorRegistry()
+        self.totals = Totals(registry, folder, slot)
+        registry.register(self)
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        matched = CounterMetricFamily("matched", "Matched.", labels=["fault"])
+        strength = GaugeMetricFamily("strength", "Strength.", labels=["fault"])
+        for name, count in self.matched.items():
+            matched.add_metric([name], count)
+        for name, value in self.strength.items():
+            strength.add_metric([name], value)
+        yield matched
+        yield strength
+        yield GaugeMetricFamily("chaosapi_held_requests", "Held.", value=self.held)
+        yield GaugeMetricFamily("chaosapi_store_up", "Up.", value=self.up)
+
+    def scrape(self) -> dict[str, float]:
+        lines = generate_latest(self.totals).decode().splitlines()
+        parts = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in parts}
+
+
+Hire = Callable[[int], Worker]
+
+
+@pytest.fixture
+def hire(tmp_path: Path) -> Iterator[Hire]:
+    """Give a function that makes the worker of a slot; all in the same folder."""
+    with ExitStack() as stack:
+
+        def make(slot: int) -> Worker:
+            worker = Worker(tmp_path, slot)
+            stack.callback(worker.totals.close)
+            return worker
+
+        yield make
+
+
+@pytest.fixture
+def pair(hire: Hire) -> tuple[Worker, Worker]:
+    """Give two workers."""
+    return hire(0), hire(1)
+
+
+def test_each_kind_is_put_together_in_its_way(pair: tuple[Worker, Worker]) -> None:
+    """Counters and what is held add up, the worst of the stores counts, and what is the same for all is told once."""
+    for worker, matched, held, up in zip(pair, (3, 4), (1, 2), (1, 0), strict=True):
+        worker.matched, worker.strength = {"f": matched}, {"f": 0.5}
+        worker.held, worker.up = held, up
+        worker.totals.note()
+    expected = {'matched_total{fault="f"}': 7, 'strength{fault="f"}': 0.5}
+    for worker in pair:
+        assert worker.scrape() == {**expected, "chaosapi_held_requests": 3, "chaosapi_store_up": 0}
+
+
+def test_whoever_takes_the_place_of_another_counts_on(pair: tuple[Worker, Worker], hire: Hire, tmp_path: Path) -> None:
+    """What the dead one counted stays, what it was holding does not."""
+    one, other = pair
+    one.matched = {"f": 5}
+    other.matched, other.held = {"f": 7}, 3
+    other.totals.note()
+    totals.bury(tmp_path, 1)
+    assert one.scrape()['matched_total{fault="f"}'] == 12
+    assert one.scrape()["chaosapi_held_requests"] == 0
+    successor = hire(1)
+    successor.matched = {"f": 0}
+    for count, everything in ((0, 12), (2, 14)):
+        successor.matched = {"f": count}
+        successor.totals.note()
+        assert one.scrape()['matched_total{fault="f"}'] == successor.scrape()['matched_total{fault="f"}'] == everything
+
+
+def test_a_counter_that_starts_anew_goes_on(pair: tuple[Worker, Worker]) -> None:
+    """A fault is replaced by one of its name: on one worker first, then on the other; no sum in between is lower."""
+    seen = []
+    for worker, count in ((pair[0], 5), (pair[1], 7), (pair[0], 0), (pair[1], 0), (pair[0], 6)):
+        worker.matched = {"f": count}
+        worker.totals.note()
+        seen += [each.scrape().get('matched_total{fault="f"}', 0) for each in pair if "f" in each.matched]
+    assert seen == sorted(seen)
+    assert seen[-1] == 18
+
+
+def test_a_fault_that_was_forgotten_goes_as_a_whole(pair: tuple[Worker, Worker]) -> None:
+    """Who has forgotten it shows nothing of it; who has not yet shows all of it."""
+    for worker in pair:
+        worker.matched, worker.strength = {"f": 5}, {"f": 1}
+        worker.totals.note()
+    pair[0].matched, pair[0].strength = {}, {}
+    assert not [name for name in pair[0].scrape() if "fault" in name]
+    assert pair[1].scrape()['matched_total{fault="f"}'] == 10
+
+
+def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand faults come and go, and would fill the smallest file twice."""
+    monkeypatch.setattr(totals, "_SWEEP", 0.0)
+    worker = hire(0)
+    for number in range(1000):
+        worker.matched = {f"{number}-{'f' * 60}": 1}
+        worker.totals.note()
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) == SMALLEST
+    assert [value for name, value in worker.scrape().items() if "fault" in name] == [1]
+
+
+def test_a_family_without_series_is_named(pair: tuple[Worker, Worker]) -> None:
+    """So that a dashboard knows it before there is any fault."""
+    assert "# TYPE matched_total counter" in generate_latest(pair[0].totals).decode()

@@ -1,0 +1,244 @@
+"""Several processes behind one port are one service. Real processes, real signals."""
+
+import os
+import re
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+
+from tests.planes import Planes, started
+
+pytestmark = pytest.mark.slow
+
+WORKERS = 3
+ERROR = {"name": "f", "effect": {"type": "error"}}
+Seen = Counter[tuple[str, int]]
+"""Answers by replica and status."""
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds; fails after 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def replica(answer: httpx2.Response) -> str:
+    """Tell who answered, as it names itself in the ids that it gives to requests."""
+    return str(answer.headers["x-request-id"]).rpartition("-")[0]
+
+
+def visit(planes: Planes, count: int) -> Seen:
+    """Send so many requests to the shop, each over a connection of its own."""
+    with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=30) as client:
+        answers = [client.get("/api/products") for _ in range(count)]
+    return Counter((replica(answer), answer.status_code) for answer in answers)
+
+
+def replicas(planes: Planes) -> dict[int, str]:
+    """Return the living workers: process ids and names."""
+    answer = httpx2.get(f"{planes.admin}/admin/replicas", timeout=30).raise_for_status()
+    return {each["pid"]: each["id"] for each in answer.json()["replicas"]}
+
+
+def change(planes: Planes, method: str, path: str = "/admin/faults/f", **how: Any) -> dict[str, Any]:
+    """Change something and wait for all workers."""
+    answer = httpx2.request(method, f"{planes.admin}{path}?wait=30s", timeout=60, **how)
+    shown: dict[str, Any] = answer.raise_for_status().json()
+    return shown
+
+
+def series(text: str) -> dict[str, float]:
+    """Read a scrape."""
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
+def counters(shown: dict[str, float]) -> dict[str, float]:
+    """Pick what must never go back."""
+    return {name: value for name, value in shown.items() if re.search(r"_(total|count|bucket|sum)\b", name)}
+
+
+def total(shown: dict[str, float], name: str, *parts: str) -> float:
+    """Add up the series of a name whose labels have these parts."""
+    return sum(
+        value for key, value in shown.items() if key.partition("{")[0] == name and all(part in key for part in parts)
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder where the service keeps what it needs while it runs."""
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def planes(folder: Path) -> Iterator[Planes]:
+    """Give one service of several workers, its admin API on a port of its own."""
+    with started(folder / "log", CHAOSAPI_WORKERS=str(WORKERS), TMPDIR=str(folder)) as planes:
+        until(lambda: len(replicas(planes)) == WORKERS)
+        yield planes
+
+
+def test_a_fault_created_once_acts_on_all_and_so_does_its_end(planes: Planes) -> None:
+    """When the answer is there, the very next request to any of them is hit, or no longer is."""
+    names = set(replicas(planes).values())
+    for method, body, status in (("PUT", ERROR, 503), ("DELETE", None, 200)):
+        answer = change(planes, method, json=body)
+        assert answer["receipt"]["replicas"] == {"applied": WORKERS, "known": WORKERS}
+        seen: Seen = Counter()
+        until(lambda seen=seen: {who for who, _ in seen + visit_into(planes, seen)} == names)  # type: ignore[misc]
+        assert {given for _, given in seen} == {status}
+
+
+def visit_into(planes: Planes, seen: Seen) -> Seen:
+    """Visit a few times more."""
+    seen.update(visit(planes, 5))
+    return seen
+
+
+def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
+    """The sums are those that the client counted, whichever worker tells them; one value for what is the same."""
+    names = set(replicas(planes).values())
+    before = series(httpx2.get(f"{planes.users}/metrics").text)
+    change(planes, "PUT", json={**ERROR, "rate": 0.5})
+    seen = visit(planes, 100)
+    failed = sum(count for (_, status), count in seen.items() if status == 503)
+    receipt = change(planes, "DELETE")["receipt"]
+    assert (receipt["matched"], receipt["injected"]) == (100, failed)
+    told: dict[str, dict[str, float]] = {}
+    while told.keys() != names:
+        answer = httpx2.get(f"{planes.users}/metrics", timeout=30)
+        assert "pid=" not in answer.text
+        told[replica(answer)] = now = series(answer.text)
+        for name, count in (("chaosapi_fault_matched_total", 100), ("chaosapi_fault_injected_total", failed)):
+            assert total(now, name, 'fault="f"') - total(before, name, 'fault="f"') == count
+        for name in ("http_requests_total", "http_request_duration_seconds_count"):
+            assert total(now, name) - total(before, name) == 100
+            assert total(now, name, 'status="503"') - total(before, name, 'status="503"') == failed
+        ones = ("chaosapi_store_up", "chaosapi_build_info", "python_info")
+        assert [total(now, name) for name in ones] == [1, 1, 1]
+        assert [total(now, name) for name in ("chaosapi_faults_active", "http_requests_inprogress")] == [0, 0]
+    assert len({shown["chaosapi_revision"] for shown in told.values()}) == 1
+    assert min(shown["process_cpu_seconds_total"] for shown in told.values()) > 0
+
+
+def test_what_alertmanager_tells_one_worker_all_know(planes: Planes) -> None:
+    """Whoever is asked: connections of their own find all of them sooner or later."""
+    times = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
+    alert = {"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "a", **times}
+    body = {"version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "alerts": [alert]}
+    with httpx2.Client(base_url=planes.admin, headers={"connection": "close"}, timeout=30) as client:
+        client.post("/hooks/alertmanager", json=body).raise_for_status()
+        told = [client.get("/admin/alerts").raise_for_status().json()["alerts"] for _ in range(30)]
+    assert [[each["labels"] for each in alerts] for alerts in told] == [[{"alertname": "A"}]] * 30
+
+
+class Traffic(threading.Thread):
+    """Sends one request after the other until told to stop, and counts what became of them."""
+
+    def __init__(self, planes: Planes) -> None:
+        super().__init__()
+        self._planes, self._over = planes, threading.Event()
+        self.seen: Seen = Counter()
+        self.broken = 0
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.seen.update(visit(self._planes, 5))
+            except httpx2.TransportError:
+                self.broken += 1
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+def test_of_a_worker_that_is_killed_no_count_is_lost_and_another_takes_its_place(planes: Planes) -> None:
+    """Under traffic: no counter goes back, the others stay ready, and the fault acts on the new one."""
+    change(planes, "PUT", json=ERROR)
+    (victim, _), *_ = former = list(replicas(planes).items())
+    last = series(httpx2.get(f"{planes.users}/metrics").text)
+    before = total(last, "http_requests_total")
+    traffic = [Traffic(planes) for _ in range(2)]
+    for each in traffic:
+        each.start()
+    try:
+        until(lambda: all(each.seen for each in traffic))
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: ended(victim))
+
+        def replaced() -> bool:
+            nonlocal last
+            assert httpx2.get(f"{planes.users}/readyz", timeout=30).status_code == 200
+            now = series(httpx2.get(f"{planes.admin}/metrics", timeout=30).text)
+            assert {name: value for name, value in counters(last).items() if now.get(name, -1) < value} == {}
+            last = now
+            served = {who for each in traffic for who, _ in each.seen.copy()}
+            return bool(served - {name for _, name in former})
+
+        until(replaced)
+    finally:
+        for each in traffic:
+            each.stop()
+    seen = sum((each.seen for each in traffic), Counter[tuple[str, int]]())
+    broken = sum(each.broken for each in traffic)
+    assert {status for _, status in seen} == {503}
+    counted = total(series(httpx2.get(f"{planes.users}/metrics").text), "http_requests_total") - before
+    # The kill may have come between an answer and its count, or between the count and the last byte.
+    assert seen.total() - len(traffic) <= counted <= seen.total() + broken
+    assert broken <= len(traffic)
+    until(lambda: len(replicas(planes)) == WORKERS)
+    change(planes, "DELETE")
+
+
+def ended(pid: int) -> bool:
+    """Tell whether a process is no more (one that waits for its parent to notice counts as no more)."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def gone(pids: list[int], folder: Path) -> None:
+    """Check that nothing is left: no process, and no folder in this one."""
+    until(lambda: all(ended(pid) for pid in pids))
+    until(lambda: not [path for path in folder.iterdir() if path.is_dir()])
+
+
+def test_no_orphan_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """Nor does the folder that they shared."""
+    with started(tmp_path / "log", CHAOSAPI_WORKERS="2", TMPDIR=str(tmp_path)) as planes:
+        until(lambda: len(replicas(planes)) == 2)
+        pids = list(replicas(planes))
+        assert [path for path in tmp_path.iterdir() if path.is_dir()]
+        planes.process.kill()
+        planes.process.wait(30)
+        gone(pids, tmp_path)
+
+
+def test_sigterm_drains_every_worker_and_nothing_stays(planes: Planes, folder: Path) -> None:
+    """Each has an answer half sent over a slow line, and all come whole. This ends the service of the other tests."""
+    pids = list(replicas(planes))
+    whole = httpx2.get(f"{planes.users}/api/products").content
+    change(planes, "PUT", json={"effect": {"type": "throttle", "bytes_per_second": len(whole) // 2}})
+    streams: list[httpx2.Response] = []
+    with ExitStack() as stack:
+        while len({replica(answer) for answer in streams}) < WORKERS:
+            client = stack.enter_context(httpx2.Client(timeout=60))
+            streams.append(stack.enter_context(client.stream("GET", f"{planes.users}/api/products")))
+        planes.process.terminate()
+        assert [answer.read() for answer in streams] == [whole] * len(streams)
+    assert planes.process.wait(30) == 0
+    gone(pids, folder)
