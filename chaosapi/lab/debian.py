@@ -20,6 +20,7 @@ _PACKAGES: Final = {  # the packages that may hold a program: promtool got its o
     "promtool": ("promtool", "prometheus"),
     "alertmanager": ("prometheus-alertmanager",),
     "amtool": ("prometheus-alertmanager",),
+    "kustomize": ("kustomize",),
 }
 _SHARE: Final = b"/usr/share/prometheus/alertmanager"
 _THROUGH_9: Final = b"/proc/self/fd/9".ljust(len(_SHARE), b"/")

@@ -1,0 +1,132 @@
+"""What refers to something must find it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tests.kustomize.manifests import WORKLOADS, Object, of, pods, ports, selected, templates, title
+
+ADDRESS = re.compile(r"(?:\b[a-z]+://)?\b(chaosapi[a-z-]*)(?:\.[\w.-]*)?:(\d+)")
+
+
+def selecting(objects: list[Object]) -> Iterator[str]:
+    """Want workloads to select their own pods and no others, budgets and spreads to select some."""
+    for item in of(objects, *WORKLOADS):
+        own = item["spec"]["template"]
+        if pods(objects, item["spec"]["selector"]) != [own]:
+            yield f"{title(item)} does not select its own pods alone"
+        for spread in own["spec"].get("topologySpreadConstraints", ()):
+            if not selected(own["metadata"]["labels"], spread["labelSelector"]):
+                yield f"{title(item)} spreads other pods than its own"
+    for item in of(objects, "PodDisruptionBudget"):
+        if not pods(objects, item["spec"]["selector"]):
+            yield f"{title(item)} selects no pod"
+
+
+def served(objects: list[Object]) -> Iterator[str]:
+    """Want a Service to select the pods of one workload, with its target ports."""
+    for item in of(objects, "Service"):
+        found = pods(objects, {"matchLabels": item["spec"]["selector"]})
+        if len(found) != 1:
+            yield f"{title(item)} selects the pods of {len(found)} workloads"
+        for port in item["spec"]["ports"]:
+            if not all(port["targetPort"] in {*ports(pod), *ports(pod).values()} for pod in found):
+                yield f"{title(item)} sends {port['name']} to a port that its pods lack: {port['targetPort']}"
+
+
+def addressed(objects: list[Object]) -> Iterator[str]:
+    """Want every address of ours in a setting to be a Service with that port, in this namespace where one is named."""
+    known = {item["metadata"]["name"]: item for item in of(objects, "Service")}
+    for item in of(objects, "ConfigMap", "AlertmanagerConfig"):
+        for text in _texts(item.get("data", item.get("spec"))):
+            for name, port in ADDRESS.findall(text):
+                if name not in known or int(port) not in {each["port"] for each in known[name]["spec"]["ports"]}:
+                    yield f"{title(item)} speaks of {name}:{port}, which is no Service here"
+            for name, namespace in re.findall(r"//([a-z-]+)\.([a-z-]+)\.svc\b", text):
+                if namespace != item["metadata"]["namespace"]:
+                    yield f"{title(item)} looks for {name} in {namespace}"
+
+
+def referenced(objects: list[Object]) -> Iterator[str]:
+    """Want every ConfigMap, Secret and ServiceAccount that something names to be there."""
+    known = {title(item) for item in objects}
+    for item in objects:
+        for kind, name in _references(item):
+            if f"{kind}/{name}" not in known:
+                yield f"{title(item)} names {kind}/{name}, which is not there"
+
+
+def routed(objects: list[Object]) -> Iterator[str]:
+    """Want an Ingress to lead to a Service by a port that it has, and never to the admin API."""
+    services = {item["metadata"]["name"]: item for item in of(objects, "Service")}
+    for item in of(objects, "Ingress"):
+        for rule in item["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                name, port = path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"]
+                if port not in {each["name"] for each in services.get(name, {"spec": {"ports": ()}})["spec"]["ports"]}:
+                    yield f"{title(item)} leads to {name}:{port}, which is not there"
+                if port == "admin" or not path["path"].startswith("/api"):
+                    yield f"{title(item)} opens {path['path']} of {port}: only the shop may be reached from outside"
+
+
+def scaled(objects: list[Object]) -> Iterator[str]:
+    """Want an autoscaler to have a target, which leaves the number of replicas to it."""
+    for item in of(objects, "HorizontalPodAutoscaler"):
+        target = item["spec"]["scaleTargetRef"]
+        found = [each for each in of(objects, target["kind"]) if each["metadata"]["name"] == target["name"]]
+        if not found:
+            yield f"{title(item)} scales {target['kind']}/{target['name']}, which is not there"
+        if any("replicas" in each["spec"] for each in found):
+            yield f"{title(item)} and its target both set the number of replicas"
+
+
+def closed(objects: list[Object]) -> Iterator[str]:
+    """Want all pods closed by default where there are network policies, and the admin port open to chosen ones."""
+    policies = of(objects, "NetworkPolicy")
+    if policies and {"podSelector": {}, "policyTypes": ["Ingress"]} not in [item["spec"] for item in policies]:
+        yield "no policy closes all pods by default"
+    for item in policies:
+        found = pods(objects, item["spec"]["podSelector"])
+        known = {port for pod in found for port in (*ports(pod), *ports(pod).values())}
+        admin = {"admin", *(ports(pod).get("admin") for pod in found)} if "admin" in known else set()
+        for rule in item["spec"].get("ingress", ()):
+            named = {port["port"] for port in rule.get("ports", ())}
+            if found and named - known:
+                yield f"{title(item)} opens {named - known}, which its pods lack"
+            everyone = not rule.get("from") or not all(_narrow(peer) for peer in rule["from"])
+            if everyone and (admin & named or (admin and not named)):
+                yield f"{title(item)} opens the admin port to everyone"
+
+
+def _narrow(peer: Object) -> bool:
+    return all(peer.get(part) != {} for part in ("podSelector", "namespaceSelector", "ipBlock"))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str) and not value.lstrip().startswith("{"):  # a dashboard is JSON and names no Service
+        yield value
+
+
+def _references(item: Object) -> Iterator[tuple[str, str]]:
+    for _, template in templates([item]):
+        spec = template["spec"]
+        if name := spec.get("serviceAccountName"):
+            yield "ServiceAccount", name
+        sources = [source for each in spec["containers"] for source in each.get("envFrom", ())]
+        volumes = list(spec.get("volumes", ()))
+        volumes += [source for volume in volumes for source in volume.get("projected", {}).get("sources", ())]
+        for source in [*sources, *volumes]:
+            for key, kind in (("configMapRef", "ConfigMap"), ("configMap", "ConfigMap"), ("secretRef", "Secret")):
+                if key in source:
+                    yield kind, source[key]["name"]
+            if "secret" in source:
+                yield "Secret", source["secret"]["secretName"]
+    if item["kind"] == "AlertmanagerConfig":
+        for receiver in item["spec"]["receivers"]:
+            for hook in receiver.get("webhookConfigs", ()):
+                yield "Secret", hook["httpConfig"]["authorization"]["credentials"]["name"]

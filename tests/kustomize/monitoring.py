@@ -1,0 +1,128 @@
+"""Metrics are scraped, rules are loaded, alerts arrive, and the service knows its own settings."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import ValidationError
+
+from chaosapi import durations
+from chaosapi.settings import Settings
+from chaosapi.slo import windows
+from tests.kustomize.manifests import Object, amount, data, of, pods, ports, selected, title
+from tests.kustomize.pods import limited
+
+RELEASE: Final = "monitoring"
+GROUP: Final = "monitoring.coreos.com/"
+
+
+def scraped(objects: list[Object]) -> Iterator[str]:
+    """Want a ServiceMonitor to find one Service and port, and jobs to be those that rules and dashboards ask for."""
+    jobs = []
+    for item in of(objects, "ServiceMonitor"):
+        services = of(objects, "Service")
+        found = [each for each in services if selected(each["metadata"]["labels"], item["spec"]["selector"])]
+        if len(found) != 1:
+            yield f"{title(item)} selects {len(found)} Services"
+            continue
+        (service,) = found
+        known = {port["name"] for port in service["spec"]["ports"]}
+        for endpoint in item["spec"]["endpoints"]:
+            if endpoint["port"] not in known:
+                yield f"{title(item)} scrapes the port {endpoint['port']}, which {title(service)} lacks"
+        label = item["spec"].get("jobLabel")
+        jobs.append(service["metadata"]["labels"].get(label) if label else service["metadata"]["name"])
+    expected = ["chaosapi", *(["loadtest"] if of(objects, "ServiceMonitor")[1:] else [])]
+    if jobs and sorted(map(str, jobs)) != expected:
+        yield f"the jobs are {jobs}, rules and dashboards ask for {expected}"
+
+
+def picked(objects: list[Object]) -> Iterator[str]:
+    """Want the label by which the release selects on all objects of the operator, and Grafana's on dashboards."""
+    for item in objects:
+        if item["apiVersion"].startswith(GROUP) and item["metadata"].get("labels", {}).get("release") != RELEASE:
+            yield f"{title(item)} has no label release={RELEASE}"
+    for item in of(objects, "ConfigMap"):
+        if any(name.endswith(".json") for name in item["data"]):
+            labels = item["metadata"].get("labels", {})
+            if labels.get("grafana_dashboard") != "1":
+                yield f"{title(item)} has no label grafana_dashboard=1"
+
+
+def delivered(objects: list[Object]) -> Iterator[str]:
+    """Want the alerts of this service only from a shared Alertmanager, and the label for it on every alert."""
+    for item in of(objects, "AlertmanagerConfig"):
+        services = [each["value"] for each in item["spec"]["route"].get("matchers", ()) if each["name"] == "service"]
+        if not services:
+            yield f"{title(item)} routes the alerts of the whole cluster"
+        for rules in of(objects, "PrometheusRule"):
+            for rule in (rule for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule):
+                if rule["labels"].get("service") not in services:
+                    yield f"{title(rules)} {rule['alert']} is not routed by {title(item)}"
+
+
+def profiled(objects: list[Object]) -> Iterator[str]:
+    """Want the windows of the forecasts to be those of the rules, and scrapes quick enough for them."""
+    profile = windows.load(data(objects, "chaosapi")["CHAOSAPI_PROFILE"])
+    step = windows.text(profile.step)
+    for item in of(objects, "PrometheusRule"):
+        if step not in {group.get("interval") for group in item["spec"]["groups"]}:
+            yield f"{title(item)} is not evaluated every {step}, as CHAOSAPI_PROFILE needs"
+    for item in of(objects, "ServiceMonitor"):
+        for endpoint in item["spec"]["endpoints"]:
+            if durations.parse(endpoint["interval"]) * windows.SAMPLES > profile.windows[0]:
+                shortest = windows.text(profile.windows[0])
+                yield f"{title(item)} scrapes every {endpoint['interval']}: too slow for {shortest}"
+            if durations.parse(endpoint["scrapeTimeout"]) > durations.parse(endpoint["interval"]):
+                yield f"{title(item)} waits longer for a scrape than until the next"
+
+
+def configured(objects: list[Object]) -> Iterator[str]:
+    """Want settings with which the service starts, on the ports of its container, below its limits."""
+    variables = data(objects, "chaosapi")
+    fields = {name.removeprefix("CHAOSAPI_").lower(): value for name, value in variables.items()}
+    if unknown := fields.keys() - Settings.model_fields.keys():
+        yield f"ConfigMap/chaosapi sets {sorted(unknown)}, which the service does not know"
+        return
+    try:
+        settings = Settings.model_validate({**fields, "admin_token": "given"})
+    except ValidationError as error:
+        yield f"ConfigMap/chaosapi is refused: {error}"
+        return
+    (pod,) = pods(objects, {"matchLabels": {"app.kubernetes.io/name": "chaosapi"}})
+    if ports(pod) != {"http": settings.port, "admin": settings.admin_port}:
+        listens = f"{settings.port} and {settings.admin_port}"
+        yield f"Deployment/chaosapi declares {ports(pod)}, the service listens on {listens}"
+    if list(limited(objects)):
+        return  # that policy says it already
+    limits = pod["spec"]["containers"][0]["resources"]["limits"]
+    if settings.max_memory > 0.75 * amount(limits["memory"]) or settings.max_cpu > amount(limits["cpu"]):
+        yield "Deployment/chaosapi would be killed or throttled by its limits before a fault reaches its own"
+
+
+def shared(objects: list[Object]) -> Iterator[str]:
+    """Want several replicas to share their faults."""
+    (own,) = [item for item in of(objects, "Deployment") if item["metadata"]["name"] == "chaosapi"]
+    many = of(objects, "HorizontalPodAutoscaler") or own["spec"].get("replicas", 1) > 1
+    if many and not data(objects, "chaosapi").get("CHAOSAPI_STORE", "memory://").startswith("redis"):
+        yield "several replicas, and a fault reaches only one of them: CHAOSAPI_STORE is not shared"
+
+
+def shown(objects: list[Object]) -> Iterator[str]:
+    """Want a Grafana of our own to mount every dashboard, and nothing of the operator beside it."""
+    for item in of(objects, "Deployment"):
+        if item["metadata"]["name"] == "chaosapi-grafana":
+            volumes = item["spec"]["template"]["spec"]["volumes"]
+            mounts = {
+                source["configMap"]["name"]
+                for each in volumes
+                for source in each.get("projected", {}).get("sources", ())
+            }
+            boards = {
+                each["metadata"]["name"]
+                for each in of(objects, "ConfigMap")
+                if each["metadata"].get("labels", {}).get("grafana_dashboard")
+            }
+            if mounts != boards:
+                yield f"{title(item)} shows {sorted(mounts)}, there are {sorted(boards)}"
+            if any(each["apiVersion"].startswith(GROUP) for each in objects):
+                yield f"{title(item)} stands beside objects of the operator"
