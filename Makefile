@@ -5,6 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 UV := uv==0.13.9
+COMPILE = .tools/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command 'make lock'
 PROGRAMS := prometheus promtool alertmanager amtool
 
 .DEFAULT_GOAL := help
@@ -36,16 +37,21 @@ format: $(READY) ## Format the code and make the repairs that are safe
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-gen: $(READY) ## Make again what is made: alert rules, their tests, dashboards
+gen: $(READY) ## Make again what is made: alert rules and their tests, dashboards, configurations
 	$(BIN)/chaosapi slo generate
 	$(BIN)/python dashboards/generate.py
+	$(BIN)/python compose/configs.py
+	$(BIN)/python kustomize/alertmanager.py
 
 bench: $(READY) ## Measure, and print what came out (minutes)
 	@set -e; for benchmark in benchmarks/[!_]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
 
-lock: .tools/uv ## Bring requirements.lock in line with pyproject.toml, changing as little as possible
-	printf 'hatchling\neditables\n' | .tools/uv/bin/uv pip compile pyproject.toml - --extra lab --extra forecast --extra redis --group dev --universal \
-	  --generate-hashes --quiet --custom-compile-command 'make lock' --output-file requirements.lock $(ARGS)
+lock: .tools/uv ## Bring the lock files in line with pyproject.toml, changing as little as possible
+	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra lab --extra forecast --extra redis --group dev \
+	  --output-file requirements.lock $(ARGS)
+	$(COMPILE) pyproject.toml --extra redis --constraint requirements.lock --output-file images/service.lock
+	printf 'locust\nprometheus-client\n' | $(COMPILE) - --constraint requirements.lock --output-file images/locust.lock
+	printf 'hatchling\n' | $(COMPILE) - --constraint requirements.lock --output-file images/build.lock
 
 upgrade: ARGS += --upgrade
 upgrade: lock ## Bring every pinned package to its newest version

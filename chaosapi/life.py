@@ -13,12 +13,17 @@ async def _nothing() -> None:
     """Do nothing."""
 
 
+def _unheard() -> None:
+    """Tell nobody."""
+
+
 class Life:
     """Outermost ASGI: starts the jobs with the app, and stops them with it.
 
     Under a server without lifespan events they start at the first request and end with the process. For an app
     without them this speaks in its place. `start` comes before the jobs, and may raise OSError or RuntimeError, which
-    end the server; `stop` comes when the jobs have ended. Both are awaited in the event loop that serves.
+    end the server; `stop` comes when the jobs have ended. Both are awaited in the event loop that serves. A server that
+    knows that it will stop may call `leave` some time before.
     """
 
     def __init__(
@@ -27,8 +32,9 @@ class Life:
         jobs: Sequence[Job],
         start: Callable[[], Awaitable[None]] = _nothing,
         stop: Callable[[], Awaitable[None]] = _nothing,
+        leave: Callable[[], None] = _unheard,
     ) -> None:
-        self.app = app
+        self.app, self.leave = app, leave
         self._jobs, self._on_start, self._on_stop = jobs, start, stop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lives = False

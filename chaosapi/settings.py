@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     """The address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """The port to listen on."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """How many processes `chaosapi serve` runs behind that port."""
+    drain_delay: Annotated[Duration, Field(ge=0, le=60)] = 0.0
+    """How long it goes on serving after SIGTERM, no longer ready, so that load balancers can turn away."""
     admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """A port for /admin and /hooks alone, served by a thread of its own: it answers even while the other one cannot."""
     admin_host: str | None = None

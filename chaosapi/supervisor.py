@@ -21,13 +21,18 @@ class Probes:
 
     def __init__(self) -> None:
         self._failing: dict[Probe, set[Stint]] = {"readiness": set(), "liveness": set()}
+        self._leaving = False
+
+    def leave(self) -> None:
+        """Let readiness fail from now on: the process is about to stop."""
+        self._leaving = True
 
     def fails(self, probe: Probe) -> bool:
         """Tell whether the probe fails, and count that; a fault that has ended fails none, whatever its thread does."""
         failing = [stint for stint in tuple(self._failing[probe]) if stint.acting()]
         for stint in failing:
             stint.acted()
-        return bool(failing)
+        return bool(failing) or (self._leaving and probe == "readiness")
 
     def set(self, probe: Probe, stint: "Stint", *, failing: bool) -> None:
         """Note what an effect wants of a probe."""

@@ -1,4 +1,4 @@
-"""Writes alerts/alertmanager.yml as a cluster needs it, beside this file: `python kustomize/alertmanager.py [FOLDER]`."""
+"""Writes alerts/alertmanager.yml as a cluster needs it: `python kustomize/alertmanager.py [FOLDER]`."""
 
 import re
 import sys

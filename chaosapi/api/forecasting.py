@@ -64,7 +64,9 @@ class Forecaster:
         found = timetable.forecast([fault], assumed, self._spec, self._profile, monitoring or usual(self._profile))
         return Outlook(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
 
-    def score(self, record: Record, records: Sequence[Record], delivered: Sequence[DeliveredAlert], now: float) -> Score:
+    def score(
+        self, record: Record, records: Sequence[Record], delivered: Sequence[DeliveredAlert], now: float
+    ) -> Score:
         """Compare the fault's forecast with what Alertmanager delivered; `missing` says what Prometheus would add."""
         traffic = self._measured()
         model = Model([record.spec], traffic or Traffic(), self._spec, self._profile, usual(self._profile))

@@ -1,10 +1,12 @@
-"""The command line: `chaosapi serve | lab | demo | forecast | score | fault | slo`."""
+"""The command line: `chaosapi serve | lab | console | demo | forecast | score | fault | slo`."""
 
 import typer
 
 from chaosapi.cli import fault, slo
 from chaosapi.cli.backtest import backtest
+from chaosapi.cli.console import console
 from chaosapi.cli.forecast import forecast
+from chaosapi.cli.history import history
 from chaosapi.cli.lab import demo, lab
 from chaosapi.cli.score import score
 from chaosapi.cli.serve import serve
@@ -16,7 +18,9 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(lab)
+app.command()(console)
 app.command()(demo)
+app.command()(history)
 app.command()(forecast)
 app.command()(score)
 app.add_typer(fault.app, name="fault")

@@ -1,16 +1,16 @@
 """`chaosapi serve`: run the service."""
 
+import contextlib
+import os
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 
-from chaosapi import logs
+from chaosapi import logs, workers
 from chaosapi.app import create_app
+from chaosapi.server import Server
 from chaosapi.settings import Settings, SettingsError
-
-_DRAIN = 10
 
 
 def serve(
@@ -19,11 +19,14 @@ def serve(
     admin_port: Annotated[
         int | None, typer.Option(help="A port for the admin API alone.  [env: CHAOSAPI_ADMIN_PORT; none]")
     ] = None,
+    workers_: Annotated[
+        int | None, typer.Option("--workers", help="Processes behind that port.  [env: CHAOSAPI_WORKERS; 1]")
+    ] = None,
 ) -> None:
     """Run the service. All settings are environment variables with the prefix CHAOSAPI_."""
     given: dict[str, Any] = {
         name: value
-        for name, value in {"host": host, "port": port, "admin_port": admin_port}.items()
+        for name, value in {"host": host, "port": port, "admin_port": admin_port, "workers": workers_}.items()
         if value is not None
     }
     try:
@@ -35,20 +38,23 @@ def serve(
         raise typer.Exit(2) from None
     logs.configure(settings)
     try:
+        if settings.workers > 1:
+            raise typer.Exit(_together(settings))
         app = create_app(settings)
     except SettingsError as error:
         typer.echo(f"chaosapi: {error}", err=True)
         raise typer.Exit(2) from None
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=_DRAIN,
-    )
+    server = Server(app, settings)
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises once all is done
+        server.run()
+    if not server.started:
+        raise typer.Exit(3)
+
+
+def _together(settings: Settings) -> int:
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        raise SettingsError("PROMETHEUS_MULTIPROC_DIR: several workers make a folder of their own; unset it")
+    try:
+        return workers.run(settings)
+    except OSError as error:
+        raise SettingsError(str(error)) from error

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from chaosapi import logs, totals
+from chaosapi import logs
 from chaosapi.app import create_app
 from chaosapi.chaos import Place
 from chaosapi.life import Life
@@ -74,7 +74,6 @@ def main() -> None:
         signal.signal(number, _leave)
     settings = Settings()
     logs.configure(settings)
-    totals.join(folder, slot)
     try:
         app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None))
     except SettingsError as error:

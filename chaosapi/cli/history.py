@@ -1,0 +1,46 @@
+"""`chaosapi history`: a healthy past for a Prometheus that has none, where the lab does not start it."""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import httpx2
+import typer
+
+from chaosapi.errors import Invalid
+from chaosapi.lab import history as past
+from chaosapi.lab import prometheus
+from chaosapi.slo import windows
+
+
+def history(
+    url: Annotated[str, typer.Argument(help="The service, such as http://127.0.0.1:8000.")],
+    *,
+    instance: Annotated[
+        str | None, typer.Option(help="What Prometheus calls it.  [default: the URL's host and port]")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="The windows to fill: production, lab, or an AlertWindows file.")
+    ] = "lab",
+    rate: Annotated[float, typer.Option(min=0.1, help="The past's requests per second.")] = 20.0,
+    output: Annotated[Path | None, typer.Option(help="The file to write.  [default: standard output]")] = None,
+) -> None:
+    """Write a period of healthy traffic, up to now, for `promtool tsdb create-blocks-from openmetrics`.
+
+    With minutes of history, long windows see nothing but the fault, and all alerts fire at once.
+    """
+    try:
+        instants = past.instants(windows.load(profile), time.time())
+        address = httpx2.URL(url).netloc.decode()
+        exposition = httpx2.get(f"{url.rstrip('/')}/metrics", timeout=30).raise_for_status().text
+    except Invalid as error:
+        typer.echo(f"chaosapi: {error}", err=True)
+        raise typer.Exit(1) from None
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        typer.echo(f"chaosapi: no metrics from {url}: {error}", err=True)
+        raise typer.Exit(1) from None
+    series = past.healthy(exposition, rate, prometheus.labels(instance or address))
+    with output.open("w", encoding="utf-8") if output else contextlib.nullcontext(sys.stdout) as file:
+        file.writelines(past.openmetrics(series, instants))

@@ -1,0 +1,51 @@
+"""`chaosapi history` against a real service and the real promtool."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chaosapi.cli import app
+from tests.conftest import Serve
+
+pytestmark = pytest.mark.slow
+
+
+def test_promtool_makes_blocks_of_it(serve: Serve, tools: dict[str, Path], tmp_path: Path) -> None:
+    """Twelve hours of the service's own series, under the name that Prometheus will give it."""
+    url, past = serve(), tmp_path / "past.om"
+    done = CliRunner().invoke(app, ["history", url, "--instance", "shop:8000", "--output", str(past)])
+    assert done.exit_code == 0, done.output
+    text = past.read_text()
+    stamps = [float(each) for each in re.findall(r"^up\{.*\} 1 (\S+)$", text, re.MULTILINE)]
+    assert max(stamps) - min(stamps) == pytest.approx(12 * 3600)
+    labels = 'handler="/api/checkout",method="POST",status="503",instance="shop:8000",job="chaosapi"'
+    assert f"http_requests_total{{{labels}}} 0 " in text
+    command: list[str | Path] = [
+        tools["promtool"],
+        "tsdb",
+        "create-blocks-from",
+        "openmetrics",
+        past,
+        tmp_path / "data",
+    ]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    assert list((tmp_path / "data").glob("*/chunks/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["http://127.0.0.1:1"], "no metrics from http://127.0.0.1:1: "),
+        (["127.0.0.1:8000"], "no metrics from 127.0.0.1:8000: Request URL is missing"),
+        (["http://127.0.0.1:1", "--profile", "weekly"], "weekly"),
+    ],
+)
+def test_what_is_wrong_is_said(arguments: list[str], said: str) -> None:
+    """On one line, and nothing is written."""
+    done = CliRunner().invoke(app, ["history", *arguments])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert said in done.stderr

@@ -1,0 +1,111 @@
+"""SIGTERM under load: a real service, customers on connections that are kept open, and a load balancer that watches."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.planes import Planes, started
+
+pytestmark = pytest.mark.slow
+
+CUSTOMERS = 20
+LOST = 0
+"""The status of a request that was sent and not answered."""
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds; fails after 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ready(url: str) -> bool:
+    """Ask whether the service takes traffic, as load balancers do."""
+    return httpx2.get(f"{url}/readyz", timeout=60).status_code == 200
+
+
+@dataclass
+class Crowd:
+    """Customers who send one slow request after the other until they are turned away; they count every answer."""
+
+    users: str
+    turned_away: threading.Event = field(default_factory=threading.Event)
+    statuses: list[int] = field(default_factory=list)
+
+    def customer(self, _: int) -> None:
+        with httpx2.Client(base_url=self.users, timeout=60) as client:
+            while not self.turned_away.is_set():
+                try:
+                    self.statuses.append(client.get("/api/products").status_code)
+                except httpx2.HTTPError:
+                    self.statuses.append(LOST)
+                    return
+
+    def watch(self) -> None:
+        """Turn them away as soon as the service is no longer ready, as a load balancer would."""
+        until(lambda: not ready(self.users))
+        self.turned_away.set()
+
+
+def held(planes: Planes) -> float:
+    """Return how many requests are under way."""
+    return sum(float(line.split()[-1]) for line in planes.metrics() if line.startswith("chaosapi_held_requests"))
+
+
+def latency(seconds: str) -> dict[str, Any]:
+    """Make an effect that holds every request so long."""
+    return {"type": "latency", "distribution": {"type": "constant", "value": seconds}}
+
+
+def test_requests_under_way_are_answered(tmp_path: Path) -> None:
+    """With nothing told in advance: the last answer closes its connection, and the exit status is 0."""
+    with started(tmp_path / "log") as planes, ThreadPoolExecutor(CUSTOMERS) as pool:
+        planes.inject(latency("3s"))
+        under_way = [pool.submit(httpx2.get, f"{planes.users}/api/products", timeout=60) for _ in range(CUSTOMERS)]
+        until(lambda: held(planes) == CUSTOMERS)
+        planes.process.send_signal(signal.SIGTERM)
+        answers = [each.result() for each in under_way]
+        assert planes.process.wait(60) == 0
+    assert {(answer.status_code, answer.headers["connection"]) for answer in answers} == {(200, "close")}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_request_is_lost_while_the_load_balancer_turns_away(workers: int, tmp_path: Path) -> None:
+    """Customers go on until it knows, over connections that are kept open; a client counts."""
+    with (
+        started(tmp_path / "log", CHAOSAPI_WORKERS=str(workers), CHAOSAPI_DRAIN_DELAY="3s") as planes,
+        ThreadPoolExecutor(CUSTOMERS) as pool,
+    ):
+        planes.inject(latency("1s"))
+        crowd = Crowd(planes.users)
+        customers = pool.map(crowd.customer, range(CUSTOMERS))
+        until(lambda: held(planes) == CUSTOMERS)
+        before = len(crowd.statuses)
+        planes.process.send_signal(signal.SIGTERM)
+        crowd.watch()
+        list(customers)
+        assert planes.process.wait(60) == 0
+    assert len(crowd.statuses) >= before + CUSTOMERS / 2
+    assert set(crowd.statuses) == {200}
+
+
+@pytest.mark.parametrize("last", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_asks_again_does_not_wait(last: signal.Signals, tmp_path: Path) -> None:
+    """The delay is an offer to load balancers; a person at a terminal may have none."""
+    with started(tmp_path / "log", CHAOSAPI_DRAIN_DELAY="60s") as planes:
+        planes.process.send_signal(signal.SIGTERM)
+        until(lambda: not ready(planes.users))
+        assert not ready(planes.admin)
+        assert httpx2.get(f"{planes.users}/healthz").status_code == 200
+        planes.process.send_signal(last)
+        assert planes.process.wait(40) == 0
