@@ -151,13 +151,18 @@ class Engine:
                 run = self._runs.get(key)
                 if run is None:
                     run = Run(record, self.clock)
-                elif run.plan.record != record:
+                elif run.plan.record is not record and run.plan.record != record:
                     run.update(record)
                 runs[key] = run
             for key in self._runs.keys() - runs.keys():
                 self._runs[key].end()
             self.state, self._runs = state, runs
             self._index([run for run in runs.values() if run.remaining() > 0])
+
+    def replaced_by(self, state: State) -> bool:
+        """Tell whether the state has another fault by the name of a known one."""
+        known = dict(self._runs.keys())
+        return any(known.get(record.name, record.created_at) != record.created_at for record in state.faults)
 
     def _index(self, live: list[Run]) -> None:
         on_requests: list[Run] = []

@@ -183,10 +183,10 @@ def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
     others = [record for record in state.faults if record.name != spec.name]
     live = [record for record in others if record.phase(now) != "ended"]
     admit(live, spec)
-    ended = [record for record in others if record.phase(now) == "ended"][:MAX_ENDED]
+    ended = [record.name for record in others if record.phase(now) == "ended"]
     record = Record(name=spec.name, spec=spec, created_at=now, revision=state.revision + 1)
-    kept = [old for old in others if old in live or old in ended]
-    return _next(state, (record, *kept))
+    forgotten = set(ended[MAX_ENDED:])
+    return _next(state, (record, *(old for old in others if old.name not in forgotten)))
 
 
 def _next(state: State, faults: tuple[Record, ...]) -> State:

@@ -13,8 +13,10 @@ from chaosapi.store.codec import key
 from chaosapi.store.replica import Replica
 from chaosapi.store.tallies import dump, load, total
 
-_POLL: Final = 0.01
-"""Seconds between two looks how far the others have come."""
+_SOON: Final = 0.002
+"""Seconds between the first two looks how far the others have come."""
+_LATE: Final = 0.05
+"""Seconds between two looks at most."""
 
 
 class Fleet:
@@ -33,13 +35,14 @@ class Fleet:
     async def reached(self, revision: int, wait: float = 0.0) -> Replicas:
         """Count who has applied a revision: at once, or when all have or so many seconds are over."""
         loop = asyncio.get_running_loop()
-        due = loop.time() + wait
+        due, pause = loop.time() + wait, _SOON
         while True:
             counted = _counted(await self._revisions(), revision)
             left = due - loop.time()
             if counted.applied == counted.known or left <= 0:
                 return counted
-            await asyncio.sleep(min(_POLL, left))
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, _LATE)
 
     async def receipts(self, records: Sequence[Record]) -> list[Receipt]:
         """Write the receipt of each fault, summed over all replicas; this one's counts alone while the store is away.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import structlog
 
@@ -12,6 +13,9 @@ from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import BEAT, Replica
 from chaosapi.store.tallies import dump
+
+_GATHER: Final = 0.005
+"""Seconds between an applied revision and its report: what has yet to be applied on this machine comes first."""
 
 log = structlog.stdlib.get_logger("chaosapi.store")
 
@@ -33,6 +37,7 @@ class Heartbeat:
         self._store, self._me, self._applied, self._tallies = store, me, applied, tallies
         self._told: dict[str, str] = {}
         self._told_at = -1
+        self._applied_at = 0.0
         self._wake: Callable[[], object] = lambda: None
 
     async def run(self) -> None:
@@ -52,9 +57,11 @@ class Heartbeat:
                     await news.wait()
             except TimeoutError:
                 continue
+            await asyncio.sleep(_GATHER)
 
     def nudge(self) -> None:
-        """Let the store know soon that a new revision was applied; call it from any thread."""
+        """Let the store know soon that a new revision was applied just now; call it from any thread."""
+        self._applied_at = self._store.now()
         self._wake()
 
     async def leave(self) -> None:
@@ -63,7 +70,7 @@ class Heartbeat:
         await self._tell(full=True, leaving=True)
 
     async def _tell(self, *, full: bool, leaving: bool = False) -> None:
-        me = self._me.model_copy(update={"revision": self._applied()})
+        me = self._me.model_copy(update={"revision": self._applied(), "applied_at": self._applied_at})
         counted = [(record, tally) for record, tally in self._tallies() if tally.matched]
         if full:
             if me.revision != self._told_at:  # the store may be another one by now, which knows nothing

@@ -19,6 +19,8 @@ class Replica(Model):
     started: float
     revision: int = 0
     """The latest revision that it has applied."""
+    applied_at: float = 0.0
+    """When it had, in the store's time."""
     seen: float = 0.0
     """Its last sign of life; the store fills it in."""
 

@@ -9,6 +9,8 @@ class SharedClock:
     def __init__(self, local: Callable[[], float]) -> None:
         self.local = local
         """This machine's clock, Unix seconds."""
+        self.known = False
+        """Whether the other one was ever heard of."""
         self._ahead = 0.0
 
     def now(self) -> float:
@@ -21,4 +23,5 @@ class SharedClock:
         The true difference lies between told - answered and told - asked (Cristian 1989): what is already known moves
         only as far as it must, so that a slow answer does not disturb it.
         """
+        self.known = True
         self._ahead = min(max(self._ahead, told - answered), told - asked)

@@ -14,8 +14,8 @@ PATIENCE: Final = 2.0
 """Seconds that a call may take, all retries included."""
 TIMEOUT: Final = 0.9
 """Seconds for one answer."""
-AWAY: Final = (RedisError, OSError, TimeoutError, ValidationError)
-"""What means that the store cannot be used now."""
+AWAY: Final = (RedisError, OSError, TimeoutError, ValidationError, RuntimeError)
+"""What means that the store cannot be used now; RuntimeError is uvloop's word for a connection that was just closed."""
 
 
 @asynccontextmanager

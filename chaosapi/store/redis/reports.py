@@ -18,13 +18,14 @@ class Reports:
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
         """Note a sign of life, or that the replica leaves, and what its faults did."""
         seen = replica.model_copy(update={"seen": self.now()})
-        async with reaching(), self._client.pipeline(transaction=True) as pipe:
+        async with reaching(), self._client.pipeline(transaction=False) as pipe:
+            for fault, text in tallies.items():
+                pipe.hset(self._key("tally", fault), seen.id, text)
+            # At last: whoever sees how far the replica is finds its tallies.
             if leaving:
                 pipe.hdel(self._key("replicas"), seen.id)
             else:
                 pipe.hset(self._key("replicas"), seen.id, write(seen))
-            for fault, text in tallies.items():
-                pipe.hset(self._key("tally", fault), seen.id, text)
             await pipe.execute()
 
     async def replicas(self) -> list[Replica]:

@@ -2,36 +2,46 @@
 
 from typing import Final
 
-CHANGE: Final = """
--- KEYS: state, audit, then what to forget. ARGV: deadline, epoch and revision as the caller knows them,
--- epoch, revision and state as they shall be, the audit entry, how many to keep, the message, its channel.
-local known = redis.call('HMGET', KEYS[1], 'epoch', 'revision')
-if (known[1] or '') ~= ARGV[2] or (known[2] or '0') ~= ARGV[3] then
+_STALE: Final = """
+local known = redis.call('HMGET', KEYS[1], 'epoch', 'revision', 'version')
+local stale = (known[1] or '') ~= ARGV[1] or (known[2] or '0') ~= ARGV[2] or (known[3] or '') ~= ARGV[3]
+"""
+
+CHANGE: Final = f"""
+-- KEYS: state, audit, then what to forget. ARGV: epoch, revision and version as the caller knows them, the same and
+-- the state as they shall be, the audit entry, how many to keep, the deadline, the channel, the message.
+{_STALE}
+if stale then
     -- A repeated call whose first answer got lost finds its own entry.
     for _, line in ipairs(redis.call('LRANGE', KEYS[2], 0, 15)) do
-        if line == ARGV[7] then return 'done' end
+        if line == ARGV[8] then return 'done' end
     end
     return 'stale'
 end
 -- A caller who gave up has answered that nothing was changed, so nothing must be changed later.
 local time = redis.call('TIME')
-if time[1] + time[2] / 1000000 > tonumber(ARGV[1]) then return 'late' end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'revision', ARGV[5], 'state', ARGV[6])
-redis.call('LPUSH', KEYS[2], ARGV[7])
-redis.call('LTRIM', KEYS[2], 0, ARGV[8] - 1)
+if time[1] + time[2] / 1000000 > tonumber(ARGV[10]) then return 'late' end
+redis.call('LPUSH', KEYS[2], ARGV[8])
+-- What can't be told must not be done. Nobody hears of it before this script has ended.
+local told = redis.pcall('PUBLISH', ARGV[11], ARGV[12])
+if type(told) == 'table' then
+    redis.call('LPOP', KEYS[2])
+    return told
+end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'revision', ARGV[5], 'version', ARGV[6], 'state', ARGV[7])
+redis.call('LTRIM', KEYS[2], 0, ARGV[9] - 1)
 for index = 3, #KEYS do redis.call('DEL', KEYS[index]) end
-redis.call('PUBLISH', ARGV[10], ARGV[9])
 return 'done'
 """
 
-HEAL: Final = """
--- KEYS: state, audit. ARGV: epoch and revision as the caller knows them, epoch, revision and state as they shall be,
--- the message, its channel, then all of the audit, newest first.
-local known = redis.call('HMGET', KEYS[1], 'epoch', 'revision')
-if (known[1] or '') ~= ARGV[1] or (known[2] or '0') ~= ARGV[2] then return 'stale' end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'revision', ARGV[4], 'state', ARGV[5])
+HEAL: Final = f"""
+-- KEYS: state, audit. ARGV: epoch, revision and version as the caller knows them, the same and the state as they
+-- shall be, the channel, then all of the audit, newest first. The message is empty: read it all again.
+{_STALE}
+if stale then return 'stale' end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'revision', ARGV[5], 'version', ARGV[6], 'state', ARGV[7])
 redis.call('DEL', KEYS[2])
-for index = 8, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[index]) end
-redis.call('PUBLISH', ARGV[7], ARGV[6])
+for index = 9, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[index]) end
+redis.call('PUBLISH', ARGV[8], '')
 return 'done'
 """

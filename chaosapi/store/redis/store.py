@@ -1,22 +1,20 @@
 """The store of many machines: changes are announced, and read again on a slow beat, so that a lost message heals."""
 
 import asyncio
-import json
 import secrets
 import time
 from collections.abc import Callable
 from typing import Final
 
 import structlog
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
 
-from chaosapi.errors import ChaosError
+from chaosapi.errors import ChaosError, StoreUnavailable
 from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store.codec import AUDIT, forgotten, read, write
 from chaosapi.store.redis import healing
+from chaosapi.store.redis.announcement import Announcement
+from chaosapi.store.redis.client import connected
 from chaosapi.store.redis.clock import SharedClock
 from chaosapi.store.redis.healing import Held
 from chaosapi.store.redis.reach import AWAY, PATIENCE, TIMEOUT, reaching
@@ -40,10 +38,7 @@ class RedisStore:
     """Keeps everything under `{prefix}:…`; `url` may carry user, password and database, and `rediss://` means TLS."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time, prefix: str = "chaosapi") -> None:
-        retry = Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 1)
-        self._client = Redis.from_url(
-            url, decode_responses=True, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=retry
-        )
+        self._client = connected(url)
         self._prefix = f"{{{prefix}}}"
         # Channels, unlike keys, are the same in all databases of a server.
         self._channel = f"{self._prefix}:changes:{self._client.connection_pool.connection_kwargs.get('db') or 0}"
@@ -53,7 +48,7 @@ class RedisStore:
         self.up = False
         self._snapshot = Snapshot()
         self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
-        self._epoch = ""
+        self._epoch = self._version = ""
         self._audit: list[str] = []
         self._turn = asyncio.Lock()
         reports = Reports(self._client, self._key, self.now)
@@ -82,8 +77,11 @@ class RedisStore:
         """Make one change: compute it here, and let Redis swap the states if nobody else did meanwhile."""
         async with reaching("unless it is in the audit when the store is back, nothing was changed"), self._turn:
             started = self._clock.local()
+            timely = self._clock.known
             if not self.up:
-                await self._refresh()  # also because it may be the first time that the store's clock is seen
+                await self._refresh()
+            if not timely:
+                raise StoreUnavailable("the store was not reached before, so its time was not known: ask again")
             deadline = self.now() + _DEADLINE - (self._clock.local() - started)
             fresh = False
             while True:
@@ -95,7 +93,7 @@ class RedisStore:
                         raise
                     state = before.state
                 if state.revision != before.state.revision:
-                    if await self._swap(before, state, healing.line(entry.signed(state)), deadline):
+                    if await self._swap(before, state, entry.signed(state), deadline):
                         return state
                 elif fresh:
                     return state
@@ -120,82 +118,97 @@ class RedisStore:
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
 
-    async def _swap(self, before: Held, state: State, line: str, deadline: float) -> bool:
+    async def _swap(self, before: Held, state: State, entry: AuditEntry, deadline: float) -> bool:
         """Let Redis replace `before` by `state`; False where somebody else was faster."""
         after = Held(before.epoch or secrets.token_hex(8), state)
-        text = write(state)
-        keys = [self._key("state"), self._key("audit")]
+        line = healing.line(entry)
+        version, known = line.partition(" ")[0], self._version
+        news = Announcement.of(before.state, state, epoch=after.epoch, version=version, follows=known, line=line)
         answer = await self._change(
-            keys=[*keys, *(self._key("tally", fault) for fault in forgotten(before.state, state))],
+            keys=[
+                self._key("state"),
+                self._key("audit"),
+                *(self._key("tally", fault) for fault in forgotten(before.state, state)),
+            ],
             args=[
-                deadline,
                 *before.mark,
+                known,
                 *after.mark,
-                text,
+                version,
+                write(state),
                 line,
                 AUDIT,
-                self._message(after, text, line),
+                deadline,
                 self._channel,
+                write(news),
             ],
         )
         if answer == "late":
             raise TimeoutError
         if answer == "done":
-            self._take(after, line)
+            self._take(after, version, line)
         return bool(answer == "done")
 
     async def _refresh(self) -> None:
         """Read the store, and heal it where it knows less than this replica."""
         while True:
             before = self._held
-            theirs = await self._read()
-            if theirs == before:
+            if await self._same():
                 break
+            theirs, version = await self._read()
             lines = await self._lines(_REMEMBERED)
             if (state := healing.healed(before, theirs, self.now())) is None:
                 self._audit = lines
-                self._take(theirs)
+                self._take(theirs, version)
                 break
-            if await self._put_back(theirs, state, lines):
+            if await self._put_back(theirs, version, state, lines):
                 break
         if not self.up:
             log.info("the store is there", revision=self._snapshot.state.revision)
         self.up = True
 
-    async def _read(self) -> Held:
+    async def _same(self) -> bool:
+        """Ask whether Redis still holds what this replica knows, and what time it is there."""
         asked = self._clock.local()
-        async with self._client.pipeline(transaction=True) as pipe:
+        async with self._client.pipeline(transaction=False) as pipe:
             pipe.time()
-            pipe.hmget(self._key("state"), "epoch", "state")
-            (seconds, micros), (epoch, text) = await pipe.execute()
+            pipe.hmget(self._key("state"), "epoch", "revision", "version")
+            (seconds, micros), (epoch, revision, version) = await pipe.execute()
         self._clock.learn(asked, seconds + micros / 1e6, self._clock.local())
-        return Held(epoch or "", read(State, text) if text else State())
+        return (epoch or "", int(revision or 0), version or "") == (*self._held.mark, self._version)
+
+    async def _read(self) -> tuple[Held, str]:
+        epoch, version, text = (
+            str(field or "") for field in await self._client.hmget(self._key("state"), "epoch", "version", "state")
+        )
+        return Held(epoch, read(State, text) if text else State()), version
 
     async def _lines(self, limit: int) -> list[str]:
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
 
-    async def _put_back(self, theirs: Held, state: State, lines: list[str]) -> bool:
+    async def _put_back(self, theirs: Held, known: str, state: State, lines: list[str]) -> bool:
         """Write a healed state with the audit that only this replica remembers; False where another was faster."""
-        after = Held(secrets.token_hex(8), state)
-        text = write(state)
+        after, version = Held(secrets.token_hex(8), state), secrets.token_hex(8)
         ended = theirs.epoch in ("", self._epoch)
         audit = healing.merged([healing.line(healing.entry(state, self.now()))] if ended else [], lines, self._audit)
         answer = await self._heal(
             keys=[self._key("state"), self._key("audit")],
-            args=[*theirs.mark, *after.mark, text, self._message(after, text, ""), self._channel, *audit],
+            args=[*theirs.mark, known, *after.mark, version, write(state), self._channel, *audit],
         )
         if answer == "done":
             log.warning("healed a store that had lost changes", revision=state.revision, had=theirs.state.revision)
             self._audit = audit[:_REMEMBERED]
-            self._take(after)
+            self._take(after, version)
         return bool(answer == "done")
 
-    def _take(self, held: Held, line: str = "") -> None:
+    def _take(self, held: Held, version: str, line: str = "") -> None:
         if held.state.revision > self._snapshot.state.revision or not self._epoch:
             self._epoch = held.epoch
             if line and line not in self._audit[:16]:
                 self._audit = [line, *self._audit[: _REMEMBERED - 1]]
             self._snapshot.take(held.state)
+        if held == self._held:
+            self._version = version
 
     async def _keep_listening(self) -> None:
         while not self._closing:
@@ -224,15 +237,12 @@ class RedisStore:
 
     def _heard(self, message: str) -> bool:
         """Take over what was announced; False where it does not follow what this replica knows."""
-        epoch, revision, text, line = json.loads(message)
-        mine = self._held.mark
-        if (epoch, revision) == (mine[0], mine[1] + 1):
-            self._take(Held(epoch, read(State, text)), line)
-        return bool(epoch == self._epoch and revision <= self._snapshot.state.revision)
-
-    @staticmethod
-    def _message(after: Held, text: str, line: str) -> str:
-        return json.dumps([*after.mark, text, line])
+        if not message:
+            return False  # healed, and not told how
+        news = read(Announcement, message)
+        if news.follows == self._version:
+            self._take(Held(news.epoch, news.made(self._snapshot.state)), news.version, news.line)
+        return news.epoch == self._epoch and news.revision <= self._snapshot.state.revision
 
     def _lost(self, error: BaseException) -> None:
         if self.up:

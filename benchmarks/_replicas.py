@@ -1,0 +1,53 @@
+"""Some replicas in one process: the store's own objects and heartbeats, and a fault that counts all the time."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from chaosapi.fault import Record
+from chaosapi.receipt import Tally
+from chaosapi.state import State
+from chaosapi.store import Replica, Store, open_store
+from chaosapi.store.heartbeat import Heartbeat
+
+
+class Simulated:
+    """What of a replica its store gets to see."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.store: Store = open_store(url)
+        self._state, self._tally = State(), Tally()
+        me = Replica(id=name, host="simulated", pid=0, started=0.0)
+        self.heart = Heartbeat(self.store, me, lambda: self._state.revision, self._counted)
+        self.store.subscribe(self._apply)
+
+    def _apply(self, state: State) -> None:
+        self._state = state
+        self.heart.nudge()
+
+    def _counted(self) -> list[tuple[Record, Tally]]:
+        self._tally.matched += 1
+        self._tally.delayed(0.001 * self._tally.matched, 0.001 * self._tally.matched)
+        return [(record, self._tally) for record in self._state.faults]
+
+
+async def run(url: str, prefix: str, count: str) -> None:
+    """Run so many until standard input ends."""
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), over.set)
+    replicas = [Simulated(url, f"{prefix}-{number}") for number in range(int(count))]
+    async with AsyncExitStack() as stack:
+        for replica in replicas:
+            await replica.store.start()
+            stack.push_async_callback(replica.store.close)
+        beating = [asyncio.create_task(replica.heart.run()) for replica in replicas]
+        await over.wait()
+        for task in beating:
+            task.cancel()
+        await asyncio.gather(*beating, return_exceptions=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(run(*sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""The connection to Redis as a URL describes it."""
+
+from redis.asyncio import Redis, SSLConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisError
+
+from chaosapi.store.redis.reach import TIMEOUT
+
+
+def connected(url: str) -> Redis:
+    """Make a client, which connects when it is used; raises ValueError for a URL that can never work.
+
+    The URL may carry user, password, database and options of redis-py's connections, such as `ssl_ca_certs`.
+    """
+    client = Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 1),
+    )
+    try:
+        connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py types it not
+        if isinstance(connection, SSLConnection):
+            connection.ssl_context.get()
+    except (TypeError, RedisError) as error:
+        raise ValueError(f"redis-py cannot use this URL: {error}") from error
+    except OSError as error:  # ssl.SSLError is one too
+        raise ValueError(f"the certificates or the key that the URL names cannot be used: {error}") from error
+    return client

@@ -1,0 +1,71 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaosapi import state as changes
+from chaosapi.errors import ChaosError
+from chaosapi.fault import Fault
+from chaosapi.state import Change, State
+from chaosapi.store.codec import read, write
+from chaosapi.store.redis.announcement import Announcement
+from tests.store.conftest import a_fault
+
+NAMES = st.sampled_from(["a", "b", "c"])
+
+
+def moves() -> st.SearchStrategy[Change]:
+    """Give any change, at any time of a few minutes: faults of a minute also end by themselves."""
+    specs = st.builds(lambda name, seed: a_fault(name, seed=seed), NAMES, st.integers(0, 3))
+    times = st.floats(0, 200)
+    return st.one_of(
+        st.builds(changes.create, specs, times),
+        st.builds(changes.replace, specs, times),
+        st.builds(
+            lambda name, rate, now: changes.patch(name, {"rate": rate}, Fault.model_validate, now),
+            NAMES,
+            st.floats(0.1, 1),
+            times,
+        ),
+        st.builds(changes.end, NAMES, times),
+        st.builds(changes.end_all, times),
+        st.builds(changes.halt, st.text(max_size=3), times),
+        st.builds(changes.resume),
+    )
+
+
+@given(st.lists(moves(), max_size=20))
+def test_whoever_makes_the_same_steps_is_in_the_same_state(moves: list[Change]) -> None:
+    """After every change that is possible, by way of the text, and in the same order of faults."""
+    mine = theirs = State()
+    for move in moves:
+        try:
+            after = move(mine)
+        except ChaosError:
+            continue
+        if after.revision != mine.revision:
+            told = write(Announcement.of(mine, after, epoch="e", version="v", follows="f", line="l"))
+            theirs = read(Announcement, told).made(theirs)
+            mine = after
+            assert theirs == mine
+
+
+def test_the_oldest_ended_faults_are_dropped_everywhere() -> None:
+    """Once there are too many."""
+    mine = theirs = State()
+    for number in range(changes.MAX_ENDED + 5):
+        after = changes.create(a_fault(f"f-{number}"), 100.0 * number)(mine)
+        theirs = Announcement.of(mine, after, epoch="e", version="v", follows="f", line="l").made(theirs)
+        mine = after
+        assert theirs == mine
+    assert len(mine.faults) == changes.MAX_ENDED + 1
+
+
+def test_what_is_told_of_a_change_does_not_grow_with_the_faults_there_are() -> None:
+    """One among a hundred costs what one alone does, but for its number."""
+    few = many = State()
+    for number in range(100):
+        many = changes.create(a_fault(f"f-{number}"), float(number))(many)
+    sizes = []
+    for before in (few, many):
+        after = changes.create(a_fault("new"), 0.0)(before)
+        sizes.append(len(write(Announcement.of(before, after, epoch="e", version="v", follows="f", line="l"))))
+    assert sizes[1] - sizes[0] == 2 * len("00")
