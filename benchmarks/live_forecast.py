@@ -76,11 +76,11 @@ def main() -> int:
     """Run them; return 1 if fewer than nine of ten hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=300, help="Requests/s.")
-    parser.add_argument("--port", type=int, default=27000, help="The first of five free ports.")
+    parser.add_argument("--port", type=int, default=27000, help="The first of six free ports.")
     parser.add_argument("--json", type=Path, help="Write the scorecards into this file too.")
     given = parser.parse_args()
     console = Console(width=140)
-    ports = Ports(*range(given.port, given.port + 5))
+    ports = Ports(*range(given.port, given.port + 6))
     with tempfile.TemporaryDirectory() as folder:
         options = stack.Options(Path(folder), "lab", ports, rate=given.rate, traffic=True)
         with stack.running(options, lambda text: console.print(text, style="dim")) as lab:

@@ -1,87 +1,153 @@
 """A retry storm keeps a service down after the spike has passed (Bronson et al., Metastable Failures, HotOS 2021).
 
-Steady traffic at 60 % of a limited capacity, then for some seconds a spike of five times as much, then as before.
-Clients give up after a second. Those that do not retry soon fare well again; with three retries each, the same traffic
-keeps the service busy with requests whose senders have nearly lost patience, until somebody lifts the load.
+The retry-storm scenario against a limited capacity: steady traffic at 60 % of it, a short spike of three times as much,
+then as before. Clients give up after a second and try again at once, three times. One run leaves it at that; in the
+other, retries are budgeted from a moment on: at most one for ten requests. Goodput is what clients get in time.
+`--picture FILE` draws both. Without enough processor the clients stall, and a stall of a second heals the service: see
+in what Locust says how late the latest start was.
 """
 
 import argparse
-import asyncio
+import socket
 import sys
 import tempfile
 import time
-from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-import aiohttp
 import httpx2
-import uvloop
+from _locust import locust, start_of
 from _servers import running
+from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
+from chaosapi.forecast import plans
+
 CAPACITY = {
     "type": "capacity",
-    "concurrency": 10,
+    "concurrency": 5,
     "queue": 2000,
     "queue_timeout": "30s",
     "service_time": {"type": "normal", "mean": "200ms", "stddev": "10ms"},
 }
-STEADY, SPIKE = 30, 150
-"""New requests a second; 50 can be served."""
-PATIENCE = 1.0
-"""Seconds after which a client leaves, and tries again where it may."""
+"""25 requests a second."""
+SCALE = 0.5
+"""15 wanted, and 75 in the spike."""
+BUDGET_AFTER = 0.6
+"""When retries are budgeted, as a part of the scenario."""
 
 
-async def story(url: str, retries: int, phases: dict[str, tuple[float, float]]) -> dict[str, tuple[int, int]]:
-    """Send each phase's requests (rate, seconds) in open loop; return how many were wanted and answered, by phase.
+class Second(NamedTuple):
+    """Seconds since the start, and per second: requests due, sent (retries too), and answered well."""
 
-    A request belongs to the phase in which it was first sent.
-    """
-    wanted, answered = Counter[str](), Counter[str]()
-    timeout = aiohttp.ClientTimeout(total=PATIENCE)
-    async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as client:
+    at: float
+    due: float
+    sent: float
+    good: float
 
-        async def one(phase: str) -> None:
-            wanted[phase] += 1
-            for _ in range(1 + retries):
-                try:
-                    async with client.get("/api/products/p-0001") as answer:
-                        await answer.read()
-                except TimeoutError:
-                    continue
-                answered[phase] += answer.ok
-                return
 
-        due = time.perf_counter()
-        async with asyncio.TaskGroup() as crowd:
-            for phase, (rate, seconds) in phases.items():
-                for _ in range(int(rate * seconds)):
-                    due += 1 / rate
-                    await asyncio.sleep(due - time.perf_counter())
-                    crowd.create_task(one(phase))
-    return {phase: (wanted[phase], answered[phase]) for phase in phases}
+def tell(log: Path, seconds: float, *arguments: str) -> list[Second]:
+    """Run the scenario against a service of its own, watch the clients' metrics, and print what Locust says."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = (
+        "--scenario",
+        "retry-storm",
+        "--duration",
+        f"{seconds:g}s",
+        "--scale",
+        f"{SCALE}",
+        "--metrics-port",
+        str(port),
+        *arguments,
+    )
+    seen: list[Second] = []
+    with running(log.with_suffix(".server")) as server:
+        httpx2.put(f"{server.admin}/admin/faults/limit", json={"effect": CAPACITY}).raise_for_status()
+        with locust(log, server.url, *options) as process:
+            start = start_of(log, process)
+            for number in range(int(seconds) + 1):
+                time.sleep(max(0.0, start + number - time.time()))
+                seen.append(Second(time.time() - start, *_counted(f"http://127.0.0.1:{port}/metrics")))
+            process.wait(60)
+    print(next(line for line in log.read_text().splitlines() if "were due" in line).partition(": ")[2], flush=True)
+    return [
+        Second(two.at, *((two[part] - one[part]) / (two.at - one.at) for part in (1, 2, 3)))
+        for one, two in pairwise(seen)
+    ]
+
+
+def _counted(url: str) -> tuple[float, float, float]:
+    due = retries = good = 0.0
+    for family in text_string_to_metric_families(httpx2.get(url).text):
+        for sample in family.samples:
+            due += sample.value * (sample.name == "loadtest_planned_total")
+            retries += sample.value * (sample.name == "loadtest_retries_total")
+            fine = sample.labels.get("status", "").startswith("2")
+            good += sample.value * (sample.name == "loadtest_requests_total" and fine)
+    return due, due + retries, good
+
+
+def goodput(seen: list[Second], begin: float, end: float) -> float:
+    """Return the share of the requests due between two times that were answered well in that time."""
+    within = [second for second in seen if begin <= second.at < end]
+    return sum(second.good for second in within) / sum(second.due for second in within)
+
+
+def draw(runs: dict[str, list[Second]], seconds: float, path: Path) -> None:
+    """Draw both runs above each other."""
+    import matplotlib as mpl  # noqa: PLC0415 - only for the picture
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of a backend
+
+    figure, axes = plt.subplots(2, 1, sharex=True, sharey=True, figsize=(9, 6), layout="constrained")
+    for axis, (name, seen) in zip(axes, runs.items(), strict=True):
+        times = [second.at for second in seen]
+        axis.plot(times, [second.sent for second in seen], color="tab:red", lw=1, label="sent, with retries")
+        axis.plot(times, [second.due for second in seen], color="0.6", lw=1.5, label="wanted")
+        axis.plot(times, [second.good for second in seen], color="tab:blue", lw=2, label="goodput")
+        axis.axhline(25, color="0.3", ls=":", lw=1, label="capacity")
+        axis.set(title=name, ylabel="requests/s", ylim=(0, None), xlim=(0, seconds))
+        axis.grid(alpha=0.3)
+    axes[1].axvline(BUDGET_AFTER * seconds, color="tab:green", ls="--", lw=1.5, label="retries are budgeted")
+    axes[1].set_xlabel("seconds")
+    axes[1].legend(loc="upper right", fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
 
 
 def main() -> int:
-    """Tell the story without and with retries; exit with 1 when it does not end as told."""
+    """Tell the story without and with a budget; exit with 1 when it does not end as told."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=10, help="how long each phase lasts; the spike half of it")
-    seconds = parser.parse_args().seconds
-    after = {f"{part} after": (STEADY, seconds) for part in ("right", "soon", "long")}
-    phases: dict[str, tuple[float, float]] = {"before": (STEADY, seconds), "spike": (SPIKE, seconds / 2), **after}
-    table = Table("retries", *phases, title="goodput: answered in time, of those who asked")
-    share: dict[int, float] = {}
+    parser.add_argument("--seconds", type=float, default=60, help="how long the scenario is")
+    parser.add_argument("--picture", type=Path, help="draw it into this file (needs Matplotlib)")
+    given = parser.parse_args()
+    seconds = given.seconds
+    budgeted = ("--budget-after", f"{BUDGET_AFTER * seconds:.0f}s")
     with tempfile.TemporaryDirectory() as folder:
-        for retries in (0, 3):
-            with running(Path(folder) / f"log-{retries}") as server:
-                httpx2.put(f"{server.admin}/admin/faults/limit", json={"effect": CAPACITY}).raise_for_status()
-                seen = uvloop.run(story(server.url, retries, phases))
-            table.add_row(str(retries), *(f"{good / asked:.0%} ({good})" for asked, good in seen.values()))
-            asked, good = seen["long after"]
-            share[retries] = good / asked
+        runs = {
+            "retries without a budget": tell(Path(folder) / "without", seconds),
+            "retries budgeted later": tell(Path(folder) / "within", seconds, *budgeted),
+        }
+    spike_ends = max(at for at, _, peak in plans.module().SCENARIOS["retry-storm"].course if peak)
+    phases = {"before": (0.05, 0.2), "after the spike": (spike_ends + 0.05, BUDGET_AFTER), "at the end": (0.85, 1.0)}
+    found = {
+        name: [goodput(seen, *(part * seconds for part in phase)) for phase in phases.values()]
+        for name, seen in runs.items()
+    }
+    table = Table("goodput", *phases, title="answered in time, of those who asked")
+    for name, shares in found.items():
+        table.add_row(name, *(f"{share:.0%}" for share in shares))
     Console().print(table)
-    return 0 if share[0] > 0.95 and share[3] < 0.5 else 1
+    if given.picture:
+        draw(runs, seconds, given.picture)
+    stuck, healed = found.values()
+    told = min(stuck[0], healed[0]) > 0.9 and max(stuck[1], stuck[2], healed[1]) < 0.5 and healed[2] > 0.9
+    return 0 if told else 1
 
 
 if __name__ == "__main__":

@@ -1,19 +1,28 @@
-"""The command line's and the web form's words for a scenario."""
+"""The command line's and the web form's words for a scenario.
+
+All options are text here, since a web form sends text: it is read in one place, `choice`.
+"""
 
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
 
-from _scenarios import SCENARIOS, Scenario
+from _expect import parse
+from _retries import POLICIES
+from _run import Choice
+from _scenarios import SCENARIOS
 from locust.argument_parser import LocustArgumentParser
 from locust.util.timespan import parse_timespan
 
 NONE = "none"
 NAMES = [NONE, *SCENARIOS]
+MODELS = ["open", "closed"]
 STORIES = [
     f"{NONE}: -u, -r and -t decide, as in any Locust run.",
-    *(f"{name}: {kind.__doc__}" for name, kind in SCENARIOS.items()),
+    *(f"{name}: {scenario.story}" for name, scenario in SCENARIOS.items()),
 ]
+_RETRIES = ", ".join(f"{name} ({policy.story})" for name, policy in POLICIES.items())
+_OWN = "The scenario's own unless given."
 
 
 def add_to(parser: LocustArgumentParser) -> None:
@@ -22,6 +31,11 @@ def add_to(parser: LocustArgumentParser) -> None:
     Locust answers --help before it reads any locustfile, so these options need a help option of their own.
     (An argument group would keep them out of the web form.)
     """
+
+    def add(option: str, what: str, text: str, default: str = "", **more: Any) -> None:
+        variable = f"CHAOSAPI_SCENARIO{option[1:].replace('-', '_').upper()}"
+        parser.add_argument(option, default=default, metavar=f"<{what}>", env_var=variable, help=text, **more)
+
     parser.add_argument(
         "--scenario",
         type=_name,
@@ -31,61 +45,101 @@ def add_to(parser: LocustArgumentParser) -> None:
         metavar="<name>",
         help=f"The traffic pattern. {' '.join(STORIES)} Default: {NONE}",
     )
-    parser.add_argument(
-        "--rate",
-        type=int,
-        default=20,
-        metavar="<requests/s>",
-        env_var="CHAOSAPI_SCENARIO_RATE",
-        help="The scenario's requests per second. Default: 20",
+    add("--rate", "requests/s", f"The usual rate. {_OWN}")
+    add("--peak", "requests/s", "The rate at the top, where there is one. The scenario's multiple of the rate.")
+    add("--duration", "time string", f"How long, e.g. 90s, 3m, 1h30m. {_OWN}")
+    add("--scale", "factor", "Multiplies rate and peak. Default: 1", "1")
+    add(
+        "--model",
+        "open|closed",
+        "open: requests start on time whatever the latency; closed: users wait for answers. Default: open",
+        "open",
+        choices=MODELS,
+        type=lambda text: text or "open",
     )
-    parser.add_argument(
-        "--peak",
-        type=int,
-        default=100,
-        metavar="<requests/s>",
-        env_var="CHAOSAPI_SCENARIO_PEAK",
-        help="The requests per second at the top of a spike. Default: 100",
+    choices = ["", *POLICIES]
+    add("--retries", "policy", f"What clients do about failures (open model): {_RETRIES}. {_OWN}", choices=choices)
+    add("--budget-after", "time string", "From then on retries are at most a tenth of the requests. Default: never")
+    add(
+        "--scenario-seed", "number", "The same seed sends the same requests with the same x-request-id. Default: 0", "0"
     )
-    parser.add_argument(
-        "--duration",
-        default="3m",
-        metavar="<time string>",
-        env_var="CHAOSAPI_SCENARIO_DURATION",
-        help="How long the scenario runs, e.g. 90s, 3m, 1h30m. Default: 3m",
+    add("--inflight", "number", "Requests that one process may have under way; more are missed. Default: 1000", "1000")
+    hidden: dict[str, Any] = {"include_in_web_ui": False}
+    add("--expect", "conditions", "Exit with 1 unless all hold: 'p95<300ms,errors<0.01,missed<0.001'.", **hidden)
+    add(
+        "--metrics-port",
+        "port",
+        "Serve the clients' metrics to Prometheus there. Default: 0, not at all",
+        "0",
+        **hidden,
     )
+    add("--metrics-host", "address", "Where. Default: 127.0.0.1", "127.0.0.1", **hidden)
+    add("--reports", "folder", "Where HTML reports go, or none. Default: reports/ beside the locustfile", **hidden)
     # Requests under way may finish when users leave: cut off, they would count as failures that no fault made.
     parser.set_defaults(stop_timeout=5)
     parser.add_argument("--scenario-help", action="help", help="Show this help, which --help does not reach.")
 
 
-def from_command_line(options: Mapping[str, Any]) -> Scenario | None:
-    """Return the chosen scenario; raises ValueError as `scenario` does, and for -u, -r or -t beside it."""
-    chosen = scenario(options)
+def from_command_line(options: Mapping[str, Any]) -> Choice | None:
+    """Return what was chosen; raises ValueError as `choice` does, and for -u, -r or -t beside a scenario."""
+    chosen = choice(options)
     if chosen and any(options[key] is not None for key in ("num_users", "spawn_rate", "run_time")):
         raise ValueError("a scenario sets the users and the run time: give --rate and --duration instead of -u, -r, -t")
     return chosen
 
 
-def scenario(options: Mapping[str, Any]) -> Scenario | None:
-    """Return the chosen scenario, None for none; values may be text, as a web form sends them.
+def choice(options: Mapping[str, Any]) -> Choice | None:
+    """Return what was chosen, None for no scenario.
 
-    Raises ValueError, saying what would be right, for an unknown name or a bad number.
+    Raises ValueError, saying what would be right, for an unknown name, a bad number or a bad condition.
     """
     name = options["scenario"]
+    parse(options["expect"])
     if name == NONE:
         return None
     if name not in SCENARIOS:
         raise ValueError(_unknown(name))
+    for option, known in (("model", MODELS), ("retries", ["", *POLICIES])):
+        if options[option] not in known:
+            raise ValueError(f"the {option} {options[option]!r} is none of {', '.join(filter(None, known))}")
+    chosen = Choice(
+        name=name,
+        model=options["model"],
+        rate=_number(options, "rate"),
+        peak=_number(options, "peak"),
+        duration=_seconds(options, "duration"),
+        scale=_number(options, "scale") or 1.0,
+        seed=whole(options, "scenario_seed"),
+        retries=options["retries"] or None,
+        budget_after=_seconds(options, "budget_after"),
+        inflight=whole(options, "inflight") or 1000,
+    )
+    chosen.load()
+    return chosen
+
+
+def whole(options: Mapping[str, Any], option: str) -> int:
+    """Return a whole number from 0 on, 0 for an empty text."""
+    text = str(options[option] or 0)
+    if not text.isdecimal():
+        raise ValueError(f"the {option.replace('_', ' ')} {text!r} is no whole number such as 7")
+    return int(text)
+
+
+def _number(options: Mapping[str, Any], option: str) -> float | None:
+    text = options[option]
     try:
-        rate, peak = int(options["rate"]), int(options["peak"])
+        return float(text) if text else None
     except ValueError:
-        raise ValueError("rate and peak are whole numbers of requests per second, such as 20") from None
+        raise ValueError(f"the {option} {text!r} is no number such as 20 or 0.5") from None
+
+
+def _seconds(options: Mapping[str, Any], option: str) -> float | None:
+    text = options[option]
     try:
-        duration = parse_timespan(options["duration"])
+        return float(parse_timespan(text)) if text else None
     except ValueError:
-        raise ValueError(f"the duration {options['duration']!r} is no time such as 90s, 3m or 1h30m") from None
-    return SCENARIOS[name](rate=rate, peak=peak, duration=duration)
+        raise ValueError(f"the {option.replace('_', ' ')} {text!r} is no time such as 90s, 3m or 1h30m") from None
 
 
 def _name(text: str) -> str:

@@ -1,23 +1,39 @@
 """A scenario as Locust runs it."""
 
-from _scenarios import Scenario
+from _conductor import Conductor
+from _scenarios import Load
 from locust import LoadTestShape
 
 SPAWN_RATE = 100  # users per second; above it Locust warns of trouble
 
 
 class ScenarioShape(LoadTestShape):
-    """Keeps as many users as the scenario wants requests per second, since each user makes one."""
+    """What both models share; Locust asks about once a second."""
 
+    abstract = True
     use_common_options = True  # keeps the web form's user fields on show, for a run without a scenario
 
-    def __init__(self, scenario: Scenario) -> None:
+
+class OpenShape(ScenarioShape):
+    """One user in each process that sends, until every request was due and answered."""
+
+    def __init__(self, conductor: Conductor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Locust's is untyped
-        self._scenario = scenario
+        self._conductor = conductor
+
+    def tick(self) -> tuple[int, float] | None:
+        """Return the users wanted now and how fast to get there, or None when the scenario is over."""
+        return None if self._conductor.over() else (self._conductor.parts, SPAWN_RATE)
+
+
+class ClosedShape(ScenarioShape):
+    """As many users as the scenario wants requests per second, since each user makes one."""
+
+    def __init__(self, load: Load) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Locust's is untyped
+        self._load = load
 
     def tick(self) -> tuple[int, float] | None:
         """Return the users wanted now and how fast to get there, or None when the scenario is over."""
         elapsed: float = self.get_run_time()  # type: ignore[no-untyped-call]  # Locust's is untyped
-        if elapsed >= self._scenario.duration:
-            return None
-        return self._scenario.rate_at(elapsed), SPAWN_RATE
+        return None if elapsed >= self._load.duration else (round(self._load.rate_at(elapsed)), SPAWN_RATE)

@@ -2,19 +2,36 @@
 
 import logging
 import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import _metrics
 import _options
 import _shape
 import flask
-from _scenarios import Scenario
-from _users import ShopUser
+from _closedloop import ShopUser
+from _conductor import Conductor
+from _customer import Customer
+from _openloop import OpenLoop
+from _reports import FOLDER, Reports
+from _run import Choice
 from locust import events
+from locust.dispatch import UsersDispatcher
 from locust.env import Environment
-from locust.runners import Runner, WorkerRunner
+from locust.runners import MasterRunner, Runner, WorkerNode, WorkerRunner
 from locust.web import WebUI
+from prometheus_client import CollectorRegistry
 
-__all__ = ["ShopUser"]
+__all__ = ["OpenLoop", "ShopUser"]
+
+
+class DealtOnce(UsersDispatcher):
+    """Leaves a worker that comes late out of the run: the parts are dealt, and nobody's may be moved to it."""
+
+    def add_worker(self, worker_node: WorkerNode) -> None:
+        """Let it wait for the next run."""
 
 
 def prepare(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
@@ -23,32 +40,58 @@ def prepare(environment: Environment, runner: Runner, web_ui: WebUI | None, **_:
     Locust runs the first shape class it finds among a public file's names, whatever was asked for, and then ignores
     -u, -r and -t. So no name here is a shape class, and its instance is set only when a scenario is chosen.
     """
-    if isinstance(runner, WorkerRunner):
-        return  # the master decides
+    options = vars(environment.parsed_options)
+    registry = CollectorRegistry()
+    conductor = OpenLoop.conductor = Conductor(environment, runner)
+    metrics = Customer.metrics = _metrics.ClientMetrics(registry)
+    metrics.follow(lambda: conductor.run)
+    environment.events.request.add_listener(metrics.answered)  # type: ignore[no-untyped-call]
+    environment.events.test_start.add_listener(lambda **_: metrics.tell(_options.choice(options)))  # type: ignore[no-untyped-call]
+    environment.user_classes = [OpenLoop, ShopUser]
+    follow = partial(_follow, environment, runner, conductor)
     try:
-        _follow(_options.from_command_line(vars(environment.parsed_options)), environment, runner)
-    except ValueError as problem:
+        chosen = _options.from_command_line(options)
+        if not isinstance(runner, WorkerRunner):  # there the master decides
+            follow(chosen)
+        if not isinstance(runner, MasterRunner):  # which sends nothing
+            _serve(registry, options)
+    except (ValueError, OSError) as problem:
         logging.getLogger(__name__).error("%s", problem)  # noqa: TRY400 - a wrong option needs no traceback
         sys.exit(2)
+    metrics.tell(chosen)
+    if not isinstance(runner, WorkerRunner):
+        reports = options["reports"]
+        Reports(environment, conductor, None if reports == "none" else Path(reports) if reports else FOLDER)
     if web_ui and web_ui.app:
-        web_ui.app.before_request(lambda: _follow_form(environment, runner))
+        web_ui.app.before_request(lambda: _follow_form(environment, runner, follow))
 
 
-def _follow_form(environment: Environment, runner: Runner) -> flask.Response | None:
+def _serve(registry: CollectorRegistry, options: Mapping[str, Any]) -> None:
+    port = _options.whole(options, "metrics_port")
+    if port:
+        taken = _metrics.serve(registry, options["metrics_host"] or "127.0.0.1", port, options["processes"] or 1)
+        logging.getLogger(__name__).info("metrics: http://%s:%s/metrics", options["metrics_host"], taken)
+
+
+def _follow_form(environment: Environment, runner: Runner, follow: Any) -> flask.Response | None:
     """Read the scenario from the form that starts a run, before Locust reads the rest; answer only if it is wrong."""
     if not flask.request.path.endswith("/swarm") or runner.shape_greenlet:
         return None  # a scenario that is under way is not exchanged: Locust refuses the edit
     try:
-        choice = {**vars(environment.parsed_options), **flask.request.form}
-        _follow(_options.scenario(choice), environment, runner)
+        follow(_options.choice({**vars(environment.parsed_options), **flask.request.form}))
     except ValueError as problem:
         return flask.jsonify(success=False, message=str(problem), host=environment.host)
     return None
 
 
-def _follow(scenario: Scenario | None, environment: Environment, runner: Runner) -> None:
-    environment.shape_class = _shape.ScenarioShape(scenario) if scenario else None
-    if environment.shape_class:
+def _follow(environment: Environment, runner: Runner, conductor: Conductor, choice: Choice | None) -> None:
+    conductor.prepare(choice)
+    is_open = choice is not None and choice.model == "open"
+    environment.user_classes = [OpenLoop if is_open else ShopUser]
+    environment.dispatcher_class = DealtOnce if is_open else UsersDispatcher
+    environment.shape_class = None
+    if choice:
+        environment.shape_class = _shape.OpenShape(conductor) if is_open else _shape.ClosedShape(choice.load())
         environment.shape_class.runner = runner
 
 

@@ -46,9 +46,11 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
         list[str] | None,
         typer.Option(help="A route's share, /api/checkout=0.3; the shop's mix unless given.", rich_help_panel=_TRAFFIC),
     ] = None,
-    scenario: Annotated[str | None, typer.Option(help="A Locust scenario, at --rps.", rich_help_panel=_TRAFFIC)] = None,
-    peak: Annotated[int, typer.Option(help="Its peak in requests/s.", rich_help_panel=_TRAFFIC)] = 500,
-    scenario_duration: Annotated[str, typer.Option(help="How long it runs.", rich_help_panel=_TRAFFIC)] = "1h",
+    scenario: Annotated[
+        str | None, typer.Option(help="A Locust scenario; --rps is its rate.", rich_help_panel=_TRAFFIC)
+    ] = None,
+    peak: Annotated[float | None, typer.Option(help="Its peak in requests/s.", rich_help_panel=_TRAFFIC)] = None,
+    scenario_duration: Annotated[str | None, typer.Option(help="How long it runs.", rich_help_panel=_TRAFFIC)] = None,
     traffic_from: Annotated[
         str | None, typer.Option(metavar="URL", help="Measure it from this Prometheus.", rich_help_panel=_TRAFFIC)
     ] = None,
@@ -107,9 +109,9 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
             window = _seconds(traffic_window, "--traffic-window")
             sent = facts.traffic(Prometheus(traffic_from), shop, window).model_dump() | body.present(sent)
         if scenario:
-            rate_ = round(sent["rps"] or 100)
-            sent["stages"] = scenarios.stages(
-                scenario, rate=rate_, peak=peak, duration=_seconds(scenario_duration, "--scenario-duration")
+            lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
+            sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts) | (
+                {"shares": sent["shares"]} if sent["shares"] else {}
             )
         chosen = windows.load(profile)
         model = Model(

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from chaosapi.errors import ChaosError
 from chaosapi.lab import demo as demonstration
-from chaosapi.lab import stack, status
+from chaosapi.lab import stack, status, traffic
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.signals import Stopped, stoppable
@@ -45,17 +45,23 @@ def lab(  # noqa: PLR0913 (one parameter an option)
     prometheus_port: Port = _DEFAULTS.prometheus,
     alertmanager_port: Port = _DEFAULTS.alertmanager,
     grafana_port: Port = _DEFAULTS.grafana,
+    loadtest_port: Port = _DEFAULTS.loadtest,
+    console_port: Port = _DEFAULTS.console,
     data_dir: DataDir = None,
     once: Annotated[bool, typer.Option("--once", help="Start, see that all is well, stop.")] = False,
 ) -> None:
     """Start the service with Prometheus, Alertmanager and, where installed, Grafana; Ctrl-C stops them all."""
     console = Console()
     with _ended_well(console), _folder(data_dir) as folder:
-        ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port)
-        with stack.running(stack.Options(folder, profile, ports), _teller(console)) as running:
+        ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port, console_port)
+        options = stack.Options(folder, profile, ports, console=not once)
+        with stack.running(options, _teller(console)) as running:
             if once:
                 console.print(str(status.look(running)), highlight=False, soft_wrap=True)
                 return
+            console.print(
+                f"for traffic, in another terminal: {traffic.by_hand(ports)}", highlight=False, soft_wrap=True
+            )
             status.show(running, console)
 
 
@@ -66,6 +72,7 @@ def demo(  # noqa: PLR0913 (one parameter an option)
     prometheus_port: Port = _DEFAULTS.prometheus,
     alertmanager_port: Port = _DEFAULTS.alertmanager,
     grafana_port: Port = _DEFAULTS.grafana,
+    loadtest_port: Port = _DEFAULTS.loadtest,
     data_dir: DataDir = None,
 ) -> None:
     """Show it all in about a minute: traffic, a fault, the alert it fires, and the alert resolving.
@@ -74,7 +81,7 @@ def demo(  # noqa: PLR0913 (one parameter an option)
     """
     console = Console()
     with _ended_well(console), _folder(data_dir) as folder:
-        ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port)
+        ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port)
         options = stack.Options(folder, "lab", ports, rate=demonstration.RATE, traffic=True)
         with stack.running(options, _teller(console)) as running:
             demonstration.run(running, console)

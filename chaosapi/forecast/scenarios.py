@@ -1,43 +1,44 @@
-"""Locust's scenarios as traffic: loadtests/_scenarios.py tells the rates and imports no Locust."""
+"""Locust's scenarios as traffic."""
 
-import importlib.util
-from functools import cache
-from types import ModuleType
+from itertools import pairwise
+from typing import Any
 
-from chaosapi import assets, errors
+from chaosapi import errors
+from chaosapi.forecast import plans
 from chaosapi.forecast.traffic import Stage
 
-_STEP = 1.0  # Locust asks a shape about once a second
+_MOST_STAGES = 5000
 
 
-def stages(name: str, *, rate: int, peak: int, duration: float) -> list[Stage]:
-    """Give the stages of the scenario called `name`, in requests/s and seconds; no traffic once it is over.
+def traffic(
+    name: str, *, rate: float | None = None, peak: float | None = None, duration: float | None = None
+) -> dict[str, Any]:
+    """Give the fields of Traffic for the scenario called `name`: before it, its first requests/s; after it, none.
 
-    Raises errors.Invalid for a name or number that the scenario refuses, with what would be right.
+    What is None is as usual with the scenario. Raises errors.Invalid for a name or number that the scenario refuses,
+    with what would be right.
     """
-    known = _module().SCENARIOS
+    known = plans.module().SCENARIOS
     if name not in known:
         raise errors.Invalid.field("scenario", f"there is no scenario {name!r}: choose one of {', '.join(known)}")
     try:
-        scenario = known[name](rate=rate, peak=peak, duration=duration)
+        load = known[name].load(rate=rate, peak=peak, duration=duration)
     except ValueError as error:
         raise errors.Invalid.field("scenario", str(error)) from None
+    return {"rps": load.rate_at(0.0), "stages": _stages(load), "shares": dict(known[name].mix)}
+
+
+def _stages(load: Any) -> list[Stage]:
+    """Cut the load into stretches of a second (more, if it is long); each has the mean rate of its stretch."""
+    step = max(1.0, load.duration / _MOST_STAGES)
+    cuts = sorted(
+        {step * number for number in range(int(load.duration / step) + 1)} | {time for time, _ in load.corners}
+    )
     made: list[Stage] = []
-    elapsed = 0.0
-    while elapsed < duration:
-        rps = float(scenario.rate_at(elapsed))
+    for start, end in pairwise(cuts):
+        if end - start < 1e-6:
+            continue
+        rps = round((load.arrived(end) - load.arrived(start)) / (end - start), 6)
         if not made or made[-1].rps != rps:
-            made.append(Stage(after=elapsed, rps=rps))
-        elapsed += _STEP
-    return [*made, Stage(after=duration, rps=0.0)]
-
-
-@cache
-def _module() -> ModuleType:
-    """Load it by its path: the folder belongs to Locust and is no package."""
-    spec = importlib.util.spec_from_file_location("_chaosapi_scenarios", assets.path("loadtests") / "_scenarios.py")
-    assert spec is not None  # noqa: S101 - a path that ends in .py always has a spec; this tells mypy
-    assert spec.loader is not None  # noqa: S101 - the same
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+            made.append(Stage(after=start, rps=rps))
+    return [*made, Stage(after=load.duration, rps=0.0)]

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from chaosapi import errors
 from chaosapi.durations import Duration
+from chaosapi.forecast import plans
 from chaosapi.models import Integer, Model, Number, Ratio
 
 Array = NDArray[np.float64]
@@ -28,16 +29,8 @@ class Route(NamedTuple):
         return "201" if self.method == "POST" else "200"
 
 
-SHOP: dict[Route, float] = {
-    Route("GET", "/api/products"): 0.30,
-    Route("GET", "/api/products/{product_id}"): 0.35,
-    Route("GET", "/api/search"): 0.15,
-    Route("POST", "/api/cart/{cart_id}/items"): 0.1164,
-    Route("POST", "/api/checkout"): 0.0436,
-    Route("GET", "/api/orders/{order_id}"): 0.04,
-}
-"""What share of the traffic each route gets, as in loadtests/: there, who wants to check out an empty cart fills it
-instead. Each second 0.16 of the empty carts are filled and 0.06 of the full ones bought, so 0.16 / 0.22 are full."""
+SHOP: dict[Route, float] = {Route(*name.split()): share for name, share in plans.module().MIX.items()}
+"""What share of the traffic each route gets from Locust."""
 
 
 class Stage(Model):

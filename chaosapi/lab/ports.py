@@ -25,11 +25,17 @@ class Ports(NamedTuple):
     prometheus: int = 9090
     alertmanager: int = 9093
     grafana: int = 3000
+    loadtest: int = 9646
+    """Where Locust serves what its clients see; Prometheus looks there whoever starts it."""
+    console: int = 8080
 
-    def by_option(self, *, with_grafana: bool) -> dict[str, int]:
+    def by_option(
+        self, *, with_grafana: bool, with_traffic: bool = False, with_console: bool = False
+    ) -> dict[str, int]:
         """Return the ports that will be used, each by the option that sets it."""
-        options = ("--port", "--admin-port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
-        return dict(zip(options if with_grafana else options[:-1], self, strict=False))
+        parts = {"grafana": with_grafana, "loadtest": with_traffic, "console": with_console}
+        used = self._asdict() | {name: 0 for name, there in parts.items() if not there}
+        return {f"--{name}-port" if name != "service" else "--port": port for name, port in used.items() if port}
 
 
 def check(ports: Mapping[str, int]) -> None:

@@ -7,17 +7,21 @@ import httpx2
 import yaml
 
 JOB: Final = "chaosapi"
+LOADTEST: Final = "loadtest"
 
 
-def config(*, target: str, alertmanager: str, rules: Path, interval: float) -> str:
-    """Write prometheus.yml: scrape `target` (host:port) and evaluate `rules` every `interval` seconds."""
+def config(*, target: str, alertmanager: str, rules: Path, interval: float, loadtest: str | None = None) -> str:
+    """Write prometheus.yml: scrape `target` and `loadtest` (host:port), evaluate `rules`, every `interval` seconds."""
+    jobs = {JOB: target} | ({LOADTEST: loadtest} if loadtest else {})
     step = f"{round(interval * 1000)}ms"
     return yaml.safe_dump(
         {
             "global": {"scrape_interval": step, "scrape_timeout": step, "evaluation_interval": step},
             "rule_files": [str(rules)],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-            "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [target]}]}],
+            "scrape_configs": [
+                {"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in jobs.items()
+            ],
         },
         sort_keys=False,
     )
@@ -76,9 +80,9 @@ class Prometheus:
             return False
 
     def targets(self) -> dict[str, str]:
-        """Return the health (up, down, unknown) of each target by its URL."""
+        """Return the health (up, down, unknown) of each target by its URL; load tests come and go and are left out."""
         found = self._get("/api/v1/targets", state="active")["activeTargets"]
-        return {target["scrapeUrl"]: target["health"] for target in found}
+        return {target["scrapeUrl"]: target["health"] for target in found if target["labels"]["job"] != LOADTEST}
 
     def rules(self) -> list[Rule]:
         """Return every rule that is loaded."""

@@ -11,7 +11,7 @@ from typing import Final
 import httpx2
 
 from chaosapi import assets
-from chaosapi.lab import alertmanager, grafana, history, ports, prometheus, service, tools, traffic
+from chaosapi.lab import alertmanager, console, grafana, history, ports, prometheus, service, tools, traffic
 from chaosapi.lab.errors import LabError, NotReadyError
 from chaosapi.lab.ports import Ports, address, url
 from chaosapi.lab.processes import Parts
@@ -26,7 +26,7 @@ _TIMEOUT: Final = 5.0  # seconds until a part that does not answer is taken for 
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen about a lab: where its data goes, its profile and ports, and its traffic.
+    """What can be chosen about a lab: where its data goes, its profile and ports, its traffic, and the console.
 
     `rate` is the traffic of the seeded past in requests/s; with `traffic` Locust goes on with it in the present.
     """
@@ -36,6 +36,7 @@ class Options:
     ports: Ports = field(default_factory=Ports)
     rate: float = 20.0
     traffic: bool = False
+    console: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Lab:
     service: Service
     prometheus: Prometheus
     with_grafana: bool
+    with_console: bool
 
     @property
     def links(self) -> dict[str, str]:
@@ -59,6 +61,8 @@ class Lab:
             "Prometheus": url(self.ports.prometheus),
             "Alertmanager": url(self.ports.alertmanager),
         }
+        if self.with_console:
+            links = {"console": url(self.ports.console)} | links
         return links | ({"Grafana": url(self.ports.grafana)} if self.with_grafana else {})
 
     def trouble(self) -> str:
@@ -81,7 +85,10 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     rules = _rules(options.profile)
     programs = tools.ensure("prometheus", "promtool", "alertmanager", say=say)
     with_grafana = grafana.find() is not None
-    ports.check(options.ports.by_option(with_grafana=with_grafana))
+    with_console = options.console and console.installed()
+    ports.check(
+        options.ports.by_option(with_grafana=with_grafana, with_traffic=options.traffic, with_console=with_console)
+    )
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     token = os.environ.get("CHAOSAPI_ADMIN_TOKEN")
@@ -93,14 +100,14 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     ):
         interval = min(profile.step, _SLOWEST_SCRAPE)
         shop, store = Service(to_service, to_admin, token), Prometheus(to_prometheus)
-        lab = Lab(parts, options.ports, profile, interval, shop, store, with_grafana)
+        lab = Lab(parts, options.ports, profile, interval, shop, store, with_grafana, with_console)
         say("starting the service")
         command = service.command(options.ports.service, options.ports.admin)
         parts.start("service", command, {"CHAOSAPI_ADMIN_HOST": ports.HOST, "CHAOSAPI_PROFILE": options.profile})
         parts.wait_until(shop.ready, f"the service on port {options.ports.service}")
         if options.traffic:  # before Prometheus, so that its past goes over into its present without a gap
             say("starting Locust")
-            parts.start("locust", traffic.command(url(options.ports.service), options.rate))
+            parts.start("locust", traffic.command(options.ports, options.rate))
         say("starting Alertmanager")
         _start_alertmanager(lab, programs["alertmanager"], folder, token)
         if not (folder / "prometheus").exists():  # a store that was there before has its own past
@@ -111,6 +118,9 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
         if with_grafana:
             say("starting Grafana")
             _start_grafana(lab, folder / "grafana")
+        if with_console:  # it need not be waited for: it says itself what is not there yet
+            say("starting the console")
+            parts.start("console", console.command(options.ports))
         _settle(lab)
         yield lab
 
@@ -136,7 +146,13 @@ def _seed(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
 def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> None:
     port, config_file = lab.ports.prometheus, folder / "prometheus.yml"
     target, to_alertmanager = address(lab.ports.service), address(lab.ports.alertmanager)
-    config = prometheus.config(target=target, alertmanager=to_alertmanager, rules=rules, interval=lab.interval)
+    config = prometheus.config(
+        target=target,
+        alertmanager=to_alertmanager,
+        rules=rules,
+        interval=lab.interval,
+        loadtest=address(lab.ports.loadtest),
+    )
     config_file.write_text(config, encoding="utf-8")
     data = folder / "prometheus"
     command = prometheus.command(program, config_file=config_file, data=data, listen=address(port))

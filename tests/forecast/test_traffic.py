@@ -1,21 +1,17 @@
-import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from chaosapi import assets, errors
-from chaosapi.forecast import scenarios
+from chaosapi import errors
+from chaosapi.forecast import plans, scenarios
 from chaosapi.forecast.traffic import SHOP, Route, Traffic
 
 
 def test_the_mix_is_that_of_the_load_tests() -> None:
-    """Locust's weights are the forecast's shares, but for checkouts of empty carts, which fill them instead."""
-    text = (assets.path("loadtests") / "_users.py").read_text()
-    look, product, search, add, buy, order = (int(each) / 100 for each in re.findall(r"@task\((\d+)\)", text))
-    full = (add + buy) / (add + buy + buy)
-    shares = [look, product, search, add + buy * (1 - full), buy * full, order]
-    assert list(SHOP.values()) == pytest.approx(shares, abs=1e-4)
+    """Locust's shares are the forecast's, route by route."""
+    assert {f"{route.method} {route.handler}": share for route, share in SHOP.items()} == plans.module().MIX
 
 
 def test_given_shares_leave_the_rest_to_the_others() -> None:
@@ -34,15 +30,26 @@ def test_more_than_all_of_the_traffic_is_refused() -> None:
 
 
 def test_a_scenario_becomes_stages() -> None:
-    """The spike of loadtests/: its middle third at the peak, nothing once it is over."""
-    stages = scenarios.stages("spike", rate=20, peak=100, duration=90)
-    assert [(stage.after, stage.rps) for stage in stages] == [(0, 20), (30, 100), (60, 20), (90, 0)]
+    """The spike of loadtests/: its middle third at the peak, nothing once it is over, its mix of routes."""
+    traffic = Traffic(**scenarios.traffic("spike", rate=20, peak=100, duration=90))
+    assert [(stage.after, stage.rps) for stage in traffic.stages] == [(0, 20), (30, 100), (60, 20), (90, 0)]
     seconds = np.array([-5.0, 0.0, 30.0, 59.9, 60.0, 90.0])
-    assert Traffic(rps=20, stages=stages).rate_at(seconds).tolist() == [20, 20, 100, 100, 20, 0]
+    assert traffic.rate_at(seconds).tolist() == [20, 20, 100, 100, 20, 0]
+    assert traffic.mix == SHOP
+    assert Traffic(**scenarios.traffic("flash-sale")).mix[Route("POST", "/api/checkout")] == 0.28
+
+
+@pytest.mark.parametrize("name", plans.module().SCENARIOS)
+def test_stages_keep_every_request(name: str) -> None:
+    """However the rate bends, the stages add up to what Locust sends."""
+    load = plans.module().SCENARIOS[name].load()
+    stages = scenarios.traffic(name)["stages"]
+    sent = sum(stage.rps * (after.after - stage.after) for stage, after in pairwise(stages))
+    assert sent == pytest.approx(load.total, rel=1e-6)
 
 
 @pytest.mark.parametrize(("name", "peak", "problem"), [("storm", 100, "one of steady, spike"), ("spike", 5, "peak")])
 def test_a_scenario_that_cannot_be_is_refused(name: str, peak: int, problem: str) -> None:
     """In the words of the scenario, or with the names that there are."""
     with pytest.raises(errors.Invalid, match=problem):
-        scenarios.stages(name, rate=20, peak=peak, duration=90)
+        scenarios.traffic(name, rate=20, peak=peak, duration=90)

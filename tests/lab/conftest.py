@@ -3,7 +3,15 @@ from contextlib import ExitStack
 
 import pytest
 
-PORT_OPTIONS = ("--port", "--admin-port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
+PORT_OPTIONS = (
+    "--port",
+    "--admin-port",
+    "--prometheus-port",
+    "--alertmanager-port",
+    "--grafana-port",
+    "--loadtest-port",
+    "--console-port",
+)
 
 
 def free_ports() -> list[int]:

@@ -44,11 +44,11 @@ def test_a_healthy_past_has_the_targets_series_and_no_errors() -> None:
     where = 'handler="/api/checkout"'
     target = 'instance="127.0.0.1:8000",job="chaosapi"'
     assert f"up{{{target}}} 1 1010.000\n" in text
-    assert f'http_requests_total{{method="POST",{where},status="201",{target}}} 436 1010.000\n' in text
+    assert f'http_requests_total{{method="POST",{where},status="201",{target}}} 600 1010.000\n' in text
     assert f'http_requests_total{{method="POST",{where},status="503",{target}}} 0 1010.000\n' in text
-    assert f'_bucket{{method="POST",{where},status="201",le="0.005",{target}}} 392 1010.000\n' in text
-    assert f'_bucket{{method="POST",{where},status="201",le="0.25",{target}}} 436 1010.000\n' in text
-    assert f'_sum{{method="POST",{where},status="201",{target}}} 1.744 1010.000\n' in text
+    assert f'_bucket{{method="POST",{where},status="201",le="0.005",{target}}} 540 1010.000\n' in text
+    assert f'_bucket{{method="POST",{where},status="201",le="0.25",{target}}} 600 1010.000\n' in text
+    assert f'_sum{{method="POST",{where},status="201",{target}}} 2.400 1010.000\n' in text
     assert "python_info" not in text
     assert text.endswith("# EOF\n")
 

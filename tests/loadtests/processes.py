@@ -23,11 +23,24 @@ def locust(
     file: Path = LOADTESTS,
     folder: Path = LOADTESTS.parent,
     stats: Path | None = None,
+    reports: str = "none",
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run Locust headless to its end; it writes its statistics to `stats`.json."""
     return subprocess.run(
-        [sys.executable, "-m", "locust", "-f", str(file), "-H", host, "--headless", "--only-summary"]
+        [
+            sys.executable,
+            "-m",
+            "locust",
+            "-f",
+            str(file),
+            "-H",
+            host,
+            "--headless",
+            "--only-summary",
+            "--reports",
+            reports,
+        ]
         + (["--json-file", str(stats)] if stats else [])
         + list(arguments),
         cwd=folder,
@@ -40,23 +53,30 @@ def locust(
 
 
 @contextmanager
-def web_ui() -> Iterator[str]:
-    """Run Locust with its web UI and give the URL."""
-    port = free_port()
+def running(*arguments: str) -> Iterator[None]:
+    """Keep Locust running in the background."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", "loadtests/", "--web-host", "127.0.0.1", "--web-port", str(port)],
+        [sys.executable, "-m", "locust", "-f", "loadtests/", *arguments],
         cwd=LOADTESTS.parent,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "CHAOSAPI_SCENARIO_REPORTS": "none"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), "the web UI")
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def web_ui() -> Iterator[str]:
+    """Run Locust with its web UI and give the URL."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with running("--web-host", "127.0.0.1", "--web-port", str(port)):
+        wait_for(lambda: answers(f"{url}/"), "the web UI")
+        yield url
 
 
 def answers(url: str) -> bool:

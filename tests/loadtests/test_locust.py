@@ -1,7 +1,8 @@
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,17 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from chaosapi.indicators import BUCKETS
 from tests.conftest import Serve
-from tests.loadtests.processes import LOADTESTS, free_port, locust
+from tests.loadtests.processes import LOADTESTS, answers, free_port, locust, running, wait_for
+from tests.loadtests.pure import module
 from tests.loadtests.shop import Shop, opened
 
 pytestmark = pytest.mark.slow
 
-TEMPLATES = {
-    "GET /api/products",
-    "GET /api/products/{product_id}",
-    "GET /api/search",
-    "POST /api/cart/{cart_id}/items",
-    "POST /api/checkout",
-    "GET /api/orders/{order_id}",
-}
+MIX: dict[str, float] = module("_scenarios").MIX
+STOCK, PREPARED = 10, 13
+"""Carts that are filled before the start of a run, and those requests with the three purchases."""
 
 
 @pytest.fixture
@@ -38,46 +36,147 @@ def service(serve: Serve) -> str:
     return serve()
 
 
-def test_steady_holds_its_rate(service: str, tmp_path: Path) -> None:
-    """Each user makes one request a second, so their number over the time between first and last is the rate."""
-    run = locust("--scenario", "steady", "--rate", "40", "--duration", "6s", host=service, stats=tmp_path / "s")
-    assert run.returncode == 0, run.stderr
-    entries = statistics(tmp_path / "s.json")
-    count = sum(entry["num_requests"] for entry in entries)
-    elapsed = max(e["last_request_timestamp"] for e in entries) - min(e["start_time"] for e in entries)
-    assert count == pytest.approx(40 * elapsed, abs=40 * 1.5)  # at either end a user may have just made one, or not
-    assert {f"{entry['method']} {entry['name']}" for entry in entries} <= TEMPLATES
-    assert sum(entry["num_failures"] for entry in entries) == 0
-
-
-def test_spike_has_a_peak(service: str, tmp_path: Path) -> None:
-    """Most of a spike's requests fall into few full seconds; the environment chooses, from any folder, by file."""
-    run = locust(
-        *("--rate", "5", "--peak", "40", "--duration", "6s"),
-        file=LOADTESTS / "locustfile.py",
-        folder=tmp_path,
-        host=service,
-        stats=tmp_path / "s",
-        CHAOSAPI_SCENARIO="spike",
-    )
-    assert run.returncode == 0, run.stderr
-    seconds: Counter[str] = Counter()
-    for entry in statistics(tmp_path / "s.json"):
-        seconds.update(entry["num_reqs_per_sec"])
-    full = [count for count in seconds.values() if count > (5 + 40) / 2]
-    assert 1 <= len(full) <= 3 <= len(seconds) - len(full)
-    assert sum(full) > seconds.total() / 2
-
-
-def test_leaving_users_wait_for_their_answers(service: str, tmp_path: Path) -> None:
-    """When a spike ends, requests under way are finished: client and service count the same, and no failures."""
-    before = served(service)
-    slow = {"type": "latency", "distribution": {"type": "constant", "value": "700ms"}}
-    with fault(service, slow):
-        spike = ("--scenario", "spike", "--rate", "5", "--peak", "40", "--duration", "6s")
+def test_the_open_loop_holds_its_rate_under_latency(service: str, tmp_path: Path) -> None:
+    """With 2 s of latency on a third of the requests every request of a spike still starts, and the mix is exact."""
+    slow = {"type": "latency", "distribution": {"type": "constant", "value": "2s"}}
+    with fault(service, slow, rate=0.33):
+        spike = ("--scenario", "spike", "--rate", "20", "--peak", "60", "--duration", "6s", "--expect", "missed<0.001")
         run = locust(*spike, host=service, stats=tmp_path / "s")
     assert run.returncode == 0, run.stderr
-    assert sum(entry["num_requests"] for entry in statistics(tmp_path / "s.json")) == served(service) - before
+    entries = {f"{entry['method']} {entry['name']}": entry for entry in statistics(tmp_path / "s.json")}
+    counts = {route: entry["num_requests"] for route, entry in entries.items()}
+    assert sum(counts.values()) == 200
+    assert counts == pytest.approx({route: 200 * share for route, share in MIX.items()}, abs=3)
+    times = [(int(ms), count) for entry in entries.values() for ms, count in entry["response_times"].items()]
+    assert sum(count for ms, count in times if ms >= 2000) > 34, times  # of 200 rolls; fewer: below one in a million
+    assert 200 + STOCK <= served(service) <= 200 + PREPARED  # a cart that was filled too late is not bought
+
+
+def test_the_mix_holds_in_an_outage(service: str, tmp_path: Path) -> None:
+    """When nothing can be bought, checkouts and orders are asked for all the same; the conditions decide the exit."""
+    with fault(service, {"type": "error", "status": 503}):
+        steady = ("--scenario", "steady", "--rate", "50", "--duration", "4s", "--expect", "errors<1")
+        run = locust(*steady, host=service, stats=tmp_path / "s")
+    assert run.returncode == 1
+    assert "NOT met: errors<1 (it was 100.00%)" in run.stderr
+    counts = {f"{entry['method']} {entry['name']}": entry["num_requests"] for entry in statistics(tmp_path / "s.json")}
+    assert counts == pytest.approx({route: 200 * share for route, share in MIX.items()}, abs=3)
+
+
+def test_a_reset_is_one_request(service: str, tmp_path: Path) -> None:
+    """The client does not send again by itself what was reset: client and service count the same."""
+    with fault(service, {"type": "reset"}) as name:
+        steady = ("--scenario", "steady", "--rate", "20", "--duration", "2s", "--exit-code-on-error", "0")
+        run = locust(*steady, host=service, stats=tmp_path / "s")
+        receipt = httpx2.get(f"{service}/admin/faults/{name}").json()["receipt"]
+    assert run.returncode == 0, run.stderr
+    entries = statistics(tmp_path / "s.json")
+    assert sum(entry["num_failures"] for entry in entries) == 40
+    assert receipt["injected"] == 40 + STOCK
+
+
+def test_what_cannot_start_is_counted(service: str, tmp_path: Path) -> None:
+    """With no more than two requests under way and an answer that takes a second, all others are missed, and told."""
+    with fault(service, {"type": "latency", "distribution": {"type": "constant", "value": "1s"}}):
+        steady = ("--scenario", "steady", "--rate", "20", "--duration", "3s", "--inflight", "2")
+        run = locust(*steady, "--expect", "missed<0.5,max<30s", host=service, stats=tmp_path / "s")
+    assert run.returncode == 1
+    entries = statistics(tmp_path / "s.json")
+    sent = sum(entry["num_requests"] for entry in entries)
+    (missed,) = [entry["num_failures"] for entry in entries if entry["method"] == "MISSED"]
+    assert sent + missed == 60
+    assert f"60 requests were due and {missed} missed ({missed} saturated)" in run.stderr
+    assert "NOT met: missed<0.5" in run.stderr
+    assert "met: max<30s" in run.stderr
+
+
+def test_retries_keep_their_budget_from_when_it_is_set(service: str) -> None:
+    """Naive clients send a failing request four times; budgeted ones a tenth more, and ten from the start."""
+    steady = ("--scenario", "steady", "--rate", "20", "--duration", "3s", "--retries", "naive")
+    with fault(service, {"type": "error", "status": 503}):
+        for more, least, most in (((), 180, 180), (("--budget-after", "0s"), 14, 16)):
+            (retries,) = re.findall(r"; (\d+) retries", locust(*steady, *more, host=service).stderr)
+            assert least <= int(retries) <= most
+
+
+def test_one_process_and_three_workers_send_the_same(shop: Shop, tmp_path: Path) -> None:
+    """A master and its workers: every request of the plan once, from somebody, and its statistics complete."""
+    port = str(free_port())
+    steady = ("--scenario", "spike", "--rate", "20", "--peak", "80", "--duration", "6s", "--scenario-seed", "7")
+    master = ("--master", "--expect-workers", "3", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(running("--worker", "--master-port", port))
+        run = locust(*steady, *master, host=shop.url, stats=tmp_path / "s")
+    assert run.returncode == 0, run.stderr
+    planned = {f"spike-7-{number}" for number in range(240)}
+    sent = Counter(headers["x-request-id"] for headers in shop.headers)
+    assert {name for name in sent if name in planned} == planned
+    assert all(sent[name] == 1 for name in planned)
+    assert 3 * STOCK <= len(set(sent) - planned) == sent.total() - 240 <= 3 * PREPARED
+    assert sum(entry["num_requests"] for entry in statistics(tmp_path / "s.json")) == 240
+    assert "240 requests were due and 0 missed" in run.stderr
+
+
+def test_clients_tell_prometheus_what_they_see(service: str) -> None:
+    """Requests by exact status and route from 0 on, in the service's buckets; a reset is "000"; the plan, kept."""
+    port = free_port()
+    with (
+        fault(service, {"type": "reset"}, routes=["/api/search"]),
+        running(
+            *(
+                "--headless",
+                "--scenario",
+                "steady",
+                "--rate",
+                "30",
+                "--duration",
+                "1m",
+                "--metrics-port",
+                str(port),
+                "-H",
+                service,
+            )
+        ),
+    ):
+        url = f"http://127.0.0.1:{port}/metrics"
+        wait_for(lambda: answers(url), "the metrics")
+        samples = scraped(url)
+        assert samples[("loadtest_requests_total", "GET", "/api/search", "000")] == 0
+        wait_for(lambda: scraped(url)[("loadtest_requests_total", "GET", "/api/search", "000")] >= 3, "resets")
+        samples, text = scraped(url), httpx2.get(url).text
+    routes = {(method, handler) for name, method, handler, _ in samples if name == "loadtest_requests_total"}
+    assert {f"{method} {handler}" for method, handler in routes} == set(MIX)
+    assert samples[("loadtest_requests_total", "GET", "/api/search", "200")] == 0
+    assert samples[("loadtest_planned_rate", "", "", "")] == 30
+    total = sum(value for (name, *_), value in samples.items() if name == "loadtest_requests_total")
+    in_flight, planned = (samples[(f"loadtest_{name}", "", "", "")] for name in ("inflight", "planned_total"))
+    assert planned == total + in_flight
+    assert {float(limit) for limit in re.findall(r'le="([\d.]+)"', text)} == set(BUCKETS)
+    assert 'loadtest_info{model="open",scenario="steady"} 1.0' in text
+
+
+def test_the_closed_model_has_a_user_a_request(shop: Shop) -> None:
+    """As many users as requests a second, each with ids of its own."""
+    run = locust("--scenario", "steady", "--model", "closed", "--rate", "10", "--duration", "3s", host=shop.url)
+    assert run.returncode == 0, run.stderr
+    assert len({headers["x-request-id"] for headers in shop.headers}) == len(shop.headers) > 10
+    assert len({headers["x-user-id"] for headers in shop.headers}) == 10
+
+
+def test_a_run_leaves_a_report(shop: Shop, tmp_path: Path) -> None:
+    """In the folder for reports, named after the scenario; the environment chooses, from any folder, by file."""
+    run = locust(
+        *("--rate", "20", "--duration", "1s"),
+        file=LOADTESTS / "locustfile.py",
+        folder=tmp_path,
+        host=shop.url,
+        reports=str(tmp_path / "reports"),
+        CHAOSAPI_SCENARIO="steady",
+    )
+    assert run.returncode == 0, run.stderr
+    (report,) = (tmp_path / "reports").glob("steady-*.html")
+    assert "/api/products/{product_id}" in report.read_text()
 
 
 def test_without_a_scenario_users_rate_and_time_are_locusts(shop: Shop) -> None:
@@ -89,40 +188,12 @@ def test_without_a_scenario_users_rate_and_time_are_locusts(shop: Shop) -> None:
     assert len({headers["x-user-id"] for headers in shop.headers}) == 7
 
 
-def test_requests_and_users_carry_ids(shop: Shop) -> None:
-    """Every request has an x-request-id of its own, and the requests of a user its x-user-id."""
-    locust("--scenario", "steady", "--rate", "10", "--duration", "3s", host=shop.url)
-    assert len({headers["x-request-id"] for headers in shop.headers}) == len(shop.headers) > 10
-    assert len({headers["x-user-id"] for headers in shop.headers}) == 10
-
-
-def test_two_processes_share_the_rate(shop: Shop) -> None:
-    """With --processes the workers' users together are the scenario's, none twice."""
-    port = str(free_port())
-    run = locust(
-        *("--scenario", "steady", "--rate", "20", "--duration", "4s", "--processes", "2"),
-        *("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port),
-        host=shop.url,
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stderr.count('"ShopUser": 20') == 1
-    assert len({headers["x-user-id"] for headers in shop.headers}) == 20
-
-
-def test_injected_failures_can_end_well(service: str, tmp_path: Path) -> None:
-    """Failures are counted; --exit-code-on-error decides whether they make Locust fail."""
-    with fault(service, {"type": "error", "status": 503}):
-        run = locust("-u", "5", "-t", "2s", "--exit-code-on-error", "0", host=service, stats=tmp_path / "s")
-    assert run.returncode == 0, run.stderr
-    entries = statistics(tmp_path / "s.json")
-    assert sum(e["num_failures"] for e in entries) == sum(e["num_requests"] for e in entries) > 0
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ("--scenario nope", "there is no scenario 'nope'; choose one of\n  none: -u, -r and -t decide"),
-        ("--scenario spike --rate 200", "the peak is 100 requests/s; it must be above the rate, 200"),
+        ("--scenario spike --rate 200 --peak 100", "the peak is 100 requests/s; it must be above the rate, 200"),
+        ("--scenario steady --expect p95", "'p95' is no condition such as p95<300ms"),
         ("--scenario steady --duration soon", "the duration 'soon' is no time such as 90s, 3m or 1h30m"),
         ("--scenario steady -u 5", "give --rate and --duration instead of -u, -r, -t"),
     ],
@@ -139,7 +210,8 @@ def test_help_tells_the_scenarios() -> None:
     """--scenario-help explains the scenarios and their options."""
     run = locust("--scenario-help")
     assert run.returncode == 0
-    assert all(word in run.stdout for word in ("steady:", "spike:", "--rate", "--peak", "--duration"))
+    assert all(f"{word}:" in "".join(run.stdout.split()) for word in module("_scenarios").SCENARIOS)
+    assert all(word in run.stdout for word in ("--rate", "--peak", "--duration", "--scale", "--model", "--expect"))
 
 
 def statistics(path: Path) -> list[dict[str, Any]]:
@@ -149,17 +221,26 @@ def statistics(path: Path) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def fault(service: str, effect: dict[str, Any]) -> Iterator[None]:
-    """Let every request to the shop have the effect as long as the block lasts."""
-    body = {"name": "all", "effect": effect, "schedule": {"duration": "1m"}}
+def fault(service: str, effect: dict[str, Any], rate: float = 1, **target: Any) -> Iterator[str]:
+    """Let requests to the shop have the effect as long as the block lasts; gives the fault's name."""
+    body = {"name": "all", "effect": effect, "rate": rate, "target": target, "schedule": {"duration": "1m"}}
     httpx2.post(f"{service}/admin/faults", json=body).raise_for_status()
     try:
-        yield
+        yield "all"
     finally:
         httpx2.delete(f"{service}/admin/faults/all").raise_for_status()
 
 
 def served(service: str) -> float:
     """Return how many requests the service has counted."""
-    families = text_string_to_metric_families(httpx2.get(f"{service}/metrics").text)
-    return sum(s.value for family in families for s in family.samples if s.name == "http_requests_total")
+    return sum(value for (name, *_), value in scraped(f"{service}/metrics").items() if name == "http_requests_total")
+
+
+def scraped(url: str) -> dict[tuple[str, str, str, str], float]:
+    """Return what /metrics says now, by name, method, handler and status; buckets are left out."""
+    families = text_string_to_metric_families(httpx2.get(url).text)
+    samples = (sample for family in families for sample in family.samples if not sample.name.endswith("_bucket"))
+    return {
+        (name, labels.get("method", ""), labels.get("handler", ""), labels.get("status", "")): value
+        for name, labels, value, *_ in samples
+    }

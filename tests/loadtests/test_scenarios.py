@@ -1,40 +1,71 @@
-import runpy
+import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from chaosapi import assets
+from tests.loadtests.pure import module
 
-# Read as a file: Locust's folder is no package, and its public file would load Locust into this process.
-SCENARIOS: dict[str, Any] = runpy.run_path(str(assets.path("loadtests") / "_scenarios.py"))["SCENARIOS"]
+SCENARIOS: dict[str, Any] = module("_scenarios").SCENARIOS
+WANTED = {"steady", "spike", "ramp", "steps", "diurnal", "soak", "double-spike", "flash-sale", "thundering-herd"}
 
 
-def test_steady_never_changes() -> None:
-    """The steady scenario asks for its rate from the first moment to the last."""
-    steady = SCENARIOS["steady"](rate=20, peak=100, duration=60)
-    assert {steady.rate_at(second / 10) for second in range(600)} == {20}
+def test_all_are_there_with_their_stories() -> None:
+    """Each says what it imitates, what to watch and which alert it should move."""
+    assert SCENARIOS.keys() == WANTED | {"retry-storm", "brownout-probe"}
+    for scenario in SCENARIOS.values():
+        assert "Watch" in scenario.story
+        assert re.search(r"alert|page|ticket|Absent", scenario.story)
+        assert sum(scenario.mix.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_rates_and_arrivals_agree(name: str) -> None:
+    """What has arrived is the integral of the rate, and the time at which so many are due is its inverse."""
+    load = SCENARIOS[name].load(duration=100)
+    times = np.linspace(0, 100, 200_001)
+    rates = np.array([load.rate_at(time) for time in times])
+    assert rates.sum() * (times[1] - times[0]) == pytest.approx(load.total, rel=1e-3)
+    assert load.arrived(100) == load.total
+    for count in np.linspace(0, load.total * (1 - 1e-9), 500):
+        assert load.arrived(load.due(count)) == pytest.approx(count, abs=1e-6)
 
 
 def test_spike_peaks_in_the_middle_third() -> None:
-    """The spike scenario asks for its peak in the middle third, bounds included below and excluded above."""
-    spike = SCENARIOS["spike"](rate=20, peak=100, duration=90)
-    assert [spike.rate_at(t) for t in (0, 29.9, 30, 59.9, 60, 89.9)] == [20, 20, 100, 100, 20, 20]
+    """Bounds included below and excluded above; the scale multiplies all of it, and nothing follows the end."""
+    spike = SCENARIOS["spike"].load(rate=20, peak=100, duration=90, scale=2)
+    assert [spike.rate_at(t) for t in (0, 29.9, 30, 59.9, 60, 89.9, 90)] == [40, 40, 200, 200, 40, 40, 0]
+
+
+def test_a_herd_returns_after_a_gap() -> None:
+    """Nobody comes in the outage, and then more at once than ever before."""
+    herd = SCENARIOS["thundering-herd"].load(rate=10, peak=100, duration=100)
+    assert [herd.rate_at(t) for t in (29, 30, 49.9, 50, 65)] == [10, 0, 0, 100, 10]
+
+
+def test_a_flash_sale_is_about_buying() -> None:
+    """The share of checkouts is several times the usual one."""
+    route = "POST /api/checkout"
+    assert SCENARIOS["flash-sale"].mix[route] > 4 * SCENARIOS["spike"].mix[route]
 
 
 @pytest.mark.parametrize(
     ("name", "numbers", "message"),
     [
-        ("steady", {"rate": 0}, "the rate is 0 requests/s; it must be at least 1"),
+        ("steady", {"rate": 0}, "the rate is 0 requests/s; it must be above 0"),
+        ("steady", {"rate": float("nan")}, "the rate is nan requests/s"),
         ("steady", {"duration": 0}, "the duration is 0 s; it must be longer than 0 s"),
-        ("spike", {"peak": 20}, "the peak is 20 requests/s; it must be above the rate, 20"),
+        ("steady", {"scale": 0}, "the scale is 0; it must be above 0"),
+        ("spike", {"peak": 20, "rate": 20}, "the peak is 20 requests/s; it must be above the rate, 20"),
     ],
 )
-def test_numbers_out_of_range_are_refused(name: str, numbers: dict[str, int], message: str) -> None:
+def test_numbers_out_of_range_are_refused(name: str, numbers: dict[str, float], message: str) -> None:
     """A scenario says which number is wrong and what would be right."""
     with pytest.raises(ValueError, match=message):
-        SCENARIOS[name](**{"rate": 20, "peak": 100, "duration": 60, **numbers})
+        SCENARIOS[name].load(**numbers)
 
 
-def test_steady_has_no_use_for_a_peak() -> None:
-    """A rate above the default peak is fine where there is no spike."""
-    assert SCENARIOS["steady"](rate=200, peak=100, duration=60).rate_at(0) == 200
+def test_the_files_lie_beside_the_locustfile() -> None:
+    """Locust reads every file of the folder that has no underscore before its name, so there is only one."""
+    assert [path.name for path in assets.path("loadtests").rglob("[!_]*.py")] == ["locustfile.py"]

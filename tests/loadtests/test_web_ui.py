@@ -1,4 +1,5 @@
-from functools import partial
+import shutil
+from collections.abc import Iterator
 
 import httpx2
 import pytest
@@ -6,28 +7,57 @@ import pytest
 from tests.loadtests import shop
 from tests.loadtests.processes import wait_for, web_ui
 
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the dev group")
+
 pytestmark = pytest.mark.slow
 
 
-def test_the_web_form_chooses() -> None:
-    """The web UI offers the scenarios, refuses a wrong one with a reason, runs the chosen one, and none again."""
-    form = {"user_count": "3", "spawn_rate": "3", "rate": "12", "peak": "100", "duration": "2m"}
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Give a real Chromium, the system's."""
+    if not (program := shutil.which("chromium")):
+        pytest.skip("needs chromium on PATH: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        made = running.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield made
+        made.close()
+
+
+def test_a_scenario_is_chosen_started_and_stopped_by_clicks(browser: object) -> None:
+    """The page offers all scenarios with rate, duration and scale, says what is wrong, runs one, stops it, another."""
     with web_ui() as url, shop.opened() as target:
-        form["host"] = target.url
-        page = httpx2.get(url).text
-        assert '"choices": ["none", "steady", "spike"]' in page
-        wrong = httpx2.post(f"{url}/swarm", data={**form, "scenario": "spike", "peak": "12"}).json()
-        assert (wrong["success"], wrong["message"]) == (
-            False,
-            "the peak is 12 requests/s; it must be above the rate, 12",
-        )
-        for scenario, users in (("steady", 12), ("none", 3)):
-            assert httpx2.post(f"{url}/swarm", data={**form, "scenario": scenario}).json()["success"]
-            wait_for(partial(user_count, url, users), f"{users} users")
-            httpx2.post(f"{url}/stop").raise_for_status()
-            wait_for(partial(user_count, url, 0), "the end")
+        page = browser.new_page()  # type: ignore[attr-defined]  # Playwright may be absent
+        page.goto(url)
+        page.locator("input[name=host]").fill(target.url)
+        page.get_by_text("Custom parameters").click()
+        assert len(page.locator("select[name=scenario] option").all()) == 12
+        page.locator("select[name=scenario]").select_option("spike")
+        page.locator("input[name=rate]").fill("12")
+        page.locator("input[name=peak]").fill("12")
+        page.locator("input[name=duration]").fill("2m")
+        page.locator("input[name=scale]").fill("2")
+        page.get_by_role("button", name="Start").click()
+        page.get_by_text("the peak is 12 requests/s; it must be above the rate, 12").wait_for()
+        page.locator("input[name=peak]").fill("60")
+        page.get_by_role("button", name="Start").click()
+        wait_for(lambda: len(sent(target, "spike")) > 24, "requests of the spike")
+        page.get_by_role("button", name="Stop").click()
+        wait_for(lambda: state(url) == "stopped", "the end")
+        after = len(sent(target, "spike"))
+        page.get_by_role("button", name="New").click()
+        page.get_by_text("Custom parameters").click()
+        page.locator("select[name=scenario]").select_option("steady")
+        page.get_by_role("button", name="Start").click()
+        wait_for(lambda: len(sent(target, "steady")) > 5, "requests of the second run")
+        assert len(sent(target, "spike")) == after
 
 
-def user_count(url: str, wanted: int) -> bool:
-    """Ask the web UI whether so many users run."""
-    return bool(httpx2.get(f"{url}/stats/requests").json()["user_count"] == wanted)
+def sent(target: shop.Shop, scenario: str) -> list[str]:
+    """Return the numbers of a scenario's requests that have come."""
+    ids = [headers["x-request-id"] for headers in list(target.headers)]
+    return [name for name in ids if name.startswith(f"{scenario}-0-") and name.count("-") == 2]
+
+
+def state(url: str) -> str:
+    """Ask the web UI what it is doing."""
+    return str(httpx2.get(f"{url}/stats/requests").json()["state"])

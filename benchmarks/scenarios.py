@@ -1,0 +1,101 @@
+"""Whether every scenario sends what it plans: requests/s at the service against the plan, in bins of five seconds.
+
+Each scenario runs once against an idle service and once with 2 s of latency on 30 % of the requests; nobody tries
+again, since retries are no part of the plan. What has arrived is what the service has counted plus what it is working
+on. A bin is right within 3 %, or one request where that is more.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+from _locust import locust, read, start_of
+from _servers import running
+from rich.console import Console
+from rich.table import Table
+
+from chaosapi.forecast import plans
+
+OUT = Path(__file__).parent / "out"
+BIN = 5.0
+ALLOWANCE = 0.03
+SLOW = {"effect": {"type": "latency", "distribution": {"type": "constant", "value": "2s"}}, "rate": 0.3}
+
+
+class Bin(NamedTuple):
+    """Requests planned and arrived within one bin; planned is a range, since a reading takes some milliseconds."""
+
+    planned: float
+    least: float
+    most: float
+    arrived: float
+
+    @property
+    def off(self) -> float:
+        """How many requests the arrived are outside of the range."""
+        return max(self.least - self.arrived, self.arrived - self.most, 0.0)
+
+    @property
+    def right(self) -> bool:
+        """Tell whether that is near enough."""
+        return self.off <= max(ALLOWANCE * self.planned, 1.0)
+
+
+def measure(name: str, url: str, seconds: float, log: Path) -> tuple[list[Bin], str]:
+    """Run a scenario within so many seconds; return its bins and Locust's own words."""
+    load = plans.module().SCENARIOS[name].load(duration=seconds)
+    arguments = ("--scenario", name, "--duration", f"{seconds:g}s", "--retries", "none", "--exit-code-on-error", "0")
+    with locust(log, url, *arguments) as process:
+        start = start_of(log, process)
+        edges = []
+        for number in range(int(seconds / BIN) + 1):
+            time.sleep(max(0.0, start + number * BIN - time.time()))
+            before, after, sums = read(url)
+            arrived = sums["http_requests_total"] + sums["http_requests_inprogress"]
+            edges.append((load.arrived(before - start), load.arrived(after - start), arrived))
+        process.wait(60)
+    words = next(line for line in log.read_text().splitlines() if "were due" in line).partition(f"{name}: ")[2]
+    return [
+        Bin((last + end - first - begin) / 2, last - begin, end - first, after - before)
+        for (first, begin, before), (last, end, after) in pairwise(edges)
+    ], words
+
+
+def main() -> int:
+    """Measure all; exit with 1 when a bin is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=30, help="how long each scenario is pressed to")
+    parser.add_argument("scenarios", nargs="*", help="all unless given")
+    given = parser.parse_args()
+    names = given.scenarios or list(plans.module().SCENARIOS)
+    table = Table("scenario", "service", "planned", "arrived", "worst bin", "bins right", "Locust says")
+    results, fine = [], True
+    for name in names:
+        for slow in (False, True):
+            with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "server") as server:
+                if slow:
+                    httpx2.post(f"{server.admin}/admin/faults", json=SLOW).raise_for_status()
+                bins, words = measure(name, server.url, given.seconds, Path(folder) / "locust")
+            right, worst = sum(each.right for each in bins), max(each.off / max(each.planned, 1) for each in bins)
+            fine &= right == len(bins)
+            what = "30 % take 2 s" if slow else "idle"
+            total, arrived = sum(each.planned for each in bins), sum(each.arrived for each in bins)
+            table.add_row(name, what, f"{total:.0f}", f"{arrived:.0f}", f"{worst:.1%}", f"{right}/{len(bins)}", words)
+            print(f"{name}, {what}: {right} of {len(bins)} bins right, {words}", flush=True)
+            results.append({"scenario": name, "service": what, "bins": bins, "words": words})
+    Console(width=180).print(table)
+    print(f"load {os.getloadavg()[0]:.1f}")
+    OUT.mkdir(exist_ok=True)
+    (OUT / "scenarios.json").write_text(json.dumps(results, indent=1))
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+import importlib.util
+import sys
+
+from chaosapi.lab.ports import HOST, Ports, url
+
+
+def installed() -> bool:
+    """Tell whether what the console is made with is there."""
+    return importlib.util.find_spec("nicegui") is not None
+
+
+def command(ports: Ports) -> list[str]:
+    """Return the command line of a console that watches this lab, and Locust where a person starts its page."""
+    sources = {"service": ports.admin, "prometheus": ports.prometheus, "alertmanager": ports.alertmanager}
+    options = [word for name, port in sources.items() for word in (f"--{name}", url(port))]
+    return [sys.executable, "-m", "chaosapi", "console", *options, "--host", HOST, "--port", str(ports.console)]

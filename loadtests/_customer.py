@@ -1,0 +1,61 @@
+"""The HTTP client of both models."""
+
+from time import perf_counter
+from typing import Any, ClassVar
+
+from _metrics import NO_ANSWER, ClientMetrics, status_of
+from _shop import Request
+from geventhttpclient.client import HTTPClient, HTTPClientPool
+from geventhttpclient.url import URL
+from locust import FastHttpUser
+from locust.env import Environment
+
+
+class OneTry(HTTPClientPool):
+    """Connections on which a request is sent once.
+
+    geventhttpclient sends a GET anew, as often as it has connections, when one is closed before the answer: a reset
+    would reach the service eleven times and the statistics once.
+    """
+
+    def get_client(self, url: str | URL) -> HTTPClient:
+        """Return the client of a host; it takes its number of further tries from the size of its pool."""
+        client = super().get_client(url)
+        client._connection_pool.size = -1  # noqa: SLF001 - there is no setting for it
+        return client
+
+
+class Customer(FastHttpUser):
+    """Somebody who asks the shop."""
+
+    abstract = True
+    host = "http://127.0.0.1:8000"
+    connection_timeout = 5.0
+    network_timeout = 30.0
+    metrics: ClassVar[ClientMetrics]
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        agent = self.client.client
+        agent.clientpool = OneTry(**agent.clientpool.client_args)
+
+    def ask(self, request: Request, headers: dict[str, str], due: float | None = None) -> tuple[int, dict[str, Any]]:
+        """Send a request and return its status (0: no answer) and body; `due` is when its latency begins to count."""
+        if request.key:
+            headers = {**headers, "idempotency-key": request.key}
+        with (
+            self.metrics.inflight.track_inprogress(),
+            self.client.request(
+                request.method,
+                request.path,
+                name=request.name,
+                json=request.body,
+                headers=headers,
+                catch_response=True,
+            ) as answer,
+        ):
+            if due is not None:
+                answer.request_meta["response_time"] = 1000 * (perf_counter() - due)
+            status = status_of(answer, answer.request_meta["exception"])
+            made = status == "201" and request.name == "/api/checkout"
+            return (0 if status == NO_ANSWER else int(status)), (answer.json() if made else {})

@@ -1,0 +1,131 @@
+"""The open loop: requests start when they are due, whatever became of those before."""
+
+import json
+from time import perf_counter
+from typing import ClassVar
+from uuid import uuid4
+
+import gevent
+from _arrivals import Arrival
+from _conductor import Conductor
+from _customer import Customer
+from _retries import Budget
+from _run import Run
+from _shop import Customers, Request
+from gevent.pool import Group
+from locust import task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
+from locust.env import Environment
+from locust.exception import StopUser
+
+LATEST = 1.0
+"""Seconds; who could not start so long after it was due is not sent any more."""
+STOCK = 10
+"""Carts that are filled before the start, so that the first who pay have something to pay for; three are bought."""
+
+
+class OpenLoop(Customer):
+    """All customers of one process; Locust starts one in each and stops it as it does any user.
+
+    Latency counts from the moment a request is due, so a late start shows in it. What is not started is counted as
+    missed: "saturated" beyond the limit of requests under way, "late" beyond LATEST, "unanswered" when the run ended
+    before its answer.
+    """
+
+    conductor: ClassVar[Conductor]
+
+    def __init__(self, environment: Environment) -> None:
+        self._run, self._shop, self._budget = self.conductor.run, Customers(), Budget()
+        self._answers, self._errands = Group(), Group()
+        if self._run:
+            self.concurrency = self._run.choice.inflight + STOCK
+            self.network_timeout = self._run.choice.scenario.patience
+            self.connection_timeout = min(self.connection_timeout, self.network_timeout)
+        super().__init__(environment)
+
+    @task
+    def follow(self) -> None:
+        """Send this process's part of the plan."""
+        run = self._run
+        if run is None or not run.take():  # Locust moves users here when it loses a worker; the part is taken
+            raise StopUser
+        try:
+            for number in range(STOCK):
+                self._errands.spawn(self._fill, run, pay=number < 3)
+            for arrival in run.arrivals():
+                if not self._wait_for(run, run.start + arrival.due):
+                    break
+                self._start(run, arrival, run.start + arrival.due)
+            self._answers.join(timeout=self.environment.stop_timeout)
+        finally:
+            self._finish(run)
+        raise StopUser
+
+    def _wait_for(self, run: Run, due: float) -> bool:
+        """Return once it is due; False when the run is stopped before."""
+        delay = due - perf_counter()
+        if delay > 0:
+            return not run.stopping.wait(delay)
+        gevent.sleep(0)  # behind its time it must not starve those under way
+        return not run.stopping.is_set()
+
+    def _start(self, run: Run, arrival: Arrival, due: float) -> None:
+        run.tally.planned += 1
+        self.metrics.planned.inc()
+        late = perf_counter() - due
+        if late > LATEST:
+            self._miss(run, "late", f"could not start within {LATEST:g} s: this process is too slow")
+        elif len(self._answers) >= run.choice.inflight:
+            self._miss(run, "saturated", f"{run.choice.inflight} requests were under way (--inflight)")
+        else:
+            run.tally.late = max(run.tally.late, late)
+            self._answers.spawn(self._send, run, arrival, due)
+
+    def _send(self, run: Run, arrival: Arrival, due: float) -> None:
+        """Send it, and again as the policy has it."""
+        request = self._shop.request(arrival.route, arrival.request_id, arrival.draws)
+        headers = {"x-request-id": arrival.request_id, "x-user-id": arrival.user_id}
+        self._budget.earn(run.choice.policy(arrival.due))
+        tried = 0
+        while True:
+            status, body = self.ask(request, headers, due)
+            policy = run.choice.policy(perf_counter() - run.start)
+            failed = status == 0 or status >= 500
+            if not failed or tried >= policy.retries or run.stopping.is_set() or not self._budget.allows(policy):
+                break
+            tried += 1
+            due = perf_counter() + policy.pause(tried, arrival.draws[tried % 2])
+            gevent.sleep(due - perf_counter())
+            headers["x-request-id"] = f"{arrival.request_id}-r{tried}"
+            run.tally.retries += 1
+            self.metrics.retries.inc()
+        self._shop.answered(request, status, body)
+
+    def _finish(self, run: Run) -> None:
+        for _ in range(len(self._answers)):
+            self._miss(run, "unanswered", "had no answer yet when the run ended")
+        self._answers.kill()
+        self._errands.kill()
+        run.tally.done = True
+
+    def _miss(self, run: Run, reason: str, text: str) -> None:
+        run.tally.missed[reason] += 1
+        self.metrics.missed.labels(reason).inc()
+        self.environment.stats.log_error("MISSED", reason, text)
+
+    def _fill(self, run: Run, *, pay: bool) -> None:
+        """Fill a cart, and perhaps buy it: before the plan starts and not part of it, so nothing of it is counted."""
+        name = f"{run.choice.name}-{run.choice.seed}-{uuid4().hex}"
+        filled = self._errand(self._shop.request("POST /api/cart/{cart_id}/items", name, (0.0, 0.0)), name)
+        if filled and pay and perf_counter() < run.start:
+            self._errand(self._shop.request("POST /api/checkout", name, (0.0, 0.0)), f"{name}-pay")
+
+    def _errand(self, request: Request, request_id: str) -> bool:
+        agent, body = self.client.client, json.dumps(request.body)
+        headers = {"x-request-id": request_id, "content-type": "application/json"}
+        try:
+            answer = agent.urlopen(f"{self.host}{request.path}", method="POST", payload=body, headers=headers)
+            self._shop.answered(request, answer.status_code, json.loads(answer.content))
+        except (*FAILURE_EXCEPTIONS, ValueError):
+            return False
+        return True

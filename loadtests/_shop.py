@@ -1,0 +1,84 @@
+"""What customers ask the shop for."""
+
+from bisect import bisect
+from collections import deque
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+PRODUCTS = [f"p-{number:04}" for number in range(1, 101)]
+WORDS = ["oak", "steel", "wool", "glass", "lamp", "chair", "kettle", "sofa"]
+
+_POPULARITY = list(accumulate(1 / rank for rank in range(1, len(PRODUCTS) + 1)))  # Zipf: few products draw most looks
+_KEPT = 500  # carts and orders a process remembers; the shop forgets old ones as well
+
+
+class Request(NamedTuple):
+    """A request: its route, path, body, and the key that lets a purchase be repeated."""
+
+    route: str
+    path: str
+    body: dict[str, Any] | None = None
+    key: str | None = None
+
+    @property
+    def method(self) -> str:
+        """Return GET or POST."""
+        return self.route.partition(" ")[0]
+
+    @property
+    def name(self) -> str:
+        """Return the route's template."""
+        return self.route.partition(" ")[2]
+
+
+class Customers:
+    """What the customers of one process have in their carts and have bought.
+
+    Each request stands alone. Whoever wants to pay takes a cart that is known to be filled, else one that is not
+    (409); whoever wants to see an order, one that is known, else one that does not exist (404): so an outage never
+    changes which routes are asked.
+    """
+
+    def __init__(self) -> None:
+        self._filled: deque[str] = deque(maxlen=_KEPT)
+        self._orders: deque[str] = deque(maxlen=_KEPT)
+
+    def request(self, route: str, name: str, draws: tuple[float, float]) -> Request:
+        """Make a request to the route; `name` is unique, draws are from 0 to 1."""
+        which, what = draws
+        product = PRODUCTS[bisect(_POPULARITY, which * _POPULARITY[-1])]
+        match route:
+            case "GET /api/products/{product_id}":
+                return Request(route, f"/api/products/{product}")
+            case "GET /api/search":
+                return Request(route, f"/api/search?q={WORDS[int(what * len(WORDS))]}")
+            case "POST /api/cart/{cart_id}/items":
+                return Request(route, f"/api/cart/{name}/items", {"product_id": product, "quantity": 1 + int(3 * what)})
+            case "POST /api/checkout":
+                cart = self._filled.pop() if self._filled else name
+                return Request(route, "/api/checkout", {"cart_id": cart}, cart)
+            case "GET /api/orders/{order_id}":
+                order = self._orders[int(what * len(self._orders))] if self._orders else "o-000000"
+                return Request(route, f"/api/orders/{order}")
+        return Request(route, route.partition(" ")[2])
+
+    def possible(self, route: str) -> str:
+        """Return the route, or the step that has to come before it: for customers who go through the shop in order."""
+        if route == "GET /api/orders/{order_id}" and not self._orders:
+            route = "POST /api/checkout"
+        if route == "POST /api/checkout" and not self._filled:
+            route = "POST /api/cart/{cart_id}/items"
+        return route
+
+    def answered(self, request: Request, status: int, body: dict[str, Any]) -> None:
+        """Remember what came of a request; status 0 is no answer.
+
+        A cart that could not be paid for is tried again later, under the same key.
+        """
+        if request.name == "/api/cart/{cart_id}/items" and status == 201:
+            self._filled.append(request.path.split("/")[3])
+        elif request.name == "/api/checkout":
+            if status == 201:
+                self._orders.append(body["order_id"])
+            elif request.key and not 400 <= status < 500:
+                self._filled.append(request.key)
