@@ -43,11 +43,11 @@ gen: $(READY) ## Make again what is made: alert rules and their tests, dashboard
 	$(BIN)/python compose/configs.py
 	$(BIN)/python kustomize/alertmanager.py
 
-bench: $(READY) ## Measure, and print what came out (minutes)
-	@set -e; for benchmark in benchmarks/[!_]*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+bench: $(READY) ## Measure, about 20 minutes (ARGS="overhead rate": only these; ARGS=--help: which there are)
+	@$(BIN)/python benchmarks $(ARGS)
 
 lock: .tools/uv ## Bring the lock files in line with pyproject.toml, changing as little as possible
-	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra lab --extra forecast --extra redis --group dev \
+	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra lab --extra forecast --extra redis --extra console --group dev \
 	  --output-file requirements.lock $(ARGS)
 	$(COMPILE) pyproject.toml --extra redis --constraint requirements.lock --output-file images/service.lock
 	printf 'locust\nprometheus-client\n' | $(COMPILE) - --constraint requirements.lock --output-file images/locust.lock

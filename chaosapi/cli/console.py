@@ -1,0 +1,67 @@
+"""`chaosapi console`: the control room in the browser."""
+
+from typing import Annotated, Final
+
+import typer
+
+from chaosapi import durations
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 8080
+_QUICKEST: Final = 0.05  # seconds
+
+
+def console(  # noqa: PLR0913 (one parameter an option)
+    *,
+    service: Annotated[
+        str, typer.Option(envvar="CHAOSAPI_URL", help="Where the admin API is.")
+    ] = "http://127.0.0.1:8001",
+    prometheus: Annotated[str, typer.Option(help="Where Prometheus is.")] = "http://127.0.0.1:9090",
+    alertmanager: Annotated[str, typer.Option(help="Where Alertmanager is.")] = "http://127.0.0.1:9093",
+    locust: Annotated[str, typer.Option(help="Where Locust's web page is, if it runs.")] = "http://127.0.0.1:8089",
+    job: Annotated[str, typer.Option(help="The service's scrape job in Prometheus.")] = "chaosapi",
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = HOST,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = PORT,
+    every: Annotated[str, typer.Option(help="How often the sources are asked and pages updated.")] = "2s",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CHAOSAPI_ADMIN_TOKEN", help="The service's admin token; without, each browser is asked for it."
+        ),
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CHAOSAPI_CONSOLE_PASSWORD", help="What people log in with; needed unless it listens on loopback."
+        ),
+    ] = None,
+) -> None:
+    """Show signals, budgets, faults, alerts and the timeline in the browser, and steer faults from there."""
+    import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
+
+    from chaosapi.settings import is_loopback  # noqa: PLC0415 (as above)
+
+    try:
+        from chaosapi.console import app, room  # noqa: PLC0415 (of the extra `console`)
+    except ImportError as error:
+        raise _refused(f"the console needs NiceGUI: pip install 'chaosapi[console]' ({error})") from None
+    if not password and not is_loopback(host):
+        raise _refused(
+            f"{host} can be reached from other machines, and whoever reaches the console can break the service: "
+            "set CHAOSAPI_CONSOLE_PASSWORD, or listen on 127.0.0.1"
+        )
+    try:
+        seconds = durations.parse(every)
+    except ValueError as error:
+        raise _refused(f"--every {every}: {error}") from None
+    if seconds < _QUICKEST:
+        raise _refused(f"--every {every} is too often: at least {durations.format(_QUICKEST)}")
+    service, prometheus, alertmanager, locust = (url.rstrip("/") for url in (service, prometheus, alertmanager, locust))
+    addresses = room.Addresses(service, prometheus, alertmanager, locust, job)
+    made = app.create(addresses, token=token or None, password=password or None, every=seconds)
+    uvicorn.run(made, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+
+
+def _refused(message: str) -> typer.Exit:
+    typer.echo(f"chaosapi: {message}", err=True)
+    return typer.Exit(2)

@@ -1,0 +1,54 @@
+"""The timeline as files to keep: JSON, and a page that needs nothing beside itself."""
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from chaosapi.console.timeline import Entry
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>chaosapi: {title}</title>
+<style>
+:root {{ color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }}
+body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100% }}
+td, th {{ text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8884; vertical-align: top }}
+td:nth-child(-n+2) {{ font-variant-numeric: tabular-nums; white-space: nowrap }}
+td:nth-child(2) {{ text-align: right }}
+</style>
+<h1>{title}</h1>
+<p>{count} moments; the second column counts seconds from the latest fault that had begun.</p>
+<table><thead><tr><th>UTC<th>since<th>about<th>what</thead><tbody>
+{rows}
+</tbody></table>
+<script type="application/json" id="timeline">{data}</script>
+</html>
+"""
+
+
+def as_json(entries: Iterable[Entry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
+    """Write entries and faults, with their receipts, as JSON; times are RFC 3339, `since` seconds."""
+    moments = [
+        {"at": _time(each.at).isoformat(), "kind": each.kind, "text": each.text, "since": each.since}
+        for each in entries
+    ]
+    return json.dumps({"made": _time(made).isoformat(), "entries": moments, "faults": list(faults)}, indent=1)
+
+
+def as_html(entries: Sequence[Entry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
+    """Write a page with the timeline, and the JSON inside it for programs."""
+    rows = "\n".join(
+        f"<tr><td>{_time(each.at):%H:%M:%S}<td>{'' if each.since is None else f'+{each.since:.1f} s'}"
+        f"<td>{each.kind}<td>{html.escape(each.text)}"
+        for each in entries
+    )
+    # Inside a script element only its own end could end it.
+    data = as_json(entries, faults, made).replace("</", "<\\/")
+    return _PAGE.format(title=f"Timeline of {_time(made):%Y-%m-%d %H:%M} UTC", count=len(entries), rows=rows, data=data)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,65 @@
+"""One question asked again and again on behalf of every open page, and what is known of whoever answers."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
+
+from chaosapi.console.errors import Locked, Silent, SourceError, Unreachable
+
+Answer = TypeVar("Answer")
+State = Literal["waiting", "up", "stale", "down", "locked"]
+
+FORGOTTEN: Final = 30.0
+"""Seconds without an answer after which a source that hangs or fails is called down, not stale."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something the console watches: what people call it, where it is, and what to do when it is away."""
+
+    name: str
+    url: str
+    advice: str
+
+
+class Feed(Generic[Answer]):
+    """The last answer to a question, when it came (Unix seconds), and the trouble since."""
+
+    def __init__(self, source: Source, ask: Callable[[], Awaitable[Answer]], clock: Callable[[], float]) -> None:
+        self.source = source
+        self._ask, self._clock = ask, clock
+        self.answer: Answer | None = None
+        self.seen: float | None = None
+        self.trouble: SourceError | None = None
+
+    async def ask(self) -> None:
+        """Ask once; no answer is kept as the trouble, and the last good one stays."""
+        try:
+            self.answer = await self._ask()
+        except SourceError as trouble:
+            self.trouble = trouble
+            if isinstance(trouble, Locked):
+                self.answer = None  # who lost the right to see it must not go on seeing it
+        except (LookupError, TypeError, ValueError) as error:
+            self.trouble = Silent(f"it answered what the console cannot read ({type(error).__name__}: {error})")
+        else:
+            self.seen, self.trouble = self._clock(), None
+
+    def state(self) -> State:
+        """Tell how the source is: nothing there is down at once, one that is slow or fails is stale first."""
+        if isinstance(self.trouble, Locked):
+            return "locked"
+        if self.trouble is None:
+            return "waiting" if self.seen is None else "up"
+        gone = isinstance(self.trouble, Unreachable) or self.seen is None or self._clock() - self.seen > FORGOTTEN
+        return "down" if gone else "stale"
+
+    def told(self) -> str:
+        """Say how the source is, and what to do about it."""
+        where = f"{self.source.name} at {self.source.url}"
+        if self.trouble is None:
+            return f"{where} answers" if self.seen else f"{where} has not been asked yet"
+        if isinstance(self.trouble, Locked):
+            return f"{where} wants a token: enter it with the key at the top"
+        old = f" What you see is {self._clock() - self.seen:.0f} s old." if self.seen and self.answer else ""
+        return f"{where}: {self.trouble}.{old} {self.source.advice}"

@@ -1,0 +1,80 @@
+"""Locust's own web API: what runs, what could, start and stop."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from chaosapi.console.errors import Refused, Silent, Unreachable
+from chaosapi.console.http import asked
+
+
+@dataclass(frozen=True)
+class Load:
+    """One look at Locust: its state (`ready`, `running`, `stopped` …), what it sends, and the options of a run."""
+
+    state: str
+    rps: float
+    failing: float
+    """Share of failed requests of the run, 0 to 1."""
+    users: int
+    options: Mapping[str, Mapping[str, Any]]
+    """What a run can be told, by name: `default_value`, `choices`, `help_text`; empty without scenarios."""
+
+
+class LocustClient:
+    """Every method raises SourceError."""
+
+    def __init__(self, http: httpx2.AsyncClient) -> None:
+        self._http = http
+        self._options: Mapping[str, Mapping[str, Any]] | None = None
+
+    async def look(self) -> Load:
+        """Ask for its numbers; the options are read off its page once."""
+        if self._options is None:
+            self._options = options(await self._page())
+        try:
+            found = await asked(self._http, "GET", "/stats/requests")
+        except Unreachable:
+            self._options = None  # another one may come
+            raise
+        return Load(
+            state=found["state"],
+            rps=found.get("current_rps") or 0.0,
+            failing=found.get("fail_ratio") or 0.0,
+            users=found["user_count"],
+            options=self._options,
+        )
+
+    async def start(self, form: Mapping[str, str]) -> None:
+        """Start a run, or change the one that is under way."""
+        told = await asked(self._http, "POST", "/swarm", data=dict(form))
+        if not told["success"]:
+            raise Refused(told["message"])
+
+    async def stop(self) -> None:
+        """End the run."""
+        await asked(self._http, "POST", "/stop")
+
+    async def _page(self) -> str:
+        try:
+            return (await self._http.get("/")).text
+        except httpx2.ConnectError as error:
+            raise Unreachable("nothing answers there") from error
+        except httpx2.HTTPError as error:
+            raise Silent(f"no answer ({type(error).__name__})") from error
+
+
+def options(page: str) -> Mapping[str, Mapping[str, Any]]:
+    """Read the options of a run off Locust's page: its API has no call that tells them."""
+    found = re.search(r"window\.templateArgs\s*=\s*(\{.*\})\s*$", page, re.MULTILINE)
+    if not found:
+        return {}
+    try:
+        known = json.loads(found[1]).get("extra_options") or {}
+    except ValueError:
+        return {}
+    return {name: option for name, option in known.items() if isinstance(option, dict)}

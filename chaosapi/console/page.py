@@ -1,0 +1,114 @@
+"""The one page: charts at the left, panels at the right, and above both what is always needed."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+from fastapi import Request
+from nicegui import ui
+
+from chaosapi.console.panels.alerts import Alerts
+from chaosapi.console.panels.budgets import Budgets
+from chaosapi.console.panels.charts import Charts
+from chaosapi.console.panels.desk import Desk
+from chaosapi.console.panels.faults import Faults
+from chaosapi.console.panels.header import Banners, Header
+from chaosapi.console.panels.history import History
+from chaosapi.console.panels.look import STYLE
+from chaosapi.console.panels.traffic import Traffic
+from chaosapi.console.room import Room
+from chaosapi.console.signals import ALL, SPANS, View
+
+
+class Part(Protocol):
+    """Something on the page that changes."""
+
+    def update(self) -> None:
+        """Show how things are now."""
+
+
+_PANELS: dict[str, Callable[[Desk], Part]] = {
+    "Faults": Faults,
+    "Alerts": Alerts,
+    "Budget": Budgets,
+    "Timeline": History,
+    "Traffic": Traffic,
+}
+_DARK = "localStorage.theme ? localStorage.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches"
+
+
+def page(room: Room, every: float) -> Callable[[Request], object]:
+    """Return the function that builds the page for a browser, and brings it up to date every so many seconds."""
+
+    async def build(request: Request) -> None:
+        desk = Desk(room, request.scope["session_of_console"])
+        ui.add_css(STYLE.read_text(encoding="utf-8"))
+        ui.colors(primary="#0072b2", negative="#b83b00", positive="#00795a", warning="#8f5a00")
+        darkness = ui.dark_mode(None)
+        parts = _parts(desk, darkness)
+
+        def update() -> None:
+            for part in parts:
+                part.update()
+
+        client = ui.context.client
+        await client.connected()
+        if client.is_deleted:  # nobody came: a program looked whether something answers
+            return
+        client.on_delete(lambda: room.views.pop(client.id, None))
+        room.views[client.id] = desk.view
+        ui.timer(every, update)
+        with contextlib.suppress(TimeoutError):  # a browser that is so slow sees what its system prefers
+            desk.dark = darkness.value = bool(await ui.run_javascript(_DARK, timeout=10))
+
+    return build
+
+
+def _parts(desk: Desk, darkness: ui.dark_mode) -> list[Part]:
+    def switch() -> None:
+        desk.dark = not desk.dark
+        darkness.value = desk.dark
+        ui.run_javascript(f"localStorage.theme = '{'dark' if desk.dark else 'light'}'")
+
+    with ui.header(), ui.element("div").classes("head"):
+        ui.label("chaosapi").classes("brand")
+        header = Header(desk, switch)
+    banners = Banners(desk)
+    with ui.element("div").classes("room"):
+        with ui.element("div"):
+            _choices(desk)
+            charts = Charts(desk)
+        with ui.element("div").classes("card side"):
+            with ui.tabs().props("dense align=left no-caps") as tabs:
+                for name in _PANELS:
+                    ui.tab(name)
+            with ui.tab_panels(tabs, value="Faults").props("keep-alive :animated=false"):
+                panels: list[Part] = []
+                for name, make in _PANELS.items():
+                    with ui.tab_panel(name):
+                        panels.append(make(desk))
+    return [header, banners, charts, *panels]
+
+
+def _choices(desk: Desk) -> None:
+    client = ui.context.client
+
+    def look() -> None:
+        desk.view = View(SPANS[span.value], route.value or ALL)
+        desk.room.views[client.id] = desk.view
+
+    def offer() -> None:
+        watch = desk.room.prometheus.answer
+        known = [ALL, *(watch.facts.routes if watch else ())]
+        if known != route.options:
+            route.set_options(known)
+
+    with ui.element("div").classes("flow").style("margin-bottom:6px"):
+        span = ui.toggle(list(SPANS), value="5 m", on_change=look)
+        span.props("dense unelevated no-caps padding='1px 10px'")
+        route = (
+            ui.select([ALL], value=ALL, on_change=look).props("dense outlined options-dense").style("min-width:190px")
+        )
+        route.props('aria-label="route"')
+        ui.label("Shaded: a fault acts. Dashed: an SLO's threshold.").classes("small dim")
+    ui.timer(2, offer)

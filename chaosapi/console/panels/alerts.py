@@ -1,0 +1,158 @@
+"""Alerts as they are now, silences, and what the webhook received."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from nicegui import ui
+
+from chaosapi import assets, durations
+from chaosapi.console.panels.desk import Desk
+from chaosapi.console.panels.look import TONES
+from chaosapi.console.panels.rows import Rows, said
+from chaosapi.console.states import Told, instant, key, now, title
+
+_LAST = 10
+"""How many delivered alerts, and silences, are shown."""
+
+
+class Alerts:
+    """Pending, firing and muted alerts; below them silences and deliveries."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._rows: Rows[Told] = Rows(lambda: _Row(desk), "No alert is pending or firing.")
+        ui.label("Silences").classes("strong").style("margin-top:12px")
+        self._silences: Rows[Any] = Rows(lambda: _Silence(desk), "None.")
+        ui.label("Received by the webhook").classes("strong").style("margin-top:12px")
+        self._delivered: Rows[Any] = Rows(_Delivered, "Nothing yet.")
+
+    def update(self) -> None:
+        """Show them as they are now."""
+        room = self._desk.room
+        watch, alerting, service = room.prometheus.answer, room.alertmanager.answer, self._desk.service
+        if watch:
+            rules = [pair for standing in watch.standings for pair in standing.pairs] + list(watch.others)
+            pending = [(pair.labels, pair.since) for pair in rules if pair.state == "pending"]
+            self._rows.show({key(each.labels): each for each in now(pending, alerting)})
+        if alerting:
+            live = [each for each in alerting.silences if each["status"]["state"] != "expired"]
+            self._silences.show({each["id"]: each for each in live[:_LAST]})
+        delivered = service.delivered[:_LAST] if service else ()
+        self._delivered.show({(each["fingerprint"], each["starts_at"]): each for each in delivered})
+
+
+class _Row:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._told: Told | None = None
+        with ui.element("div").classes("item") as self.element:
+            with ui.element("div").classes("flow"):
+                self._state = ui.label().classes("chip")
+                self._title = ui.label().classes("strong wrap")
+                ui.element("div").classes("grow")
+                self._since = ui.label().classes("small num")
+            self._name = ui.label().classes("small dim wrap")
+            self._summary = ui.label().classes("small wrap")
+            with ui.element("div").classes("flow"):
+                self._mute = ui.button("Silence…", icon="notifications_off", on_click=self._silence)
+                self._mute.props("dense flat size=sm")
+                self._book = ui.button("Runbook", icon="menu_book", on_click=self._runbook).props("dense flat size=sm")
+
+    def update(self, told: Told) -> None:
+        self._told = told
+        said(self._state, told.state, TONES[told.state])
+        self._title.set_text(title(told.labels))
+        since = max(0.0, self._desk.room.clock() - instant(told.since)) if told.since else 0.0
+        self._since.set_text(f"{told.since[11:19]} UTC, {durations.format(round(since))}" if told.since else "")
+        group = [f"{name}={told.labels[name]}" for name in ("service", "team", "burn_rate") if name in told.labels]
+        muted = f" · by {', '.join(each[:8] for each in told.muted_by)}" if told.muted_by else ""
+        self._name.set_text(" ".join([told.labels["alertname"], *group]) + muted)
+        self._summary.set_text(told.annotations.get("summary", ""))
+        self._mute.set_visibility(told.state != "silenced")
+        self._book.set_visibility("runbook_url" in told.annotations)
+
+    def _silence(self) -> None:
+        if self._told is None:
+            return
+        labels = dict(self._told.labels)
+        with ui.dialog(value=True) as dialog, ui.card().classes("dialog").style("width:460px"):
+            ui.label(f"Silence {title(labels)}").classes("strong")
+            comment = ui.input("Comment: why, and who looks after it").props("autofocus").classes("full-width")
+            lasting = ui.input("For", value="30m").classes("full-width")
+
+            async def silence() -> None:
+                try:
+                    seconds = durations.parse(lasting.value)
+                except ValueError as error:
+                    lasting.error = str(error)
+                    return
+                if not (comment.value or "").strip():
+                    comment.error = "say why"
+                    return
+                act = self._desk.room.silencer.silence(
+                    labels, comment.value or "", "console", datetime.now(UTC), timedelta(seconds=seconds)
+                )
+                if await self._desk.done(act, "Silenced."):
+                    await self._desk.room.alertmanager.ask()
+                    dialog.close()
+
+            comment.on("keydown.enter", silence)
+            with ui.element("div").classes("flow"):
+                ui.button("Silence", on_click=silence)
+                ui.button("Cancel", on_click=dialog.close).props("flat")
+        dialog.on("hide", dialog.delete)
+
+    def _runbook(self) -> None:
+        url = self._told.annotations["runbook_url"] if self._told else ""
+        text = runbook(url)
+        if text is None:
+            ui.navigate.to(url, new_tab=True)
+            return
+        with (
+            ui.dialog(value=True).props("position=left seamless") as dialog,
+            ui.card().classes("dialog").style("width:640px"),
+        ):
+            ui.markdown(text, extras=["tables", "fenced-code-blocks"]).classes("markdown full-width")
+            ui.button("Close", on_click=dialog.close).props("flat")
+        dialog.on("hide", dialog.delete)
+
+
+class _Silence:
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._number = desk, ""
+        with ui.element("div").classes("flow item") as self.element:
+            self._text = ui.label().classes("small wrap grow")
+            ui.button("End", on_click=self._end).props("dense flat size=sm")
+
+    def update(self, silence: Any) -> None:
+        self._number = silence["id"]
+        what = title({matcher["name"]: matcher["value"] for matcher in silence["matchers"]})
+        until = f"until {silence['endsAt'][11:19]} UTC"
+        self._text.set_text(f"{what}: {silence['comment']} ({silence['createdBy']}, {until})")
+
+    async def _end(self) -> None:
+        await self._desk.done(self._desk.room.silencer.unsilence(self._number), "The silence is ended.")
+        await self._desk.room.alertmanager.ask()
+
+
+class _Delivered:
+    def __init__(self) -> None:
+        self.element = ui.label().classes("small num wrap")
+
+    def update(self, alert: Any) -> None:
+        delay = "" if alert["delay"] is None else f", told after {alert['delay']:.1f} s"
+        over = "" if alert["resolved_delay"] is None else f", its end after {alert['resolved_delay']:.1f} s"
+        text = f"{alert['starts_at'][11:19]} {title(alert['labels'])}: {alert['status']}{delay}{over}"
+        said(self.element, text, TONES["firing"] if alert["status"] == "firing" else "dim")
+
+
+def runbook(url: str) -> str | None:
+    """Return the text of a runbook that came with chaosapi, None for one that is elsewhere."""
+    try:
+        folder = (assets.path("alerts") / "runbooks").resolve()
+    except FileNotFoundError:
+        return None
+    if "://" in url and "/runbooks/" not in url:
+        return None
+    file = folder / f"{url.rpartition('/')[2].removesuffix('.md')}.md"
+    return file.read_text(encoding="utf-8") if file.is_file() and file.parent == folder else None

@@ -1,0 +1,111 @@
+"""Error budgets: what is left of each, how near each alert is, and when it was in which state."""
+
+import html
+
+from nicegui import ui
+
+from chaosapi import durations
+from chaosapi.console.panels.desk import Desk
+from chaosapi.console.panels.look import TONES
+from chaosapi.console.panels.rows import Rows, said
+from chaosapi.console.slos import Pair, Standing
+from chaosapi.console.states import Band, Key, bands, key, title
+
+_REST = "other alerts"
+_Shown = tuple[Standing, dict[Key, list[Band]], tuple[float, float]]
+
+
+class Budgets:
+    """One block for each SLO."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        about = "Below each alert its states in the time that the charts show: solid pending and firing, striped muted."
+        ui.label(about).classes("small dim").style("margin-bottom:6px")
+        self._rows: Rows[_Shown] = Rows(_Block, "Prometheus has no SLO rules.")
+
+    def update(self) -> None:
+        """Show them as they are now."""
+        room, view = self._desk.room, self._desk.view
+        watch, alerting = room.prometheus.answer, room.alertmanager.answer
+        curves = watch.curves.get(view) if watch else None
+        if watch is None or curves is None:
+            return
+        silences = alerting.silences if alerting else ()
+        known = bands(curves.alerts, silences, room.inhibitions.bands, view.step)
+        span = (curves.at - view.span, curves.at)
+        rest = [Standing(_REST, None, None, None, watch.others)] if watch.others else []
+        self._rows.show({each.sloth_id: (each, known, span) for each in [*watch.standings, *rest]})
+
+
+class _Block:
+    def __init__(self) -> None:
+        with ui.element("div").classes("item") as self.element:
+            with ui.element("div").classes("flow"):
+                self._name = ui.label().classes("strong")
+                ui.element("div").classes("grow")
+                self._left = ui.label().classes("strong num")
+            self._meter = ui.html("", sanitize=False)
+            self._end = ui.label().classes("small dim num")
+            self._pairs: Rows[tuple[Pair, list[Band], tuple[float, float]]] = Rows(_PairRow, "No alert watches it.")
+
+    def update(self, shown: _Shown) -> None:
+        standing, known, span = shown
+        objective = "" if standing.objective is None else f" {standing.objective * 100:g} %"
+        self._name.set_text(f"{standing.sloth_id}{objective}")
+        for part in (self._meter, self._left, self._end):
+            part.set_visibility(standing.sloth_id != _REST)
+        if standing.left is None:
+            said(self._left, "budget unknown", "dim")
+        else:
+            tone = "bad" if standing.left < 0 else "warn" if standing.left < 0.25 else "ok"
+            said(self._left, f"{standing.left:.1%} left", tone)
+            width = max(0.0, min(1.0, standing.left))
+            style = f"width:{width:.1%};background:var(--{tone})"
+            self._meter.set_content(f'<div class="meter"><i style="{style}"></i></div>')
+        burning = standing.exhausted is not None
+        self._end.set_text(f"spent in {_span(standing.exhausted)} at this pace" if burning else "nothing burns")
+        self._pairs.show({key(pair.labels): (pair, known.get(key(pair.labels), []), span) for pair in standing.pairs})
+
+
+class _PairRow:
+    def __init__(self) -> None:
+        with ui.element("div") as self.element:
+            with ui.element("div").classes("flow small num"):
+                self._name = ui.label()
+                ui.element("div").classes("grow")
+                self._burns = ui.label()
+                self._state = ui.label().classes("chip")
+            self._strip = ui.html("", sanitize=False)
+
+    def update(self, shown: tuple[Pair, list[Band], tuple[float, float]]) -> None:
+        pair, known, (start, end) = shown
+        if pair.factor:
+            self._name.set_text(title(pair.labels).replace(f" {pair.labels['slo']}", ""))
+            burns = " / ".join("-" if burn is None else f"{burn:.3g}" for burn in pair.burns)
+            self._burns.set_text(f"{burns} of {pair.factor:g}×")
+        else:
+            self._name.set_text(f"{pair.labels.get('severity', '')} {pair.labels['alertname']}")
+        latest = known[-1] if known and known[-1].end >= end - 5 else None
+        muted = latest.state if latest and pair.state == "firing" and latest.state != "pending" else pair.state
+        said(self._state, muted, TONES[muted])
+        self._strip.set_content(strip(known, start, end))
+
+
+def strip(known: list[Band], start: float, end: float) -> str:
+    """Draw bands as a strip of HTML from `start` to `end`, Unix seconds."""
+    pieces = []
+    for band in known:
+        left, right = max(band.start, start), min(band.end, end)
+        if left < right:
+            style = f"left:{(left - start) / (end - start):.2%};width:{(right - left) / (end - start):.2%}"
+            pieces.append(f'<i class="{band.state}" title="{band.state}" style="min-width:2px;{style}"></i>')
+    words = html.escape(", ".join(dict.fromkeys(band.state for band in known)) or "inactive")
+    return f'<div class="strip" role="img" aria-label="{words}">{"".join(pieces)}</div>'
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    step = 1 if seconds < 3600 else 60 if seconds < 86400 else 3600
+    return durations.format(step * round(seconds / step))

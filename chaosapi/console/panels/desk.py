@@ -1,0 +1,51 @@
+"""What every panel works with: the room, this page's session and view, and how an act ends in words."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from nicegui import ui
+
+from chaosapi.console.access import Session
+from chaosapi.console.errors import SourceError
+from chaosapi.console.room import Room
+from chaosapi.console.service import Json, Service
+from chaosapi.console.signals import View
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Desk:
+    """One open page."""
+
+    room: Room
+    session: Session
+    view: View = field(default_factory=View)
+    dark: bool = False
+
+    @property
+    def service(self) -> Service | None:
+        """What the service said, where this page may show it."""
+        return self.room.service.answer if self.room.may_see(self.session.token) else None
+
+    @property
+    def token(self) -> str | None:
+        """What this page steers with."""
+        return self.room.token_for(self.session.token)
+
+    async def admin(self, method: str, path: str, **request: object) -> Json:
+        """Call the admin API with this page's token; raises SourceError."""
+        return await self.room.admin.call(method, path, self.token, **request)
+
+    async def done(self, act: Awaitable[Result], well: str) -> Result | None:
+        """Do something, say that it went `well` where there is anything to say, or why not: then None is returned."""
+        try:
+            result = await act
+        except SourceError as trouble:
+            ui.notify(str(trouble), type="negative", multi_line=True, close_button=True, timeout=8000)
+            return None
+        if well:
+            ui.notify(well, type="positive", timeout=3000)
+            await self.room.service.ask()
+        return result

@@ -1,0 +1,107 @@
+"""Inputs for the parts of a schema, and their values as JSON."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from nicegui import ui
+
+from chaosapi.console.schema import Field, Part, Path, at, body, read, written
+
+Input = ui.input | ui.select
+
+
+class Fields:
+    """The inputs of some parts, filled from `values` (JSON); `changed` is called at each keystroke.
+
+    What `values` does not say stands there as a hint. `frozen` paths are shown and cannot be changed.
+    """
+
+    def __init__(
+        self,
+        parts: Iterable[Part],
+        values: Mapping[str, Any],
+        changed: Callable[[], None],
+        *,
+        frozen: tuple[str, ...] = (),
+    ) -> None:
+        self._values, self._changed, self._frozen = values, changed, frozen
+        self._inputs: dict[Path, tuple[Field, Input]] = {}
+        self._choices: dict[Path, ui.select] = {}
+        with ui.element("div").classes("fields"):
+            for part in parts:
+                self._add(part, self._inputs, self._choices)
+
+    def read(self) -> dict[str, Any]:
+        """Return what was typed as JSON; raises ValueError after saying at the field what would be right."""
+        found: dict[Path, Any] = {
+            (*path, "type"): select.value for path, select in self._choices.items() if select.value
+        }
+        wrong = False
+        for path, (field, made) in self._inputs.items():
+            text = str(made.value or "")
+            made.error = None
+            if not text.strip():
+                continue
+            try:
+                found[path] = read(field, text)
+            except ValueError as error:
+                made.error, wrong = str(error), True
+        if wrong:
+            raise ValueError("a field cannot be read")
+        return body(found)
+
+    def complain(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """Say at each field what the service found wrong with it; returns what belongs to no field here."""
+        left = dict(fields)
+        for path, (_, made) in self._inputs.items():
+            name = ".".join(path)
+            if name in left:
+                made.error = left.pop(name)
+        return left
+
+    def _add(self, part: Part, inputs: dict[Path, tuple[Field, Input]], choices: dict[Path, ui.select]) -> None:
+        if isinstance(part, Field):
+            inputs[part.path] = (part, self._input(part))
+            return
+        value = at(self._values, (*part.path, "type")) or part.default
+        select = ui.select(list(part.variants), value=value, label=_title(part.path)).props("outlined dense")
+        choices[part.path] = select
+        inner = ui.element("div").classes("fields wide")
+
+        def show() -> None:
+            for path in [path for path in self._inputs if path[: len(part.path)] == part.path]:
+                del self._inputs[path]
+            for path in [path for path in self._choices if path[: len(part.path)] == part.path and path != part.path]:
+                del self._choices[path]
+            inner.clear()
+            with inner:
+                for each in part.variants[select.value]:
+                    self._add(each, self._inputs, self._choices)
+
+        select.on_value_change(show)
+        select.on_value_change(self._changed)
+        show()
+
+    def _input(self, field: Field) -> Input:
+        known = written(at(self._values, field.path))
+        label = _title(field.path) + (" *" if field.required else "")
+        made: Input
+        if field.choices:
+            options = list(field.choices) if field.required else ["", *field.choices]
+            made = ui.select(options, value=known if known in options else options[0], label=label)
+        else:
+            made = ui.input(label, value=known, placeholder=field.default).mark(".".join(field.path))
+        made.props(f'outlined dense stack-label hint="{field.limits}"')
+        made.classes("full-width")
+        if field.help:
+            made.tooltip(field.help)
+        if ".".join(field.path) in self._frozen:
+            made.disable()
+        made.on_value_change(self._changed)
+        return made
+
+
+def _title(path: Path) -> str:
+    """Name a field: its own name, and that of what it is in where that says more."""
+    inner = path[1:] if path[0] in ("effect", "target", "schedule") and len(path) > 1 else path
+    return " ".join(inner).replace("_", " ")

@@ -1,0 +1,49 @@
+"""The timeline: everything in one list, to be read and to be kept."""
+
+import html
+from datetime import UTC, datetime
+
+from nicegui import ui
+
+from chaosapi.console import export, timeline
+from chaosapi.console.panels.desk import Desk
+from chaosapi.console.timeline import Entry
+
+_SHOWN = 150
+_TONES = {"fault": "fault", "alert": "bad", "silence": "calm", "change": "dim"}
+
+
+class History:
+    """The newest moments, and buttons that export all of them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        with ui.element("div").classes("flow").style("margin-bottom:8px"):
+            ui.label("Seconds count from the latest fault's start.").classes("small dim grow")
+            ui.button("JSON", icon="download", on_click=lambda: self._save("json")).props("dense flat size=sm")
+            ui.button("HTML", icon="download", on_click=lambda: self._save("html")).props("dense flat size=sm")
+        self._list = ui.html("", sanitize=False)
+
+    def update(self) -> None:
+        """Show them as they are now."""
+        entries = self._entries()
+        rows = "".join(
+            f'<tr><td class="num dim">{datetime.fromtimestamp(each.at, UTC):%H:%M:%S}'
+            f'<td class="num">{"" if each.since is None else f"+{each.since:.1f} s"}'
+            f'<td class="{_TONES[each.kind]} wrap">{html.escape(each.text)}'
+            for each in entries[:_SHOWN]
+        )
+        self._list.set_content(f'<table class="plain small">{rows}</table>' if rows else "Nothing has happened yet.")
+
+    def _entries(self) -> list[Entry]:
+        service, alerting = self._desk.service, self._desk.room.alertmanager.answer
+        silences = alerting.silences if alerting else ()
+        known = (service.faults, service.audit, service.delivered) if service else ((), (), ())
+        return timeline.merge(*known, silences, self._desk.room.clock())
+
+    def _save(self, kind: str) -> None:
+        made = self._desk.room.clock()
+        faults = self._desk.service.faults if self._desk.service else ()
+        write = export.as_json if kind == "json" else export.as_html
+        name = f"timeline-{datetime.fromtimestamp(made, UTC):%Y%m%d-%H%M%S}.{kind}"
+        ui.download.content(write(self._entries(), faults, made), name)

@@ -1,0 +1,21 @@
+"""Colours and sizes of the page; states are always words too, never a colour alone."""
+
+from pathlib import Path
+from typing import Final
+
+OK, WARN, BAD, FAULT = "ok", "warn", "bad", "fault"
+TONES: Final = {
+    "up": OK, "waiting": "dim", "stale": WARN, "down": BAD, "locked": WARN,
+    "inactive": "dim", "pending": WARN, "firing": BAD, "silenced": "calm", "inhibited": "calm",
+    "active": FAULT, "scheduled": WARN, "ended": "dim",
+}  # fmt: skip
+"""The tone of each state."""
+
+INK: Final = {True: "#9aa5b1", False: "#5b6672"}
+GRID: Final = {True: "#2c343d", False: "#e3e7eb"}
+LINES: Final = {True: ("#56b4e9", "#e69f00", "#2cc295"), False: ("#0072b2", "#b35900", "#00795a")}
+LIMIT: Final = {True: "#ff8a5c", False: "#c44500"}
+SHADE: Final = {True: "rgba(204,121,167,.22)", False: "rgba(204,121,167,.20)"}
+"""By darkness; after Okabe and Ito, whose colours everybody can tell apart."""
+
+STYLE: Final = Path(__file__).with_name("style.css")

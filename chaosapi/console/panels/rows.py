@@ -1,0 +1,55 @@
+"""A list whose rows stay what they are while their content changes: nothing flickers, and the focus stays."""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, Protocol, TypeVar
+
+from nicegui import ui
+
+Item_contra = TypeVar("Item_contra", contravariant=True)
+Item = TypeVar("Item")
+
+
+class Row(Protocol[Item_contra]):
+    """One row, made once for its key."""
+
+    @property
+    def element(self) -> ui.element:
+        """What stands in the list."""
+
+    def update(self, item: Item_contra) -> None:
+        """Show an item."""
+
+
+class Rows(Generic[Item]):
+    """Rows by key in an element of their own; `empty` is what stands there without any."""
+
+    def __init__(self, make: Callable[[], Row[Item]], empty: str) -> None:
+        self._make = make
+        self._rows: dict[Hashable, Row[Item]] = {}
+        self._nothing = empty
+        self._empty = ui.label(empty).classes("dim")
+        self._list = ui.element("div").classes("list")
+
+    def show(self, items: Mapping[Hashable, Item], empty: str | None = None) -> None:
+        """Show these items in their order; `empty` says why there are none, where that is no good news."""
+        self._empty.set_text(empty or self._nothing)
+        self._empty.set_visibility(not items)
+        for gone in self._rows.keys() - items.keys():
+            self._rows.pop(gone).element.delete()
+        before = list(self._rows)
+        for key, item in items.items():
+            if key not in self._rows:
+                with self._list:
+                    self._rows[key] = self._make()
+            self._rows[key].update(item)
+        if list(items) != before:
+            self._rows = {key: self._rows[key] for key in items}
+            for place, row in enumerate(self._rows.values()):
+                row.element.move(self._list, place)
+
+
+def said(label: ui.label, text: str, tone: str = "") -> None:
+    """Let a label say something, in a tone; what has not changed is not sent."""
+    label.set_text(text)
+    if tone and tone not in label.classes:
+        label.classes(remove="ok warn bad fault calm dim plain", add=tone)

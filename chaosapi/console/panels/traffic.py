@@ -1,0 +1,79 @@
+"""Locust, where one runs: what it sends, and what it should."""
+
+from nicegui import ui
+
+from chaosapi.console.locust import Load
+from chaosapi.console.panels.desk import Desk
+
+_NONE = "none"
+_SHOWN = ("scenario", "rate", "peak", "duration", "scale", "model", "retries")
+
+
+class Traffic:
+    """The numbers, a form of the options that Locust itself offers, start and stop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._now = ui.label().classes("wrap")
+        self._form = ui.element("div")
+        self._inputs: dict[str, ui.input | ui.select] = {}
+
+    def update(self) -> None:
+        """Show how it is."""
+        feed = self._desk.room.locust
+        load = feed.answer
+        up = load is not None and feed.state() == "up"
+        self._form.set_visibility(up)
+        if load is None or not up:
+            self._now.set_text(feed.told())
+            return
+        self._now.set_text(
+            f"{load.state}: {load.rps:.1f} requests/s, {load.users} users, {load.failing:.1%} failed as clients see it"
+        )
+        if set(self._inputs) != set(_offered(load)):
+            self._build(load)
+
+    def _build(self, load: Load) -> None:
+        self._form.clear()
+        self._inputs = {}
+        with self._form:
+            if not load.options.get("scenario"):
+                ui.label("This Locust offers no scenarios: steer it on its own page.").classes("dim")
+            with ui.element("div").classes("fields"):
+                for name in _offered(load):
+                    self._inputs[name] = self._input(name, load)
+            with ui.element("div").classes("flow").style("margin-top:8px"):
+                start = ui.button("Start or change", icon="play_arrow", on_click=self._start)
+                start.set_visibility(bool(self._inputs))
+                ui.button("Stop", icon="stop", on_click=self._stop).props("outline")
+                ui.link("Locust's own page", self._desk.room.addresses.locust, new_tab=True)
+
+    def _input(self, name: str, load: Load) -> ui.input | ui.select:
+        option = load.options[name]
+        default = str(option["default_value"] or "")
+        choices = [str(each) for each in option.get("choices") or ()]
+        if name == "scenario":
+            choices = [each for each in choices if each != _NONE]  # then Locust wants users and a spawn rate
+            default = default if default in choices else choices[0]
+        label = name.replace("_", " ")
+        made: ui.input | ui.select
+        made = ui.select(choices, value=default, label=label) if choices else ui.input(label, value=default)
+        made.props("outlined dense stack-label").classes("full-width").tooltip(str(option.get("help_text") or ""))
+        return made
+
+    async def _start(self) -> None:
+        load = self._desk.room.load
+        if self._desk.room.locust.answer and self._desk.room.locust.answer.state in ("running", "spawning"):
+            # Locust does not exchange a scenario that is under way.
+            await self._desk.done(load.stop(), "The run that was under way is stopped.")
+        form = {name: str(made.value or "") for name, made in self._inputs.items()}
+        await self._desk.done(load.start(form), "Locust starts.")
+        await self._desk.room.locust.ask()
+
+    async def _stop(self) -> None:
+        await self._desk.done(self._desk.room.load.stop(), "Locust stops.")
+        await self._desk.room.locust.ask()
+
+
+def _offered(load: Load) -> list[str]:
+    return [name for name in _SHOWN if name in load.options]

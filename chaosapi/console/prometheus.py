@@ -1,0 +1,120 @@
+"""What Prometheus knows: rules and budgets for everybody, and the curves of each view that a page has open."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+
+from chaosapi.console import signals, slos
+from chaosapi.console.http import asked
+from chaosapi.console.signals import Points, Span, View
+from chaosapi.console.slos import Pair, Promise, Standing
+from chaosapi.durations import parse
+from chaosapi.queries import Job
+
+_FACTS_EVERY: Final = 30.0  # seconds; what is scraped and promised changes with a deployment
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What seldom changes: the routes, the promises, and the scrape interval in seconds."""
+
+    routes: tuple[str, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    scrape: float = 15.0
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The answer to one view: its curves, when faults acted, and the series of pending and firing alerts."""
+
+    at: float
+    lines: Mapping[str, Points]
+    faults: tuple[Span, ...]
+    alerts: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """One look at Prometheus; `up` tells whether it reaches any replica of the service."""
+
+    facts: Facts
+    standings: tuple[Standing, ...]
+    others: tuple[Pair, ...]
+    up: bool
+    curves: Mapping[View, Curves]
+
+
+class PrometheusClient:
+    """Prometheus' HTTP API; every method raises SourceError.
+
+    `viewed` tells which views pages have open; each is asked for once, however many look at it, and one of hours less
+    often than one of minutes.
+    """
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        job: str,
+        viewed: Callable[[], Iterable[View]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._http, self._job, self._viewed, self._clock = http, job, viewed, clock
+        self._reached = signals.union({"up": Job(job).now("max", "up")})
+        self._facts, self._learnt = Facts(), -_FACTS_EVERY
+        self._curves: dict[View, Curves] = {}
+
+    async def look(self) -> Watch:
+        """Ask for all that pages show."""
+        now = self._clock()
+        if now - self._learnt >= _FACTS_EVERY:
+            self._facts, self._learnt = await self._seldom(), now
+        views = set(self._viewed())
+        due = [view for view in views if view not in self._curves or now - self._curves[view].at >= view.step / 4]
+        groups, budgets, *fresh = await asyncio.gather(
+            self._get("rules", type="alert"),
+            self._get("query", query=f"{slos.BUDGETS} or {self._reached}"),
+            *(self._look_back(view, now) for view in due),
+        )
+        self._curves = {view: self._curves[view] for view in views if view in self._curves} | dict(
+            zip(due, fresh, strict=True)
+        )
+        result = budgets["result"]
+        reached = [series["value"][1] for series in result if series["metric"]["signal"] == "up"]
+        numbers = [series for series in result if series["metric"]["signal"] != "up"]
+        alerting = groups["groups"]
+        return Watch(
+            self._facts,
+            slos.standings(alerting, numbers),
+            slos.others(alerting),
+            up=reached == ["1"],
+            curves=dict(self._curves),
+        )
+
+    async def _look_back(self, view: View, now: float) -> Curves:
+        expr = signals.query(self._job, self._facts.scrape, view.route, view.step)
+        span = {"start": now - view.span, "end": now, "step": view.step}
+        lines, alerts = await asyncio.gather(
+            self._get("query_range", query=expr, **span), self._get("query_range", query="ALERTS", **span)
+        )
+        found = lines["result"]
+        return Curves(now, signals.curves(found), signals.acting(found, view.step), tuple(alerts["result"]))
+
+    async def _seldom(self) -> Facts:
+        rules, targets, routes = await asyncio.gather(
+            self._get("rules", type="record"),
+            self._get("targets", state="active"),
+            self._get("label/handler/values", **{"match[]": f'http_requests_total{{job="{self._job}"}}'}),
+        )
+        intervals = [
+            parse(each["scrapeInterval"]) for each in targets["activeTargets"] if each["labels"]["job"] == self._job
+        ]
+        named = tuple(route for route in routes if route.startswith("/"))
+        return Facts(named, slos.promises(rules["groups"]), max(intervals, default=15.0))
+
+    async def _get(self, path: str, **query: Any) -> Any:
+        answer = await asked(self._http, "GET", f"/api/v1/{path}", params=query)
+        return answer["data"]

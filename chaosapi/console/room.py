@@ -1,0 +1,99 @@
+"""Everything the console watches, asked once for all pages that are open."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+
+from chaosapi.console.alertmanager import Alerting, AlertmanagerClient
+from chaosapi.console.feed import Feed, Source
+from chaosapi.console.inhibitions import Inhibitions
+from chaosapi.console.locust import Load, LocustClient
+from chaosapi.console.prometheus import PrometheusClient, Watch
+from chaosapi.console.service import Service, ServiceClient
+from chaosapi.console.signals import View
+
+_PATIENCE: Final = 4.0  # seconds until a source that does not answer is taken to hang
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the sources are: the admin API, Prometheus with the service's scrape job, Alertmanager, Locust's page."""
+
+    service: str = "http://127.0.0.1:8001"
+    prometheus: str = "http://127.0.0.1:9090"
+    alertmanager: str = "http://127.0.0.1:9093"
+    locust: str = "http://127.0.0.1:8089"
+    job: str = "chaosapi"
+
+
+class Room:
+    """The feeds that all pages read, the clients that they act through, and the views that are open."""
+
+    def __init__(self, addresses: Addresses, token: str | None, clock: Callable[[], float]) -> None:
+        self.clock, self.addresses, self.has_own_token = clock, addresses, token is not None
+        self.views: dict[object, View] = {}
+        """What each open page looks at."""
+        self._http = {
+            name: httpx2.AsyncClient(base_url=getattr(addresses, name), timeout=_PATIENCE)
+            for name in ("service", "prometheus", "alertmanager", "locust")
+        }
+        self.admin = ServiceClient(self._http["service"], token)
+        self.silencer = AlertmanagerClient(self._http["alertmanager"])
+        self.load = LocustClient(self._http["locust"])
+        prometheus = PrometheusClient(self._http["prometheus"], addresses.job, self.views.values, clock)
+        self.service: Feed[Service] = self._feed(
+            "service", "Start it: chaosapi serve, or chaosapi lab.", self.admin.look
+        )
+        self.prometheus: Feed[Watch] = self._feed(
+            "prometheus", "Start it, or say where it is: --prometheus. Faults can still be steered.", prometheus.look
+        )
+        self.alertmanager: Feed[Alerting] = self._feed(
+            "alertmanager", "Start it, or say where it is: --alertmanager. Nobody hears of alerts.", self.silencer.look
+        )
+        self.locust: Feed[Load] = self._feed(
+            "locust", "For traffic: locust -f loadtests/ --host <the service>, then steer it here.", self.load.look
+        )
+        self.inhibitions = Inhibitions()
+
+    @property
+    def feeds(self) -> tuple[Feed[Any], ...]:
+        """All sources, in the order of the screen."""
+        return (self.service, self.prometheus, self.alertmanager, self.locust)
+
+    async def watch(self, every: float) -> None:
+        """Ask all sources every so many seconds, none waiting for another, until cancelled."""
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as asking:
+            for http in self._http.values():
+                await stack.enter_async_context(http)
+            for feed in self.feeds:
+                asking.create_task(self._repeat(feed, every))
+
+    def may_see(self, token: str | None) -> bool:
+        """Tell whether a page may show what the service said: what a person's token opened is for its holders."""
+        return self.has_own_token or self.admin.token is None or token == self.admin.token
+
+    def token_for(self, token: str | None) -> str | None:
+        """Return what a page may steer with: the console's own token, else the one entered there, never another's."""
+        return self.admin.token if self.has_own_token else token
+
+    async def unlock(self, token: str) -> None:
+        """Read with this token from now on; raises SourceError, and changes nothing, where the service refuses it."""
+        await self.admin.call("GET", "/admin/replicas", token)
+        if not self.has_own_token:
+            self.admin.token = token
+        await self.service.ask()
+
+    async def _repeat(self, feed: Feed[Any], every: float) -> None:
+        while True:
+            await feed.ask()
+            if feed is self.alertmanager and self.alertmanager.answer:
+                self.inhibitions.saw(self.alertmanager.answer.alerts, self.clock())
+            await asyncio.sleep(every)
+
+    def _feed(self, name: str, advice: str, look: Callable[[], Awaitable[Any]]) -> Feed[Any]:
+        shown = {"service": "Service", "prometheus": "Prometheus", "alertmanager": "Alertmanager", "locust": "Locust"}
+        return Feed(Source(shown[name], getattr(self.addresses, name), advice), look, self.clock)

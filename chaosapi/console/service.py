@@ -1,0 +1,99 @@
+"""What the service says of its faults, and how they are steered."""
+
+import asyncio
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx2
+
+from chaosapi.console.http import asked
+
+Json = dict[str, Any]
+KEPT: Final = 200
+"""How many entries of the audit, and alerts that were delivered, are looked at."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One look at the service: its faults newest first, the halt if there is one, and what it has recorded."""
+
+    faults: tuple[Json, ...]
+    halt: Json | None
+    revision: int
+    audit: tuple[Json, ...]
+    delivered: tuple[Json, ...]
+    replicas: tuple[Json, ...]
+
+    def active(self) -> tuple[Json, ...]:
+        """Return the faults that are not over: scheduled or active."""
+        return tuple(fault for fault in self.faults if fault["state"] != "ended")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What can be injected: each effect by its type, and the JSON schema of a fault with its definitions."""
+
+    effects: Mapping[str, Json]
+    fault: Json
+    definitions: Mapping[str, Json]
+
+
+class ServiceClient:
+    """The admin API; every method raises SourceError. `token` is what `look` reads with, where one is needed."""
+
+    def __init__(self, http: httpx2.AsyncClient, token: str | None) -> None:
+        self._http, self.token = http, token
+
+    async def look(self) -> Service:
+        """Ask for all that pages show."""
+        faults, audit, alerts, replicas = await asyncio.gather(
+            self.call("GET", "/admin/faults", self.token),
+            self.call("GET", f"/admin/audit?limit={KEPT}", self.token),
+            self.call("GET", f"/admin/alerts?limit={KEPT}", self.token),
+            self.call("GET", "/admin/replicas", self.token),
+        )
+        return Service(
+            faults=tuple(faults["faults"]),
+            halt=faults["halt"],
+            revision=faults["revision"],
+            audit=tuple(audit["entries"]),
+            delivered=tuple(alerts["alerts"]),
+            replicas=tuple(replicas["replicas"]),
+        )
+
+    async def catalogue(self, token: str | None) -> Catalogue:
+        """Ask what can be injected; the schema of a fault is the one that the API describes itself with."""
+        effects, document = await asyncio.gather(
+            self.call("GET", "/admin/effects", token), self.call("GET", "/admin/openapi.json", token)
+        )
+        body = document["paths"]["/admin/faults"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        definitions = document["components"]["schemas"]
+        fault = definitions[body["$ref"].rpartition("/")[2]] if "$ref" in body else body
+        return Catalogue({each["type"]: each for each in effects["effects"]}, fault, definitions)
+
+    async def call(self, method: str, path: str, token: str | None, **request: Any) -> Json:
+        """Make one call with `token` and no other."""
+        headers = {"x-chaos-actor": "console", **request.pop("headers", {})}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        content: Json = await asked(self._http, method, path, headers=headers, **request)
+        return content
+
+
+def curl(url: str, body: Json, *, token: bool) -> str:
+    """Write the command line that injects a fault; the token is left to the shell that runs it."""
+    words = ["curl", "-X", "POST", f"{url}/admin/faults", "-H", "content-type: application/json"]
+    authorization = ' -H "authorization: Bearer $CHAOSAPI_ADMIN_TOKEN"' if token else ""
+    return f"{shlex.join(words)}{authorization} -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
+
+
+def spec(fault: Json, fields: Mapping[str, Any]) -> Json:
+    """Return a fault as it could be sent again: the fields of a body that are not as they are by default."""
+    return {
+        name: fault[name]
+        for name, field in fields.items()
+        if name in fault and name not in ("name", "rate_sum") and fault[name] != field.get("default")
+    }

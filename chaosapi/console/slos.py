@@ -1,0 +1,142 @@
+"""What Prometheus' rules say of the SLOs: thresholds to draw, budgets, and the state of each alert."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaosapi.console.signals import ALL, union
+from chaosapi.queries import Slo
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What one SLO promises, as far as its recording rules tell.
+
+    `within` (seconds) is the bucket bound of a latency SLO; `route` the one that it is about, where it is about one.
+    """
+
+    sloth_id: str
+    objective: float
+    within: float | None
+    route: str
+
+    def limit(self, chart: str, route: str) -> float | None:
+        """Return the threshold to draw into a chart that shows a route or all, if it has one there."""
+        if self.route not in (ALL, route):
+            return None
+        if chart == "Latency":
+            return self.within
+        if self.within is None and chart in ("Success", "5xx"):
+            return self.objective if chart == "Success" else round(1 - self.objective, 9)
+        return None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One alert: its labels, its state in Prometheus and since when, and the burn rates of its two windows."""
+
+    labels: Mapping[str, str]
+    state: str
+    since: str | None
+    burns: tuple[float | None, float | None] = (None, None)
+
+    @property
+    def factor(self) -> float:
+        """The burn rate above which it fires; 0 where it has none."""
+        return float(self.labels.get("burn_rate", 0))
+
+    @property
+    def reach(self) -> float:
+        """How near it is: the lower of its burn rates over its factor; at 1 it fires."""
+        known = [burn for burn in self.burns if burn is not None]
+        return min(known) / self.factor if known and self.factor else 0.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one SLO stands: the share of the budget that is left, seconds until it is spent, and its alerts."""
+
+    sloth_id: str
+    objective: float | None
+    left: float | None
+    exhausted: float | None
+    pairs: tuple[Pair, ...] = field(default_factory=tuple)
+
+
+BUDGETS = union(
+    {
+        "objective": Slo(".+").recorded("objective:ratio"),
+        "left": Slo(".+").budget_left(),
+        "exhausted": Slo(".+").exhaustion(),
+        "burn": Slo(".+").burn(),
+    }
+)
+"""Everything about all budgets in one query."""
+
+
+def promises(groups: Iterable[Json]) -> tuple[Promise, ...]:
+    """Read the promises off the recording rules: objectives, bucket bounds, routes."""
+    rules = [rule for group in groups for rule in group["rules"] if rule["type"] == "recording"]
+    found = []
+    for rule in rules:
+        objective = re.fullmatch(r"vector\(([0-9.e-]+)\)", rule["query"])
+        if rule["name"] != "slo:objective:ratio" or not objective:
+            continue
+        sloth_id = rule["labels"]["sloth_id"]
+        errors = next((each["query"] for each in rules if _errors_of(each, sloth_id)), "")
+        bound, handler = re.search(r'le="([0-9.]+)"', errors), re.search(r'handler="([^"]+)"', errors)
+        within = float(bound[1]) if bound else None
+        found.append(Promise(sloth_id, float(objective[1]), within, handler[1] if handler else ALL))
+    return tuple(found)
+
+
+def standings(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[Standing, ...]:
+    """Put the alerts' rules and the answer to `BUDGETS` together, one for each SLO, in the order of the rules."""
+    numbers: dict[tuple[str, ...], float] = {}
+    for series in budgets:
+        labels = series["metric"]
+        key = (labels["signal"], labels["sloth_id"], labels.get("sloth_window", ""))
+        numbers[key] = float(series["value"][1])
+    pairs: dict[str, list[Pair]] = {}
+    for rule in _alerts(alerting):
+        if _is_pair(rule):
+            sloth_id = f"{rule['labels'].get('service', '')}-{rule['labels']['slo']}"
+            pairs.setdefault(sloth_id, []).append(_pair(rule, sloth_id, numbers))
+    ids = dict.fromkeys([*pairs, *(key[1] for key in numbers)])
+    return tuple(
+        Standing(
+            each,
+            objective=numbers.get(("objective", each, "")),
+            left=numbers.get(("left", each, "")),
+            exhausted=numbers.get(("exhausted", each, "")),
+            pairs=tuple(pairs.get(each, ())),
+        )
+        for each in ids
+    )
+
+
+def others(alerting: Iterable[Json]) -> tuple[Pair, ...]:
+    """Return the alerts that are no window pair of an SLO."""
+    return tuple(_pair(rule, "", {}) for rule in _alerts(alerting) if not _is_pair(rule))
+
+
+def _alerts(groups: Iterable[Json]) -> Iterable[Json]:
+    return (rule for group in groups for rule in group["rules"] if rule["type"] == "alerting")
+
+
+def _is_pair(rule: Json) -> bool:
+    return all(label in rule["labels"] for label in ("slo", "long_window", "short_window"))
+
+
+def _pair(rule: Json, sloth_id: str, numbers: Mapping[tuple[str, ...], float]) -> Pair:
+    labels = {"alertname": rule["name"], **rule["labels"]}
+    short, long = (numbers.get(("burn", sloth_id, labels.get(f"{end}_window", "?"))) for end in ("short", "long"))
+    since = min((alert["activeAt"] for alert in rule["alerts"]), default=None)
+    return Pair(labels, rule["state"], since, (long, short))
+
+
+def _errors_of(rule: Json, sloth_id: str) -> bool:
+    return str(rule["name"]).startswith("slo:sli_error:") and rule["labels"].get("sloth_id") == sloth_id

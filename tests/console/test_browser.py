@@ -1,0 +1,227 @@
+"""The console in a real browser, in front of a real lab: one story from the first fault to a Prometheus that died."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+import pytest
+from rich.console import Console
+
+from chaosapi.lab import stack
+from chaosapi.lab.ports import Ports
+from tests.lab.conftest import free_ports
+
+pytest.importorskip("nicegui", reason="needs NiceGUI, of the extra `console`")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the dev group")
+
+pytestmark = pytest.mark.slow
+
+SHOTS = Path(__file__).parents[2] / ".lab" / "console"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+PATIENCE = 40_000  # milliseconds, for a machine that is busy
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[stack.Lab]:
+    """Give a lab with traffic and a console."""
+    options = stack.Options(
+        tmp_path_factory.mktemp("lab"), "lab", Ports(*free_ports()), rate=40, traffic=True, console=True
+    )
+    with stack.running(options, Console(quiet=True).print) as running:
+        flowing = 'sum(rate(http_requests_total{job="chaosapi"}[10s])) > 30'
+        running.parts.wait_until(lambda: running.prometheus.value(flowing) is not None, "traffic", every=0.2)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(lab: stack.Lab) -> Iterator[Any]:
+    """Give the console's page in Chromium; afterwards fail if it asked for anything from elsewhere or broke."""
+    if not (program := shutil.which("chromium")):
+        pytest.skip("needs chromium on PATH: apt-get install chromium")
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    elsewhere: list[str] = []
+    broken: list[str] = []
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=FLAGS)
+        made = browser.new_page(viewport={"width": 1280, "height": 720}, accept_downloads=True)
+        made.set_default_timeout(PATIENCE)
+        playwright.expect.set_options(timeout=PATIENCE)
+        made.on("request", lambda sent: elsewhere.append(sent.url) if is_elsewhere(sent.url) else None)
+        made.on("pageerror", lambda error: broken.append(str(error)))
+        lab.parts.wait_until(lambda: reachable(lab), "the console")
+        made.goto(lab.links["console"])
+        yield made
+        browser.close()
+    assert (elsewhere, broken) == ([], [])
+
+
+def reachable(lab: stack.Lab) -> bool:
+    """Tell whether the console listens."""
+    try:
+        return httpx2.get(lab.links["console"]).is_success
+    except httpx2.HTTPError:
+        return False
+
+
+def is_elsewhere(url: str) -> bool:
+    """Tell whether a request leaves this machine."""
+    return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
+
+
+def number(page: Any, chart: str) -> Any:
+    """Return the number above a chart."""
+    return page.locator(".charts .card", has_text=chart).locator(".big")
+
+
+def tab(page: Any, name: str) -> None:
+    """Open a panel."""
+    page.get_by_role("tab", name=name).click()
+
+
+def shot(page: Any, name: str) -> None:
+    """Keep a screenshot of this step."""
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def test_every_source_says_how_it_is(page: Any) -> None:
+    """The three of the lab are up; Locust runs without a page here, so it is down, with what to do."""
+    for source in ("Service: up", "Prometheus: up", "Alertmanager: up", "Locust: down"):
+        page.get_by_text(source, exact=True).wait_for()
+    playwright.expect(number(page, "Success")).to_have_text("100 %")
+    tab(page, "Traffic")
+    page.get_by_text("For traffic: locust -f loadtests/").wait_for()
+    shot(page, "1-up")
+
+
+def test_a_wrong_field_is_told_beside_it_and_nothing_can_be_injected(page: Any) -> None:
+    """In the service's own words."""
+    tab(page, "Faults")
+    page.get_by_role("button", name="Add a fault").click()
+    page.get_by_label("rate", exact=True).fill("5")
+    page.get_by_text("did you mean 0.05?").wait_for()
+    playwright.expect(page.get_by_role("button", name="Inject")).to_be_disabled()
+    shot(page, "2-wrong")
+
+
+def test_a_fault_is_injected_from_the_form_after_its_forecast(page: Any) -> None:
+    """The forecast names the page that then fires, the curve moves, and the receipt counts."""
+    page.get_by_label("rate", exact=True).fill("0.3")
+    page.get_by_label("name", exact=True).fill("errors")
+    page.get_by_label("duration", exact=True).fill("5m")
+    page.get_by_role("cell", name="page availability 1m/5s").wait_for()
+    shot(page, "3-forecast")
+    page.get_by_role("button", name="Inject").click()
+    page.get_by_text("errors", exact=True).wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.charts .card')].some(card => card.innerText.includes('Success')"
+        " && parseFloat(card.querySelector('.big').innerText) < 90)"
+    )
+    playwright.expect(page.get_by_text(" of 1 replicas")).to_be_visible()
+    tab(page, "Alerts")
+    page.get_by_text("page availability 1m/5s", exact=True).first.wait_for()
+    page.get_by_text("page availability 1m/5s: firing, told after").wait_for()
+    shot(page, "4-firing")
+
+
+def test_its_runbook_opens_beside_the_alert(page: Any) -> None:
+    """The one that the alert names."""
+    page.get_by_role("button", name="Runbook").first.click()
+    page.get_by_role("heading", name="ErrorBudgetBurn").wait_for()
+    shot(page, "5-runbook")
+    page.get_by_role("button", name="Close").click()
+
+
+def test_an_alert_is_silenced_with_a_comment(page: Any) -> None:
+    """Alertmanager then says so, and by whom; until the silence is ended."""
+    page.get_by_role("button", name="Silence…").first.click()
+    page.get_by_role("button", name="Silence", exact=True).click()
+    page.get_by_text("say why").wait_for()
+    page.get_by_label("Comment").fill("I look after it")
+    page.get_by_role("button", name="Silence", exact=True).click()
+    page.get_by_text(": I look after it (console, until").wait_for()
+    page.locator(".chip", has_text="silenced").wait_for()
+    shot(page, "6-silenced")
+    page.locator(".item", has_text="I look after it").get_by_role("button", name="End").click()
+    page.locator(".chip", has_text="silenced").wait_for(state="hidden")
+
+
+def test_a_fault_is_edited(page: Any) -> None:
+    """The form shows it as it is, and what is changed acts."""
+    tab(page, "Faults")
+    page.get_by_role("button", name="Edit").click()
+    playwright.expect(page.get_by_label("rate", exact=True)).to_have_value("0.3")
+    page.get_by_label("rate", exact=True).fill("0.6")
+    page.get_by_role("button", name="Change it").click()
+    page.wait_for_function("() => parseFloat(document.body.innerText.split('asked ')[1]) > 30")
+
+
+def test_a_limit_makes_an_alert_pending_before_it_fires(page: Any) -> None:
+    """A second effect from the catalogue, its nested parameters filled in; both of the alert's states are drawn."""
+    page.get_by_role("button", name="Add a fault").click()
+    page.get_by_role("combobox", name="Effect").click()
+    page.get_by_role("option", name="capacity").click()
+    page.get_by_label("concurrency").fill("1")
+    page.get_by_label("queue", exact=True).fill("1")
+    page.get_by_role("combobox", name="service time").click()
+    page.get_by_role("option", name="constant").click()
+    page.get_by_label("service time value").fill("300ms")
+    page.get_by_role("button", name="Inject").click()
+    tab(page, "Budget")
+    row = page.locator(".item", has_text="other alerts").locator(".list > div", has_text="CapacityExhausted")
+    row.locator(".strip .pending").first.wait_for()
+    row.locator(".strip .firing").first.wait_for()
+    row.locator(".chip", has_text="firing").wait_for()
+    shot(page, "7-states")
+
+
+def test_the_kill_switch_ends_everything_and_alerts_resolve(page: Any) -> None:
+    """One click from anywhere; the alerts are gone soon after."""
+    page.get_by_role("button", name="End all faults").click()
+    page.get_by_text("2 faults ended on 1 of 1 replicas").wait_for()
+    page.get_by_text("0 faults · 1 replica").wait_for()
+    tab(page, "Timeline")
+    page.get_by_text("console: end_all: kill switch of the console").wait_for()
+    page.get_by_text("page availability 1m/5s resolves").first.wait_for()
+    page.get_by_text("ticket CapacityExhausted is told to be resolved").wait_for()
+    shot(page, "8-resolved")
+
+
+def test_a_halt_gives_its_reason_to_all(page: Any) -> None:
+    """And can be lifted."""
+    page.get_by_role("button", name="Halt…").click()
+    page.get_by_label("Reason").fill("a real incident")
+    page.get_by_role("button", name="Halt", exact=True).click()
+    page.get_by_text("UTC: a real incident").wait_for()
+    page.get_by_role("button", name="Allow faults again").click()
+    page.get_by_text("UTC: a real incident").wait_for(state="hidden")
+
+
+def test_the_timeline_is_exported(page: Any, tmp_path: Path) -> None:
+    """As JSON, and as a page that holds the same."""
+    kept = {}
+    for kind in ("JSON", "HTML"):
+        with page.expect_download() as downloading:
+            page.get_by_role("button", name=kind).click()
+        file = tmp_path / kind
+        downloading.value.save_as(file)
+        kept[kind] = file.read_text()
+    texts = [entry["text"] for entry in json.loads(kept["JSON"])["entries"]]
+    assert "errors begins" in texts
+    assert "errors begins" in kept["HTML"]
+    assert "a real incident" in kept["HTML"]
+
+
+def test_a_prometheus_that_died_is_told_and_faults_can_still_be_steered(page: Any, lab: stack.Lab) -> None:
+    """With what to do; nothing else stops working."""
+    for part in psutil.Process().children(recursive=True):
+        if f"--web.listen-address=127.0.0.1:{lab.ports.prometheus}" in part.cmdline():
+            part.kill()
+    page.get_by_text("Prometheus: down", exact=True).wait_for()
+    page.get_by_text("Start it, or say where it is: --prometheus").wait_for()
+    page.get_by_role("button", name="End all faults").click()
+    page.get_by_text("0 faults ended on 1 of 1 replicas").wait_for()
+    shot(page, "9-prometheus-down")

@@ -1,0 +1,165 @@
+"""What the console asks, and what it says when nobody answers: against small servers of the test's own."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from chaosapi.console.errors import Locked, Refused, Silent
+from chaosapi.console.feed import FORGOTTEN, Feed, Source
+from chaosapi.console.http import asked
+from chaosapi.console.prometheus import PrometheusClient
+from chaosapi.console.room import Addresses, Room
+from chaosapi.console.service import ServiceClient, curl
+from chaosapi.console.signals import View
+from tests.conftest import Clock
+
+SOURCE = Source("Prometheus", "http://127.0.0.1:9", "Start it.")
+EMPTY: dict[str, Any] = {"groups": [], "result": [], "activeTargets": []}
+
+
+def client(answer: Callable[[Request], Awaitable[Response]]) -> httpx2.AsyncClient:
+    """Return a client of a server that answers everything so."""
+    app = FastAPI()
+    app.add_api_route("/{path:path}", answer, methods=["GET", "POST", "DELETE"], response_model=None)
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
+
+
+def prometheus(seen: Counter[str]) -> httpx2.AsyncClient:
+    """Return a client of a Prometheus without any series that counts what it is asked."""
+
+    async def answer(request: Request) -> Response:
+        seen[request.url.path] += 1
+        data: Any = [] if "label" in request.url.path else EMPTY
+        return JSONResponse({"status": "success", "data": data})
+
+    return client(answer)
+
+
+def test_ten_pages_cost_what_one_costs(clock: Clock) -> None:
+    """Pages that look at the same share one answer; without any page nobody asks for curves."""
+
+    def asked_by(pages: list[View]) -> Counter[str]:
+        seen: Counter[str] = Counter()
+        asyncio.run(PrometheusClient(prometheus(seen), "shop", lambda: pages, clock).look())
+        return seen
+
+    assert asked_by([View()] * 10) == asked_by([View()])
+    assert asked_by([])["/api/v1/query_range"] == 0
+    assert asked_by([View(), View(3600)])["/api/v1/query_range"] == 4
+
+
+def test_a_view_of_hours_is_asked_for_less_often(clock: Clock) -> None:
+    """Its points are minutes apart: a quarter of that is soon enough."""
+    seen: Counter[str] = Counter()
+
+    async def look() -> None:
+        asking = PrometheusClient(prometheus(seen), "shop", lambda: [View(21600)], clock)
+        for _ in range(36):
+            await asking.look()
+            clock.now += 2
+
+    asyncio.run(look())
+    assert seen["/api/v1/query_range"] == 2 * 2
+    assert seen["/api/v1/rules"] == 36 + 3
+
+
+def test_a_source_is_stale_before_it_is_down(clock: Clock) -> None:
+    """Its last answer stays, with its age; what nobody listens at is down at once."""
+    answers = [{"a": 1}]
+
+    async def ask() -> dict[str, int]:
+        if not answers:
+            raise Silent("no answer")
+        return answers.pop()
+
+    feed = Feed(SOURCE, ask, clock)
+    assert feed.state() == "waiting"
+    asyncio.run(feed.ask())
+    assert feed.state() == "up"
+    clock.now += 10
+    asyncio.run(feed.ask())
+    assert (feed.state(), feed.answer) == ("stale", {"a": 1})
+    assert "What you see is 10 s old. Start it." in feed.told()
+    clock.now += FORGOTTEN
+    assert feed.state() == "down"
+
+
+def test_nobody_there_is_down_at_once(clock: Clock) -> None:
+    """A port that refuses is no matter of patience."""
+    room = Room(Addresses(service="http://127.0.0.1:9", prometheus="http://127.0.0.1:9"), None, clock)
+    asyncio.run(room.service.ask())
+    assert room.service.state() == "down"
+    assert "chaosapi serve" in room.service.told()
+
+
+def test_an_answer_that_makes_no_sense_is_trouble_not_a_crash(clock: Clock) -> None:
+    """Something else may listen there."""
+
+    async def ask() -> str:
+        return str(EMPTY["no such thing"])
+
+    feed = Feed(SOURCE, ask, clock)
+    asyncio.run(feed.ask())
+    assert feed.state() == "down"
+    assert "cannot read" in feed.told()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "error", "text"),
+    [
+        (401, b'{"title": "Unauthorized"}', Locked, "token"),
+        (422, b'{"detail": "rate: no", "errors": [{"field": "rate", "message": "no"}]}', Refused, "rate: no"),
+        (400, b'{"status": "error", "error": "parse error"}', Refused, "parse error"),
+        (200, b"<html>", Silent, "no JSON"),
+        (502, b"bad gateway", Silent, "502"),
+    ],
+)
+def test_refusals_become_words(status: int, content: bytes, error: type[Exception], text: str) -> None:
+    """Those of the service, of Prometheus, and of whatever stands in between."""
+
+    async def answer(_: Request) -> Response:
+        return Response(content, status)
+
+    with pytest.raises(error, match=text):
+        asyncio.run(asked(client(answer), "GET", "/x"))
+
+
+def test_what_a_token_opened_is_shown_to_its_holder_alone(clock: Clock) -> None:
+    """Unless the console has a token itself: then its password, or this machine, is the lock."""
+    room = Room(Addresses(), None, clock)
+    assert room.may_see(None)
+    room.admin.token = "entered in one browser"  # noqa: S105 - of this test
+    assert not room.may_see(None)
+    assert room.may_see("entered in one browser")
+    assert Room(Addresses(), "its own", clock).may_see(None)
+
+
+def test_nobody_steers_with_a_token_that_somebody_else_entered() -> None:
+    """A call carries the token of its page and no other, also while the console reads with one."""
+    carried: list[str | None] = []
+
+    async def answer(request: Request) -> Response:
+        carried.append(request.headers.get("authorization"))
+        return JSONResponse({})
+
+    clock = Clock()
+    room = Room(Addresses(), None, clock)
+    room.admin = ServiceClient(client(answer), "entered in one browser")
+    for token in (None, "", "mine"):
+        asyncio.run(room.admin.call("DELETE", "/admin/faults", room.token_for(token)))
+    assert carried == [None, None, "Bearer mine"]
+
+
+def test_curl_quotes_for_the_shell_and_never_holds_the_token() -> None:
+    """What is copied can be pasted as it is."""
+    line = curl("http://127.0.0.1:8001", {"effect": {"type": "error"}, "reason": "it's a drill"}, token=True)
+    assert line.startswith("curl -X POST http://127.0.0.1:8001/admin/faults -H 'content-type: application/json'")
+    assert '-H "authorization: Bearer $CHAOSAPI_ADMIN_TOKEN"' in line
+    assert """'"'"'s a drill""" in line

@@ -1,0 +1,118 @@
+"""The form that a schema makes, against the schemas of the real service."""
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from chaosapi.console.schema import Choice, Field, Part, body, parts, patch, read
+
+
+def effect(client: TestClient, name: str) -> tuple[Part, ...]:
+    """Return the form of an effect of the catalogue."""
+    found = next(each for each in client.get("/admin/effects").json()["effects"] if each["type"] == name)
+    return parts(found["parameters"], found["parameters"].get("$defs", {}), ("effect",))
+
+
+def every(found: tuple[Part, ...]) -> list[Field]:
+    """Return all fields, those inside choices too."""
+    inner = [
+        each
+        for part in found
+        if isinstance(part, Choice)
+        for variant in part.variants.values()
+        for each in every(variant)
+    ]
+    return [part for part in found if isinstance(part, Field)] + inner
+
+
+def test_every_effect_makes_a_form_with_help(client: TestClient) -> None:
+    """Each parameter of each effect is a field or a choice and says what it is, but for a mixture's components."""
+    for each in client.get("/admin/effects").json()["effects"]:
+        found = effect(client, each["type"])
+        assert {part.path[1] for part in found} == each["parameters"]["properties"].keys() - {"type"}
+        assert [field.path for field in every(found) if not field.help and field.path[-1] != "components"] == []
+
+
+def test_kinds_limits_and_defaults_are_read_off(client: TestClient) -> None:
+    """A status knows its bounds, a span its unit, a choice its options; what has no default is required."""
+    error = {field.path[-1]: field for field in every(effect(client, "error"))}
+    assert (error["status"].kind, error["status"].limits, error["status"].default) == ("json", "from 400 to 599", "503")
+    assert error["retry_after"].kind == "duration"
+    assert error["when"].choices == ("before", "after")
+    throttle = every(effect(client, "throttle"))[0]
+    assert (throttle.kind, throttle.required, throttle.limits) == ("integer", True, "from 1 to 1e+09")
+
+
+def test_a_distribution_is_a_choice_of_forms(client: TestClient) -> None:
+    """Each kind of distribution brings its own fields."""
+    (distribution,) = [part for part in effect(client, "latency") if isinstance(part, Choice)]
+    assert distribution.path == ("effect", "distribution")
+    assert [part.path[-1] for part in distribution.variants["lognormal"]] == ["median", "p99"]
+    assert "" not in distribution.variants
+
+
+def test_what_may_be_left_out_offers_nothing_as_well(client: TestClient) -> None:
+    """The service time of a limit is such a distribution."""
+    (time,) = [part for part in effect(client, "capacity") if isinstance(part, Choice)]
+    assert (time.default, time.variants[""]) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        ("number", " 0.2 ", 0.2),
+        ("integer", "3", 3),
+        ("duration", "1m30s", "1m30s"),
+        ("list", "/api/*, /b ,", ["/api/*", "/b"]),
+        ("json", '{"503": 0.8}', {"503": 0.8}),
+        ("json", "256MiB", "256MiB"),
+        ("text", "5", "5"),
+    ],
+)
+def test_what_is_typed_becomes_json(kind: Any, text: str, value: object) -> None:
+    """As its field wants it; text that is no JSON stays text."""
+    assert read(Field(("x",), kind), text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        ("integer", "1.5", "a whole number from 1 to 9"),
+        ("duration", "5 minutes", "text with units"),
+        ("json", '{"503": ', "no JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(kind: Any, text: str, message: str) -> None:
+    """With words that say what would be right."""
+    with pytest.raises(ValueError, match=message):
+        read(Field(("x",), kind, limits="from 1 to 9"), text)
+
+
+def test_values_go_where_their_paths_say() -> None:
+    """A choice's type stands beside its fields."""
+    values = {("effect", "distribution", "type"): "constant", ("effect", "distribution", "value"): "1s", ("rate",): 0.5}
+    assert body(values) == {"effect": {"distribution": {"type": "constant", "value": "1s"}}, "rate": 0.5}
+
+
+def test_an_edit_leaves_nothing_of_the_old_fault(client: TestClient) -> None:
+    """The patch of another effect, shape and target makes exactly the fault that the form shows."""
+    old = {
+        "name": "old",
+        "effect": {"type": "error", "status": 500, "retry_after": "5s"},
+        "target": {"routes": ["/api/search"], "methods": ["GET"]},
+        "schedule": {"duration": "5m", "start_after": "1s", "shape": {"type": "ramp", "up": "1m"}},
+        "reason": "before",
+    }
+    new = {
+        "effect": {"type": "latency", "distribution": {"type": "constant", "value": "20ms"}},
+        "target": {"routes": ["/api/products"]},
+        "schedule": {"duration": "6m", "shape": {"type": "pulse", "on": "1s", "off": "2s"}},
+    }
+    made = client.post("/admin/faults", json=old).json()
+    fields = ("effect", "rate", "target", "schedule", "seed", "reason", "guard")
+    sent = patch({name: made[name] for name in fields}, new)
+    answer = client.patch("/admin/faults/old", json=sent, headers={"content-type": "application/merge-patch+json"})
+    assert answer.status_code == 200, answer.text
+    fresh = client.post("/admin/faults", json={"name": "fresh", **new}).json()
+    assert {name: answer.json()[name] for name in fields} == {name: fresh[name] for name in fields}

@@ -1,0 +1,62 @@
+from typing import Any
+
+from chaosapi.console.alertmanager import matches
+from chaosapi.console.inhibitions import Inhibitions
+from chaosapi.console.panels.budgets import strip
+from chaosapi.console.states import Band, bands, key
+
+LABELS = {"alertname": "Burn", "slo": "availability", "severity": "ticket"}
+MIDNIGHT = 1767225600.0
+
+
+def series(state: str, *times: float) -> dict[str, Any]:
+    """Return a series of `ALERTS` as a range query brings it."""
+    return {"metric": {**LABELS, "alertstate": state}, "values": [[MIDNIGHT + time, "1"] for time in times]}
+
+
+def test_samples_become_bands_and_silences_lie_upon_them() -> None:
+    """Two samples that follow each other are one band; a gap parts them; a silence shows while the alert fires."""
+    silence = {
+        "matchers": [{"name": "severity", "value": "tick.*", "isRegex": True, "isEqual": True}],
+        "startsAt": "2026-01-01T00:00:05Z",
+        "endsAt": "2026-01-01T00:00:07Z",
+    }
+    found = bands([series("pending", 0, 2), series("firing", 4, 6, 20)], [silence], {}, 2)[key(LABELS)]
+    assert [(band.state, band.start - MIDNIGHT, band.end - MIDNIGHT) for band in found] == [
+        ("pending", 0, 4),
+        ("firing", 4, 8),
+        ("silenced", 5, 7),
+        ("firing", 20, 22),
+    ]
+
+
+def test_a_silence_matches_as_alertmanager_does() -> None:
+    """Whole values, regular expressions, negation; a label that is absent is empty."""
+
+    def one(name: str, value: str, *, regex: bool = False, equal: bool = True) -> bool:
+        return matches({"matchers": [{"name": name, "value": value, "isRegex": regex, "isEqual": equal}]}, LABELS)
+
+    assert one("slo", "availability")
+    assert not one("slo", "avail", regex=True)
+    assert one("slo", "latency", equal=False)
+    assert one("team", "")
+
+
+def test_inhibitions_that_were_seen_are_kept_for_six_hours() -> None:
+    """Looks that follow each other are one band; what is older goes, so memory is bounded."""
+    seen = Inhibitions()
+    alert = {"labels": LABELS, "status": {"inhibitedBy": ["x"]}}
+    for now in range(0, 20, 2):
+        seen.saw([alert], now)
+    seen.saw([alert], 100)
+    assert seen.bands[key(LABELS)] == [Band("inhibited", 0, 18), Band("inhibited", 100, 100)]
+    seen.saw([], 100 + 7 * 3600)
+    assert seen.bands == {}
+
+
+def test_a_strip_shows_what_falls_into_its_time() -> None:
+    """Bands are cut at its ends, and its states are said in words too."""
+    drawn = strip([Band("firing", -10, 25), Band("pending", 200, 300)], 0, 100)
+    assert "left:0.00%;width:25.00%" in drawn
+    assert drawn.count("<i") == 1
+    assert 'aria-label="firing' in drawn

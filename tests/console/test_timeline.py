@@ -1,0 +1,74 @@
+import json
+from typing import Any
+
+from chaosapi.console.export import as_html, as_json
+from chaosapi.console.timeline import merge
+
+ALERT = {"slo": "availability", "severity": "page", "long_window": "1h", "short_window": "5m"}
+
+
+def at(second: float) -> str:
+    """Return a time of the story, in seconds after midnight."""
+    return f"2026-01-01T00:00:{second:06.3f}Z"
+
+
+def fault(name: str, start: float, end: float) -> dict[str, Any]:
+    """Return a fault as the service shows it."""
+    receipt = {"injected": 1, "matched": 4, "achieved_rate": 0.25}
+    return {"name": name, "starts_at": at(start), "ends_at": at(end), "receipt": receipt}
+
+
+def story(now: float) -> list[tuple[str, float | None]]:
+    """Return what is told of the story until a second of it, oldest first."""
+    change = {"at": at(10), "actor": "ann", "action": "create", "fault": "drill", "reason": "<why>", "spec": None}
+    told = {
+        "labels": ALERT,
+        "starts_at": at(15),
+        "received_at": at(15.5),
+        "ends_at": None,
+        "resolved_received_at": None,
+    }
+    matchers = [{"name": name, "value": value} for name, value in ALERT.items()]
+    silence = {"matchers": matchers, "startsAt": at(20), "endsAt": at(50), "createdBy": "bob", "comment": "on it"}
+    midnight = 1767225600
+    found = merge([fault("drill", 10, 40), fault("never", 12, 11)], [change], [told], [silence], midnight + now)
+    return [(entry.text, entry.since) for entry in reversed(found)]
+
+
+def test_all_sources_are_told_in_order_with_seconds_since_the_injection() -> None:
+    """What has not happened yet is not told, nor a fault that was ended before it began."""
+    assert story(45) == [
+        ("ann: create drill: <why>", 0.0),
+        ("drill begins", 0.0),
+        ("page availability 1h/5m fires", 5.0),
+        ("page availability 1h/5m is told", 5.5),
+        ("bob silences page availability 1h/5m: on it", 10.0),
+        ("drill is over: 1 of 4 hit, 25.00%", 30.0),
+    ]
+    assert story(9) == []
+
+
+def test_seconds_count_from_a_fault_whose_name_was_used_again() -> None:
+    """The service shows only the second; the audit still has the first."""
+    made = {"actor": "ann", "action": "create", "fault": "drill", "reason": ""}
+    audit = [{**made, "at": at(second), "spec": {"schedule": {"start_after": "0s"}}} for second in (10, 30)]
+    told = {"labels": ALERT, "starts_at": at(15), "received_at": None, "ends_at": None, "resolved_received_at": None}
+    found = merge([fault("drill", 30, 50)], audit, [told], [], 1767225640)
+    assert [entry.since for entry in found if entry.kind == "alert"] == [5.0]
+
+
+def test_the_exports_hold_the_same_and_need_nothing_else() -> None:
+    """The page carries the JSON inside; text from people cannot become markup, and nothing is loaded from elsewhere."""
+    entries = merge(
+        [],
+        [{"at": at(1), "actor": "</script><b>", "action": "halt", "fault": None, "reason": "", "spec": None}],
+        [],
+        [],
+        2e9,
+    )
+    page = as_html(entries, [], 2e9)
+    assert "<b>" not in page.partition('id="timeline"')[0]
+    data = page.partition('id="timeline">')[2].partition("</script>")[0]
+    assert json.loads(data) == json.loads(as_json(entries, [], 2e9))
+    assert json.loads(data)["entries"][0]["text"] == "</script><b>: halt"
+    assert "http" not in page
