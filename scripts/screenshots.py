@@ -1,0 +1,163 @@
+"""Take the pictures of the docs from a running lab: `python scripts/screenshots.py`, about two minutes.
+
+Needs Chromium (`apt-get install chromium`, or `playwright install chromium`). What has no web page here is left out,
+and told: Debian's Prometheus 3 and Alertmanager, or a Grafana that is not installed. Official releases have theirs.
+"""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import TimeoutError as NotShownError
+from rich.console import Console
+
+from chaosapi import assets
+from chaosapi.lab import demo, stack
+from chaosapi.lab.ports import Ports, url
+from chaosapi.lab.stack import Lab
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE: ViewportSize = {"width": 1280, "height": 720}
+PORTS = Ports(service=18000, admin=18001, prometheus=19090, alertmanager=19093, grafana=13000, loadtest=19646)
+LOCUST = 18089
+FAULT = {"name": "checkout-errors", "effect": {"type": "error", "status": 503}, "rate": 0.2, "reason": "a screenshot"}
+WAIT = 60.0
+"""Seconds in which a part of the lab must be up."""
+PAINT = 15.0
+"""Seconds in which a page must show what the picture is about."""
+
+_told = Console(highlight=False, soft_wrap=True)
+
+
+class Camera:
+    """Takes pictures of one browser page into a folder."""
+
+    def __init__(self, page: Page, folder: Path) -> None:
+        self._page, self._folder = page, folder
+
+    def take(
+        self, name: str, address: str, ready: str, then: Callable[[Page], None] = lambda _: None, of: str = ""
+    ) -> bool:
+        """Open an address, wait until `ready` shows and `then` is done, and take the picture, of one element if named.
+
+        Returns whether there was such a page; one that is not there is told.
+        """
+        answer = self._page.goto(address)
+        if answer and not answer.ok:
+            return self._left_out(name, f"{address} answers {answer.status}")
+        try:
+            self._page.wait_for_selector(ready)
+        except NotShownError:
+            return self._left_out(name, f"{address} does not show {ready}")
+        then(self._page)
+        picture = self._folder / f"{name}.png"
+        (self._page.locator(of) if of else self._page).screenshot(path=picture, animations="disabled")
+        _told.print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB")
+        return True
+
+    def _left_out(self, name: str, reason: str) -> bool:
+        _told.print(f"no picture {name}: {reason}")
+        return False
+
+
+@contextmanager
+def camera(folder: Path) -> Iterator[Camera]:
+    """Give a camera in a browser of its own."""
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium has none for root
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)
+        page = browser.new_page(viewport=SIZE)
+        page.set_default_timeout(1000 * PAINT)
+        yield Camera(page, folder)
+        browser.close()
+
+
+def terminal(lab: Lab, shots: Camera, scratch: Path) -> None:
+    """Run the demo, and show what it prints."""
+    console = Console(record=True, file=io.StringIO(), width=84, highlight=False)
+    demo.run(lab, console)
+    drawing = scratch / "demo.svg"
+    console.save_svg(str(drawing), title="chaosapi demo")
+    shots.take("demo", drawing.as_uri(), "svg", of="svg")
+
+
+def alerts(lab: Lab, shots: Camera) -> None:
+    """Inject a fault, and show the page that fires in all who show pages."""
+    name = lab.service.inject(FAULT)["name"]
+    burning = 'slo:sli_error:ratio_rate5s{sloth_slo="availability"} > 0.18'
+    firing = f'ALERTS{{slo="availability", severity="page", alertstate="firing"}} and on () {burning}'
+    lab.parts.wait_until(lambda: lab.prometheus.value(firing) is not None, "the page", timeout=WAIT, every=0.5)
+    prometheus, alertmanager = url(lab.ports.prometheus), url(lab.ports.alertmanager)
+    shots.take("prometheus-alerts", f"{prometheus}/alerts", "text=ErrorBudgetBurn") or shots.take(
+        "prometheus-alerts", f"{prometheus}/classic/alerts", "text=ErrorBudgetBurn", _unfolded
+    )
+    shots.take("alertmanager", f"{alertmanager}/#/alerts", "text=ErrorBudgetBurn")
+    if lab.with_grafana:
+        grafana = url(lab.ports.grafana)
+        for board in sorted(path.stem for path in assets.path("dashboards").glob("*.json")):
+            shots.take(f"grafana-{board}", f"{grafana}/d/chaosapi-{board}?from=now-5m&to=now&kiosk", "canvas")
+    else:
+        _told.print("no Grafana: it is not installed")
+    shots.take("openapi", f"{url(lab.ports.admin)}/admin/docs", ".opblock")
+    lab.service.end(name)
+
+
+def _unfolded(page: Page) -> None:
+    """Open the first alert that fires, and end the view with its annotations."""
+    page.get_by_text("Show annotations").click()
+    page.locator("tr.alert_header.alert-danger").first.click()
+    alert = page.locator("tr.alert_details:visible table").first
+    alert.evaluate("alert => window.scrollBy(0, alert.getBoundingClientRect().bottom - innerHeight)")
+
+
+def traffic(lab: Lab, shots: Camera) -> None:
+    """Show Locust's page in the middle of a spike."""
+    here = ["--web-host", "127.0.0.1", "--web-port", str(LOCUST), "--host", url(lab.ports.service)]
+    scenario = ["--autostart", "--autoquit", "0", "--scenario", "spike", "--duration", "60s", "--reports", "none"]
+    lab.parts.start("locust-ui", [sys.executable, "-m", "locust", "-f", assets.path("loadtests"), *here, *scenario])
+    lab.parts.wait_until(lambda: _answers(url(LOCUST)), "Locust's page", timeout=WAIT)
+    shots.take("locust", f"{url(LOCUST)}/?tab=charts", "canvas", lambda page: page.wait_for_timeout(45_000))
+
+
+def chart(shots: Camera, scratch: Path) -> None:
+    """Show the forecast of the tutorial's slow burn."""
+    drawn = scratch / "forecast.html"
+    words = (
+        "latency distribution.type=constant distribution.value=400ms --rate 0.05 --rps 20 --profile lab --duration 20m"
+    )
+    command = [sys.executable, "-m", "chaosapi", "forecast", *words.split(), "--html", str(drawn)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 (our own command line)
+    shots.take("forecast", drawn.as_uri(), ".main-svg")
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx2.get(address).is_success
+    except httpx2.HTTPError:
+        return False
+
+
+def main() -> None:
+    """Take every picture that can be taken here."""
+    folder = ROOT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as text, camera(folder) as shots:
+        scratch = Path(text)
+        chart(shots, scratch)
+        options = stack.Options(scratch / "lab", ports=PORTS, rate=demo.RATE, traffic=True)
+        with stack.running(options, _told.print) as lab:
+            terminal(lab, shots, scratch)
+            alerts(lab, shots)
+            traffic(lab, shots)
+
+
+if __name__ == "__main__":
+    main()

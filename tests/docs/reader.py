@@ -1,0 +1,120 @@
+"""Somebody who does what a page says, in a lab of their own."""
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import httpx2
+
+from tests.docs import page
+from tests.docs.page import Block, Query
+from tests.loadtests.processes import ENVIRONMENT
+
+PATIENCE = 150.0
+"""Seconds in which what a page says must come true on a busy machine; a reader waits less."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Types commands and asks Prometheus; `ports` are those of the lab, by their options."""
+
+    ports: Mapping[str, int]
+
+    @contextmanager
+    def lab(self, data: Path) -> Iterator[None]:
+        """Run what `make lab` runs, with its data in a folder; it is fully up when the block begins."""
+        words = [word for option, port in self.ports.items() for word in (option, str(port))]
+        command = [sys.executable, "-m", "chaosapi", "lab", *words, "--data-dir", str(data)]
+        with self._running(command) as log:
+            _until(lambda: "targets 1/1 up" in log.read_text(), log.read_text)
+            yield
+
+    @contextmanager
+    def locust(self, block: Block) -> Iterator[None]:
+        """Run the load test of a block, in a terminal of its own."""
+        with self._running(shlex.split(self._here(block).splitlines()[-1])):
+            yield
+
+    def types(self, block: Block) -> str:
+        """Run a block to its end, and return what it prints."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", self._here(block)],
+            cwd=page.DOCS.parent,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block.text}{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def sees(self, conditions: Mapping[Query, str]) -> None:
+        """Wait until all values are as their conditions say, at one and the same moment."""
+        found: dict[Query, float | None] = {}
+
+        def seen() -> bool:
+            now = time.time()
+            found.update({query: self._value(query.expr, now) for query in conditions})
+            return all(value is not None and page.holds(conditions[query], value) for query, value in found.items())
+
+        _until(seen, lambda: "; ".join(f"{each.says}: {value} {conditions[each]}" for each, value in found.items()))
+
+    def _value(self, expr: str, moment: float) -> float | None:
+        """Ask for the one value of an expression at a moment (Unix seconds), None where there is none."""
+        url = f"http://127.0.0.1:{self.ports['--prometheus-port']}/api/v1/query"
+        answer = httpx2.post(url, data={"query": expr, "time": str(moment)})
+        assert answer.status_code == 200, (expr, answer.text)
+        found = answer.json()["data"]["result"]
+        assert len(found) <= 1, f"{expr} has several values: {found}"
+        return float(found[0]["value"][1]) if found else None
+
+    def _here(self, block: Block) -> str:
+        """Put the ports of this lab for the usual ones."""
+        text = block.text
+        for usual, option in (("8001", "--admin-port"), ("9090", "--prometheus-port"), ("9646", "--loadtest-port")):
+            text = text.replace(usual, str(self.ports[option]))
+        return text
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """The shell's, with the virtual environment active and this lab in place of the usual addresses."""
+        return {
+            **ENVIRONMENT,
+            "COLUMNS": "120",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "CHAOSAPI_URL": f"http://127.0.0.1:{self.ports['--admin-port']}",
+            "LOCUST_HOST": f"http://127.0.0.1:{self.ports['--port']}",
+        }
+
+    @contextmanager
+    def _running(self, command: Sequence[str]) -> Iterator[Path]:
+        with (
+            NamedTemporaryFile() as log,
+            subprocess.Popen(
+                command,
+                cwd=page.DOCS.parent,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            ) as process,
+        ):
+            try:
+                yield Path(log.name)
+            finally:
+                process.terminate()
+
+
+def _until(condition: Callable[[], bool], told: Callable[[], str]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {told()}"
+        time.sleep(0.5)

@@ -1,0 +1,103 @@
+"""The tutorial as a newcomer lives it: its own commands in a real lab, and what it says is asked of Prometheus."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from chaosapi.app import create_app
+from chaosapi.lab import history, prometheus
+from chaosapi.settings import Settings
+from chaosapi.slo import windows
+from tests.docs import page
+from tests.docs.page import Block
+from tests.docs.reader import Reader
+from tests.lab.conftest import PORT_OPTIONS, free_ports
+
+pytestmark = pytest.mark.slow
+
+SECTIONS = page.sections("tutorial.md")
+START, *STEPS, CLEAN_UP = SECTIONS
+BURN = STEPS[-1]
+BURNT = 810.0
+"""Seconds of the last step's slow burn that are in the seeded past: all but the last of 864, so that nobody waits."""
+LOST = 0.05
+"""The share of requests that are slow in it: that of the tutorial's fault."""
+END = Block("", "")
+
+
+@dataclass(frozen=True)
+class Burnt(history.Series):
+    """A counter of fast requests, of which fewer came from some time on (seconds after the start)."""
+
+    since: float = 0.0
+
+    def at(self, seconds: float) -> str:
+        """Write its value so many seconds after the start of history."""
+        missing = LOST * self.slope * max(0.0, seconds - self.since)
+        return history.Series(self.name, self.slope, self.start - missing).at(seconds)
+
+
+def seed(data: Path, target: str, promtool: Path) -> None:
+    """Fill a store with the past of a shop that is healthy but for the last minutes, in which it burns slowly."""
+    with TestClient(create_app(Settings()), base_url="http://localhost:8000") as client:
+        exposition = client.get("/metrics").text
+    times = history.instants(windows.load("lab"), time.time())
+    past = {
+        header: [
+            Burnt(each.name, each.slope, each.start, times[-1] - times[0] - BURNT) if _fast(each.name) else each
+            for each in series
+        ]
+        for header, series in history.healthy(exposition, 20, prometheus.labels(target)).items()
+    }
+    history.store(history.openmetrics(past, times), promtool, data)
+
+
+def _fast(name: str) -> bool:
+    return any(f'le="{bound}"' in name for bound in ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25"))
+
+
+@pytest.fixture(scope="module")
+def reader(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Give somebody who has done the tutorial's start: a lab and its traffic run."""
+    folder = tmp_path_factory.mktemp("lab")
+    ports = dict(zip(PORT_OPTIONS, free_ports(), strict=True))
+    seed(folder / "prometheus", f"127.0.0.1:{ports['--port']}", tools["promtool"])
+    someone = Reader(ports)
+    lab, traffic = SECTIONS[START]
+    assert lab.text == "make lab\n"
+    with someone.lab(folder), someone.locust(traffic):
+        yield someone
+
+
+# The slow burn comes first: it wants a lab that has seen no other fault, as the tutorial says.
+@pytest.mark.parametrize("step", [BURN, *STEPS[:-1], CLEAN_UP])
+def test_step(step: str, reader: Reader) -> None:
+    """Each query is as said before the fault and as said with it, and what a command prints is as shown."""
+    with ExitStack() as terminals:
+        terminals.callback(reader.types, SECTIONS[CLEAN_UP][0])
+        printed = ""
+        for block, following in pairwise([*SECTIONS[step], END]):
+            if block.language == "promql":
+                reader.sees({query: query.now for query in block.queries})
+            elif block.language == "text":
+                assert set(block.text.splitlines()) <= set(map(str.rstrip, printed.splitlines()))
+            else:
+                assert block.language == "sh"
+                reader.sees({query: query.before for query in following.queries if query.before})
+                if block.text.startswith("locust"):
+                    terminals.enter_context(reader.locust(block))
+                else:
+                    printed = reader.types(block)
+
+
+def test_it_is_all_there() -> None:
+    """The four incidents of the tutorial, each with something to see."""
+    assert len(STEPS) == 4
+    for step in STEPS:
+        assert any(query.before for block in SECTIONS[step] for query in block.queries), step
