@@ -9,7 +9,6 @@ the same machine and take their share of its processors; what they add is in the
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,13 +22,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import _report
 import _servers
 import psutil
 from _servers import Server
 from rich.console import Console
 from rich.table import Table
 
-OUT = Path(__file__).parent / "out"
 GOAL = 250.0
 PATIENCE = 60.0
 HELD = 10_000
@@ -149,7 +148,8 @@ def main() -> int:
         sys.exit(f"{HELD} connections need more file descriptors than ulimit -Hn allows: {hard}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     table = Table("port", "trouble", "answers", "p50, ms", "p99, ms", "max, ms", "kill switch: p50", "max")
-    results, late = [], 0
+    late = 0
+    results: list[dict[str, Any]] = []
     for port in chosen.port or ("admin", "shared"):
         settings = {"CHAOSAPI_MAX_HELD": str(2 * HELD), "CHAOSAPI_MAX_MEMORY": str(2 * MEMORY)}
         for name in chosen.only or TROUBLES:
@@ -166,9 +166,8 @@ def main() -> int:
             results.append({"port": port, "trouble": name, "ended": ended, "killed": killed})
             print(f"{port} {name}: {len(ended)} answers, " + " ".join(f"{value:.1f}" for value in figures), flush=True)
     Console().print(table)
-    OUT.mkdir(exist_ok=True)
-    facts = {"python": platform.python_version(), "cpus": os.cpu_count()}
-    (OUT / "control.json").write_text(json.dumps({**facts, "results": results}))
+    slow = {f"{each['port']} port, {each['trouble']}": percentile(each["ended"], 99) for each in results}
+    _report.keep("control", results, _report.bars("Ending a fault while the service burns, p99", slow, "ms", GOAL))
     return 1 if late else 0
 
 

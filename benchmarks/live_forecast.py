@@ -14,7 +14,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,8 @@ BROWSING = {"routes": ["/api/products", "/api/products/{product_id}", "/api/sear
 """Four fifths of the traffic. With the rest too, chance would decide when a dozen checkouts a second page."""
 CONSTANT = {"type": "constant", "value": "400ms"}
 # Weak ones first, while long windows are cold: later they remember what has been, and only the short ones decide.
-RUNS: list[tuple[str, float, float, dict[str, Any]]] = [
+Run = tuple[str, float, float, dict[str, Any]]
+RUNS: list[Run] = [
     ("error 5 %", 35, 40, {"effect": {"type": "error"}, "rate": 0.05}),
     ("latency over the SLO", 20, 25, {"effect": {"type": "latency", "distribution": CONSTANT}}),
     ("checkout only", 25, 40, {"effect": {"type": "error"}, "target": CHECKOUT}),
@@ -69,7 +70,6 @@ RUNS: list[tuple[str, float, float, dict[str, Any]]] = [
     ("exception 40 %", 20, 40, {"effect": {"type": "exception"}, "rate": 0.4, "target": BROWSING}),
     ("error 100 %", 15, 60, {"effect": {"type": "error"}}),
 ]
-"""What to call it, how long it lasts, how long it is calm afterwards (seconds), and the fault."""
 
 
 def main() -> int:
@@ -84,7 +84,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         options = stack.Options(Path(folder), "lab", ports, rate=given.rate, traffic=True)
         with stack.running(options, lambda text: console.print(text, style="dim")) as lab:
-            scores = play(lab, given.rate, console)
+            scores = play(lab, given.rate, console, RUNS)
     if given.json:
         given.json.write_text(json.dumps([each.model_dump(mode="json") for each in scores], indent=2))
     console.print(table(scores))
@@ -97,12 +97,12 @@ def main() -> int:
     return int(held < 0.9 * len(scores))
 
 
-def play(lab: Lab, rate: float, console: Console) -> list[Score]:
+def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[Score]:
     """Forecast and create the faults, wait, and score each."""
     flowing = f'sum(rate(http_requests_total{{job="chaosapi"}}[5s])) > {0.9 * rate}'
     lab.parts.wait_until(lambda: lab.prometheus.value(flowing) is not None, f"{rate:g} requests/s", timeout=120)
     began = time.time()
-    planned = list(plan())
+    planned = list(plan(runs))
     records = [
         Record(name=each.name or "", spec=each, created_at=began, revision=number)
         for number, each in enumerate(planned)
@@ -110,7 +110,7 @@ def play(lab: Lab, rate: float, console: Console) -> list[Score]:
     for each in planned:
         lab.service.inject(each.model_dump(mode="json", exclude_none=True))
     console.print(f"{len(planned)} faults created within {time.time() - began:.2f} s of the forecast's time 0")
-    end = max(record.ends_at for record in records) + RUNS[-1][2]
+    end = max(record.ends_at for record in records) + runs[-1][2]
     lab.parts.wait_until(lambda: time.time() > end, "the end", timeout=end - time.time() + 60, every=1)
     shop = spec.load(assets.path("alerts") / "slo.yaml")
     answer = httpx2.get(f"{url(lab.ports.admin)}/admin/alerts", params={"limit": 1000}).raise_for_status().json()
@@ -119,14 +119,14 @@ def play(lab: Lab, rate: float, console: Console) -> list[Score]:
     model = Model(planned, Traffic(rps=rate), shop, lab.profile, usual(lab.profile))
     return [
         score.score(name, replay.of(record, records, model), known, time.time())
-        for (name, *_), record in zip(RUNS, records, strict=True)
+        for (name, *_), record in zip(runs, records, strict=True)
     ]
 
 
-def plan() -> Iterator[Fault]:
+def plan(runs: Sequence[Run]) -> Iterator[Fault]:
     """Give the faults, one after the other."""
     after = CALM
-    for name, lasts, calm, fault in RUNS:
+    for name, lasts, calm, fault in runs:
         rest = {each: value for each, value in fault.items() if each != "shape"}
         schedule = {"start_after": after, "duration": lasts, "shape": fault.get("shape", {"type": "constant"})}
         label = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")

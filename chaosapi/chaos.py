@@ -24,13 +24,15 @@ from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk
 from chaosapi.api.limits import Limits
 from chaosapi.api.switch import Switch
+from chaosapi.cells import Shared
 from chaosapi.engine import Engine
 from chaosapi.errors import Forbidden, Invalid
 from chaosapi.flow import Flow
 from chaosapi.inbox import Inbox
+from chaosapi.indicators import RequestMetrics
 from chaosapi.life import Life
 from chaosapi.listener import Listener
-from chaosapi.metrics import FaultMetrics, LagGauge, Reading, RequestMetrics
+from chaosapi.metrics import FaultMetrics, LagGauge, Reading
 from chaosapi.middleware import Faults
 from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError
@@ -61,7 +63,7 @@ class Place(NamedTuple):
 
     slot: int
     folder: Path
-    """Theirs alone; `totals.join` comes first."""
+    """Theirs alone."""
     admin: socket.socket | None
     """What all listen on, if there is an admin port."""
 
@@ -82,11 +84,11 @@ class Chaos:
         """What /metrics shows of this process; the app may add its own collectors."""
         self._totals = Totals(self.registry, place.folder, place.slot) if place else None
         self._lag = LagGauge(self.registry, time.monotonic)
-        self._metrics = (
-            RequestMetrics(None, routes.routes, self._totals.counted)
-            if self._totals
-            else RequestMetrics(self.registry, routes.routes)
-        )
+        if place and self._totals:
+            self._metrics = RequestMetrics(routes.routes, Shared(place.folder, place.slot), self._totals.counted)
+        else:
+            self._metrics = RequestMetrics(routes.routes)
+            self.registry.register(self._metrics)
         self._store = _store(settings, clock)
         text = "Whether the shared store answered last time."
         self.registry.register(Reading("chaosapi_store_up", text, lambda: self._store.up))
@@ -181,17 +183,16 @@ class Chaos:
         await self._heart.leave()
         await self._store.close()
 
-    def _note(self) -> None:
-        if self._totals:
-            self._totals.note()
-
     def _apply(self, state: State) -> None:
-        self._note()  # what the change may set back
+        altered = self._totals if self._engine.altered_by(state) else None
+        if altered:
+            altered.note()  # the last counts of what ends
         self._engine.load(state)
+        if altered:
+            altered.note()  # a fault of that name may count anew
         self._supervisor.sync(self._engine.runs())
         self._watch.mark()
         self._heart.nudge()
-        self._note()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()

@@ -46,7 +46,7 @@ class Life:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
-        if self._loop is not asyncio.get_running_loop() and not self._lives:
+        if not self._lives and self._loop is not asyncio.get_running_loop():
             await self._started()
         await self.app(scope, receive, send)
 

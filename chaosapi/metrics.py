@@ -1,35 +1,14 @@
-"""Every metric of the service, in one place; takes its registry, so that each test has its own.
-
-The request metrics carry the names and labels that public FastAPI dashboards read
-(prometheus-fastapi-instrumentator's).
-"""
+"""What the service shows of itself beside its traffic: faults, the event loop, single readings."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
 
 from chaosapi.effects import EFFECTS
 from chaosapi.engine import Engine
-from chaosapi.routes import Route
-
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-CLOSED = "000"
-"""The status of a connection that was closed without an answer."""
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # _created series only double the scrape
-
-
-class Answers(NamedTuple):
-    """How many requests were answered, and how many of these with 5xx or not at all."""
-
-    total: float
-    failed: float
 
 
 class Reading(Collector):
@@ -43,84 +22,6 @@ class Reading(Collector):
         family = GaugeMetricFamily(self._name, self._text, labels=list(self._labels))
         family.add_metric(list(self._labels.values()), self._read())
         yield family
-
-
-class RequestMetrics:
-    """Traffic as users see it; the source of the SLIs.
-
-    Where several workers count together, they are in no registry, and `counted` returns what all have counted.
-    """
-
-    def __init__(
-        self,
-        registry: CollectorRegistry | None,
-        routes: Iterable[Route],
-        counted: Callable[[], Iterable[Metric]] | None = None,
-    ) -> None:
-        labels = ("method", "handler", "status")
-        self._total = Counter("http_requests_total", "Requests answered, by exact status.", labels, registry=registry)
-        self._counted = counted or self._total.collect
-        self._duration = Histogram(
-            "http_request_duration_seconds",
-            "From the request's arrival to the last byte of its answer.",
-            labels,
-            buckets=BUCKETS,
-            registry=registry,
-        )
-        self._inprogress = Gauge(
-            "http_requests_inprogress",
-            "Requests being answered now.",
-            labels[:2],
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self._answered: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-        self._running: dict[tuple[str, str], Gauge] = {}
-        # A series that is born with the first burst of errors loses it: increase() needs a sample before.
-        for route in routes:
-            for method in route.methods:
-                self.running(method, route.template)
-                for status in {route.success, 200, 500, 503, 504}:
-                    self._children((method, route.template, str(status)))
-
-    def running(self, method: str, handler: str) -> Gauge:
-        """Return the gauge of requests in progress."""
-        key = (_known(method), handler)
-        gauge = self._running.get(key)
-        if gauge is None:
-            gauge = self._running[key] = self._inprogress.labels(*key)
-        return gauge
-
-    def answered(self, method: str, handler: str, status: str, seconds: float) -> None:
-        """Count one request."""
-        total, duration = self._children((_known(method), handler, status))
-        total.inc()
-        duration.observe(seconds)
-
-    def by_route(self) -> dict[tuple[str, str], float]:
-        """Count all requests so far by method and handler."""
-        counts: dict[tuple[str, str], float] = {}
-        for each in self._samples():
-            key = (each.labels["method"], each.labels["handler"])
-            counts[key] = counts.get(key, 0.0) + each.value
-        return counts
-
-    def answers(self) -> Answers:
-        """Sum up all requests so far."""
-        counts = [(each.labels["status"], each.value) for each in self._samples()]
-        failed = sum(count for status, count in counts if status == CLOSED or status.startswith("5"))
-        return Answers(sum(count for _, count in counts), failed)
-
-    def _samples(self) -> Iterator[Sample]:
-        for family in self._counted():
-            if family.name == "http_requests":
-                yield from family.samples
-
-    def _children(self, key: tuple[str, str, str]) -> tuple[Counter, Histogram]:
-        children = self._answered.get(key)
-        if children is None:
-            children = self._answered[key] = (self._total.labels(*key), self._duration.labels(*key))
-        return children
 
 
 class FaultMetrics(Collector):
@@ -197,7 +98,3 @@ class LagGauge:
 def _family(name: str, text: str) -> CounterMetricFamily | GaugeMetricFamily:
     kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
     return kind(f"chaosapi_{name}", text, labels=["fault"])
-
-
-def _known(method: str) -> str:
-    return method if method in METHODS else "other"

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -36,20 +36,22 @@ class Faults:
         """Requests that an effect keeps waiting now."""
         self._mark, self._clock, self._hold = mark, clock, hold
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the faults act on the request, or pass it on."""
-        engine = self.engine
-        if not (engine.by_route or engine.by_point) or "chaosapi.handler" not in scope:
-            await self.app(scope, receive, send)
-            return
-        hits = engine.roll(scope, scope["chaosapi.handler"], scope["chaosapi.request_id"])
+        engine, handler = self.engine, scope.get("chaosapi.handler")
+        if handler is None or not (engine.by_point or handler in engine.by_route):
+            return self.app(scope, receive, send)
+        hits = engine.roll(scope, handler, scope["chaosapi.request_id"])
         if not hits and not engine.by_point:
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._meet(hits, scope, receive, send)
+
+    async def _meet(self, hits: list[Hit], scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that is hit, or that faults may hit at a point."""
         done: list[Injection] = []
         if self._mark:
             send = marked(send, done)
-        if not engine.by_point:
+        if not self.engine.by_point:
             await self._inject(hits, done, self.app, scope, receive, send)
             return
         passing = points.passing.set(partial(self._at_point, scope, Counter(), done))

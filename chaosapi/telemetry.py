@@ -3,15 +3,20 @@
 import itertools
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
-from chaosapi.metrics import CLOSED, RequestMetrics
+from chaosapi.indicators import CLOSED, RequestMetrics
 from chaosapi.routes import RouteTable, exempt
 
 _ID = re.compile(rb"^[\x21-\x7e]{1,128}$")
+
+# What `bind_contextvars` would make of it: every line that is logged meanwhile names the request.
+_REQUEST_ID: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_id")
 
 log = structlog.stdlib.get_logger("chaosapi.access")
 
@@ -47,15 +52,15 @@ class Telemetry:
         scope["chaosapi.request_id"] = request_id
         # uvicorn's connection, for effects that break it; only the outermost layer still sees the server's own `send`.
         scope["chaosapi.transport"] = getattr(getattr(send, "__self__", None), "transport", None)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        _REQUEST_ID.set(request_id)
         status, started = CLOSED, self._clock()
 
-        async def observed(message: Message) -> None:
+        def observed(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
                 message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
-            await send(message)
+            return send(message)
 
         path = scope["path"]
         if exempt(path):
@@ -63,14 +68,13 @@ class Telemetry:
             return
         handler = scope["chaosapi.handler"] = self.routes.template(path)
         method = scope["method"]
-        running = self.metrics.running(method, handler)
-        running.inc()
+        traffic = self.metrics.of(method, handler)
+        traffic.arrived()
         try:
             await self.app(scope, receive, observed)
         finally:
             seconds = self._clock() - started
-            running.dec()
-            self.metrics.answered(method, handler, status, seconds)
+            traffic.answered(status, seconds)
             if self._access_log:
                 log.info("request", method=method, path=path, status=status, seconds=round(seconds, 6))
 

@@ -8,7 +8,6 @@ rather than to a process: a worker that is started in the place of another count
 import asyncio
 import json
 import operator
-import os
 import struct
 import threading
 import time
@@ -17,9 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Metric, values
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
+
+from chaosapi.cells import as_text
 
 _BEAT: Final = 0.5
 """Seconds between two notes; what was read in the last of them is lost when a worker is killed."""
@@ -42,11 +43,7 @@ _MODES: Final = {
 _ADD: Final = {"livemax": max, "livemin": min}
 _COUNTS: Final = {"counter", "histogram"}
 
-
-def join(folder: Path, slot: int) -> None:
-    """Let this process count as the worker of a slot; call it before any metric is made."""
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+_written = lru_cache(10_000)(as_text)
 
 
 def bury(folder: Path, slot: int) -> None:
@@ -118,7 +115,7 @@ class Totals(Collector):
             for family in families:
                 mode = _MODES.get(family.name, "livemax")
                 for sample in family.samples:
-                    key = _key(family.name, sample.name, tuple(sample.labels.items()), family.documentation)
+                    key = _written(family.name, sample.name, tuple(sample.labels.items()), family.documentation)
                     if family.type == "counter":
                         self._count(key, sample.value)
                     else:
@@ -212,14 +209,8 @@ def _figures(path: Path) -> list[tuple[str, float]]:
 
 
 @lru_cache(10_000)
-def _key(name: str, sample: str, labels: tuple[tuple[str, str], ...], text: str) -> str:
-    key: str = mmap_key(name, sample, [label for label, _ in labels], [value for _, value in labels], text)
-    return key
-
-
-@lru_cache(10_000)
 def _parsed(key: str) -> tuple[str, str, dict[str, str], str]:
-    """Read a key as `mmap_key` wrote it; nobody changes what is returned."""
+    """Read a key as `cells.as_text` wrote it; nobody changes what is returned."""
     name, sample, labels, text = json.loads(key)
     return name, sample, labels, text
 

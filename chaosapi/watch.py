@@ -11,7 +11,7 @@ from chaosapi.errors import StoreUnavailable
 from chaosapi.fault import Record
 from chaosapi.guard import AlertFiring
 from chaosapi.inbox import Inbox
-from chaosapi.metrics import Answers
+from chaosapi.indicators import Answers
 from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store import Store
 
@@ -52,7 +52,8 @@ class Watch:
     def mark(self) -> None:
         """Note what the counters say where a fault has begun to act; call it also on every change."""
         now = self._engine.clock()
-        active = [_key(record) for record in self._engine.state.live(now) if record.starts_at <= now]
+        plans = [run.plan for run in self._engine.runs() if run.remaining() > 0]
+        active = [_key(plan.record) for plan in plans if plan.starts_at <= now]
         fresh = (now, self._answers()) if active - self._began.keys() else None
         self._began = {key: began for key in active if (began := self._began.get(key) or fresh)}
 

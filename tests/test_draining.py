@@ -70,7 +70,7 @@ def latency(seconds: str) -> dict[str, Any]:
 def test_requests_under_way_are_answered(tmp_path: Path) -> None:
     """With nothing told in advance: the last answer closes its connection, and the exit status is 0."""
     with started(tmp_path / "log") as planes, ThreadPoolExecutor(CUSTOMERS) as pool:
-        planes.inject(latency("3s"))
+        planes.inject(latency("6s"))
         under_way = [pool.submit(httpx2.get, f"{planes.users}/api/products", timeout=60) for _ in range(CUSTOMERS)]
         until(lambda: held(planes) == CUSTOMERS)
         planes.process.send_signal(signal.SIGTERM)
@@ -83,13 +83,13 @@ def test_requests_under_way_are_answered(tmp_path: Path) -> None:
 def test_no_request_is_lost_while_the_load_balancer_turns_away(workers: int, tmp_path: Path) -> None:
     """Customers go on until it knows, over connections that are kept open; a client counts."""
     with (
-        started(tmp_path / "log", CHAOSAPI_WORKERS=str(workers), CHAOSAPI_DRAIN_DELAY="3s") as planes,
+        started(tmp_path / "log", CHAOSAPI_WORKERS=str(workers), CHAOSAPI_DRAIN_DELAY="5s") as planes,
         ThreadPoolExecutor(CUSTOMERS) as pool,
     ):
         planes.inject(latency("1s"))
         crowd = Crowd(planes.users)
         customers = pool.map(crowd.customer, range(CUSTOMERS))
-        until(lambda: held(planes) == CUSTOMERS)
+        until(lambda: held(planes) >= CUSTOMERS / 2)
         before = len(crowd.statuses)
         planes.process.send_signal(signal.SIGTERM)
         crowd.watch()

@@ -1,7 +1,7 @@
 """Every error as an RFC 9457 problem document, and the promise of that in the API's own description."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -80,16 +80,14 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, largest: int) -> None:
         self.app, self._largest = app, largest
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve the request, or answer 413."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        refusal, seen = TooLarge(f"the body has more than {self._largest:,} bytes, which is the most"), 0
+        if scope["type"] != "http" or scope["method"] == "GET":  # whose body nobody reads
+            return self.app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self._largest:
-            await of(refusal)(scope, receive, send)
-            return
+            return of(self._refusal())(scope, receive, send)
+        seen = 0
 
         async def counted() -> Message:
             nonlocal seen
@@ -97,10 +95,13 @@ class BodyLimit:
             seen += len(message.get("body", b""))
             if seen > self._largest:
                 # FastAPI takes any other error while it reads a body for a broken body.
-                raise HTTPException(refusal.status) from refusal
+                raise HTTPException(TooLarge.status) from self._refusal()
             return message
 
-        await self.app(scope, counted, send)
+        return self.app(scope, counted, send)
+
+    def _refusal(self) -> TooLarge:
+        return TooLarge(f"the body has more than {self._largest:,} bytes, which is the most")
 
 
 async def _ours(_: Request, error: Exception) -> Response:

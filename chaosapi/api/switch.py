@@ -1,5 +1,7 @@
 """Which plane answers: the control plane on its paths, the app on all others."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.api import problems
@@ -32,25 +34,24 @@ class Switch:
                 "set CHAOSAPI_ADMIN_PORT, and chaosapi answers on a port of its own"
             )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request to the one it is for."""
+        return self._chosen(scope)(scope, receive, send)
+
+    def _chosen(self, scope: Scope) -> ASGIApp:
         if "chaosapi.handler" in scope or scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app
         path = scope["path"]
         first = _first(path)
         if first in self._apps:
-            await self._app(scope, receive, send)
-        elif first in _STEERING:
+            return self._app
+        if first in _STEERING:
             if self._admin_port is None:
-                await self._control(scope, receive, send)
-            else:
-                error = NotFound(f"the admin API has a port of its own: {self._admin_port} (CHAOSAPI_ADMIN_PORT)")
-                await problems.of(error)(scope, receive, send)
-        elif path == "/metrics" or self._probed(path):
-            await self._control(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+                return self._control
+            return problems.of(
+                NotFound(f"the admin API has a port of its own: {self._admin_port} (CHAOSAPI_ADMIN_PORT)")
+            )
+        return self._control if path == "/metrics" or self._probed(path) else self._app
 
     def _probed(self, path: str) -> bool:
         probe = PROBES.get(path)

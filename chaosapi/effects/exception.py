@@ -1,5 +1,6 @@
 """Raise an exception in the app."""
 
+from collections.abc import Awaitable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -36,8 +37,8 @@ class Raise:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Raise InjectedError, or pass the request on."""
         if _KEY in scope:
             raise InjectedError(scope[_KEY])
-        await self.app(scope, receive, send)
+        return self.app(scope, receive, send)

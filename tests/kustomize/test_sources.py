@@ -52,7 +52,7 @@ def test_the_settings_of_alertmanager_are_fresh(tmp_path: Path) -> None:
 
 def test_what_an_operator_cannot_say_is_refused() -> None:
     """A setting that would be lost on the way to an AlertmanagerConfig."""
-    script = "import generate; generate.operator('{route: {}, receivers: [], templates: [a]}', 'shop')"
+    script = "import alertmanager; alertmanager.operator('{route: {}, receivers: [], templates: [a]}', 'shop')"
     done = subprocess.run([sys.executable, "-c", script], cwd=KUSTOMIZE, capture_output=True, text=True, check=False)
     assert "ValueError: alertmanager.yml: an AlertmanagerConfig has no templates" in done.stderr
 

@@ -1,0 +1,115 @@
+"""The shop in other hands, `python _apps.py NAME [WORKERS]`: with nothing around it, or what people put around it.
+
+The handlers, the event loop and uvicorn's settings are those of `chaosapi serve`.
+"""
+
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from prometheus_fastapi_instrumentator import Instrumentator
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette_exporter import PrometheusMiddleware, handle_metrics
+
+from chaosapi.api import shop
+from chaosapi.settings import Settings
+
+
+def bare(telemetry: TelemetryConfig | None = None) -> FastAPI:
+    """Make the shop's own routes, and nothing else."""
+    app = FastAPI(telemetry=telemetry)
+    app.include_router(shop.router(shop.Shop(Settings())))
+    return app
+
+
+def silent() -> FastAPI:
+    """Let FastAPI not look for OpenTelemetry with every request, as chaosapi's shop does not."""
+    return bare({"tracing": False, "metrics": False, "logs": False})
+
+
+def instrumentator() -> FastAPI:
+    """Add the metrics of prometheus-fastapi-instrumentator."""
+    app = bare()
+    Instrumentator().instrument(app).expose(app)
+    return app
+
+
+def exporter() -> FastAPI:
+    """Add the metrics of starlette-exporter."""
+    app = bare()
+    app.add_middleware(PrometheusMiddleware)
+    app.add_route("/metrics", handle_metrics)
+    return app
+
+
+class Injector(BaseHTTPMiddleware):
+    """A fault injector as tutorials write it; this one never hits."""
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """Roll, and answer or pass on."""
+        if request.url.path.startswith("/api") and random.random() < 0:  # noqa: S311 - as they write it
+            return JSONResponse({"detail": "injected"}, 503)
+        return await call_next(request)
+
+
+def injector() -> FastAPI:
+    """Add that, without any metrics."""
+    app = bare()
+    app.add_middleware(Injector)
+    return app
+
+
+APPS: Final[dict[str, Callable[[], FastAPI]]] = {
+    "bare FastAPI": bare,
+    "without its OpenTelemetry": silent,
+    "instrumentator": instrumentator,
+    "starlette-exporter": exporter,
+    "BaseHTTPMiddleware": injector,
+}
+ERROR: Final = {"effect": {"type": "error"}}
+ELSEWHERE: Final = {**ERROR, "target": {"routes": ["/api/checkout", "/api/cart/*"]}}
+OTHERS: Final = {**ERROR, "target": {"headers": {"x-tenant": "acme"}}}
+NEVER: Final = {**ERROR, "rate": 1e-12}
+OURS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
+    "chaosapi": (0, {}),
+    "1 fault on other routes": (1, ELSEWHERE),
+    "10 faults on other routes": (10, ELSEWHERE),
+    "100 faults on other routes": (100, ELSEWHERE),
+    "1 fault that hits nobody": (1, NEVER),
+    "100 faults on other tenants": (100, OTHERS),
+}
+"""How many faults, and which: of the last two kinds each is looked at with every request."""
+
+
+def faults(name: str) -> Iterator[dict[str, Any]]:
+    """Give the faults of one of ours, as the admin API takes them."""
+    count, fault = OURS[name]
+    for number in range(count):
+        yield {"name": f"f-{number}", **fault, "schedule": {"duration": "1h"}}
+
+
+def make() -> FastAPI:
+    """Make the app that BENCHED_APP names, in each of several workers."""
+    return APPS[os.environ["BENCHED_APP"]]()
+
+
+if __name__ == "__main__":
+    os.environ["BENCHED_APP"] = sys.argv[1]
+    uvicorn.run(
+        "_apps:make",
+        factory=True,
+        port=0,
+        workers=int(sys.argv[2]) if len(sys.argv) > 2 else 1,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        server_header=False,
+    )

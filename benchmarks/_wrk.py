@@ -1,0 +1,64 @@
+"""Load by wrk, on a core of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from typing import NamedTuple
+
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+
+class Load(NamedTuple):
+    """What wrk saw: requests in all and per second, percentiles in ms, answers from 400 on, requests without any."""
+
+    requests: int
+    per_second: float
+    p50: float
+    p99: float
+    refused: int
+    broken: int
+
+
+def ready() -> None:
+    """End the benchmark where wrk or taskset is missing."""
+    for program, package in (("wrk", "wrk"), ("taskset", "util-linux")):
+        if not shutil.which(program):
+            sys.exit(f"{program} is missing: apt-get install {package}")
+
+
+def pin(pid: int) -> None:
+    """Give a server the first core."""
+    os.sched_setaffinity(pid, {0})
+
+
+def press(url: str, seconds: float, connections: int = 32, *, pinned: bool = True) -> Load:
+    """Send as many requests as a closed loop of so many connections gets answered, from the last core if pinned."""
+    last = (os.cpu_count() or 1) - 1
+    cores = str(last) if pinned else f"0-{last}"
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", url]
+    command = ["taskset", "-c", cores, *command]
+    return read(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def read(text: str) -> Load:
+    """Read what wrk has written."""
+    requests, rate = re.search(r"(\d+) requests in", text), re.search(r"Requests/sec:\s*([\d.]+)", text)
+    if not (requests and rate):
+        sys.exit(f"wrk said: {text}")
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    return Load(
+        int(requests[1]),
+        float(rate[1]),
+        _percentile(text, 50),
+        _percentile(text, 99),
+        int(refused[1]) if refused else 0,
+        sum(map(int, broken.groups())) if broken else 0,
+    )
+
+
+def _percentile(text: str, percent: int) -> float:
+    found = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s|m)\b", text)
+    return float(found[1]) * _UNITS[found[2]] if found else 0.0

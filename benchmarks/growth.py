@@ -1,0 +1,178 @@
+"""How costs grow: with faults, routes, label sets and held requests. Each curve is flat, linear, or worse.
+
+Without a network, as in cost.py: what a request costs as faults on its own and on other routes grow from 0 to 100, and
+as an app grows from 10 to 1,000 routes, with and without chaosapi; what a scrape costs by the number of its series.
+With one: requests per second and memory while up to 10,000 others are held. What replicas cost tells fleet.py.
+A curve that goes up by less than a quarter is flat; it is linear where it does not grow faster than what it is drawn
+over.
+"""
+
+import argparse
+import gc
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import _report
+import _wrk
+import httpx2
+import psutil
+import uvloop
+from _apps import ERROR, OTHERS
+from _servers import Server, running
+from control import HOLD, crowd
+from cost import REQUEST, Served
+from fastapi import FastAPI
+from rich.console import Console
+from rich.table import Table
+
+import chaosapi
+from chaosapi.app import create_app
+from chaosapi.settings import Settings
+
+FAULTS: Final = (0, 1, 10, 50, 100)
+ROUTES: Final = (10, 100, 300, 1000)
+HELD: Final = (0, 1000, 5000, 10_000)
+QUIET: Final = Settings(access_log=False)
+OTHER: Final[dict[str, Any]] = {**ERROR, "target": {"routes": ["/api/checkout"]}}
+OK: Final = b" 200 "
+
+Points = dict[str, list[tuple[float, float]]]
+
+
+def wide(routes: int, *, chaotic: bool) -> FastAPI:
+    """Make an app with so many routes."""
+
+    async def show(item: str) -> dict[str, str]:
+        return {"item": item}
+
+    app = FastAPI()
+    if chaotic:
+        chaosapi.install(app, QUIET)
+    for number in range(routes):
+        app.get(f"/things-{number}/{{item}}")(show)
+    return app
+
+
+async def turns(served: dict[str, tuple[Served, bytes]], requests: int, rounds: int) -> dict[str, float]:
+    """Let them take turns; return the microseconds of processor a request, in the median."""
+    for each, request in served.values():
+        await each.ask(request, OK, 5)
+    took: dict[str, list[float]] = {name: [] for name in served}
+    gc.disable()
+    for _ in range(rounds):
+        for name, (each, request) in served.items():
+            took[name].append(1e6 * await each.ask(request, OK, requests))
+        gc.collect()
+    gc.enable()
+    return {name: median(values) for name, values in took.items()}
+
+
+async def faults(rounds: int) -> Points:
+    """Measure a request by faults on other routes, and by faults on its own that mean other requests."""
+    found: Points = {"on other routes": [], "on its own, for others": []}
+    served = {}
+    for count in FAULTS:
+        for name, fault in zip(found, (OTHER, OTHERS), strict=True):
+            served[f"{count} {name}"] = Served(create_app(QUIET)), REQUEST
+            await served[f"{count} {name}"][0].inject({**fault, "name": f"f-{number}"} for number in range(count))
+    for key, cost in (await turns(served, 200, rounds)).items():
+        number, _, name = key.partition(" ")
+        found[name].append((int(number), cost))
+    return found
+
+
+async def routes(rounds: int) -> tuple[Points, Points, Points]:
+    """Measure a request by routes, to the one in the middle; and a scrape by series: its milliseconds and its size."""
+    served, scrapes = {}, {}
+    series: dict[int, tuple[float, float]] = {}
+    for count in ROUTES:
+        request = f"GET /things-{count // 2}/a HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
+        for name, chaotic in (("bare FastAPI", False), ("chaosapi", True)):
+            served[f"{count} {name}"] = Served(wide(count, chaotic=chaotic)), request
+        metrics = served[f"{count} chaosapi"][0], b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        await metrics[0].ask(metrics[1], OK)
+        text = metrics[0].text.decode()
+        series[count] = text.count("\nhttp_request"), len(text) / 1000
+        scrapes[str(count)] = metrics
+    took, scraped = await turns(served, 50, rounds), await turns(scrapes, 1, rounds)
+    requests: Points = {"bare FastAPI": [], "chaosapi": []}
+    for key, cost in took.items():
+        number, _, name = key.partition(" ")
+        requests[name].append((int(number), cost))
+    times = [(series[int(count)][0], cost / 1000) for count, cost in scraped.items()]
+    return requests, {"": times}, {"": list(series.values())}
+
+
+def held(seconds: float) -> tuple[Points, Points]:
+    """Measure requests per second, and memory in MB, while others are held."""
+    rates: list[tuple[float, float]] = []
+    memory: list[tuple[float, float]] = []
+    for count in HELD:
+        with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "log") as server:
+            body = {**HOLD, "schedule": {"duration": "1h"}}
+            httpx2.put(f"{server.admin}/admin/faults/hold", json=body).raise_for_status()
+            _wrk.press(f"{server.url}/api/products/p-0001", 1)
+            with crowd(server.url, max(count, 1), "held"):
+                while _holding(server) < count:
+                    time.sleep(0.1)
+                rates.append((count, _wrk.press(f"{server.url}/api/products/p-0001", seconds).per_second))
+                memory.append((count, psutil.Process(server.pid).memory_info().rss / 1e6))
+    return {"": rates}, {"": memory}
+
+
+def _holding(server: Server) -> float:
+    text = httpx2.get(f"{server.url}/metrics", timeout=60).raise_for_status().text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("chaosapi_held_requests "))
+
+
+def verdict(curve: list[tuple[float, float]], *, falls: bool = False) -> str:
+    """Tell how it grows; where it `falls`, a third of it may go before it is not flat."""
+    (first, begin), (last, end) = curve[0], curve[-1]
+    if falls:
+        return "flat" if end > begin * 2 / 3 else "falls"
+    if end < 1.25 * begin:
+        return "flat"
+    middle, between = curve[len(curve) // 2]
+    expected = begin + (end - begin) * (middle - first) / (last - first)
+    return "linear" if between > 0.75 * expected else "worse than linear"
+
+
+def main() -> int:
+    """Measure all curves, and print them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=3, help="how long requests are made while others are held")
+    chosen = parser.parse_args()
+    _wrk.ready()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    by_faults = uvloop.run(faults(chosen.rounds))
+    by_routes, times, sizes = uvloop.run(routes(chosen.rounds))
+    rates, memory = held(chosen.seconds)
+    panels: dict[str, tuple[str, Points]] = {
+        "a request, µs of processor, by faults": ("faults", by_faults),
+        "a request, µs of processor, by routes": ("routes", by_routes),
+        "a scrape, ms of processor": ("series", times),
+        "a scrape, kB": ("series", sizes),
+        "requests/s": ("held requests", rates),
+        "memory, MB": ("held requests", memory),
+    }
+    table = Table("", "", "", "grows")
+    for title, (across, lines) in panels.items():
+        for name, curve in lines.items():
+            points = "  ".join(f"{at:,.0f}: {value:,.0f}" for at, value in curve)
+            table.add_row(title, name or f"by {across}", points, verdict(curve, falls=title == "requests/s"))
+    Console(width=140).print(table)
+    drawn = {title: lines for title, (_, lines) in panels.items()}
+    picture = _report.curves(drawn, {title: across for title, (across, _) in panels.items()})
+    _report.keep("growth", {title: lines for title, (_, lines) in panels.items()}, picture)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

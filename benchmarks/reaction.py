@@ -1,0 +1,140 @@
+"""How soon a fault acts: from the call of the admin API to the first request that is hit, and until all replicas know.
+
+One client keeps asking, one request after the other on one connection, while another creates a fault and ends it, over
+and over. One process with faults in memory; four workers that share them in SQLite; three services of four workers that
+share them in Redis. How that compares with a bare Redis message is what propagation.py tells. Loopback only.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import _redis
+import _report
+import aiohttp
+import uvloop
+from _servers import SERVE, Server, running
+from propagation import percentile
+from rich.console import Console
+from rich.table import Table
+
+FAULT: Final[dict[str, Any]] = {"name": "bench", "effect": {"type": "error"}, "schedule": {"duration": "1h"}}
+WORKERS: Final = (*SERVE, "--workers", "4")
+WHAT: Final = ("created: first request hit", "created: answered", "created: known to all", "ended: last request hit")
+
+
+@contextmanager
+def memory(folder: Path) -> Iterator[tuple[list[Server], int]]:
+    """Run one process."""
+    with running(folder / "memory") as server:
+        yield [server], 1
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[tuple[list[Server], int]]:
+    """Run four workers."""
+    with running(folder / "sqlite", WORKERS, {"CHAOSAPI_STORE": f"sqlite:///{folder}/faults.db"}) as server:
+        yield [server], 4
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[tuple[list[Server], int]]:
+    """Run three services of four workers."""
+    with ExitStack() as stack:
+        settings = {"CHAOSAPI_STORE": stack.enter_context(_redis.running())}
+        yield [stack.enter_context(running(folder / f"redis-{n}", WORKERS, settings)) for n in range(3)], 12
+
+
+STORES: Final = {"memory, 1 process": memory, "SQLite, 4 workers": sqlite, "Redis, 12 workers": redis}
+
+
+class User:
+    """Keeps asking, and notes when a fault last hit."""
+
+    def __init__(self) -> None:
+        self.hit, self.at = asyncio.Event(), 0.0
+
+    async def run(self, url: str) -> None:
+        """Ask until cancelled."""
+        async with aiohttp.ClientSession(url) as client:
+            while True:
+                async with client.get("/api/products/p-0001") as answer:
+                    await answer.read()
+                if answer.status == 503:
+                    self.at = time.perf_counter()
+                    self.hit.set()
+
+
+async def change(desk: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> Any:
+    """Ask the admin API; ends the benchmark where it refuses."""
+    async with desk.request(method, path, json=body) as answer:
+        if answer.status >= 400:
+            sys.exit(f"{method} {path}: {await answer.text()}")
+        return await answer.json()
+
+
+async def measure(servers: Sequence[Server], replicas: int, changes: int) -> dict[str, list[float]]:
+    """Return the milliseconds of so many faults."""
+    took: dict[str, list[float]] = {what: [] for what in WHAT}
+    user = User()
+    async with aiohttp.ClientSession(servers[0].admin) as desk:
+        while len((await change(desk, "GET", "/admin/replicas"))["replicas"]) < replicas:  # noqa: ASYNC110 - elsewhere
+            await asyncio.sleep(0.1)
+        asking = asyncio.create_task(user.run(servers[-1].url))
+        for number in range(2 * changes):
+            wait = "?wait=2s" if number % 2 else ""
+            user.hit.clear()
+            started = time.perf_counter()
+            fault = await change(desk, "POST", f"/admin/faults{wait}", FAULT)
+            answered = time.perf_counter()
+            await user.hit.wait()
+            if not wait:
+                took["created: answered"].append(1000 * (answered - started))
+                took["created: first request hit"].append(1000 * (user.at - started))
+            elif fault["receipt"]["replicas"] == {"applied": replicas, "known": replicas}:
+                took["created: known to all"].append(1000 * (answered - started))
+            else:
+                sys.exit(f"not everywhere: {fault['receipt']['replicas']}")
+            started = time.perf_counter()
+            await change(desk, "DELETE", "/admin/faults/bench?wait=2s")
+            took["ended: last request hit"].append(1000 * max(0.0, user.at - started))
+        asking.cancel()
+    return took
+
+
+def main() -> int:
+    """Measure all stores, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--changes", type=int, default=100)
+    changes = parser.parse_args().changes
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, store in STORES.items():
+            with store(Path(folder)) as (servers, replicas):
+                uvloop.run(measure(servers, replicas, 5))
+                results[name] = uvloop.run(measure(servers, replicas, changes))
+    table = Table("", "", "p50, ms", "p99, ms", "max, ms")
+    for name, took in results.items():
+        for what, values in took.items():
+            table.add_row(name, what, *(f"{figure:.1f}" for figure in (*quantiles(values), max(values))))
+    Console(width=120).print(table)
+    medians = {
+        f"{name}, {what}": quantiles(values)[0] for name, took in results.items() for what, values in took.items()
+    }
+    _report.keep("reaction", results, _report.bars("From the call to its effect, median", medians, "ms"))
+    return 0
+
+
+def quantiles(values: Sequence[float]) -> tuple[float, float]:
+    """Return median and p99."""
+    return percentile(values, 50), percentile(values, 99)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

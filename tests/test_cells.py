@@ -1,0 +1,67 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from prometheus_client.mmap_dict import MmapedDict
+
+from chaosapi.cells import Key, Shared, own
+
+SMALLEST = 65536
+
+
+def keys(first: int, last: int) -> list[Key]:
+    """Make keys that are long enough for a few hundred of them to fill the smallest file."""
+    return [Key("f", "f_total", (("number", f"{number}-{'x' * 100}"),), "Help.") for number in range(first, last)]
+
+
+def written(path: Path) -> list[float]:
+    """Read a file as another process does."""
+    return [value for _, value, *_ in MmapedDict.read_all_values_from_file(str(path))]  # type: ignore[no-untyped-call]
+
+
+Hire = Callable[[int], Shared]
+
+
+@pytest.fixture
+def hire(tmp_path: Path) -> Iterator[Hire]:
+    """Give a function that makes the cells of a slot."""
+    with ExitStack() as stack:
+        yield lambda slot: stack.enter_context(closing(Shared(tmp_path, slot)))
+
+
+def test_what_is_added_is_in_the_file_at_once(hire: Hire, tmp_path: Path) -> None:
+    """Nobody flushes anything: a process that is killed has lost nothing."""
+    one, two = hire(3)("counter", keys(0, 2))
+    one[0] += 1
+    two[0] += 2.5
+    one[0] += 1
+    assert written(tmp_path / "counter_3.db") == [2, 2.5]
+
+
+def test_whoever_takes_the_slot_counts_on(hire: Hire) -> None:
+    """Keys that are new start at 0."""
+    (cell,) = hire(0)("counter", keys(0, 1))
+    cell[0] += 5
+    successor, new = hire(0)("counter", keys(0, 2))
+    successor[0] += 1
+    assert (successor[0], new[0]) == (6, 0)
+
+
+def test_cells_outlive_the_growth_of_their_file(hire: Hire, tmp_path: Path) -> None:
+    """Those that were given before and after write to the same file."""
+    cells = hire(0)
+    (early,) = cells("histogram", keys(0, 1))
+    late = cells("histogram", keys(1, 1000))[-1]
+    early[0] += 1
+    late[0] += 2
+    path = tmp_path / "histogram_0.db"
+    assert path.stat().st_size > SMALLEST
+    assert (written(path)[0], written(path)[-1]) == (1, 2)
+
+
+def test_cells_of_ones_own_are_apart() -> None:
+    """Each starts at 0."""
+    one, two = own("counter", keys(0, 2))
+    one[0] += 1
+    assert (one[0], two[0]) == (1, 0)

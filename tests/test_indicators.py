@@ -1,0 +1,72 @@
+import re
+from contextlib import closing
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+
+from chaosapi.cells import Shared
+from chaosapi.indicators import BUCKETS, CLOSED, RequestMetrics
+from chaosapi.metrics import Reading
+from chaosapi.routes import Route
+from chaosapi.totals import Totals
+
+ROUTE = Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200)
+SECONDS = (0.0, 0.004, 0.005, 0.0051, 30.0, 31.0)
+
+
+def values(families: list[Metric]) -> dict[tuple[str, ...], float]:
+    """Return every sample by name and label values."""
+    return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
+
+
+def traffic(metrics: RequestMetrics) -> None:
+    """Answer some requests, and leave one under way."""
+    for seconds in SECONDS:
+        metrics.of("GET", "/a").arrived()
+        metrics.of("GET", "/a").answered("200", seconds)
+    for method, status in (("GET", "503"), ("GET", CLOSED), ("BREW", "418")):
+        metrics.of(method, "/a").arrived()
+        metrics.of(method, "/a").answered(status, 1.0)
+    metrics.of("GET", "/a").arrived()
+
+
+def test_a_bucket_holds_what_took_so_long_or_less() -> None:
+    """The bound itself too; what is slower than all of them is in +Inf, and count and sum are those of all."""
+    metrics = RequestMetrics([ROUTE])
+    traffic(metrics)
+    found = values(list(metrics.collect()))
+    name, labels = "http_request_duration_seconds", ("GET", "/a", "200")
+    buckets = [found[f"{name}_bucket", *labels, le] for le in (*map(str, BUCKETS), "+Inf")]
+    assert buckets == [sum(each <= bound for each in SECONDS) for bound in (*BUCKETS, float("inf"))]
+    assert found[f"{name}_count", *labels] == found["http_requests_total", *labels] == len(SECONDS)
+    assert found[f"{name}_sum", *labels] == sum(SECONDS)
+
+
+def test_requests_under_way_are_those_that_have_come_and_not_gone() -> None:
+    """Whatever became of the others."""
+    metrics = RequestMetrics([ROUTE])
+    traffic(metrics)
+    assert values(list(metrics.collect()))["http_requests_inprogress", "GET", "/a"] == 1
+
+
+def test_failures_are_5xx_and_no_answer_at_all() -> None:
+    """What is no method of HTTP counts under one name."""
+    metrics = RequestMetrics([ROUTE])
+    traffic(metrics)
+    assert metrics.answers() == (len(SECONDS) + 3, 2)
+    assert metrics.by_route() == {("GET", "/a"): len(SECONDS) + 2, ("other", "/a"): 1}
+
+
+def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
+    """Names, labels, help, types and values; only the order may differ."""
+    alone, registry, beside = RequestMetrics([ROUTE]), CollectorRegistry(), CollectorRegistry()
+    registry.register(alone)
+    for each in (registry, beside):
+        each.register(Reading("beside", "Something else.", lambda: 1.0))
+    with closing(Totals(beside, tmp_path, 0)) as totals, closing(Shared(tmp_path, 0)) as cells:
+        worker = RequestMetrics([ROUTE], cells, totals.counted)
+        for metrics in (alone, worker):
+            traffic(metrics)
+        shown, expected = (sorted(generate_latest(each).decode().splitlines()) for each in (totals, registry))
+        assert shown == expected
+        assert (worker.answers(), worker.by_route()) == (alone.answers(), alone.by_route())
