@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 
 import structlog
 from pydantic import ValidationError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.state import AuditEntry, Change, State
@@ -129,7 +130,14 @@ class SqliteStore:
 
     def _opened(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
+        # Of several that make the file at once, SQLite refuses all but one without any wait.
+        waiting = Retrying(
+            retry=retry_if_exception_type(sqlite3.OperationalError),
+            stop=stop_after_delay(_PATIENCE),
+            wait=wait_fixed(_BEAT / 10),
+            reraise=True,
+        )
+        waiting(db.execute, "PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # safe but for a power cut, and no wait for the disk
         db.executescript(_SCHEMA)
         db.execute("DELETE FROM replicas WHERE seen < ?", (self.now() - 86400,))

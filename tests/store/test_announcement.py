@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosapi import state as changes
@@ -32,6 +32,7 @@ def moves() -> st.SearchStrategy[Change]:
     )
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(moves(), max_size=20))
 def test_whoever_makes_the_same_steps_is_in_the_same_state(moves: list[Change]) -> None:
     """After every change that is possible, by way of the text, and in the same order of faults."""

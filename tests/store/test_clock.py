@@ -1,9 +1,10 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosapi.store.redis.clock import SharedClock
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.floats(-100, 100), st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5)), min_size=1))
 def test_the_error_is_never_more_than_the_quickest_answer_took(
     ahead: float, answers: list[tuple[float, float]]

@@ -222,6 +222,43 @@ def test_redis_may_come_later_than_the_service(redis_server: Start, tmp_path: Pa
     asyncio.run(scenario())
 
 
+def test_a_change_asked_before_the_stores_time_was_known_is_refused(redis_server: Start) -> None:
+    """It carries this machine's time, which may be wrong; asked again, it is made at the store's."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        server.kill()
+        store = open_store(server.url, lambda: time.time() + 15)
+        async with started(store):
+            server.start()
+            with pytest.raises(StoreUnavailable, match="ask again"):
+                await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            state = await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            assert state.revision == 1
+            assert state.faults[0].created_at < time.time() + 1
+
+    asyncio.run(scenario())
+
+
+def test_a_change_that_may_not_be_announced_is_not_made(redis_server: Start) -> None:
+    """Redis 7 lets a user name no channel unless told; the reason says so, and nothing is half done."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        with redis.Redis.from_url(server.url) as admin:
+            admin.acl_setuser(
+                "mute", enabled=True, passwords=["+p"], keys=["*"], commands=["+@all"], reset_channels=True
+            )
+            store = open_store(server.url.replace("//", "//mute:p@"))
+            seen = Seen(store)
+            async with started(store):
+                with pytest.raises(StoreUnavailable, match="channel"):
+                    await store.apply(changes.create(a_fault(), store.now()), an_entry())
+                assert (seen.revision, admin.keys()) == (0, [])
+
+    asyncio.run(scenario())
+
+
 def test_a_wrong_password_is_no_crash(redis_server: Start) -> None:
     """The right one, in the URL, works."""
 

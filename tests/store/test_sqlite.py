@@ -77,6 +77,22 @@ def test_a_writer_that_stands_still_blocks_changes_but_no_reads(tmp_path: Path) 
     asyncio.run(scenario())
 
 
+def test_whoever_opens_a_file_that_another_is_making_waits_for_it(tmp_path: Path) -> None:
+    """Workers start at once; SQLite would refuse all but one the change to its write-ahead log."""
+    path = tmp_path / "faults.db"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}")
+        with sqlite3.connect(path, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            asyncio.get_running_loop().call_later(0.1, other.execute, "ROLLBACK")
+            async with started(store):
+                assert store.up
+        other.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_file_that_was_moved_is_not_written_to(tmp_path: Path) -> None:
     """Others could not see it; put back, it serves again."""
     path, elsewhere = tmp_path / "faults.db", tmp_path / "elsewhere.db"

@@ -1,0 +1,77 @@
+"""How soon all replicas agree again once something with Redis, or the way to it, is over.
+
+Redis and three services are real processes. Each service has a network of its own, a clock that is up to 15 s wrong,
+and users who never stop asking (tests/failures/world.py). Every trouble lasts a random while. Then the clock runs until
+each replica says that it reaches the store and has applied all that anybody was told was changed. The promise: within
+2 s. Then everything that must hold is checked. Networks need root; without, nobody is cut off. About 40 s a round.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.failures import networks, troubles
+from tests.failures.world import World
+
+GOAL = 2.0
+TROUBLES = {
+    "Redis killed and back": troubles.killed,
+    "Redis paused and resumed": troubles.paused,
+    "Redis back but empty": troubles.emptied,
+    "Redis out of memory": troubles.full,
+    **{f"one replica cut off, {how}": troubles.cut(how) for how in networks.CUTS},
+    "subscribers cut off again and again": troubles.deafened,
+    "one replica killed and started": troubles.replica_killed,
+}
+
+
+def measure(world: World, name: str, seconds: float) -> float:
+    """Let a trouble last so long; return the seconds until all agreed."""
+    revision = world.ledger.revision
+    with TROUBLES[name](world):
+        until = time.monotonic() + seconds
+        if "replica" in name or "subscribers" in name:
+            world.put(world.sites[2])
+            revision = world.ledger.revision
+        elif TROUBLES[name] is troubles.emptied:
+            revision += 1  # what heals it
+        time.sleep(max(0.0, until - time.monotonic()))
+    took = world.converge(revision)
+    world.holds(revision)
+    return took
+
+
+def main() -> int:
+    """Measure all troubles; return 1 when one took longer than promised."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=10, help="how often each trouble comes")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
+    chosen = parser.parse_args()
+    chance = random.Random(chosen.seed)  # noqa: S311 - no secrets
+    if why := networks.missing():
+        print(f"nobody is cut off: {why}")
+    names = [name for name in chosen.only or TROUBLES if not (why and "cut off, " in name)]
+    table = Table("trouble", "rounds", "p50, s", "max, s")
+    late = False
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        world = World(Path(folder), stack, networks=not why)
+        world.put(world.sites[0])
+        for name in names:
+            took = sorted(measure(world, name, chance.uniform(1, 4)) for _ in range(chosen.rounds))
+            late |= took[-1] > GOAL
+            print(f"{name}: " + " ".join(f"{seconds:.2f}" for seconds in took), flush=True)
+            table.add_row(name, str(len(took)), f"{took[len(took) // 2]:.2f}", f"{took[-1]:.2f}")
+    Console().print(table)
+    return int(late)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

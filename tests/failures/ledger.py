@@ -1,0 +1,62 @@
+"""What callers were told of their changes, to be held against the audit."""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+
+HARMLESS: Mapping[str, Any] = {"effect": {"type": "error"}, "rate": 1e-9, "target": {"methods": ["DELETE"]}}
+"""A fault that hits nobody."""
+
+
+class Ledger:
+    """Makes changes, and remembers of each how often it may be in the audit."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._told: dict[str, tuple[int, ...]] = {}
+        self.revision = 0
+        """The latest that anybody was told."""
+
+    @property
+    def made(self) -> int:
+        """How many changes were acknowledged."""
+        return list(self._told.values()).count((1,))
+
+    def put(
+        self,
+        client: httpx2.Client,
+        url: str,
+        fault: Mapping[str, Any] = HARMLESS,
+        *,
+        wait: str = "0s",
+        deaf: bool = False,
+    ) -> httpx2.Response | None:
+        """Create or replace a fault; None where no answer came. `deaf`: what is refused may have been done."""
+        reason = f"change {next(self._numbers)}"
+        self._told[reason] = (0, 1)
+        body = {**fault, "reason": reason}
+        path = f"{url}/admin/faults/{fault.get('name', 'harmless')}"
+        try:
+            answer = client.put(path, params={"wait": wait}, json=body, headers={"x-chaos-actor": "tester"})
+        except httpx2.TransportError:
+            return None
+        if answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert "the store" in answer.json()["detail"]
+            self._told[reason] = (0, 1) if deaf else (0,)
+        else:
+            self._told[reason] = (1,)
+            self.revision = max(self.revision, answer.raise_for_status().json()["revision"])
+        return answer
+
+    def check(self, audit: list[dict[str, Any]]) -> None:
+        """Hold the whole audit against what was told: nothing is lost, doubled or added, and no revision left out."""
+        found = Counter(entry["reason"] for entry in audit if entry["actor"] == "tester")
+        wrong = {reason: found[reason] for reason, allowed in self._told.items() if found[reason] not in allowed}
+        assert not wrong, f"how often these are in the audit: {wrong}; {[self._told[reason] for reason in wrong]}"
+        assert found.keys() <= self._told.keys(), f"nobody asked for {found.keys() - self._told.keys()}"
+        revisions = [entry["revision"] for entry in audit]
+        assert revisions == list(range(len(audit), 0, -1)), f"revisions left out or doubled: {revisions}"

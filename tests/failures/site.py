@@ -1,0 +1,134 @@
+"""One replica at its place: a clock that may be wrong, a network that may be cut, and users who never stop asking."""
+
+import itertools
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from tests.failures.networks import Link
+from tests.planes import started
+
+_CLOCK: Final = Path(__file__).parent / "clock"
+_BREATH: Final = 0.02
+"""Seconds between two requests of the users."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of a user: when it was sent and answered, Unix seconds, and how."""
+
+    sent: float
+    answered: float
+    status: int | None
+    """None where no answer came."""
+    fault: str | None = None
+    """Which fault the answer names."""
+
+
+class Site:
+    """A service on a shared store, and its users."""
+
+    def __init__(self, folder: Path, number: int, store: str, clock_off: float, link: Link | None) -> None:
+        self.link, self.clock_off = link, clock_off
+        self.visits: list[Visit] = []
+        self._folder, self._number, self._store = folder, number, store
+        self._absences: list[tuple[float, float]] = []
+        self._starts = itertools.count(1)
+        self._over = threading.Event()
+        self._stack = ExitStack()
+        self.client = self._stack.enter_context(httpx2.Client(timeout=60))
+        self._users = threading.Thread(target=self._visit, daemon=True)
+
+    def open(self) -> None:
+        """Start the service, and let users in."""
+        self._start()
+        self._users.start()
+
+    def close(self) -> None:
+        """Send the users home, and stop the service."""
+        self._over.set()
+        if self._users.is_alive():
+            self._users.join()
+        self._stack.close()
+
+    def _start(self) -> None:
+        log = self._folder / f"replica-{self._number}-{next(self._starts)}.log"
+        settings = {"CHAOSAPI_STORE": self._store, "CHAOSAPI_MARK_RESPONSES": "true"}
+        wrong = {"PYTHONPATH": str(_CLOCK), "CLOCK_OFF": str(self.clock_off)} if self.clock_off else {}
+        begun = time.time()
+        with self.inside():
+            self.planes = self._stack.enter_context(started(log, apart=False, **settings, **wrong))
+        self.starting = begun, time.time()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be where the service can be reached."""
+        with self.link.host.entered() if self.link else nullcontext():
+            yield
+
+    @contextmanager
+    def absent(self) -> Iterator[None]:
+        """Kill the service, and start it again."""
+        since = time.time()
+        self.planes.process.kill()
+        self.planes.process.wait()
+        try:
+            yield
+        finally:
+            self._start()
+            self._absences.append((since, time.time()))
+
+    def read(self, path: str) -> Any:
+        """Read from the admin API."""
+        with self.inside():
+            answer = self.client.get(f"{self.planes.admin}{path}")
+        assert answer.is_success, f"replica {self.clock_off:+g} s, {path}: {answer.text}"
+        return answer.json()
+
+    def seen(self, since: float) -> int:
+        """Count the replicas that gave a sign of life after a moment, Unix seconds, as this one knows."""
+        replicas = self.read("/admin/replicas")["replicas"]
+        return sum(datetime.fromisoformat(each["last_seen"]).timestamp() > since for each in replicas)
+
+    @property
+    def revision(self) -> int:
+        """Which revision it has applied."""
+        return self.standing()[1]
+
+    def standing(self) -> tuple[bool, int]:
+        """Tell whether it reaches the store and which revision it has applied, as its metrics say."""
+        with self.inside():
+            text = self.client.get(f"{self.planes.admin}/metrics").raise_for_status().text
+        up, revision = (
+            float(re.findall(rf"^chaosapi_{name} (\S+)$", text, re.MULTILINE)[0]) for name in ("store_up", "revision")
+        )
+        return up == 1, int(revision)
+
+    def errors(self) -> list[str]:
+        """Return what it logged as an error."""
+        logs = self._folder.glob(f"replica-{self._number}-*.log")
+        return [line for log in logs for line in log.read_text().splitlines() if '"level": "error"' in line]
+
+    def excused(self, visit: Visit) -> bool:
+        """Tell whether the service was not there for all of a visit."""
+        return any(visit.sent < back and since < visit.answered for since, back in self._absences)
+
+    def _visit(self) -> None:
+        with self.inside(), httpx2.Client(timeout=60) as client:
+            while not self._over.wait(_BREATH):
+                sent = time.time()
+                try:
+                    answer = client.get(f"{self.planes.users}/api/products")
+                except httpx2.TransportError:
+                    self.visits.append(Visit(sent, time.time(), None))
+                else:
+                    fault = answer.headers.get("x-chaos-fault")
+                    self.visits.append(Visit(sent, time.time(), answer.status_code, fault))
