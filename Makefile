@@ -25,7 +25,7 @@ lab: $(READY) ## Run the service beside Prometheus and Alertmanager until Ctrl-C
 	@$(BIN)/chaosapi lab $(ARGS)
 
 test: $(READY) ## Run all tests (ARGS="-m 'not slow'" for the quick ones)
-	@$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadscope $(ARGS)
 
 lint: $(READY) ## Check style, formatting, types and the layers of imports
 	$(BIN)/ruff check

@@ -184,12 +184,12 @@ class Chaos:
         await self._store.close()
 
     def _apply(self, state: State) -> None:
-        altered = self._totals if self._engine.altered_by(state) else None
-        if altered:
-            altered.note()  # the last counts of what ends
+        replaced = self._totals if self._engine.replaced_by(state) else None
+        if replaced:
+            replaced.note()  # the last counts of the former
         self._engine.load(state)
-        if altered:
-            altered.note()  # a fault of that name may count anew
+        if replaced:
+            replaced.note()  # those of the new one begin at 0
         self._supervisor.sync(self._engine.runs())
         self._watch.mark()
         self._heart.nudge()

@@ -163,10 +163,10 @@ class Engine:
             self.state, self._runs = state, runs
             self._index([run for run in runs.values() if run.remaining() > 0])
 
-    def altered_by(self, state: State) -> bool:
-        """Tell whether the state changes, ends or replaces a fault that is counted here."""
-        known = {run.plan.record.name: run.plan.record for run in self._runs.values()}
-        return any((old := known.get(new.name, new)) is not new and old != new for new in state.faults)
+    def replaced_by(self, state: State) -> bool:
+        """Tell whether the state has another fault by the name of one that is counted here."""
+        known = dict(self._runs.keys())
+        return any(known.get(record.name, record.created_at) != record.created_at for record in state.faults)
 
     def _index(self, live: list[Run]) -> None:
         on_requests: list[Run] = []

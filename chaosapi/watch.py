@@ -36,7 +36,7 @@ class Watch:
 
     async def look(self) -> None:
         """End every fault whose guard says so; call it also when an alert has arrived."""
-        self.mark()
+        self.mark(unguarded=True)
         now = self._engine.clock()
         causes = [(record, self._cause(record, now)) for record in self._engine.state.live(now)]
         for record, cause in causes:
@@ -49,13 +49,18 @@ class Watch:
                 except Exception:
                     log.exception("a guard could not end its fault, and tries again", fault=record.name)
 
-    def mark(self) -> None:
-        """Note what the counters say where a fault has begun to act; call it also on every change."""
+    def mark(self, *, unguarded: bool = False) -> None:
+        """Note what the counters say where a fault has begun to act; call it also on every change.
+
+        Faults without a guard, which may get one later, can wait for the beat: to add up all workers takes a while.
+        """
         now = self._engine.clock()
         plans = [run.plan for run in self._engine.runs() if run.remaining() > 0]
-        active = [_key(plan.record) for plan in plans if plan.starts_at <= now]
-        fresh = (now, self._answers()) if active - self._began.keys() else None
-        self._began = {key: began for key in active if (began := self._began.get(key) or fresh)}
+        active = {_key(plan.record): plan.record.spec.guard for plan in plans if plan.starts_at <= now}
+        fresh = {key for key, guard in active.items() if key not in self._began and (guard or unguarded)}
+        began = (now, self._answers()) if fresh else None
+        known = {key: self._began.get(key, began if key in fresh else None) for key in active}
+        self._began = {key: since for key, since in known.items() if since}
 
     def _cause(self, record: Record, now: float) -> str | None:
         """Say why the fault must end, if it must; None while it has not begun to act."""

@@ -116,6 +116,8 @@ def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
     failed = sum(count for (_, status), count in seen.items() if status == 503)
     receipt = change(planes, "DELETE")["receipt"]
     assert (receipt["matched"], receipt["injected"]) == (100, failed)
+    matched = "chaosapi_fault_matched_total", 'fault="f"'
+    until(lambda: total(series(httpx2.get(f"{planes.users}/metrics").text), *matched) == total(before, *matched) + 100)
     told: dict[str, dict[str, float]] = {}
     while told.keys() != names:
         answer = httpx2.get(f"{planes.users}/metrics", timeout=30)
