@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from typing import Any, Final
 
 import structlog
 import uvicorn
@@ -14,6 +15,15 @@ from starlette.types import ASGIApp
 
 log = structlog.stdlib.get_logger("chaosapi.listener")
 
+UVICORN: Final[dict[str, Any]] = {
+    "loop": "uvloop",
+    "http": "httptools",
+    "ws": "none",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+}
+"""How uvicorn runs on every port."""
 _LOOK = 0.01
 """Seconds between two looks whether it serves."""
 _BACKLOG = 2048
@@ -65,12 +75,7 @@ class Listener:
         bound = self._bound or bind(self._host, self._port, "CHAOSAPI_ADMIN_PORT")
         config = uvicorn.Config(
             self._app,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
+            **UVICORN,
             timeout_graceful_shutdown=_DRAIN,
         )
         self._server = uvicorn.Server(config)

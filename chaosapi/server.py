@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 
 from chaosapi.life import Life
+from chaosapi.listener import UVICORN
 from chaosapi.settings import Settings
 
 _DRAIN: Final = 10
@@ -36,13 +37,8 @@ class Server(uvicorn.Server):
             app,
             host=settings.host,
             port=settings.port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
+            **UVICORN,
             lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
             timeout_graceful_shutdown=_DRAIN,
         )
         super().__init__(config)
