@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 
 WORKERS = 3
 ERROR = {"name": "f", "effect": {"type": "error"}}
+_TIMED = "http_request_duration_seconds"
+_ONCE = ("chaosapi_store_up", "chaosapi_build_info", "python_info")
 Seen = Counter[tuple[str, int]]
 """Answers by replica and status."""
 
@@ -108,29 +110,39 @@ def visit_into(planes: Planes, seen: Seen) -> Seen:
 
 
 def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
-    """The sums are those that the client counted, whichever worker tells them; one value for what is the same."""
-    names = set(replicas(planes).values())
+    """The sums are those that the client counted, whichever worker tells them; one value for what is the same.
+
+    What is read off something, such as a fault's counts, every worker notes on its beat: a sum is whole a moment later.
+    """
+    names, fault = set(replicas(planes).values()), "/admin/faults/counted"
     before = series(httpx2.get(f"{planes.users}/metrics").text)
-    change(planes, "PUT", json={**ERROR, "rate": 0.5})
+    change(planes, "PUT", fault, json={**ERROR, "name": "counted", "rate": 0.5})
     seen = visit(planes, 100)
     failed = sum(count for (_, status), count in seen.items() if status == 503)
-    receipt = change(planes, "DELETE")["receipt"]
+    receipt = change(planes, "DELETE", fault)["receipt"]
     assert (receipt["matched"], receipt["injected"]) == (100, failed)
-    matched = "chaosapi_fault_matched_total", 'fault="f"'
-    until(lambda: total(series(httpx2.get(f"{planes.users}/metrics").text), *matched) == total(before, *matched) + 100)
     told: dict[str, dict[str, float]] = {}
-    while told.keys() != names:
+
+    def counts() -> dict[str, float]:
         answer = httpx2.get(f"{planes.users}/metrics", timeout=30)
         assert "pid=" not in answer.text
         told[replica(answer)] = now = series(answer.text)
-        for name, count in (("chaosapi_fault_matched_total", 100), ("chaosapi_fault_injected_total", failed)):
-            assert total(now, name, 'fault="f"') - total(before, name, 'fault="f"') == count
-        for name in ("http_requests_total", "http_request_duration_seconds_count"):
-            assert total(now, name) - total(before, name) == 100
-            assert total(now, name, 'status="503"') - total(before, name, 'status="503"') == failed
-        ones = ("chaosapi_store_up", "chaosapi_build_info", "python_info")
-        assert [total(now, name) for name in ones] == [1, 1, 1]
-        assert [total(now, name) for name in ("chaosapi_faults_active", "http_requests_inprogress")] == [0, 0]
+        counted, failures = "http_requests_total", ("http_requests_total", 'status="503"')
+        return {
+            "matched": total(now, "chaosapi_fault_matched_total", 'fault="counted"'),
+            "injected": total(now, "chaosapi_fault_injected_total", 'fault="counted"'),
+            "answered": total(now, counted) - total(before, counted),
+            "timed": total(now, f"{_TIMED}_count") - total(before, f"{_TIMED}_count"),
+            "failed": total(now, *failures) - total(before, *failures),
+            **{name: total(now, name) for name in (*_ONCE, "chaosapi_faults_active", "http_requests_inprogress")},
+        }
+
+    sums = {"matched": 100, "injected": failed, "answered": 100, "timed": 100, "failed": failed}
+    expected = sums | dict.fromkeys(_ONCE, 1) | {"chaosapi_faults_active": 0, "http_requests_inprogress": 0}
+    until(lambda: counts() == expected)
+    told.clear()
+    while told.keys() != names:
+        assert counts() == expected
     assert len({shown["chaosapi_revision"] for shown in told.values()}) == 1
     assert min(shown["process_cpu_seconds_total"] for shown in told.values()) > 0
 
