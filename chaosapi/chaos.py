@@ -163,7 +163,7 @@ class Chaos:
         async def start() -> None:
             switch.check()
             await open_()
-            self._supervisor.start(asyncio.get_running_loop(), self._engine.runs())
+            self._supervisor.start(asyncio.get_running_loop(), self._engine.live())
 
         async def stop() -> None:
             await asyncio.to_thread(self._supervisor.stop)
@@ -190,7 +190,7 @@ class Chaos:
         self._engine.load(state)
         if replaced:
             replaced.note()  # those of the new one begin at 0
-        self._supervisor.sync(self._engine.runs())
+        self._supervisor.sync(self._engine.live())
         self._watch.mark()
         self._heart.nudge()
 

@@ -143,30 +143,37 @@ class Engine:
         """Live faults on calls to dependencies: by point, then by route."""
         self._templates = routes.templates
         self._runs: dict[tuple[str, float], Run] = {}
+        self._live: list[Run] = []
         self._next_end = float("inf")
         self._lock = threading.Lock()
 
     def load(self, state: State) -> None:
         """Take over a new state: start, change and end runs, and release whom an ended fault held."""
         with self._lock:
-            runs: dict[tuple[str, float], Run] = {}
-            for record in reversed(state.faults):
+            runs = dict(self._runs)
+            for record in self._news(state):
                 key = (record.name, record.created_at)
-                run = self._runs.get(key)
-                if run is None:
-                    run = Run(record, self.clock)
-                elif run.plan.record is not record and run.plan.record != record:
-                    run.update(record)
-                runs[key] = run
-            for key in self._runs.keys() - runs.keys():
-                self._runs[key].end()
+                if key not in runs:
+                    runs[key] = Run(record, self.clock)
+                elif runs[key].plan.record != record:
+                    runs[key].update(record)
+            if len(runs) > len(state.faults):
+                kept = {(record.name, record.created_at) for record in state.faults}
+                for key in runs.keys() - kept:
+                    runs.pop(key).end()
             self.state, self._runs = state, runs
-            self._index([run for run in runs.values() if run.remaining() > 0])
+            self._live = [run for run in runs.values() if not run.plan.over and run.remaining() > 0]
+            self._index(self._live)
 
     def replaced_by(self, state: State) -> bool:
         """Tell whether the state has another fault by the name of one that is counted here."""
-        known = dict(self._runs.keys())
-        return any(known.get(record.name, record.created_at) != record.created_at for record in state.faults)
+        new = [record.name for record in self._news(state) if (record.name, record.created_at) not in self._runs]
+        return any(name in new for name, _ in self._runs) if new else False
+
+    def _news(self, state: State) -> list[Record]:
+        """Return the records that are not the very ones of the present state, oldest first; mostly there is one."""
+        known = set(map(id, self.state.faults))
+        return [record for record in reversed(state.faults) if id(record) not in known]
 
     def _index(self, live: list[Run]) -> None:
         on_requests: list[Run] = []
@@ -207,6 +214,10 @@ class Engine:
     def runs(self) -> Iterable[Run]:
         """Return every known run, ended ones included, oldest first."""
         return self._runs.values()
+
+    def live(self) -> Iterable[Run]:
+        """Return the runs that had not ended when the last change was taken over, oldest first."""
+        return self._live
 
     def tally(self, record: Record) -> Tally:
         """Return the counts of a fault; empty ones for a fault this replica has not seen."""

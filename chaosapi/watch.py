@@ -55,7 +55,7 @@ class Watch:
         Faults without a guard, which may get one later, can wait for the beat: to add up all workers takes a while.
         """
         now = self._engine.clock()
-        plans = [run.plan for run in self._engine.runs() if run.remaining() > 0]
+        plans = [run.plan for run in self._engine.live() if run.remaining() > 0]
         active = {_key(plan.record): plan.record.spec.guard for plan in plans if plan.starts_at <= now}
         fresh = {key for key, guard in active.items() if key not in self._began and (guard or unguarded)}
         began = (now, self._answers()) if fresh else None
