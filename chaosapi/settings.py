@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     """The address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """The port to listen on."""
-    workers: Annotated[int, Field(ge=1)] = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     """How many processes `chaosapi serve` runs behind that port."""
     drain_delay: Annotated[Duration, Field(ge=0, le=60)] = 0.0
     """How long it goes on serving after SIGTERM, no longer ready, so that load balancers can turn away."""
