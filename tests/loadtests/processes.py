@@ -1,5 +1,6 @@
 """Locust as a process: it monkey-patches whoever imports it."""
 
+import json
 import os
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -50,6 +52,12 @@ def locust(
         timeout=60,
         check=False,
     )
+
+
+def statistics(path: Path) -> list[dict[str, Any]]:
+    """Read Locust's statistics, one entry for each name."""
+    entries: list[dict[str, Any]] = json.loads(path.read_text())
+    return entries
 
 
 @contextmanager

@@ -1,39 +1,22 @@
-import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from chaosapi.indicators import BUCKETS
-from tests.conftest import Serve
-from tests.loadtests.processes import LOADTESTS, answers, free_port, locust, running, wait_for
+from tests.loadtests.processes import LOADTESTS, answers, free_port, locust, running, statistics, wait_for
 from tests.loadtests.pure import module
-from tests.loadtests.shop import Shop, opened
+from tests.loadtests.service import fault, scraped, served
+from tests.loadtests.shop import Shop
 
 pytestmark = pytest.mark.slow
 
 MIX: dict[str, float] = module("_scenarios").MIX
 STOCK, PREPARED = 10, 13
 """Carts that are filled before the start of a run, and those requests with the three purchases."""
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    """Give a shop that remembers its visitors."""
-    with opened() as server:
-        yield server
-
-
-@pytest.fixture
-def service(serve: Serve) -> str:
-    """Give the URL of the real service, in a process of its own."""
-    return serve()
 
 
 def test_the_open_loop_holds_its_rate_under_latency(service: str, tmp_path: Path) -> None:
@@ -212,35 +195,3 @@ def test_help_tells_the_scenarios() -> None:
     assert run.returncode == 0
     assert all(f"{word}:" in "".join(run.stdout.split()) for word in module("_scenarios").SCENARIOS)
     assert all(word in run.stdout for word in ("--rate", "--peak", "--duration", "--scale", "--model", "--expect"))
-
-
-def statistics(path: Path) -> list[dict[str, Any]]:
-    """Read Locust's statistics, one entry for each name."""
-    entries: list[dict[str, Any]] = json.loads(path.read_text())
-    return entries
-
-
-@contextmanager
-def fault(service: str, effect: dict[str, Any], rate: float = 1, **target: Any) -> Iterator[str]:
-    """Let requests to the shop have the effect as long as the block lasts; gives the fault's name."""
-    body = {"name": "all", "effect": effect, "rate": rate, "target": target, "schedule": {"duration": "1m"}}
-    httpx2.post(f"{service}/admin/faults", json=body).raise_for_status()
-    try:
-        yield "all"
-    finally:
-        httpx2.delete(f"{service}/admin/faults/all").raise_for_status()
-
-
-def served(service: str) -> float:
-    """Return how many requests the service has counted."""
-    return sum(value for (name, *_), value in scraped(f"{service}/metrics").items() if name == "http_requests_total")
-
-
-def scraped(url: str) -> dict[tuple[str, str, str, str], float]:
-    """Return what /metrics says now, by name, method, handler and status; buckets are left out."""
-    families = text_string_to_metric_families(httpx2.get(url).text)
-    samples = (sample for family in families for sample in family.samples if not sample.name.endswith("_bucket"))
-    return {
-        (name, labels.get("method", ""), labels.get("handler", ""), labels.get("status", "")): value
-        for name, labels, value, *_ in samples
-    }

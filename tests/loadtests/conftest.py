@@ -1,0 +1,19 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Serve
+from tests.loadtests.shop import Shop, opened
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    """Give a shop that remembers its visitors."""
+    with opened() as server:
+        yield server
+
+
+@pytest.fixture
+def service(serve: Serve) -> str:
+    """Give the URL of the real service, in a process of its own."""
+    return serve()
