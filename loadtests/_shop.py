@@ -78,7 +78,7 @@ class Customers:
         if request.name == "/api/cart/{cart_id}/items" and status == 201:
             self._filled.append(request.path.split("/")[3])
         elif request.name == "/api/checkout":
-            if status == 201:
-                self._orders.append(body["order_id"])
+            if status == 201 and isinstance(order := body.get("order_id"), str):
+                self._orders.append(order)
             elif request.key and not 400 <= status < 500:
                 self._filled.append(request.key)
