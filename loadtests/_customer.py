@@ -57,6 +57,8 @@ class Customer(FastHttpUser):
         ):
             if due is not None:
                 answer.request_meta["response_time"] = 1000 * (perf_counter() - due)
+            if original := getattr(answer.request_meta["exception"], "original", None):
+                answer.failure(original)  # what is around it names the URL: each would be an error of its own
             status = status_of(answer, answer.request_meta["exception"])
             body: Any = {}
             if status.startswith("2"):

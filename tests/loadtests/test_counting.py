@@ -25,3 +25,12 @@ def test_what_cannot_be_read_is_counted(service: str, tmp_path: Path, mode: str)
     assert sum(entry["num_requests"] for entry in entries.values()) == planned - missed + retries
     assert retries > 0
     assert entries["/api/checkout"]["num_failures"] > 0
+
+
+def test_errors_are_named_by_what_they_are() -> None:
+    """Not by their URL: thousands of carts that time out are one line of Locust's table, and not thousands."""
+    run = locust("--scenario", "steady", "--rate", "40", "--duration", "1s", host="http://127.0.0.1:9")
+    table = run.stderr.partition("Error report")[2]
+    (named,) = re.findall(r"POST /api/cart/\{cart_id\}/items: (.*)", table)
+    assert named.startswith("ConnectionRefusedError")
+    assert "http" not in table
