@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from time import perf_counter, time
 from typing import Any
+from uuid import uuid4
 
 from _run import Choice, Run, Tally
 from locust.env import Environment
@@ -80,20 +81,21 @@ class Conductor:
         load, first = self.choice.load(), datetime.fromtimestamp(time() + LEAD, UTC)
         text = "%s: %s requests within %g s, from %s on"
         _log.info(text, self.choice.name, self.choice.plan().total, load.duration, first.isoformat())
+        nonce = uuid4().hex[:8]
         if not isinstance(self._runner, MasterRunner):
-            self._parts, self.run = 1, Run(self.choice, 0, 1, self._start)
+            self._parts, self.run = 1, Run(self.choice, 0, 1, self._start, nonce)
             return
         workers = self._runner.clients
         active: list[WorkerNode] = workers.ready + workers.running + workers.spawning
         self._parts = len(active)
         for index, worker in enumerate(active):
-            part = {"choice": asdict(self.choice), "index": index, "number": self._number}
-            self._runner.send_message(_MESSAGE, {**part, "count": self._parts, "lead": LEAD}, worker.id)
+            part = {"choice": asdict(self.choice), "index": index, "count": self._parts, "nonce": nonce}
+            self._runner.send_message(_MESSAGE, {**part, "number": self._number, "lead": LEAD}, worker.id)
 
     def _take(self, msg: Message, **_: Any) -> None:
         data = msg.data
         self.choice, self._number = Choice(**data["choice"]), data["number"]
-        self.run = Run(self.choice, data["index"], data["count"], perf_counter() + data["lead"])
+        self.run = Run(self.choice, data["index"], data["count"], perf_counter() + data["lead"], data["nonce"])
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         if self.run:

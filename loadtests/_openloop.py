@@ -3,7 +3,6 @@
 import json
 from time import perf_counter
 from typing import ClassVar
-from uuid import uuid4
 
 import gevent
 from _arrivals import Arrival
@@ -51,7 +50,7 @@ class OpenLoop(Customer):
             raise StopUser
         try:
             for number in range(STOCK):
-                self._errands.spawn(self._fill, run, pay=number < 3)
+                self._errands.spawn(self._fill, run, run.stock(number), pay=number < 3)
             for arrival in run.arrivals():
                 if not self._wait_for(run, run.start + arrival.due):
                     break
@@ -83,7 +82,7 @@ class OpenLoop(Customer):
 
     def _send(self, run: Run, arrival: Arrival, due: float) -> None:
         """Send it, and again as the policy has it."""
-        request = self._shop.request(arrival.route, arrival.request_id, arrival.draws)
+        request = self._shop.request(arrival.route, run.cart(arrival.request_id), arrival.draws)
         headers = {"x-request-id": arrival.request_id, "x-user-id": arrival.user_id}
         self._budget.earn(run.choice.policy(arrival.due))
         tried = 0
@@ -113,12 +112,12 @@ class OpenLoop(Customer):
         self.metrics.missed.labels(reason).inc()
         self.environment.stats.log_error("MISSED", reason, text)
 
-    def _fill(self, run: Run, *, pay: bool) -> None:
+    def _fill(self, run: Run, request_id: str, *, pay: bool) -> None:
         """Fill a cart, and perhaps buy it: before the plan starts and not part of it, so nothing of it is counted."""
-        name = f"{run.choice.name}-{run.choice.seed}-{uuid4().hex}"
-        filled = self._errand(self._shop.request("POST /api/cart/{cart_id}/items", name, (0.0, 0.0)), name)
+        cart = run.cart(request_id)
+        filled = self._errand(self._shop.request("POST /api/cart/{cart_id}/items", cart, (0.0, 0.0)), request_id)
         if filled and pay and perf_counter() < run.start:
-            self._errand(self._shop.request("POST /api/checkout", name, (0.0, 0.0)), f"{name}-pay")
+            self._errand(self._shop.request("POST /api/checkout", cart, (0.0, 0.0)), f"{request_id}-pay")
 
     def _errand(self, request: Request, request_id: str) -> bool:
         agent, body = self.client.client, json.dumps(request.body)

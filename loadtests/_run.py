@@ -77,12 +77,15 @@ class Tally:
 
 
 class Run:
-    """The `index`-th of `count` parts of a run that starts at `start` (of the performance counter)."""
+    """The `index`-th of `count` parts of a run that starts at `start` (of the performance counter).
 
-    def __init__(self, choice: Choice, index: int, count: int, start: float) -> None:
+    The nonce is the run's own: the shop knows the carts and keys of earlier runs with this seed, and would sell nothing.
+    """
+
+    def __init__(self, choice: Choice, index: int, count: int, start: float, nonce: str) -> None:
         self.choice, self.start, self.tally, self.stopping = choice, start, Tally(), Event()
         self.load, self._plan = choice.load(), choice.plan()
-        self._index, self._count, self._taken = index, count, False
+        self._index, self._count, self._nonce, self._taken = index, count, nonce, False
 
     def take(self) -> bool:
         """Tell the first who asks that the part is theirs."""
@@ -92,6 +95,14 @@ class Run:
     def arrivals(self) -> Iterator[Arrival]:
         """Give the requests of this part in the order in which they are due."""
         return self._plan.part(self._index, self._count)
+
+    def stock(self, number: int) -> str:
+        """Give the id of the request that fills a cart of this part before the start: the same in equal runs."""
+        return f"{self.choice.name}-{self.choice.seed}-stock-{self._index}-{number}"
+
+    def cart(self, request_id: str) -> str:
+        """Give the name of the cart that a request makes, which is the key of its purchase, too."""
+        return f"{request_id}-{self._nonce}"
 
     def rate_at(self, now: float) -> float:
         """Give this part's requests/s now, 0 once it is over."""

@@ -44,7 +44,7 @@ class Customers:
         self._orders: deque[str] = deque(maxlen=_KEPT)
 
     def request(self, route: str, name: str, draws: tuple[float, float]) -> Request:
-        """Make a request to the route; `name` is unique, draws are from 0 to 1."""
+        """Make a request to the route; `name` is that of a new cart, draws are from 0 to 1."""
         which, what = draws
         product = PRODUCTS[bisect(_POPULARITY, which * _POPULARITY[-1])]
         match route:

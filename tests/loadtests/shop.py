@@ -7,13 +7,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Shop(ThreadingHTTPServer):
-    """Says yes to every request and keeps its headers: what a service sees of a client, but does not tell."""
+    """Says yes to every request and keeps its headers and path: what a service sees of a client, but does not tell."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), ShopHandler)
         self.headers: list[Mapping[str, str]] = []
+        self.paths: list[str] = []
 
     @property
     def url(self) -> str:
@@ -40,6 +41,7 @@ class ShopHandler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int) -> None:
         assert isinstance(self.server, Shop)
+        self.server.paths.append(self.path)
         self.server.headers.append({key.lower(): value for key, value in self.headers.items()})
         body = b'{"order_id": "o-1"}'
         self.send_response(status)
