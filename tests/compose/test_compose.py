@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from chaosapi.lab import alertmanager, grafana, prometheus, releases
+from chaosapi.settings import is_loopback
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "compose"
@@ -146,6 +147,19 @@ def test_the_past_comes_before_prometheus_and_the_store_before_the_service() -> 
 
     assert before("grafana") == {"prometheus", "alertmanager", "seed", "history", "chaosapi", "redis"}
     assert before("locust") == {"chaosapi", "redis"}
+
+
+def test_prometheus_reaches_what_it_scrapes() -> None:
+    """Each target listens on the port that is asked, and not on its own container's loopback only."""
+    listens = {"chaosapi": "CHAOSAPI", "locust": "CHAOSAPI_SCENARIO_METRICS"}
+    image = dict(re.findall(r"\b(CHAOSAPI_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
+    jobs = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    targets = [target.split(":") for job in jobs for each in job["static_configs"] for target in each["targets"]]
+    assert {name for name, _ in targets} == set(listens)
+    for name, port in targets:
+        told = image | SERVICES[name]["environment"]
+        assert not is_loopback(told[f"{listens[name]}_HOST"])
+        assert told[f"{listens[name]}_PORT"] == port
 
 
 @each_service
