@@ -1,7 +1,7 @@
 """The faults compiled for the hot path: which may touch a route or a point, and which request is hit."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,9 +17,11 @@ from chaosapi.state import State
 class Plan:
     """A record compiled; never changed, so that a request sees all of a change or nothing."""
 
-    def __init__(self, record: Record, former: "Plan | None" = None) -> None:
+    def __init__(self, record: Record, templates: Iterable[str], former: "Plan | None" = None) -> None:
         target, shape = record.spec.target, record.spec.schedule.shape
         self.record = record
+        self.templates = [template for template in templates if target.matches_route(template)]
+        """The routes that it means."""
         self.effect: Effect = record.spec.effect
         self.memory: Any = None
         """What the effect remembers; taken over from the former plan while the effect's type stays."""
@@ -58,17 +60,17 @@ class Plan:
 
 
 class Run:
-    """One fault as it runs on this replica: its plan, its counts, and whom it holds."""
+    """One fault as it runs on this replica, which serves these routes: its plan, its counts, and whom it holds."""
 
-    def __init__(self, record: Record, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self, record: Record, templates: Sequence[str], clock: Callable[[], float]) -> None:
+        self._templates, self._clock = templates, clock
         self._wakers: set[Callable[[], object]] = set()
-        self.plan = Plan(record)
+        self.plan = Plan(record, templates)
         self.tally = Tally()
 
     def update(self, record: Record) -> None:
         """Take over a changed record; counts stay, and whoever waits looks again."""
-        self.plan = Plan(record, self.plan)
+        self.plan = Plan(record, self._templates, self.plan)
         self.wake()
 
     def end(self) -> None:
@@ -141,6 +143,8 @@ class Engine:
         """Live faults on requests that may touch a route, oldest first; empty when there is none."""
         self.by_point: dict[str, Index] = {}
         """Live faults on calls to dependencies: by point, then by route."""
+        self.pointed: frozenset[str] = frozenset()
+        """The routes whose calls to dependencies live faults may touch."""
         self._templates = routes.templates
         self._runs: dict[tuple[str, float], Run] = {}
         self._live: list[Run] = []
@@ -154,7 +158,7 @@ class Engine:
             for record in self._news(state):
                 key = (record.name, record.created_at)
                 if key not in runs:
-                    runs[key] = Run(record, self.clock)
+                    runs[key] = Run(record, self._templates, self.clock)
                 elif runs[key].plan.record != record:
                     runs[key].update(record)
             if len(runs) > len(state.faults):
@@ -162,8 +166,7 @@ class Engine:
                 for key in runs.keys() - kept:
                     runs.pop(key).end()
             self.state, self._runs = state, runs
-            self._live = [run for run in runs.values() if not run.plan.over and run.remaining() > 0]
-            self._index(self._live)
+            self._index()
 
     def replaced_by(self, state: State) -> bool:
         """Tell whether the state has another fault by the name of one that is counted here."""
@@ -175,7 +178,8 @@ class Engine:
         known = set(map(id, self.state.faults))
         return [record for record in reversed(state.faults) if id(record) not in known]
 
-    def _index(self, live: list[Run]) -> None:
+    def _index(self) -> None:
+        live = [run for run in self._runs.values() if not run.plan.over and run.remaining() > 0]
         on_requests: list[Run] = []
         at_points: dict[str, list[Run]] = {}
         for run in live:
@@ -183,16 +187,11 @@ class Engine:
                 points = run.plan.record.spec.target.points
                 for runs in [at_points.setdefault(point, []) for point in points] if points else [on_requests]:
                     runs.append(run)
-        self.by_route = self._routed(on_requests)
-        self.by_point = {point: self._routed(runs) for point, runs in at_points.items()}
+        self._live = live
+        self.by_route = _routed(on_requests)
+        self.by_point = {point: _routed(runs) for point, runs in at_points.items()}
+        self.pointed = frozenset(template for index in self.by_point.values() for template in index)
         self._next_end = min((run.plan.ends_at for run in live), default=float("inf"))
-
-    def _routed(self, runs: list[Run]) -> Index:
-        index = {
-            template: [run for run in runs if run.plan.record.spec.target.matches_route(template)]
-            for template in self._templates
-        }
-        return {template: found for template, found in index.items() if found}
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:
         """Return the faults that hit this request, oldest first."""
@@ -208,7 +207,8 @@ class Engine:
     def _now(self) -> float:
         now = self.clock()
         if now >= self._next_end:
-            self.load(self.state)
+            with self._lock:  # a change may be under way in the other thread: whatever is there by now is indexed
+                self._index()
         return now
 
     def runs(self) -> Iterable[Run]:
@@ -223,3 +223,11 @@ class Engine:
         """Return the counts of a fault; empty ones for a fault this replica has not seen."""
         run = self._runs.get((record.name, record.created_at))
         return run.tally if run else Tally()
+
+
+def _routed(runs: Iterable[Run]) -> Index:
+    index: Index = {}
+    for run in runs:
+        for template in run.plan.templates:
+            index.setdefault(template, []).append(run)
+    return index

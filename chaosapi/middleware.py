@@ -39,10 +39,10 @@ class Faults:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the faults act on the request, or pass it on."""
         engine, handler = self.engine, scope.get("chaosapi.handler")
-        if handler is None or not (engine.by_point or handler in engine.by_route):
+        if handler is None or not (handler in engine.by_route or handler in engine.pointed):
             return self.app(scope, receive, send)
         hits = engine.roll(scope, handler, scope["chaosapi.request_id"])
-        if not hits and not engine.by_point:
+        if not hits and handler not in engine.pointed:
             return self.app(scope, receive, send)
         return self._meet(hits, scope, receive, send)
 
@@ -51,7 +51,7 @@ class Faults:
         done: list[Injection] = []
         if self._mark:
             send = marked(send, done)
-        if not self.engine.by_point:
+        if scope["chaosapi.handler"] not in self.engine.pointed:
             await self._inject(hits, done, self.app, scope, receive, send)
             return
         passing = points.passing.set(partial(self._at_point, scope, Counter(), done))

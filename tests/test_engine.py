@@ -1,0 +1,81 @@
+"""The faults that a replica knows, as changes come and faults end."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from chaosapi.engine import Engine
+from chaosapi.fault import Fault, Record
+from chaosapi.routes import Route, RouteTable
+from chaosapi.state import State
+from tests.conftest import Clock
+
+TEMPLATES = ("/a", "/b", "/c/{id}")
+ROUTES = RouteTable(tuple(Route(each, re.compile("unused"), frozenset({"GET"}), 200) for each in TEMPLATES))
+SCOPE = {"type": "http", "method": "GET", "headers": []}
+
+
+def record(clock: Clock, name: str, duration: str, **target: object) -> Record:
+    """Make a fault that begins now and hits all that it means."""
+    fault = {"name": name, "effect": {"type": "error"}, "target": target, "schedule": {"duration": duration}}
+    return Record(name=name, spec=Fault.model_validate(fault), created_at=clock.now, revision=1)
+
+
+def hits(engine: Engine, template: str = "/a") -> list[str]:
+    """Return the names of the faults that hit a request."""
+    return [hit.run.plan.record.name for hit in engine.roll(SCOPE, template, "id")]
+
+
+class Overtaken:
+    """A lock to which another thread comes first, once, and makes a change."""
+
+    def __init__(self, change: Callable[[], None]) -> None:
+        self._changes = [change]
+
+    def __enter__(self) -> None:
+        if self._changes:
+            self._changes.pop()()
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_change_that_comes_as_an_end_is_noticed_is_not_lost(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control plane has a thread of its own, and what it has loaded may not be loaded over."""
+    engine = Engine(ROUTES, clock)
+    short = record(clock, "short", "1s")
+    engine.load(State(revision=1, faults=(short,)))
+    assert hits(engine) == ["short"]
+    clock.now += 2
+    new = State(revision=2, faults=(record(clock, "new", "1h"), short))
+    monkeypatch.setattr(engine, "_lock", Overtaken(lambda: engine.load(new)))
+    assert hits(engine) == ["new"]
+    assert engine.state.revision == 2
+
+
+def test_only_what_changed_is_compiled_anew(clock: Clock) -> None:
+    """The runs of the other faults stay the very same, and go when the state forgets them."""
+    engine = Engine(ROUTES, clock)
+    first, second = record(clock, "first", "1h"), record(clock, "second", "1h")
+    engine.load(State(revision=1, faults=(first,)))
+    (kept,) = engine.runs()
+    plan = kept.plan
+    engine.load(State(revision=2, faults=(second, first)))
+    assert [run.plan.record.name for run in engine.runs()] == hits(engine) == ["first", "second"]
+    assert next(iter(engine.runs())).plan is plan
+    engine.load(State(revision=3, faults=(second,)))
+    assert hits(engine) == ["second"]
+    assert kept.remaining() == 0
+
+
+def test_faults_are_found_by_the_routes_that_they_mean(clock: Clock) -> None:
+    """A fault on other routes is not even asked; one at a point touches only the routes it names."""
+    engine = Engine(ROUTES, clock)
+    glob, point = record(clock, "glob", "1h", routes=["/c/*"]), record(clock, "p", "1h", routes=["/b"], points=["db"])
+    engine.load(State(revision=1, faults=(point, glob)))
+    assert set(engine.by_route) == {"/c/{id}"}
+    assert engine.pointed == {"/b"}
+    clock.now += 7200
+    assert [hits(engine, each) for each in TEMPLATES] == [[], [], []]
+    assert (engine.by_route, engine.pointed) == ({}, frozenset())
