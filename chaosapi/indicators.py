@@ -84,7 +84,7 @@ class RequestMetrics(Collector):
         cells: Cells = own,
         counted: Callable[[], Iterable[Metric]] | None = None,
     ) -> None:
-        self._cells, self._counted = cells, counted or self.collect
+        self._cells, self._counted = cells, counted or self._totals
         self._traffic: dict[tuple[str, str], Traffic] = {}
         # A series that is born with the first burst of errors loses it: increase() needs a sample before.
         for route in routes:
@@ -104,16 +104,22 @@ class RequestMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield what this process has counted."""
-        total = CounterMetricFamily(*_TOTAL, labels=["method", "handler", "status"])
+        yield from self._totals()
         duration = HistogramMetricFamily(*_DURATION, labels=["method", "handler", "status"])
         running = GaugeMetricFamily(*_RUNNING, labels=["method", "handler"])
         for traffic in list(self._traffic.values()):
             running.add_metric(list(traffic.labels.values()), traffic.running[0])
             for counts in list(traffic.by_status.values()):
-                total.add_metric(counts.labels, counts.total[0])
                 so_far = accumulate(bucket[0] for bucket in counts.buckets)
                 duration.add_metric(counts.labels, list(zip(_LE, so_far, strict=True)), counts.seconds[0])
-        yield from (total, duration, running)
+        yield from (duration, running)
+
+    def _totals(self) -> Iterator[Metric]:
+        total = CounterMetricFamily(*_TOTAL, labels=["method", "handler", "status"])
+        for traffic in list(self._traffic.values()):
+            for counts in list(traffic.by_status.values()):
+                total.add_metric(counts.labels, counts.total[0])
+        yield total
 
     def by_route(self) -> dict[tuple[str, str], float]:
         """Count all requests so far by method and handler."""
