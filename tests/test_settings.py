@@ -35,8 +35,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(
     "bad",
-    [{"port": 70000}, {"max_held": 0}, {"max_duration": "0s"}, {"admin_token": " "}, {"log_level": "loud"}]
-    + [{"workers": 0}, {"workers": 65}],
+    [
+        *({"port": 70000}, {"max_held": 0}, {"max_duration": "0s"}, {"admin_token": " "}, {"log_level": "loud"}),
+        *({"workers": 0}, {"workers": 65}),
+    ],
 )
 def test_nonsense_is_refused(bad: dict[str, object]) -> None:
     """An empty token would be a token that everybody knows; a thousand workers would be the end of the machine."""
