@@ -79,7 +79,7 @@ class Tally:
 class Run:
     """The `index`-th of `count` parts of a run that starts at `start` (of the performance counter).
 
-    The nonce is the run's own: the shop knows the carts and keys of earlier runs with this seed, and would sell nothing.
+    The nonce is the run's own: the shop knows the carts and keys of earlier runs with the seed, and would sell nothing.
     """
 
     def __init__(self, choice: Choice, index: int, count: int, start: float, nonce: str) -> None:

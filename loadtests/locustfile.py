@@ -20,7 +20,18 @@ from _run import Choice
 from locust import events
 from locust.dispatch import UsersDispatcher
 from locust.env import Environment
-from locust.runners import MasterRunner, Runner, WorkerNode, WorkerRunner
+from locust.runners import (
+    STATE_CLEANUP,
+    STATE_INIT,
+    STATE_RUNNING,
+    STATE_SPAWNING,
+    STATE_STOPPED,
+    STATE_STOPPING,
+    MasterRunner,
+    Runner,
+    WorkerNode,
+    WorkerRunner,
+)
 from locust.web import WebUI
 from prometheus_client import CollectorRegistry
 
@@ -74,14 +85,27 @@ def _serve(registry: CollectorRegistry, options: Mapping[str, Any]) -> None:
 
 
 def _follow_form(environment: Environment, runner: Runner, follow: Any) -> flask.Response | None:
-    """Read the scenario from the form that starts a run, before Locust reads the rest; answer only if it is wrong."""
-    if not flask.request.path.endswith("/swarm") or runner.shape_greenlet:
-        return None  # a scenario that is under way is not exchanged: Locust refuses the edit
+    """Read the scenario from the form that starts a run, before Locust reads the rest; answer only if it is wrong.
+
+    Users, rate and time of a run without a scenario may be edited. Any other exchange would wedge Locust or lose a run.
+    """
+    if not flask.request.path.endswith("/swarm"):
+        return None
     try:
-        follow(_options.choice({**vars(environment.parsed_options), **flask.request.form}))
+        chosen = _options.choice({**vars(environment.parsed_options), **flask.request.form})
+        if chosen or environment.shape_class or runner.state not in (STATE_SPAWNING, STATE_RUNNING):
+            _check_idle(runner)
+            follow(chosen)
     except ValueError as problem:
         return flask.jsonify(success=False, message=str(problem), host=environment.host)
     return None
+
+
+def _check_idle(runner: Runner) -> None:
+    if runner.state in (STATE_CLEANUP, STATE_STOPPING):
+        raise ValueError("the last run is still ending: start this one when it has stopped")
+    if runner.shape_greenlet or runner.state not in (STATE_INIT, STATE_STOPPED):
+        raise ValueError("a run is under way: stop it first")
 
 
 def _follow(environment: Environment, runner: Runner, conductor: Conductor, choice: Choice | None) -> None:

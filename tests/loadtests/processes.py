@@ -79,10 +79,10 @@ def running(*arguments: str) -> Iterator[None]:
 
 
 @contextmanager
-def web_ui() -> Iterator[str]:
+def web_ui(*arguments: str) -> Iterator[str]:
     """Run Locust with its web UI and give the URL."""
     url = f"http://127.0.0.1:{(port := free_port())}"
-    with running("--web-host", "127.0.0.1", "--web-port", str(port)):
+    with running("--web-host", "127.0.0.1", "--web-port", str(port), *arguments):
         wait_for(lambda: answers(f"{url}/"), "the web UI")
         yield url
 

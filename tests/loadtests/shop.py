@@ -7,7 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Shop(ThreadingHTTPServer):
-    """Says yes to every request and keeps its headers and path: what a service sees of a client, but does not tell."""
+    """Says yes to every request and keeps its headers and path: what a service sees of a client, but does not tell.
+
+    As long as somebody else holds `held` it answers nobody.
+    """
 
     daemon_threads = True
 
@@ -15,6 +18,7 @@ class Shop(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), ShopHandler)
         self.headers: list[Mapping[str, str]] = []
         self.paths: list[str] = []
+        self.held = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -43,7 +47,8 @@ class ShopHandler(BaseHTTPRequestHandler):
         assert isinstance(self.server, Shop)
         self.server.paths.append(self.path)
         self.server.headers.append({key.lower(): value for key, value in self.headers.items()})
-        body = b'{"order_id": "o-1"}'
+        with self.server.held:
+            body = b'{"order_id": "o-1"}'
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
