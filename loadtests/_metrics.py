@@ -95,14 +95,17 @@ def status_of(answer: Any, exception: Exception | None) -> str:
 
 
 def serve(registry: CollectorRegistry, host: str, port: int, processes: int = 1) -> int:
-    """Serve /metrics on the first free of so many ports and return it; raises OSError when none is."""
-    for candidate in range(port, port + processes):
+    """Serve /metrics on the first free of so many ports and return it; raises OSError, with the options, if none is."""
+    last = min(port + processes - 1, 65535)
+    for candidate in range(port, last + 1):
         server = WSGIServer((host, candidate), make_wsgi_app(registry), log=None)
         try:
             server.start()
-        except OSError:
-            if candidate == port + processes - 1:
-                raise
+        except OSError as problem:
+            if candidate == last:
+                raise OSError(
+                    f"no place for metrics: {problem}; --metrics-port, --metrics-host choose another"
+                ) from None
         else:
             return candidate
     raise AssertionError

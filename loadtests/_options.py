@@ -108,22 +108,26 @@ def choice(options: Mapping[str, Any]) -> Choice | None:
         rate=_number(options, "rate"),
         peak=_number(options, "peak"),
         duration=_seconds(options, "duration"),
-        scale=_number(options, "scale") or 1.0,
+        scale=1.0 if (scale := _number(options, "scale")) is None else scale,
         seed=whole(options, "scenario_seed"),
         retries=options["retries"] or None,
         budget_after=_seconds(options, "budget_after"),
-        inflight=whole(options, "inflight") or 1000,
+        inflight=whole(options, "inflight", default=1000, least=1),
     )
-    chosen.load()
+    planned = chosen.load().total
+    if planned < 1:
+        raise ValueError(f"the run would send {planned:g} requests; rate times duration must be at least 1")
     return chosen
 
 
-def whole(options: Mapping[str, Any], option: str) -> int:
-    """Return a whole number from 0 on, 0 for an empty text."""
-    text = str(options[option] or 0)
-    if not text.isdecimal():
-        raise ValueError(f"the {option.replace('_', ' ')} {text!r} is no whole number such as 7")
-    return int(text)
+def whole(options: Mapping[str, Any], option: str, *, default: int = 0, least: int = 0, most: int | None = None) -> int:
+    """Return a whole number, the default where none is given; raises ValueError with the bounds, which are allowed."""
+    text = "" if options[option] is None else str(options[option])
+    number = int(text) if text.isdecimal() else -1 if text else default
+    if number < least or (most is not None and number > most):
+        bounds = f"from {least} {f'to {most}' if most is not None else 'on'}"
+        raise ValueError(f"the {option.replace('_', ' ')} is {text!r}; it must be a whole number {bounds}")
+    return number
 
 
 def _number(options: Mapping[str, Any], option: str) -> float | None:

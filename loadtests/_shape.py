@@ -1,5 +1,7 @@
 """A scenario as Locust runs it."""
 
+from math import ceil
+
 from _conductor import Conductor
 from _scenarios import Load
 from locust import LoadTestShape
@@ -27,7 +29,7 @@ class OpenShape(ScenarioShape):
 
 
 class ClosedShape(ScenarioShape):
-    """As many users as the scenario wants requests per second, since each user makes one."""
+    """As many users as the scenario wants requests per second, since each makes one; a part of a user is one, too."""
 
     def __init__(self, load: Load) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Locust's is untyped
@@ -36,4 +38,4 @@ class ClosedShape(ScenarioShape):
     def tick(self) -> tuple[int, float] | None:
         """Return the users wanted now and how fast to get there, or None when the scenario is over."""
         elapsed: float = self.get_run_time()  # type: ignore[no-untyped-call]  # Locust's is untyped
-        return None if elapsed >= self._load.duration else (round(self._load.rate_at(elapsed)), SPAWN_RATE)
+        return None if elapsed >= self._load.duration else (ceil(round(self._load.rate_at(elapsed), 6)), SPAWN_RATE)

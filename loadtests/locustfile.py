@@ -78,7 +78,7 @@ def prepare(environment: Environment, runner: Runner, web_ui: WebUI | None, **_:
 
 
 def _serve(registry: CollectorRegistry, options: Mapping[str, Any]) -> None:
-    port = _options.whole(options, "metrics_port")
+    port = _options.whole(options, "metrics_port", most=65535)
     if port:
         taken = _metrics.serve(registry, options["metrics_host"] or "127.0.0.1", port, options["processes"] or 1)
         logging.getLogger(__name__).info("metrics: http://%s:%s/metrics", options["metrics_host"], taken)

@@ -140,7 +140,11 @@ def test_clients_tell_prometheus_what_they_see(service: str) -> None:
 
 
 def test_the_closed_model_has_a_user_a_request(shop: Shop) -> None:
-    """As many users as requests a second, each with ids of its own."""
+    """As many users as requests a second, but at least one, each with ids of its own."""
+    few = locust("--scenario", "steady", "--model", "closed", "--rate", "0.4", "--duration", "3s", host=shop.url)
+    assert few.returncode == 0, few.stderr
+    assert len({headers["x-user-id"] for headers in shop.headers}) == 1
+    shop.headers.clear()
     run = locust("--scenario", "steady", "--model", "closed", "--rate", "10", "--duration", "3s", host=shop.url)
     assert run.returncode == 0, run.stderr
     assert len({headers["x-request-id"] for headers in shop.headers}) == len(shop.headers) > 10
@@ -177,6 +181,10 @@ def test_without_a_scenario_users_rate_and_time_are_locusts(shop: Shop) -> None:
         ("--scenario nope", "there is no scenario 'nope'; choose one of\n  none: -u, -r and -t decide"),
         ("--scenario spike --rate 200 --peak 100", "the peak is 100 requests/s; it must be above the rate, 200"),
         ("--scenario steady --expect p95", "'p95' is no condition such as p95<300ms"),
+        ("--scenario steady --scale 0", "the scale is 0; it must be above 0"),
+        ("--scenario steady --inflight 0", "the inflight is '0'; it must be a whole number from 1 on"),
+        ("--scenario steady --rate 0.4 --duration 2s", "the run would send 0.8 requests"),
+        ("--metrics-port 70000", "the metrics port is '70000'; it must be a whole number from 0 to 65535"),
         ("--scenario steady --duration soon", "the duration 'soon' is no time such as 90s, 3m or 1h30m"),
         ("--scenario steady -u 5", "give --rate and --duration instead of -u, -r, -t"),
     ],
@@ -187,6 +195,14 @@ def test_a_wrong_choice_ends_at_once(arguments: str, message: str) -> None:
     assert run.returncode == 2
     assert message in run.stderr
     assert "Ramping" not in run.stderr
+
+
+def test_metrics_that_find_their_port_taken_name_the_option(shop: Shop) -> None:
+    """The port is somebody else's; which option chooses another is said."""
+    run = locust("--metrics-port", str(shop.server_port), "-t", "1s")
+    assert run.returncode == 2
+    assert "Address already in use" in run.stderr
+    assert "--metrics-port" in run.stderr
 
 
 def test_help_tells_the_scenarios() -> None:
