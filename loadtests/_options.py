@@ -33,7 +33,8 @@ def add_to(parser: LocustArgumentParser) -> None:
     """
 
     def add(option: str, what: str, text: str, default: str = "", **more: Any) -> None:
-        variable = f"CHAOSAPI_SCENARIO{option[1:].replace('-', '_').upper()}"
+        word = option.removeprefix("--").removeprefix("scenario-")
+        variable = f"CHAOSAPI_SCENARIO_{word.replace('-', '_').upper()}"
         parser.add_argument(option, default=default, metavar=f"<{what}>", env_var=variable, help=text, **more)
 
     parser.add_argument(

@@ -205,6 +205,13 @@ def test_metrics_that_find_their_port_taken_name_the_option(shop: Shop) -> None:
     assert "--metrics-port" in run.stderr
 
 
+def test_the_seed_comes_from_the_environment() -> None:
+    """The variable says "scenario" once."""
+    run = locust("--scenario", "steady", CHAOSAPI_SCENARIO_SEED="nine")
+    assert run.returncode == 2
+    assert "the scenario seed is 'nine'; it must be a whole number from 0 on" in run.stderr
+
+
 def test_help_tells_the_scenarios() -> None:
     """--scenario-help explains the scenarios and their options."""
     run = locust("--scenario-help")
