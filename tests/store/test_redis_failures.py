@@ -80,6 +80,29 @@ def test_a_redis_that_comes_back_empty(redis_server: Start) -> None:
     asyncio.run(scenario())
 
 
+def test_a_redis_that_lost_its_last_change_keeps_all_else(redis_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a fail-over: what it still has of the audit stays, also what no replica remembers."""
+    monkeypatch.setattr("chaosapi.store.redis.store._REMEMBERED", 2)
+
+    async def scenario() -> None:
+        server = redis_server()
+        here = open_store(server.url)
+        mine = Seen(here)
+        async with started(here):
+            for seed in range(6):
+                await here.apply(changes.replace(a_fault("a", seed=seed), here.now()), an_entry("replace"))
+            before = mine.states[-2]
+            with redis.Redis.from_url(server.url) as lagging:
+                stored = {"revision": before.revision, "state": write(before), "version": "behind"}
+                lagging.hset("{chaosapi}:state", mapping=stored)
+                lagging.lpop("{chaosapi}:audit")
+            await mine.reach(7)
+            entries = [(entry.revision, entry.action) for entry in await here.audit(10)]
+            assert entries == [(7, "end_all"), *((revision, "replace") for revision in range(6, 0, -1))]
+
+    asyncio.run(scenario())
+
+
 def test_a_paused_redis(redis_server: Start) -> None:
     """What was refused meanwhile is not done when it goes on."""
 

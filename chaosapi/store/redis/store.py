@@ -156,12 +156,11 @@ class RedisStore:
             if await self._same():
                 break
             theirs, version = await self._read()
-            lines = await self._lines(_REMEMBERED)
             if (state := healing.healed(before, theirs, self.now())) is None:
-                self._audit = lines
+                self._audit = await self._lines(_REMEMBERED)
                 self._take(theirs, version)
                 break
-            if await self._put_back(theirs, version, state, lines):
+            if await self._put_back(theirs, version, state, await self._lines(AUDIT)):
                 break
         if not self.up:
             log.info("the store is there", revision=self._snapshot.state.revision)
@@ -187,10 +186,11 @@ class RedisStore:
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
 
     async def _put_back(self, theirs: Held, known: str, state: State, lines: list[str]) -> bool:
-        """Write a healed state with the audit that only this replica remembers; False where another was faster."""
+        """Write a healed state, and an audit with what only this replica remembers; False where another was faster."""
         after, version = Held(secrets.token_hex(8), state), secrets.token_hex(8)
         ended = theirs.epoch in ("", self._epoch)
-        audit = healing.merged([healing.line(healing.entry(state, self.now()))] if ended else [], lines, self._audit)
+        new = [healing.line(healing.entry(state, self.now()))] if ended else []
+        audit = healing.merged(new, lines, self._audit)[:AUDIT]
         answer = await self._heal(
             keys=[self._key("state"), self._key("audit")],
             args=[*theirs.mark, known, *after.mark, version, write(state), self._channel, *audit],
