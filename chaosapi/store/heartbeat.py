@@ -73,11 +73,10 @@ class Heartbeat:
         me = self._me.model_copy(update={"revision": self._applied(), "applied_at": self._applied_at})
         counted = [(record, tally) for record, tally in self._tallies() if tally.matched]
         if full:
-            if me.revision != self._told_at:  # the store may be another one by now, which knows nothing
-                self._told, self._told_at = {}, me.revision
+            # At another revision the store may be another one, which knows nothing.
+            told = self._told if me.revision == self._told_at else {}
             current = {key(record): dump(tally) for record, tally in counted}
-            changed = {fault: text for fault, text in current.items() if self._told.get(fault) != text}
-            self._told = current
+            changed = {fault: text for fault, text in current.items() if told.get(fault) != text}
         else:
             changed = {key(record): dump(tally) for record, tally in counted if record.revision > self._told_at}
         try:
@@ -88,3 +87,6 @@ class Heartbeat:
         except Exception:
             self._told_at = -1
             log.exception("a heartbeat failed")
+        else:
+            if full:  # not before: a report that was broken off has told nobody
+                self._told, self._told_at = current, me.revision

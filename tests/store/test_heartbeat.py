@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -96,5 +96,36 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
         assert load((await store.tallies([key(record)]))[key(record)]["me"]).matched == 7
         beating.cancel()
         await asyncio.wait([beating])
+
+    asyncio.run(scenario())
+
+
+class Slow(MemoryStore):
+    """A store whose first report is never done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            await asyncio.Event().wait()
+        await super().report(replica, tallies, leaving=leaving)
+
+
+def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
+    """A service may be told to stop while its beat waits for the store."""
+
+    async def scenario() -> None:
+        store, tally = Slow(), Tally(matched=7)
+        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+        heart = Heartbeat(store, ME, lambda: 1, lambda: [(record, tally)])
+        beating = asyncio.create_task(heart.run())
+        await store.asked.wait()
+        beating.cancel()
+        await asyncio.wait([beating])
+        await heart.leave()
+        assert load((await store.tallies([key(record)]))[key(record)]["me"]).matched == 7
 
     asyncio.run(scenario())
