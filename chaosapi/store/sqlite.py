@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.state import AuditEntry, Change, State
-from chaosapi.store.codec import AUDIT, forgotten, read, write
+from chaosapi.store.codec import AUDIT, forgotten, key, read, write
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 
@@ -61,8 +61,10 @@ class SqliteStore:
         try:
             self._db = await self._in_thread(self._opened)
             await self._look()
-        except (sqlite3.Error, OSError, ValidationError) as error:
-            raise OSError(f"the store {self._path} cannot be opened: {error}") from error
+        except (sqlite3.Error, OSError, StoreUnavailable) as error:
+            foreign = isinstance(error.__cause__, ValidationError)
+            why = "another release of chaosapi wrote it: move it away" if foreign else error
+            raise OSError(f"the store {self._path} cannot be opened: {why}") from error
         self._looking = asyncio.create_task(self._keep_looking())
 
     async def close(self) -> None:
@@ -85,8 +87,8 @@ class SqliteStore:
                     db.execute("INSERT OR REPLACE INTO state (id, revision, state) VALUES (1, ?, ?)", row)
                     added = db.execute("INSERT INTO audit (entry) VALUES (?)", (write(entry.signed(state)),))
                     db.execute("DELETE FROM audit WHERE number <= ?", ((added.lastrowid or 0) - AUDIT,))
-                    gone = [(key,) for key in forgotten(before, state)]
-                    db.executemany("DELETE FROM tallies WHERE fault = ?", gone)
+                    if forgotten(before, state):
+                        _drop_tallies(db, state)
             return state
 
         state = await self._run(work)
@@ -197,3 +199,10 @@ class SqliteStore:
 def _state(db: sqlite3.Connection) -> State:
     row = db.execute("SELECT state FROM state").fetchone()
     return read(State, row[0]) if row else State()
+
+
+def _drop_tallies(db: sqlite3.Connection, state: State) -> None:
+    """Drop those of faults that are forgotten, and of earlier ones, reported by who had not heard of that yet."""
+    known = {key(record) for record in state.faults}
+    found = db.execute("SELECT DISTINCT fault FROM tallies").fetchall()
+    db.executemany("DELETE FROM tallies WHERE fault = ?", [row for row in found if row[0] not in known])

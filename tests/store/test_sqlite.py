@@ -2,13 +2,17 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
-from chaosapi.store import open_store
+from chaosapi.receipt import Tally
+from chaosapi.store import Replica, open_store
+from chaosapi.store.codec import key
+from chaosapi.store.tallies import dump
 from tests.store.conftest import Seen, a_fault, an_entry, started, until
 
 ENDLESS = """
@@ -123,6 +127,44 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
 
     for path in ("nowhere/faults.db", "text"):
         asyncio.run(scenario(str(tmp_path / path)))
+
+
+def test_a_file_of_another_release_says_what_to_do(tmp_path: Path) -> None:
+    """Instead of listing fields."""
+    file = tmp_path / "faults.db"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{file}")
+        await store.start()
+        await store.apply(changes.create(a_fault(), store.now()), an_entry())
+        await store.close()
+        with closing(sqlite3.connect(file)) as db:
+            db.execute("""UPDATE state SET state = replace(state, '"halt"', '"later": 1, "halt"')""")
+            db.commit()
+        later = open_store(f"sqlite:///{file}")
+        with pytest.raises(OSError, match="another release of chaosapi wrote it: move it away"):
+            await later.start()
+        await later.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_tally_that_comes_too_late_goes_with_the_next_forgotten_fault(tmp_path: Path) -> None:
+    """Whoever has not heard yet that a fault was replaced reports it once more: that must not pile up."""
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{tmp_path / 'faults.db'}")
+        await store.start()
+        keys = []
+        for moment in range(3):
+            keys.append(key((await store.apply(changes.create(a_fault(), 1000 * moment), an_entry())).faults[0]))
+            await store.report(Replica(id="me", host="here", pid=1, started=0), {keys[0]: dump(Tally(matched=5))})
+        assert await store.tallies(keys) == {keys[0]: {"me": dump(Tally(matched=5))}, keys[1]: {}, keys[2]: {}}
+        await store.apply(changes.create(a_fault(), 3000), an_entry())
+        assert await store.tallies(keys[:1]) == {keys[0]: {}}
+        await store.close()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """What the replicas say of themselves."""
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from redis.asyncio import Redis
 
 from chaosapi.store.codec import read, write
 from chaosapi.store.redis.reach import reaching
 from chaosapi.store.replica import Replica
+
+_KEPT: Final = 7 * 86400
+"""Seconds: whoever has not heard yet that a fault is forgotten may report it once more, and nobody deletes that."""
 
 
 class Reports:
@@ -21,6 +25,7 @@ class Reports:
         async with reaching(), self._client.pipeline(transaction=False) as pipe:
             for fault, text in tallies.items():
                 pipe.hset(self._key("tally", fault), seen.id, text)
+                pipe.expire(self._key("tally", fault), _KEPT)
             # At last: whoever sees how far the replica is finds its tallies.
             if leaving:
                 pipe.hdel(self._key("replicas"), seen.id)
