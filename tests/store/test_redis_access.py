@@ -154,7 +154,10 @@ def test_a_wrong_password_is_refused_until_it_is_right(
 
 
 def test_a_url_that_can_never_work_is_refused_at_once(tmp_path: Path) -> None:
-    """An option that there is not, and certificates that cannot be read."""
+    """An option that there is not, certificates that cannot be read, a database that would be another one."""
     for query, hint in (("ssl_ca_cert=x", "ssl_ca_cert"), (f"ssl_ca_certs={tmp_path / 'none'}", "cannot be used")):
         with pytest.raises(ValueError, match=hint):
             open_store(f"rediss://localhost:6379/0?{query}")
+    for rest, hint in (("prod", "number of a database"), ("0?socket_timeout=9", "socket_timeout")):
+        with pytest.raises(ValueError, match=hint):
+            open_store(f"redis://localhost:6379/{rest}")

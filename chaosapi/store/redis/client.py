@@ -1,5 +1,9 @@
 """The connection to Redis as a URL describes it."""
 
+import re
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
 from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
@@ -7,12 +11,19 @@ from redis.exceptions import RedisError
 
 from chaosapi.store.redis.reach import TIMEOUT
 
+_OWN: Final = {"decode_responses", "socket_timeout", "socket_connect_timeout"}
+
 
 def connected(url: str) -> Redis:
     """Make a client, which connects when it is used; raises ValueError for a URL that can never work.
 
     The URL may carry user, password, database and options of redis-py's connections, such as `ssl_ca_certs`.
     """
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
+        raise ValueError("what follows the host of a Redis URL is the number of a database, such as /0")
+    if own := parse_qs(parts.query).keys() & _OWN:
+        raise ValueError(f"{', '.join(sorted(own))}: the store decides on that itself, leave it out of the URL")
     client = Redis.from_url(
         url,
         decode_responses=True,
