@@ -13,6 +13,7 @@ class Shop(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # beyond the usual 5 a connection waits a second: the kernel drops its first packet
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), ShopHandler)
