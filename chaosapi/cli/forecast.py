@@ -50,6 +50,7 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
         str | None, typer.Option(help="A Locust scenario; --rps is its rate.", rich_help_panel=_TRAFFIC)
     ] = None,
     peak: Annotated[float | None, typer.Option(help="Its peak in requests/s.", rich_help_panel=_TRAFFIC)] = None,
+    scale: Annotated[float | None, typer.Option(help="Multiplies rate and peak.", rich_help_panel=_TRAFFIC)] = None,
     scenario_duration: Annotated[str | None, typer.Option(help="How long it runs.", rich_help_panel=_TRAFFIC)] = None,
     traffic_from: Annotated[
         str | None, typer.Option(metavar="URL", help="Measure it from this Prometheus.", rich_help_panel=_TRAFFIC)
@@ -110,9 +111,11 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
             sent = facts.traffic(Prometheus(traffic_from), shop, window).model_dump() | body.present(sent)
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
-            sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts) | (
+            sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (
                 {"shares": sent["shares"]} if sent["shares"] else {}
             )
+        elif scale is not None:
+            raise typer.BadParameter("it multiplies a scenario: name one with --scenario", param_hint="--scale")
         chosen = windows.load(profile)
         model = Model(
             [explain.read(Fault, each) for each in _bodies(given, parameters or [], fault_file or [])],

@@ -11,18 +11,23 @@ _MOST_STAGES = 5000
 
 
 def traffic(
-    name: str, *, rate: float | None = None, peak: float | None = None, duration: float | None = None
+    name: str,
+    *,
+    rate: float | None = None,
+    peak: float | None = None,
+    duration: float | None = None,
+    scale: float | None = None,
 ) -> dict[str, Any]:
     """Give the fields of Traffic for the scenario called `name`: before it, its first requests/s; after it, none.
 
-    What is None is as usual with the scenario. Raises errors.Invalid for a name or number that the scenario refuses,
-    with what would be right.
+    What is None is as usual with the scenario: rate and peak in requests/s, which the scale multiplies, the duration in
+    seconds. Raises errors.Invalid for a name or number that the scenario refuses, with what would be right.
     """
     known = plans.module().SCENARIOS
     if name not in known:
         raise errors.Invalid.field("scenario", f"there is no scenario {name!r}: choose one of {', '.join(known)}")
     try:
-        load = known[name].load(rate=rate, peak=peak, duration=duration)
+        load = known[name].load(rate=rate, peak=peak, duration=duration, scale=1.0 if scale is None else scale)
     except ValueError as error:
         raise errors.Invalid.field("scenario", str(error)) from None
     return {"rps": load.rate_at(0.0), "stages": _stages(load), "shares": dict(known[name].mix)}

@@ -67,6 +67,8 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
         ([], "which fault?"),
         (["error", "--scrape", "2m"], "needs 4 scrapes"),
         (["error", "--scenario", "storm"], "one of steady, spike"),
+        (["error", "--scenario", "spike", "--scale", "0"], "the scale is 0; it must be above 0"),
+        (["error", "--scale", "2"], "name one with --scenario"),
         (["error", "--budget", "lots"], "no share of a budget"),
         (["error", "--share", "/a=x"], "a share is a ratio"),
         (["error", "--page-within", "soon"], "a duration is"),

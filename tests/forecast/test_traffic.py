@@ -39,6 +39,15 @@ def test_a_scenario_becomes_stages() -> None:
     assert Traffic(**scenarios.traffic("flash-sale")).mix[Route("POST", "/api/checkout")] == 0.28
 
 
+def test_a_scale_multiplies_a_scenario() -> None:
+    """Rate and peak alike, and nothing else."""
+    once, twice = (Traffic(**scenarios.traffic("spike", scale=scale)) for scale in (1, 2))
+    assert [(stage.after, 2 * stage.rps) for stage in once.stages] == [
+        (stage.after, stage.rps) for stage in twice.stages
+    ]
+    assert (2 * once.rps, once.mix) == (twice.rps, twice.mix)
+
+
 @pytest.mark.parametrize("name", plans.module().SCENARIOS)
 def test_stages_keep_every_request(name: str) -> None:
     """However the rate bends, the stages add up to what Locust sends."""
