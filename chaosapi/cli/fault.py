@@ -21,9 +21,13 @@ Url = Annotated[
 Token = Annotated[str | None, typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token, if one is set.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")]
 Reason = Annotated[str | None, typer.Option(help="Why; for the audit.")]
+Wait = Annotated[str | None, typer.Option(help="Until every replica has applied it, but at most so long: 2s.")]
 
 HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
 """Where the admin API of `chaosapi lab` is, and that of `chaosapi serve`."""
+
+_PATIENCE = 40.0
+"""Seconds: the longest `--wait`, and some."""
 
 _out = Console()
 
@@ -53,6 +57,7 @@ def add(  # noqa: PLR0913 - one option a field of the API
     guard: Annotated[str | None, typer.Option(help="JSON or YAML, such as '{stop_when: {alert: X}}'.")] = None,
     reason: Reason = None,
     file: Annotated[Path | None, typer.Option(help="The whole fault from a JSON or YAML file; - reads stdin.")] = None,
+    wait: Wait = None,
     url: Url = None,
     token: Token = None,
     as_json: AsJson = False,
@@ -81,7 +86,8 @@ def add(  # noqa: PLR0913 - one option a field of the API
     }
     sent.update(body.present(given))
     body.put(sent, parameters or [])
-    _print(call("POST", "/admin/faults", url, token, json=sent), as_json=as_json)
+    answer = call("POST", "/admin/faults", url, token, params=body.present({"wait": wait}), json=sent)
+    _print(answer, as_json=as_json)
 
 
 @app.command("list")
@@ -109,20 +115,42 @@ def show(name: str, *, url: Url = None, token: Token = None, as_json: AsJson = F
 
 
 @app.command()
-def end(name: str, *, reason: Reason = None, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
+def end(  # noqa: PLR0913 - one option a parameter of the API
+    name: str,
+    *,
+    reason: Reason = None,
+    wait: Wait = None,
+    url: Url = None,
+    token: Token = None,
+    as_json: AsJson = False,
+) -> None:
     """End one fault now."""
-    answer = call("DELETE", f"/admin/faults/{name}", url, token, params=body.present({"reason": reason}))
+    asked = body.present({"reason": reason, "wait": wait})
+    answer = call("DELETE", f"/admin/faults/{name}", url, token, params=asked)
     _print(answer, as_json=as_json)
 
 
 @app.command()
-def clear(*, reason: Reason = None, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
+def clear(
+    *, reason: Reason = None, wait: Wait = None, url: Url = None, token: Token = None, as_json: AsJson = False
+) -> None:
     """End every fault now: the kill switch."""
-    answer = call("DELETE", "/admin/faults", url, token, params=body.present({"reason": reason}))
+    answer = call("DELETE", "/admin/faults", url, token, params=body.present({"reason": reason, "wait": wait}))
     if as_json:
         _out.print_json(data=answer)
     else:
-        _out.print(f"{answer['ended']} faults ended; revision {answer['revision']}")
+        applied = tables.applied(answer["replicas"])
+        _out.print(f"{answer['ended']} faults ended; revision {answer['revision']}, applied by {applied}")
+
+
+@app.command()
+def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
+    """List the replicas that are alive, and how far each has come."""
+    answer = call("GET", "/admin/replicas", url, token)
+    if as_json:
+        _out.print_json(data=answer)
+    else:
+        _out.print(tables.replicas(answer["replicas"]))
 
 
 def find(urls: Sequence[str]) -> str:
@@ -139,7 +167,7 @@ def call(method: str, path: str, url: str | None, token: str | None, **request: 
     url = url or find(HERE)
     headers = {"x-chaos-actor": getpass.getuser()} | ({"authorization": f"Bearer {token}"} if token else {})
     try:
-        answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=10, **request)
+        answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=_PATIENCE, **request)
     except httpx2.HTTPError as error:
         raise _failed(f"no answer from {url}: {error}; is `chaosapi serve` running there? (--url)") from None
     if answer.is_success:

@@ -54,10 +54,29 @@ def one(fault: dict[str, Any]) -> Table:
         f"{receipt['injected']} of {receipt['matched']} hit: {receipt['achieved_rate']:.4%} of "
         f"{receipt['requested_rate']:.4%} asked, {receipt['skipped']} skipped",
     )
+    table.add_row("", f"applied by {applied(receipt['replicas'])}")
     for kind, quantiles in (receipt["delay"] or {}).items():
         table.add_row(f"{kind}", "  ".join(f"{name} {value}" for name, value in quantiles.items()))
     if fault["reason"]:
         table.add_row("reason", fault["reason"])
+    return table
+
+
+def applied(replicas: dict[str, int]) -> str:
+    """Say how many of the replicas have applied a change."""
+    return f"{replicas['applied']} of {replicas['known']} replicas"
+
+
+def replicas(known: list[dict[str, Any]]) -> Table:
+    """Show one replica a row."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    for column in ("replica", "process"):
+        table.add_column(column, overflow="fold")
+    for column in ("since", "last seen", "revision", "behind"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in known:
+        times = each["started"][11:19], each["last_seen"][11:19]
+        table.add_row(each["id"], str(each["pid"]), *times, str(each["revision"]), str(each["lag"]))
     return table
 
 

@@ -60,9 +60,11 @@ def test_the_way_of_a_fault_from_the_terminal(serve: Serve) -> None:
     assert "no traffic in the last minute" in " ".join(slow.stderr.split())
     assert "calls to payments in all routes" in run("add", "error", "--point", "payments", url=url).stdout
     assert "the process" in run("add", "health", "--name", "h", url=url).stdout
-    assert "ended" in run("end", "f", url=url).stdout
+    assert "applied by 1 of 1 replicas" in run("end", "f", "--wait", "2s", url=url).stdout
     run("add", "latency", "distribution.type=constant", "distribution.value=10ms", url=url)
-    assert "3 faults ended" in run("clear", url=url).stdout
+    assert "3 faults ended; revision 6, applied by 1 of 1 replicas" in run("clear", "--wait", "2s", url=url).stdout
+    (replica,) = json.loads(run("replicas", "--json", url=url).stdout)["replicas"]
+    assert replica["id"] in run("replicas", url=url).stdout
     assert json.loads(run("list", "--state", "active", "--json", url=url).stdout)["faults"] == []
     assert "No faults" in run("list", "--state", "active", url=url).stdout
 
