@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 WORKERS = 3
 ERROR = {"name": "f", "effect": {"type": "error"}}
 _TIMED = "http_request_duration_seconds"
+_OF_THE_PROCESS = ("cpu_seconds_total", "open_fds", "max_fds", "resident_memory_bytes", "start_time_seconds")
 _ONCE = ("chaosapi_store_up", "chaosapi_build_info", "python_info")
 Seen = Counter[tuple[str, int]]
 """Answers by replica and status."""
@@ -144,7 +145,9 @@ def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
     while told.keys() != names:
         assert counts() == expected
     assert len({shown["chaosapi_revision"] for shown in told.values()}) == 1
-    assert min(shown["process_cpu_seconds_total"] for shown in told.values()) > 0
+    for shown in told.values():
+        assert min(shown[f"process_{name}"] for name in _OF_THE_PROCESS) > 0
+        assert shown["chaosapi_event_loop_lag_seconds"] >= 0
 
 
 def test_what_alertmanager_tells_one_worker_all_know(planes: Planes) -> None:

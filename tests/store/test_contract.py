@@ -262,7 +262,7 @@ def test_replicas_are_known_while_they_give_signs_of_life(open_one: Open) -> Non
     asyncio.run(scenario())
 
 
-def test_a_silent_replica_is_forgotten(open_shared: Open) -> None:
+def test_a_silent_replica_is_forgotten(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """After five beats, in the time of the store."""
 
     async def scenario() -> None:
@@ -272,6 +272,8 @@ def test_a_silent_replica_is_forgotten(open_shared: Open) -> None:
             (known,) = await here.replicas()
             assert known.alive(known.seen + 4.9)
             assert not known.alive(known.seen + 5)
+            monkeypatch.setattr("chaosapi.store.replica.ALIVE_FOR", 0.0)
+            assert await here.replicas() == []
 
     asyncio.run(scenario())
 
