@@ -51,11 +51,17 @@ class AlertmanagerClient:
 
 
 def matches(silence: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a silence means an alert with these labels."""
+    """Tell whether a silence means an alert with these labels.
+
+    Alertmanager writes patterns as RE2 does; one that Python cannot read, matches nothing here.
+    """
 
     def one(matcher: Mapping[str, Any]) -> bool:
         value = labels.get(matcher["name"], "")
-        same = bool(re.fullmatch(matcher["value"], value)) if matcher["isRegex"] else value == matcher["value"]
+        try:
+            same = bool(re.fullmatch(matcher["value"], value)) if matcher["isRegex"] else value == matcher["value"]
+        except re.error:
+            return False
         return same is bool(matcher.get("isEqual", True))
 
     return all(one(matcher) for matcher in silence["matchers"])

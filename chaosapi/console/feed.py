@@ -10,7 +10,9 @@ Answer = TypeVar("Answer")
 State = Literal["waiting", "up", "stale", "down", "locked"]
 
 FORGOTTEN: Final = 30.0
-"""Seconds without an answer after which a source that hangs or fails is called down, not stale."""
+"""Seconds without an answer after which a source that hangs or fails is called down, not stale.
+
+One that is not even asked any more is called stale then."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Feed(Generic[Answer]):
         self.answer: Answer | None = None
         self.seen: float | None = None
         self.trouble: SourceError | None = None
+        self.fresh = FORGOTTEN
+        """Seconds that an answer is good for without a word of trouble."""
 
     async def ask(self) -> None:
         """Ask once; no answer is kept as the trouble, and the last good one stays."""
@@ -40,7 +44,7 @@ class Feed(Generic[Answer]):
             self.trouble = trouble
             if isinstance(trouble, Locked):
                 self.answer = None  # who lost the right to see it must not go on seeing it
-        except (LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever an odd answer breaks, the other sources go on
             self.trouble = Silent(f"it answered what the console cannot read ({type(error).__name__}: {error})")
         else:
             self.seen, self.trouble = self._clock(), None
@@ -50,13 +54,17 @@ class Feed(Generic[Answer]):
         if isinstance(self.trouble, Locked):
             return "locked"
         if self.trouble is None:
-            return "waiting" if self.seen is None else "up"
+            if self.seen is None:
+                return "waiting"
+            return "up" if self._clock() - self.seen <= self.fresh else "stale"
         gone = isinstance(self.trouble, Unreachable) or self.seen is None or self._clock() - self.seen > FORGOTTEN
         return "down" if gone else "stale"
 
     def told(self) -> str:
         """Say how the source is, and what to do about it."""
         where = f"{self.source.name} at {self.source.url}"
+        if self.trouble is None and self.state() == "stale":
+            return f"{where} has not been asked for {self._clock() - (self.seen or 0):.0f} s: start the console again"
         if self.trouble is None:
             return f"{where} answers" if self.seen else f"{where} has not been asked yet"
         if isinstance(self.trouble, Locked):

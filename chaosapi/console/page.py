@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
 
 from fastapi import Request
 from nicegui import ui
@@ -15,17 +15,10 @@ from chaosapi.console.panels.faults import Faults
 from chaosapi.console.panels.header import Banners, Header
 from chaosapi.console.panels.history import History
 from chaosapi.console.panels.look import STYLE
+from chaosapi.console.panels.shield import Part, Shield
 from chaosapi.console.panels.traffic import Traffic
 from chaosapi.console.room import Room
 from chaosapi.console.signals import ALL, SPANS, View
-
-
-class Part(Protocol):
-    """Something on the page that changes."""
-
-    def update(self) -> None:
-        """Show how things are now."""
-
 
 _PANELS: dict[str, Callable[[Desk], Part]] = {
     "Faults": Faults,
@@ -72,12 +65,12 @@ def _parts(desk: Desk, darkness: ui.dark_mode) -> list[Part]:
 
     with ui.header(), ui.element("div").classes("head"):
         ui.label("chaosapi").classes("brand")
-        header = Header(desk, switch)
-    banners = Banners(desk)
+        header = Shield(lambda: Header(desk, switch))
+    banners = Shield(lambda: Banners(desk))
     with ui.element("div").classes("room"):
         with ui.element("div"):
             _choices(desk)
-            charts = Charts(desk)
+            charts = Shield(lambda: Charts(desk))
         with ui.element("div").classes("card side"):
             with ui.tabs().props("dense align=left no-caps") as tabs:
                 for name in _PANELS:
@@ -86,7 +79,7 @@ def _parts(desk: Desk, darkness: ui.dark_mode) -> list[Part]:
                 panels: list[Part] = []
                 for name, make in _PANELS.items():
                     with ui.tab_panel(name):
-                        panels.append(make(desk))
+                        panels.append(Shield(partial(make, desk)))
     return [header, banners, charts, *panels]
 
 

@@ -52,7 +52,7 @@ class Room:
             "prometheus", "Start it, or say where it is: --prometheus. Faults can still be steered.", prometheus.look
         )
         self.alertmanager: Feed[Alerting] = self._feed(
-            "alertmanager", "Start it, or say where it is: --alertmanager. Nobody hears of alerts.", self.silencer.look
+            "alertmanager", "Start it, or say where it is: --alertmanager. Nobody hears of alerts.", self._listen
         )
         self.locust: Feed[Load] = self._feed(
             "locust", "For traffic: locust -f loadtests/ --host <the service>, then steer it here.", self.load.look
@@ -70,6 +70,7 @@ class Room:
             for http in self._http.values():
                 await stack.enter_async_context(http)
             for feed in self.feeds:
+                feed.fresh = max(feed.fresh, 3 * every)
                 asking.create_task(self._repeat(feed, every))
 
     def may_see(self, token: str | None) -> bool:
@@ -87,11 +88,14 @@ class Room:
             self.admin.token = token
         await self.service.ask()
 
+    async def _listen(self) -> Alerting:
+        found = await self.silencer.look()
+        self.inhibitions.saw(found.alerts, self.clock())
+        return found
+
     async def _repeat(self, feed: Feed[Any], every: float) -> None:
         while True:
             await feed.ask()
-            if feed is self.alertmanager and self.alertmanager.answer:
-                self.inhibitions.saw(self.alertmanager.answer.alerts, self.clock())
             await asyncio.sleep(every)
 
     def _feed(self, name: str, advice: str, look: Callable[[], Awaitable[Any]]) -> Feed[Any]:

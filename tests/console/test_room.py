@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from chaosapi.console.alertmanager import AlertmanagerClient
 from chaosapi.console.errors import Locked, Refused, Silent
 from chaosapi.console.feed import FORGOTTEN, Feed, Source
 from chaosapi.console.http import asked
@@ -109,6 +110,31 @@ def test_an_answer_that_makes_no_sense_is_trouble_not_a_crash(clock: Clock) -> N
     asyncio.run(feed.ask())
     assert feed.state() == "down"
     assert "cannot read" in feed.told()
+
+
+def test_an_odd_alert_is_trouble_of_its_source_alone(clock: Clock) -> None:
+    """What Alertmanager says is taken in where its answer is read."""
+
+    async def answer(_: Request) -> Response:
+        return JSONResponse([{"labels": {}}])
+
+    room = Room(Addresses(), None, clock)
+    room.silencer = AlertmanagerClient(client(answer))
+    asyncio.run(room.alertmanager.ask())
+    assert "cannot read" in room.alertmanager.told()
+
+
+def test_an_answer_grows_stale_by_age_too(clock: Clock) -> None:
+    """Also where nobody told of any trouble, since nobody asked."""
+
+    async def ask() -> int:
+        return 1
+
+    feed = Feed(SOURCE, ask, clock)
+    asyncio.run(feed.ask())
+    clock.now += FORGOTTEN + 1
+    assert feed.state() == "stale"
+    assert "not been asked for 31 s" in feed.told()
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,15 @@ def test_a_silence_matches_as_alertmanager_does() -> None:
     assert one("team", "")
 
 
+def test_a_pattern_that_python_cannot_read_matches_nothing() -> None:
+    """Alertmanager reads RE2: one such silence must not take anybody's panels away."""
+    for equal in (True, False):
+        matcher = {"name": "team", "value": r"\pL+", "isRegex": True, "isEqual": equal}
+        silence = {"matchers": [matcher], "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T01:00:00Z"}
+        found = bands([series("firing", 4)], [silence], {}, 2)[key(LABELS)]
+        assert [band.state for band in found] == ["firing"]
+
+
 def test_inhibitions_that_were_seen_are_kept_for_six_hours() -> None:
     """Looks that follow each other are one band; what is older goes, so memory is bounded."""
     seen = Inhibitions()

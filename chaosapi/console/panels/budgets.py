@@ -9,7 +9,7 @@ from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.look import TONES
 from chaosapi.console.panels.rows import Rows, said
 from chaosapi.console.slos import Pair, Standing
-from chaosapi.console.states import Band, Key, bands, key, title
+from chaosapi.console.states import Band, Key, bands, instant, key, title
 
 _REST = "other alerts"
 _Shown = tuple[Standing, dict[Key, list[Band]], tuple[float, float]]
@@ -31,9 +31,10 @@ class Budgets:
         curves = watch.curves.get(view) if watch else None
         if watch is None or curves is None:
             return
-        silences = alerting.silences if alerting else ()
+        begin = curves.at - view.span
+        silences = [each for each in alerting.silences if instant(each["endsAt"]) > begin] if alerting else []
         known = bands(curves.alerts, silences, room.inhibitions.bands, view.step)
-        span = (curves.at - view.span, curves.at)
+        span = (begin, curves.at)
         rest = [Standing(_REST, None, None, None, watch.others)] if watch.others else []
         self._rows.show({each.sloth_id: (each, known, span) for each in [*watch.standings, *rest]})
 
