@@ -36,12 +36,13 @@ class Promise:
 
 @dataclass(frozen=True)
 class Pair:
-    """One alert: its labels, its state in Prometheus and since when, and the burn rates of its two windows."""
+    """One alerting rule: its labels, its state in Prometheus, the burn rates of its two windows, and its alerts."""
 
     labels: Mapping[str, str]
     state: str
-    since: str | None
     burns: tuple[float | None, float | None] = (None, None)
+    alerts: tuple[Json, ...] = ()
+    """Those that are pending or firing, as Prometheus tells of them: one for each handler, instance …"""
 
     @property
     def factor(self) -> float:
@@ -134,8 +135,7 @@ def _is_pair(rule: Json) -> bool:
 def _pair(rule: Json, sloth_id: str, numbers: Mapping[tuple[str, ...], float]) -> Pair:
     labels = {"alertname": rule["name"], **rule["labels"]}
     short, long = (numbers.get(("burn", sloth_id, labels.get(f"{end}_window", "?"))) for end in ("short", "long"))
-    since = min((alert["activeAt"] for alert in rule["alerts"]), default=None)
-    return Pair(labels, rule["state"], since, (long, short))
+    return Pair(labels, rule["state"], (long, short), tuple(rule["alerts"]))
 
 
 def _errors_of(rule: Json, sloth_id: str) -> bool:

@@ -10,7 +10,9 @@ from chaosapi.console.signals import spans
 
 State = Literal["inactive", "pending", "firing", "silenced", "inhibited"]
 LABELS: Final = ("alertname", "service", "slo", "severity", "long_window", "short_window")
-"""The labels that people tell alerts apart by."""
+"""The labels that people tell alerting rules apart by."""
+
+_MUTED: Final = ("silenced", "inhibited")
 
 Key = tuple[str, ...]
 
@@ -36,8 +38,20 @@ class Told:
 
 
 def key(labels: Mapping[str, str]) -> Key:
-    """Return what tells an alert from the others."""
+    """Return what tells an alert's rule from the others."""
     return tuple(labels.get(name, "") for name in LABELS)
+
+
+def identity(labels: Mapping[str, str]) -> Key:
+    """Return what tells an alert from the others, those of its own rule too."""
+    return tuple(f"{name}={value}" for name, value in sorted(labels.items()) if name != "alertstate")
+
+
+def rest(labels: Mapping[str, str]) -> str:
+    """Say the labels that the title leaves out, but those by which Sloth says the same once more."""
+    shown = ("severity", "slo", "long_window", "short_window", "alertname")
+    others = (f"{name}={labels[name]}" for name in labels if name not in shown and not name.startswith("sloth_"))
+    return " ".join([labels.get("alertname", ""), *others]).strip()
 
 
 def title(labels: Mapping[str, str]) -> str:
@@ -47,8 +61,11 @@ def title(labels: Mapping[str, str]) -> str:
     return " ".join(filter(None, words))
 
 
-def now(pending: Iterable[tuple[Mapping[str, str], str | None]], alerting: Alerting | None) -> tuple[Told, ...]:
-    """Return the alerts that are pending in Prometheus (labels, since) or known to Alertmanager, pages first."""
+def now(ruled: Iterable[Mapping[str, Any]], alerting: Alerting | None) -> tuple[Told, ...]:
+    """Return the alerts known to Alertmanager and those pending in Prometheus (`ruled`), pages first.
+
+    Where Alertmanager tells nothing, Prometheus tells of the firing ones too.
+    """
     found = [
         Told(
             alert["labels"],
@@ -59,9 +76,15 @@ def now(pending: Iterable[tuple[Mapping[str, str], str | None]], alerting: Alert
         )
         for alert in (alerting.alerts if alerting else ())
     ]
-    known = {key(each.labels) for each in found}
-    found += [Told(labels, {}, "pending", since or "", ()) for labels, since in pending if key(labels) not in known]
-    return tuple(sorted(found, key=lambda each: (each.labels.get("severity") != "page", each.since, key(each.labels))))
+    known = {identity(each.labels) for each in found}
+    found += [
+        Told(alert["labels"], alert["annotations"], alert["state"], alert["activeAt"])
+        for alert in ruled
+        if identity(alert["labels"]) not in known and (alert["state"] == "pending" or alerting is None)
+    ]
+    return tuple(
+        sorted(found, key=lambda each: (each.labels.get("severity") != "page", each.since, identity(each.labels)))
+    )
 
 
 def bands(
@@ -70,8 +93,9 @@ def bands(
     inhibited: Mapping[Key, list[Band]],
     step: float,
 ) -> dict[Key, list[Band]]:
-    """Return each alert's bands from the series of `ALERTS`; while it fires, silence and inhibition show instead.
+    """Return each rule's bands from the series of `ALERTS`; while it fires, silence and inhibition show instead.
 
+    Those that mute come last, as they lie upon the others, and else the latest.
     `inhibited` is what was seen, since no source keeps it; a sample stands for `step` seconds.
     """
     found: dict[Key, list[Band]] = {}
@@ -91,7 +115,7 @@ def bands(
                 for each in muted
                 if each.start < end and each.end > start
             ]
-    return found
+    return {name: sorted(place, key=lambda band: (band.state in _MUTED, band.end)) for name, place in found.items()}
 
 
 def instant(text: str) -> float:

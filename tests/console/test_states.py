@@ -1,9 +1,9 @@
 from typing import Any
 
-from chaosapi.console.alertmanager import matches
+from chaosapi.console.alertmanager import Alerting, matches
 from chaosapi.console.inhibitions import Inhibitions
 from chaosapi.console.panels.budgets import strip
-from chaosapi.console.states import Band, bands, key
+from chaosapi.console.states import Band, bands, key, now, rest
 
 LABELS = {"alertname": "Burn", "slo": "availability", "severity": "ticket"}
 MIDNIGHT = 1767225600.0
@@ -21,13 +21,32 @@ def test_samples_become_bands_and_silences_lie_upon_them() -> None:
         "startsAt": "2026-01-01T00:00:05Z",
         "endsAt": "2026-01-01T00:00:07Z",
     }
-    found = bands([series("pending", 0, 2), series("firing", 4, 6, 20)], [silence], {}, 2)[key(LABELS)]
+    # In Prometheus' order: by labels, and so firing before pending.
+    found = bands([series("firing", 4, 6, 20), series("pending", 0, 2)], [silence], {}, 2)[key(LABELS)]
     assert [(band.state, band.start - MIDNIGHT, band.end - MIDNIGHT) for band in found] == [
         ("pending", 0, 4),
         ("firing", 4, 8),
-        ("silenced", 5, 7),
         ("firing", 20, 22),
+        ("silenced", 5, 7),
     ]
+
+
+def ruled(state: str, **labels: str) -> dict[str, Any]:
+    """Return an alert as Prometheus' rules tell of it."""
+    return {"labels": LABELS | labels, "annotations": {}, "state": state, "activeAt": "2026-01-01T00:00:00Z"}
+
+
+def test_alerts_that_differ_in_any_label_are_several() -> None:
+    """One for each route; what the title leaves out is said below it."""
+    alerts = [ruled("pending", handler="/a", sloth_slo="x"), ruled("pending", handler="/b")]
+    told = now(alerts, Alerting((), ()))
+    assert [rest(each.labels) for each in told] == ["Burn handler=/a", "Burn handler=/b"]
+
+
+def test_prometheus_tells_what_fires_where_alertmanager_does_not() -> None:
+    """Else Alertmanager alone tells, since it has heard of it, or soon will."""
+    assert [each.state for each in now([ruled("firing")], None)] == ["firing"]
+    assert now([ruled("firing")], Alerting((), ())) == ()
 
 
 def test_a_silence_matches_as_alertmanager_does() -> None:
@@ -55,8 +74,8 @@ def test_inhibitions_that_were_seen_are_kept_for_six_hours() -> None:
     """Looks that follow each other are one band; what is older goes, so memory is bounded."""
     seen = Inhibitions()
     alert = {"labels": LABELS, "status": {"inhibitedBy": ["x"]}}
-    for now in range(0, 20, 2):
-        seen.saw([alert], now)
+    for at in range(0, 20, 2):
+        seen.saw([alert], at)
     seen.saw([alert], 100)
     assert seen.bands[key(LABELS)] == [Band("inhibited", 0, 18), Band("inhibited", 100, 100)]
     seen.saw([], 100 + 7 * 3600)

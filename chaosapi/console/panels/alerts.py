@@ -9,10 +9,11 @@ from chaosapi import assets, durations
 from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.look import TONES
 from chaosapi.console.panels.rows import Rows, said
-from chaosapi.console.states import Told, instant, key, now, title
+from chaosapi.console.states import Told, identity, instant, now, rest, title
 
 _LAST = 10
-"""How many delivered alerts, and silences, are shown."""
+"""How many delivered alerts are shown."""
+_UNKNOWN = "is not known here: see the top of the page."
 
 
 class Alerts:
@@ -29,16 +30,21 @@ class Alerts:
     def update(self) -> None:
         """Show them as they are now."""
         room = self._desk.room
-        watch, alerting, service = room.prometheus.answer, room.alertmanager.answer, self._desk.service
-        if watch:
-            rules = [pair for standing in watch.standings for pair in standing.pairs] + list(watch.others)
-            pending = [(pair.labels, pair.since) for pair in rules if pair.state == "pending"]
-            self._rows.show({key(each.labels): each for each in now(pending, alerting)})
-        if alerting:
-            live = [each for each in alerting.silences if each["status"]["state"] != "expired"]
-            self._silences.show({each["id"]: each for each in live[:_LAST]})
-        delivered = service.delivered[:_LAST] if service else ()
-        self._delivered.show({(each["fingerprint"], each["starts_at"]): each for each in delivered})
+        # What is old is no news of alerts: the other source then tells what it knows.
+        watch = room.prometheus.answer if room.prometheus.state() == "up" else None
+        alerting = room.alertmanager.answer if room.alertmanager.state() == "up" else None
+        rules = [pair for standing in watch.standings for pair in standing.pairs] + list(watch.others) if watch else []
+        shown = now((alert for pair in rules for alert in pair.alerts), alerting)
+        unsure = None if watch and alerting else f"Whether an alert is pending or firing {_UNKNOWN}"
+        self._rows.show({identity(each.labels): each for each in shown}, unsure)
+        silences = alerting.silences if alerting else ()
+        live = [each for each in silences if each["status"]["state"] != "expired"]
+        self._silences.show({each["id"]: each for each in live}, None if alerting else f"What is silenced {_UNKNOWN}")
+        delivered = self._desk.service.delivered[:_LAST] if self._desk.service else ()
+        self._delivered.show(
+            {(each["fingerprint"], each["starts_at"]): each for each in delivered},
+            None if self._desk.service else f"What was received {_UNKNOWN}",
+        )
 
 
 class _Row:
@@ -64,9 +70,8 @@ class _Row:
         self._title.set_text(title(told.labels))
         since = max(0.0, self._desk.room.clock() - instant(told.since)) if told.since else 0.0
         self._since.set_text(f"{told.since[11:19]} UTC, {durations.format(round(since))}" if told.since else "")
-        group = [f"{name}={told.labels[name]}" for name in ("service", "team", "burn_rate") if name in told.labels]
         muted = f" · by {', '.join(each[:8] for each in told.muted_by)}" if told.muted_by else ""
-        self._name.set_text(" ".join([told.labels["alertname"], *group]) + muted)
+        self._name.set_text(rest(told.labels) + muted)
         self._summary.set_text(told.annotations.get("summary", ""))
         self._mute.set_visibility(told.state != "silenced")
         self._book.set_visibility("runbook_url" in told.annotations)
