@@ -12,6 +12,8 @@ from chaosapi.console.slos import Pair, Standing
 from chaosapi.console.states import Band, Key, bands, instant, key, title
 
 _REST = "other alerts"
+_ASKED = "Prometheus is being asked."
+_UNKNOWN = "What budgets there are is not known here: see the top of the page."
 _Shown = tuple[Standing, dict[Key, list[Band]], tuple[float, float]]
 
 
@@ -23,6 +25,8 @@ class Budgets:
         about = "Below each alert its states in the time that the charts show: solid pending and firing, striped muted."
         ui.label(about).classes("small dim").style("margin-bottom:6px")
         self._rows: Rows[_Shown] = Rows(_Block, "Prometheus has no SLO rules.")
+        self._rows.show({}, _ASKED)
+        self._blank = True
 
     def update(self) -> None:
         """Show them as they are now."""
@@ -30,7 +34,11 @@ class Budgets:
         watch, alerting = room.prometheus.answer, room.alertmanager.answer
         curves = watch.curves.get(view) if watch else None
         if watch is None or curves is None:
+            if self._blank:
+                away = room.prometheus.state() not in ("up", "waiting")
+                self._rows.show({}, _UNKNOWN if away else _ASKED)
             return
+        self._blank = False
         begin = curves.at - view.span
         silences = [each for each in alerting.silences if instant(each["endsAt"]) > begin] if alerting else []
         known = bands(curves.alerts, silences, room.inhibitions.bands, view.step)

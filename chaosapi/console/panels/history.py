@@ -10,6 +10,7 @@ from chaosapi.console.panels.desk import Desk
 from chaosapi.console.timeline import Entry
 
 _SHOWN = 150
+_UNKNOWN = "What has happened is not known here: see the top of the page."
 _TONES = {"fault": "fault", "alert": "bad", "silence": "calm", "change": "dim"}
 
 
@@ -33,7 +34,8 @@ class History:
             f'<td class="{_TONES[each.kind]} wrap">{html.escape(each.text)}'
             for each in entries[:_SHOWN]
         )
-        self._list.set_content(f'<table class="plain small">{rows}</table>' if rows else "Nothing has happened yet.")
+        nothing = "Nothing has happened yet." if self._desk.service else _UNKNOWN
+        self._list.set_content(f'<table class="plain small">{rows}</table>' if rows else nothing)
 
     def _entries(self) -> list[Entry]:
         service, alerting = self._desk.service, self._desk.room.alertmanager.answer
