@@ -111,6 +111,7 @@ class FaultForm:
                 ui.label(text).classes("wrap dim")
 
     async def _inject(self) -> None:
+        self._send.disable()  # or a double click injects two
         try:
             body = self._body()
             if self._fault:
@@ -124,6 +125,7 @@ class FaultForm:
             return
         except SourceError as trouble:
             self._complain(trouble)
+            self._send.enable()
             return
         await self._desk.room.service.ask()
         ui.notify("The fault is changed." if self._fault else "The fault is injected.", type="positive")
