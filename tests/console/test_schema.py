@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from chaosapi.console.schema import Choice, Field, Part, body, parts, patch, read
+from chaosapi.console.schema import Choice, Field, Part, body, edited, parts, patch, read, written
 
 
 def effect(client: TestClient, name: str) -> tuple[Part, ...]:
@@ -73,6 +73,12 @@ def test_what_may_be_left_out_offers_nothing_as_well(client: TestClient) -> None
 def test_what_is_typed_becomes_json(kind: Any, text: str, value: object) -> None:
     """As its field wants it; text that is no JSON stays text."""
     assert read(Field(("x",), kind), text) == value
+
+
+@pytest.mark.parametrize("known", ["123", '{"a":1}', "", " with spaces ", {"a": 1}, ["/a,b"], 0.5])
+def test_what_nobody_touched_stays_what_it_was(known: object) -> None:
+    """Text that looks like JSON stays text, and keeps its spaces."""
+    assert edited(Field(("x",), "json"), written(known), known) == known
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from chaosapi.console.schema import Field, Part, Path, at, body, read, written
+from chaosapi.console.schema import Field, Part, Path, at, body, edited, written
 
 Input = ui.input | ui.select
 
@@ -40,10 +40,11 @@ class Fields:
         for path, (field, made) in self._inputs.items():
             text = str(made.value or "")
             made.error = None
-            if not text.strip():
+            known = at(self._values, path)
+            if not text.strip() and text != known:
                 continue
             try:
-                found[path] = read(field, text)
+                found[path] = edited(field, text, known)
             except ValueError as error:
                 made.error, wrong = str(error), True
         if wrong:
