@@ -31,6 +31,7 @@ class LocustClient:
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
         self._options: Mapping[str, Mapping[str, Any]] | None = None
+        self._accepted: Mapping[str, str] | None = None
 
     async def look(self) -> Load:
         """Ask for its numbers; the options are read off its page once."""
@@ -50,10 +51,25 @@ class LocustClient:
         )
 
     async def start(self, form: Mapping[str, str]) -> None:
-        """Start a run, or change the one that is under way."""
+        """Start a run where none is under way."""
         told = await asked(self._http, "POST", "/swarm", data=dict(form))
         if not told["success"]:
             raise Refused(told["message"])
+        self._accepted = dict(form)
+
+    async def change(self, form: Mapping[str, str]) -> None:
+        """Stop the run and start another: Locust exchanges none that is under way.
+
+        Where it refuses the form, the run that it last accepted here is started again, and Refused raised.
+        """
+        await self.stop()
+        try:
+            await self.start(form)
+        except Refused as trouble:
+            if self._accepted is None:
+                raise Refused(f"{trouble} The run before is stopped: it was not started here.") from trouble
+            await self.start(self._accepted)
+            raise Refused(f"{trouble} The run before was started again.") from trouble
 
     async def stop(self) -> None:
         """End the run."""

@@ -15,6 +15,7 @@ from chaosapi.console.alertmanager import AlertmanagerClient
 from chaosapi.console.errors import Locked, Refused, Silent
 from chaosapi.console.feed import FORGOTTEN, Feed, Source
 from chaosapi.console.http import asked
+from chaosapi.console.locust import LocustClient
 from chaosapi.console.prometheus import PrometheusClient
 from chaosapi.console.room import Addresses, Room
 from chaosapi.console.service import ServiceClient, curl
@@ -189,3 +190,25 @@ def test_curl_quotes_for_the_shell_and_never_holds_the_token() -> None:
     assert line.startswith("curl -X POST http://127.0.0.1:8001/admin/faults -H 'content-type: application/json'")
     assert '-H "authorization: Bearer $CHAOSAPI_ADMIN_TOKEN"' in line
     assert """'"'"'s a drill""" in line
+
+
+def test_a_run_that_is_refused_gives_way_to_the_one_before() -> None:
+    """Locust must stop before it looks at a form: a typo must not end the traffic."""
+    done: list[str] = []
+
+    async def answer(request: Request) -> Response:
+        form = await request.form()
+        done.append(f"{request.url.path} {form.get('rate', '')}".strip())
+        return JSONResponse({"success": form.get("rate") != "typo", "message": "rate: a number."})
+
+    locust = LocustClient(client(answer))
+
+    async def steer() -> None:
+        with pytest.raises(Refused, match="was not started here"):
+            await locust.change({"rate": "typo"})
+        await locust.start({"rate": "40"})
+        with pytest.raises(Refused, match=r"rate: a number\. The run before was started again"):
+            await locust.change({"rate": "typo"})
+
+    asyncio.run(steer())
+    assert done == ["/stop", "/swarm typo", "/swarm 40", "/stop", "/swarm typo", "/swarm 40"]

@@ -17,6 +17,7 @@ class Traffic:
         self._now = ui.label().classes("wrap")
         self._form = ui.element("div")
         self._inputs: dict[str, ui.input | ui.select] = {}
+        self._built = False
 
     def update(self) -> None:
         """Show how it is."""
@@ -30,12 +31,12 @@ class Traffic:
         self._now.set_text(
             f"{load.state}: {load.rps:.1f} requests/s, {load.users} users, {load.failing:.1%} failed as clients see it"
         )
-        if set(self._inputs) != set(_offered(load)):
+        if not self._built or set(self._inputs) != set(_offered(load)):
             self._build(load)
 
     def _build(self, load: Load) -> None:
         self._form.clear()
-        self._inputs = {}
+        self._inputs, self._built = {}, True
         with self._form:
             if not load.options.get("scenario"):
                 ui.label("This Locust offers no scenarios: steer it on its own page.").classes("dim")
@@ -63,11 +64,12 @@ class Traffic:
 
     async def _start(self) -> None:
         load = self._desk.room.load
-        if self._desk.room.locust.answer and self._desk.room.locust.answer.state in ("running", "spawning"):
-            # Locust does not exchange a scenario that is under way.
-            await self._desk.done(load.stop(), "The run that was under way is stopped.")
+        now = self._desk.room.locust.answer
         form = {name: str(made.value or "") for name, made in self._inputs.items()}
-        await self._desk.done(load.start(form), "Locust starts.")
+        if now and now.state in ("running", "spawning"):
+            await self._desk.done(load.change(form), "The run is exchanged for this one.")
+        else:
+            await self._desk.done(load.start(form), "Locust starts.")
         await self._desk.room.locust.ask()
 
     async def _stop(self) -> None:
