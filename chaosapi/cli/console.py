@@ -1,10 +1,13 @@
 """`chaosapi console`: the control room in the browser."""
 
+import contextlib
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
 from chaosapi import durations
+from chaosapi.cli.fault import HERE, Url, find
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -13,9 +16,7 @@ _QUICKEST: Final = 0.05  # seconds
 
 def console(  # noqa: PLR0913 (one parameter an option)
     *,
-    service: Annotated[
-        str, typer.Option(envvar="CHAOSAPI_URL", help="Where the admin API is.")
-    ] = "http://127.0.0.1:8001",
+    service: Url = None,
     prometheus: Annotated[str, typer.Option(help="Where Prometheus is.")] = "http://127.0.0.1:9090",
     alertmanager: Annotated[str, typer.Option(help="Where Alertmanager is.")] = "http://127.0.0.1:9093",
     locust: Annotated[str, typer.Option(help="Where Locust's web page is, if it runs.")] = "http://127.0.0.1:8089",
@@ -39,6 +40,7 @@ def console(  # noqa: PLR0913 (one parameter an option)
     """Show signals, budgets, faults, alerts and the timeline in the browser, and steer faults from there."""
     import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
 
+    from chaosapi.listener import bind, url  # noqa: PLC0415 (as above)
     from chaosapi.settings import is_loopback  # noqa: PLC0415 (as above)
 
     try:
@@ -56,10 +58,34 @@ def console(  # noqa: PLR0913 (one parameter an option)
         raise _refused(f"--every {every}: {error}") from None
     if seconds < _QUICKEST:
         raise _refused(f"--every {every} is too often: at least {durations.format(_QUICKEST)}")
-    service, prometheus, alertmanager, locust = (url.rstrip("/") for url in (service, prometheus, alertmanager, locust))
-    addresses = room.Addresses(service, prometheus, alertmanager, locust, job)
+    addresses = room.Addresses(
+        _address("--service", service or find((*HERE, HERE[0]))),  # which may be started later: then as the lab does
+        _address("--prometheus", prometheus),
+        _address("--alertmanager", alertmanager),
+        _address("--locust", locust),
+        job,
+    )
+    try:
+        bound = bind(host, port, "--port")
+    except OSError as error:
+        raise _refused(str(error)) from None
     made = app.create(addresses, token=token or None, password=password or None, every=seconds)
-    uvicorn.run(made, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    typer.echo(f"The console is at {url(bound)}", err=True)
+    config = uvicorn.Config(made, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises once all is done
+        uvicorn.Server(config).run([bound])
+
+
+def _address(option: str, text: str) -> str:
+    """Return the URL of a source as paths are put behind it; raises Exit where it is none."""
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise _refused(f"{option} {text}: a URL with its scheme, such as http://127.0.0.1:9090")
+    return text.rstrip("/")
 
 
 def _refused(message: str) -> typer.Exit:
