@@ -17,11 +17,12 @@ One that is not even asked any more is called stale then."""
 
 @dataclass(frozen=True)
 class Source:
-    """Something the console watches: what people call it, where it is, and what to do when it is away."""
+    """Something the console watches: what people call it, where it is, and what to do when it is away or locked."""
 
     name: str
     url: str
     advice: str
+    locked: str = "wants to know who asks: give its address a name and a password, http://name:password@..."
 
 
 class Feed(Generic[Answer]):
@@ -68,6 +69,6 @@ class Feed(Generic[Answer]):
         if self.trouble is None:
             return f"{where} answers" if self.seen else f"{where} has not been asked yet"
         if isinstance(self.trouble, Locked):
-            return f"{where} wants a token: enter it with the key at the top"
+            return f"{where} {self.source.locked}"
         old = f" What you see is {self._clock() - self.seen:.0f} s old." if self.seen and self.answer else ""
         return f"{where}: {self.trouble}.{old} {self.source.advice}"

@@ -1,6 +1,7 @@
 """JSON over HTTP, with every failure turned into words."""
 
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
@@ -26,6 +27,12 @@ async def asked(http: httpx2.AsyncClient, method: str, path: str, **request: Any
     if not answer.is_success:
         raise _refused(answer.status_code, content)
     return content
+
+
+def shown(url: str) -> str:
+    """Return a URL as everybody may see it: without the name and the password in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _refused(status: int, content: Any) -> Refused:

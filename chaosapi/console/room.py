@@ -1,15 +1,17 @@
 """Everything the console watches, asked once for all pages that are open."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import httpx2
 
 from chaosapi.console.alertmanager import Alerting, AlertmanagerClient
 from chaosapi.console.feed import Feed, Source
+from chaosapi.console.http import shown
 from chaosapi.console.inhibitions import Inhibitions
 from chaosapi.console.locust import Load, LocustClient
 from chaosapi.console.prometheus import PrometheusClient, Watch
@@ -17,6 +19,9 @@ from chaosapi.console.service import Service, ServiceClient
 from chaosapi.console.signals import View
 
 _PATIENCE: Final = 4.0  # seconds until a source that does not answer is taken to hang
+_HOURS: Final = 12.0  # that the console reads with a token which somebody entered
+_LOCKED: Final = "wants a token: enter it with the key at the top"
+_WRONG: Final = "refuses the console's CHAOSAPI_ADMIN_TOKEN: start the console again with the service's"
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,11 @@ class Room:
             for name in ("service", "prometheus", "alertmanager", "locust")
         }
         self.admin = ServiceClient(self._http["service"], token)
+        self._until = math.inf
         self.silencer = AlertmanagerClient(self._http["alertmanager"])
         self.load = LocustClient(self._http["locust"])
         prometheus = PrometheusClient(self._http["prometheus"], addresses.job, self.views.values, clock)
-        self.service: Feed[Service] = self._feed(
-            "service", "Start it: chaosapi serve, or chaosapi lab.", self.admin.look
-        )
+        self.service: Feed[Service] = self._feed("service", "Start it: chaosapi serve, or chaosapi lab.", self._read)
         self.prometheus: Feed[Watch] = self._feed(
             "prometheus", "Start it, or say where it is: --prometheus. Faults can still be steered.", prometheus.look
         )
@@ -85,8 +89,13 @@ class Room:
         """Read with this token from now on; raises SourceError, and changes nothing, where the service refuses it."""
         await self.admin.call("GET", "/admin/replicas", token)
         if not self.has_own_token:
-            self.admin.token = token
+            self.admin.token, self._until = token, self.clock() + _HOURS * 3600
         await self.service.ask()
+
+    async def _read(self) -> Service:
+        if not self.has_own_token and self.clock() >= self._until:
+            self.admin.token = None
+        return await self.admin.look()
 
     async def _listen(self) -> Alerting:
         found = await self.silencer.look()
@@ -99,5 +108,8 @@ class Room:
             await asyncio.sleep(every)
 
     def _feed(self, name: str, advice: str, look: Callable[[], Awaitable[Any]]) -> Feed[Any]:
-        shown = {"service": "Service", "prometheus": "Prometheus", "alertmanager": "Alertmanager", "locust": "Locust"}
-        return Feed(Source(shown[name], getattr(self.addresses, name), advice), look, self.clock)
+        names = {"service": "Service", "prometheus": "Prometheus", "alertmanager": "Alertmanager", "locust": "Locust"}
+        source = Source(names[name], shown(getattr(self.addresses, name)), advice)
+        if name == "service":
+            source = replace(source, locked=_WRONG if self.has_own_token else _LOCKED)
+        return Feed(source, look, self.clock)

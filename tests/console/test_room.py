@@ -168,6 +168,52 @@ def test_what_a_token_opened_is_shown_to_its_holder_alone(clock: Clock) -> None:
     assert Room(Addresses(), "its own", clock).may_see(None)
 
 
+def test_a_token_that_somebody_entered_is_good_for_twelve_hours(clock: Clock) -> None:
+    """Then the console reads nothing with it any more; it keeps one of its own."""
+
+    async def answer(request: Request) -> Response:
+        known = "authorization" in request.headers
+        content: dict[str, Any] = {name: [] for name in ("faults", "entries", "alerts", "replicas")} | {
+            "halt": None,
+            "revision": 1,
+        }
+        return JSONResponse(content, 200 if known else 401)
+
+    async def look(own: str | None) -> str:
+        room = Room(Addresses(), own, clock)
+        room.admin = ServiceClient(client(answer), own)
+        await room.unlock("entered")
+        assert room.service.state() == "up"
+        clock.now += 12 * 3600
+        await room.service.ask()
+        return room.service.state()
+
+    assert asyncio.run(look(None)) == "locked"
+    assert asyncio.run(look("its own")) == "up"
+
+
+def test_a_locked_service_tells_what_helps(clock: Clock) -> None:
+    """A console with a token of its own has no key at the top."""
+
+    async def answer(_: Request) -> Response:
+        return JSONResponse({}, 401)
+
+    def told(own: str | None) -> str:
+        room = Room(Addresses(), own, clock)
+        room.admin = ServiceClient(client(answer), own)
+        asyncio.run(room.service.ask())
+        return room.service.told()
+
+    assert "the key at the top" in told(None)
+    assert "CHAOSAPI_ADMIN_TOKEN" in told("wrong")
+
+
+def test_nobody_sees_the_password_of_an_address(clock: Clock) -> None:
+    """Neither above the page nor in what is copied from it."""
+    room = Room(Addresses(prometheus="https://me:secret@example.org:9090/prom"), None, clock)
+    assert room.prometheus.source.url == "https://example.org:9090/prom"
+
+
 def test_nobody_steers_with_a_token_that_somebody_else_entered() -> None:
     """A call carries the token of its page and no other, also while the console reads with one."""
     carried: list[str | None] = []

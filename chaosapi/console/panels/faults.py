@@ -82,7 +82,7 @@ class _Row:
         if catalogue:
             body = spec(self._fault, catalogue.fault["properties"])
             token = self._desk.token is not None
-            ui.clipboard.write(curl(self._desk.room.addresses.service, body, token=token))
+            ui.clipboard.write(curl(self._desk.room.service.source.url, body, token=token))
 
 
 async def _compose(desk: Desk, fault: Json | None = None) -> None:

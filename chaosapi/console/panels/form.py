@@ -145,7 +145,7 @@ class FaultForm:
         except ValueError:
             return
         token = self._desk.token is not None
-        ui.clipboard.write(curl(self._desk.room.addresses.service, body, token=token))
+        ui.clipboard.write(curl(self._desk.room.service.source.url, body, token=token))
         ui.notify("Copied.")
 
 

@@ -47,7 +47,7 @@ class Traffic:
                 start = ui.button("Start or change", icon="play_arrow", on_click=self._start)
                 start.set_visibility(bool(self._inputs))
                 ui.button("Stop", icon="stop", on_click=self._stop).props("outline")
-                ui.link("Locust's own page", self._desk.room.addresses.locust, new_tab=True)
+                ui.link("Locust's own page", self._desk.room.locust.source.url, new_tab=True)
 
     def _input(self, name: str, load: Load) -> ui.input | ui.select:
         option = load.options[name]
