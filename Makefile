@@ -43,7 +43,7 @@ gen: $(READY) ## Make again what is made: alert rules and their tests, dashboard
 	$(BIN)/python compose/configs.py
 	$(BIN)/python kustomize/alertmanager.py
 
-bench: $(READY) ## Measure, about 20 minutes (ARGS="overhead rate": only these; ARGS=--help: which there are)
+bench: $(READY) ## Measure, at most 20 minutes (ARGS="overhead rate": only these; ARGS=--help: which there are)
 	@$(BIN)/python benchmarks $(ARGS)
 
 lock: .tools/uv ## Bring the lock files in line with pyproject.toml, changing as little as possible

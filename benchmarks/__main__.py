@@ -1,13 +1,19 @@
 """Run the benchmarks that are named, or all of the usual ones: `python benchmarks [NAME …]`.
 
 Each is a script of its own, with more options (`python benchmarks/NAME.py --help`); here it gets a time budget, and
-what it prints is shown. What they measure, and what it was: docs/performance.md.
+what it prints is shown. Time that one leaves over those after it may use. What they measure, and what it was:
+docs/performance.md.
 """
 
 import argparse
+import math
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,16 +31,19 @@ class Usual(NamedTuple):
 
 
 USUAL: Final = {
-    "cost": Usual(2),
-    "overhead": Usual(4.5),
-    "rate": Usual(5),
-    "latency": Usual(4, ("--seconds", "4")),
-    "reaction": Usual(2, ("--changes", "50")),
-    "control": Usual(3, ("--seconds", "4", "--kills", "2", "--port", "admin")),
-    "detection": Usual(3),
-    "growth": Usual(3),
-    "workers": Usual(1.5),
+    "cost": Usual(1.5, ("--turns", "40")),
+    "overhead": Usual(3, ("--rounds", "8")),
+    "rate": Usual(3.5),
+    "latency": Usual(4, ("--rounds", "3")),
+    "reaction": Usual(1.5, ("--changes", "30")),
+    "control": Usual(2, ("--seconds", "3", "--kills", "2", "--port", "admin")),
+    "detection": Usual(1),
+    "growth": Usual(2, ("--rounds", "9")),
+    "workers": Usual(1, ("--rounds", "4")),
 }
+"""All of it ends in less than 20 minutes."""
+ENDING: Final = 15.0
+"""How many seconds a benchmark has to end its servers, before all of them are killed."""
 
 
 def about(name: str) -> str:
@@ -55,26 +64,41 @@ def main() -> int:
         parser.error(f"there is no {', '.join(sorted(wrong))}: there are {', '.join([*USUAL, *others])}")
     table = Table("benchmark", "seconds", "result")
     failed = False
+    began = until = time.monotonic()
     for name in names:
         print(f"== {name}: {about(name)}", flush=True)
         started, usual = time.monotonic(), USUAL.get(name)
-        result = run(name, usual)
+        # One that is not usual has no limit, so it moves those after it.
+        until = until + 60 * usual.minutes if usual else math.inf
+        result = run(name, usual.options if usual else (), until - started)
+        until = until if usual else time.monotonic()
         failed |= result != "holds"
         table.add_row(name, f"{time.monotonic() - started:.0f}", result)
+    table.add_row("all", f"{time.monotonic() - began:.0f}", "MISSED" if failed else "holds")
     Console().print(table)
     return int(failed)
 
 
-def run(name: str, usual: Usual | None) -> str:
-    """Run one; whatever it has started ends with it."""
-    command = [sys.executable, str(HERE / f"{name}.py"), *(usual.options if usual else ())]
-    with subprocess.Popen(command) as process:
+def run(name: str, options: Sequence[str], seconds: float) -> str:
+    """Run one for at most so many seconds; whatever it has started ends with it."""
+    command = [sys.executable, str(HERE / f"{name}.py"), *options]
+    with subprocess.Popen(command, start_new_session=True) as process:
         try:
-            status = process.wait(60 * usual.minutes if usual else None)
+            status = process.wait(None if seconds == math.inf else seconds)
         except subprocess.TimeoutExpired:
-            process.terminate()
-            return f"took longer than {usual.minutes if usual else 0:g} minutes"
+            return f"MISSED (took longer than {seconds:.0f} s)"
+        finally:
+            end(process)
     return "holds" if status == 0 else f"MISSED (exit status {status})"
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a benchmark and all of its servers: asked first, so that it takes away what it made."""
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGINT)  # SIGTERM would end Python without its finally blocks
+        process.wait(ENDING)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

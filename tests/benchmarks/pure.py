@@ -1,0 +1,22 @@
+"""The modules of benchmarks/, whose folder is no package."""
+
+import importlib
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
+
+
+def module(name: str) -> Any:
+    """Import one as its scripts do: its folder is on the path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        return importlib.import_module(name)
+
+
+def main() -> dict[str, Any]:
+    """Return what the runner of them all defines."""
+    return runpy.run_path(str(BENCHMARKS / "__main__.py"))
