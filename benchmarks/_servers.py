@@ -26,15 +26,16 @@ class Server(NamedTuple):
 def running(log: Path, command: Sequence[str] = SERVE, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
     """Run a service on free ports for as long as the block lasts; `log` takes what it writes."""
     with log.open("w") as out:
-        environment = {**os.environ, **QUIET, **(settings or {})}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("CHAOSAPI_")}
+        environment = {**own, **QUIET, **(settings or {})}  # the user's settings would be measured too
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
     try:
         while not (main := re.search(r"Uvicorn running on (http://127\.0\.0\.1:\d+)", text := log.read_text())):
             if process.poll() is not None:
                 sys.exit(f"the service did not start: {text}")
             time.sleep(0.05)
-        own = re.search(r'"url": "(\S+?)"', text)
-        yield Server(main[1], own[1] if own else main[1], process.pid)
+        admin = re.search(r'"url": "(\S+?)"', text)
+        yield Server(main[1], admin[1] if admin else main[1], process.pid)
     finally:
         process.terminate()
         process.wait(120)
