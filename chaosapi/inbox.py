@@ -61,7 +61,8 @@ class Inbox:
     """Keeps the alerts that fire and those that are over, of each the last thousand.
 
     An alert is known by its fingerprint. It is a new one if it starts later than the one that is known: then that one
-    is over, though nobody told. One that has ended and fires again with the same start goes on.
+    is over, though nobody told. One that has ended and fires again with the same start goes on. The end of an earlier
+    one, told late, leaves the one that is known alone.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,9 @@ class Inbox:
         before = self._firing.pop(news.fingerprint, None)
         if before and news.starts_at > before.starts_at:
             self._keep(before.model_copy(update={"status": "resolved"}))
+            before = None
+        elif before and news.ends_at and news.starts_at < before.starts_at >= news.ends_at:
+            self._keep(before)
             before = None
         self._keep(_after(before or self._over.pop((news.fingerprint, news.starts_at), None), news))
 

@@ -1,5 +1,5 @@
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from fastapi.testclient import TestClient
@@ -57,6 +57,27 @@ def test_an_alert_is_one_entry_from_its_start_to_its_end(client: TestClient, clo
     assert (resolved["status"], resolved["delay"], resolved["resolved_delay"]) == ("resolved", 2.5, 1.5)
     assert (resolved["received_at"], resolved["notifications"]) == (firing["received_at"], 4)
     assert resolved["last_received_at"] == resolved["resolved_received_at"] > firing["last_received_at"]
+
+
+def test_an_end_that_is_told_late_ends_nothing_else(client: TestClient, clock: Clock) -> None:
+    """Two Alertmanagers, or one that tries again, may tell of an earlier end while the alert fires anew."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    ended, again = (start + timedelta(seconds=30)).isoformat(), start + timedelta(seconds=60)
+    late = notification("resolved", start, ended)
+    for news in (notification("firing", start), late, notification("firing", again), late):
+        client.post("/hooks/alertmanager", json=news).raise_for_status()
+    told = {datetime.fromisoformat(alert["starts_at"]): alert["status"] for alert in listed(client)}
+    assert told == {start: "resolved", again: "firing"}
+
+
+def test_times_are_told_in_utc(client: TestClient) -> None:
+    """Whatever zone an Alertmanager lives in; a time that has none in UTC is refused."""
+    tokyo = timezone(timedelta(hours=9))
+    start = datetime(2026, 1, 1, 9, tzinfo=tokyo)
+    client.post("/hooks/alertmanager", json=notification("firing", start)).raise_for_status()
+    assert [alert["starts_at"] for alert in listed(client)] == ["2026-01-01T00:00:00Z"]
+    first = notification("firing", datetime(1, 1, 1, tzinfo=tokyo))
+    assert client.post("/hooks/alertmanager", json=first).status_code == 422
 
 
 def test_an_alert_that_fires_again_is_another_entry(client: TestClient, clock: Clock) -> None:
