@@ -58,14 +58,21 @@ class Reader:
 
     def sees(self, conditions: Mapping[Query, str]) -> None:
         """Wait until all values are as their conditions say, at one and the same moment."""
-        found: dict[Query, float | None] = {}
+        best: tuple[int, dict[Query, float | None]] = -1, {}
 
         def seen() -> bool:
+            nonlocal best
             now = time.time()
-            found.update({query: self._value(query.expr, now) for query in conditions})
-            return all(value is not None and page.holds(conditions[query], value) for query, value in found.items())
+            found = {query: self._value(query.expr, now) for query in conditions}
+            held = sum(value is not None and page.holds(conditions[query], value) for query, value in found.items())
+            best = max(best, (held, found), key=lambda each: each[0])
+            return held == len(conditions)
 
-        _until(seen, lambda: "; ".join(f"{each.says}: {value} {conditions[each]}" for each, value in found.items()))
+        def told() -> str:
+            at_best = "; ".join(f"{each.says}: {value} {conditions[each]}" for each, value in best[1].items())
+            return f"at most {best[0]} of {len(conditions)} held at once, first: {at_best}"
+
+        _until(seen, told)
 
     def _value(self, expr: str, moment: float) -> float | None:
         """Ask for the one value of an expression at a moment (Unix seconds), None where there is none."""
