@@ -69,8 +69,10 @@ def _parts(desk: Desk, darkness: ui.dark_mode) -> list[Part]:
     banners = Shield(lambda: Banners(desk))
     with ui.element("div").classes("room"):
         with ui.element("div"):
-            _choices(desk)
+            choices = ui.element("div")
             charts = Shield(lambda: Charts(desk))
+            with choices:
+                _choices(desk, charts.update)
         with ui.element("div").classes("card side"):
             with ui.tabs().props("dense align=left no-caps") as tabs:
                 for name in _PANELS:
@@ -83,12 +85,14 @@ def _parts(desk: Desk, darkness: ui.dark_mode) -> list[Part]:
     return [header, banners, charts, *panels]
 
 
-def _choices(desk: Desk) -> None:
+def _choices(desk: Desk, looked: Callable[[], None]) -> None:
     client = ui.context.client
 
-    def look() -> None:
+    async def look() -> None:
         desk.view = View(SPANS[span.value], route.value or ALL)
         desk.room.views[client.id] = desk.view
+        await desk.room.prometheus.ask()  # its turn may be seconds away
+        looked()
 
     def offer() -> None:
         watch = desk.room.prometheus.answer

@@ -12,6 +12,7 @@ State = Literal["inactive", "pending", "firing", "silenced", "inhibited"]
 LABELS: Final = ("alertname", "service", "slo", "severity", "long_window", "short_window")
 """The labels that people tell alerting rules apart by."""
 
+_SIGNS: Final = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
 _MUTED: Final = ("silenced", "inhibited")
 
 Key = tuple[str, ...]
@@ -59,6 +60,18 @@ def title(labels: Mapping[str, str]) -> str:
     windows = "/".join(filter(None, (labels.get("long_window"), labels.get("short_window"))))
     words = (labels.get("severity"), labels.get("slo"), windows or labels.get("alertname"))
     return " ".join(filter(None, words))
+
+
+def meant(matchers: Iterable[Mapping[str, Any]]) -> str:
+    """Say in a line what a silence mutes: the title of what it names, and all that it asks for besides."""
+    exact, others = {}, []
+    for matcher in matchers:
+        sign = _SIGNS[matcher.get("isEqual", True), matcher.get("isRegex", False)]
+        if sign == "=":
+            exact[matcher["name"]] = matcher["value"]
+        else:
+            others.append(f"{matcher['name']}{sign}{matcher['value']}")
+    return " ".join(filter(None, (title(exact), rest(exact).removeprefix(title(exact)).strip(), *others)))
 
 
 def now(ruled: Iterable[Mapping[str, Any]], alerting: Alerting | None) -> tuple[Told, ...]:

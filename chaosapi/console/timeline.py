@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from chaosapi import durations
-from chaosapi.console.states import instant, title
+from chaosapi.console.states import instant, meant, title
 
 Json = Mapping[str, Any]
 Kind = Literal["fault", "alert", "silence", "change"]
@@ -84,7 +84,7 @@ def _alerts(delivered: Iterable[Json]) -> Iterable[Entry]:
 
 def _silences(silences: Iterable[Json]) -> Iterable[Entry]:
     for silence in silences:
-        what = title({matcher["name"]: matcher["value"] for matcher in silence["matchers"]})
+        what = meant(silence["matchers"])
         yield Entry(
             instant(silence["startsAt"]), "silence", f"{silence['createdBy']} silences {what}: {silence['comment']}"
         )

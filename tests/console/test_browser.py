@@ -191,8 +191,10 @@ def test_the_kill_switch_ends_everything_and_alerts_resolve(page: Any) -> None:
 
 
 def test_a_halt_gives_its_reason_to_all(page: Any) -> None:
-    """And can be lifted."""
+    """And can be lifted. The kill switch is within the keyboard's reach while the dialog is open."""
     page.get_by_role("button", name="Halt…").click()
+    page.get_by_label("Reason").press("Alt+k")
+    page.get_by_text("0 faults ended on 1 of 1 replicas").wait_for()
     page.get_by_label("Reason").fill("a real incident")
     page.get_by_role("button", name="Halt", exact=True).click()
     page.get_by_text("UTC: a real incident").wait_for()

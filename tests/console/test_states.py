@@ -3,7 +3,7 @@ from typing import Any
 from chaosapi.console.alertmanager import Alerting, matches
 from chaosapi.console.inhibitions import Inhibitions
 from chaosapi.console.panels.budgets import strip
-from chaosapi.console.states import Band, bands, key, now, rest
+from chaosapi.console.states import Band, bands, key, meant, now, rest
 
 LABELS = {"alertname": "Burn", "slo": "availability", "severity": "ticket"}
 MIDNIGHT = 1767225600.0
@@ -41,6 +41,20 @@ def test_alerts_that_differ_in_any_label_are_several() -> None:
     alerts = [ruled("pending", handler="/a", sloth_slo="x"), ruled("pending", handler="/b")]
     told = now(alerts, Alerting((), ()))
     assert [rest(each.labels) for each in told] == ["Burn handler=/a", "Burn handler=/b"]
+
+
+def test_a_silence_says_all_that_it_asks_for() -> None:
+    """Also one that names no alert, and one that says what it does not mean."""
+
+    def matcher(name: str, value: str, *, regex: bool = False, equal: bool = True) -> dict[str, Any]:
+        return {"name": name, "value": value, "isRegex": regex, "isEqual": equal}
+
+    assert meant([matcher("severity", "page"), matcher("handler", "/a")]) == "page handler=/a"
+    assert meant([matcher("team", "a.*", regex=True)]) == "team=~a.*"
+    assert meant([matcher("team", "a.*", regex=True, equal=False), matcher("slo", "x", equal=False)]) == (
+        "team!~a.* slo!=x"
+    )
+    assert meant([matcher("alertname", "Burn"), matcher("team", "a")]) == "Burn team=a"
 
 
 def test_prometheus_tells_what_fires_where_alertmanager_does_not() -> None:

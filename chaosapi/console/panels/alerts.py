@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from nicegui import ui
 
@@ -9,7 +10,7 @@ from chaosapi import assets, durations
 from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.look import TONES
 from chaosapi.console.panels.rows import Rows, said
-from chaosapi.console.states import Told, identity, instant, now, rest, title
+from chaosapi.console.states import Told, identity, instant, meant, now, rest, title
 
 _LAST = 10
 """How many delivered alerts are shown."""
@@ -111,7 +112,10 @@ class _Row:
         url = self._told.annotations["runbook_url"] if self._told else ""
         text = runbook(url)
         if text is None:
-            ui.navigate.to(url, new_tab=True)
+            if urlsplit(url).scheme in ("http", "https"):
+                ui.navigate.to(url, new_tab=True)
+            else:
+                ui.notify(f"{url} is no runbook of chaosapi, and no link that starts with http:// or https://")
             return
         with (
             ui.dialog(value=True).props("position=left seamless") as dialog,
@@ -131,7 +135,7 @@ class _Silence:
 
     def update(self, silence: Any) -> None:
         self._number = silence["id"]
-        what = title({matcher["name"]: matcher["value"] for matcher in silence["matchers"]})
+        what = meant(silence["matchers"])
         until = f"until {silence['endsAt'][11:19]} UTC"
         self._text.set_text(f"{what}: {silence['comment']} ({silence['createdBy']}, {until})")
 

@@ -1,6 +1,7 @@
 """What is always on the screen: how each source is, the kill switch, and the halt."""
 
 from collections.abc import Callable
+from typing import Final
 
 from nicegui import ui
 
@@ -8,6 +9,14 @@ from chaosapi.console.errors import SourceError
 from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.look import TONES
 from chaosapi.console.panels.rows import said
+
+# In the browser, since a dialog keeps the focus, and no other keystroke is to be sent.
+_SHORTCUT: Final = """<script>addEventListener("keydown", (event) => {
+  if (event.altKey && event.code === "KeyK" && !event.repeat) {
+    event.preventDefault();
+    document.querySelector(".kill").click();
+  }
+})</script>"""
 
 
 class Header:
@@ -24,7 +33,9 @@ class Header:
         ui.button(icon="contrast", on_click=switch_theme).props('flat dense aria-label="light or dark"')
         self._key = ui.button(icon="key", on_click=self._ask_token).props('flat dense aria-label="admin token"')
         self._halt = ui.button("Halt…", icon="front_hand", on_click=self._ask_halt).props("outline dense color=warning")
-        ui.button("End all faults", icon="stop_circle", on_click=self._end_all).props("dense color=negative")
+        kill = ui.button("End all faults", icon="stop_circle", on_click=self._end_all).props("dense color=negative")
+        kill.classes("kill").tooltip("Alt+K")
+        ui.add_head_html(_SHORTCUT)
 
     def update(self) -> None:
         """Show how things are."""
