@@ -1,10 +1,11 @@
 """How costs grow: with faults, routes, label sets and held requests. Each curve is flat, linear, or worse.
 
-Without a network, as in cost.py: what a request costs as faults on its own and on other routes grow from 0 to 100, and
-as an app grows from 10 to 1,000 routes, with and without chaosapi; what a scrape costs by the number of its series.
-With one: requests per second and memory while up to 10,000 others are held. What replicas cost tells fleet.py.
-A curve that goes up by less than a quarter is flat; it is linear where it does not grow faster than what it is drawn
-over.
+Without a network, as in cost.py: what a request costs as faults on its own route (that mean others, or are too rare to
+hit) and on other routes grow from 0 to 100, and as an app grows from 10 to 1,000 routes, with and without chaosapi;
+what a scrape costs by the number of its series. With one: requests per second and memory while up to 10,000 others are
+held. What replicas cost tells fleet.py. A curve that never goes up by a quarter is flat; it is linear where no point
+lies clearly below the straight line from its first to its last. Requests per second are flat where they never lose a
+third. A curve that is worse than expected misses the goal.
 """
 
 import argparse
@@ -13,16 +14,18 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import _options
 import _report
 import _wrk
 import httpx2
 import psutil
 import uvloop
-from _apps import ERROR, OTHERS
+from _apps import ERROR, NEVER, OTHERS
 from _servers import Server, running
 from control import HOLD, crowd
 from cost import REQUEST, Served
@@ -40,6 +43,11 @@ HELD: Final = (0, 1000, 5000, 10_000)
 QUIET: Final = Settings(access_log=False)
 OTHER: Final[dict[str, Any]] = {**ERROR, "target": {"routes": ["/api/checkout"]}}
 OK: Final = b" 200 "
+GROWTHS: Final = ("flat", "linear", "worse than linear")
+FLAT: Final = {"on other routes", "requests/s"}
+"""Which curves have to be flat; the others may be linear."""
+BEND: Final = 0.15
+"""Which part of its growth a linear curve may lie below the straight line; a square lies up to 0.25 below it."""
 
 Points = dict[str, list[tuple[float, float]]]
 
@@ -73,11 +81,11 @@ async def turns(served: dict[str, tuple[Served, bytes]], requests: int, rounds: 
 
 
 async def faults(rounds: int) -> Points:
-    """Measure a request by faults on other routes, and by faults on its own that mean other requests."""
-    found: Points = {"on other routes": [], "on its own, for others": []}
+    """Measure a request by faults on other routes, and by faults on its own that hit nobody."""
+    found: Points = {"on other routes": [], "on its own, for others": [], "on its own, at a rate of 0": []}
     served = {}
     for count in FAULTS:
-        for name, fault in zip(found, (OTHER, OTHERS), strict=True):
+        for name, fault in zip(found, (OTHER, OTHERS, NEVER), strict=True):
             served[f"{count} {name}"] = Served(create_app(QUIET)), REQUEST
             await served[f"{count} {name}"][0].inject({**fault, "name": f"f-{number}"} for number in range(count))
     for key, cost in (await turns(served, 200, rounds)).items():
@@ -130,23 +138,23 @@ def _holding(server: Server) -> float:
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("chaosapi_held_requests "))
 
 
-def verdict(curve: list[tuple[float, float]], *, falls: bool = False) -> str:
-    """Tell how it grows; where it `falls`, a third of it may go before it is not flat."""
+def verdict(curve: Sequence[tuple[float, float]], *, falls: bool = False) -> str:
+    """Tell how it grows, one of GROWTHS; where it `falls`, a third of it may go before it is not flat."""
     (first, begin), (last, end) = curve[0], curve[-1]
+    values = [value for _, value in curve]
     if falls:
-        return "flat" if end > begin * 2 / 3 else "falls"
-    if end < 1.25 * begin:
+        return "flat" if min(values) > begin * 2 / 3 else "worse than linear"
+    if max(values) < 1.25 * begin:
         return "flat"
-    middle, between = curve[len(curve) // 2]
-    expected = begin + (end - begin) * (middle - first) / (last - first)
-    return "linear" if between > 0.75 * expected else "worse than linear"
+    below = max(begin + (end - begin) * (at - first) / (last - first) - value for at, value in curve)
+    return "linear" if below < BEND * (end - begin) else "worse than linear"
 
 
 def main() -> int:
-    """Measure all curves, and print them."""
+    """Measure all curves; exit with 1 when one grows worse than expected."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=3, help="how long requests are made while others are held")
+    parser.add_argument("--rounds", type=_options.count, default=15)
+    parser.add_argument("--seconds", type=_options.positive, default=3, help="how long to send while others are held")
     chosen = parser.parse_args()
     _wrk.ready()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -162,16 +170,21 @@ def main() -> int:
         "requests/s": ("held requests", rates),
         "memory, MB": ("held requests", memory),
     }
-    table = Table("", "", "", "grows")
+    table = Table("", "", "", "grows", "expected")
+    results: dict[str, dict[str, Any]] = {}
+    fine = True
     for title, (across, lines) in panels.items():
         for name, curve in lines.items():
+            grows, expected = verdict(curve, falls=title in FLAT), "flat" if {title, name} & FLAT else "linear"
+            fine &= GROWTHS.index(grows) <= GROWTHS.index(expected)
+            results.setdefault(title, {})[name] = {"points": curve, "grows": grows, "expected": expected}
             points = "  ".join(f"{at:,.0f}: {value:,.0f}" for at, value in curve)
-            table.add_row(title, name or f"by {across}", points, verdict(curve, falls=title == "requests/s"))
-    Console(width=140).print(table)
+            table.add_row(title, name or f"by {across}", points, grows, expected)
+    Console(width=160).print(table)
     drawn = {title: lines for title, (_, lines) in panels.items()}
     picture = _report.curves(drawn, {title: across for title, (across, _) in panels.items()})
-    _report.keep("growth", {title: lines for title, (_, lines) in panels.items()}, picture)
-    return 0
+    _report.keep("growth", results, picture)
+    return 0 if fine else 1
 
 
 if __name__ == "__main__":

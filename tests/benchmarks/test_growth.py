@@ -1,0 +1,34 @@
+from collections.abc import Callable
+
+import pytest
+
+from tests.benchmarks.pure import module
+
+growth = module("growth")
+BY_FAULTS, BY_ROUTES = (0, 1, 10, 50, 100), (10, 100, 300, 1000)
+
+
+def curve(places: tuple[int, ...], cost: Callable[[int], float]) -> list[tuple[float, float]]:
+    """Draw a function."""
+    return [(at, cost(at)) for at in places]
+
+
+@pytest.mark.parametrize("places", [BY_FAULTS, BY_ROUTES])
+def test_how_a_curve_grows_is_told_whatever_it_begins_with(places: tuple[int, ...]) -> None:
+    """A square on a high base is no straight line."""
+    most = places[-1]
+    assert growth.verdict(curve(places, lambda at: 100 + 20 * at / most)) == "flat"
+    assert growth.verdict(curve(places, lambda at: 100 + 50 * at / most)) == "linear"
+    assert growth.verdict(curve(places, lambda at: 100 + 50 * (at / most) ** 2)) == "worse than linear"
+    assert growth.verdict(curve(places, lambda at: 1 + 500 * (at / most) ** 2)) == "worse than linear"
+
+
+def test_a_hump_is_not_flat() -> None:
+    """The last point may be as low as the first."""
+    assert growth.verdict([(0, 100), (1, 100), (10, 160), (50, 100), (100, 100)]) != "flat"
+
+
+def test_what_falls_is_told_wherever_it_is_lowest() -> None:
+    """A third of the requests per second may go, and no more."""
+    assert growth.verdict([(0, 100), (1000, 70), (5000, 80)], falls=True) == "flat"
+    assert growth.verdict([(0, 100), (1000, 60), (5000, 100)], falls=True) == "worse than linear"
