@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette_exporter import PrometheusMiddleware, handle_metrics
 
+import chaosapi
 from chaosapi.api import shop
 from chaosapi.settings import Settings
 
@@ -32,6 +33,13 @@ def bare(telemetry: TelemetryConfig | None = None) -> FastAPI:
 def silent() -> FastAPI:
     """Let FastAPI not look for OpenTelemetry with every request, as chaosapi's shop does not."""
     return bare({"tracing": False, "metrics": False, "logs": False})
+
+
+def installed() -> FastAPI:
+    """Put chaosapi around that app, as `chaosapi.install` does for anyone's."""
+    app = silent()
+    chaosapi.install(app, Settings(access_log=False))
+    return app
 
 
 def instrumentator() -> FastAPI:
@@ -69,6 +77,7 @@ def injector() -> FastAPI:
 APPS: Final[dict[str, Callable[[], FastAPI]]] = {
     "bare FastAPI": bare,
     "without its OpenTelemetry": silent,
+    "chaosapi.install around that": installed,
     "instrumentator": instrumentator,
     "starlette-exporter": exporter,
     "BaseHTTPMiddleware": injector,

@@ -15,7 +15,9 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any, Final
 
+import _options
 import _report
+import _rounds
 import uvicorn
 import uvloop
 from _apps import APPS, OURS, faults
@@ -106,9 +108,9 @@ async def measure(turns: int, requests: int) -> dict[str, list[float]]:
         await each.ask(REQUEST, b" 200 ", 100)
     gc.disable()  # a collection would be paid by whoever has its turn
     took: dict[str, list[float]] = {name: [] for name in served}
-    for _ in range(turns):
-        for name, each in served.items():
-            took[name].append(await each.ask(REQUEST, b" 200 ", requests))
+    for turn in range(turns):
+        for name in _rounds.order(served, turn):
+            took[name].append(await served[name].ask(REQUEST, b" 200 ", requests))
         gc.collect()
     return took
 
@@ -116,8 +118,8 @@ async def measure(turns: int, requests: int) -> dict[str, list[float]]:
 def main() -> int:
     """Measure all; exit with 1 when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--turns", type=int, default=60)
-    parser.add_argument("--requests", type=int, default=300, help="in each turn")
+    parser.add_argument("--turns", type=_options.count, default=60)
+    parser.add_argument("--requests", type=_options.count, default=300, help="in each turn")
     chosen = parser.parse_args()
     took = uvloop.run(measure(chosen.turns, chosen.requests))
     bare = took["bare FastAPI"]

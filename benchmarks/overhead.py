@@ -16,7 +16,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import _options
 import _report
+import _rounds
 import _wrk
 import httpx2
 import psutil
@@ -26,6 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 GOAL: Final = 0.95
+LOGGED: Final = "chaosapi with its access log"
+"""As it is by default: all others log no requests."""
 PRODUCT: Final = "/api/products/p-0001"
 
 
@@ -55,8 +59,8 @@ def measure(url: str, pid: int, seconds: float) -> dict[str, float]:
 def main() -> int:
     """Measure all; exit with 1 when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=1, help="how long a server is pressed in a round")
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=_options.positive, default=1, help="how long a server is pressed in a round")
+    parser.add_argument("--rounds", type=_options.count, default=12)
     chosen = parser.parse_args()
     _wrk.ready()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -67,12 +71,17 @@ def main() -> int:
         for name in OURS:
             servers[name] = stack.enter_context(running(Path(folder) / name))
             inject(servers[name].admin, faults(name))
+        logging = {"CHAOSAPI_ACCESS_LOG": "true"}
+        servers[LOGGED] = stack.enter_context(running(Path(folder) / LOGGED, settings=logging))
         for server in servers.values():
             _wrk.pin(server.pid)
             measure(server.url, server.pid, 1)
         rounds = [
-            {name: measure(server.url, server.pid, chosen.seconds) for name, server in servers.items()}
-            for _ in range(chosen.rounds)
+            {
+                name: measure(servers[name].url, servers[name].pid, chosen.seconds)
+                for name in _rounds.order(servers, number)
+            }
+            for number in range(chosen.rounds)
         ]
     results = {
         name: {

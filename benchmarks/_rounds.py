@@ -1,0 +1,13 @@
+"""Whose turn it is, round after round."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def order(everyone: Iterable[T], number: int) -> list[T]:
+    """Return the order of a round: another one begins each time, so that nobody is always first or last."""
+    names = list(everyone)
+    first = number % len(names)
+    return names[first:] + names[:first]
