@@ -53,6 +53,7 @@ def page(room: Room, every: float) -> Callable[[Request], object]:
         ui.timer(every, update)
         with contextlib.suppress(TimeoutError):  # a browser that is so slow sees what its system prefers
             desk.dark = darkness.value = bool(await ui.run_javascript(_DARK, timeout=10))
+            update()  # the charts have colours of their own
 
     return build
 
