@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import httpx2
 from playwright.sync_api import Page, ViewportSize, sync_playwright
@@ -26,7 +27,18 @@ from chaosapi.lab.stack import Lab
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE: ViewportSize = {"width": 1280, "height": 720}
-PORTS = Ports(service=18000, admin=18001, prometheus=19090, alertmanager=19093, grafana=13000, loadtest=19646)
+PHONE: ViewportSize = {"width": 390, "height": 844}
+Theme = Literal["light", "dark"]
+CONSOLE: tuple[tuple[str, ViewportSize, Theme], ...] = (
+    ("console-light", SIZE, "light"),
+    ("console-dark", SIZE, "dark"),
+    ("console-phone", PHONE, "light"),
+    ("console-phone-dark", PHONE, "dark"),
+)
+"""The console's pictures."""
+PORTS = Ports(
+    service=18000, admin=18001, prometheus=19090, alertmanager=19093, grafana=13000, loadtest=19646, console=18080
+)
 LOCUST = 18089
 FAULT = {"name": "checkout-errors", "effect": {"type": "error", "status": 503}, "rate": 0.2, "reason": "a screenshot"}
 WAIT = 60.0
@@ -62,6 +74,15 @@ class Camera:
         (self._page.locator(of) if of else self._page).screenshot(path=picture, animations="disabled")
         _told.print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB")
         return True
+
+    @contextmanager
+    def seen(self, size: ViewportSize, theme: Theme) -> Iterator[None]:
+        """Take pictures of this size and theme until the block ends."""
+        self._page.set_viewport_size(size)
+        self._page.emulate_media(color_scheme=theme)
+        yield
+        self._page.set_viewport_size(SIZE)
+        self._page.emulate_media(color_scheme="light")
 
     def _left_out(self, name: str, reason: str) -> bool:
         _told.print(f"no picture {name}: {reason}")
@@ -138,6 +159,40 @@ def chart(shots: Camera, scratch: Path) -> None:
     shots.take("forecast", drawn.as_uri(), ".main-svg")
 
 
+def console(lab: Lab, shots: Camera) -> None:
+    """Show the console while a fault burns: light and dark, on a desk and on a phone, and its form."""
+    name = lab.service.inject(FAULT)["name"]
+    firing = 'ALERTS{slo="availability", severity="ticket", alertstate="firing"}'
+    lab.parts.wait_until(
+        lambda: lab.prometheus.value(f"max({firing})") is not None, "the ticket", timeout=WAIT, every=0.5
+    )
+    address = url(lab.ports.console)
+    lab.parts.wait_until(lambda: _answers(address), "the console", timeout=WAIT)
+    for picture, size, theme in CONSOLE:
+        with shots.seen(size, theme):
+            shots.take(picture, address, f"text={name}", _drawn)
+    shots.take("console-form", address, f"text={name}", _filled)
+    lab.service.end(name)
+
+
+def _drawn(page: Page) -> None:
+    """Wait until the charts have lines, and show the alerts."""
+    page.get_by_text("Prometheus: up", exact=True).wait_for()
+    page.get_by_role("tab", name="Alerts").click()
+    page.locator(".chip", has_text="firing").first.wait_for()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.charts .big')].every(each => /\\d/.test(each.innerText))"
+    )
+
+
+def _filled(page: Page) -> None:
+    """Fill the form in, and wait for its forecast."""
+    page.get_by_role("button", name="Add a fault").click()
+    page.get_by_label("rate", exact=True).fill("0.3")
+    page.get_by_label("duration", exact=True).fill("5m")
+    page.get_by_role("cell", name="page availability 1m/5s").wait_for()
+
+
 def _answers(address: str) -> bool:
     try:
         return httpx2.get(address).is_success
@@ -152,9 +207,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as text, camera(folder) as shots:
         scratch = Path(text)
         chart(shots, scratch)
-        options = stack.Options(scratch / "lab", ports=PORTS, rate=demo.RATE, traffic=True)
+        options = stack.Options(scratch / "lab", ports=PORTS, rate=demo.RATE, traffic=True, console=True)
         with stack.running(options, _told.print) as lab:
             terminal(lab, shots, scratch)
+            console(lab, shots)
             alerts(lab, shots)
             traffic(lab, shots)
 
