@@ -7,6 +7,7 @@ import pytest
 
 from chaosapi import assets
 from chaosapi.slo import promql
+from tests.dashboards.boards import separate
 
 FOLDER = assets.path("alerts") / "runbooks"
 PAGES = sorted(FOLDER.glob("*.md"))
@@ -16,13 +17,7 @@ _SHELL = ("curl", "chaosapi ", "redis-cli", "ls ")
 def _queries(text: str) -> list[str]:
     """Take out the indented blocks; a line that begins with a word for the shell is none of PromQL's."""
     blocks = re.findall(r"(?:^ {4,}\S.*\n)+", text, re.MULTILINE)
-    return [query for block in blocks for query in _separate(block) if not query.startswith(_SHELL)]
-
-
-def _separate(block: str) -> list[str]:
-    """Split a block where a line is indented no more than the first: what goes on is indented further."""
-    first = len(block) - len(block.lstrip(" "))
-    return [each.strip() for each in re.split(rf"^ {{{first}}}(?=\S)", block, flags=re.MULTILINE) if each.strip()]
+    return [query for block in blocks for query in separate(block) if not query.startswith(_SHELL)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -101,11 +101,18 @@ def queries() -> Iterator[tuple[str, str]]:
             yield f"{name}: ${variable['name']}", f"count by ({found[2]}) ({substituted(found[1])})"
 
 
+def separate(block: str) -> list[str]:
+    """Split a block where a line is indented no more than the first: what goes on is indented further."""
+    first = len(block) - len(block.lstrip(" "))
+    return [each.strip() for each in re.split(rf"^ {{{first}}}(?=\S)", block, flags=re.MULTILINE) if each.strip()]
+
+
 def written(text: str) -> Iterator[str]:
     """Yield the PromQL that a page of documentation names: its indented and fenced blocks, and its code spans."""
     indented = re.findall(r"(?:^ {4,}.*\n?)+", text, re.MULTILINE)
     fenced = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    for candidate in (*indented, *fenced, *re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)):
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
+    for candidate in (*(query for block in (*indented, *fenced) for query in separate(block)), *spans):
         try:
             found = uses(candidate)
         except ValueError:
