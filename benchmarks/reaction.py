@@ -1,8 +1,9 @@
 """How soon a fault acts: from the call of the admin API to the first request that is hit, and until all replicas know.
 
-One client keeps asking, one request after the other on one connection, while another creates a fault and ends it, over
-and over. One process with faults in memory; four workers that share them in SQLite; three services of four workers that
-share them in Redis. How that compares with a bare Redis message is what propagation.py tells. Loopback only.
+One client keeps asking, one request after the other, each on a connection of its own so that every worker is asked,
+while another creates a fault and ends it, over and over. One process with faults in memory; four workers that share
+them in SQLite; three services of four workers that share them in Redis. How that compares with a bare Redis message is
+what propagation.py tells. Loopback only.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import _options
 import _redis
 import _report
 import aiohttp
@@ -51,24 +53,31 @@ def redis(folder: Path) -> Iterator[tuple[list[Server], int]]:
         yield [stack.enter_context(running(folder / f"redis-{n}", WORKERS, settings)) for n in range(3)], 12
 
 
+PATIENCE: Final = 30.0
+"""Seconds until what does not come ends the benchmark."""
 STORES: Final = {"memory, 1 process": memory, "SQLite, 4 workers": sqlite, "Redis, 12 workers": redis}
 
 
 class User:
-    """Keeps asking, and notes when a fault last hit."""
+    """Keeps asking, and notes when a fault hit first and last."""
 
     def __init__(self) -> None:
-        self.hit, self.at = asyncio.Event(), 0.0
+        self.hit, self.first, self.last = asyncio.Event(), 0.0, 0.0
+
+    def saw(self, status: int, now: float) -> None:
+        """Note an answer; the first hit is the first since `hit` was cleared."""
+        if status == 503:
+            self.first = self.first if self.hit.is_set() else now
+            self.last = now
+            self.hit.set()
 
     async def run(self, url: str) -> None:
         """Ask until cancelled."""
-        async with aiohttp.ClientSession(url) as client:
+        async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True)) as client:
             while True:
                 async with client.get("/api/products/p-0001") as answer:
                     await answer.read()
-                if answer.status == 503:
-                    self.at = time.perf_counter()
-                    self.hit.set()
+                self.saw(answer.status, time.perf_counter())
 
 
 async def change(desk: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> Any:
@@ -79,12 +88,25 @@ async def change(desk: aiohttp.ClientSession, method: str, path: str, body: Any 
         return await answer.json()
 
 
+async def hit(user: User, asking: "asyncio.Task[None]") -> None:
+    """Wait for the first hit; ends the benchmark where none comes, or nobody asks any more."""
+    waiting = asyncio.create_task(user.hit.wait())
+    done, _ = await asyncio.wait((waiting, asking), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    if asking in done:
+        await asking
+    if not done:
+        sys.exit(f"no request was hit within {PATIENCE:g} s")
+
+
 async def measure(servers: Sequence[Server], replicas: int, changes: int) -> dict[str, list[float]]:
     """Return the milliseconds of so many faults."""
     took: dict[str, list[float]] = {what: [] for what in WHAT}
     user = User()
+    until = time.perf_counter() + PATIENCE
     async with aiohttp.ClientSession(servers[0].admin) as desk:
-        while len((await change(desk, "GET", "/admin/replicas"))["replicas"]) < replicas:  # noqa: ASYNC110 - elsewhere
+        while len((await change(desk, "GET", "/admin/replicas"))["replicas"]) < replicas:
+            if time.perf_counter() > until:
+                sys.exit(f"not all {replicas} replicas came within {PATIENCE:g} s")
             await asyncio.sleep(0.1)
         asking = asyncio.create_task(user.run(servers[-1].url))
         for number in range(2 * changes):
@@ -93,17 +115,17 @@ async def measure(servers: Sequence[Server], replicas: int, changes: int) -> dic
             started = time.perf_counter()
             fault = await change(desk, "POST", f"/admin/faults{wait}", FAULT)
             answered = time.perf_counter()
-            await user.hit.wait()
+            await hit(user, asking)
             if not wait:
                 took["created: answered"].append(1000 * (answered - started))
-                took["created: first request hit"].append(1000 * (user.at - started))
+                took["created: first request hit"].append(1000 * (user.first - started))
             elif fault["receipt"]["replicas"] == {"applied": replicas, "known": replicas}:
                 took["created: known to all"].append(1000 * (answered - started))
             else:
                 sys.exit(f"not everywhere: {fault['receipt']['replicas']}")
             started = time.perf_counter()
             await change(desk, "DELETE", "/admin/faults/bench?wait=2s")
-            took["ended: last request hit"].append(1000 * max(0.0, user.at - started))
+            took["ended: last request hit"].append(1000 * max(0.0, user.last - started))
         asking.cancel()
     return took
 
@@ -111,7 +133,7 @@ async def measure(servers: Sequence[Server], replicas: int, changes: int) -> dic
 def main() -> int:
     """Measure all stores, and print it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--changes", type=int, default=100)
+    parser.add_argument("--changes", type=_options.count, default=100)
     changes = parser.parse_args().changes
     results = {}
     with tempfile.TemporaryDirectory() as folder:
