@@ -46,7 +46,7 @@ OK: Final = b" 200 "
 GROWTHS: Final = ("flat", "linear", "worse than linear")
 FLAT: Final = {"on other routes", "requests/s"}
 """Which curves have to be flat; the others may be linear."""
-BEND: Final = 0.15
+BEND: Final = 0.2
 """Which part of its growth a linear curve may lie below the straight line; a square lies up to 0.25 below it."""
 
 Points = dict[str, list[tuple[float, float]]]
@@ -128,7 +128,9 @@ def held(seconds: float) -> tuple[Points, Points]:
             with crowd(server.url, max(count, 1), "held"):
                 while _holding(server) < count:
                     time.sleep(0.1)
-                rates.append((count, _wrk.press(f"{server.url}/api/products/p-0001", seconds).per_second))
+                # A median: the machine may do something else in one of them.
+                loads = [_wrk.press(f"{server.url}/api/products/p-0001", seconds) for _ in range(3)]
+                rates.append((count, median(load.per_second for load in loads)))
                 memory.append((count, psutil.Process(server.pid).memory_info().rss / 1e6))
     return {"": rates}, {"": memory}
 
@@ -154,7 +156,7 @@ def main() -> int:
     """Measure all curves; exit with 1 when one grows worse than expected."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=_options.count, default=15)
-    parser.add_argument("--seconds", type=_options.positive, default=3, help="how long to send while others are held")
+    parser.add_argument("--seconds", type=_options.positive, default=2, help="how long to send while others are held")
     chosen = parser.parse_args()
     _wrk.ready()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
