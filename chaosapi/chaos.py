@@ -171,7 +171,7 @@ class Chaos:
             if self._totals:
                 self._totals.close()
 
-        return Life(telemetry, jobs, start, stop, self._supervisor.probes.leave)
+        return Life(telemetry, jobs, start, stop, self._supervisor.probes.leave, self._engine.release)
 
     async def _open(self) -> None:
         try:

@@ -23,18 +23,19 @@ class Life:
     Under a server without lifespan events they start at the first request and end with the process. For an app
     without them this speaks in its place. `start` comes before the jobs, and may raise OSError or RuntimeError, which
     end the server; `stop` comes when the jobs have ended. Both are awaited in the event loop that serves. A server that
-    knows that it will stop may call `leave` some time before.
+    knows that it will stop may call `leave` some time before, and `release` when requests have to come to their end.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - a life has so many turns
         self,
         app: ASGIApp,
         jobs: Sequence[Job],
         start: Callable[[], Awaitable[None]] = _nothing,
         stop: Callable[[], Awaitable[None]] = _nothing,
         leave: Callable[[], None] = _unheard,
+        release: Callable[[], None] = _unheard,
     ) -> None:
-        self.app, self.leave = app, leave
+        self.app, self.leave, self.release = app, leave, release
         self._jobs, self._on_start, self._on_stop = jobs, start, stop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lives = False

@@ -16,6 +16,8 @@ from chaosapi.settings import Settings
 
 _DRAIN: Final = 10
 """Seconds that requests under way have to end in, once nothing new is accepted."""
+_HELD: Final = 7
+"""Seconds after which faults let go of those that they hold, so that all are answered in time."""
 _LAST: Final = 0.2
 """Seconds in which requests on connections that were accepted last arrive."""
 _CLOSE: Final = (b"connection", b"close")
@@ -28,8 +30,8 @@ class Server(uvicorn.Server):
 
     First it is no longer ready and lets every answer close its connection, while it goes on serving for as long as
     CHAOSAPI_DRAIN_DELAY says: so load balancers turn away, and clients that keep their connections open. Then it
-    accepts no more and waits for the requests under way. A second SIGTERM cuts the delay short; SIGINT, from a person
-    at a terminal, knows none.
+    accepts no more and waits for the requests under way; whom faults still hold near the end is let go. A second
+    SIGTERM cuts the delay short; SIGINT, from a person at a terminal, knows none.
     """
 
     def __init__(self, app: Life, settings: Settings) -> None:
@@ -42,7 +44,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=_DRAIN,
         )
         super().__init__(config)
-        self._leave, self._delay = app.leave, settings.drain_delay
+        self._leave, self._release, self._delay = app.leave, app.release, settings.drain_delay
         self._told = False
         self._until: float | None = None
 
@@ -72,4 +74,5 @@ class Server(uvicorn.Server):
             for server in self.servers:
                 server.close()
             await asyncio.sleep(_LAST)
+        asyncio.get_running_loop().call_later(_HELD, self._release)
         await super().shutdown(sockets)
