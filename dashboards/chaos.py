@@ -44,12 +44,24 @@ def _now() -> list[Panel]:
             steps((None, GREEN), (1, ORANGE))
         ),
         number("Revision", revision, "none", number_of("max", "chaosapi_revision"), "No data").decimals(0),
-        number("Replicas known", known, "short", number_of("count", "chaosapi_revision"), "No data"),
+        number(
+            "Replicas known",
+            known,
+            "short",
+            number_of("count", "chaosapi_revision"),
+            "No data",
+            runbook="TargetAbsent",
+        ),
         number("Replicas applied", applied, "short", on_newest(SERVICE), "No data"),
         number("Held", held, "short", number_of("sum", "chaosapi_held_requests"), "No data"),
-        number("Store", store, "bool_on_off", number_of("min", "chaosapi_store_up"), "No data").thresholds(
-            steps((None, RED), (1, GREEN))
-        ),
+        number(
+            "Store",
+            store,
+            "bool_on_off",
+            number_of("min", "chaosapi_store_up"),
+            "No data",
+            runbook="StoreDown",
+        ).thresholds(steps((None, RED), (1, GREEN))),
     ]
 
 
@@ -129,6 +141,7 @@ def _users() -> list[Panel]:
         " time-out gave up before. Fast errors pull it down.",
         "s",
         (SERVED.quantile(0.99, "handler"), "{{handler}}"),
+        runbook="HighLatency",
     )
     alerts = states(
         "Alerts",
@@ -157,6 +170,7 @@ def _inside() -> list[Panel]:
         "s",
         (SERVICE.now("max", "chaosapi_event_loop_lag_seconds", "instance"), "{{instance}}"),
         empty="No data",
+        runbook="EventLoopLag",
     )
     capacity = course(
         "Capacity: in use and queued",
@@ -166,6 +180,7 @@ def _inside() -> list[Panel]:
         (SERVICE.now("sum", "chaosapi_capacity_in_use", "fault"), "{{fault}} in use"),
         (SERVICE.now("sum", "chaosapi_capacity_queued", "fault"), "{{fault}} queued"),
         empty="No capacity fault",
+        runbook="CapacityExhausted",
     )
     refused = course(
         "Capacity: refused",
@@ -174,5 +189,6 @@ def _inside() -> list[Panel]:
         "reqps",
         (SERVICE.rate("chaosapi_capacity_rejected_total", "fault"), "{{fault}}"),
         empty="No capacity fault",
+        runbook="CapacityExhausted",
     )
     return [held, lag, capacity, refused]

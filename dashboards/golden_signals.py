@@ -46,6 +46,9 @@ def _now() -> list[Panel]:
     success = "Share of requests answered without a server error, now."
     failed = "Share of requests answered with a 5xx status, now."
     average = "Mean time to answer, now. One slow request in a hundred hardly moves it."
+    most = "19 of 20 requests are answered faster than this, now."
+    nearly_all = "99 of 100 requests are answered faster than this, now."
+    late = "How late the event loop is, now: all requests wait for it."
     return across(
         3,
         [
@@ -53,14 +56,12 @@ def _now() -> list[Panel]:
             number("Success", success, "percentunit", SERVED.share(ANSWERED)).thresholds(good_high).decimals(2),
             number("5xx", failed, "percentunit", SERVED.share(FAILED)).thresholds(good_low).decimals(2),
             number("Average", average, "s", SERVED.mean()),
-            number("p95", "19 of 20 requests are answered faster than this, now.", "s", SERVED.quantile(0.95)),
-            number(
-                "p99", "99 of 100 requests are answered faster than this, now.", "s", SERVED.quantile(0.99)
-            ).thresholds(in_time),
+            number("p95", most, "s", SERVED.quantile(0.95), runbook="HighLatency"),
+            number("p99", nearly_all, "s", SERVED.quantile(0.99), runbook="HighLatency").thresholds(in_time),
             number("In progress", "Requests that wait for their answer, now.", "short", SERVED.in_progress()),
-            number(
-                "Loop lag", "How late the event loop is, now: all requests wait for it.", "s", _lag(), "No data"
-            ).thresholds(steps((None, GREEN), (LAG, ORANGE), (1, RED))),
+            number("Loop lag", late, "s", _lag(), "No data", runbook="EventLoopLag").thresholds(
+                steps((None, GREEN), (LAG, ORANGE), (1, RED))
+            ),
         ],
     )
 
@@ -77,6 +78,7 @@ def _traffic() -> list[Panel]:
         " alone.",
         "reqps",
         (SERVED.rate("handler"), "{{handler}}"),
+        runbook="TargetAbsent",
     )
     statuses = course(
         "Requests by status",
@@ -124,6 +126,7 @@ def _latency() -> list[Panel]:
         " requests. The line, 250 ms, is what 99 % of the requests should keep, so p95 should lie well below it.",
         "s",
         (SERVED.quantile(0.95, "handler"), "{{handler}}"),
+        runbook="HighLatency",
     )
     p99 = course(
         "p99 latency by route",
@@ -131,6 +134,7 @@ def _latency() -> list[Panel]:
         " under 250 ms: above the line it is missed. With few requests, one slow one decides.",
         "s",
         (SERVED.quantile(0.99, "handler"), "{{handler}}"),
+        runbook="HighLatency",
     )
     limit = ((None, CLEAR), (LATENCY, RED))
     return across(8, [by_route(each, UID) for each in (average, objective(p95, *limit), objective(p99, *limit))])
@@ -151,6 +155,7 @@ def _saturation() -> list[Panel]:
         "s",
         (_lag("instance"), "{{instance}}"),
         empty="No data",
+        runbook="EventLoopLag",
     )
     cpu = course(
         "CPU",
@@ -181,6 +186,7 @@ def _capacity() -> list[timeseries.Panel]:
         (SERVICE.now("sum", "chaosapi_capacity_in_use"), "served"),
         (SERVICE.now("sum", "chaosapi_capacity_queued"), "queued"),
         empty=NO_LIMIT,
+        runbook="CapacityExhausted",
     )
     refused = course(
         "Refused",
@@ -189,5 +195,6 @@ def _capacity() -> list[timeseries.Panel]:
         "reqps",
         (SERVICE.rate("chaosapi_capacity_rejected_total"), "refused"),
         empty=NO_LIMIT,
+        runbook="CapacityExhausted",
     )
     return [places, refused]

@@ -1,8 +1,9 @@
-"""The looks that all panels share."""
+"""The looks that all panels share; `runbook` names the alert on what a panel shows: its runbook is linked."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+import runbooks
 from grafana_foundation_sdk.builders import common, prometheus, stat, statetimeline, text, timeseries
 from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
 from grafana_foundation_sdk.models import common as kinds
@@ -14,21 +15,23 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMap,
     ValueMappingResult,
 )
-from grafana_foundation_sdk.models.text import TextMode
 
 Panel = stat.Panel | timeseries.Panel | statetimeline.Panel | text.Panel
 Query = tuple[str, str]
 """PromQL, and the legend of its lines."""
-Kind = TypeVar("Kind", timeseries.Panel, statetimeline.Panel)
+Kind = TypeVar("Kind", stat.Panel, timeseries.Panel, statetimeline.Panel)
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 NO_TRAFFIC = "No traffic"
 GREEN, ORANGE, RED, CLEAR = "green", "orange", "red", "transparent"
 
 
-def number(title: str, about: str, unit: str, expr: str, empty: str = NO_TRAFFIC) -> stat.Panel:
+def number(  # noqa: PLR0913 - a panel's texts, and its query
+    title: str, about: str, unit: str, expr: str, empty: str = NO_TRAFFIC, *, runbook: str | None = None
+) -> stat.Panel:
     """Return one big number with its recent course; `about` is what a reader learns from the panel's (i)."""
-    return _stat(title, about, (expr, ""), empty).unit(unit).graph_mode(kinds.BigValueGraphMode.AREA)
+    panel = _stat(title, about, (expr, ""), empty).unit(unit).graph_mode(kinds.BigValueGraphMode.AREA)
+    return _linked(panel, runbook)
 
 
 def label(title: str, about: str, query: Query, empty: str) -> stat.Panel:
@@ -36,9 +39,11 @@ def label(title: str, about: str, query: Query, empty: str) -> stat.Panel:
     return _stat(title, about, query, empty).unit("none").text_mode(kinds.BigValueTextMode.NAME)
 
 
-def course(title: str, about: str, unit: str, *queries: Query, empty: str = NO_TRAFFIC) -> timeseries.Panel:
+def course(
+    title: str, about: str, unit: str, *queries: Query, empty: str = NO_TRAFFIC, runbook: str | None = None
+) -> timeseries.Panel:
     """Return a course over time, one line for each value of the labels that the legends name."""
-    return _targets(
+    panel = _targets(
         timeseries.Panel()
         .title(title)
         .description(about)
@@ -63,14 +68,21 @@ def course(title: str, about: str, unit: str, *queries: Query, empty: str = NO_T
         .span(12),
         queries,
     )
+    return _linked(panel, runbook)
 
 
-def states(
-    title: str, about: str, values: Mapping[int, tuple[str, str]], query: Query, empty: str
+def states(  # noqa: PLR0913 - a panel's texts, and its query
+    title: str,
+    about: str,
+    values: Mapping[int, tuple[str, str]],
+    query: Query,
+    empty: str,
+    *,
+    runbook: str | None = None,
 ) -> statetimeline.Panel:
     """Return a band over time for each series, coloured by its state; `values` are (text, colour) of each value."""
     results = {str(value): ValueMappingResult(text=word, color=color) for value, (word, color) in values.items()}
-    return _targets(
+    panel = _targets(
         statetimeline.Panel()
         .title(title)
         .description(about)
@@ -86,11 +98,7 @@ def states(
         .span(12),
         [query],
     )
-
-
-def page(title: str, markdown: str) -> text.Panel:
-    """Return a page to read."""
-    return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).height(20).span(24)
+    return _linked(panel, runbook)
 
 
 def objective(panel: timeseries.Panel, *limits: tuple[float | None, str]) -> timeseries.Panel:
@@ -140,6 +148,10 @@ def _stat(title: str, about: str, query: Query, empty: str) -> stat.Panel:
         .height(4)
         .span(4)
     )
+
+
+def _linked(panel: Kind, runbook: str | None) -> Kind:
+    return panel.links([link("Runbook", runbooks.url(runbook))]) if runbook else panel
 
 
 def _targets(panel: Kind, queries: Iterable[Query]) -> Kind:

@@ -1,7 +1,7 @@
 """The runbooks of alerts/runbooks, as panels: the one place that a link in Grafana surely reaches."""
 
 from grafana_foundation_sdk.builders import text
-from panels import page
+from grafana_foundation_sdk.models.text import TextMode
 
 from chaosapi import assets
 
@@ -13,10 +13,15 @@ _PAGES = sorted((assets.path("alerts") / "runbooks").glob("*.md"))
 def panels() -> list[text.Panel]:
     """Return a page for each alert."""
     return [
-        page(path.stem, path.read_text(encoding="utf-8")).id(number) for number, path in enumerate(_PAGES, start=_FIRST)
+        _page(path.stem, path.read_text(encoding="utf-8")).id(number)
+        for number, path in enumerate(_PAGES, start=_FIRST)
     ]
 
 
 def url(alert: str) -> str:
     """Return the path of an alert's runbook in Grafana; raises ValueError when it has none."""
     return f"/d/{BOARD}?viewPanel={_FIRST + [path.stem for path in _PAGES].index(alert)}"
+
+
+def _page(title: str, markdown: str) -> text.Panel:
+    return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).height(20).span(24)

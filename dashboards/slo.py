@@ -3,7 +3,7 @@
 import runbooks
 from board import Board, variable
 from grafana_foundation_sdk.models import dashboard as model
-from panels import CLEAR, GREEN, ORANGE, RED, Panel, course, link, number, objective, states, steps
+from panels import CLEAR, GREEN, ORANGE, RED, Panel, course, number, objective, states, steps
 
 from chaosapi.queries import Slo
 from chaosapi.slo import windows
@@ -76,12 +76,9 @@ def _nearness() -> Panel:
         " gets there first tells fast trouble from slow.",
         "percentunit",
         *(_pair(place) for place in range(len(PROFILES[0].pairs))),
+        runbook="ErrorBudgetBurn",
     )
-    return (
-        objective(panel, (None, CLEAR), (1, RED))
-        .axis_soft_max(1)
-        .links([link("Runbook", runbooks.url("ErrorBudgetBurn"))])
-    )
+    return objective(panel, (None, CLEAR), (1, RED)).axis_soft_max(1)
 
 
 def _pair(place: int) -> tuple[str, str]:
@@ -110,4 +107,5 @@ def _alerts() -> Panel:
         {1: ("firing", RED)},
         (CHOSEN.firing(), "{{severity}} {{long_window}}/{{short_window}}"),
         empty="No alert has fired",
-    ).links([link("Runbook", runbooks.url("ErrorBudgetBurn"))])
+        runbook="ErrorBudgetBurn",
+    )

@@ -125,6 +125,15 @@ def test_links_lead_to_a_dashboard_or_a_runbook_in_it(name: str) -> None:
                 assert ids[int(found[2])]["options"]["content"] == runbook.read_text()
 
 
+def test_each_runbook_is_linked_where_its_alert_shows() -> None:
+    """Whoever sees the number of an alert gets to its runbook with one click, from at least one panel."""
+    names = {panel["id"]: panel["title"] for panel in everything(BOARDS["slo"]) if panel["type"] == "text"}
+    shown = [panel for board in BOARDS.values() for panel in panels(board)]
+    urls = [link["url"] for panel in shown for link in panel.get("links", [])]
+    linked = {names[int(url.partition("viewPanel=")[2])] for url in urls}
+    assert linked == {path.stem for path in (DASHBOARDS.parent / "alerts" / "runbooks").iterdir()}
+
+
 @pytest.mark.parametrize("profile", windows.NAMES)
 def test_alerts_link_to_dashboards_by_variables_that_they_have(profile: str) -> None:
     """As far as an alert names one."""
