@@ -4,14 +4,20 @@
 #
 #   kustomize/smoke.sh [local|training|production|FOLDER]
 #
-# What was there before stays there, and nobody else is hit: the fault is for requests with a header of its own.
+# Where the namespace was not there before, all that was applied is removed at the end; where it was, only the fault is.
+# Nobody else is hit: the fault is for requests with a header of its own.
 # PROMETHEUS=NAMESPACE/SERVICE  where the operator's Prometheus is [monitoring/prometheus-operated]
 # KEEP=1                        leave everything running
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 overlay=${1:-local}
-[ -d "$overlay" ] || overlay=$here/overlays/$overlay
+if [ "$overlay" = --help ]; then
+    sed -n '2,/^set /s/^# \{0,1\}//p' "$0"
+    exit
+fi
+# The name first: a folder called `local` may well stand where the script is started.
+[ ! -f "$here/overlays/$overlay/kustomization.yaml" ] || overlay=$here/overlays/$overlay
 patience=${PATIENCE:-300} # seconds that a condition may take to come true
 fault='{"effect": {"type": "error", "status": 503}, "target": {"headers": {"x-smoke-test": "yes"}},
         "schedule": {"duration": "10m"}, "reason": "kustomize/smoke.sh"}'
@@ -49,7 +55,8 @@ forward() {
     rm -f "$log"
 }
 
-admin() { curl --silent --show-error --fail-with-body --max-time 20 --header "authorization: Bearer $token" "$@"; }
+# The token comes by a pipe: whoever lists processes sees their arguments.
+admin() { curl --silent --show-error --fail-with-body --max-time 20 --header @- "$@" <<<"authorization: Bearer $token"; }
 prometheus() { curl --silent --max-time 10 --get --data-urlencode "query=$1" "$watcher/api/v1/query"; }
 shop_fails() { [ "$(curl --silent --output /dev/null --write-out '%{http_code}' --header 'x-smoke-test: yes' "$shop/api/products")" = 503 ]; }
 counted() { curl --silent "$shop/metrics" | grep -q '^chaosapi_fault_injected_total{.*fault="smoke-test".* [1-9]'; }
@@ -75,14 +82,21 @@ for program in kubectl curl; do
 done
 [ -f "$overlay/kustomization.yaml" ] || fail "no overlay at $overlay: local, training, production or a folder"
 secret=$here/components/token/token.env
-[ -f "$secret" ] || fail "no token: echo \"CHAOSAPI_ADMIN_TOKEN=\$(openssl rand -hex 32)\" > $secret"
-token=$(sed -n 's/^CHAOSAPI_ADMIN_TOKEN=//p' "$secret")
-namespace=$(kubectl kustomize "$overlay" | awk '$1 == "kind:" { kind = $2 } kind == "Namespace" && $1 == "name:" { print $2 }')
+rendered=$(kubectl kustomize "$overlay") || {
+    [ -f "$secret" ] || fail "no token: echo \"CHAOSAPI_ADMIN_TOKEN=\$(openssl rand -hex 32)\" > $secret"
+    fail "$overlay does not render: see above"
+}
+namespace=$(awk '$1 == "kind:" { kind = $2 } kind == "Namespace" && $1 == "name:" { print $2 }' <<<"$rendered")
+token=$(awk '$1 == "CHAOSAPI_ADMIN_TOKEN:" { print $2 }' <<<"$rendered" | base64 -d)
+[ -n "$namespace" ] || fail "$overlay has no Namespace"
+[ -n "$token" ] || fail "$overlay has no Secret with CHAOSAPI_ADMIN_TOKEN"
 kubectl version --output json >/dev/null 2>&1 || fail "kubectl reaches no cluster: see 'kubectl cluster-info'"
 
 trap clean EXIT
 trap 'exit 130' INT TERM
-kubectl get namespace "$namespace" >/dev/null 2>&1 || created=yes
+# An error is no answer: what is taken for new here is deleted at the end.
+there=$(kubectl get namespace "$namespace" --ignore-not-found --output name) || fail "cannot tell whether $namespace is there"
+[ -n "$there" ] || created=yes
 kubectl apply --kustomize "$overlay" >/dev/null
 say "applied $overlay in the namespace $namespace"
 kubectl --namespace "$namespace" wait --for=condition=Available deployment --all --timeout "${patience}s" >/dev/null

@@ -1,4 +1,4 @@
-"""What kustomize/smoke.sh says before it touches a cluster; the rest of it needs one."""
+"""What kustomize/smoke.sh says and does around the changes that it makes; the rest of it needs a cluster."""
 
 import os
 import shutil
@@ -11,11 +11,59 @@ from tests.kustomize.conftest import ROOT
 
 SCRIPT = ROOT / "kustomize/smoke.sh"
 
+RENDERED = """\
+kind: Namespace
+metadata:
+  name: game-day
+---
+kind: Secret
+data:
+  CHAOSAPI_ADMIN_TOKEN: dG9rZW4=
+metadata:
+  name: chaosapi-token
+"""
+KUBECTL = """\
+#!/bin/sh
+echo "$*" >>"$CALLS"
+case "$*" in
+kustomize*) cat "$RENDERED" ;;
+"get namespace game-day"*)
+    [ "$THERE" != error ] || { echo "Error from server (Forbidden)" >&2; exit 1; }
+    echo "$THERE" ;;
+apply*) exit 1 ;;
+esac
+"""
 
-def run(script: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the script, with no cluster in reach."""
+
+def run(script: Path, *words: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script in a folder, with no cluster in reach."""
     given = {**os.environ, "KUBECONFIG": "/dev/null", **environment}
-    return subprocess.run([script, *words], capture_output=True, text=True, check=False, env=given, timeout=60)
+    command = [str(script), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=given, cwd=folder, timeout=60)
+
+
+@pytest.fixture
+def stub(tmp_path: Path) -> Path:
+    """Give a folder with an overlay, and a kubectl that notes its calls and fails to apply anything."""
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/kubectl").write_text(KUBECTL)
+    (tmp_path / "bin/kubectl").chmod(0o755)
+    (tmp_path / "rendered.yaml").write_text(RENDERED)
+    for name in ("mine", "local"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kustomization.yaml").touch()
+    return tmp_path
+
+
+def calls(stub: Path, overlay: str, *, there: str, rendered: str = "rendered.yaml") -> tuple[list[str], str]:
+    """Run the script where the stub's namespace is `there`; give kubectl's calls and what was said."""
+    log = stub / "calls"
+    environment = {"CALLS": str(log), "THERE": there, "RENDERED": str(stub / rendered)}
+    done = run(SCRIPT, overlay, folder=stub, PATH=f"{stub / 'bin'}:{os.environ['PATH']}", **environment)
+    assert done.returncode == 1
+    return log.read_text().splitlines(), done.stderr
 
 
 def test_it_is_clean() -> None:
@@ -46,3 +94,40 @@ def test_it_names_what_is_missing_before_it_changes_anything(tree: Path) -> None
         assert "no token: echo" in run(script).stderr
     finally:
         aside.rename(token)
+
+
+def test_help_is_the_header() -> None:
+    """And nothing is asked of a cluster."""
+    done = run(SCRIPT, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Prove an overlay")
+    assert done.stdout.rstrip().endswith("leave everything running")
+
+
+@pytest.mark.parametrize(
+    ("there", "changes"),
+    [
+        ("error", []),
+        ("namespace/game-day", ["apply --kustomize mine"]),
+        ("", ["apply --kustomize mine", "delete --kustomize mine --ignore-not-found"]),
+    ],
+)
+def test_it_deletes_only_where_the_namespace_is_known_to_be_new(there: str, changes: list[str], stub: Path) -> None:
+    """An error is not taken for a namespace that is not there: nothing is applied, nothing deleted."""
+    done, said = calls(stub, "mine", there=there)
+    assert [call for call in done if call.startswith(("apply", "delete"))] == changes
+    assert ("Forbidden" in said and "cannot tell whether game-day is there" in said) == (there == "error")
+
+
+def test_the_name_of_an_overlay_comes_before_a_folder_of_that_name(stub: Path) -> None:
+    """Wherever the script is started."""
+    done, _ = calls(stub, "local", there="error")
+    assert done[0] == f"kustomize {ROOT / 'kustomize/overlays/local'}"
+
+
+def test_an_overlay_without_a_token_is_refused(stub: Path) -> None:
+    """The token is the one that the overlay renders, wherever it stands."""
+    (stub / "bare.yaml").write_text(RENDERED.partition("---")[0])
+    done, said = calls(stub, "mine", there="", rendered="bare.yaml")
+    assert done == ["kustomize mine"]
+    assert "mine has no Secret with CHAOSAPI_ADMIN_TOKEN" in said
