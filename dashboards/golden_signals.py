@@ -43,8 +43,8 @@ def _now() -> list[Panel]:
     good_high = steps((None, RED), (0.99, ORANGE), (AVAILABILITY, GREEN))
     good_low = steps((None, GREEN), (ERROR_BUDGET, ORANGE), (0.01, RED))
     in_time = steps((None, GREEN), (LATENCY, RED))
-    success = "Share of requests answered without a server error, now."
-    failed = "Share of requests answered with a 5xx status, now."
+    success = "Share of requests answered without a 5xx, now. Closed without an answer (000) is a failure too."
+    failed = "Share of requests answered with a 5xx, now. Without 000: what was closed without an answer."
     average = "Mean time to answer, now. One slow request in a hundred hardly moves it."
     most = "19 of 20 requests are answered faster than this, now."
     nearly_all = "99 of 100 requests are answered faster than this, now."
@@ -93,15 +93,17 @@ def _traffic() -> list[Panel]:
 def _errors() -> list[Panel]:
     success = course(
         "Success rate by route",
-        "The availability SLI: the share of requests answered without a 5xx. The line is the objective, 99.9 %. One"
-        " sick route hides in an average over all, so compare the routes.",
+        "The availability SLI: the share of requests answered without a 5xx; closed without an answer (000) is a"
+        " failure too. The line is the objective, 99.9 %. One sick route hides in an average over all, so compare the"
+        " routes.",
         "percentunit",
         (SERVED.share(ANSWERED, "handler"), "{{handler}}"),
     )
     failures = course(
         "5xx rate by route",
-        "The share of requests that failed. Above the line, 0.1 %, the error budget shrinks faster than it may: at ten"
-        " times the line, 30 days of budget are gone in three. Compare with latency: errors are often fast.",
+        "The share of requests answered with a 5xx; 000, closed without an answer, costs budget too but is not in here."
+        " Above the line, 0.1 %, the error budget shrinks faster than it may: at ten times the line, 30 days of budget"
+        " are gone in three. Compare with latency: errors are often fast.",
         "percentunit",
         (SERVED.share(FAILED, "handler"), "{{handler}}"),
     )

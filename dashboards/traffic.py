@@ -107,8 +107,9 @@ def _rate() -> list[Panel]:
 def _sides() -> list[Panel]:
     success = course(
         "Success rate, client and server",
-        "The share of requests answered without a 5xx, as each side counts. A gap means failures that only one side"
-        " sees: answers that came after the client had given up, or requests that never reached the service.",
+        "The share of requests answered without a 5xx, as each side counts; no answer (000) is a failure too. A gap"
+        " means failures that only one side sees: answers that came after the client had given up, or requests that"
+        " never reached the service.",
         "percentunit",
         (SENT.share(ANSWERED), "client"),
         (SERVED.share(ANSWERED), "server"),

@@ -154,6 +154,15 @@ def test_runbooks_hold_nothing_that_grafana_would_replace() -> None:
             assert not re.search(rf"\$\{{?({names}|__)", panel["options"]["content"]), panel["title"]
 
 
+@each_board
+def test_shares_of_success_and_failure_say_where_000_is(name: str) -> None:
+    """What was closed without an answer has no status: a reader cannot guess on which side it counts."""
+    for panel in panels(BOARDS[name]):
+        asked = [target["expr"] for target in panel["targets"]]
+        if any("status" in expr and "> 0)" in expr for expr in asked):
+            assert "000" in panel["description"], panel["title"]
+
+
 def test_the_golden_signals_are_complete() -> None:
     """The numbers stand on top; traffic, errors, latency and saturation follow in rows."""
     board = BOARDS["golden-signals"]
