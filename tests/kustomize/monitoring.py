@@ -6,6 +6,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from chaosapi import durations
+from chaosapi.forecast.monitoring import usual
 from chaosapi.settings import Settings
 from chaosapi.slo import windows
 from tests.kustomize.manifests import Object, amount, data, of, pods, ports, selected, title
@@ -61,7 +62,7 @@ def delivered(objects: list[Object]) -> Iterator[str]:
 
 
 def profiled(objects: list[Object]) -> Iterator[str]:
-    """Want the windows of the forecasts to be those of the rules, and scrapes quick enough for them."""
+    """Want the forecasts to be of these rules, of scrapes quick enough for them, and of an Alertmanager this patient."""
     profile = windows.load(data(objects, "chaosapi")["CHAOSAPI_PROFILE"])
     step = windows.text(profile.step)
     for item in of(objects, "PrometheusRule"):
@@ -74,6 +75,11 @@ def profiled(objects: list[Object]) -> Iterator[str]:
                 yield f"{title(item)} scrapes every {endpoint['interval']}: too slow for {shortest}"
             if durations.parse(endpoint["scrapeTimeout"]) > durations.parse(endpoint["interval"]):
                 yield f"{title(item)} waits longer for a scrape than until the next"
+    told = usual(profile)
+    for item in of(objects, "AlertmanagerConfig"):
+        for name, expected in (("groupWait", told.group_wait), ("groupInterval", told.group_interval)):
+            if durations.parse(found := item["spec"]["route"][name]) != expected:
+                yield f"{title(item)} has {name}: {found}, forecasts take it to be {durations.format(expected)}"
 
 
 def configured(objects: list[Object]) -> Iterator[str]:

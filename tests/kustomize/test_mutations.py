@@ -77,6 +77,8 @@ MUTATIONS = [
     Mutation("delivered", "training", "AlertmanagerConfig/chaosapi", "spec.route.matchers"),
     Mutation("profiled", "training", "ServiceMonitor/chaosapi", "spec.endpoints.0.interval", "15s"),
     Mutation("profiled", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_PROFILE", "production"),
+    Mutation("profiled", "training", "AlertmanagerConfig/chaosapi", "spec.route.groupWait", "10s"),
+    Mutation("profiled", "production", "AlertmanagerConfig/chaosapi", "spec.route.groupInterval", "5m"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_STROE", "redis://chaosapi-redis:6379/0"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_PORT", "tcp://10.0.0.1:8000"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_ADMIN_PORT", "8002"),
