@@ -118,9 +118,10 @@ def stacked(panel: timeseries.Panel) -> timeseries.Panel:
     return panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL)).fill_opacity(40)
 
 
-def by_route(panel: timeseries.Panel, uid: str) -> timeseries.Panel:
-    """Let a click on a route's line show the dashboard `uid` for that route alone."""
-    variables = "${datasource:queryparam}&${job:queryparam}&var-handler=${__field.labels.handler:percentencode}"
+def by_route(panel: timeseries.Panel, uid: str, *more: str) -> timeseries.Panel:
+    """Let a click on a route's line show the dashboard `uid` for that route alone; `more` are variables to keep."""
+    kept = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", *more))
+    variables = f"{kept}&var-handler=${{__field.labels.handler:percentencode}}"
     return panel.data_links([link("Only this route", f"/d/{uid}?${{__url_time_range}}&{variables}")])
 
 

@@ -150,4 +150,4 @@ def _clients() -> list[Panel]:
         (SENT.rate("status"), "{{status}}"),
         empty=NO_LOAD,
     )
-    return [by_route(routes, UID), stacked(statuses)]
+    return [by_route(routes, UID, "load"), stacked(statuses)]

@@ -134,6 +134,16 @@ def test_each_runbook_is_linked_where_its_alert_shows() -> None:
     assert linked == {path.stem for path in (DASHBOARDS.parent / "alerts" / "runbooks").iterdir()}
 
 
+@each_board
+def test_a_click_on_a_route_changes_nothing_else(name: str) -> None:
+    """The link to one route alone keeps what was chosen for every other variable of its dashboard."""
+    chosen = {variable["name"] for variable in BOARDS[name]["templating"]["list"]} - {"handler"}
+    defaults = [panel["fieldConfig"]["defaults"] for panel in panels(BOARDS[name])]
+    for url in (link["url"] for each in defaults for link in each.get("links", [])):
+        assert "var-handler=${__field.labels.handler:percentencode}" in url
+        assert set(re.findall(r"\$\{(\w+):queryparam\}", url)) == chosen, url
+
+
 @pytest.mark.parametrize("profile", windows.NAMES)
 def test_alerts_link_to_dashboards_by_variables_that_they_have(profile: str) -> None:
     """As far as an alert names one."""
