@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any, Final
 
-import _options
+import _numbers
 import _report
 import _rounds
 import uvicorn
@@ -118,8 +118,8 @@ async def measure(turns: int, requests: int) -> dict[str, list[float]]:
 def main() -> int:
     """Measure all; exit with 1 when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--turns", type=_options.count, default=60)
-    parser.add_argument("--requests", type=_options.count, default=300, help="in each turn")
+    parser.add_argument("--turns", type=_numbers.count, default=60)
+    parser.add_argument("--requests", type=_numbers.count, default=300, help="in each turn")
     chosen = parser.parse_args()
     took = uvloop.run(measure(chosen.turns, chosen.requests))
     bare = took["bare FastAPI"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-import _options
+import _numbers
 import _report
 import _wrk
 import httpx2
@@ -155,8 +155,8 @@ def verdict(curve: Sequence[tuple[float, float]], *, falls: bool = False) -> str
 def main() -> int:
     """Measure all curves; exit with 1 when one grows worse than expected."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=_options.count, default=15)
-    parser.add_argument("--seconds", type=_options.positive, default=2, help="how long to send while others are held")
+    parser.add_argument("--rounds", type=_numbers.count, default=15)
+    parser.add_argument("--seconds", type=_numbers.positive, default=2, help="how long to send while others are held")
     chosen = parser.parse_args()
     _wrk.ready()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

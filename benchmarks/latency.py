@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any, Final, NamedTuple
 
 import _envoy
-import _options
+import _numbers
 import _report
 import _wrk
 import aiohttp
@@ -139,9 +139,9 @@ def compare(what: str, rate: float, turns: Sequence[Turn]) -> dict[str, Any]:
 def main() -> int:
     """Measure all distributions; exit with 1 when one misses the goal."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rate", type=_options.positive, action="append", help="requests per second; may be repeated")
-    parser.add_argument("--seconds", type=_options.positive, default=2, help="how long each is measured in a round")
-    parser.add_argument("--rounds", type=_options.count, default=7)
+    parser.add_argument("--rate", type=_numbers.positive, action="append", help="requests per second; may be repeated")
+    parser.add_argument("--seconds", type=_numbers.positive, default=2, help="how long each is measured in a round")
+    parser.add_argument("--rounds", type=_numbers.count, default=7)
     chosen = parser.parse_args()
     os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})  # the service has core 0 for itself
     results: list[dict[str, Any]] = []

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-import _options
+import _numbers
 import _report
 import _rounds
 import _wrk
@@ -59,8 +59,8 @@ def measure(url: str, pid: int, seconds: float) -> dict[str, float]:
 def main() -> int:
     """Measure all; exit with 1 when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=_options.positive, default=1, help="how long a server is pressed in a round")
-    parser.add_argument("--rounds", type=_options.count, default=12)
+    parser.add_argument("--seconds", type=_numbers.positive, default=1, help="how long a server is pressed in a round")
+    parser.add_argument("--rounds", type=_numbers.count, default=12)
     chosen = parser.parse_args()
     _wrk.ready()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:

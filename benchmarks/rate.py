@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import _envoy
-import _options
+import _numbers
 import _report
 import _wrk
 import httpx2
@@ -53,7 +53,7 @@ def ours(url: str, rate: float, requests: int) -> tuple[int, int, bool]:
 def main() -> int:
     """Measure all rates; exit with 1 when one of ours is farther off than chance allows, or the receipt is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--requests", type=_options.count, default=100_000, help="at each rate")
+    parser.add_argument("--requests", type=_numbers.count, default=100_000, help="at each rate")
     requests = parser.parse_args().requests
     _wrk.ready()
     results: list[dict[str, Any]] = []

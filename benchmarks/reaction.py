@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import _options
+import _numbers
 import _redis
 import _report
 import aiohttp
@@ -133,7 +133,7 @@ async def measure(servers: Sequence[Server], replicas: int, changes: int) -> dic
 def main() -> int:
     """Measure all stores, and print it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--changes", type=_options.count, default=100)
+    parser.add_argument("--changes", type=_numbers.count, default=100)
     changes = parser.parse_args().changes
     results = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-import _options
+import _numbers
 import _report
 import _wrk
 from _servers import SERVE, running
@@ -37,8 +37,8 @@ def served(folder: Path, who: str, workers: int) -> Iterator[str]:
 def main() -> int:
     """Measure all, and print it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=_options.positive, default=2, help="how long a server is pressed in a round")
-    parser.add_argument("--rounds", type=_options.count, default=7)
+    parser.add_argument("--seconds", type=_numbers.positive, default=2, help="how long a server is pressed in a round")
+    parser.add_argument("--rounds", type=_numbers.count, default=7)
     chosen = parser.parse_args()
     _wrk.ready()
     kinds = [(who, workers) for who in ("bare FastAPI", "chaosapi") for workers in COUNTS]
