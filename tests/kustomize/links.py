@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Any
 
 from tests.kustomize.manifests import WORKLOADS, Object, of, pods, ports, selected, templates, title
 
+GUARDED = {"admin", "redis"}
+"""The ports by which faults are written: the API, with its token, and the store, which asks for none."""
 ADDRESS = re.compile(r"(?:\b[a-z]+://)?\b(chaosapi[a-z-]*)(?:\.[\w.-]*)?:(\d+)")
 
 
@@ -81,25 +84,46 @@ def scaled(objects: list[Object]) -> Iterator[str]:
 
 
 def closed(objects: list[Object]) -> Iterator[str]:
-    """Want all pods closed by default where there are network policies, and the admin port open to chosen ones."""
+    """Want Redis closed always, all pods where there are other policies too, and the ports for faults open to few."""
     policies = of(objects, "NetworkPolicy")
-    if policies and {"podSelector": {}, "policyTypes": ["Ingress"]} not in [item["spec"] for item in policies]:
+    specs = [item["spec"] for item in policies]
+    others = [item for item in policies if item["metadata"]["name"] != "chaosapi-redis"]
+    if others and {"podSelector": {}, "policyTypes": ["Ingress"]} not in specs:
         yield "no policy closes all pods by default"
+    for name, pod in templates(objects):
+        if "redis" in ports(pod) and not any(pod in pods(objects, spec["podSelector"]) for spec in specs):
+            yield f"{name} is open to everyone"
     for item in policies:
         found = pods(objects, item["spec"]["podSelector"])
-        known = {port for pod in found for port in (*ports(pod), *ports(pod).values())}
-        admin = {"admin", *(ports(pod).get("admin") for pod in found)} if "admin" in known else set()
+        known = {name: number for pod in found for name, number in ports(pod).items()}
         for rule in item["spec"].get("ingress", ()):
-            named = {port["port"] for port in rule.get("ports", ())}
-            if found and named - known:
-                yield f"{title(item)} opens {named - known}, which its pods lack"
-            everyone = not rule.get("from") or not all(_narrow(peer) for peer in rule["from"])
-            if everyone and (admin & named or (admin and not named)):
-                yield f"{title(item)} opens the admin port to everyone"
+            opened = _opened(rule, known)
+            if known and (unknown := opened - known.keys()):
+                yield f"{title(item)} opens {unknown}, which its pods lack"
+            if opened & GUARDED and not (rule.get("from") and all(_narrow(peer) for peer in rule["from"])):
+                yield f"{title(item)} opens {opened & GUARDED} to everyone"
+
+
+def _opened(rule: Object, known: dict[str, int]) -> set[str]:
+    """Name the ports that a rule opens; one that the pods lack stands there as the rule has it."""
+    opened: set[str] = set()
+    for entry in rule.get("ports") or [{}]:
+        port = entry.get("port")
+        if port is None:
+            opened |= known.keys()
+        elif isinstance(port, str):
+            opened.add(port)
+        else:
+            span = range(port, entry.get("endPort", port) + 1)
+            opened |= {name for name, number in known.items() if number in span} or {str(port)}
+    return opened
 
 
 def _narrow(peer: Object) -> bool:
-    return all(peer.get(part) != {} for part in ("podSelector", "namespaceSelector", "ipBlock"))
+    """Tell whether a peer leaves anyone out: an empty selector finds all, and so does a network /0."""
+    selectors = [peer[part] for part in ("podSelector", "namespaceSelector") if part in peer]
+    everywhere = "ipBlock" in peer and ip_network(peer["ipBlock"]["cidr"]).prefixlen == 0
+    return all(any(selector.values()) for selector in selectors) and not everywhere
 
 
 def _texts(value: Any) -> Iterator[str]:

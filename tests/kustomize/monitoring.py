@@ -62,7 +62,7 @@ def delivered(objects: list[Object]) -> Iterator[str]:
 
 
 def profiled(objects: list[Object]) -> Iterator[str]:
-    """Want the forecasts to be of these rules, of scrapes quick enough for them, and of an Alertmanager this patient."""
+    """Want the forecasts to be of these rules, of scrapes quick enough for them, and of so patient an Alertmanager."""
     profile = windows.load(data(objects, "chaosapi")["CHAOSAPI_PROFILE"])
     step = windows.text(profile.step)
     for item in of(objects, "PrometheusRule"):

@@ -13,6 +13,7 @@ from tests.kustomize.manifests import DuplicateKeyError, Object, load, title
 from tests.kustomize.policies import POLICIES, broken
 
 APP = "Deployment/chaosapi"
+POLICY = "NetworkPolicy/chaosapi"
 CONTAINER = "spec.template.spec.containers.0"
 
 
@@ -65,10 +66,16 @@ MUTATIONS = [
     Mutation("scaled", "production", APP, "spec.replicas", 3),
     Mutation("scaled", "production", "HorizontalPodAutoscaler/chaosapi", "spec.scaleTargetRef.name", "shop"),
     Mutation("closed", "production", "NetworkPolicy/chaosapi-default-deny", "spec.podSelector.matchLabels", {"a": "b"}),
-    Mutation("closed", "production", "NetworkPolicy/chaosapi", "spec.ingress.1.from"),
-    Mutation("closed", "production", "NetworkPolicy/chaosapi", "spec.ingress.1.from.0", {"namespaceSelector": {}}),
-    Mutation("closed", "production", "NetworkPolicy/chaosapi", "spec.ingress.0.ports"),
-    Mutation("closed", "production", "NetworkPolicy/chaosapi", "spec.ingress.0.ports.0.port", "web"),
+    Mutation("closed", "production", POLICY, "spec.ingress.1.from"),
+    Mutation("closed", "production", POLICY, "spec.ingress.1.from.0", {"namespaceSelector": {}}),
+    Mutation("closed", "production", POLICY, "spec.ingress.0.ports"),
+    Mutation("closed", "production", POLICY, "spec.ingress.0.ports.0.port"),
+    Mutation("closed", "production", POLICY, "spec.ingress.0.ports.0", {"port": 8000, "endPort": 9000}),
+    Mutation("closed", "production", POLICY, "spec.ingress.1.from.0", {"ipBlock": {"cidr": "0.0.0.0/0"}}),
+    Mutation("closed", "production", POLICY, "spec.ingress.1.from.0.namespaceSelector.matchLabels", {}),
+    Mutation("closed", "training", "NetworkPolicy/chaosapi-redis", "spec.ingress.0.from"),
+    Mutation("closed", "training", "NetworkPolicy/chaosapi-redis", "spec.podSelector.matchLabels", {"app": "redis"}),
+    Mutation("closed", "production", POLICY, "spec.ingress.0.ports.0.port", "web"),
     Mutation("scraped", "training", "ServiceMonitor/chaosapi", "spec.endpoints.0.port", "metrics"),
     Mutation("scraped", "training", "ServiceMonitor/chaosapi", "spec.selector.matchLabels", {"app": "chaosapi"}),
     Mutation("scraped", "training", "ServiceMonitor/chaosapi-loadtest", "spec.jobLabel"),
