@@ -17,6 +17,7 @@ from chaosapi.slo import causes, explain, files, promtool, spec, windows
 from chaosapi.slo.guards import Conditions
 from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
+from chaosapi.slo.texts import Bases
 
 app = typer.Typer(no_args_is_help=True, help="Check and explain an SLO file; make Prometheus rules and their tests.")
 
@@ -46,6 +47,8 @@ RetentionOption = Annotated[
 RequestsOption = Annotated[
     float | None, typer.Option(min=0, help="What each SLO's service gets: warn where one failure would fire an alert.")
 ]
+GrafanaOption = Annotated[str, typer.Option(help="Where your Grafana answers: alerts then link to it in full.")]
+RunbookOption = Annotated[str, typer.Option(help="What stands before alerts/runbooks/ where you keep the runbooks.")]
 FailuresOption = Annotated[
     int, typer.Option(min=1, help="For low traffic: no alert before its long window holds that many bad events.")
 ]
@@ -112,21 +115,23 @@ def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
         list[str] | None,
         typer.Option(help="A label of the object, such as release=NAME for kube-prometheus-stack; repeatable."),
     ] = None,
+    grafana_url: GrafanaOption = "",
+    runbook_url: RunbookOption = "",
 ) -> None:
     """Make the recording rules and alerts, also of the file causes.yaml beside the spec if there is one."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
-        source = _spec(spec_file)
+        bases, source = Bases(grafana_url, runbook_url), _spec(spec_file)
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
-            _put(files.rule_file(specs, profile, min_failures, causes.beside(source)), out)
+            text = files.rule_file(specs, profile, min_failures, causes.beside(source))
         else:
             beside, labels = causes.beside(source), _labels(label or [])
             text = files.prometheus_rule(
                 specs, profile, min_failures, beside, name=name, namespace=namespace, labels=labels
             )
-            _put(text, out)
+        _put(bases.put_into(text), out)
 
 
 @app.command("tests")

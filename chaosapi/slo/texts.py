@@ -1,13 +1,21 @@
 """What a person reads when an alert fires: what is wrong, how bad it is, how long there is, where to look."""
 
+import re
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
+import yaml
+
+from chaosapi import errors
+from chaosapi.slo import document
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, text
 
 RUNBOOKS = "alerts/runbooks"
 DASHBOARDS = "/d"
-"""The links are paths: whoever is notified knows the address of Grafana, a rule does not."""
+"""The links are paths: whoever is notified knows the address of Grafana, a rule does not, unless it is told."""
+
+_BASE = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?(/[\w.~%/-]*)?")
 
 _DURATION = '{{{{ with printf "{query}" $value | query }}}}{{{{ . | first | value | humanizeDuration }}}}{{{{ end }}}}'
 _PERCENTAGE = (
@@ -18,6 +26,46 @@ _LEFT = (
     "{{{{ . | first | value | humanizePercentage }}}} of it is left{{{{ end }}}}"
 )
 """Rule templates cannot calculate, PromQL can: the query's scalar, with the alert's value put in for `%f`."""
+
+
+@dataclass(frozen=True)
+class Bases:
+    """Addresses that links which are paths are put behind; with an empty one they stay paths.
+
+    Raises errors.Invalid, by the option's name, for what is no http(s) address.
+    """
+
+    grafana: str = ""
+    runbooks: str = ""
+
+    def __post_init__(self) -> None:
+        for option, base in self._told():
+            if not _BASE.fullmatch(base):
+                raise errors.Invalid.field(option, f"{base}: write a base address such as https://example.com/shop")
+
+    def whole(self, annotations: dict[str, str]) -> dict[str, str]:
+        """Give an alert's annotations with the links made whole; one that has an address, or a template's, keeps it."""
+        links = (("dashboard_url", self.grafana), ("runbook_url", self.runbooks))
+        return annotations | {
+            name: f"{base.rstrip('/')}/{annotations[name].lstrip('/')}"
+            for name, base in links
+            if base and name in annotations and not re.match(r"\w+:|//|\{\{", annotations[name])
+        }
+
+    def put_into(self, rules: str) -> str:
+        """Give the text of generated rules, plain or an operator's object, with the links of every alert made whole."""
+        if not any((self.grafana, self.runbooks)):
+            return rules
+        data = yaml.safe_load(rules)
+        for rule in (rule for group in data.get("spec", data)["groups"] for rule in group["rules"]):
+            if "annotations" in rule:
+                rule["annotations"] = self.whole(rule["annotations"])
+        _, command, *_ = rules.split("`")  # the first line says what made them
+        return document.write(data, " ".join([command, *(f"{option} {base}" for option, base in self._told())]))
+
+    def _told(self) -> list[tuple[str, str]]:
+        options = (("--grafana-url", self.grafana), ("--runbook-url", self.runbooks))
+        return [(option, base) for option, base in options if base]
 
 
 def of_pair(spec: Spec, slo: Objective, profile: Profile, pair: Pair, remaining: str) -> dict[str, str]:

@@ -51,6 +51,10 @@ def test_generate_writes_every_file(tmp_path: Path) -> None:
         (["rules", "--kind", "prometheusrule", "--label", "release"], "release has no value: write NAME=VALUE"),
         (["rules", "--kind", "prometheusrule", "--name", "Shop"], "name: 'Shop' must be lower case"),
         (["rules", "--min-failures", "0"], "greater than or equal to 1"),
+        (["rules", "--grafana-url", "grafana.example.com"], "--grafana-url: grafana.example.com: write a base address"),
+        (["rules", "--grafana-url", "https://"], "such as https://example.com/shop"),
+        (["rules", "--runbook-url", "ftp://example.com"], "--runbook-url: ftp://example.com: write a base address"),
+        (["rules", "--runbook-url", "https://example.com/?page="], "such as https://example.com/shop"),
         (["tests", "--pair", "5m"], "5m is none of 1h/5m, 6h/30m, 1d/2h, 3d/6h"),
     ],
 )
@@ -75,6 +79,36 @@ def test_an_object_holds_the_same_groups() -> None:
     assert made["metadata"] == {"name": "slo-shop", "namespace": "monitoring", "labels": {"release": "kps"}}
     plain = yaml.safe_load(RUN.invoke(app, ["rules"]).stdout)["groups"]
     assert made["spec"]["groups"] == [{"interval": "1m", **group} for group in plain]
+
+
+@pytest.mark.parametrize("kind", ["groups", "prometheusrule"])
+def test_links_are_whole_where_their_addresses_are_told(kind: str) -> None:
+    """Only the links change, and the first line names the command; with empty addresses nothing does."""
+    plain = RUN.invoke(app, ["rules", "--kind", kind]).stdout
+    grafana, runbooks = "https://grafana.example.com", "http://git.example.com:3000/shop/blob/main"
+    told = ["--grafana-url", f"{grafana}/", "--runbook-url", runbooks]
+    whole = RUN.invoke(app, ["rules", "--kind", kind, *told]).stdout
+    assert whole.startswith(f"{plain.partition('`:')[0]} {' '.join(told)}`:")
+    assert f"dashboard_url: {grafana}/d/chaosapi-slo?var-slo=" in whole
+    assert f"runbook_url: {runbooks}/alerts/runbooks/StoreDown.md" in whole
+    back = whole.replace(f"_url: {grafana}/d/", "_url: /d/").replace(f"_url: {runbooks}/", "_url: ")
+    assert back.splitlines()[1:] == plain.splitlines()[1:]
+    assert RUN.invoke(app, ["rules", "--kind", kind, "--grafana-url", "", "--runbook-url", ""]).stdout == plain
+
+
+def test_a_link_that_has_an_address_keeps_it(tmp_path: Path) -> None:
+    """Also where a template gives it; the other links are made whole all the same."""
+    path = tmp_path / "slo.yaml"
+    for own in ("https://wiki.example.com/burn", "{{ $externalURL }}/burn"):
+        runbook = "runbook_url: alerts/runbooks/ErrorBudgetBurn.md"
+        path.write_text((ALERTS / "slo.yaml").read_text().replace(runbook, f'runbook_url: "{own}"'))
+        result = RUN.invoke(app, ["rules", "--spec", str(path), "--runbook-url", "https://git.example.com"])
+        rules = [rule for group in yaml.safe_load(result.stdout)["groups"] for rule in group["rules"]]
+        links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule}
+        assert links == {
+            "ErrorBudgetBurn": own,
+            "TargetAbsent": "https://git.example.com/alerts/runbooks/TargetAbsent.md",
+        }
 
 
 def test_warnings_do_not_stop_the_rules() -> None:
