@@ -60,6 +60,7 @@ def environment(*, port: int, provisioning: Path, data: Path) -> dict[str, str]:
         "GF_PATHS_PROVISIONING": str(provisioning),
         "GF_AUTH_ANONYMOUS_ENABLED": "true",
         "GF_AUTH_ANONYMOUS_ORG_ROLE": "Editor",
+        "GF_AUTH_BASIC_ENABLED": "false",  # else admin:admin would do, in a header
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
         "GF_LOG_MODE": "console",

@@ -114,13 +114,13 @@ def shared(objects: list[Object]) -> Iterator[str]:
 
 
 def shown(objects: list[Object]) -> Iterator[str]:
-    """Want a Grafana of our own to mount every dashboard, and nothing of the operator beside it."""
+    """Want a Grafana of our own to mount every dashboard and take no password, beside nothing of the operator."""
     for item in of(objects, "Deployment"):
         if item["metadata"]["name"] == "chaosapi-grafana":
-            volumes = item["spec"]["template"]["spec"]["volumes"]
+            pod = item["spec"]["template"]["spec"]
             mounts = {
                 source["configMap"]["name"]
-                for each in volumes
+                for each in pod["volumes"]
                 for source in each.get("projected", {}).get("sources", ())
             }
             boards = {
@@ -130,5 +130,8 @@ def shown(objects: list[Object]) -> Iterator[str]:
             }
             if mounts != boards:
                 yield f"{title(item)} shows {sorted(mounts)}, there are {sorted(boards)}"
+            environment = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+            if environment.get("GF_AUTH_BASIC_ENABLED") != "false":
+                yield f"{title(item)} takes admin:admin: set GF_AUTH_BASIC_ENABLED to false"
             if any(each["apiVersion"].startswith(GROUP) for each in objects):
                 yield f"{title(item)} stands beside objects of the operator"

@@ -91,6 +91,7 @@ MUTATIONS = [
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_ADMIN_PORT", "8002"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_MAX_MEMORY", "1GiB"),
     Mutation("shared", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_STORE"),
+    Mutation("shown", "local", "Deployment/chaosapi-grafana", f"{CONTAINER}.env.2.value", "true"),
     Mutation("shown", "local", "Deployment/chaosapi-grafana", "spec.template.spec.volumes.1.projected.sources", []),
 ]
 
