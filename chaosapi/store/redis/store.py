@@ -11,7 +11,7 @@ from redis.asyncio.client import PubSub
 
 from chaosapi.errors import ChaosError, StoreUnavailable
 from chaosapi.state import AuditEntry, Change, State
-from chaosapi.store.codec import AUDIT, forgotten, read, write
+from chaosapi.store.codec import AUDIT, forgotten, read, write, write_state
 from chaosapi.store.redis import healing
 from chaosapi.store.redis.announcement import Announcement
 from chaosapi.store.redis.client import connected
@@ -135,7 +135,7 @@ class RedisStore:
                 known,
                 *after.mark,
                 version,
-                write(state),
+                write_state(state),
                 line,
                 AUDIT,
                 deadline,
@@ -193,7 +193,7 @@ class RedisStore:
         audit = healing.merged(new, lines, self._audit)[:AUDIT]
         answer = await self._heal(
             keys=[self._key("state"), self._key("audit")],
-            args=[*theirs.mark, known, *after.mark, version, write(state), self._channel, *audit],
+            args=[*theirs.mark, known, *after.mark, version, write_state(state), self._channel, *audit],
         )
         if answer == "done":
             log.warning("healed a store that had lost changes", revision=state.revision, had=theirs.state.revision)
