@@ -18,6 +18,7 @@ from chaosapi.lab.processes import Parts
 from chaosapi.lab.prometheus import Prometheus
 from chaosapi.lab.service import Service
 from chaosapi.slo import windows
+from chaosapi.slo.texts import Bases
 from chaosapi.slo.windows import Profile
 
 _SLOWEST_SCRAPE: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
@@ -145,6 +146,10 @@ def _seed(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
 
 def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> None:
     port, config_file = lab.ports.prometheus, folder / "prometheus.yml"
+    if lab.with_grafana:  # then the links of alerts lead there, wherever they are read
+        whole = Bases(grafana=url(lab.ports.grafana)).put_into(rules.read_text(encoding="utf-8"))
+        rules = folder / "rules.yml"
+        rules.write_text(whole, encoding="utf-8")
     target, to_alertmanager = address(lab.ports.service), address(lab.ports.alertmanager)
     config = prometheus.config(
         target=target,
