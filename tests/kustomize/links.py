@@ -9,6 +9,9 @@ from tests.kustomize.manifests import WORKLOADS, Object, of, pods, ports, select
 
 GUARDED = {"admin", "redis"}
 """The ports by which faults are written: the API, with its token, and the store, which asks for none."""
+NAMING = {"configMapRef": "ConfigMap", "configMapKeyRef": "ConfigMap", "configMap": "ConfigMap"} | dict.fromkeys(
+    ("secretRef", "secretKeyRef", "secret"), "Secret"
+)
 ADDRESS = re.compile(r"(?:\b[a-z]+://)?\b(chaosapi[a-z-]*)(?:\.[\w.-]*)?:(\d+)")
 
 
@@ -142,14 +145,13 @@ def _references(item: Object) -> Iterator[tuple[str, str]]:
         if name := spec.get("serviceAccountName"):
             yield "ServiceAccount", name
         sources = [source for each in spec["containers"] for source in each.get("envFrom", ())]
+        sources += [entry.get("valueFrom", {}) for each in spec["containers"] for entry in each.get("env", ())]
         volumes = list(spec.get("volumes", ()))
         volumes += [source for volume in volumes for source in volume.get("projected", {}).get("sources", ())]
         for source in [*sources, *volumes]:
-            for key, kind in (("configMapRef", "ConfigMap"), ("configMap", "ConfigMap"), ("secretRef", "Secret")):
-                if key in source:
-                    yield kind, source[key]["name"]
-            if "secret" in source:
-                yield "Secret", source["secret"]["secretName"]
+            for key, kind in NAMING.items():
+                if key in source:  # a projected volume calls a Secret's name `name`, a plain one `secretName`
+                    yield kind, source[key].get("name") or source[key]["secretName"]
     if item["kind"] == "AlertmanagerConfig":
         for receiver in item["spec"]["receivers"]:
             for hook in receiver.get("webhookConfigs", ()):

@@ -12,6 +12,8 @@ from chaosapi.slo import windows
 from tests.kustomize.manifests import Object, amount, data, of, pods, ports, selected, title
 from tests.kustomize.pods import limited
 
+ENDING: Final = 15
+"""How long, in seconds, requests under way and the stop itself may take: docs/containers.md, Stopping."""
 RELEASE: Final = "monitoring"
 GROUP: Final = "monitoring.coreos.com/"
 
@@ -103,6 +105,18 @@ def configured(objects: list[Object]) -> Iterator[str]:
     limits = pod["spec"]["containers"][0]["resources"]["limits"]
     if settings.max_memory > 0.75 * amount(limits["memory"]) or settings.max_cpu > amount(limits["cpu"]):
         yield "Deployment/chaosapi would be killed or throttled by its limits before a fault reaches its own"
+
+
+def graceful(objects: list[Object]) -> Iterator[str]:
+    """Want Kubernetes to wait until the service has drained and ended by itself."""
+    try:
+        delay = durations.parse(data(objects, "chaosapi").get("CHAOSAPI_DRAIN_DELAY", "0s"))
+    except ValueError:
+        return  # `configured` says it already
+    for pod in pods(objects, {"matchLabels": {"app.kubernetes.io/name": "chaosapi"}}):
+        given = pod["spec"].get("terminationGracePeriodSeconds", 30)
+        if given <= delay + ENDING:
+            yield f"Deployment/chaosapi is killed after {given} s: it may take {delay + ENDING:g} s to end"
 
 
 def shared(objects: list[Object]) -> Iterator[str]:

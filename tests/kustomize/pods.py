@@ -1,11 +1,15 @@
 """What every pod must be: harmless, watched, limited, known."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from tests.kustomize.manifests import CLUSTER_WIDE, Object, amount, containers, of, ports, templates, title
 
+ANSWERS: Final = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
+"""What the service answers to whom."""
+VERSION: Final = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+)?")
 APPLY_LIMIT: Final = 256 * 1024
 """How long the annotation may be in which `kubectl apply` notes a whole object."""
 
@@ -24,13 +28,7 @@ def restricted(objects: list[Object]) -> Iterator[str]:
         if any("hostPath" in volume for volume in spec.get("volumes", ())):
             yield f"{name} mounts a folder of the host"
     for name, container in containers(objects):
-        context = container.get("securityContext", {})
-        if context.get("allowPrivilegeEscalation") is not False or context.get("privileged"):
-            yield f"{name} may gain privileges"
-        if context.get("capabilities") != {"drop": ["ALL"]}:
-            yield f"{name} keeps capabilities"
-        if context.get("readOnlyRootFilesystem") is not True:
-            yield f"{name} may write to its root file system"
+        yield from (f"{name} {fault}" for fault in _faults(container.get("securityContext", {})))
 
 
 def confined(objects: list[Object]) -> Iterator[str]:
@@ -53,7 +51,7 @@ def credentialless(objects: list[Object]) -> Iterator[str]:
 
 
 def probed(objects: list[Object]) -> Iterator[str]:
-    """Want all three probes of every container, on ports that it has."""
+    """Want all three probes of every container, on ports that it has, of the service where it answers."""
     for name, container in containers(objects):
         known = ports({"spec": {"containers": [container]}})
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -63,6 +61,8 @@ def probed(objects: list[Object]) -> Iterator[str]:
             port = (probe.get("httpGet") or probe.get("tcpSocket") or {}).get("port")
             if port is not None and port not in {*known, *known.values()}:
                 yield f"{name} has no port {port} for its {kind}"
+            if name == "Deployment/chaosapi chaosapi" and probe.get("httpGet", {}).get("path") != ANSWERS[kind]:
+                yield f"{name} does not ask {ANSWERS[kind]} for its {kind}"
 
 
 def limited(objects: list[Object]) -> Iterator[str]:
@@ -83,7 +83,7 @@ def pinned(objects: list[Object]) -> Iterator[str]:
     """Want a version in the tag of every image, or a digest."""
     for name, container in containers(objects):
         tag = container["image"].rpartition("/")[2].partition(":")[2]
-        if "@sha256:" not in container["image"] and not any(letter.isdigit() for letter in tag):
+        if "@sha256:" not in container["image"] and not VERSION.fullmatch(tag):
             yield f"{name} runs whatever {container['image']} is today"
 
 
@@ -101,6 +101,17 @@ def small(objects: list[Object]) -> Iterator[str]:
     for item in objects:
         if len(json.dumps(item)) > APPLY_LIMIT:
             yield f"{title(item)} is too large for kubectl apply"
+
+
+def _faults(context: Object) -> Iterator[str]:
+    if context.get("runAsNonRoot") is False or context.get("runAsUser") == 0:
+        yield "may run as root, whatever its pod says"
+    if context.get("allowPrivilegeEscalation") is not False or context.get("privileged"):
+        yield "may gain privileges"
+    if context.get("capabilities") != {"drop": ["ALL"]}:
+        yield "keeps capabilities"
+    if context.get("readOnlyRootFilesystem") is not True:
+        yield "may write to its root file system"
 
 
 def _of(template: Object) -> Iterator[tuple[str, Object]]:

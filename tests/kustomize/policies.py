@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tests.kustomize import links, monitoring, pods
+from tests.kustomize import links, monitoring, parts, pods
 from tests.kustomize.manifests import Object
 
 Policy = Callable[[list[Object]], Iterator[str]]
@@ -28,11 +28,14 @@ POLICIES: tuple[Policy, ...] = (
     monitoring.delivered,
     monitoring.profiled,
     monitoring.configured,
+    monitoring.graceful,
     monitoring.shared,
     monitoring.shown,
 )
 
 
-def broken(objects: list[Object]) -> dict[str, list[str]]:
-    """Give what each policy finds wrong; nothing where all is well."""
-    return {policy.__name__: found for policy in POLICIES if (found := list(policy(objects)))}
+def broken(objects: list[Object], overlay: str = "") -> dict[str, list[str]]:
+    """Give what each policy finds wrong, and what the overlay of that name lacks; nothing where all is well."""
+    found = {policy.__name__: list(policy(objects)) for policy in POLICIES}
+    found["complete"] = list(parts.complete(objects, overlay))
+    return {name: wrong for name, wrong in found.items() if wrong}

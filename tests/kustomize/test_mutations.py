@@ -18,7 +18,7 @@ CONTAINER = "spec.template.spec.containers.0"
 
 
 class Mutation(NamedTuple):
-    """What is changed in which overlay, and the policy that says so."""
+    """What is changed in which overlay, and the policy that says so; with no path the object is taken away."""
 
     policy: str
     overlay: str
@@ -41,14 +41,19 @@ MUTATIONS = [
     Mutation("restricted", "training", APP, "spec.template.spec.volumes.0", {"name": "tmp", "hostPath": {"path": "/"}}),
     Mutation("confined", "training", "Service/chaosapi", "metadata.namespace", "default"),
     Mutation("confined", "training", "Namespace/chaosapi", "metadata.labels", {}),
+    Mutation("restricted", "training", APP, f"{CONTAINER}.securityContext.runAsUser", 0),
     Mutation("credentialless", "training", APP, "spec.template.spec.automountServiceAccountToken", value=True),
     Mutation("credentialless", "training", APP, "spec.template.spec.enableServiceLinks"),
     Mutation("probed", "training", APP, f"{CONTAINER}.startupProbe"),
     Mutation("probed", "training", APP, f"{CONTAINER}.livenessProbe.httpGet.port", "https"),
+    Mutation("probed", "training", APP, f"{CONTAINER}.livenessProbe.httpGet.path", "/nope"),
+    Mutation("probed", "training", APP, f"{CONTAINER}.readinessProbe", {"exec": {"command": ["true"]}}),
     Mutation("limited", "training", APP, f"{CONTAINER}.resources.limits.memory"),
     Mutation("limited", "training", APP, f"{CONTAINER}.resources.requests.memory", "1Gi"),
     Mutation("limited", "training", APP, f"{CONTAINER}.resources.limits.cpu", "1 core"),
     Mutation("pinned", "training", APP, f"{CONTAINER}.image", "chaosapi:latest"),
+    Mutation("pinned", "training", APP, f"{CONTAINER}.image", "chaosapi:latest-3"),
+    Mutation("pinned", "training", APP, f"{CONTAINER}.image", "chaosapi:python3"),
     Mutation("pinned", "training", APP, f"{CONTAINER}.image", "localhost:5000/chaosapi"),
     Mutation("mounted", "training", APP, f"{CONTAINER}.volumeMounts.0.name", "temp"),
     Mutation("small", "training", "ConfigMap/chaosapi-dashboard-golden-signals", "data", {"a.json": "x" * 2**18}),
@@ -61,6 +66,7 @@ MUTATIONS = [
     Mutation("addressed", "training", "AlertmanagerConfig/chaosapi", "metadata.namespace", "elsewhere"),
     Mutation("referenced", "training", APP, f"{CONTAINER}.envFrom.1.secretRef.name", "chaosapi-token"),
     Mutation("referenced", "training", APP, "spec.template.spec.serviceAccountName", "shop"),
+    Mutation("referenced", "training", APP, f"{CONTAINER}.env", [{"valueFrom": {"secretKeyRef": {"name": "lost"}}}]),
     Mutation("routed", "production", "Ingress/chaosapi", "spec.rules.0.http.paths.0.path", "/"),
     Mutation("routed", "production", "Ingress/chaosapi", "spec.rules.0.http.paths.0.backend.service.name", "shop"),
     Mutation("scaled", "production", APP, "spec.replicas", 3),
@@ -90,6 +96,15 @@ MUTATIONS = [
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_PORT", "tcp://10.0.0.1:8000"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_ADMIN_PORT", "8002"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_MAX_MEMORY", "1GiB"),
+    Mutation("graceful", "training", APP, "spec.template.spec.terminationGracePeriodSeconds", 5),
+    Mutation("graceful", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_DRAIN_DELAY", "60s"),
+    Mutation("complete", "training", APP, "spec.template.spec.topologySpreadConstraints"),
+    Mutation("complete", "training", "PodDisruptionBudget/chaosapi", ""),
+    Mutation("complete", "training", "PrometheusRule/slo-shop", ""),
+    Mutation("complete", "training", "AlertmanagerConfig/chaosapi", ""),
+    Mutation("complete", "production", "NetworkPolicy/chaosapi-default-deny", ""),
+    Mutation("complete", "production", "HorizontalPodAutoscaler/chaosapi", ""),
+    Mutation("complete", "local", "Deployment/chaosapi-grafana", ""),
     Mutation("shared", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_STORE"),
     Mutation("shown", "local", "Deployment/chaosapi-grafana", f"{CONTAINER}.env.2.value", "true"),
     Mutation("shown", "local", "Deployment/chaosapi-grafana", "spec.template.spec.volumes.1.projected.sources", []),
@@ -118,7 +133,10 @@ def broken_by(tree: Path, render: Render) -> Callable[[Mutation], list[Object]]:
         objects = copy.deepcopy(render(tree / "kustomize/overlays" / mutation.overlay))
         found = [each for each in objects if _plain(title(each)) == mutation.item]
         assert len(found) == 1, mutation.item
-        change(found[0], mutation.path, mutation.value)
+        if mutation.path:
+            change(found[0], mutation.path, mutation.value)
+        else:
+            objects.remove(found[0])
         return objects
 
     return apply
@@ -127,12 +145,12 @@ def broken_by(tree: Path, render: Render) -> Callable[[Mutation], list[Object]]:
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
 def test_a_mistake_is_caught(mutation: Mutation, broken_by: Callable[[Mutation], list[Object]]) -> None:
     """By the policy for it."""
-    assert mutation.policy in broken(broken_by(mutation))
+    assert mutation.policy in broken(broken_by(mutation), mutation.overlay)
 
 
 def test_every_policy_has_its_mistake() -> None:
     """No policy is there that nothing here breaks."""
-    assert {policy.__name__ for policy in POLICIES} == {mutation.policy for mutation in MUTATIONS}
+    assert {"complete", *(policy.__name__ for policy in POLICIES)} == {mutation.policy for mutation in MUTATIONS}
 
 
 @pytest.mark.parametrize(

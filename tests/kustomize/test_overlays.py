@@ -48,7 +48,7 @@ def combinations() -> Iterator[Combination]:
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_an_overlay_keeps_every_policy(name: str, tree: Path, render: Render) -> None:
     """It is restricted, watched, limited, and all its parts find each other."""
-    assert broken(render(tree / "kustomize/overlays" / name)) == {}
+    assert broken(render(tree / "kustomize/overlays" / name), name) == {}
 
 
 @pytest.mark.parametrize("version", schemas.versions())
@@ -110,7 +110,7 @@ def test_namespace_and_image_change_in_one_place(name: str, tree: Path, render: 
     text = text.replace("namespace: chaosapi\n", "namespace: game-day\n").replace("newTag: 0.1.0", "newTag: 9.9.9")
     (folder / "kustomization.yaml").write_text(text)
     objects = render(folder)
-    assert broken(objects) == {}
+    assert broken(objects, name) == {}
     assert of(objects, "Namespace")[0]["metadata"]["name"] == "game-day"
     assert "0.1.0" not in str(images(objects))
 
