@@ -13,7 +13,7 @@ from chaosapi.slo.spec import Spec
 
 def traffic(prometheus: Prometheus, spec: Spec, window: float, at: float | None = None) -> Traffic:
     """Measure the requests over a window (seconds) that ends now, or then (Unix seconds)."""
-    served = "http_requests_total" + _of_jobs(spec)
+    served = "http_requests_total" + of_jobs(spec)
     rates = prometheus.vector(f"sum by (method, handler) (rate({served}[{round(1000 * window)}ms]))", at)
     replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
     return Traffic.measured(rates, round(replicas[0][1]) if replicas else 1)
@@ -30,7 +30,7 @@ def recorded(prometheus: Prometheus, spec: Spec, start: float, end: float, evalu
     alerts = recording.alerts(
         prometheus.series(f'ALERTS{{alertname=~"{names}"}}', start, end), round(1000 * evaluation), round(1000 * end)
     )
-    up = prometheus.series("up" + _of_jobs(spec), start, end)
+    up = prometheus.series("up" + of_jobs(spec), start, end)
     return Facts(
         recorded=[
             Recorded(
@@ -46,6 +46,6 @@ def recorded(prometheus: Prometheus, spec: Spec, start: float, end: float, evalu
     )
 
 
-def _of_jobs(spec: Spec) -> str:
+def of_jobs(spec: Spec) -> str:
     """Select the scrape jobs that the spec's queries name; all where they name none."""
     return f"{{job=~{json.dumps('|'.join(map(re.escape, spec.jobs)))}}}" if spec.jobs else ""

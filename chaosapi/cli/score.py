@@ -20,6 +20,7 @@ from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import alerting, spec, windows
+from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
 
 _out = Console()
@@ -45,12 +46,13 @@ def score(  # noqa: PLR0913 - one option a source
         record = _chosen(records, name, now)
         shop, chosen = spec.load(spec_file or assets.path("alerts") / "slo.yaml"), windows.load(profile)
         waits = {"group_wait": group_wait, "group_interval": group_interval}
-        settings = usual(chosen).model_dump() | {key: durations.parse(value) for key, value in waits.items() if value}
+        settings = usual(chosen).model_dump(context=durations.EXACT)
+        settings |= {key: durations.parse(value) for key, value in waits.items() if value}
         known, traffic, missing = Facts(), Traffic(), []
         try:
             source = Prometheus(prometheus)
             until = min(now, record.ends_at)
-            settings |= _intervals(source, chosen, record.starts_at, now) | {"prometheus": source.version()}
+            settings |= _intervals(source, shop, chosen, record.starts_at, now) | {"prometheus": source.version()}
             known = facts.recorded(source, shop, record.starts_at - 60, now, settings["evaluation"])
             traffic = facts.traffic(source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until)
         except errors.Invalid as error:
@@ -88,10 +90,11 @@ def _record(view: dict[str, Any]) -> Record:
     )
 
 
-def _intervals(source: Prometheus, profile: Profile, start: float, now: float) -> dict[str, float]:
-    """Tell how often Prometheus scrapes and evaluates, where it recorded that."""
-    looked = {"scrape": "up", "evaluation": alerting.ratio_metric(profile.windows[0])}
-    found = {name: source.series(metric, start - 120, now) for name, metric in looked.items()}
+def _intervals(source: Prometheus, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
+    """Tell how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
+    ratio = alerting.ratio_metric(profile.windows[0]) + alerting.selector({"sloth_service": shop.service})
+    looked = {"scrape": "up" + facts.of_jobs(shop), "evaluation": ratio}
+    found = {name: source.series(selector, start - 120, now) for name, selector in looked.items()}
     return {
         name: round(float(np.median(np.diff(series[0].times))) / 1000, 1)
         for name, series in found.items()

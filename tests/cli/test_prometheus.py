@@ -195,6 +195,9 @@ def test_a_score_of_what_the_webhook_was_told(serve: Serve, recorded: Recorded) 
     assert found["fault"] == "f"
     assert {each["verdict"] for each in found["alerts"]} <= {"to come"}
     assert "no answer from" in found["missing"][0]
+    ruleless = run("score", "--url", url, "--prometheus", recorded.url, "--profile", "production", "--json")
+    assert ruleless.exit_code == 0, ruleless.output
+    assert json.loads(ruleless.stdout)["fault"] == "f"
     table = run("score", "--url", url, "--prometheus", "http://127.0.0.1:1").stdout
     assert "to come" in table
     assert max(map(len, table.splitlines())) <= 80
