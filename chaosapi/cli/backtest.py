@@ -16,6 +16,7 @@ from chaosapi import assets, durations, errors
 from chaosapi.cli.prometheus import HERE, Prometheus
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
 from chaosapi.cli.tables import listing
+from chaosapi.forecast import identity
 from chaosapi.forecast.backtest import Recording, selectors
 from chaosapi.forecast.backtest import backtest as run
 from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
@@ -91,8 +92,9 @@ def _recordings(
         except errors.Invalid as reason:
             refused.append(str(reason))
             continue
-        alerts = _alerts(source, spec, slo, span)
-        ruled = bool(alerts) or any(_names(spec, slo).items() <= each.items() for each in rules)
+        names = [identity.of(spec, slo, pair) for pair in alerting.enabled(slo, profile)]
+        alerts = [series for each in names for series in source.series("ALERTS" + alerting.selector(each), *span)]
+        ruled = bool(alerts) or any(name.items() <= rule.items() for name in names for rule in rules)
         evaluated = _evaluated(source, spec, slo, profile, span)
         recordings[slo.name] = Recording(read(error), read(total), evaluated, alerts, ruled)
     return recordings, refused
@@ -103,14 +105,6 @@ def _evaluated(source: Prometheus, spec: Spec, slo: Objective, profile: Profile,
     name = alerting.ratio_metric(profile.windows[0])
     found = source.series(name + alerting.selector(spec.identity(slo)), *span)
     return np.unique(np.concatenate([np.array([], dtype=np.int64), *(each.times for each in found)]))
-
-
-def _alerts(source: Prometheus, spec: Spec, slo: Objective, span: tuple[float, float]) -> list[Series]:
-    return source.series("ALERTS" + alerting.selector(_names(spec, slo)), *span)
-
-
-def _names(spec: Spec, slo: Objective) -> dict[str, str]:
-    return {"alertname": slo.alerting.name, "slo": slo.name, "service": spec.service}
 
 
 def _moment(text: str, now: float, option: str) -> float:

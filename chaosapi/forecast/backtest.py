@@ -9,7 +9,7 @@ import numpy as np
 import promql_parser as grammar
 
 from chaosapi import errors
-from chaosapi.forecast import burn, episodes, indicator, recording
+from chaosapi.forecast import burn, episodes, identity, indicator, recording
 from chaosapi.forecast.burn import Burn, Rates
 from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
 from chaosapi.forecast.episodes import Episode
@@ -84,7 +84,7 @@ def backtest(
         evaluations = _grid(span, intervals[slo.name], found.evaluated)
         burns = _burns(slo, profile, monitoring, found, evaluations)
         alerts += [
-            _tested(slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
+            _tested(spec, slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
             for pair in alerting.enabled(slo, profile)
         ]
     start, end = (datetime.fromtimestamp(each, UTC) for each in span)
@@ -122,6 +122,7 @@ def _rates(window: Range, terms: Sequence[tuple[int, Series]]) -> Rates:
 
 
 def _tested(  # noqa: PLR0913 - which alert, how it is watched, what was recorded and computed
+    spec: Spec,
     slo: Objective,
     pair: Pair,
     monitoring: Monitoring,
@@ -133,7 +134,7 @@ def _tested(  # noqa: PLR0913 - which alert, how it is watched, what was recorde
     interval = int(evaluations[1] - evaluations[0]) if evaluations.size > 1 else round(1000 * monitoring.evaluation)
     holds = over(burns, pair, monitoring.min_failures)
     said = episodes.of(holds, evaluations, round(1000 * monitoring.pending_for))
-    own = {"severity": pair.severity, "long_window": text(pair.long), "short_window": text(pair.short)}
+    own = identity.of(spec, slo, pair)
     fact: list[Episode] = []
     compared = found.ruled and bool(found.evaluated.size)
     if compared:

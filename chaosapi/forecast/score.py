@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from chaosapi.forecast import timetable
+from chaosapi.forecast import identity, timetable
 from chaosapi.forecast.answer import Alert, Moments
 from chaosapi.forecast.bounds import Bounds
 from chaosapi.forecast.episodes import Episode
@@ -38,8 +38,8 @@ def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[S
     """Give each time that the alert began to fire in the fault's time."""
     slack = round(1000 * (replay.model.monitoring.scrape + replay.model.monitoring.evaluation))
     said = {_episode(each): each for each in alert.moments if each.firing is not None}
-    names = {"alertname": alert.alert, "slo": alert.slo, "severity": alert.severity}
-    labels = names | {"long_window": alert.long_window, "short_window": alert.short_window}
+    slo = next(each for each in replay.model.spec.slos if each.name == alert.slo)
+    labels = identity.of(replay.model.spec, slo, replay.model.profile.pair(f"{alert.long_window}/{alert.short_window}"))
     fact = {each.episode: each for each in happened(facts, labels, replay.origin, slack)}
     bounds = Bounds(replay.model, alert)
     for one, found in matched(list(said), list(fact), slack):

@@ -127,7 +127,7 @@ def test_a_score_compares_the_forecast_with_what_was_delivered(make_client: Make
     labels = {name: page[name] for name in ("slo", "severity", "long_window", "short_window")}
     alert = {
         "status": "firing",
-        "labels": {"alertname": page["alert"], **labels},
+        "labels": {"alertname": page["alert"], "service": "shop", **labels},
         "annotations": {},
         "startsAt": datetime.fromtimestamp(fired, UTC).isoformat(),
         "endsAt": "0001-01-01T00:00:00Z",

@@ -3,6 +3,7 @@ import pytest
 import yaml
 
 from chaosapi import errors
+from chaosapi.forecast import identity
 from chaosapi.forecast.backtest import Recording, backtest, selectors
 from chaosapi.forecast.comparison import Backtest
 from chaosapi.forecast.monitoring import Monitoring
@@ -17,11 +18,11 @@ NEVER: Times = np.array([], dtype=np.int64)
 
 
 def shop(error: str, total: str = "sum(rate(requests_total[{{.window}}]))") -> Spec:
-    """Make a spec with one SLO of 99.9 %."""
+    """Make a spec with one SLO of 99.9 %, whose pages have a severity of their own."""
     slo = {
         "name": "a",
         "objective": 99.9,
-        "alerting": {},
+        "alerting": {"page_alert": {"labels": {"severity": "critical"}}},
         "sli": {"events": {"error_query": error, "total_query": total}},
     }
     return spec.parse(yaml.safe_dump({"version": "prometheus/v1", "service": "s", "slos": [slo]}), "slo.yaml")[0]
@@ -71,7 +72,7 @@ def test_for_holds_it_back() -> None:
 def test_rules_are_evaluated_when_prometheus_did() -> None:
     """At its tenth of a second; and what it recorded itself lies beside it, with the difference."""
     evaluated = SECONDS * 1000 + 300
-    labels = {"alertstate": "firing", "severity": "page", "long_window": "1m", "short_window": "5s"}
+    labels = identity.of(SHOP, SHOP.slos[0], LAB.pairs[0]) | {"alertstate": "firing"}
     alerts = Series(labels, np.arange(607_300, 666_301, 1000, dtype=np.int64), np.ones(60))
     quick = result(evaluated, alerts).alerts[0]
     assert quick.compared

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ START = 1_800_000_000.0
 QUICK = {
     "alertname": "ErrorBudgetBurn",
     "slo": "availability",
+    "service": "shop",
     "severity": "page",
     "long_window": "1m",
     "short_window": "5s",
@@ -119,6 +121,24 @@ def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
         "Prometheus was not asked",
         "the times of the scrapes are not known",
     ]
+
+
+def test_an_alert_is_known_by_the_labels_that_the_spec_gives_it(ask: Ask) -> None:
+    """A severity of the spec's own finds the page all the same; that of another service is not it."""
+    model = ask(BODY)
+    first = model.spec.slos[0]
+    labels = {"severity": "critical", "team": "{{ $labels.job }}"}
+    page = first.alerting.page_alert.model_copy(update={"labels": labels})
+    renamed = first.model_copy(update={"alerting": first.alerting.model_copy(update={"page_alert": page})})
+    model = replace(model, spec=model.spec.model_copy(update={"slos": [renamed, *model.spec.slos[1:]]}))
+
+    def verdict(**labels: str) -> str:
+        facts = Facts(recorded=[recorded(5.5, 64, **labels)])
+        return str(quick(score("f", replay.of(record(), [], model), facts, START + 600)).verdict)
+
+    assert verdict(severity="critical", team="shop") == "as forecast"
+    assert verdict(severity="critical", service="other") == "missed"
+    assert verdict() == "missed"
 
 
 def test_a_fault_that_was_ended_lasted_only_so_long(scored: Any) -> None:
