@@ -103,7 +103,7 @@ def configured(objects: list[Object]) -> Iterator[str]:
     if list(limited(objects)):
         return  # that policy says it already
     limits = pod["spec"]["containers"][0]["resources"]["limits"]
-    if settings.max_memory > 0.75 * amount(limits["memory"]) or settings.max_cpu > amount(limits["cpu"]):
+    if settings.max_memory > 0.75 * amount(limits["memory"]) or settings.max_cpu >= amount(limits["cpu"]):
         yield "Deployment/chaosapi would be killed or throttled by its limits before a fault reaches its own"
 
 

@@ -96,6 +96,7 @@ MUTATIONS = [
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_PORT", "tcp://10.0.0.1:8000"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_ADMIN_PORT", "8002"),
     Mutation("configured", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_MAX_MEMORY", "1GiB"),
+    Mutation("configured", "training", APP, f"{CONTAINER}.resources.limits.cpu", "1"),
     Mutation("graceful", "training", APP, "spec.template.spec.terminationGracePeriodSeconds", 5),
     Mutation("graceful", "training", "ConfigMap/chaosapi", "data.CHAOSAPI_DRAIN_DELAY", "60s"),
     Mutation("complete", "training", APP, "spec.template.spec.topologySpreadConstraints"),
