@@ -1,0 +1,98 @@
+"""The Traffic panel in a real browser, in front of a Locust with a web page; no other source is there."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.loadtests import shop
+from tests.loadtests.processes import answers, free_port, wait_for, web_ui
+
+pytest.importorskip("nicegui", reason="needs NiceGUI, of the extra `console`")
+playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the dev group")
+
+pytestmark = pytest.mark.slow
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+PATIENCE = 40_000  # milliseconds, for a machine that is busy
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def target() -> Iterator[shop.Shop]:
+    """Give a shop that gets the traffic."""
+    with shop.opened() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(target: shop.Shop) -> Iterator[Any]:
+    """Give the console's page with the Traffic panel open."""
+    if not (program := shutil.which("chromium")):
+        pytest.skip("needs chromium on PATH: apt-get install chromium")
+    with web_ui("-H", target.url) as locust, console(locust) as address, playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=program, args=FLAGS)
+        made = browser.new_page(viewport={"width": 1280, "height": 720})
+        made.set_default_timeout(PATIENCE)
+        playwright.expect.set_options(timeout=PATIENCE)
+        made.goto(address)
+        made.get_by_text("Locust: up", exact=True).wait_for()
+        made.get_by_role("tab", name="Traffic").click()
+        yield made
+        browser.close()
+
+
+@contextmanager
+def console(locust: str) -> Iterator[str]:
+    """Run a console that knows only a Locust, and give its URL."""
+    others = [word for name in ("service", "prometheus", "alertmanager") for word in (f"--{name}", NOWHERE)]
+    sources = ["--locust", locust, *others, "--port", str(port := free_port())]
+    with subprocess.Popen([sys.executable, "-m", "chaosapi", "console", *sources]) as process:
+        try:
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}"), "the console")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def test_a_run_is_started_changed_and_stopped(page: Any, target: shop.Shop) -> None:
+    """A value that Locust refuses is told in its words, and the traffic goes on as it was."""
+    start = page.get_by_role("button", name="Start or change")
+    choose(page, "steady")
+    page.get_by_label("rate", exact=True).fill("5")
+    start.click()
+    page.get_by_text("Locust starts.").wait_for()
+    wait_for(lambda: scenarios(target) == {"steady"}, "requests of the steady run")
+
+    page.get_by_label("rate", exact=True).fill("many")
+    start.click()
+    page.get_by_text("The run before was started again.").wait_for()
+    sent = len(target.headers)
+    wait_for(lambda: len(target.headers) > sent + 5, "more requests of the steady run")
+    assert scenarios(target) == {"steady"}
+
+    page.get_by_label("rate", exact=True).fill("5")
+    choose(page, "spike")
+    start.click()
+    page.get_by_text("The run is exchanged for this one.").wait_for()
+    wait_for(lambda: "spike" in scenarios(target), "requests of the spike")
+
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Locust stops.").wait_for()
+    page.get_by_text("stopped: ").wait_for()
+
+
+def choose(page: Any, scenario: str) -> None:
+    """Choose a scenario in the form."""
+    page.get_by_role("combobox", name="scenario").click()
+    page.get_by_role("option", name=scenario, exact=True).click()
+
+
+def scenarios(target: shop.Shop) -> set[str]:
+    """Return the scenarios whose requests have come: their ids begin with them."""
+    ids = [headers["x-request-id"] for headers in list(target.headers)]
+    return {name.partition("-")[0] for name in ids if "-" in name and "-stock-" not in name}
