@@ -117,8 +117,9 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
         elif scale is not None:
             raise typer.BadParameter("it multiplies a scenario: name one with --scenario", param_hint="--scale")
         chosen = windows.load(profile)
+        bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
         model = Model(
-            [explain.read(Fault, each) for each in _bodies(given, parameters or [], fault_file or [])],
+            [explain.read(Fault, each) for each in bodies],
             _checked(Traffic, body.present(sent)),
             shop,
             chosen,
@@ -162,10 +163,14 @@ def _draw(model: Model, found: Forecast, path: Path) -> None:
     typer.echo(f"wrote {path}", err=True)
 
 
-def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path]) -> list[Any]:
+def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path], *, which_rate: bool) -> list[Any]:
+    """Give the faults that are asked about; a question which rate does something needs none, and is about errors."""
     own = body.present(given)
     body.put(own, parameters)
     read = [each for file in files for each in _listed(body.document(file))]
+    if which_rate and not read and "effect" not in own:
+        own["effect"] = {"type": "error"}
+        typer.echo("assumed: the fault is error, since none is given", err=True)
     if not own and not read:
         raise typer.BadParameter("which fault? Give an effect, such as error, or --fault-file")
     return read + ([own] if own else [])

@@ -50,6 +50,15 @@ def test_the_inverse_questions() -> None:
     assert answer["rate"] == pytest.approx(0.024, rel=1e-3)
 
 
+@pytest.mark.parametrize("question", [("--page-within", "2m"), ("--budget", "10%")])
+def test_which_rate_is_asked_about_errors_unless_a_fault_is_given(question: tuple[str, str]) -> None:
+    """It says so, beside the same answer."""
+    assumed, given = _run(*question, "--json"), _run("error", *question, "--json")
+    assert "assumed: the fault is error" in assumed.stderr
+    assert "assumed" not in given.stderr
+    assert json.loads(assumed.stdout) == json.loads(given.stdout)
+
+
 def test_the_page_holds_everything(tmp_path: Path) -> None:
     """Burn rates, thresholds and Plotly itself: nothing is loaded from elsewhere."""
     file = tmp_path / "forecast.html"
