@@ -1,5 +1,6 @@
 """`chaosapi forecast`: which alerts a fault will cause, and when; nothing is injected."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -84,6 +85,14 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
     html: Annotated[Path | None, typer.Option(help="Draw it into this file.", rich_help_panel=_OUTPUT)] = None,
 ) -> None:
     """Tell which alerts a fault will cause, and when: chaosapi forecast error status=503 --rate 0.2 --profile lab."""
+    _refuse(
+        ("--page-within", page_within and budget, "it is another question than --budget: ask one at a time"),
+        ("--html", html and (page_within or budget), "it draws a timetable: leave out --page-within and --budget"),
+        ("--slo", slo and not budget, "it says whose budget: ask for a share of it with --budget"),
+        ("--scale", scale is not None and not scenario, "it multiplies a scenario: name one with --scenario"),
+        ("--peak", peak is not None and not scenario, "it is a scenario's: name one with --scenario"),
+        ("--scenario-duration", scenario_duration and not scenario, "it is a scenario's: name one with --scenario"),
+    )
     given = {
         "effect": {"type": effect} if effect else None,
         "rate": rate,
@@ -114,8 +123,6 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
             sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (
                 {"shares": sent["shares"]} if sent["shares"] else {}
             )
-        elif scale is not None:
-            raise typer.BadParameter("it multiplies a scenario: name one with --scenario", param_hint="--scale")
         chosen = windows.load(profile)
         bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
         model = Model(
@@ -130,6 +137,13 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
     except (errors.Invalid, OSError) as error:
         typer.echo(f"chaosapi: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+def _refuse(*unheard: tuple[str, object, str]) -> None:
+    """Refuse the first option that would go unheard, if any does, with what would be right."""
+    for option, useless, right in unheard:
+        if useless:
+            raise typer.BadParameter(right, param_hint=option)
 
 
 def _answer(  # noqa: PLR0913 - one for each question and form
@@ -200,7 +214,7 @@ def _ratio(text: str) -> float:
         ratio = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         ratio = 0.0
-    if not ratio > 0:
+    if not 0 < ratio < math.inf:
         raise typer.BadParameter(f"{text!r} is no share of a budget, such as 10% or 0.1", param_hint="--budget")
     return ratio
 
