@@ -73,7 +73,7 @@ def test_the_operator_takes_its_objects(name: str, tree: Path, render: Render) -
 def test_sensible_combinations_keep_every_policy(
     combination: Combination, overlay: Callable[[str, str, list[str]], Path], render: Render
 ) -> None:
-    """Whatever is left out or added, the rest still fits together: on the oldest Kubernetes, the newest, the operator."""
+    """Whatever is left out or added, the rest fits together: on the oldest Kubernetes, the newest, the operator."""
     objects = render(overlay(*combination))
     assert broken(objects) == {}
     for version in (schemas.versions()[0], schemas.versions()[-1]):
