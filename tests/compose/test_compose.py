@@ -117,6 +117,16 @@ def test_images_are_pinned(name: str) -> None:
     assert expected is None or tag.removeprefix("v") == expected
 
 
+@each_service
+def test_our_own_images_are_built_and_never_pulled(name: str) -> None:
+    """No registry has them: whoever starts first, from a fresh checkout, must not ask one."""
+    image, others = SERVICES[name]["image"], [each for each in SERVICES.values() if "build" in each]
+    ours = image.startswith("chaosapi")
+    assert ours == ("build" in SERVICES[name])
+    assert SERVICES[name].get("pull_policy") == ("build" if ours else None)
+    assert all(each["build"] == SERVICES[name]["build"] for each in others if each["image"] == image)
+
+
 def test_the_same_images_run_in_the_cluster() -> None:
     """Of each repository the same tag as under kustomize/: whoever upgrades one upgrades both."""
     here = {each["image"].partition(":")[0]: each["image"] for each in SERVICES.values()}
