@@ -32,7 +32,7 @@ class Question(Draft):
     traffic: Traffic | None = None
     """That of the last minute unless given; where there was none, the default mix of the shop."""
     monitoring: Monitoring | None = None
-    """What is usual for the profile unless given."""
+    """What is usual for the profile, each field unless given."""
 
 
 class Outlook(Forecast):
@@ -60,8 +60,11 @@ class Forecaster:
 
     def forecast(self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None) -> Outlook:
         """Forecast one fault; raises Invalid where the windows are too short for the scrape interval."""
-        assumed = traffic or self._measured() or Traffic()
-        found = timetable.forecast([fault], assumed, self._spec, self._profile, monitoring or usual(self._profile))
+        assumed, watching = traffic or self._measured() or Traffic(), usual(self._profile)
+        if monitoring:
+            given = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
+            watching = watching.model_copy(update=given)
+        found = timetable.forecast([fault], assumed, self._spec, self._profile, watching)
         return Outlook(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
 
     def score(

@@ -40,6 +40,17 @@ def test_the_profile_decides(make_client: MakeClient) -> None:
     assert not fires(make_client().post("/admin/forecast", json=faint).json())
 
 
+def test_settings_that_are_not_given_are_those_of_the_profile(make_client: MakeClient) -> None:
+    """A group_wait alone leaves the lab its scrapes of a second; it moves when people are told, and nothing else."""
+    client = make_client(profile="lab")
+    usual, waited = (
+        client.post("/admin/forecast", json={**ERROR, "traffic": TRAFFIC, **more}).json()["alerts"][0]["moments"][0]
+        for more in ({}, {"monitoring": {"group_wait": "3s"}})
+    )
+    assert (usual["firing"], usual["notified"]) == ("5s", "5s")
+    assert (waited["firing"], waited["notified"]) == ("5s", "8s")
+
+
 def test_a_fault_is_created_with_its_forecast_where_that_is_asked_for(make_client: MakeClient) -> None:
     """And without, unless."""
     client = make_client(profile="lab")
