@@ -84,10 +84,10 @@ def router(  # noqa: C901, PLR0915 - a list of endpoints
         wait: Wait = 0.0,
     ) -> Created:
         """Inject a fault; it ends by itself. Only `effect` is required."""
-        now = engine.clock()
         name = fault.name or _invented(fault, engine.state)
         spec = limits.check(forecaster.resolved(fault)).model_copy(update={"name": name})
         outlook = await asyncio.to_thread(forecaster.forecast, spec) if forecast else None
+        now = engine.clock()  # a forecast takes a while, which is not to be the fault's
         change = changes.create(spec, now, limits.admit)
         state = await desk.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{name}"

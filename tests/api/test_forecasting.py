@@ -1,10 +1,12 @@
 """Asking what a fault would do, and asking for a fault by what it costs."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from chaosapi.api.forecasting import Forecaster, Outlook
 from chaosapi.settings import SettingsError
 from tests.conftest import Clock, MakeClient
 
@@ -49,6 +51,21 @@ def test_settings_that_are_not_given_are_those_of_the_profile(make_client: MakeC
     )
     assert (usual["firing"], usual["notified"]) == ("5s", "5s")
     assert (waited["firing"], waited["notified"]) == ("5s", "8s")
+
+
+def test_a_fault_begins_once_its_forecast_is_there(
+    make_client: MakeClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that took: its time is not the fault's."""
+    forecast, asked = Forecaster.forecast, clock.now
+
+    def slow(*arguments: Any) -> Outlook:
+        clock.now += 20
+        return forecast(*arguments)
+
+    monkeypatch.setattr(Forecaster, "forecast", slow)
+    made = make_client().post("/admin/faults?forecast=true", json=ERROR).json()
+    assert datetime.fromisoformat(made["created_at"]).timestamp() == asked + 20
 
 
 def test_a_fault_is_created_with_its_forecast_where_that_is_asked_for(make_client: MakeClient) -> None:
