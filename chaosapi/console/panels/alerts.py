@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from nicegui import ui
 
@@ -63,7 +62,7 @@ class _Row:
             with ui.element("div").classes("flow"):
                 self._mute = ui.button("Silence…", icon="notifications_off", on_click=self._silence)
                 self._mute.props("dense flat size=sm")
-                self._book = ui.button("Runbook", icon="menu_book", on_click=self._runbook).props("dense flat size=sm")
+                self._book, self._offered = ui.element("div"), ""
 
     def update(self, told: Told) -> None:
         self._told = told
@@ -75,7 +74,21 @@ class _Row:
         self._name.set_text(rest(told.labels) + muted)
         self._summary.set_text(told.annotations.get("summary", ""))
         self._mute.set_visibility(told.state != "silenced")
-        self._book.set_visibility("runbook_url" in told.annotations)
+        self._offer(told.annotations.get("runbook_url", ""))
+
+    def _offer(self, url: str) -> None:
+        """Offer the runbook: one of ours opens here, any other is a link; what is neither is only told."""
+        if url == self._offered:
+            return
+        self._offered = url
+        self._book.clear()
+        with self._book:
+            if text := runbook(url):
+                ui.button("Runbook", icon="menu_book", on_click=lambda: _read(text)).props("dense flat size=sm")
+            elif url.startswith(("http://", "https://")):
+                ui.link("Runbook", url, new_tab=True).classes("small").props('rel="noopener noreferrer"')
+            elif url:
+                ui.label(f"runbook: {url}").classes("small dim wrap")
 
     def _silence(self) -> None:
         if self._told is None:
@@ -108,23 +121,6 @@ class _Row:
                 ui.button("Cancel", on_click=dialog.close).props("flat")
         dialog.on("hide", dialog.delete)
 
-    def _runbook(self) -> None:
-        url = self._told.annotations["runbook_url"] if self._told else ""
-        text = runbook(url)
-        if text is None:
-            if urlsplit(url).scheme in ("http", "https"):
-                ui.navigate.to(url, new_tab=True)
-            else:
-                ui.notify(f"{url} is no runbook of chaosapi, and no link that starts with http:// or https://")
-            return
-        with (
-            ui.dialog(value=True).props("position=left seamless") as dialog,
-            ui.card().classes("dialog").style("width:640px"),
-        ):
-            ui.markdown(text, extras=["tables", "fenced-code-blocks"]).classes("markdown full-width")
-            ui.button("Close", on_click=dialog.close).props("flat")
-        dialog.on("hide", dialog.delete)
-
 
 class _Silence:
     def __init__(self, desk: Desk) -> None:
@@ -153,6 +149,17 @@ class _Delivered:
         over = "" if alert["resolved_delay"] is None else f", its end after {alert['resolved_delay']:.1f} s"
         text = f"{alert['starts_at'][11:19]} {title(alert['labels'])}: {alert['status']}{delay}{over}"
         said(self.element, text, TONES["firing"] if alert["status"] == "firing" else "dim")
+
+
+def _read(text: str) -> None:
+    """Open a runbook beside the panel."""
+    with (
+        ui.dialog(value=True).props("position=left seamless") as dialog,
+        ui.card().classes("dialog").style("width:640px"),
+    ):
+        ui.markdown(text, extras=["tables", "fenced-code-blocks"]).classes("markdown full-width")
+        ui.button("Close", on_click=dialog.close).props("flat")
+    dialog.on("hide", dialog.delete)
 
 
 def runbook(url: str) -> str | None:
