@@ -19,7 +19,8 @@ def score(fault: str, replay: Replay, facts: Facts, now: float) -> Score:
     alerts = [each for alert in timetable.of(replay.model).alerts for each in _alert(alert, replay, facts, now)]
     told = [each for each in alerts if each.verdict != "already firing"]
     both = sum(each.forecast is not None and each.fact is not None for each in told)
-    said, came = (sum(getattr(each, side) is not None for each in told) for side in ("forecast", "fact"))
+    came = sum(each.fact is not None for each in told)
+    said = sum(each.forecast is not None and each.verdict != "to come" for each in told)
     pages = [each for each in alerts if each.severity == "page"]
     expected, real = [each.forecast for each in pages if each.forecast], [each.fact for each in pages if each.fact]
     lasted = replay.end - replay.start
@@ -35,7 +36,7 @@ def score(fault: str, replay: Replay, facts: Facts, now: float) -> Score:
 
 
 def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[Scored]:
-    """Give each time that the alert began to fire in the fault's time."""
+    """Give each time that the alert began to fire in the fault's time; without Prometheus, each that is to be told."""
     slack = round(1000 * (replay.model.monitoring.scrape + replay.model.monitoring.evaluation))
     said = {_episode(each): each for each in alert.moments if each.firing is not None}
     slo = next(each for each in replay.model.spec.slos if each.name == alert.slo)
@@ -44,7 +45,8 @@ def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[S
     bounds = Bounds(replay.model, alert)
     for one, found in matched(list(said), list(fact), slack):
         begun = _begun(one or found)
-        if not replay.start <= begun < replay.until:
+        unheard = one is not None and found is None and facts.recorded is None and said[one].notified is None
+        if unheard or not replay.start <= begun < replay.until:
             continue
         earliest, latest = bounds.firing(begun)
         already = found is not None and _begun(found) < replay.start - slack / 1000
@@ -66,11 +68,11 @@ def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[S
             off=off,
             split=_split(fact[other], bounds.ideal(begun), replay, facts) if other else None,
         )
-        verdict: Verdict = "already firing" if already else _verdict(scored, replay, now)
+        verdict: Verdict = "already firing" if already else _verdict(scored, replay, facts, now)
         yield scored.model_copy(update={"verdict": verdict})
 
 
-def _verdict(scored: Scored, replay: Replay, now: float) -> Verdict:
+def _verdict(scored: Scored, replay: Replay, facts: Facts, now: float) -> Verdict:
     said, fact, off = scored.forecast, scored.fact, scored.off
     watching = replay.model.monitoring
     tolerance = watching.scrape + watching.evaluation + watching.group_wait + 0.001
@@ -78,7 +80,10 @@ def _verdict(scored: Scored, replay: Replay, now: float) -> Verdict:
     if said is None:
         return "by chance" if scored.earliest is not None else "unexpected"
     if fact is None:
-        if since < (said.firing if scored.latest is None else scored.latest) + tolerance:
+        due = said.firing if scored.latest is None else scored.latest
+        if facts.recorded is None and said.notified is not None:  # nobody knows of it before it is told
+            due += said.notified - said.firing
+        if since < due + tolerance:
             return "to come"
         return "by chance" if scored.latest is None else "missed"
     hangs = fact.resolved is None and said.resolved is not None and since > said.resolved + tolerance

@@ -73,14 +73,14 @@ class Both(Model):
 class Score(Model):
     """The four attributes of an alerting strategy (SRE Workbook, chapter 5) for one fault, and every alert.
 
-    A significant event is what the forecast says is to fire.
+    A significant event is what the forecast says is to fire; where Prometheus was not asked, what it says is told.
     """
 
     fault: str
     precision: float | None
     """The share of what began to fire that was to; None: nothing did."""
     recall: float | None
-    """The share of what was to fire that did; None: nothing was to."""
+    """The share of what was to fire by now that did; None: nothing was to."""
     detection: Both
     """From the fault's start to the first page's notification (its firing, where no notification is known)."""
     reset: Both

@@ -123,6 +123,37 @@ def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
     ]
 
 
+def test_what_is_to_come_counts_for_no_recall(scored: Any) -> None:
+    """Nothing is due at two seconds; at seven only the quick page is, and it came."""
+    assert scored(Facts(recorded=[]), now=2).recall is None
+    due = scored(Facts(recorded=[recorded(5.5, None)]), now=8)
+    assert {each.verdict for each in due.alerts if not each.fact} == {"to come"}
+    assert due.recall == 1
+
+
+def test_without_prometheus_a_ticket_is_due_when_it_is_told(scored: Any) -> None:
+    """Pages silence it until 89 s, though it fires at 22 s: only who can see that misses it before."""
+
+    def verdicts(now: float, **known: Any) -> set[str]:
+        found = scored(Facts(delivered=[], **known), now=now)
+        return {each.verdict for each in found.alerts if each.severity == "ticket"}
+
+    assert verdicts(80, recorded=[]) == {"missed"}
+    assert verdicts(80) == {"to come"}
+    assert verdicts(120) == {"missed"}
+
+
+def test_without_prometheus_nobody_misses_what_is_not_told(ask: Ask) -> None:
+    """Over before group_wait is: it fires, and only Prometheus knows."""
+    model, short = ask(BODY, group_wait=30), record(schedule={"duration": "10s"})
+    blind, seeing = (
+        score("f", replay.of(short, [], model), facts, START + 600)
+        for facts in (Facts(delivered=[]), Facts(recorded=[]))
+    )
+    assert quick(seeing).verdict == "missed"
+    assert (blind.alerts, blind.recall) == ([], None)
+
+
 def test_an_alert_is_known_by_the_labels_that_the_spec_gives_it(ask: Ask) -> None:
     """A severity of the spec's own finds the page all the same; that of another service is not it."""
     model = ask(BODY)
