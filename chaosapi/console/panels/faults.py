@@ -8,7 +8,7 @@ from chaosapi import durations
 from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.form import FaultForm
 from chaosapi.console.panels.look import TONES
-from chaosapi.console.panels.rows import Rows, said
+from chaosapi.console.panels.rows import Rows, applied, said
 from chaosapi.console.schema import written
 from chaosapi.console.service import Json, curl, spec
 
@@ -55,7 +55,7 @@ class _Row:
 
     def update(self, fault: Json) -> None:
         self._fault = fault
-        receipt, replicas = fault["receipt"], fault["receipt"]["replicas"]
+        receipt = fault["receipt"]
         over = fault["state"] == "ended"
         self._name.set_text(fault["name"])
         said(self._state, fault["state"], TONES[fault["state"]])
@@ -66,8 +66,8 @@ class _Row:
         counts = f"{receipt['injected']} of {receipt['matched']} hit"
         rates = f"asked {receipt['requested_rate']:.2%}, got {receipt['achieved_rate']:.2%} ({counts})"
         skipped = f", {receipt['skipped']} skipped" if receipt["skipped"] else ""
-        applied = "" if over else f" · {replicas['applied']} of {replicas['known']} replicas"
-        self._rates.set_text(f"{strength}{rates}{skipped}{applied}")
+        followed = "" if over else f" · {applied(receipt['replicas'])}"
+        self._rates.set_text(f"{strength}{rates}{skipped}{followed}")
         self._acts.set_visibility(not over)
 
     async def _end(self) -> None:

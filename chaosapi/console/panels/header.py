@@ -8,7 +8,7 @@ from nicegui import ui
 from chaosapi.console.errors import SourceError
 from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.look import TONES
-from chaosapi.console.panels.rows import said
+from chaosapi.console.panels.rows import applied, counted, said
 
 # In the browser, since a dialog keeps the focus, and no other keystroke is to be sent.
 _SHORTCUT: Final = """<script>addEventListener("keydown", (event) => {
@@ -46,9 +46,7 @@ class Header:
         service = self._desk.service
         faults = len(service.active()) if service else 0
         replicas = len(service.replicas) if service else 0
-        self._counts.set_text(
-            f"{faults} fault{'s' * (faults != 1)} · {replicas} replica{'s' * (replicas != 1)}" if service else ""
-        )
+        self._counts.set_text(f"{counted(faults, 'fault')} · {counted(replicas, 'replica')}" if service else "")
         self._halt.set_visibility(service is None or service.halt is None)
         self._key.set_visibility(not self._desk.room.has_own_token and self._locked())
 
@@ -63,8 +61,7 @@ class Header:
             "The kill switch was used.",
         )
         if ended:
-            replicas = ended["replicas"]
-            ui.notify(f"{ended['ended']} faults ended on {replicas['applied']} of {replicas['known']} replicas")
+            ui.notify(f"{counted(ended['ended'], 'fault')} ended on {applied(ended['replicas'])}")
 
     def _ask_halt(self) -> None:
         with ui.dialog(value=True) as dialog, ui.card().classes("dialog").style("width:420px"):

@@ -48,6 +48,16 @@ class Rows(Generic[Item]):
                 row.element.move(self._list, place)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts, in the singular where it is one."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def applied(replicas: Mapping[str, int]) -> str:
+    """Say how many of the replicas that are known have followed."""
+    return f"{replicas['applied']} of {counted(replicas['known'], 'replica')}"
+
+
 def said(label: ui.label, text: str, tone: str = "") -> None:
     """Let a label say something, in a tone; what has not changed is not sent."""
     label.set_text(text)

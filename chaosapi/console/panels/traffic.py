@@ -4,6 +4,7 @@ from nicegui import ui
 
 from chaosapi.console.locust import Load
 from chaosapi.console.panels.desk import Desk
+from chaosapi.console.panels.rows import counted
 
 _NONE = "none"
 _SHOWN = ("scenario", "rate", "peak", "duration", "scale", "model", "retries")
@@ -28,9 +29,8 @@ class Traffic:
         if load is None or not up:
             self._now.set_text(feed.told())
             return
-        self._now.set_text(
-            f"{load.state}: {load.rps:.1f} requests/s, {load.users} users, {load.failing:.1%} failed as clients see it"
-        )
+        sent = f"{load.state}: {load.rps:.1f} requests/s, {counted(load.users, 'user')}"
+        self._now.set_text(f"{sent}, {load.failing:.1%} failed as clients see it")
         if not self._built or set(self._inputs) != set(_offered(load)):
             self._build(load)
 
