@@ -120,7 +120,7 @@ def test_a_fault_is_injected_from_the_form_after_its_forecast(page: Any) -> None
         "() => [...document.querySelectorAll('.charts .card')].some(card => card.innerText.includes('Success')"
         " && parseFloat(card.querySelector('.big').innerText) < 90)"
     )
-    playwright.expect(page.get_by_text(" of 1 replicas")).to_be_visible()
+    playwright.expect(page.get_by_text(" of 1 replica")).to_be_visible()
     tab(page, "Alerts")
     page.get_by_text("page availability 1m/5s", exact=True).first.wait_for()
     page.get_by_text("page availability 1m/5s: firing, told after").wait_for()
@@ -133,6 +133,23 @@ def test_its_runbook_opens_beside_the_alert(page: Any) -> None:
     page.get_by_role("heading", name="ErrorBudgetBurn").wait_for()
     shot(page, "5-runbook")
     page.get_by_role("button", name="Close").click()
+
+
+def test_a_runbook_that_is_elsewhere_is_a_link(page: Any, lab: stack.Lab) -> None:
+    """Only over http and https: anything else that an alert names is text."""
+    books = {"Elsewhere": "https://wiki.example/page", "Script": "javascript:alert(1)"}
+    alerts = f"{lab.links['Alertmanager']}/api/v2/alerts"
+    told = [{"labels": {"alertname": name}, "annotations": {"runbook_url": url}} for name, url in books.items()]
+    httpx2.post(alerts, json=told).raise_for_status()
+    link = page.locator(".item", has_text="Elsewhere").get_by_role("link", name="Runbook")
+    playwright.expect(link).to_have_attribute("href", books["Elsewhere"])
+    script = page.locator(".item", has_text="Script")
+    script.get_by_text("runbook: javascript:alert(1)").wait_for()
+    playwright.expect(script.get_by_role("link")).to_have_count(0)
+    playwright.expect(script.get_by_role("button", name="Runbook")).to_have_count(0)
+    begun, over = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
+    httpx2.post(alerts, json=[alert | {"startsAt": begun, "endsAt": over} for alert in told]).raise_for_status()
+    playwright.expect(script).to_have_count(0)
 
 
 def test_an_alert_is_silenced_with_a_comment(page: Any) -> None:
@@ -181,7 +198,7 @@ def test_a_limit_makes_an_alert_pending_before_it_fires(page: Any) -> None:
 def test_the_kill_switch_ends_everything_and_alerts_resolve(page: Any) -> None:
     """One click from anywhere; the alerts are gone soon after."""
     page.get_by_role("button", name="End all faults").click()
-    page.get_by_text("2 faults ended on 1 of 1 replicas").wait_for()
+    page.get_by_text("2 faults ended on 1 of 1 replica").wait_for()
     page.get_by_text("0 faults · 1 replica").wait_for()
     tab(page, "Timeline")
     page.get_by_text("console: end_all: kill switch of the console").wait_for()
@@ -194,7 +211,7 @@ def test_a_halt_gives_its_reason_to_all(page: Any) -> None:
     """And can be lifted. The kill switch is within the keyboard's reach while the dialog is open."""
     page.get_by_role("button", name="Halt…").click()
     page.get_by_label("Reason").press("Alt+k")
-    page.get_by_text("0 faults ended on 1 of 1 replicas").wait_for()
+    page.get_by_text("0 faults ended on 1 of 1 replica").wait_for()
     page.get_by_label("Reason").fill("a real incident")
     page.get_by_role("button", name="Halt", exact=True).click()
     page.get_by_text("UTC: a real incident").wait_for()
@@ -225,5 +242,5 @@ def test_a_prometheus_that_died_is_told_and_faults_can_still_be_steered(page: An
     page.get_by_text("Prometheus: down", exact=True).wait_for()
     page.get_by_text("Start it, or say where it is: --prometheus").wait_for()
     page.get_by_role("button", name="End all faults").click()
-    page.get_by_text("0 faults ended on 1 of 1 replicas").wait_for()
+    page.get_by_text("0 faults ended on 1 of 1 replica").wait_for()
     shot(page, "9-prometheus-down")
