@@ -69,6 +69,8 @@ class Prometheus:
         try:
             answer = httpx2.get(self._url + path, params=given, timeout=_PATIENCE)
             body = answer.json()
+        except httpx2.InvalidURL as error:
+            raise errors.Invalid.field("prometheus", f"{self._url} is no URL such as {HERE}: {error}") from None
         except httpx2.HTTPError as error:
             raise errors.Invalid.field("prometheus", f"no answer from {self._url}: {error}") from None
         except ValueError:

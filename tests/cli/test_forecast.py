@@ -86,6 +86,7 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
         (["error", "--slo", "availability"], "ask for a share of it with --budget"),
         (["error", "--budget", "lots"], "no share of a budget"),
         (["error", "--budget", "inf"], "no share of a budget"),
+        (["error", "--traffic-from", "http://foo:bar"], "no URL such as http://127.0.0.1:9090"),
         (["error", "--share", "/a=x"], "a share is a ratio"),
         (["error", "--page-within", "soon"], "a duration is"),
         (["error", "--evaluation", "0s"], "greater than or equal to 0.01"),
