@@ -21,7 +21,10 @@ from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, text
 
 REQUESTS = 100_000
-"""Requests a step in the tests' traffic: so many that all counts are whole."""
+"""The fewest requests a step in the tests' traffic."""
+
+FEW = 5
+"""Bad events a step that are too few: rounded to a whole number, they would be another error ratio."""
 
 STEPS = 5
 """Steps in the short window of the pair under test."""
@@ -86,10 +89,10 @@ def _outage(play: Play) -> Case:
     end = start + max(play.short, fires) + 1
     late, early = (theory.reset(**_fault(play), short=play.pair.short - missing) for missing in (0, play.step))
     still, clear = _around(early, late, play.step)
-    bad = _bad(play)
+    requests, bad = _requests(play), _bad(play)
     return play.case(
-        f"{100 * bad / REQUESTS:g}% errors after {text(start * play.step)} of health, and a restart",
-        [(start, REQUESTS, 0), (restart, REQUESTS - bad, bad)],
+        f"{100 * bad / requests:g}% errors after {text(start * play.step)} of health, and a restart",
+        [(start, requests, 0), (restart, requests - bad, bad)],
         [
             nothing_fires(play, start),
             firing(play, start + silent, fires=False),
@@ -97,7 +100,7 @@ def _outage(play: Play) -> Case:
             firing(play, end + still, fires=True),
             firing(play, end + clear, fires=False),
         ],
-        restarted=[(end - start - restart, REQUESTS - bad, bad), (play.short + 1, REQUESTS, 0)],
+        restarted=[(end - start - restart, requests - bad, bad), (play.short + 1, requests, 0)],
     )
 
 
@@ -139,12 +142,13 @@ def _traffic_ends(play: Play) -> Case:
 
 def _first_steps(play: Play, profile: Profile) -> Case:
     """Half of what the budget allows goes wrong from the very first request on."""
-    bad = round(REQUESTS * play.slo.budget / 2)
+    requests = _requests(play)
+    bad = round(requests * play.slo.budget / 2)
     carried = play.spec.carried(play.slo) | {"sloth_window": text(profile.period)}
     remaining = named("slo:period_error_budget_remaining:ratio", play)
     return play.case(
         "the remaining budget is right from the first minutes",
-        [(STEPS, REQUESTS - bad, bad)],
+        [(STEPS, requests - bad, bad)],
         [
             nothing_fires(play, STEPS),
             {
@@ -196,13 +200,22 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
     }
 
 
+def _requests(play: Play) -> int:
+    """Give the requests a step: so many that half the budget is a whole number of them, and that `_bad` is many."""
+    requests = REQUESTS
+    while requests * (100 - play.slo.objective) % 200 or requests * play.pair.factor * play.slo.budget < FEW:
+        requests *= 10
+    return requests
+
+
 def _bad(play: Play) -> int:
     """Give the bad events a step: twice what fires the pair, which takes half the long window and so tests theory."""
-    return min(REQUESTS, round(2 * play.pair.factor * play.slo.budget * REQUESTS))
+    requests = _requests(play)
+    return min(requests, round(2 * play.pair.factor * play.slo.budget * requests))
 
 
 def _fault(play: Play) -> dict[str, float]:
-    return {"error_ratio": _bad(play) / REQUESTS, "budget": play.slo.budget, "factor": play.pair.factor}
+    return {"error_ratio": _bad(play) / _requests(play), "budget": play.slo.budget, "factor": play.pair.factor}
 
 
 def _fires(play: Play) -> tuple[int, int]:

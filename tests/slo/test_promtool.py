@@ -55,7 +55,7 @@ def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["99.99", "99", "95"])
+@pytest.mark.parametrize("objective", ["99.9999", "99.999", "99.995", "99.99", "99", "95"])
 @pytest.mark.parametrize("pair", ["1m/5s", "1h12m/6m"])
 def test_theory_holds_for_any_objective(judge: Judge, objective: str, pair: str) -> None:
     """Generous or strict, promtool sees quick and slow pairs fire and reset when predicted."""
