@@ -46,6 +46,13 @@ WAIT = 60.0
 PAINT = 15.0
 """Seconds in which a page must show what the picture is about."""
 
+_UNDERLINED = """() => {
+  const tab = document.querySelector(".q-tab--active")
+  const [line, box] = [tab.querySelector(".q-tab__indicator"), tab].map((each) => each.getBoundingClientRect())
+  return tab.innerText.trim() === "Alerts" && Math.abs(line.left - box.left) < 1
+}"""
+"""Whether the line has come from the tab before."""
+
 _told = Console(highlight=False, soft_wrap=True)
 
 
@@ -176,9 +183,13 @@ def console(lab: Lab, shots: Camera) -> None:
 
 
 def _drawn(page: Page) -> None:
-    """Wait until the charts have lines, and show the alerts."""
+    """Wait until the charts have lines, and show the alerts, their tab underlined and nothing pointed at."""
     page.get_by_text("Prometheus: up", exact=True).wait_for()
-    page.get_by_role("tab", name="Alerts").click()
+    tab = page.get_by_role("tab", name="Alerts")
+    tab.click()
+    tab.blur()
+    page.mouse.move(0, 0)
+    page.wait_for_function(_UNDERLINED)
     page.locator(".chip", has_text="firing").first.wait_for()
     page.wait_for_function(
         "() => [...document.querySelectorAll('.charts .big')].every(each => /\\d/.test(each.innerText))"
