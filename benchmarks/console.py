@@ -1,16 +1,22 @@
 """What the console costs: questions a second with one page and with ten, and what half an hour does to a browser.
 
-Starts a lab with traffic, and Chromium. The half hour is simulated: as many updates, four times as fast.
+Starts a lab with traffic, and Chromium. The half hour is simulated: as many updates, ten times as fast, while a fault
+acts, alerts fire and one is silenced. Exits with 1 where a page grows beyond its bounds; six minutes or more.
 """
 
 import shutil
+import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import httpx2
@@ -18,63 +24,101 @@ import psutil
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from prometheus_client.parser import text_string_to_metric_families
 
+from chaosapi.console.signals import ALL, SPANS
 from chaosapi.lab import stack
-from chaosapi.lab.ports import Ports, url
+from chaosapi.lab.ports import HOST, Ports, url
 
 PORTS: Final = Ports(35600, 35601, 35602, 35603, 35604, 35605, 35606)
 WATCHED: Final = 20.0  # seconds
 UPDATES: Final = 900  # of half an hour
-WARM: Final = 100  # updates after which caches are full
+WARM: Final = 300  # updates after which caches are full
+GROWTH: Final = {"DOM nodes": 1.1, "heap": 1.25}
+"""How much of it a page may hold after all updates, in parts of what it held when warm."""
+VIEWS: Final = list(product((ALL, "/api/checkout"), SPANS))
+"""Ten that differ: what each page looks at."""
 
 
 def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         options = stack.Options(Path(folder), "lab", PORTS, rate=40, traffic=True)
-        with stack.running(options, print):
+        with stack.running(options, print) as lab:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
             )
-            with console("2s"):
-                cost(browser)
-            with console("500ms") as process:
-                growth(browser, process)
+            with counted(PORTS.admin) as gate:
+                with console("2s", gate.port):
+                    cost(browser, gate)
+                burning(lab)
+                with console("200ms", gate.port) as process:
+                    grown = growth(browser, process)
             browser.close()
+    if grown:
+        sys.exit(f"a page grows: {', '.join(grown)}")
 
 
-def cost(browser: Browser) -> None:
-    """Print what Prometheus is asked and what a page is sent, with one page and with ten."""
+def cost(browser: Browser, gate: "Gate") -> None:
+    """Print what the sources are asked and what a page is sent, with one page and with ten that look at ten views."""
     pages: list[Page] = []
-    print(f"\n{'pages':>5} {'questions/s to Prometheus':>26} {'KiB/s to a page':>16}")
+    print(f"\n{'pages':>5} {'questions/s to Prometheus':>26} {'to the service':>15} {'KiB/s to a page':>16}")
     for number in (0, 1, 10):
-        while len(pages) < number:
+        for view in VIEWS[len(pages) : number]:
             pages.append(opened(browser))
+            look(pages[-1], *view)
         sent = received(pages[0]) if pages else [0]
-        before, start, bytes_before = questions(), time.monotonic(), sum(sent)
+        before, start, bytes_before, passed = questions(), time.monotonic(), sum(sent), gate.passed
         if pages:
             pages[0].wait_for_timeout(WATCHED * 1000)
         else:
             time.sleep(WATCHED)
         took = time.monotonic() - start
         rate, traffic = (questions() - before) / took, (sum(sent) - bytes_before) / took / 1024
-        print(f"{number:5} {rate:26.2f} {traffic:16.1f}")
+        print(f"{number:5} {rate:26.2f} {(gate.passed - passed) / took:15.2f} {traffic:16.1f}")
     for page in pages:
         page.close()
 
 
-def growth(browser: Browser, process: psutil.Process) -> None:
-    """Print what a page and the console hold after few updates and after those of half an hour."""
+def look(page: Page, route: str, span: str) -> None:
+    """Let a page look at a route, so far back."""
+    page.get_by_role("button", name=span, exact=True).click()
+    page.get_by_role("combobox", name="route").click()
+    page.get_by_role("option", name=route, exact=True).click()
+
+
+def burning(lab: stack.Lab) -> None:
+    """Let a fault act until the end, alerts fire, and silence one of them."""
+    lab.service.inject({"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "30m"}, "reason": "bench"})
+    fires = 'max(ALERTS{alertstate="firing", severity="ticket"}) + max(ALERTS{alertstate="firing", severity="page"})'
+    lab.parts.wait_until(lambda: lab.prometheus.value(fires) is not None, "the alerts", timeout=90, every=0.5)
+    now = datetime.now(UTC)
+    silence = {
+        "matchers": [{"name": "severity", "value": "ticket", "isRegex": False, "isEqual": True}],
+        "startsAt": now.isoformat(),
+        "endsAt": (now + timedelta(hours=1)).isoformat(),
+        "createdBy": "bench",
+        "comment": "bench",
+    }
+    httpx2.post(f"{url(PORTS.alertmanager)}/api/v2/silences", json=silence).raise_for_status()
+
+
+def growth(browser: Browser, process: psutil.Process) -> list[str]:
+    """Print what a page and the console hold when warm and after half an hour; return what grew beyond its bound."""
     page = opened(browser)
+    page.get_by_role("tab", name="Alerts").click()
+    page.locator(".chip", has_text="silenced").first.wait_for()
     cdp = page.context.new_cdp_session(page)
     cdp.send("Performance.enable")
     print(f"\n{'updates':>7} {'page heap MiB':>14} {'DOM nodes':>10} {'console MiB':>12}")
-    for count in (WARM, WARM + UPDATES):
-        frames = received(page)
-        while len(frames) < (WARM if count == WARM else UPDATES):
+    frames, looks = received(page), []
+    for updates in (WARM, UPDATES):
+        while len(frames) < updates:
             page.wait_for_timeout(500)
         heap, nodes = held(cdp)
-        print(f"{count:7} {heap / 2**20:14.1f} {nodes:10.0f} {process.memory_info().rss / 2**20:12.1f}")
+        looks.append({"heap": heap, "DOM nodes": nodes})
+        print(f"{updates:7} {heap / 2**20:14.1f} {nodes:10.0f} {process.memory_info().rss / 2**20:12.1f}")
     page.close()
+    warm, after = looks
+    return [name for name, bound in GROWTH.items() if after[name] > bound * warm[name]]
 
 
 def held(cdp: CDPSession) -> tuple[float, float]:
@@ -119,10 +163,59 @@ def questions() -> float:
     )
 
 
+class Gate(socketserver.ThreadingTCPServer):
+    """Passes connections on to a port of this machine, and counts the requests in them."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        super().__init__((HOST, 0), Passing)
+        self.behind, self.port = port, int(self.server_address[1])
+        self.passed = 0
+
+
+class Passing(socketserver.BaseRequestHandler):
+    """One connection."""
+
+    server: Gate
+
+    def handle(self) -> None:
+        """Pass on what is asked and what is answered, until either side has gone."""
+        with socket.create_connection((HOST, self.server.behind)) as behind:
+            Thread(target=pump, args=(behind, self.request), daemon=True).start()
+            for part in parts(self.request):
+                self.server.passed += part.count(b" HTTP/1.1\r\n")  # heads are short: never cut in two
+                behind.sendall(part)
+
+
+def parts(connection: socket.socket) -> Iterator[bytes]:
+    """Give what comes over a connection until it ends."""
+    with suppress(OSError):
+        while part := connection.recv(65536):
+            yield part
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """Send on what comes, and end as it ends."""
+    with suppress(OSError):
+        for part in parts(source):
+            sink.sendall(part)
+        sink.shutdown(socket.SHUT_RDWR)
+
+
 @contextmanager
-def console(every: str) -> Iterator[psutil.Process]:
+def counted(port: int) -> Iterator[Gate]:
+    """Stand in front of a port until the block ends."""
+    with Gate(port) as gate:
+        Thread(target=gate.serve_forever, daemon=True).start()
+        yield gate
+        gate.shutdown()
+
+
+@contextmanager
+def console(every: str, service: int) -> Iterator[psutil.Process]:
     """Run the console until the block ends."""
-    sources = {"service": PORTS.admin, "prometheus": PORTS.prometheus, "alertmanager": PORTS.alertmanager}
+    sources = {"service": service, "prometheus": PORTS.prometheus, "alertmanager": PORTS.alertmanager}
     options = [word for name, port in sources.items() for word in (f"--{name}", url(port))]
     command = [sys.executable, "-m", "chaosapi", "console", *options, "--port", str(PORTS.console), "--every", every]
     with subprocess.Popen(command) as process:
