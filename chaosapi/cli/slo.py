@@ -153,6 +153,7 @@ def unit_tests(  # noqa: PLR0913 - one option a file
     """Make the tests that hold the alerts to their predicted times, for `promtool test rules`."""
     with _refusing():
         source = _spec(spec_file)
+        _guard(findings(source, windows.load(profile), profile, Conditions(min_failures=min_failures)))
         text = files.unit_tests(
             spec.load_all(source),
             profile,

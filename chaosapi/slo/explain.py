@@ -74,9 +74,11 @@ def sentences(facts: Facts) -> list[str]:
     for severity, verb in (("page", "pages"), ("ticket", "opens a ticket")):
         of_kind = [pair for pair in facts.pairs if pair.severity == severity]
         if of_kind:
-            first = min(of_kind, key=lambda pair: pair.detection[1.0] or 0)
-            lowest = min(pair.fires_above for pair in of_kind)
-            at_once = first.detection[1.0] or 0
+            told = [after for pair in of_kind if (after := pair.detection[1.0]) is not None]
+            if not told:
+                said.append(f"A total outage never {verb}.")
+                continue
+            at_once, lowest = min(told), min(pair.fires_above for pair in of_kind)
             said.append(
                 f"A total outage {verb} after {span(at_once)}, with {_percent(at_once / facts.outage)} of the budget "
                 f"gone. Up to {_percent(lowest)} errors, nothing {verb}."

@@ -67,6 +67,17 @@ def test_a_refusal_says_what_would_be_right(arguments: list[str], complaint: str
     assert not out.exists()
 
 
+@pytest.mark.parametrize("command", ["rules", "tests"])
+def test_an_slo_whose_alerts_cannot_fire_is_refused(command: str, tmp_path: Path) -> None:
+    """At 90 % no burn rate reaches 14.4: there are no rules to make, and nothing to test."""
+    loose = (ALERTS / "slo.yaml").read_text().replace("objective: 99.9\n", "objective: 90\n")
+    (tmp_path / "slo.yaml").write_text(loose)
+    shutil.copy(ALERTS / "traffic.yaml", tmp_path)
+    result = RUN.invoke(app, [command, "--spec", str(tmp_path / "slo.yaml")])
+    assert result.exit_code == 1
+    assert "promise more than 93.06%" in result.stderr
+
+
 def test_what_is_printed_is_yaml() -> None:
     """Nothing but the rules is on stdout."""
     assert set(yaml.safe_load(RUN.invoke(app, ["rules", "--scrape-interval", "15s"]).stdout)) == {"groups"}

@@ -44,6 +44,19 @@ def test_disabled_alerts_are_not_explained() -> None:
     assert explain.sentences(facts)[-1] == "All its alerts are disabled: nobody will be told."
 
 
+def test_pairs_that_never_fire_are_no_quick_ones() -> None:
+    """At 90 % the quick page asks for more than 100 % errors, so the slow one is what pages; at 80 % none does."""
+    said = {}
+    for objective in ("90", "80"):
+        text = (
+            (assets.path("alerts") / "slo.yaml").read_text().replace("objective: 99.9\n", f"objective: {objective}\n")
+        )
+        loose = spec.parse(text, "slo.yaml")[0]
+        said[objective] = explain.sentences(explain.explain(loose, loose.slos[0], windows.load("production")))
+    assert said["90"][1].startswith("A total outage pages after 3h36m, with")
+    assert said["80"][1] == "A total outage never pages."
+
+
 def test_json_has_durations_as_text_and_null_for_never() -> None:
     """It is what the table says, for programs."""
     data = json.loads(json.dumps(explain.as_json(FACTS), allow_nan=False))
