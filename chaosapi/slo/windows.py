@@ -78,6 +78,18 @@ class _Body(Model):
                 raise ValueError(f"{name}.{windows}.longWindow must be shorter than sloPeriod")
         return self
 
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        seen: dict[tuple[float, float], str] = {}
+        for name, windows in itertools.product(("page", "ticket"), ("quick", "slow")):
+            pair, here = getattr(getattr(self, name), windows), f"{name}.{windows}"
+            first = seen.setdefault((pair.longWindow, pair.shortWindow), here)
+            if first != here:
+                raise ValueError(
+                    f"{here} has the windows of {first}: alerts are told apart by their windows, so choose others"
+                )
+        return self
+
 
 class Profile(Model):
     """A set of window pairs for one SLO period, as in an `AlertWindows` file."""

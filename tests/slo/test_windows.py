@@ -81,6 +81,16 @@ def test_a_custom_profile_is_a_file(tmp_path: Path) -> None:
     [
         ("shortWindow: 5s", "shortWindow: 2m", "spec.page.quick: shortWindow must be shorter than longWindow"),
         ("longWindow: 72m", "longWindow: 12h", "spec: ticket.slow.longWindow must be shorter than sloPeriod"),
+        (
+            "shortWindow: 30s\n      longWindow: 6m",
+            "shortWindow: 5s\n      longWindow: 1m",
+            "spec: page.slow has the windows of page.quick: alerts are told apart by their windows",
+        ),
+        (
+            "shortWindow: 2m\n      longWindow: 24m",
+            "shortWindow: 5s\n      longWindow: 60s",
+            "spec: ticket.quick has the windows of page.quick: alerts are told apart by their windows",
+        ),
         ("errorBudgetPercent: 2", "errorBudgetPercent: 0", ":9: spec.page.quick.errorBudgetPercent: "),
         ("errorBudgetPercent: 2", "errorBudgetPercent: 101", ":9: spec.page.quick.errorBudgetPercent: "),
         ("shortWindow: 5s", "shortWindow: soon", ":10: spec.page.quick.shortWindow: a duration is text with units"),
