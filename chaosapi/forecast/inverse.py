@@ -54,7 +54,7 @@ class Burn(Answer):
 def page_within(model: Model, within: float) -> Page:
     """Give the smallest rate of the model's one fault whose page is notified at most `within` seconds after its start.
 
-    Exact to a ten-thousandth. Raises errors.Invalid where no rate does it.
+    Exact to a ten-thousandth, if a higher rate never pages later. Raises errors.Invalid where no rate does it.
     """
     fault = _only(model)
     deadline = fault.schedule.start_after + within
@@ -63,7 +63,7 @@ def page_within(model: Model, within: float) -> Page:
     def page(rate: float) -> Alert | None:
         found = timetable.of(replace(near, faults=[_at(fault, rate)]))
         told = [
-            (alert.moments[0].notified, alert) for alert in found.alerts if alert.severity == "page" and alert.fires
+            (moment.notified, alert) for alert in found.alerts if alert.severity == "page" for moment in alert.moments
         ]
         in_time = [(when, alert) for when, alert in told if when is not None and when <= deadline]
         return min(in_time, key=lambda pair: pair[0])[1] if in_time else None

@@ -30,6 +30,20 @@ def test_the_rate_that_pages_in_time_is_the_smallest(ask: Ask, within: float) ->
     assert _first_page(model, answer.rate * 0.999) > within
 
 
+def test_a_page_that_is_told_late_counts_when_it_is_told(ask: Ask) -> None:
+    """In pulses, the first moments of an alert are over before its group has waited; a later one is told in time."""
+    shape = {"type": "pulse", "on": "6s", "off": "60s"}
+    pulses = {
+        "effect": {"type": "error"},
+        "schedule": {"duration": "5m", "shape": shape},
+        "target": {"routes": ["/api/checkout"]},
+    }
+    model = ask(pulses, scrape=1, evaluation=1, group_wait=31, group_interval=1)
+    assert _first_page(model, 1.0) == float("inf")
+    told = [moment.notified for moment in inverse.page_within(model, 200).alert.moments]
+    assert any(when is not None and when <= 200 for when in told)
+
+
 def test_nobody_can_be_paged_before_a_scrape(ask: Ask) -> None:
     """Even if everything fails."""
     with pytest.raises(errors.Invalid, match="even at a rate of 1"):
