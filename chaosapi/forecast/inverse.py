@@ -128,6 +128,12 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
             f"at a rate of 1 the fault makes {most:.4g} of the requests of {objective.name} bad, a burn rate of "
             f"{most / objective.budget:.4g}: ask for at most that, or hit more routes",
         )
+    if (least := reached(_LEAST)) > ratio:
+        raise errors.Invalid.field(
+            "rate.burn_rate",
+            f"even at a rate of {_LEAST:g}, the smallest looked at, the fault burns the budget of {objective.name} "
+            f"{least / objective.budget:.4g} times too fast: ask for at least that",
+        )
     rate = _smallest(lambda each: reached(each) >= ratio, _LEAST, 1.0, 1e-9)
     sum_ = (
         f"a burn rate of {burn_rate:g} × a budget of {objective.budget:.4g} = {ratio:.4g} of the requests of "

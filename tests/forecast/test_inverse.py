@@ -79,6 +79,7 @@ def test_a_burn_rate_becomes_a_rate() -> None:
     ("effect", "burn_rate", "slo", "problem"),
     [
         ({"type": "error"}, 100, "availability", "a burn rate of 60: ask for at most that"),
+        ({"type": "error"}, 1e-6, "availability", "a rate of 1e-06, .* 6e-05 times too fast: ask for at least that"),
         ({"type": "truncate"}, 1, "availability", "a burn rate of 0"),
         ({"type": "error"}, 1, "uptime", "one of availability, latency, checkout-availability"),
         ({"type": "throttle", "bytes_per_second": 9}, 1, "latency", "give a ratio"),
