@@ -21,6 +21,9 @@ SAMPLES = 4
 """The fewest scrapes that a window must span. Prometheus 3 leaves out the sample at a window's left edge: of a
 window of two scrapes one increment is left, and one late scrape takes that too."""
 
+SLOWEST = 60.0
+"""The slowest step in seconds, with which also the rules of a whole period, every fourth step, come often enough."""
+
 Severity = Literal["page", "ticket"]
 _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
@@ -132,8 +135,11 @@ class Profile(Model):
 
     @property
     def step(self) -> float:
-        """The scrape and evaluation interval (seconds) at which five scrapes fit the shortest window: 60 or 1."""
-        return self.windows[0] / 5
+        """The scrape and evaluation interval (seconds) at which five scrapes fit the shortest window: 60 or 1.
+
+        At most 60: a sample is visible for 5 minutes, so what is evaluated more seldom is absent in between.
+        """
+        return min(self.windows[0] / 5, SLOWEST)
 
     def check(self, scrape: float) -> None:
         """Refuse a scrape interval (seconds) too slow for the shortest window: raises errors.Invalid."""

@@ -2,9 +2,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from chaosapi import assets, errors
-from chaosapi.slo import document, rules, spec, windows
+from chaosapi.slo import document, files, rules, spec, windows
 from chaosapi.slo.spec import Spec
 
 SHOP = spec.load(assets.path("alerts") / "slo.yaml")
@@ -54,6 +55,16 @@ def test_sloths_recording_rules_are_all_there_by_name_and_label() -> None:
         assert all(r["labels"]["sloth_service"] == "shop" for r in of_slo)
         ratios = [r for r in of_slo if "sli_error" in r["record"]]
         assert all(r["record"].endswith("rate" + r["labels"]["sloth_window"]) for r in ratios)
+
+
+def test_slow_windows_are_evaluated_before_their_samples_are_gone(tmp_path: Path) -> None:
+    """Prometheus shows a sample for 5 minutes: half an hour as the shortest window makes no group slower than that."""
+    slow = (windows.FOLDER / "production.yaml").read_text().replace("shortWindow: 5m", "shortWindow: 30m")
+    path = tmp_path / "slow.yaml"
+    path.write_text(slow.replace("longWindow: 1h", "longWindow: 3h"))
+    text = files.prometheus_rule([SHOP], str(path))
+    groups = yaml.safe_load(text)["spec"]["groups"]
+    assert {group["interval"] for group in groups} == {"1m", "4m"}
 
 
 def test_alerts_stand_behind_the_ratios_they_read_in_one_group() -> None:
