@@ -92,10 +92,12 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
     match node:
         case grammar.ParenExpr():
             yield from _sums(node.expr, sign)
-        case grammar.BinaryExpr() if str(node.op) in {"+", "-"}:
+        case grammar.BinaryExpr(modifier=None) if str(node.op) in {"+", "-"}:
             yield from _sums(node.lhs, sign)
             yield from _sums(node.rhs, -sign if str(node.op) == "-" else sign)
-        case grammar.AggregateExpr(expr=grammar.Call() as call) if str(node.op) == "sum" and call.func.name == "rate":
+        case grammar.AggregateExpr(expr=grammar.Call() as call, modifier=None) if (
+            str(node.op) == "sum" and call.func.name == "rate"
+        ):
             yield sign, call.args[0]
         case _:
             raise Foreign

@@ -50,11 +50,13 @@ def test_matchers_are_anchored_as_in_promql(matcher: str, *, matches: bool) -> N
         'sum(rate(http_requests_total{code=~"5.."}[{{.window}}]))',
         "sum(increase(http_requests_total[{{.window}}]))",
         "sum(rate(http_requests_total[{{.window}}])) * 2",
+        "sum by (handler) (rate(http_requests_total[{{.window}}]))",
+        "sum(rate(http_requests_total[{{.window}}])) + on(job) sum(rate(http_requests_total[{{.window}}]))",
         "sum(rate(http_requests_total[{{.window}}] offset 5m))",
         'sum(rate(http_request_duration_seconds_bucket{le=~"0.25|0.5"}[{{.window}}]))',
         "sum(rate(http_request_duration_seconds_bucket[{{.window}}]))",
     ],
 )
 def test_other_queries_stand_for_failed_requests(query: str) -> None:
-    """A foreign metric or label, another function, arithmetic, an offset, several buckets at once."""
+    """A foreign metric or label, another function, arithmetic, a sum by label, an offset, several buckets at once."""
     assert indicator.of(_slo(query)).foreign
