@@ -77,6 +77,8 @@ def of(slo: Objective) -> Indicator:
             tuple(_term(selected, sign) for sign, selected in sums(queries[name]))
             for name in ("error_query", "total_query")
         )
+        for terms in (error, total):
+            _together(terms)
         return Indicator(error, total)
     except (KeyError, Foreign):  # a raw ratio has neither of the two
         failed = Term(1, TOTAL, (Matcher("status", "5..|000", pattern=True),))
@@ -101,6 +103,12 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
             yield sign, call.args[0]
         case _:
             raise Foreign
+
+
+def _together(terms: tuple[Term, ...]) -> None:
+    """Refuse terms that are not there at the same times: in PromQL a + b is absent while one of them is."""
+    if len({frozenset(each for each in term.matchers if each.label != "le") for term in terms}) > 1:
+        raise Foreign
 
 
 def _term(selected: grammar.Expr, sign: int) -> Term:

@@ -146,7 +146,8 @@ def _budget(model: Model, slo: Objective) -> Budget:
 def _assumed(model: Model) -> list[str]:
     said = [each for fault in model.modelled for each in outcome.assumptions(fault)]
     said += [
-        f"{slo.name}: its queries are no sums of this service's counters; failed requests (5xx, no answer) count as bad"
+        f"{slo.name}: its queries are no sums of this service's counters, or of some that may be absent alone; "
+        "failed requests (5xx, no answer) count as bad"
         for slo in model.spec.slos
         if model.indicators[slo.name].foreign
     ]

@@ -50,6 +50,7 @@ def test_matchers_are_anchored_as_in_promql(matcher: str, *, matches: bool) -> N
         'sum(rate(http_requests_total{code=~"5.."}[{{.window}}]))',
         "sum(increase(http_requests_total[{{.window}}]))",
         "sum(rate(http_requests_total[{{.window}}])) * 2",
+        'sum(rate(http_requests_total[{{.window}}])) + sum(rate(http_requests_total{status="429"}[{{.window}}]))',
         "sum by (handler) (rate(http_requests_total[{{.window}}]))",
         "sum(rate(http_requests_total[{{.window}}])) + on(job) sum(rate(http_requests_total[{{.window}}]))",
         "sum(rate(http_requests_total[{{.window}}] offset 5m))",
@@ -58,5 +59,8 @@ def test_matchers_are_anchored_as_in_promql(matcher: str, *, matches: bool) -> N
     ],
 )
 def test_other_queries_stand_for_failed_requests(query: str) -> None:
-    """A foreign metric or label, another function, arithmetic, a sum by label, an offset, several buckets at once."""
+    """A foreign metric or label, another function, arithmetic, a sum by label, an offset, several buckets at once.
+
+    So does a sum of which one part may be absent: then so is the whole.
+    """
     assert indicator.of(_slo(query)).foreign
