@@ -64,6 +64,7 @@ class Traffic:
 
     async def _start(self) -> None:
         load = self._desk.room.load
+        await self._desk.room.locust.ask()  # what is known may be as old as a look
         now = self._desk.room.locust.answer
         form = {name: str(made.value or "") for name, made in self._inputs.items()}
         if now and now.state in ("running", "spawning"):
