@@ -11,7 +11,7 @@ from chaosapi.effects import Effect, RequestEffect
 from chaosapi.fault import Record
 from chaosapi.receipt import Tally
 from chaosapi.routes import RouteTable
-from chaosapi.state import State
+from chaosapi.state import Difference, State
 
 
 class Plan:
@@ -151,35 +151,29 @@ class Engine:
         self._next_end = float("inf")
         self._lock = threading.Lock()
 
-    def load(self, state: State) -> None:
-        """Take over a new state: start, change and end runs, and release whom an ended fault held."""
+    def load(self, state: State, news: Difference | None = None) -> None:
+        """Take over a new state: start, change and end runs, and release whom an ended fault held.
+
+        `news` is what tells it from the present one, where the caller knows.
+        """
+        came, went = news or Difference.of(self.state, state)
         with self._lock:
-            runs = dict(self._runs)
-            for record in self._news(state):
-                key = (record.name, record.created_at)
-                if key not in runs:
-                    runs[key] = Run(record, self._templates, self.clock)
-                elif runs[key].plan.record != record:
-                    runs[key].update(record)
-            if len(runs) > len(state.faults):
-                kept = {(record.name, record.created_at) for record in state.faults}
-                for key in runs.keys() - kept:
-                    runs.pop(key).end()
-            self.state, self._runs = state, runs
-            self._index()
+            runs, fresh = self._runs, []
+            for record in reversed(came):
+                run = runs.get(_key(record))
+                if run is None:
+                    run = runs[_key(record)] = Run(record, self._templates, self.clock)
+                elif run.plan.record != record:
+                    run.update(record)
+                if run not in self._live:
+                    fresh.append(run)
+            for key in set(map(_key, went.values())).difference(map(_key, came)):
+                runs.pop(key).end()
+            self.state = state
+            self._index(fresh)
 
-    def replaced_by(self, state: State) -> bool:
-        """Tell whether the state has another fault by the name of one that is counted here."""
-        new = [record.name for record in self._news(state) if (record.name, record.created_at) not in self._runs]
-        return any(name in new for name, _ in self._runs) if new else False
-
-    def _news(self, state: State) -> list[Record]:
-        """Return the records that are not the very ones of the present state, oldest first; mostly there is one."""
-        known = set(map(id, self.state.faults))
-        return [record for record in reversed(state.faults) if id(record) not in known]
-
-    def _index(self) -> None:
-        live = [run for run in self._runs.values() if not run.plan.over and run.remaining() > 0]
+    def _index(self, fresh: Iterable[Run] = ()) -> None:
+        live = [run for run in (*self._live, *fresh) if not run.plan.over and run.remaining() > 0]
         on_requests: list[Run] = []
         at_points: dict[str, list[Run]] = {}
         for run in live:
@@ -213,7 +207,7 @@ class Engine:
 
     def runs(self) -> Iterable[Run]:
         """Return every known run, ended ones included, oldest first."""
-        return self._runs.values()
+        return list(self._runs.values())  # in one step: changes may come from the other thread
 
     def live(self) -> Iterable[Run]:
         """Return the runs that had not ended when the last change was taken over, oldest first."""
@@ -226,8 +220,13 @@ class Engine:
 
     def tally(self, record: Record) -> Tally:
         """Return the counts of a fault; empty ones for a fault this replica has not seen."""
-        run = self._runs.get((record.name, record.created_at))
+        run = self._runs.get(_key(record))
         return run.tally if run else Tally()
+
+
+def _key(record: Record) -> tuple[str, float]:
+    """Tell this fault from earlier ones of its name."""
+    return record.name, record.created_at
 
 
 def _routed(runs: Iterable[Run]) -> Index:

@@ -131,12 +131,12 @@ class Record(Model):
     ended_at: float | None = None
     """When somebody ended it; None while its schedule decides."""
 
-    @property
+    @functools.cached_property
     def starts_at(self) -> float:
         """Return when it starts to act."""
         return self.created_at + self.spec.schedule.start_after
 
-    @property
+    @functools.cached_property
     def ends_at(self) -> float:
         """Return when it stops: on schedule, or earlier where somebody ended it."""
         due = self.starts_at + self.spec.schedule.duration

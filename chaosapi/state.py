@@ -5,7 +5,7 @@ and stays where a call changes nothing.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from json_merge_patch import merge
 
@@ -41,6 +41,30 @@ class State(Model):
             if record.name == name:
                 return record
         raise NotFound(f"there is no fault called {name!r}")
+
+
+class Difference(NamedTuple):
+    """What tells a state from an earlier one: by identity, for every change keeps the records that it leaves alone."""
+
+    came: list[Record]
+    """Records that only the later state has, newest first; a fault that was changed is among both."""
+    went: dict[int, Record]
+    """Records that only the earlier state has, by their place there."""
+
+    @classmethod
+    def of(cls, before: State, after: State) -> Self:
+        """Compare two states."""
+        old, new = set(map(id, before.faults)), set(map(id, after.faults))
+        return cls(
+            [record for record in after.faults if id(record) not in old],
+            {place: record for place, record in enumerate(before.faults) if id(record) not in new},
+        )
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a fault took the place of another one of its name."""
+        former = {record.name: record.created_at for record in self.went.values()}
+        return any(former.get(record.name, record.created_at) != record.created_at for record in self.came)
 
 
 class AuditEntry(Model):
@@ -81,7 +105,7 @@ def create(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
     """Add a fault; `spec.name` must be set. Conflict while a live fault has that name, or chaos is halted."""
 
     def change(state: State) -> State:
-        if any(record.name == spec.name for record in state.live(now)):
+        if any(record.name == spec.name and record.phase(now) != "ended" for record in state.faults):
             raise Conflict(f"a fault called {spec.name!r} is already there: choose another name, or PUT to replace it")
         return _with(state, spec, now, admit)
 
@@ -183,10 +207,13 @@ def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
     others = [record for record in state.faults if record.name != spec.name]
     live = [record for record in others if record.phase(now) != "ended"]
     admit(live, spec)
-    ended = [record.name for record in others if record.phase(now) == "ended"]
     record = Record(name=spec.name, spec=spec, created_at=now, revision=state.revision + 1)
-    forgotten = set(ended[MAX_ENDED:])
-    return _next(state, (record, *(old for old in others if old.name not in forgotten)))
+    if len(others) > len(live) + MAX_ENDED:
+        alive = set(map(id, live))
+        ended = [old for old in others if id(old) not in alive]
+        forgotten = set(map(id, ended[MAX_ENDED:]))
+        others = [old for old in others if id(old) not in forgotten]
+    return _next(state, (record, *others))
 
 
 def _next(state: State, faults: tuple[Record, ...]) -> State:

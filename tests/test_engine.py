@@ -54,6 +54,18 @@ def test_a_change_that_comes_as_an_end_is_noticed_is_not_lost(clock: Clock, monk
     assert engine.state.revision == 2
 
 
+def test_a_fault_that_has_just_ended_here_can_still_be_made_longer(clock: Clock) -> None:
+    """By a change that another replica let through in time."""
+    engine = Engine(ROUTES, clock)
+    short = record(clock, "short", "1s")
+    longer = short.model_copy(update={"spec": record(clock, "short", "1h").spec})
+    engine.load(State(revision=1, faults=(short,)))
+    clock.now += 2
+    assert hits(engine) == []
+    engine.load(State(revision=2, faults=(longer,)))
+    assert hits(engine) == ["short"]
+
+
 def test_only_what_changed_is_compiled_anew(clock: Clock) -> None:
     """The runs of the other faults stay the very same, and go when the state forgets them."""
     engine = Engine(ROUTES, clock)

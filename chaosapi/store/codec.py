@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from chaosapi.durations import EXACT
 from chaosapi.fault import Record
-from chaosapi.state import State
+from chaosapi.state import Difference, State
 
 AUDIT: Final = 10_000
 """How many entries of the audit a store keeps."""
@@ -38,4 +38,5 @@ def key(record: Record) -> str:
 
 def forgotten(before: State, after: State) -> set[str]:
     """Return the keys of the faults that a change has dropped from the state."""
-    return {key(record) for record in before.faults} - {key(record) for record in after.faults}
+    came, went = Difference.of(before, after)
+    return set(map(key, went.values())).difference(map(key, came))

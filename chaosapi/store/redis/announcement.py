@@ -5,7 +5,7 @@ from typing import Self
 
 from chaosapi.fault import Record
 from chaosapi.models import Model
-from chaosapi.state import Halt, State
+from chaosapi.state import Difference, Halt, State
 
 
 class Announcement(Model):
@@ -18,27 +18,38 @@ class Announcement(Model):
     revision: int
     halt: Halt | None
     first: tuple[Record, ...]
-    """The faults that the step made or changed, as far as the new state begins with them."""
-    changed: tuple[Record, ...]
-    """The others that it changed, which keep their places."""
-    dropped: frozenset[str]
-    """The names of those that the state no longer knows."""
+    """The new and changed faults that the new state begins with."""
+    changed: tuple[tuple[int, Record], ...]
+    """The other changed ones, with their places in the former state."""
+    gone: tuple[int, ...]
+    """The places there, in order, of those that are no longer there: dropped, or now among the first."""
     line: str
     """The line of the audit."""
 
     @classmethod
     def of(cls, before: State, after: State, **about: str) -> Self:
-        """Tell what one change, which raises the revision by one, made of a state."""
-        first = tuple(takewhile(lambda record: record.revision == after.revision, after.faults))
-        changed = tuple(record for record in after.faults[len(first) :] if record.revision == after.revision)
-        dropped = {record.name for record in before.faults} - {record.name for record in after.faults}
+        """Tell what one change made of a state."""
+        came, went = Difference.of(before, after)
+        first = tuple(
+            old for old, new in takewhile(lambda pair: pair[0] is pair[1], zip(came, after.faults, strict=False))
+        )
+        places = {record.name: place for place, record in went.items()}
+        changed = tuple((places.pop(record.name), record) for record in came[len(first) :])
         return cls(
-            revision=after.revision, halt=after.halt, first=first, changed=changed, dropped=frozenset(dropped), **about
+            revision=after.revision,
+            halt=after.halt,
+            first=first,
+            changed=changed,
+            gone=tuple(places.values()),
+            **about,
         )
 
     def made(self, before: State) -> State:
         """Make the same step."""
-        moved = self.dropped | {record.name for record in self.first}
-        changed = {record.name: record for record in self.changed}
-        kept = [changed.get(record.name, record) for record in before.faults if record.name not in moved]
-        return State(revision=self.revision, halt=self.halt, faults=(*self.first, *kept))
+        faults = list(before.faults)
+        for place, record in self.changed:
+            faults[place] = record
+        for place in reversed(self.gone):
+            del faults[place]
+        update = {"revision": self.revision, "halt": self.halt, "faults": (*self.first, *faults)}
+        return before.model_copy(update=update)
