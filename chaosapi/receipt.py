@@ -56,6 +56,14 @@ class Receipt(Model):
 
 
 @dataclass(slots=True)
+class Delays:
+    """All delays of one fault on this replica, in seconds."""
+
+    planned: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
+    measured: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
+
+
+@dataclass(slots=True)
 class Tally:
     """The running counts of one fault on this replica."""
 
@@ -63,13 +71,14 @@ class Tally:
     expected: float = 0.0
     injected: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    planned: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
-    measured: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
+    delays: Delays | None = None
+    """Made with the first of them."""
 
     def delayed(self, planned: float, measured: float) -> None:
         """Count one delay, in seconds."""
-        self.planned.add(planned)
-        self.measured.add(measured)
+        self.delays = self.delays or Delays()
+        self.delays.planned.add(planned)
+        self.delays.measured.add(measured)
 
     def receipt(self, rate: float, replicas: Replicas = _ALONE) -> Receipt:
         """Write the receipt; `rate` is what was requested while nothing has matched yet."""
@@ -80,8 +89,8 @@ class Tally:
             skipped=skipped,
             requested_rate=round(self.expected / self.matched, 6) if self.matched else rate,
             achieved_rate=round(self.injected / self.matched, 6) if self.matched else 0.0,
-            delay=Delay(planned=_quantiles(self.planned), measured=_quantiles(self.measured))
-            if self.planned.count
+            delay=Delay(planned=_quantiles(self.delays.planned), measured=_quantiles(self.delays.measured))
+            if self.delays and self.delays.planned.count
             else None,
             replicas=replicas,
         )

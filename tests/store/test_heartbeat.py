@@ -9,7 +9,7 @@ from chaosapi.receipt import Tally
 from chaosapi.store import MemoryStore, Replica, heartbeat, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.heartbeat import Heartbeat
-from chaosapi.store.tallies import load
+from chaosapi.store.tallies import total
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 
 ME = Replica(id="me", host="here", pid=1, started=0)
@@ -37,7 +37,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
         await asyncio.wait([beating])
         await heart.leave()
         assert await store.replicas() == []
-        assert load((await store.tallies([key(record)]))[key(record)]["me"]).matched == 12
+        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 12
 
     asyncio.run(scenario())
 
@@ -57,7 +57,7 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
             async def counted() -> int:
                 try:
                     return sum(
-                        load(text).matched for text in (await store.tallies([key(record)]))[key(record)].values()
+                        total((text,)).matched for text in (await store.tallies([key(record)]))[key(record)].values()
                     )
                 except StoreUnavailable:
                     return 0
@@ -93,7 +93,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
         async with asyncio.timeout(10):
             while [replica.revision for replica in await store.replicas()] != [2]:
                 await asyncio.sleep(0)
-        assert load((await store.tallies([key(record)]))[key(record)]["me"]).matched == 7
+        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
         beating.cancel()
         await asyncio.wait([beating])
 
@@ -126,6 +126,6 @@ def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
         beating.cancel()
         await asyncio.wait([beating])
         await heart.leave()
-        assert load((await store.tallies([key(record)]))[key(record)]["me"]).matched == 7
+        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
 
     asyncio.run(scenario())
