@@ -1,4 +1,4 @@
-"""The store of many machines: changes are announced, and read again on a slow beat, so that a lost message heals."""
+"""The store of many machines: every change is made by one script, and announced to all."""
 
 import asyncio
 import secrets
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from redis.asyncio.client import PubSub
 
 from chaosapi.errors import ChaosError, StoreUnavailable
 from chaosapi.state import AuditEntry, Change, State
@@ -16,16 +15,13 @@ from chaosapi.store.redis import healing
 from chaosapi.store.redis.announcement import Announcement
 from chaosapi.store.redis.client import connected
 from chaosapi.store.redis.clock import SharedClock
+from chaosapi.store.redis.follower import Follower
 from chaosapi.store.redis.healing import Held
-from chaosapi.store.redis.reach import AWAY, PATIENCE, TIMEOUT, reaching
+from chaosapi.store.redis.reach import AWAY, PATIENCE, reaching
 from chaosapi.store.redis.reports import Reports
 from chaosapi.store.redis.scripts import CHANGE, HEAL
 from chaosapi.store.snapshot import Listener, Snapshot
 
-_BEAT: Final = 1.0
-"""Seconds between two looks at the store, whatever was announced."""
-_PAUSE: Final = 0.1
-"""Seconds before a store that is away is tried again, and between two looks whether to close."""
 _DEADLINE: Final = 1.5
 """Seconds after which Redis itself refuses a change, before its caller gives up."""
 _REMEMBERED: Final = 1000
@@ -53,24 +49,20 @@ class RedisStore:
         self._turn = asyncio.Lock()
         reports = Reports(self._client, self._key, self.now)
         self.report, self.replicas, self.tallies = reports.report, reports.replicas, reports.tallies
-        self._listening: asyncio.Task[None] | None = None
-        self._closing = False
+        self._follower = Follower(self._client, self._channel, self._look, self._heard, self._lost)
 
     async def start(self) -> None:
         """Read the state, and go on listening; a store that is away is tried again and again."""
         try:
-            async with asyncio.timeout(PATIENCE), self._turn:
-                await self._refresh()
+            await self._look()
         except AWAY as error:
             self.up = True  # so that the log says once that it is away
             self._lost(error)
-        self._listening = asyncio.create_task(self._keep_listening())
+        self._follower.start()
 
     async def close(self) -> None:
         """Hang up."""
-        if self._listening:
-            self._closing = True  # not cancelled: redis-py may lose a connection that is being made
-            await self._listening
+        await self._follower.stop()
         await self._client.aclose()
 
     async def apply(self, change: Change, entry: AuditEntry) -> State:
@@ -149,6 +141,10 @@ class RedisStore:
             self._take(after, version, line)
         return bool(answer == "done")
 
+    async def _look(self) -> None:
+        async with asyncio.timeout(PATIENCE), self._turn:
+            await self._refresh()
+
     async def _refresh(self) -> None:
         """Read the store, and heal it where it knows less than this replica."""
         while True:
@@ -209,31 +205,6 @@ class RedisStore:
             self._snapshot.take(held.state)
         if held == self._held:
             self._version = version
-
-    async def _keep_listening(self) -> None:
-        while not self._closing:
-            try:
-                async with self._client.pubsub() as inbox:
-                    await self._listen(inbox)
-            except AWAY as error:
-                self._lost(error)
-                await asyncio.sleep(_PAUSE)
-            except Exception:
-                log.exception("the store cannot be followed; trying again")
-                await asyncio.sleep(_PAUSE)
-
-    async def _listen(self, inbox: PubSub) -> None:
-        async with asyncio.timeout(PATIENCE):
-            await inbox.subscribe(self._channel)
-            await inbox.get_message(timeout=TIMEOUT)  # the confirmation: from here on no message is missed
-        loop = asyncio.get_running_loop()
-        while not self._closing:
-            async with asyncio.timeout(PATIENCE), self._turn:
-                await self._refresh()
-            due, followed = loop.time() + _BEAT, True
-            while followed and loop.time() < due and not self._closing:
-                message = await inbox.get_message(ignore_subscribe_messages=True, timeout=_PAUSE)
-                followed = message is None or self._heard(message["data"])
 
     def _heard(self, message: str) -> bool:
         """Take over what was announced; False where it does not follow what this replica knows."""
