@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from chaosapi import assets
 from chaosapi.api import admin, forecasting, health, hooks, problems, replicas, safety
 from chaosapi.api.access import AccessGuard
-from chaosapi.api.description import refusals
+from chaosapi.api.description import UNTRACED, refusals
 from chaosapi.api.desk import Desk
 from chaosapi.api.limits import Limits
 from chaosapi.api.switch import Switch
@@ -38,7 +38,7 @@ from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.shared_inbox import SharedInbox
 from chaosapi.slo import spec, windows
-from chaosapi.state import State
+from chaosapi.state import Difference, State
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.fleet import Fleet
 from chaosapi.store.heartbeat import Heartbeat
@@ -82,18 +82,20 @@ class Chaos:
         self._settings, self._routes, self._place = settings, routes, place
         self.registry = _registry()
         """What /metrics shows of this process; the app may add its own collectors."""
-        self._totals = Totals(self.registry, place.folder, place.slot) if place else None
         self._lag = LagGauge(self.registry, time.monotonic)
-        if place and self._totals:
-            self._metrics = RequestMetrics(routes.routes, Shared(place.folder, place.slot), self._totals.counted)
-        else:
-            self._metrics = RequestMetrics(routes.routes)
-            self.registry.register(self._metrics)
         self._store = _store(settings, clock)
         text = "Whether the shared store answered last time."
         self.registry.register(Reading("chaosapi_store_up", text, lambda: self._store.up))
         self._engine = engine = Engine(routes, self._store.now)
-        self.registry.register(FaultMetrics(engine))
+        faults = FaultMetrics(engine)
+        self._totals: Totals | None = None
+        if place:
+            self._totals = Totals(self.registry, faults, place.folder, place.slot)
+            self._metrics = RequestMetrics(routes.routes, Shared(place.folder, place.slot), self._totals.counted)
+        else:
+            self._metrics = RequestMetrics(routes.routes)
+            self.registry.register(self._metrics)
+            self.registry.register(faults)
         self._supervisor = Supervisor(self._store.now)
         host = socket.gethostname()
         self._me = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
@@ -118,6 +120,7 @@ class Chaos:
             title="chaosapi",
             version=version("chaosapi"),
             description=_ABOUT,
+            telemetry=UNTRACED,
             docs_url="/admin/docs",
             redoc_url=None,
             openapi_url="/admin/openapi.json",
@@ -184,10 +187,11 @@ class Chaos:
         await self._store.close()
 
     def _apply(self, state: State) -> None:
-        replaced = self._totals if self._engine.replaced_by(state) else None
+        news = Difference.of(self._engine.state, state)
+        replaced = self._totals if news.replaces else None
         if replaced:
             replaced.note()  # the last counts of the former
-        self._engine.load(state)
+        self._engine.load(state, news)
         if replaced:
             replaced.note()  # those of the new one begin at 0
         self._supervisor.sync(self._engine.live())

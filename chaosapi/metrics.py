@@ -1,14 +1,19 @@
 """What the service shows of itself beside its traffic: faults, the event loop, single readings."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from chaosapi.effects import EFFECTS
-from chaosapi.engine import Engine
+from chaosapi.engine import Engine, Run
+
+_SETTLED: Final = 10.0
+"""Seconds after which a fault that has ended holds nobody any more."""
+_Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily
 
 
 class Reading(Collector):
@@ -30,8 +35,16 @@ class FaultMetrics(Collector):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def collect(self) -> Iterator[_Family]:
         """Yield the families of all faults that the state still lists."""
+        return self._families(self._engine.runs())
+
+    def recent(self) -> Iterator[_Family]:
+        """Yield the families of those whose figures may have changed in the last seconds."""
+        since = self._engine.clock() - _SETTLED
+        return self._families(run for run in self._engine.runs() if run.plan.record.ends_at > since)
+
+    def _families(self, runs: Iterable[Run]) -> Iterator[_Family]:
         labels = ["fault", "effect"]
         strength = GaugeMetricFamily("chaosapi_fault_strength", "Strength now, 0 to 1.", labels=labels)
         matched = CounterMetricFamily("chaosapi_fault_matched", "Requests that the target meant.", labels=labels)
@@ -49,7 +62,7 @@ class FaultMetrics(Collector):
         )
         shown = {name: _family(name, text) for effect in EFFECTS for name, text in effect.shows.items()}
         now, active = self._engine.clock(), 0
-        for run in self._engine.runs():
+        for run in runs:
             record = run.plan.record
             key = [record.name, record.spec.effect.type]
             active += record.phase(now) == "active"
@@ -57,12 +70,13 @@ class FaultMetrics(Collector):
             matched.add_metric(key, run.tally.matched)
             expected.add_metric(key, run.tally.expected)
             injected.add_metric(key, run.tally.injected)
-            for kind, sketch in (("planned", run.tally.planned), ("measured", run.tally.measured)):
-                if sketch.count:
+            if held := run.tally.delays:
+                for kind, sketch in (("planned", held.planned), ("measured", held.measured)):
                     delays.add_metric([*key, kind], sketch.count)
                     seconds.add_metric([*key, kind], sketch.sum)
-            for reason, count in run.tally.skipped.copy().items():
-                skipped.add_metric([*key, reason], count)
+            if run.tally.skipped:
+                for reason, count in run.tally.skipped.copy().items():
+                    skipped.add_metric([*key, reason], count)
             for name, value in run.plan.readings().items():
                 shown[name].add_metric([record.name], value)
         yield from (strength, matched, expected, injected, skipped, delays, seconds, *shown.values())
@@ -95,6 +109,6 @@ class LagGauge:
             self._seen.popleft()
 
 
-def _family(name: str, text: str) -> CounterMetricFamily | GaugeMetricFamily:
+def _family(name: str, text: str) -> _Family:
     kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
     return kind(f"chaosapi_{name}", text, labels=["fault"])

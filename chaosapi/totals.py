@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.mmap_dict import MmapedDict
@@ -88,11 +88,21 @@ class _Sheet:
         self._file.close()  # type: ignore[no-untyped-call]
 
 
-class Totals(Collector):
-    """Notes what this worker's own collectors show, and adds up what all workers count and have noted."""
+class Faults(Protocol):
+    """Shows what all faults did, or those whose figures may have changed lately."""
 
-    def __init__(self, own: CollectorRegistry, folder: Path, slot: int) -> None:
-        self._own, self._folder = own, folder
+    def collect(self) -> Iterable[Metric]:
+        """Give the families with all faults."""
+
+    def recent(self) -> Iterable[Metric]:
+        """Give the same families, where settled faults may be missing."""
+
+
+class Totals(Collector):
+    """Notes what this worker's own collectors and faults show, and adds up what all workers count and have noted."""
+
+    def __init__(self, own: CollectorRegistry, faults: Faults, folder: Path, slot: int) -> None:
+        self._own, self._faults, self._folder = own, faults, folder
         self._counters = _Sheet(folder / f"counter_read-{slot}.db")
         self._gauges = {mode: _Sheet(folder / f"gauge_{mode}_read-{slot}.db") for mode in {"livemax", *_MODES.values()}}
         self._before = dict(self._counters.values)
@@ -105,12 +115,15 @@ class Totals(Collector):
         """Note until cancelled."""
         while True:
             await asyncio.sleep(_BEAT)
-            self.note()
+            self.note(whole=time.monotonic() > self._swept + _SWEEP)
 
-    def note(self) -> list[Metric]:
-        """Write down what there is to read now, and return it; call it also around whatever sets counters back."""
+    def note(self, *, whole: bool = True) -> list[Metric]:
+        """Write down what there is to read now, and return it; call it also around whatever sets counters back.
+
+        What is no longer there is dropped when the whole is noted.
+        """
         with self._lock:
-            families = list(self._own.collect())
+            families = [*self._own.collect(), *(self._faults.collect() if whole else self._faults.recent())]
             shown: dict[str, set[str]] = {mode: set() for mode in self._gauges}
             for family in families:
                 mode = _MODES.get(family.name, "livemax")
@@ -121,9 +134,10 @@ class Totals(Collector):
                     else:
                         self._gauges[mode].write(key, sample.value)
                         shown[mode].add(key)
-            for mode, keys in shown.items():
-                self._gauges[mode].keep(keys)
-            self._sweep()
+            if whole:
+                for mode, keys in shown.items():
+                    self._gauges[mode].keep(keys)
+                self._sweep()
         return families
 
     def close(self) -> None:
@@ -151,11 +165,13 @@ class Totals(Collector):
 
     def _count(self, key: str, value: float) -> None:
         """Count on from what was counted in this slot before, and after a fault was replaced by one of its name."""
-        last = self._seen.get(key, 0.0)
-        if value < last:
+        self._fresh.add(key)
+        last = self._seen.get(key)
+        if value == last:
+            return
+        if last is not None and value < last:
             self._before[key] = self._before.get(key, 0.0) + last
         self._seen[key] = value
-        self._fresh.add(key)
         self._counters.write(key, self._before.get(key, 0.0) + value)
 
     def _sweep(self) -> None:

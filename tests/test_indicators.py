@@ -5,9 +5,10 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from chaosapi.cells import Shared
+from chaosapi.engine import Engine
 from chaosapi.indicators import BUCKETS, CLOSED, RequestMetrics
-from chaosapi.metrics import Reading
-from chaosapi.routes import Route
+from chaosapi.metrics import FaultMetrics, Reading
+from chaosapi.routes import Route, RouteTable
 from chaosapi.totals import Totals
 
 ROUTE = Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200)
@@ -60,10 +61,12 @@ def test_failures_are_5xx_and_no_answer_at_all() -> None:
 def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
     """Names, labels, help, types and values; only the order may differ."""
     alone, registry, beside = RequestMetrics([ROUTE]), CollectorRegistry(), CollectorRegistry()
+    faults = FaultMetrics(Engine(RouteTable((ROUTE,)), lambda: 0.0))
+    registry.register(faults)
     registry.register(alone)
     for each in (registry, beside):
         each.register(Reading("beside", "Something else.", lambda: 1.0))
-    with closing(Totals(beside, tmp_path, 0)) as totals, closing(Shared(tmp_path, 0)) as cells:
+    with closing(Totals(beside, faults, tmp_path, 0)) as totals, closing(Shared(tmp_path, 0)) as cells:
         worker = RequestMetrics([ROUTE], cells, totals.counted)
         for metrics in (alone, worker):
             traffic(metrics)

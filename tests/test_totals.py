@@ -7,24 +7,26 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from chaosapi import totals
+from chaosapi.metrics import Reading
 from chaosapi.totals import Totals
 
 SMALLEST = 65536
 
 
-class Worker(Collector):
+class Worker:
     """What one worker shows: a counter and gauges of faults, and one that is added up."""
 
     def __init__(self, folder: Path, slot: int) -> None:
         self.matched: dict[str, float] = {}
         self.strength: dict[str, float] = {}
+        self.settled: set[str] = set()
         self.up, self.held = 1.0, 0.0
         registry = CollectorRegistry()
-        self.totals = Totals(registry, folder, slot)
-        registry.register(self)
+        self.totals = Totals(registry, self, folder, slot)
+        registry.register(Reading("chaosapi_held_requests", "Held.", lambda: self.held))
+        registry.register(Reading("chaosapi_store_up", "Up.", lambda: self.up))
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         matched = CounterMetricFamily("matched", "Matched.", labels=["fault"])
@@ -35,8 +37,11 @@ class Worker(Collector):
             strength.add_metric([name], value)
         yield matched
         yield strength
-        yield GaugeMetricFamily("chaosapi_held_requests", "Held.", value=self.held)
-        yield GaugeMetricFamily("chaosapi_store_up", "Up.", value=self.up)
+
+    def recent(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        for family in self.collect():
+            family.samples = [each for each in family.samples if each.labels["fault"] not in self.settled]
+            yield family
 
     def scrape(self) -> dict[str, float]:
         lines = generate_latest(self.totals).decode().splitlines()
@@ -113,6 +118,20 @@ def test_a_fault_that_was_forgotten_goes_as_a_whole(pair: tuple[Worker, Worker])
     pair[0].matched, pair[0].strength = {}, {}
     assert not [name for name in pair[0].scrape() if "fault" in name]
     assert pair[1].scrape()['matched_total{fault="f"}'] == 10
+
+
+def test_between_scrapes_settled_faults_stand(pair: tuple[Worker, Worker]) -> None:
+    """They are not looked at again, and go on to be shown by whoever is asked."""
+    worker = pair[0]
+    worker.matched, worker.strength = {"old": 5, "new": 1}, {"old": 0, "new": 1}
+    pair[1].matched = pair[1].strength = {"old": 0, "new": 0}
+    worker.totals.note()
+    worker.settled = {"old"}
+    worker.matched = {"old": 6, "new": 2}
+    worker.totals.note(whole=False)
+    shown = pair[1].scrape()
+    assert (shown['matched_total{fault="old"}'], shown['matched_total{fault="new"}']) == (5, 2)
+    assert worker.scrape()['matched_total{fault="old"}'] == pair[1].scrape()['matched_total{fault="old"}'] == 6
 
 
 def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
