@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 
-from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 
 from chaosapi.api import problems, shop
+from chaosapi.api.description import UNTRACED
 from chaosapi.chaos import Chaos, Place
 from chaosapi.effects.exception import Raise
 from chaosapi.library import routes_of
@@ -19,16 +19,13 @@ _ABOUT = """A small shop, the target of a practice range for on-call.
 Its failures are dialled in through the admin API, which is documented at `/admin/docs`.
 """
 
-# Ours stands around it; FastAPI would look for OpenTelemetry's providers with every request.
-_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
-
 
 def create_app(settings: Settings, clock: Callable[[], float] = time.time, place: Place | None = None) -> Life:
     """Build the service; `clock` gives Unix seconds and decides when faults start and end.
 
     `place` is that of one of several workers.
     """
-    app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=_TELEMETRY)
+    app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=UNTRACED)
     problems.install(app)
     app.add_middleware(Raise)
     sells = shop.Shop(settings)

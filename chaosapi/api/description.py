@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
+from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
 from chaosapi.errors import (
@@ -14,6 +15,9 @@ from chaosapi.errors import (
     Unauthorized,
     UnsupportedType,
 )
+
+UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""Chaosapi's own telemetry stands around its apps; FastAPI would look for OpenTelemetry's with every request."""
 
 _SCHEMAS = "#/components/schemas/"
 

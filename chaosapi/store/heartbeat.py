@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -44,7 +45,7 @@ class Heartbeat:
         """Report until cancelled."""
         loop = asyncio.get_running_loop()
         news = asyncio.Event()
-        self._wake = lambda: loop.call_soon_threadsafe(news.set)
+        self._wake = lambda: loop.call_soon_threadsafe(loop.call_later, _GATHER, news.set)
         due = loop.time()
         while True:
             news.clear()
@@ -52,12 +53,9 @@ class Heartbeat:
             if full:
                 due = loop.time() + BEAT
             await self._tell(full=full)
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
                     await news.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(_GATHER)
 
     def nudge(self) -> None:
         """Let the store know soon that a new revision was applied just now; call it from any thread."""
