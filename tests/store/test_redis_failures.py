@@ -103,6 +103,34 @@ def test_a_redis_that_lost_its_last_change_keeps_all_else(redis_server: Start, m
     asyncio.run(scenario())
 
 
+def test_the_audit_is_remembered_without_a_hole(redis_server: Start) -> None:
+    """While Redis is away, however its entries came: heard, read after a lost race, or after messages got lost."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        here, there = open_store(server.url), open_store(server.url)
+        mine, theirs = Seen(here), Seen(there)
+        admin = redis.Redis.from_url(server.url)
+        async with started(here, there):
+            for start in (0, 20):
+                writers = (here, there) if start else (here,)
+                admin.client_kill_filter(_type="pubsub")
+                await asyncio.gather(
+                    *(
+                        writers[number % len(writers)].apply(changes.create(a_fault(f"f-{number}"), 0.0), an_entry())
+                        for number in range(start, start + 20)
+                    )
+                )
+                await converged(mine, theirs, revision=start + 20)
+            admin.close()
+            server.kill()
+            await until(lambda: not here.up and not there.up, "both know that it is away")
+            for store in (here, there):
+                assert [entry.revision for entry in await store.audit(100)] == list(range(40, 0, -1))
+
+    asyncio.run(scenario())
+
+
 def test_a_paused_redis(redis_server: Start) -> None:
     """What was refused meanwhile is not done when it goes on."""
 

@@ -26,6 +26,8 @@ _DEADLINE: Final = 1.5
 """Seconds after which Redis itself refuses a change, before its caller gives up."""
 _REMEMBERED: Final = 1000
 """Entries of the audit that each replica keeps, to show them while the store is away and to put them back."""
+_RECENT: Final = 16
+"""Entries among which one that is just being written is found."""
 
 log = structlog.stdlib.get_logger("chaosapi.store")
 
@@ -87,6 +89,9 @@ class RedisStore:
                 if state.revision != before.state.revision:
                     if await self._swap(before, state, entry.signed(state), deadline):
                         return state
+                    await self._same()  # meanwhile arrives what the faster one announced
+                    if self._held.mark != before.mark:
+                        continue
                 elif fresh:
                     return state
                 await self._refresh()  # what this replica knew may have been old
@@ -153,7 +158,8 @@ class RedisStore:
                 break
             theirs, version = await self._read()
             if (state := healing.healed(before, theirs, self.now())) is None:
-                self._audit = await self._lines(_REMEMBERED)
+                missed = theirs.state.revision - before.state.revision
+                self._audit = await self._recalled(missed if theirs.epoch == before.epoch else _REMEMBERED)
                 self._take(theirs, version)
                 break
             if await self._put_back(theirs, version, state, await self._lines(AUDIT)):
@@ -181,6 +187,18 @@ class RedisStore:
     async def _lines(self, limit: int) -> list[str]:
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
 
+    async def _recalled(self, missed: int) -> list[str]:
+        """Return what is to be remembered of the audit; only what was missed is read, if that tells."""
+        new = await self._lines(min(missed + _RECENT, _REMEMBERED))
+        if missed >= _REMEMBERED:
+            return new
+        known, mine = set(new), self._audit
+        last = next((place for place, line in enumerate(mine) if line in known), None)
+        if last is None:
+            return await self._lines(_REMEMBERED)
+        # What stands before it was heard since.
+        return [*mine[:last], *new, *(line for line in mine[last:] if line not in known)][:_REMEMBERED]
+
     async def _put_back(self, theirs: Held, known: str, state: State, lines: list[str]) -> bool:
         """Write a healed state, and an audit with what only this replica remembers; False where another was faster."""
         after, version = Held(secrets.token_hex(8), state), secrets.token_hex(8)
@@ -200,7 +218,7 @@ class RedisStore:
     def _take(self, held: Held, version: str, line: str = "") -> None:
         if held.state.revision > self._snapshot.state.revision or not self._epoch:
             self._epoch = held.epoch
-            if line and line not in self._audit[:16]:
+            if line and line not in self._audit[:_RECENT]:
                 self._audit = [line, *self._audit[: _REMEMBERED - 1]]
             self._snapshot.take(held.state)
         if held == self._held:
