@@ -43,13 +43,22 @@ class RouteTable:
     own: frozenset[str] = frozenset()
     """Exempt paths that the app answers itself."""
     _static: dict[str, str] = field(init=False)
-    _patterns: tuple[tuple[re.Pattern[str], str], ...] = field(init=False)
+    _patterns: dict[str, list[tuple[int, re.Pattern[str], str]]] = field(init=False)
+    """By the segments before the first parameter, so that none is tried in vain that begins otherwise."""
 
     def __post_init__(self) -> None:
-        static = {route.template: route.template for route in self.routes if "{" not in route.template}
-        patterns = {route.template: route.pattern for route in self.routes if "{" in route.template}
+        patterns = {route.template: route.pattern for route in self.routes}
+        index: dict[str, list[tuple[int, re.Pattern[str], str]]] = {}
+        object.__setattr__(self, "_patterns", index)
+        static = {}
+        for place, (template, pattern) in enumerate(patterns.items()):
+            if "{" in template:
+                start = template[: template.rfind("/", 0, template.index("{")) + 1]
+                index.setdefault(start, []).append((place, pattern, template))
+            else:
+                earlier = self._matching(template)  # a router takes the first that fits
+                static[template] = earlier if earlier != UNKNOWN else template
         object.__setattr__(self, "_static", static)
-        object.__setattr__(self, "_patterns", tuple((pattern, template) for template, pattern in patterns.items()))
 
     @classmethod
     def of(cls, routes: Iterable[Route]) -> "RouteTable":
@@ -65,12 +74,18 @@ class RouteTable:
 
     def template(self, path: str) -> str:
         """Return the template of `path`, or `"none"` where no route matches."""
-        if (found := self._static.get(path)) is not None:
-            return found
-        for pattern, template in self._patterns:
-            if pattern.match(path):
-                return template
-        return UNKNOWN
+        return self._static.get(path) or self._matching(path)
+
+    def _matching(self, path: str) -> str:
+        """Return the first template with parameters that fits."""
+        found: list[tuple[int, str]] = []
+        end = 0
+        while end := path.find("/", end) + 1:
+            for place, pattern, template in self._patterns.get(path[:end], ()):
+                if pattern.match(path):
+                    found.append((place, template))
+                    break
+        return min(found)[1] if found else UNKNOWN
 
 
 def exempt(path: str) -> bool:

@@ -1,6 +1,9 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.routing import compile_path
 
 from chaosapi.routes import Route, RouteTable, exempt
 
@@ -27,6 +30,23 @@ TABLE = RouteTable.of(
 def test_paths_become_templates_before_any_router_sees_them(path: str, template: str) -> None:
     """Unknown ones share one label; exempt ones are not in the table."""
     assert TABLE.template(path) == template
+
+
+def paths(*segments: str) -> st.SearchStrategy[str]:
+    """Give paths of these segments."""
+    return st.lists(st.sampled_from(segments), max_size=4).map(lambda chosen: "/" + "/".join(chosen))
+
+
+@given(
+    st.lists(paths("a", "b", "a-{x}", "{y}", "{z:path}").filter(lambda path: path.count("{") < 2), max_size=8),
+    paths("a", "b", "a-1", "c", ""),
+)
+def test_the_first_route_that_fits_counts(templates: list[str], path: str) -> None:
+    """As with Starlette's router, whatever the table, which is not walked through from its start."""
+    patterns = [(template, compile_path(template)[0]) for template in templates]
+    table = RouteTable(tuple(Route(template, pattern, frozenset({"GET"}), 200) for template, pattern in patterns))
+    first = next((template for template, pattern in patterns if pattern.match(path)), "none")
+    assert table.template(path) == first
 
 
 @pytest.mark.parametrize(
