@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+import _numbers
 import aiohttp
 import httpx2
 import uvloop
@@ -134,7 +135,7 @@ async def measure(url: str, requests: list[Request]) -> dict[Request, float]:
 def main() -> int:
     """Measure all cases at once; exit with 1 when a mean wait lies outside the allowance."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=110, help="how long requests arrive")
+    parser.add_argument("--seconds", type=_numbers.positive, default=110, help="how long requests arrive")
     seconds = parser.parse_args().seconds
     cases = [case(places, utilisation, seconds) for places in PLACES for utilisation in UTILISATIONS]
     alone = poisson("alone", 0, 10, seconds)

@@ -4,6 +4,7 @@ Starts a lab with traffic, and Chromium. The half hour is simulated: as many upd
 acts, alerts fire and one is silenced. Exits with 1 where a page grows beyond its bounds; six minutes or more.
 """
 
+import argparse
 import shutil
 import socket
 import socketserver
@@ -40,6 +41,7 @@ VIEWS: Final = list(product((ALL, "/api/checkout"), SPANS))
 
 def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None).parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         options = stack.Options(Path(folder), "lab", PORTS, rate=40, traffic=True)
         with stack.running(options, print) as lab:

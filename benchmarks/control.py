@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import _numbers
 import _report
 import _servers
 import psutil
@@ -138,8 +139,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def main() -> int:
     """Measure all troubles on both ports; exit with 1 when an answer on the admin port is later than promised."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=10, help="how long each trouble is measured")
-    parser.add_argument("--kills", type=int, default=5, help="how often each trouble is ended by the kill switch")
+    parser.add_argument("--seconds", type=_numbers.positive, default=10, help="how long each trouble is measured")
+    parser.add_argument("--kills", type=_numbers.count, default=5, help="how often the kill switch ends each trouble")
     parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
     parser.add_argument("--port", choices=("admin", "shared"), action="append", help="only this port")
     chosen = parser.parse_args()

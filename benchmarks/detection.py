@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import _numbers
 import _report
 import live_forecast
 from rich.console import Console
@@ -35,7 +36,7 @@ def first(scored: Score) -> Scored | None:
 def main() -> int:
     """Measure; exit with 1 when a page did not come as forecast, nor as chance explains."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rate", type=float, default=100, help="requests/s")
+    parser.add_argument("--rate", type=_numbers.positive, default=100, help="requests/s")
     parser.add_argument("--port", type=int, default=27000, help="the first of six free ports")
     chosen = parser.parse_args()
     console = Console(width=140)

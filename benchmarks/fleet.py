@@ -2,17 +2,15 @@
 
 Replicas are simulated: the store's own objects and heartbeats, some in each of a few processes; one fault is live and
 counts all the time. First they only live, then faults are changed at rising rates until the last replica is more than
-a second behind, each time on a few and on many replicas. What Redis needs grows with the replicas in a straight line,
-so two points give the price of each, and the price tells how many changes a second one Redis can spread, at half of one
-processor, to more replicas than fit here. What lags first on this machine are the replicas, which share its processors.
+a second behind, each time on more replicas. Where what Redis needs grows in a straight line, the first and the last
+point give the price of a replica, and that tells how many changes a second one Redis can spread, at half of one
+processor, to more of them than fit here. What lags first on this machine are the replicas, which share its processors.
 Loopback only.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -21,9 +19,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import _numbers
 import _redis
+import _report
 import redis
 import uvloop
+from growth import verdict
 from rich.console import Console
 from rich.table import Table
 
@@ -33,11 +34,11 @@ from chaosapi.state import AuditEntry
 from chaosapi.store import open_store
 from chaosapi.store.codec import AUDIT
 
-OUT = Path(__file__).parent / "out"
 RATES = (20, 50, 100, 200, 400)
 """Changes a second; the price of one is that at the first."""
 BEHIND = 1.0
 SHARE = 0.5
+REPLICAS = (1, 10, 25, 50)
 BEYOND = (50, 100, 500, 1000)
 
 
@@ -148,14 +149,16 @@ def line(few: Price, many: Price, what: str) -> tuple[float, float]:
 def main() -> int:
     """Measure, print what it means, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--few", type=int, default=10)
-    parser.add_argument("--many", type=int, default=50)
-    parser.add_argument("--processes", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=5, help="of each rate of changes")
+    parser.add_argument(
+        "--replicas", type=_numbers.count, nargs="+", default=[1, 10, 25, 50], help="two numbers or more"
+    )
+    parser.add_argument("--processes", type=_numbers.count, default=4)
+    parser.add_argument("--seconds", type=_numbers.positive, default=5, help="of each rate of changes")
     chosen = parser.parse_args()
-    few, many = (priced(count, chosen.processes, chosen.seconds) for count in (chosen.few, chosen.many))
+    prices = [priced(count, chosen.processes, chosen.seconds) for count in chosen.replicas]
+    few, many = prices[0], prices[-1]
     measured = Table("replicas", "idle: % of a core", "kB/s", "a change: µs", "kB", "kept, MB", "changes/s in time")
-    for price in (few, many):
+    for price in prices:
         measured.add_row(
             str(price.replicas),
             f"{100 * price.idle_cpu:.2f}",
@@ -178,9 +181,14 @@ def main() -> int:
     Console().print(
         measured, computed, f"an entry of the audit takes {many.audit:.0f} bytes; at most {AUDIT:,} are kept"
     )
-    OUT.mkdir(exist_ok=True)
-    facts = {"python": platform.python_version(), "cpus": os.cpu_count()}
-    (OUT / "fleet.json").write_text(json.dumps({**facts, "prices": [asdict(few), asdict(many)]}))
+    curves = {
+        "Redis while nothing changes, % of a core": {"": [(each.replicas, 100 * each.idle_cpu) for each in prices]},
+        "a change, µs of Redis' processor": {"": [(each.replicas, 1e6 * each.change_cpu) for each in prices]},
+    }
+    for what, lines in curves.items():
+        print(f"{what}, by replicas: {verdict(lines[''])}")
+    picture = _report.curves(curves, dict.fromkeys(curves, "replicas"))
+    _report.keep("fleet", [asdict(each) for each in prices], picture)
     return 0
 
 

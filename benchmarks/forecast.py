@@ -8,6 +8,7 @@ import statistics
 import time
 from typing import Any
 
+import _numbers
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +39,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
 def main() -> int:
     """Measure; return 1 if the promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=_numbers.count, default=5)
     runs = parser.parse_args().runs
     shop, profile = spec.load(assets.path("alerts") / "slo.yaml"), windows.load("production")
     table = Table("30 days of", "seconds (median)", "worst")

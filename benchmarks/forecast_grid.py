@@ -10,6 +10,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import _numbers
+
 from tests.forecast import judge
 
 
@@ -17,7 +19,7 @@ def main() -> int:
     """Judge; return 1 if any case is more than one evaluation off."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--count", type=int, default=240)
+    parser.add_argument("--count", type=_numbers.count, default=240)
     parser.add_argument("--promtool", type=Path, default=Path(".tools/promtool"))
     given = parser.parse_args()
     promtool = given.promtool.resolve()

@@ -2,10 +2,11 @@
 
 Without a network, as in cost.py: what a request costs as faults on its own route (that mean others, or are too rare to
 hit) and on other routes grow from 0 to 100, and as an app grows from 10 to 1,000 routes, with and without chaosapi;
-what a scrape costs by the number of its series. With one: requests per second and memory while up to 10,000 others are
-held. What replicas cost tells fleet.py. A curve that never goes up by a quarter is flat; it is linear where no point
-lies clearly below the straight line from its first to its last. Requests per second are flat where they never lose a
-third. A curve that is worse than expected misses the goal.
+what chaosapi itself takes to find the route; what a scrape costs by the number of its series. With one: memory by
+faults, requests per second and memory while up to 10,000 others are held. What replicas cost tells fleet.py. A curve
+that never goes up by a quarter is flat; it is linear where no point lies clearly below the straight line from its first
+to its last. Requests per second are flat where they never lose a third. A curve that is worse than expected misses the
+goal.
 """
 
 import argparse
@@ -35,6 +36,7 @@ from rich.table import Table
 
 import chaosapi
 from chaosapi.app import create_app
+from chaosapi.library import routes_of
 from chaosapi.settings import Settings
 
 FAULTS: Final = (0, 1, 10, 50, 100)
@@ -44,7 +46,7 @@ QUIET: Final = Settings(access_log=False)
 OTHER: Final[dict[str, Any]] = {**ERROR, "target": {"routes": ["/api/checkout"]}}
 OK: Final = b" 200 "
 GROWTHS: Final = ("flat", "linear", "worse than linear")
-FLAT: Final = {"on other routes", "requests/s"}
+FLAT: Final = {"on other routes", "finding the route, µs", "memory, MB, by faults", "requests/s"}
 """Which curves have to be flat; the others may be linear."""
 BEND: Final = 0.2
 """Which part of its growth a linear curve may lie below the straight line; a square lies up to 0.25 below it."""
@@ -116,6 +118,35 @@ async def routes(rounds: int) -> tuple[Points, Points, Points]:
     return requests, {"": times}, {"": list(series.values())}
 
 
+def found(rounds: int) -> Points:
+    """Measure how long chaosapi takes to find the route of a request, in µs: that in the middle."""
+    tables = {count: routes_of(wide(count, chaotic=False)) for count in ROUTES}
+    took: dict[int, list[float]] = {count: [] for count in tables}
+    for _ in range(rounds):
+        for count, table in tables.items():
+            path = f"/things-{count // 2}/a"
+            started = time.process_time()
+            for _ in range(10_000):
+                table.template(path)
+            took[count].append(100 * (time.process_time() - started))
+    return {"": [(count, median(values)) for count, values in took.items()]}
+
+
+def resident() -> Points:
+    """Measure memory in MB, by faults that are live."""
+    curve: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "log") as server:
+        _wrk.press(f"{server.url}/api/products/p-0001", 1)
+        before = 0
+        for count in FAULTS:
+            for number in range(before, count):
+                httpx2.post(f"{server.admin}/admin/faults", json={**NEVER, "name": f"f-{number}"}).raise_for_status()
+            _wrk.press(f"{server.url}/api/products/p-0001", 1)
+            curve.append((count, psutil.Process(server.pid).memory_info().rss / 1e6))
+            before = count
+    return {"": curve}
+
+
 def held(seconds: float) -> tuple[Points, Points]:
     """Measure requests per second, and memory in MB, while others are held."""
     rates: list[tuple[float, float]] = []
@@ -167,9 +198,11 @@ def main() -> int:
     panels: dict[str, tuple[str, Points]] = {
         "a request, µs of processor, by faults": ("faults", by_faults),
         "a request, µs of processor, by routes": ("routes", by_routes),
+        "finding the route, µs": ("routes", found(chosen.rounds)),
         "a scrape, ms of processor": ("series", times),
         "a scrape, kB": ("series", sizes),
         "requests/s": ("held requests", rates),
+        "memory, MB, by faults": ("faults", resident()),
         "memory, MB": ("held requests", memory),
     }
     table = Table("", "", "", "grows", "expected")

@@ -14,6 +14,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import _numbers
 from rich.console import Console
 from rich.table import Table
 
@@ -51,7 +52,7 @@ def measure(world: World, name: str, seconds: float) -> float:
 def main() -> int:
     """Measure all troubles; return 1 when one took longer than promised."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=10, help="how often each trouble comes")
+    parser.add_argument("--rounds", type=_numbers.count, default=10, help="how often each trouble comes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
     chosen = parser.parse_args()

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import _numbers
 import httpx2
 from rich.console import Console
 from rich.table import Table
@@ -75,7 +76,7 @@ RUNS: list[Run] = [
 def main() -> int:
     """Run them; return 1 if fewer than nine of ten hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rate", type=float, default=300, help="Requests/s.")
+    parser.add_argument("--rate", type=_numbers.positive, default=300, help="Requests/s.")
     parser.add_argument("--port", type=int, default=27000, help="The first of six free ports.")
     parser.add_argument("--json", type=Path, help="Write the scorecards into this file too.")
     given = parser.parse_args()

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+import _numbers
 from _locust import FOLDER
 from _servers import running
 from rich.console import Console
@@ -80,7 +81,7 @@ def peer(url: str, seconds: int) -> tuple[str, float]:
 def main() -> int:
     """Raise the rate until it is no longer held; print all."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=int, default=10, help="how long each rate is asked for")
+    parser.add_argument("--seconds", type=_numbers.count, default=10, help="how long each rate is asked for")
     given = parser.parse_args()
     tries: list[Try] = []
     with tempfile.TemporaryDirectory() as made:

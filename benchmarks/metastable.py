@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import _numbers
 import httpx2
 from _locust import locust, start_of
 from _servers import running
@@ -123,7 +124,7 @@ def draw(runs: dict[str, list[Second]], seconds: float, path: Path) -> None:
 def main() -> int:
     """Tell the story without and with a budget; exit with 1 when it does not end as told."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=60, help="how long the scenario is")
+    parser.add_argument("--seconds", type=_numbers.positive, default=60, help="how long the scenario is")
     parser.add_argument("--picture", type=Path, help="draw it into this file (needs Matplotlib)")
     given = parser.parse_args()
     seconds = given.seconds

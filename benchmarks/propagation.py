@@ -10,8 +10,6 @@ within three times what 99 of 100 bare messages take. Loopback only.
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -23,13 +21,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import _numbers
 import _redis
+import _report
 import _servers
 import redis
 from rich.console import Console
 from rich.table import Table
 
-OUT = Path(__file__).parent / "out"
 GOAL, RATIO = 50.0, 3.0
 FAULT = {"effect": {"type": "error"}, "rate": 1e-9}
 MESSAGE = 500 * "x"
@@ -131,9 +130,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def main() -> int:
     """Measure, print and keep the figures; exit with 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--services", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=4, help="of each service")
-    parser.add_argument("--changes", type=int, default=500)
+    parser.add_argument("--services", type=_numbers.count, default=3)
+    parser.add_argument("--workers", type=_numbers.count, default=4, help="of each service")
+    parser.add_argument("--changes", type=_numbers.count, default=500)
     chosen = parser.parse_args()
     replicas = chosen.services * chosen.workers
     workers = ("--workers", str(chosen.workers)) if chosen.workers > 1 else ()
@@ -159,9 +158,9 @@ def main() -> int:
     ratios = [percentile(applied, percent) / percentile(messages, percent) for percent in (50, 99)]
     table.add_row("applied : bare", *(f"{ratio:.2f}" for ratio in ratios), "")
     Console().print(table)
-    OUT.mkdir(exist_ok=True)
-    facts = {"python": platform.python_version(), "cpus": os.cpu_count(), "replicas": replicas}
-    (OUT / "propagation.json").write_text(json.dumps({**facts, "results": took}))
+    shown = {f"{what}, p99": percentile(values, 99) for what, values in took.items()}
+    picture = _report.bars(f"Until all of {replicas} replicas have it", shown, "ms; dashed: the goal", GOAL)
+    _report.keep("propagation", took, picture, replicas=replicas)
     return 1 if percentile(applied, 99) >= GOAL or ratios[1] >= RATIO else 0
 
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import _numbers
 import httpx2
 from _locust import locust, read, start_of
 from _servers import running
@@ -71,7 +72,7 @@ def measure(name: str, url: str, seconds: float, log: Path) -> tuple[list[Bin], 
 def main() -> int:
     """Measure all; exit with 1 when a bin is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=30, help="how long each scenario is pressed to")
+    parser.add_argument("--seconds", type=_numbers.positive, default=30, help="how long each scenario is pressed to")
     parser.add_argument("scenarios", nargs="*", help="all unless given")
     given = parser.parse_args()
     names = given.scenarios or list(plans.module().SCENARIOS)

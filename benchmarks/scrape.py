@@ -2,12 +2,10 @@
 
 Both services run side by side and are scraped in turn, so that whatever else the machine does meets both alike; each
 scrape has a connection of its own, so that different workers answer. Figures are medians. Of the faults that have ended
-a service lists the last hundred.
+a service lists the last hundred, so the goal: with eight workers, a scrape after 200 takes no longer than after 100.
 """
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
@@ -16,14 +14,17 @@ from operator import itemgetter
 from pathlib import Path
 from statistics import median
 
+import _numbers
+import _report
 import httpx2
 from _servers import SERVE, running
 from rich.console import Console
 from rich.table import Table
 
-OUT = Path(__file__).parent / "out"
 WORKERS, ENDED = (1, 8), (0, 100, 200)
 NOTHING = {"type": "latency", "distribution": {"type": "constant", "value": "0s"}}
+FLAT = 1.25
+"""How much longer a scrape of many workers may take when another hundred faults have ended."""
 BATCH = 50
 """How many faults act at once; at most 100 may."""
 
@@ -50,9 +51,9 @@ def scrape(url: str) -> tuple[float, int]:
 
 
 def main() -> int:
-    """Measure all, and print it."""
+    """Measure all; exit with 1 when a scrape grows with the faults that have ended."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--times", type=int, default=200, help="scrapes for each figure")
+    parser.add_argument("--times", type=_numbers.count, default=200, help="scrapes for each figure")
     times = parser.parse_args().times
     results = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -74,10 +75,10 @@ def main() -> int:
         figures = f"{1000 * each['seconds']:.1f}", f"{each['seconds'] / alone:.2f}", f"{each['seconds'] / none:.2f}"
         table.add_row(str(each["workers"]), str(each["ended"]), *figures, f"{each['bytes'] / 1000:.0f}")
     Console().print(table)
-    OUT.mkdir(exist_ok=True)
-    facts = {"python": platform.python_version(), "times": times, "results": results}
-    (OUT / "scrape.json").write_text(json.dumps(facts, indent=1))
-    return 0
+    shown = {f"{each['workers']} workers, {each['ended']} ended": 1000 * each["seconds"] for each in results}
+    _report.keep("scrape", results, _report.bars("A scrape, median", shown, "ms"), times=times)
+    many = [each["seconds"] for each in results if each["workers"] == WORKERS[-1]]
+    return 1 if many[-1] >= FLAT * many[1] else 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import threading
 import time
 from pathlib import Path
 
+import _numbers
 import _servers
 import aiohttp
 import psutil
@@ -143,8 +144,8 @@ def unmeant(log: Path) -> list[str]:
 def main() -> int:
     """Soak; exit with 1 when anything is left, or a traceback was not meant."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--requests", type=int, default=200_000, help="how many, the warm-up included")
-    parser.add_argument("--clients", type=int, default=100, help="how many send at once")
+    parser.add_argument("--requests", type=_numbers.count, default=200_000, help="how many, the warm-up included")
+    parser.add_argument("--clients", type=_numbers.count, default=100, help="how many send at once")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
