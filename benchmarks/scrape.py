@@ -1,8 +1,9 @@
-"""What a scrape costs: one worker and eight, with 0, 100 and 200 faults that have acted and ended.
+"""What a scrape costs: one worker and eight, with 0 to 400 faults that have acted and ended.
 
 Both services run side by side and are scraped in turn, so that whatever else the machine does meets both alike; each
-scrape has a connection of its own, so that different workers answer. Figures are medians. Of the faults that have ended
-a service lists the last hundred, so the goal: with eight workers, a scrape after 200 takes no longer than after 100.
+scrape has a connection of its own, so that different workers answer. Figures are medians. A service lists the faults
+that live and the last hundred of those that had ended when one was made, here 150 in the end; so the goal: with eight
+workers, a scrape takes no longer after 400 faults than after 200.
 """
 
 import argparse
@@ -21,10 +22,12 @@ from _servers import SERVE, running
 from rich.console import Console
 from rich.table import Table
 
-WORKERS, ENDED = (1, 8), (0, 100, 200)
+WORKERS, ENDED = (1, 8), (0, 100, 200, 400)
 NOTHING = {"type": "latency", "distribution": {"type": "constant", "value": "0s"}}
+SWEPT = 25
+"""Seconds after which workers have let go of what no longer is listed."""
 FLAT = 1.25
-"""How much longer a scrape of many workers may take when another hundred faults have ended."""
+"""How much longer a scrape of many workers may take when twice as many faults have ended."""
 BATCH = 50
 """How many faults act at once; at most 100 may."""
 
@@ -64,6 +67,7 @@ def main() -> int:
         for before, ended in zip((0, *ENDED), ENDED, strict=False):
             for url in urls:
                 act(url, before, ended)
+            time.sleep(SWEPT)
             taken = [[scrape(url) for url in urls] for _ in range(times)]
             for workers, scrapes in zip(WORKERS, zip(*taken, strict=True), strict=True):
                 seconds = median(took for took, _ in scrapes)
@@ -78,7 +82,7 @@ def main() -> int:
     shown = {f"{each['workers']} workers, {each['ended']} ended": 1000 * each["seconds"] for each in results}
     _report.keep("scrape", results, _report.bars("A scrape, median", shown, "ms"), times=times)
     many = [each["seconds"] for each in results if each["workers"] == WORKERS[-1]]
-    return 1 if many[-1] >= FLAT * many[1] else 0
+    return 1 if many[-1] >= FLAT * many[-2] else 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from chaosapi.cells import as_text
 
 _BEAT: Final = 0.5
 """Seconds between two notes; what was read in the last of them is lost when a worker is killed."""
-_SWEEP: Final = 60.0
+_SWEEP: Final = 10.0
 """Seconds for which a series that is gone is kept at least, until every worker has let go of it."""
 _SUM: Final = "livesum"
 _MODES: Final = {
