@@ -13,7 +13,7 @@ from chaosapi.store.codec import key
 from chaosapi.store.replica import Replica
 from chaosapi.store.tallies import dump, total
 
-_SOON: Final = 0.01
+_SOON: Final = 0.015
 """Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
 _LATE: Final = 0.05
 """Seconds between two looks at most."""

@@ -15,7 +15,7 @@ from chaosapi.store.codec import key
 from chaosapi.store.replica import BEAT, Replica
 from chaosapi.store.tallies import dump
 
-_GATHER: Final = 0.005
+_GATHER: Final = 0.01
 """Seconds between an applied revision and its report: what has yet to be applied on this machine comes first."""
 
 log = structlog.stdlib.get_logger("chaosapi.store")
