@@ -43,21 +43,23 @@ class RouteTable:
     own: frozenset[str] = frozenset()
     """Exempt paths that the app answers itself."""
     _static: dict[str, str] = field(init=False)
-    _patterns: dict[str, list[tuple[int, re.Pattern[str], str]]] = field(init=False)
-    """By the segments before the first parameter, so that none is tried in vain that begins otherwise."""
+    _patterns: dict[str, list[tuple[re.Pattern[str], str]]] = field(init=False)
+    """By the segments before the first parameter: those that begin so or with fewer of them, in order."""
 
     def __post_init__(self) -> None:
         patterns = {route.template: route.pattern for route in self.routes}
-        index: dict[str, list[tuple[int, re.Pattern[str], str]]] = {}
+        starts = {each: each[: each.rfind("/", 0, each.index("{")) + 1] for each in patterns if "{" in each}
+        index = {
+            start: [(patterns[each], each) for each, other in starts.items() if start.startswith(other)]
+            for start in set(starts.values())
+        }
         object.__setattr__(self, "_patterns", index)
-        static = {}
-        for place, (template, pattern) in enumerate(patterns.items()):
-            if "{" in template:
-                start = template[: template.rfind("/", 0, template.index("{")) + 1]
-                index.setdefault(start, []).append((place, pattern, template))
-            else:
-                earlier = self._matching(template)  # a router takes the first that fits
-                static[template] = earlier if earlier != UNKNOWN else template
+        static, before = {}, []
+        for template, pattern in patterns.items():
+            if template in starts:
+                before.append((pattern, template))
+            else:  # a router takes the first that fits
+                static[template] = next((each for pattern, each in before if pattern.match(template)), template)
         object.__setattr__(self, "_static", static)
 
     @classmethod
@@ -74,18 +76,17 @@ class RouteTable:
 
     def template(self, path: str) -> str:
         """Return the template of `path`, or `"none"` where no route matches."""
-        return self._static.get(path) or self._matching(path)
-
-    def _matching(self, path: str) -> str:
-        """Return the first template with parameters that fits."""
-        found: list[tuple[int, str]] = []
-        end = 0
-        while end := path.find("/", end) + 1:
-            for place, pattern, template in self._patterns.get(path[:end], ()):
-                if pattern.match(path):
-                    found.append((place, template))
-                    break
-        return min(found)[1] if found else UNKNOWN
+        if found := self._static.get(path):
+            return found
+        end = len(path)
+        while end := path.rfind("/", 0, end) + 1:
+            if (candidates := self._patterns.get(path[:end])) is not None:
+                for pattern, template in candidates:
+                    if pattern.match(path):
+                        return template
+                break
+            end -= 1
+        return UNKNOWN
 
 
 def exempt(path: str) -> bool:
