@@ -34,7 +34,7 @@ def running(log: Path, command: Sequence[str] = SERVE, settings: Mapping[str, st
             if process.poll() is not None:
                 sys.exit(f"the service did not start: {text}")
             time.sleep(0.05)
-        admin = re.search(r'"url": "(\S+?)"', text)
+        admin = re.search(r'"url": ?"(\S+?)"', text)
         yield Server(main[1], admin[1] if admin else main[1], process.pid)
     finally:
         process.terminate()

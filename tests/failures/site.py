@@ -1,6 +1,7 @@
 """One replica at its place: a clock that may be wrong, a network that may be cut, and users who never stop asking."""
 
 import itertools
+import json
 import re
 import threading
 import time
@@ -115,7 +116,10 @@ class Site:
     def errors(self) -> list[str]:
         """Return what it logged as an error."""
         logs = self._folder.glob(f"replica-{self._number}-*.log")
-        return [line for log in logs for line in log.read_text().splitlines() if '"level": "error"' in line]
+        lines = [line for log in logs for line in log.read_text().splitlines(keepends=True)]
+        entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+        assert any(entry["level"] == "info" for entry in entries), f"no log can be read: {lines}"
+        return [str(entry) for entry in entries if entry["level"] == "error"]
 
     def excused(self, visit: Visit) -> bool:
         """Tell whether the service was not there for all of a visit."""
