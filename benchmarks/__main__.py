@@ -31,13 +31,13 @@ class Usual(NamedTuple):
 
 
 USUAL: Final = {
-    "cost": Usual(1.5, ("--turns", "40")),
+    "cost": Usual(1, ("--turns", "40")),
     "overhead": Usual(3, ("--rounds", "8")),
-    "rate": Usual(3.5),
-    "latency": Usual(4, ("--rounds", "3")),
-    "reaction": Usual(1.5, ("--changes", "30")),
-    "control": Usual(2, ("--seconds", "3", "--kills", "2", "--port", "admin")),
-    "detection": Usual(1),
+    "rate": Usual(2.5),
+    "latency": Usual(6, ("--rounds", "5")),
+    "reaction": Usual(1, ("--changes", "30")),
+    "control": Usual(1.5, ("--seconds", "3", "--kills", "2", "--port", "admin")),
+    "detection": Usual(1.5),
     "growth": Usual(2, ("--rounds", "9")),
     "workers": Usual(1, ("--rounds", "4")),
 }
