@@ -158,14 +158,14 @@ def end(name: str, now: float) -> Change:
     return change
 
 
-def unless_changed(name: str, revision: int, change: Change) -> Change:
-    """Make the change if the fault was last changed by this revision; PreconditionFailed otherwise."""
+def unless_changed(name: str, revision: int | None, change: Change) -> Change:
+    """Make the change if the fault was last changed by this revision, or is there; PreconditionFailed otherwise."""
 
     def checked(state: State) -> State:
         found = next((record.revision for record in state.faults if record.name == name), None)
-        if found != revision:
-            by_now = f"at revision {found}" if found else "gone"
-            raise PreconditionFailed(f"the fault {name!r} is {by_now}, not at {revision}: look again, then decide")
+        if found is None or revision not in (None, found):
+            by_now = f"at revision {found}, not at {revision}" if found else "not there"
+            raise PreconditionFailed(f"the fault {name!r} is {by_now}: look again, then decide")
         return change(state)
 
     return checked

@@ -11,18 +11,18 @@ from chaosapi import state as changes
 from chaosapi.fault import Record
 from chaosapi.state import Change
 
-_TAG: Final = r'^"[0-9]{1,18}"$'
+_TAG: Final = r'^(\*|"[0-9]{1,18}")$'
 
 
 def _tag(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(_TAG, value):
-        raise PydanticCustomError("etag", 'the revision in quotes, as the ETag of an answer has it: "7"')
+        raise PydanticCustomError("etag", 'the revision in quotes, as the ETag of an answer has it: "7"; or *')
     return value
 
 
 IfMatch = Annotated[
     str | None,
-    Header(description="Only if this is still the fault's ETag; 412 otherwise, and nothing is changed."),
+    Header(description="Only if this is still the fault's ETag, or * for any; 412 otherwise, and nothing is changed."),
     AfterValidator(_tag),
     WithJsonSchema({"type": "string", "pattern": _TAG}),
 ]
@@ -35,4 +35,6 @@ def of(record: Record) -> str:
 
 def guarded(change: Change, name: str, if_match: str | None) -> Change:
     """Return the change as If-Match restricts it, if there is one."""
-    return changes.unless_changed(name, int(if_match.strip('"')), change) if if_match else change
+    if if_match is None:
+        return change
+    return changes.unless_changed(name, None if if_match == "*" else int(if_match.strip('"')), change)

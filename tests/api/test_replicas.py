@@ -127,6 +127,15 @@ def test_a_fault_changes_only_from_the_version_that_was_seen(client: TestClient)
     assert client.delete("/admin/faults/f", headers={"if-match": '"4"'}).headers["etag"] == '"5"'
 
 
+def test_a_star_asks_only_that_there_is_one(client: TestClient) -> None:
+    """RFC 9110, 13.1.1: so that PUT replaces and never creates."""
+    star = {"if-match": "*"}
+    assert client.put("/admin/faults/f", json=ERROR, headers=star).status_code == 412
+    assert client.get("/admin/faults").json()["faults"] == []
+    client.post("/admin/faults", json=ERROR)
+    assert client.put("/admin/faults/f", json={**ERROR, "rate": 0.5}, headers=star).headers["etag"] == '"2"'
+
+
 @pytest.mark.parametrize(
     ("query", "headers", "field", "says"),
     [
