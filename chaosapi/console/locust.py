@@ -36,7 +36,7 @@ class LocustClient:
     async def look(self) -> Load:
         """Ask for its numbers; the options are read off its page once."""
         if self._options is None:
-            self._options = options(await self._page())
+            self._options = options(arguments(await self._page()))
         try:
             found = await asked(self._http, "GET", "/stats/requests")
         except Unreachable:
@@ -49,6 +49,10 @@ class LocustClient:
             users=found["user_count"],
             options=self._options,
         )
+
+    async def running(self) -> bool:
+        """Tell whether a run is under way at this very moment: what `look` asks may be two seconds old at Locust."""
+        return arguments(await self._page()).get("state") in {"running", "spawning"}
 
     async def start(self, form: Mapping[str, str]) -> None:
         """Start a run where none is under way."""
@@ -84,13 +88,16 @@ class LocustClient:
             raise Silent(f"no answer ({type(error).__name__})") from error
 
 
-def options(page: str) -> Mapping[str, Mapping[str, Any]]:
-    """Read the options of a run off Locust's page: its API has no call that tells them."""
+def arguments(page: str) -> Mapping[str, Any]:
+    """Read what Locust's page begins with; its API has no call that tells all of it."""
     found = re.search(r"window\.templateArgs\s*=\s*(\{.*\})\s*$", page, re.MULTILINE)
-    if not found:
-        return {}
     try:
-        known = json.loads(found[1]).get("extra_options") or {}
+        return dict(json.loads(found[1])) if found else {}
     except ValueError:
         return {}
+
+
+def options(arguments: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the options of a run."""
+    known = arguments.get("extra_options") or {}
     return {name: option for name, option in known.items() if isinstance(option, dict)}

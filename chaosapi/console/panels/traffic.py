@@ -64,10 +64,11 @@ class Traffic:
 
     async def _start(self) -> None:
         load = self._desk.room.load
-        await self._desk.room.locust.ask()  # what is known may be as old as a look
-        now = self._desk.room.locust.answer
+        running = await self._desk.done(load.running(), "")
+        if running is None:
+            return
         form = {name: str(made.value or "") for name, made in self._inputs.items()}
-        if now and now.state in ("running", "spawning"):
+        if running:
             await self._desk.done(load.change(form), "The run is exchanged for this one.")
         else:
             await self._desk.done(load.start(form), "Locust starts.")
