@@ -149,9 +149,7 @@ def line(few: Price, many: Price, what: str) -> tuple[float, float]:
 def main() -> int:
     """Measure, print what it means, and keep the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument(
-        "--replicas", type=_numbers.count, nargs="+", default=[1, 10, 25, 50], help="two numbers or more"
-    )
+    parser.add_argument("--replicas", type=_numbers.count, nargs="+", default=REPLICAS, help="two numbers or more")
     parser.add_argument("--processes", type=_numbers.count, default=4)
     parser.add_argument("--seconds", type=_numbers.positive, default=5, help="of each rate of changes")
     chosen = parser.parse_args()

@@ -210,10 +210,10 @@ def main() -> int:
     fine = True
     for title, (across, lines) in panels.items():
         for name, curve in lines.items():
-            grows, expected = verdict(curve, falls=title in FLAT), "flat" if {title, name} & FLAT else "linear"
+            grows, expected = verdict(curve, falls=title == "requests/s"), "flat" if {title, name} & FLAT else "linear"
             fine &= GROWTHS.index(grows) <= GROWTHS.index(expected)
             results.setdefault(title, {})[name] = {"points": curve, "grows": grows, "expected": expected}
-            points = "  ".join(f"{at:,.0f}: {value:,.0f}" for at, value in curve)
+            points = "  ".join(f"{at:,.0f}: {value:,.{0 if value >= 10 else 1}f}" for at, value in curve)
             table.add_row(title, name or f"by {across}", points, grows, expected)
     Console(width=160).print(table)
     drawn = {title: lines for title, (_, lines) in panels.items()}
