@@ -160,14 +160,14 @@ class Engine:
         with self._lock:
             runs, fresh = self._runs, []
             for record in reversed(came):
-                run = runs.get(_key(record))
+                run = runs.get(record.identity)
                 if run is None:
-                    run = runs[_key(record)] = Run(record, self._templates, self.clock)
+                    run = runs[record.identity] = Run(record, self._templates, self.clock)
                 elif run.plan.record != record:
                     run.update(record)
                 if run not in self._live:
                     fresh.append(run)
-            for key in set(map(_key, went.values())).difference(map(_key, came)):
+            for key in {record.identity for record in went.values()} - {record.identity for record in came}:
                 runs.pop(key).end()
             self.state = state
             self._index(fresh)
@@ -220,13 +220,8 @@ class Engine:
 
     def tally(self, record: Record) -> Tally:
         """Return the counts of a fault; empty ones for a fault this replica has not seen."""
-        run = self._runs.get(_key(record))
+        run = self._runs.get(record.identity)
         return run.tally if run else Tally()
-
-
-def _key(record: Record) -> tuple[str, float]:
-    """Tell this fault from earlier ones of its name."""
-    return record.name, record.created_at
 
 
 def _routed(runs: Iterable[Run]) -> Index:

@@ -142,6 +142,11 @@ class Record(Model):
         due = self.starts_at + self.spec.schedule.duration
         return due if self.ended_at is None else min(due, self.ended_at)
 
+    @property
+    def identity(self) -> tuple[str, float]:
+        """Return what tells it from earlier faults of its name."""
+        return self.name, self.created_at
+
     def phase(self, now: float) -> Phase:
         """Tell what it is doing at time `now`."""
         if now >= self.ends_at:

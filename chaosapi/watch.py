@@ -56,7 +56,7 @@ class Watch:
         """
         now = self._engine.clock()
         plans = [run.plan for run in self._engine.live() if run.remaining() > 0]
-        active = {_key(plan.record): plan.record.spec.guard for plan in plans if plan.starts_at <= now}
+        active = {plan.record.identity: plan.record.spec.guard for plan in plans if plan.starts_at <= now}
         fresh = {key for key, guard in active.items() if key not in self._began and (guard or unguarded)}
         began = (now, self._answers()) if fresh else None
         known = {key: self._began.get(key, began if key in fresh else None) for key in active}
@@ -64,7 +64,7 @@ class Watch:
 
     def _cause(self, record: Record, now: float) -> str | None:
         """Say why the fault must end, if it must; None while it has not begun to act."""
-        began, guard = self._began.get(_key(record)), record.spec.guard
+        began, guard = self._began.get(record.identity), record.spec.guard
         if guard is None or began is None:
             return None
         if isinstance(guard.stop_when, AlertFiring):
@@ -75,18 +75,12 @@ class Watch:
         return guard.stop_when.seen(after.total - before.total, after.failed - before.failed, now - since)
 
 
-def _key(record: Record) -> tuple[str, float]:
-    return record.name, record.created_at
-
-
 def _end(record: Record, now: float) -> Change:
     """End this very fault: not a new one of its name, and not once its guard was changed."""
 
     def change(state: State) -> State:
         same = [
-            each
-            for each in state.live(now)
-            if (each.name, each.created_at, each.spec.guard) == (record.name, record.created_at, record.spec.guard)
+            each for each in state.live(now) if (each.identity, each.spec.guard) == (record.identity, record.spec.guard)
         ]
         return changes.end(record.name, now)(state) if same else state
 
