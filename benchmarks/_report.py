@@ -12,6 +12,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 OUT: Final = Path(__file__).parent / "out"
+_COLUMNS: Final = 4
+"""How many panels stand side by side."""
 _VERSIONS: Final = ("chaosapi", "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "prometheus-client")
 
 mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 120})
@@ -58,8 +60,10 @@ Curve = Sequence[tuple[float, float]]
 
 def curves(panels: Mapping[str, Mapping[str, Curve]], across: Mapping[str, str]) -> Figure:
     """Draw a panel for each title: points joined by lines, by name; `across` says what its horizontal axis counts."""
-    figure = Figure(figsize=(3.6 * len(panels), 3.0), layout="constrained")
-    for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    across_page, down = min(len(panels), _COLUMNS), -(-len(panels) // _COLUMNS)
+    figure = Figure(figsize=(3.6 * across_page, 3.0 * down), layout="constrained")
+    for place, (title, lines) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(down, across_page, place)
         for name, points in lines.items():
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3, linewidth=1.2, label=name)
         axes.set(title=title, xlabel=across[title])
