@@ -128,7 +128,7 @@ class Chaos:
             swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
         )
         problems.install(app)
-        desk = Desk(self._store)
+        desk = Desk(self._store, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
             admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster),

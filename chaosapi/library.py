@@ -1,6 +1,8 @@
 """Chaos for apps that are not ours."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from fastapi.routing import iter_route_contexts
 from starlette.applications import Starlette
@@ -13,14 +15,15 @@ from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
 
 _REST = "/{path:path}"
+_LOG: Final = logging.getLogger("chaosapi")
 
 
 def install(app: Starlette, settings: Settings | None = None, points: Iterable[str] = ()) -> None:
     """Add faults, metrics and the admin API to a FastAPI or Starlette app, before it serves its first request.
 
-    `settings` are read from CHAOSAPI_* unless given. `points` are the names that the app passes to `chaosapi.point`:
-    only those can be targeted. Routes may still be added afterwards. Raises RuntimeError where the app has started, or
-    has chaosapi already.
+    `settings` are read from CHAOSAPI_* unless given, without those of the server: its host, port, workers and drain
+    delay. `points` are the names that the app passes to `chaosapi.point`: only those can be targeted. Routes may still
+    be added afterwards. Raises RuntimeError where the app has started, or has chaosapi already.
 
     An app that has /admin, /hooks or /metrics itself keeps them where CHAOSAPI_ADMIN_PORT gives ours another port, and
     does not start otherwise.
@@ -30,12 +33,14 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
     present: list[object] = [middleware.cls for middleware in app.user_middleware]
     if Raise in present:
         raise RuntimeError("chaosapi is installed in this app already")
-    chosen, named = settings or Settings(), tuple(points)
+    chosen = settings or _of_guest()
+    named = tuple(points)
     app.add_middleware(Raise)
     inner = app.build_middleware_stack
 
     # Around the whole stack rather than in it: only there can an effect reach the connection.
     def build() -> ASGIApp:
+        _warn(chosen)
         return Chaos(chosen, routes_of(app), points=named).around(inner())
 
     app.build_middleware_stack = build  # type: ignore[method-assign]  # Starlette calls it once, when the app starts
@@ -57,11 +62,28 @@ class ChaosMiddleware:
         points: Iterable[str] = (),
     ) -> None:
         table = RouteTable.of(_route(path, ("GET", "POST")) for path in routes)
-        self._app = Chaos(settings or Settings(), table, points=tuple(points)).around(Raise(app))
+        chosen = settings or _of_guest()
+        _warn(chosen)
+        self._app = Chaos(chosen, table, points=tuple(points)).around(Raise(app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, as ASGI."""
         await self._app(scope, receive, send)
+
+
+def _of_guest() -> Settings:
+    """Read the settings from the environment, without those of the server, which is somebody else's here."""
+    return Settings(host="127.0.0.1", port=0, workers=1, drain_delay=0)
+
+
+def _warn(settings: Settings) -> None:
+    """Say who may steer, since the address that the server listens on is not known here."""
+    if settings.admin_open:
+        _LOG.warning("chaosapi: CHAOSAPI_ADMIN_OPEN is set: whoever reaches /admin may inject faults")
+    elif settings.admin_token is None:
+        _LOG.warning(
+            "chaosapi: /admin answers to this machine alone, and through no proxy: for others set CHAOSAPI_ADMIN_TOKEN"
+        )
 
 
 def routes_of(app: Starlette) -> RouteTable:

@@ -22,6 +22,7 @@ UVICORN: Final[dict[str, Any]] = {
     "log_config": None,
     "access_log": False,
     "server_header": False,
+    "proxy_headers": False,  # the peer is whoever is connected, not whom a header names
 }
 """How uvicorn runs on every port."""
 _LOOK = 0.01

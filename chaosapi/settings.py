@@ -1,18 +1,27 @@
 """Every setting of the service: environment variables with the prefix CHAOSAPI_, or arguments."""
 
-import ipaddress
 import json
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, ByteSize, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from chaosapi.durations import Duration
+from chaosapi.peers import is_loopback
 
-_LOOPBACK_NAMES = {"localhost", "localhost.localdomain", "ip6-localhost"}
+_TOKEN: Final = re.compile(r"[!-~]{1,1024}")
+_SERVICE_LINK: Final = re.compile(r"(?:tcp|udp|sctp)://")
 
 
 class SettingsError(ValueError):
@@ -31,6 +40,47 @@ def _listed(value: Any) -> Any:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+def _lowered(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)
+
+
+def token_trouble(token: str) -> str:
+    """Say why a text cannot be a bearer token, nothing where it can: a header carries no other characters.
+
+    RFC 6750 has fewer still; what every client and server sends and reads as one word is let pass.
+    """
+    if not token.strip():
+        return "it is empty"
+    if _TOKEN.fullmatch(token):
+        return ""
+    wrong = next((place for place, each in enumerate(token, 1) if not "!" <= each <= "~"), None)
+    what = "it is longer" if wrong is None else f"its character {wrong} is U+{ord(token[wrong - 1]):04X}"
+    return f"it must be 1 to 1024 visible ASCII characters without spaces, such as `openssl rand -hex 32` makes: {what}"
+
+
+def service_links(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables of ports that Kubernetes sets for a Service of that name: they are no settings."""
+    names = ("CHAOSAPI_PORT", "CHAOSAPI_ADMIN_PORT")
+    return [name for name in names if _SERVICE_LINK.match(environment.get(name, ""))]
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, which is shared: a variable that is empty is unset, and a Service's address is no port.
+
+    An empty token is kept, and then refused: whoever meant to set one must not get a service without.
+    """
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values by field."""
+        foreign = {name.removeprefix("CHAOSAPI_").lower() for name in service_links(os.environ)}
+        found = super().__call__()
+        return {
+            name: value
+            for name, value in found.items()
+            if name not in foreign and (value != "" or name in {"admin_token", "admin_token_file"})
+        }
+
+
 def _cores() -> int:
     """Count the cores that this process may use, where the system tells; else all there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -40,7 +90,11 @@ class Settings(BaseSettings):
     """How the service runs."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHAOSAPI_", frozen=True, extra="forbid", use_attribute_docstrings=True
+        env_prefix="CHAOSAPI_",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # the input of all settings together has the token
     )
 
     host: str = "127.0.0.1"
@@ -57,8 +111,12 @@ class Settings(BaseSettings):
     """The address of the admin port; that of the service unless given."""
     admin_token: SecretStr | None = None
     """What /admin and /hooks ask for as `Authorization: Bearer …`; needed on any address that is not loopback."""
+    admin_token_file: Path | None = None
+    """A file that holds the token, instead of CHAOSAPI_ADMIN_TOKEN; a line end after it is left out."""
     admin_open: bool = False
-    """Allow an address that is not loopback without a token. Whoever can reach it can break the service."""
+    """Admit every peer without a token. Whoever can reach the service can break it."""
+    admin_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(_listed), AfterValidator(_lowered)] = frozenset()
+    """With CHAOSAPI_ADMIN_OPEN: the host names under which it is reached, besides IP addresses and loopback names."""
     store: str = "memory://"
     """What replicas share the faults in: `memory://` (nothing), `sqlite:///faults.db` (one machine), `redis://host`."""
     max_duration: Annotated[Duration, Field(gt=0)] = 86400.0
@@ -96,10 +154,34 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level that is written."""
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take arguments first, then the environment."""
+        return init_settings, _Environment(settings_cls)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_token(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Read the token's file, if there is one."""
+        file = values.get("admin_token_file")
+        if file is None:
+            return values
+        if "admin_token" in values:
+            raise PydanticCustomError("token", "CHAOSAPI_ADMIN_TOKEN and CHAOSAPI_ADMIN_TOKEN_FILE: set one of them")
+        return {**values, "admin_token": _read(Path(file))}
+
     @model_validator(mode="after")
     def _guarded(self) -> Self:
-        if self.admin_token is not None and not self.admin_token.get_secret_value().strip():
-            raise PydanticCustomError("token", "CHAOSAPI_ADMIN_TOKEN is empty: set a token, or unset it")
+        if self.admin_token is not None and (trouble := token_trouble(self.admin_token.get_secret_value())):
+            name = "CHAOSAPI_ADMIN_TOKEN_FILE" if self.admin_token_file else "CHAOSAPI_ADMIN_TOKEN"
+            raise PydanticCustomError("token", "{name}: {trouble}", {"name": name, "trouble": trouble})
         if self.admin_port and self.admin_port == self.port:
             raise PydanticCustomError("ports", "CHAOSAPI_ADMIN_PORT and CHAOSAPI_PORT are the same: choose another")
         exposed = [host for host in (self.host, self.admin_host) if host is not None and not is_loopback(host)]
@@ -113,11 +195,10 @@ class Settings(BaseSettings):
         return self
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address means this machine only."""
-    if host.lower() in _LOOPBACK_NAMES:
-        return True
+def _read(file: Path) -> str:
+    """Read a token's file."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise PydanticCustomError("token", "CHAOSAPI_ADMIN_TOKEN_FILE: {why}", {"why": why}) from None

@@ -1,48 +1,96 @@
 """Who may use /admin and /hooks: holders of the token, this machine, and never another site's page in a browser."""
 
 import secrets
-from urllib.parse import urlsplit
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chaosapi import peers
 from chaosapi.api import problems
 from chaosapi.errors import ChaosError, Forbidden, Unauthorized
-from chaosapi.settings import Settings, is_loopback
+from chaosapi.settings import Settings
 
 GUARDED = ("/admin", "/hooks")
 OPEN = ("/admin/docs", "/admin/openapi.json", "/admin/static")
 """Descriptions tell nothing that is not in the source, and a browser cannot send a token to see them."""
+TEST_CLIENT: Final = "testclient"
+"""The peer of a request that Starlette's TestClient makes in this process; servers put an address there."""
+_REMEDY: Final = "set CHAOSAPI_ADMIN_TOKEN and send it as: Authorization: Bearer <token>"
 
 
 class AccessGuard:
-    """Pure ASGI, in front of the routes, so that nothing under the guarded paths is forgotten."""
+    """Pure ASGI, in front of the routes, so that nothing under the guarded paths is forgotten.
+
+    With a token, its holders may use the API. Without one this machine may, which the peer's address tells: a header
+    can be written by anybody. CHAOSAPI_ADMIN_OPEN admits every peer. Pages of other sites are refused in each case.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self._token = settings.admin_token.get_secret_value() if settings.admin_token else None
         self._open = settings.admin_open
+        self._hosts = settings.admin_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
         if scope["type"] == "http" and scope["path"].startswith(GUARDED) and not scope["path"].startswith(OPEN):
             try:
-                self._check(Headers(scope=scope))
+                self._check(scope)
             except ChaosError as error:
                 await problems.of(error)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _check(self, headers: Headers) -> None:
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            raise Forbidden(f"a page of {origin} may not use this API: no other origin may")
-        if headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
-            raise Forbidden("a page of another site may not use this API")
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        _refuse_foreign_page(headers, host)
         if self._token is not None:
-            given = headers.get("authorization", "")
-            if not secrets.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-                raise Unauthorized("send the token of CHAOSAPI_ADMIN_TOKEN as: Authorization: Bearer <token>")
-        elif not self._open and not is_loopback(urlsplit(f"//{host}").hostname or ""):
-            # A page can point a name of its own at 127.0.0.1 (DNS rebinding); it cannot change the Host it sends.
-            raise Forbidden(f"without a token this answers only to a loopback name, such as localhost, not to {host!r}")
+            self._check_token(headers.get("authorization", ""))
+        elif self._open:
+            self._check_name(host)
+        else:
+            _check_machine(scope, headers, host)
+
+    def _check_token(self, authorization: str) -> None:
+        # The name of the scheme is case-insensitive (RFC 9110, 11.1).
+        scheme, _, given = authorization.partition(" ")
+        right = secrets.compare_digest(given.strip(" ").encode(), (self._token or "").encode())
+        if scheme.lower() != "bearer" or not right:
+            raise Unauthorized("send the token of CHAOSAPI_ADMIN_TOKEN as: Authorization: Bearer <token>")
+
+    def _check_name(self, host: str) -> None:
+        """Refuse a name that anybody could have pointed at this address (DNS rebinding)."""
+        name = peers.hostname(host)
+        if name is None or not (peers.is_address(name) or peers.is_loopback(name) or name in self._hosts):
+            raise Forbidden(
+                f"without a token this answers to an IP address, a loopback name, or a name in CHAOSAPI_ADMIN_HOSTS, "
+                f"not to {host!r}: name it there, or {_REMEDY}"
+            )
+
+
+def _refuse_foreign_page(headers: Headers, host: str) -> None:
+    origin = headers.get("origin")
+    if origin is not None and not peers.is_own_origin(origin, host):
+        raise Forbidden(f"a page of {origin} may not use this API: no other origin may")
+    if headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+        raise Forbidden("a page of another site may not use this API")
+
+
+def _check_machine(scope: Scope, headers: Headers, host: str) -> None:
+    """Refuse what may come from another machine, directly or through a proxy, or from another site's page."""
+    peer = (scope.get("client") or ("",))[0]
+    if not (peer == TEST_CLIENT or peers.is_loopback(peer)):
+        who = peer or "a client whose address is not known, as on a Unix socket"
+        raise Forbidden(f"without a token only this machine may use this API, not {who}: {_REMEDY}")
+    if name := peers.proxy_header(headers.keys()):
+        raise Forbidden(f"without a token nobody may use this API through a proxy, as {name!r} tells: {_REMEDY}")
+    if scope.get("http_version") == "1.0":
+        raise Forbidden(
+            f"without a token this API does not answer to HTTP/1.0, as reverse proxies speak it: use 1.1, or {_REMEDY}"
+        )
+    name = peers.hostname(host)
+    if name is None or not peers.is_loopback(name):
+        # A page can point a name of its own at 127.0.0.1 (DNS rebinding); it cannot change the Host it sends.
+        raise Forbidden(f"without a token this answers only to a loopback name, such as localhost, not to {host!r}")

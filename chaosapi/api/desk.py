@@ -1,7 +1,7 @@
 """Where every change is signed: who, what, when and why, before it goes to the store."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
 from pydantic import BeforeValidator
@@ -11,7 +11,11 @@ from chaosapi.durations import Duration
 from chaosapi.fault import NAME
 from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store import Store
+from chaosapi.text import stripped
 
+_OURS: Final = {"guard", "store"}
+"""Actors that are no callers: parts of the service sign what they do by themselves so."""
+_LONGEST: Final = 200
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
 Why = Annotated[str, Query(max_length=500, description="Why; for the audit.")]
 
@@ -28,11 +32,25 @@ Wait = Annotated[
 ]
 
 
-class Desk:
-    """Hands changes to the store under the caller's name."""
+def actor_of(request: Request, *, trusted: bool) -> str:
+    """Return who makes a request: the name in X-Chaos-Actor, else the peer's address, which is known.
 
-    def __init__(self, store: Store) -> None:
+    A name is what the caller says of itself. It is marked as unverified unless callers are `trusted`, which they are
+    where they had to send the token; a name of our own parts always is.
+    """
+    sent = request.headers.get("x-chaos-actor", "").encode("latin-1")
+    name = stripped(sent.decode(errors="replace")).strip()[:_LONGEST]
+    if not name:
+        return request.client.host if request.client else "unknown"
+    return name if trusted and name.lower() not in _OURS else f"{name} (unverified)"
+
+
+class Desk:
+    """Hands changes to the store under the caller's name; `trusted` tells whether callers had to send the token."""
+
+    def __init__(self, store: Store, *, trusted: bool) -> None:
         self._store = store
+        self._trusted = trusted
 
     async def apply(  # noqa: PLR0913 - who, what, when and why
         self,
@@ -45,8 +63,8 @@ class Desk:
         reason: str = "",
     ) -> State:
         """Make a change at time `now`; `fault` names the one it is about, if any."""
-        actor = request.headers.get("x-chaos-actor") or (request.client.host if request.client else "unknown")
-        entry = AuditEntry(at=now, actor=actor[:200], action=action, fault=fault, reason=reason)
+        actor = actor_of(request, trusted=self._trusted)
+        entry = AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
         return await self._store.apply(change, entry)
 
     async def audit(self, limit: int) -> list[AuditEntry]:

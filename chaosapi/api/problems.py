@@ -145,7 +145,7 @@ async def _http(request: Request, error: Exception) -> Response:
         headers["allow"] = ", ".join(methods)
         detail = f"{request.method} does not work here: {headers['allow']} {'do' if len(methods) > 1 else 'does'}"
     elif error.status_code == HTTPStatus.NOT_FOUND and detail == title:
-        detail = f"there is nothing at {request.url.path}: {request.app.openapi_url} shows what there is"
+        detail = f"there is nothing at {request.scope['path']}: {request.app.openapi_url} shows what there is"
     found = response(error.status_code, title, detail, None)
     found.headers.update(headers)
     return found

@@ -41,7 +41,7 @@ def console(  # noqa: PLR0913 (one parameter an option)
     import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
 
     from chaosapi.listener import bind, url  # noqa: PLC0415 (as above)
-    from chaosapi.settings import is_loopback  # noqa: PLC0415 (as above)
+    from chaosapi.peers import is_loopback  # noqa: PLC0415 (as above)
 
     try:
         from chaosapi.console import app, room  # noqa: PLC0415 (of the extra `console`)

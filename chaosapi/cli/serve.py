@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from chaosapi import logs, workers
 from chaosapi.app import create_app
 from chaosapi.server import Server
-from chaosapi.settings import Settings, SettingsError
+from chaosapi.settings import Settings, SettingsError, service_links
 
 
 def serve(
@@ -36,6 +36,12 @@ def serve(
             setting = "".join(f"CHAOSAPI_{str(part).upper()}: " for part in each["loc"])
             typer.echo(f"chaosapi: {setting}{each['msg']}", err=True)
         raise typer.Exit(2) from None
+    for name in service_links(os.environ):
+        typer.echo(
+            f"chaosapi: {name}={os.environ[name]} is the address of a Kubernetes Service, not a port, and is ignored: "
+            "set enableServiceLinks: false in the pod, or name the Service otherwise",
+            err=True,
+        )
     logs.configure(settings)
     try:
         if settings.workers > 1:

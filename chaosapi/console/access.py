@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.settings import is_loopback
+from chaosapi.peers import is_loopback
 
 COOKIE: Final = "chaosapi_console"
 LOGIN: Final = "/login"

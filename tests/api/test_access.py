@@ -1,8 +1,40 @@
-import pytest
+import itertools
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+from starlette.types import Receive, Scope, Send
+
+from chaosapi.app import create_app
+from chaosapi.settings import Settings
 from tests.conftest import MakeClient
+from tests.failures.networks import Network, missing
 
 PATHS = ["/admin/faults", "/admin/audit", "/admin/nothing", "/hooks/alertmanager"]
+MALFORMED = ["[::1", "http://[", "[::1]]", "[evil]", "a b", "localhost:x", "localhost:8000:1", "user@localhost", "\xff"]
+MISSING = missing()
+GUEST = """
+import chaosapi, fastapi, uvicorn
+app = fastapi.FastAPI()
+chaosapi.install(app)
+uvicorn.run(app, host="0.0.0.0", port=8000, forwarded_allow_ips="*")
+"""
+
+
+def ask(peer: str, headers: dict[str, str] | None = None, **settings: object) -> Response:
+    """Inject a fault from an address, with the most favourable Host."""
+    app = create_app(Settings.model_validate({"access_log": False, **settings}))
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "client": (peer, 50_000) if peer else None}, receive, send)
+
+    with TestClient(asked, base_url="http://127.0.0.1:8000") as client:
+        return client.post("/admin/faults", json={"effect": {"type": "error"}}, headers=headers)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -49,9 +81,139 @@ def test_this_machine_and_its_own_docs_page_may(make_client: MakeClient, host: s
     assert make_client().post("/admin/faults", headers=headers, json={"effect": {"type": "error"}}).status_code == 201
 
 
-def test_an_open_admin_answers_to_any_name(make_client: MakeClient) -> None:
-    """CHAOSAPI_ADMIN_OPEN lifts the loopback rule, not the origin rule."""
-    client = make_client(admin_open=True)
-    assert client.get("/admin/faults", headers={"host": "chaos.example"}).status_code == 200
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("chaos.example", 200),
+        ("CHAOS.example:8001", 200),
+        ("192.0.2.1:8001", 200),
+        ("[2001:db8::1]:8001", 200),
+        ("localhost:8001", 200),
+        ("evil.example:8001", 403),
+        ("chaos.example.evil.example", 403),
+        ("192.0.2.1.evil.example", 403),
+        ("", 403),
+        *((each, 403) for each in MALFORMED),
+    ],
+)
+def test_an_open_admin_answers_to_addresses_and_to_names_that_were_given(
+    make_client: MakeClient, host: str, status: int
+) -> None:
+    """CHAOSAPI_ADMIN_OPEN admits every peer, but no page that pointed a name of its own here (DNS rebinding)."""
+    client = make_client(admin_open=True, admin_hosts="chaos.example, shop-admin")
+    assert client.get("/admin/faults", headers=[(b"host", host.encode("latin-1"))]).status_code == status
+
+
+def test_an_open_admin_keeps_the_origin_rule(make_client: MakeClient) -> None:
+    """A page of another site is refused under a right name too."""
+    client = make_client(admin_open=True, admin_hosts="chaos.example")
     foreign = {"host": "chaos.example", "origin": "https://evil.example"}
     assert client.get("/admin/faults", headers=foreign).status_code == 403
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+def test_without_a_token_this_machine_may_steer(peer: str) -> None:
+    """By IPv4, IPv6, and IPv4 on a socket for both."""
+    assert ask(peer).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "peer",
+    ["192.0.2.7", "10.0.0.1", "::ffff:192.0.2.7", "2001:db8::7", "fe80::1%eth0", "128.0.0.1", "localhost.evil", ""],
+)
+def test_without_a_token_no_other_peer_may_steer_whatever_it_sends(peer: str) -> None:
+    """The address of the connection decides, not a header; an unknown one, as on a Unix socket, is no proof."""
+    answer = ask(peer)
+    assert answer.status_code == 403
+    assert "CHAOSAPI_ADMIN_TOKEN" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "x-forwarded-anything",
+        "X-Real-IP",
+        "Via",
+        "CF-Connecting-IP",
+        "True-Client-IP",
+        "X-Envoy-External-Address",
+    ],
+)
+def test_without_a_token_nobody_steers_through_a_proxy(make_client: MakeClient, header: str) -> None:
+    """Its clients may be anywhere, though the proxy is on this machine and sets Host to localhost."""
+    client = make_client()
+    for value in ("127.0.0.1", "", "1.1 proxy"):
+        assert client.get("/admin/faults", headers={header: value}).status_code == 403
+
+
+def test_with_the_token_one_may_steer_through_a_proxy() -> None:
+    """From anywhere."""
+    headers = {"authorization": "Bearer secret", "x-forwarded-for": "192.0.2.7", "host": "chaos.example"}
+    assert ask("192.0.2.8", headers, admin_token="secret").status_code == 201
+
+
+def test_a_proxy_that_sets_no_header_but_speaks_http_1_0_is_refused() -> None:
+    """As nginx does by default, with Host: the upstream's address."""
+    app = create_app(Settings(access_log=False))
+
+    async def older(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "http_version": "1.0"} if scope["type"] == "http" else scope, receive, send)
+
+    with TestClient(older, base_url="http://127.0.0.1:8000") as client:
+        assert client.get("/admin/faults").status_code == 403
+        assert client.get("/api/products").status_code == 200
+
+
+@pytest.mark.parametrize("settings", [{}, {"admin_token": "secret"}, {"admin_open": True}])
+def test_a_malformed_header_is_refused_or_unread(make_client: MakeClient, settings: dict[str, object]) -> None:
+    """No header of these makes the service fail, on any path."""
+    client = make_client(**settings)
+    paths = ["/admin/faults", "/admin/nothing", "/admin/faults/", "/admin/docs", "/hooks/x", "/x"]
+    for name, value, path in itertools.product([b"host", b"origin", b"referer"], MALFORMED, paths):
+        sent = [(name, value.encode("latin-1")), (b"authorization", b"Bearer secret")]
+        status = client.get(path, headers=sent, follow_redirects=False).status_code
+        assert status < 500, (name, value, path)
+        if name == b"origin" and path.startswith("/admin/faults"):
+            assert status == 403, (value, path)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer "])
+def test_the_name_of_the_scheme_is_case_insensitive(make_client: MakeClient, scheme: str) -> None:
+    """RFC 9110, 11.1."""
+    client = make_client(admin_token="secret")
+    assert client.get("/admin/faults", headers={"authorization": f"{scheme} secret"}).status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+def test_in_somebody_elses_server_only_this_machine_steers(tmp_path: Path) -> None:
+    """On all addresses, asked from two: what the other one says of its Host does not help; the log says so at start."""
+    network = Network(1)
+    host = network.links[0].host
+    log = tmp_path / "log"
+    try:
+        with host.entered(), log.open("wb") as out:
+            process = subprocess.Popen([sys.executable, "-c", GUEST], stdout=out, stderr=subprocess.STDOUT)
+        try:
+            while "Uvicorn running" not in log.read_text():
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.02)
+            fault = {"effect": {"type": "error"}}
+            with host.entered():
+                here = httpx2.post("http://127.0.0.1:8000/admin/faults", json=fault)
+            with network.hub.entered():
+                named = {"host": "127.0.0.1"}
+                there = httpx2.post("http://192.0.2.11:8000/admin/faults", json=fault, headers=named)
+                forwarded = named | {"x-forwarded-for": "127.0.0.1"}
+                forged = httpx2.post("http://192.0.2.11:8000/admin/faults", json=fault, headers=forwarded)
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        network.close()
+    assert (here.status_code, there.status_code, forged.status_code) == (201, 403, 403)
+    assert "/admin answers to this machine alone" in log.read_text()

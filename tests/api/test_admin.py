@@ -136,7 +136,7 @@ def test_the_audit_says_who_did_what_when_and_why(client: TestClient) -> None:
     client.delete("/admin/faults/f?reason=enough")
     end, create = client.get("/admin/audit").json()["entries"]
     assert [create[key] for key in ("actor", "action", "fault", "reason", "revision", "at")] == [
-        "ada",
+        "ada (unverified)",
         "create",
         "f",
         "game day",

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from chaosapi.lab import alertmanager, grafana, prometheus, releases
-from chaosapi.settings import is_loopback
+from chaosapi.peers import is_loopback
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "compose"

@@ -1,0 +1,64 @@
+"""Who sends a request, as far as a server can tell: the peer's address, the Host it names, the proxies on its way."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_LOOPBACK_NAMES: Final = {"localhost", "localhost.localdomain", "ip6-localhost"}
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE | re.ASCII)
+"""What stands in a Host header (RFC 9110, 7.2): an IPv6 address in brackets, or a name or IPv4 address; a port."""
+_FROM_PROXIES: Final = {
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-proxyuser-ip",
+    "true-client-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "client-ip",
+    "cdn-loop",
+    "x-scheme",
+}
+_PREFIXES_OF_PROXIES: Final = ("x-forwarded", "x-original-", "x-envoy-", "x-appengine-", "x-azure-", "cf-")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address means this machine only."""
+    if host.lower() in _LOOPBACK_NAMES:
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    # An IPv6 socket shows IPv4 peers as ::ffff:127.0.0.1, which Python before 3.13 does not call loopback.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address: no page of another site has one in common with this server."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def hostname(host: str) -> str | None:
+    """Return the name or address of a Host header in lower case, None where the header is malformed."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else None
+
+
+def is_own_origin(origin: str, host: str) -> bool:
+    """Tell whether an Origin header (RFC 6454) names the server that the Host header names."""
+    return origin.lower() in {f"http://{host.lower()}", f"https://{host.lower()}"}
+
+
+def proxy_header(names: Iterable[str]) -> str | None:
+    """Return the first of the header names (lower case) that only proxies send, None where there is none."""
+    return next((name for name in names if name in _FROM_PROXIES or name.startswith(_PREFIXES_OF_PROXIES)), None)

@@ -1,0 +1,53 @@
+"""Who stands in the audit."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.conftest import MakeClient
+
+ERROR = {"effect": {"type": "error"}}
+
+
+def actor(client: TestClient, name: str, **headers: str) -> str:
+    """Make a change under a name and return the actor that the audit has."""
+    sent = [(b"x-chaos-actor", name.encode())]
+    sent += [(key.encode(), value.encode()) for key, value in headers.items()]
+    client.post("/admin/faults", json=ERROR, headers=sent).raise_for_status()
+    entries = client.get("/admin/audit?limit=1", headers=headers).json()["entries"]
+    return str(entries[0]["actor"])
+
+
+def test_without_a_token_a_name_is_marked_as_what_the_caller_says(client: TestClient) -> None:
+    """Anybody who may steer can write any header; the address of the peer is a fact."""
+    assert actor(client, "alice") == "alice (unverified)"
+    assert actor(client, "127.0.0.1") == "127.0.0.1 (unverified)"
+    assert actor(client, "") == "testclient"
+    assert actor(client, "  ") == "testclient"
+
+
+def test_with_the_token_a_name_is_taken_as_given_but_for_those_of_our_own_parts(make_client: MakeClient) -> None:
+    """Who holds the token is trusted with the name, and not with signing as the guard."""
+    client = make_client(admin_token="secret")
+    authorization = "Bearer secret"
+    assert actor(client, "alice", authorization=authorization) == "alice"
+    assert actor(client, "Jörg 李", authorization=authorization) == "Jörg 李"
+    assert actor(client, "guard", authorization=authorization) == "guard (unverified)"
+    assert actor(client, "Store", authorization=authorization) == "Store (unverified)"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("al\x1b[31mice", "al[31mice"),
+        ("al\u202eice", "alice"),
+        ("al\u2066ice\u2069", "alice"),
+        ("al\u200bice", "alice"),
+        ("al\u2028ice", "alice"),
+        ("al\x9b1mice", "al1mice"),
+        ("\u202e", "testclient"),
+        ("a" * 1000, "a" * 200),
+    ],
+)
+def test_a_name_holds_no_characters_that_steer(client: TestClient, name: str, kept: str) -> None:
+    """Neither a terminal's nor the reading direction's; and it is bounded."""
+    assert actor(client, name).removesuffix(" (unverified)") == kept
