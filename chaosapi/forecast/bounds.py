@@ -1,8 +1,10 @@
 """How early and late an alert could begin to fire by chance, and when an ideal monitor would have noticed."""
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 
 from chaosapi.forecast import episodes, timetable
 from chaosapi.forecast.answer import Alert
@@ -29,15 +31,20 @@ class Bounds:
         As `answer.Chance`: two standard deviations, an evaluation earlier and a scrape later; None: perhaps never.
         """
         watching = self._model.monitoring
-        early = [start for start, end in self._early if start - watching.evaluation <= moment < end]
-        over_by = next((end for start, end in self._expected if start <= moment < end), moment)
-        late = [start for start, _ in self._late if moment <= start < over_by]
-        return (early[-1] - watching.evaluation if early else None, late[0] + watching.scrape if late else None)
+        early = _at(self._early, moment, watching.evaluation)
+        expected = _at(self._expected, moment)
+        late = bisect_left(self._late, moment, key=itemgetter(0))
+        over_by = expected[1] if expected else moment
+        in_time = late < len(self._late) and self._late[late][0] < over_by
+        return (
+            early[0] - watching.evaluation if early else None,
+            self._late[late][0] + watching.scrape if in_time else None,
+        )
 
     def ideal(self, moment: float) -> float | None:
         """Give when the condition of an alert that fired at this moment began to hold, as a constant look would see."""
-        starts = [start for start, _ in self._ideal]
-        return max((start for start in starts if start <= moment), default=min(starts, default=None))
+        place = bisect_right(self._ideal, moment, key=itemgetter(0))
+        return self._ideal[max(0, place - 1)][0] if self._ideal else None
 
     @cached_property
     def _expected(self) -> list[Span]:
@@ -65,3 +72,9 @@ class Bounds:
             for each in episodes.of(holds, model.evaluations, round(1000 * watching.pending_for))
             if each.firing is not None
         ]
+
+
+def _at(spans: list[Span], moment: float, early: float = 0.0) -> Span | None:
+    """Return the span, of those that follow one another, which holds the moment, or begins so soon after it."""
+    place = bisect_right(spans, moment, key=lambda span: span[0] - early)
+    return spans[place - 1] if place and moment < spans[place - 1][1] else None

@@ -11,7 +11,7 @@ from chaosapi.forecast.indicator import Term
 from chaosapi.forecast.outcome import Part
 from chaosapi.forecast.traffic import Array, Route, Traffic
 
-_FROM_THE_START = {"200", "500", "503"}
+EARLY = {"200", "500", "503"}
 """Statuses that every route counts from 0 on, beside its success; other series are born with their first request."""
 
 
@@ -87,12 +87,12 @@ class Counters:
         """Give all series of the term, those that exist from the start and grow alike as one."""
         for group, (routes, result) in enumerate(self._groups):
             shares: dict[tuple[str | None, Route | None], float] = {}
-            statuses = _FROM_THE_START | {part.status for part in result.parts if part.status}
+            statuses = EARLY | {part.status for part in result.parts if part.status}
             for route, share in routes.items():
                 for status in statuses | {route.success}:
                     if term.matches({"method": route.method, "handler": route.handler, "status": status}):
                         own = None if status == route.success else status
-                        alone = None if own is None or own in _FROM_THE_START else route
+                        alone = None if own is None or own in EARLY else route
                         shares[own, alone] = shares.get((own, alone), 0.0) + share
             for (own, alone), share in shares.items():
                 parts = tuple(part for part in result.parts if part.status == own)

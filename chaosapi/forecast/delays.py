@@ -24,3 +24,10 @@ def within(distribution: Distribution, limit: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if distribution.sample(middle) <= limit else (low, middle)
     return low
+
+
+def parts(distribution: Distribution) -> int:
+    """Count the distributions that it is mixed of."""
+    if isinstance(distribution, Mixture):
+        return sum(parts(each.distribution) for each in distribution.components)
+    return 1

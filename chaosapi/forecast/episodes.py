@@ -17,13 +17,18 @@ class Episode:
     resolved: int | None
 
 
+def count(holds: NDArray[np.bool_]) -> int:
+    """Count the episodes without making them."""
+    return _changes(holds).size // 2
+
+
 def of(holds: NDArray[np.bool_], times: Times, pending_for: int) -> list[Episode]:
     """Give the episodes of an alert whose expression `holds` at these evaluation times, with `for` in milliseconds.
 
     It is pending from the first evaluation that finds it, fires at the first one at least `for` later that still does
     (at once without `for`), and is resolved at the first that does not.
     """
-    changes = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))
+    changes = _changes(holds)
     found = []
     for start, end in changes.reshape(-1, 2).tolist():
         firing = start + int(np.searchsorted(times[start:end], times[start] + pending_for))
@@ -35,3 +40,8 @@ def of(holds: NDArray[np.bool_], times: Times, pending_for: int) -> list[Episode
             )
         )
     return found
+
+
+def _changes(holds: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the places at which it begins to hold and no longer does, in turn."""
+    return np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))

@@ -1,5 +1,6 @@
 """What really happened to an alert, as Prometheus recorded it and Alertmanager told it."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -56,10 +57,15 @@ def happened(facts: Facts, labels: Mapping[str, str], origin: float, slack: int)
     def since(moment: float | datetime) -> int:
         return round(1000 * ((moment.timestamp() if isinstance(moment, datetime) else moment) - origin))
 
-    told = [each for each in facts.delivered or [] if labels.items() <= each.labels.items()]
+    told = sorted(
+        (each for each in facts.delivered or [] if labels.items() <= each.labels.items()),
+        key=lambda each: each.starts_at,
+    )
+    starts = [since(each.starts_at) for each in told]
 
     def received(episode: Episode, which: Literal["received_at", "resolved_received_at"]) -> int | None:
-        same = [each for each in told if abs(since(each.starts_at) - (episode.firing or 0)) <= slack]
+        fired = episode.firing or 0
+        same = told[bisect_left(starts, fired - slack) : bisect_right(starts, fired + slack)]
         return min((since(moment) for each in same if (moment := getattr(each, which))), default=None)
 
     if facts.recorded is None:

@@ -23,6 +23,9 @@ _PRECISION = 1e-4
 _POINTS = 2000
 """Scrapes are not looked at when a budget is added up: so many cells are enough."""
 
+_PARTS = 100
+"""Of so many parts a mixture of delays is inverted; more would take seconds."""
+
 
 class Page(Answer):
     """The smallest rate that pages in time."""
@@ -112,6 +115,10 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
     objective = find(spec, slo)
     if reason := outcome.unmodelled(fault):
         raise errors.Invalid.field("rate.burn_rate", f"{reason}: give a ratio")
+    if (parts := outcome.delays_looked_at(fault.model_copy(update={"schedule": Schedule()}))) > _PARTS:
+        raise errors.Invalid.field(
+            "rate.burn_rate", f"the delays are mixed of {parts} parts, over {_PARTS}: give a ratio"
+        )
     ratio = burn_rate * objective.budget
 
     def reached(rate: float) -> float:

@@ -11,7 +11,7 @@ from chaosapi import errors
 from chaosapi.fault import Fault
 from chaosapi.forecast import acting, burn, indicator, outcome
 from chaosapi.forecast.burn import Burn
-from chaosapi.forecast.counters import Counters
+from chaosapi.forecast.counters import EARLY, Counters
 from chaosapi.forecast.indicator import Indicator, Term
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Range, Times
@@ -19,8 +19,21 @@ from chaosapi.forecast.traffic import Array, Traffic
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile
 
-_MOST = 3_000_000
-"""Scrapes plus evaluations: a month every second. More would take minutes."""
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work a forecast may be: its time and its memory grow with these."""
+
+    steps: int = 3_000_000
+    """Scrapes plus evaluations: a month every second. More would take minutes."""
+    cells: int = 100_000_000
+    """Cells of time, times the faults over them."""
+    episodes: int = 1_000_000
+    """How often one alert goes off."""
+    samples: int = 1_000_000_000
+    """Steps, times the series whose growth is followed one by one."""
+    delays: int = 1_000_000_000
+    """Parts of a mixture of delays, times the strengths at which they are looked at."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +45,22 @@ class Model:
     spec: Spec
     profile: Profile
     monitoring: Monitoring
+    effort: Effort = Effort()
 
     def __post_init__(self) -> None:
         if not self.faults:
             raise errors.Invalid.field("faults", "a forecast needs at least one fault")
+        most = self.effort
         steps = self.past / self.monitoring.scrape + self.horizon * (
             1 / self.monitoring.scrape + 1 / self.monitoring.evaluation
         )
-        if steps > _MOST:
-            raise errors.Invalid.field(
-                "horizon", f"{steps:.3g} scrapes and evaluations are more than {_MOST:,}: look less far, or less often"
-            )
+        _check("horizon", steps, most.steps, "scrapes and evaluations", "look less far, or less often")
+        lone = {status for fault in self.modelled for status in outcome.statuses(fault, self.traffic)} - EARLY
+        series = 1 + len(lone) * len(self.traffic.mix)
+        _check("traffic.shares", series * steps, most.samples, "samples", "name fewer routes, or look less far")
+        for fault in self.modelled:
+            much = outcome.delays_looked_at(fault)
+            _check("effect.distribution", much, most.delays, "looks at a mixture of delays", "mix fewer of them")
 
     @cached_property
     def modelled(self) -> list[Fault]:
@@ -80,11 +98,14 @@ class Model:
         history = self.monitoring.history
         born = -10 * self.profile.windows[-1] if history is None else -history
         times = self.scrapes[self.scrapes >= 0] / 1000
-        return acting.edges(
+        edges = acting.edges(
             np.concatenate([[born], times, [self.horizon]]),
             [stage.after for stage in self.traffic.stages if stage.after < self.horizon],
             self.modelled,
         )
+        much = edges.size * len(self.modelled)
+        _check("faults", much, self.effort.cells, "cells of time and fault", "look less far, or at fewer faults")
+        return edges
 
     @cached_property
     def counters(self) -> Counters:
@@ -150,6 +171,11 @@ def over(burns: dict[float, Burn], pair: Pair, min_failures: int = 1, deviations
     """Tell at which evaluations the pair's alert expression holds; `min_failures` as the rules were made with."""
     holds: NDArray[np.bool_] = least(burns, pair, deviations) > float(f"{pair.factor:g}")  # as the alert writes it
     return holds & (burns[pair.long].failures > min_failures - 0.5) if min_failures > 1 else holds
+
+
+def _check(field: str, much: float, most: int, of_what: str, remedy: str) -> None:
+    if much > most:
+        raise errors.Invalid.field(field, f"{much:.3g} {of_what} are more than {most:,}: {remedy}")
 
 
 def _grid(start: float, end: float, step: float) -> Times:

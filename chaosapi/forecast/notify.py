@@ -1,8 +1,11 @@
 """What Alertmanager tells, and when: groups, their waits, and pages that silence tickets (alerts/alertmanager.yml)."""
 
 import math
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from chaosapi.forecast.episodes import Episode
 
@@ -32,23 +35,44 @@ def told(episodes: Sequence[Episode], wait: int, interval: int, silencers: Seque
     and told so. A flush tells new alerts that no silencer mutes at that moment, and the end of those told before.
     """
     notices = [Notice(episode) for episode in episodes if episode.firing is not None]
-    mutes = [Notice(silencer).span for silencer in silencers if silencer.firing is not None]
-    waiting = sorted(notices, key=lambda notice: notice.span)
-    while waiting:
-        flush = waiting[0].span[0] + wait
+    mute = _Mute([Notice(silencer).span for silencer in silencers if silencer.firing is not None])
+    coming = deque(sorted(notices, key=lambda notice: notice.span))
+    while coming:
+        group: list[Notice] = []
+        flush = coming[0].span[0] + wait
         while True:
-            group = [notice for notice in waiting if notice.span[0] <= flush]
-            _flush(group, flush, muted=any(start <= flush < end for start, end in mutes))
-            waiting = [notice for notice in waiting if not _over(notice, flush)]
-            if not any(notice.span[0] <= flush for notice in waiting):
-                break  # the group is empty, and the next alert begins a new one
-            moments = [edge for each in (*(notice.span for notice in waiting), *mutes) for edge in each]
-            coming = [moment for moment in moments if flush < moment < math.inf]
-            if not coming:
-                waiting = []
+            while coming and coming[0].span[0] <= flush:
+                group.append(coming.popleft())
+            _flush(group, flush, muted=mute.at(flush))
+            group = [notice for notice in group if notice.span[1] > flush]
+            if not group:
+                break  # the next alert begins a new one
+            changes = [mute.after(flush), *(notice.span[1] for notice in group)]
+            change = min([*changes, coming[0].span[0]] if coming else changes)
+            if change == math.inf:
                 break
-            flush += interval * math.ceil((min(coming) - flush) / interval)
+            flush += interval * math.ceil((change - flush) / interval)
     return notices
+
+
+class _Mute:
+    """When silencers fire."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        ordered = sorted(spans)
+        self._starts = [start for start, _ in ordered]
+        self._ends = list(accumulate((end for _, end in ordered), max))
+        self._edges = sorted(edge for span in spans for edge in span)
+
+    def at(self, moment: int) -> bool:
+        """Tell whether any fires at this moment."""
+        begun = bisect_right(self._starts, moment)
+        return bool(begun) and self._ends[begun - 1] > moment
+
+    def after(self, moment: int) -> float:
+        """Return when the next one begins or ends; inf: none does."""
+        place = bisect_right(self._edges, moment)
+        return self._edges[place] if place < len(self._edges) else math.inf
 
 
 def _flush(group: Sequence[Notice], now: int, *, muted: bool) -> None:
@@ -58,8 +82,3 @@ def _flush(group: Sequence[Notice], now: int, *, muted: bool) -> None:
             notice.fired = now
         elif notice.fired is not None and over and notice.resolved is None:
             notice.resolved = now
-
-
-def _over(notice: Notice, now: int) -> bool:
-    """Tell whether nothing more is to be told: resolved and told so, or gone before anybody knew."""
-    return notice.span[0] <= now and notice.span[1] <= now

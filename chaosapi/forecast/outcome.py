@@ -12,6 +12,9 @@ from chaosapi.forecast import delays
 from chaosapi.forecast.acting import Acting
 from chaosapi.forecast.traffic import Array, Traffic
 
+_DIGITS = 4
+_STRENGTHS = 10**_DIGITS
+"""Strengths are told apart to so many digits."""
 CLOSED = "000"
 """The status of a connection that was closed without an answer."""
 SENT = {"truncate", "corrupt"}
@@ -91,6 +94,19 @@ def assumptions(fault: Fault) -> list[str]:
     return said
 
 
+def statuses(fault: Fault, traffic: Traffic) -> set[str]:
+    """Return the statuses with which it answers requests."""
+    return {status for status, _, _ in _endings(fault, traffic)}
+
+
+def delays_looked_at(fault: Fault) -> int:
+    """Count the parts of its delays' distribution, times the strengths at which `within` looks at them."""
+    if not isinstance(fault.effect, Latency):
+        return 0
+    moving = fault.schedule.shape.scales == "magnitude" and fault.schedule.shape.type != "constant"
+    return delays.parts(fault.effect.distribution) * (_STRENGTHS if moving else 1)
+
+
 def _name(fault: Fault) -> str:
     return fault.name or fault.effect.type
 
@@ -117,6 +133,6 @@ def _in_time(effect: Latency, limit: float, baseline: float, magnitude: Array) -
     room = limit if effect.mode == "floor" else limit - baseline
     if effect.cap <= room:
         return np.ones_like(magnitude)
-    strengths, place = np.unique(magnitude.round(4), return_inverse=True)
+    strengths, place = np.unique(magnitude.round(_DIGITS), return_inverse=True)
     chances = [delays.within(effect.distribution, room / strength) if strength else 1.0 for strength in strengths]
     return np.array(chances)[place]

@@ -66,7 +66,7 @@ def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[S
             latest=None if latest is None else latest - replay.start,
             fact=real,
             off=off,
-            split=_split(fact[other], bounds.ideal(begun), replay, facts) if other else None,
+            split=_split(fact[other], bounds.ideal(begun), replay, facts) if other and facts.scrapes else None,
         )
         verdict: Verdict = "already firing" if already else _verdict(scored, replay, facts, now)
         yield scored.model_copy(update={"verdict": verdict})

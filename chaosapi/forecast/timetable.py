@@ -5,12 +5,13 @@ from itertools import groupby
 
 import numpy as np
 
+from chaosapi import errors
 from chaosapi.fault import Fault
 from chaosapi.forecast import episodes, notify, outcome
 from chaosapi.forecast.answer import Alert, Budget, Chance, Forecast, Formula, Moments
 from chaosapi.forecast.burn import Burn
 from chaosapi.forecast.episodes import Episode
-from chaosapi.forecast.model import Model, least, over
+from chaosapi.forecast.model import Effort, Model, least, over
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.notify import Notice
 from chaosapi.forecast.traffic import Traffic
@@ -22,16 +23,21 @@ LIKELY = 2.0
 """Standard deviations within which chance stays 19 times of 20."""
 
 
-def forecast(
-    faults: Sequence[Fault], traffic: Traffic, spec: Spec, profile: Profile, monitoring: Monitoring
+def forecast(  # noqa: PLR0913, PLR0917 - the parts of a model
+    faults: Sequence[Fault],
+    traffic: Traffic,
+    spec: Spec,
+    profile: Profile,
+    monitoring: Monitoring,
+    effort: Effort = Effort(),  # noqa: B008 - frozen
 ) -> Forecast:
     """Forecast what the faults, oldest first and all created at time 0, do to the SLOs of the spec.
 
     Expected counts, so the same question has the same answer. Raises errors.Invalid where the windows are too short
-    for the scrape interval, or the horizon is too far.
+    for the scrape interval, or the forecast would be more than the effort allows.
     """
     profile.check(monitoring.scrape)
-    return of(Model(faults, traffic, spec, profile, monitoring))
+    return of(Model(faults, traffic, spec, profile, monitoring, effort))
 
 
 def of(model: Model) -> Forecast:
@@ -77,7 +83,12 @@ def _alerts(model: Model, slo: Objective) -> list[Alert]:
 
 def _episodes(model: Model, burns: dict[float, Burn], pair: Pair, deviations: float = 0.0) -> list[Episode]:
     wait = round(model.monitoring.pending_for * 1000)
-    return episodes.of(over(burns, pair, model.monitoring.min_failures, deviations), model.evaluations, wait)
+    holds = over(burns, pair, model.monitoring.min_failures, deviations)
+    if (count := episodes.count(holds)) > model.effort.episodes:
+        raise errors.Invalid.field(
+            "horizon", f"an alert goes off {count:,} times, more than {model.effort.episodes:,}: look less far"
+        )
+    return episodes.of(holds, model.evaluations, wait)
 
 
 def _notices(model: Model, found: dict[Pair, list[Episode]]) -> dict[int, Notice]:
