@@ -34,6 +34,7 @@ from chaosapi.life import Life
 from chaosapi.listener import Listener
 from chaosapi.metrics import FaultMetrics, LagGauge, Reading
 from chaosapi.middleware import Faults
+from chaosapi.pool import Pool
 from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.shared_inbox import SharedInbox
@@ -112,6 +113,7 @@ class Chaos:
         self._limits = Limits(routes, settings, frozenset(points))
         self._flow = Flow(self._metrics.by_route)
         self._forecaster = _forecaster(settings, self._flow)
+        self._forecasts = Pool("forecasts", waiting=2)
 
     @cached_property
     def control(self) -> FastAPI:
@@ -131,8 +133,8 @@ class Chaos:
         desk = Desk(self._store, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
-            admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster),
-            forecasting.router(self._forecaster, self._limits, self._engine, self._inbox),
+            admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster, self._forecasts),
+            forecasting.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts),
             safety.router(desk, self._fleet, self._store.now),
             replicas.router(self._fleet),
             hooks.router(self._inbox, self._watch.look, self._store.now),
@@ -183,6 +185,7 @@ class Chaos:
             raise OSError(f"CHAOSAPI_STORE: {error}") from error
 
     async def _close(self) -> None:
+        self._forecasts.close()
         await self._heart.leave()
         await self._store.close()
 

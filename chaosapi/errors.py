@@ -11,9 +11,12 @@ ChaosError
  ├─ UnsupportedType    415  the body is not JSON
  ├─ Invalid            422  a field is wrong; `errors` names it and says what would be right
  ├─ LimitReached       429  no room for another fault
- └─ StoreUnavailable   503  the shared store does not answer
+ ├─ ClientGone         499  nobody is there to be answered
+ ├─ StoreUnavailable   503  the shared store does not answer
+ └─ Busy               503  the queue for heavy work is full; Retry-After says when to ask again
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -23,6 +26,8 @@ class ChaosError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal Server Error"
     slug: ClassVar[str] = "internal"
+    headers: ClassVar[Mapping[str, str]] = {}
+    """What the answer says beside its body."""
 
     def __init__(self, detail: str, errors: list[dict[str, str]] | None = None) -> None:
         super().__init__(detail)
@@ -98,3 +103,16 @@ class StoreUnavailable(ChaosError):  # noqa: N818 - as above
     """The shared store does not answer; replicas go on with what they know."""
 
     status, title, slug = 503, "Service Unavailable", "store-unavailable"
+
+
+class Busy(ChaosError):  # noqa: N818 - as above
+    """The queue for heavy work is full."""
+
+    status, title, slug = 503, "Service Unavailable", "busy"
+    headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
+
+
+class ClientGone(ChaosError):  # noqa: N818 - as above
+    """The client has disconnected before its answer was there; nginx gave this status its number."""
+
+    status, title, slug = 499, "Client Closed Request", "client-gone"

@@ -1,28 +1,30 @@
 """The admin API: faults as named resources, and the catalogue of effects."""
 
-import asyncio
 import secrets
 import string
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
+from json_merge_patch import merge
 
+from chaosapi import durations
 from chaosapi import state as changes
 from chaosapi.api import etag, explain, views
 from chaosapi.api.description import header, refusals
 from chaosapi.api.desk import Desk, FaultName, Wait, Why
-from chaosapi.api.draft import Draft
+from chaosapi.api.draft import BurnRate, Draft
 from chaosapi.api.forecasting import Forecaster, Outlook
 from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
-from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
+from chaosapi.errors import Busy, Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
 from chaosapi.fault import Fault, Phase
+from chaosapi.pool import Pool, unless_gone
 from chaosapi.state import State
 from chaosapi.store.fleet import Fleet
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
-_FULL = (Conflict, LimitReached, StoreUnavailable)
+_FULL = (Conflict, LimitReached, StoreUnavailable, Busy)
 """What may keep a new fault out."""
 _TAGGED: Final = header("ETag", required=True)
 
@@ -56,8 +58,8 @@ FaultBody = Annotated[
 ]
 
 
-def router(  # noqa: C901, PLR0915 - a list of endpoints
-    desk: Desk, fleet: Fleet, engine: Engine, limits: Limits, forecaster: Forecaster
+def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and what they speak to
+    desk: Desk, fleet: Fleet, engine: Engine, limits: Limits, forecaster: Forecaster, pool: Pool
 ) -> APIRouter:
     """Make the routes under /admin."""
     api = APIRouter(prefix="/admin", tags=["faults"])
@@ -70,8 +72,13 @@ def router(  # noqa: C901, PLR0915 - a list of endpoints
         response.headers["etag"] = etag.of(record)
         return views.FaultView.of(record, receipt, engine.clock())
 
+    async def resolved(request: Request, draft: Draft) -> Fault:
+        if isinstance(draft.rate, BurnRate):
+            return await unless_gone(request, pool.run(lambda: forecaster.resolved(draft)))
+        return forecaster.resolved(draft)
+
     def validated(document: Any) -> Fault:
-        return limits.check(forecaster.resolved(explain.read(Draft, document)))
+        return limits.check(explain.read(Fault, document))
 
     @api.post(
         "/faults", status_code=201, responses={201: header("Location", "ETag", required=True), **refusals(*_FULL)}
@@ -85,8 +92,8 @@ def router(  # noqa: C901, PLR0915 - a list of endpoints
     ) -> Created:
         """Inject a fault; it ends by itself. Only `effect` is required."""
         name = fault.name or _invented(fault, engine.state)
-        spec = limits.check(forecaster.resolved(fault)).model_copy(update={"name": name})
-        outlook = await asyncio.to_thread(forecaster.forecast, spec) if forecast else None
+        spec = limits.check(await resolved(request, fault)).model_copy(update={"name": name})
+        outlook = await unless_gone(request, pool.run(lambda: forecaster.forecast(spec))) if forecast else None
         now = engine.clock()  # a forecast takes a while, which is not to be the fault's
         change = changes.create(spec, now, limits.admit)
         state = await desk.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
@@ -126,8 +133,8 @@ def router(  # noqa: C901, PLR0915 - a list of endpoints
         """Create the fault, or replace it and start its clock anew. The same body again changes nothing."""
         if fault.name not in (None, name):
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
+        spec = limits.check(await resolved(request, fault)).model_copy(update={"name": name})
         now = engine.clock()
-        spec = limits.check(forecaster.resolved(fault)).model_copy(update={"name": name})
 
         def change(state: State) -> State:
             new = not any(record.name == name for record in state.live(now))
@@ -152,7 +159,11 @@ def router(  # noqa: C901, PLR0915 - a list of endpoints
     ) -> views.FaultView:
         """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
         now = engine.clock()
-        if "rate" in document:
+        if isinstance(document.get("rate"), dict):
+            spec = engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
+            draft = await resolved(request, explain.read(Draft, merge(spec, document)))
+            document = {**document, "rate": draft.rate, "rate_sum": draft.rate_sum}
+        elif "rate" in document:
             document = {"rate_sum": "", **document}
         change = etag.guarded(changes.patch(name, document, validated, now, limits.admit), name, if_match)
         state = await desk.apply(

@@ -1,29 +1,35 @@
 """What a fault would do, asked before it is injected."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from chaosapi.api.answers import written
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import FaultName
 from chaosapi.api.draft import BurnRate, Draft
 from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
-from chaosapi.errors import Conflict, Invalid, NotFound
+from chaosapi.errors import Busy, Conflict, Invalid, NotFound
 from chaosapi.fault import Fault, Record
 from chaosapi.flow import Flow
 from chaosapi.forecast import inverse, replay, timetable
 from chaosapi.forecast import score as scoring
 from chaosapi.forecast.answer import Forecast
 from chaosapi.forecast.facts import Delivered, Facts
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import Effort, Model
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.inbox import KEPT, DeliveredAlert, Inbox
+from chaosapi.pool import Pool, unless_gone
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
+
+EFFORT: Final = Effort(steps=500_000, cells=2_000_000, episodes=2_000, samples=4_000_000, delays=50_000)
+"""What one forecast may take here: about a second, and 100 MiB while it lasts. `chaosapi forecast` takes more."""
 
 
 class Question(Draft):
@@ -64,7 +70,7 @@ class Forecaster:
         if monitoring:
             given = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
             watching = watching.model_copy(update=given)
-        found = timetable.forecast([fault], assumed, self._spec, self._profile, watching)
+        found = timetable.forecast([fault], assumed, self._spec, self._profile, watching, EFFORT)
         return Outlook(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
 
     def score(
@@ -72,7 +78,7 @@ class Forecaster:
     ) -> Score:
         """Compare the fault's forecast with what Alertmanager delivered; `missing` says what Prometheus would add."""
         traffic = self._measured()
-        model = Model([record.spec], traffic or Traffic(), self._spec, self._profile, usual(self._profile))
+        model = Model([record.spec], traffic or Traffic(), self._spec, self._profile, usual(self._profile), EFFORT)
         facts = Facts(
             delivered=[
                 Delivered(**{name: getattr(each, name) for name in Delivered.model_fields}) for each in delivered
@@ -93,22 +99,27 @@ class Forecaster:
         return Traffic(rps=total, shares=shares)
 
 
-def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox) -> APIRouter:
-    """Make the routes."""
+def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox, pool: Pool) -> APIRouter:
+    """Make the routes; forecasts are worked out in the pool."""
     api = APIRouter(prefix="/admin", tags=["forecast"])
 
-    @api.post("/forecast", responses=refusals(Invalid))
-    def forecast(question: Question) -> Outlook:  # not async: a month takes a while, so a thread does it
+    @api.post("/forecast", response_model=Outlook, responses=refusals(Invalid, Busy))
+    async def forecast(request: Request, question: Question) -> Response:
         """Say which alerts a fault would fire, when, and what it would cost; nothing is injected."""
-        fault = limits.check(forecaster.resolved(question))
-        return forecaster.forecast(fault, question.traffic, question.monitoring)
 
-    @api.get("/faults/{name}/score", responses=refusals(NotFound, Conflict))
-    def score(name: FaultName) -> Score:
+        def work() -> Response:
+            fault = limits.check(forecaster.resolved(question))
+            return written(forecaster.forecast(fault, question.traffic, question.monitoring))
+
+        return await unless_gone(request, pool.run(work))
+
+    @api.get("/faults/{name}/score", response_model=Score, responses=refusals(NotFound, Conflict, Busy))
+    async def score(request: Request, name: FaultName) -> Response:
         """Compare a fault's forecast with what was delivered; `chaosapi score` asks Prometheus as well."""
         record, now = engine.state.find(name), engine.clock()
         if record.starts_at > now:
             raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
-        return forecaster.score(record, engine.state.faults, inbox.latest(KEPT), now)
+        delivered, faults = inbox.latest(KEPT), engine.state.faults
+        return await unless_gone(request, pool.run(lambda: written(forecaster.score(record, faults, delivered, now))))
 
     return api

@@ -53,7 +53,9 @@ def response(
 
 def of(error: ChaosError) -> Response:
     """Write the problem document of one of our own errors."""
-    return response(error.status, error.title, str(error), error.slug, error.errors)
+    found = response(error.status, error.title, str(error), error.slug, error.errors)
+    found.headers.update(error.headers)
+    return found
 
 
 def install(app: FastAPI) -> None:

@@ -1,5 +1,8 @@
 """Asking what a fault would do, and asking for a fault by what it costs."""
 
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import Any
 
@@ -170,3 +173,95 @@ def test_a_score_compares_the_forecast_with_what_was_delivered(make_client: Make
     assert verdicts["availability", "1m"] == "as forecast"
     assert verdicts["checkout-availability", "1m"] == "missed"
     assert client.get("/admin/faults/g/score").status_code == 404
+
+
+def test_of_many_forecasts_at_once_one_runs_and_most_are_refused(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three are taken in, the others are told when to ask again; the kill switch works meanwhile."""
+    forecast, gate, running, most = Forecaster.forecast, threading.Event(), [0], [0]
+
+    def slow(*arguments: Any) -> Outlook:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        gate.wait(60)
+        running[0] -= 1
+        return forecast(*arguments)
+
+    monkeypatch.setattr(Forecaster, "forecast", slow)
+    client, paths = make_client(), ["/admin/forecast", "/admin/faults?forecast=true"]
+    with ThreadPoolExecutor(20) as people:
+        asked = [people.submit(client.post, paths[number % 2], json=ERROR) for number in range(20)]
+        done, _ = wait(asked, timeout=20, return_when=FIRST_COMPLETED)
+        deadline = time.monotonic() + 20
+        while len(done) < 17 and time.monotonic() < deadline:
+            done = {each for each in asked if each.done()}
+        killed = client.delete("/admin/faults")
+        gate.set()
+    answers = [each.result() for each in asked]
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert most[0] == 1
+    assert len(refused) == 17
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert {answer.json()["type"] for answer in refused} == {"urn:chaosapi:problem:busy"}
+    assert all(answer.is_success for answer in answers if answer not in refused)
+    assert killed.status_code == 200
+
+
+HANG = {"type": "hang"}
+MIXED = {
+    "type": "latency",
+    "distribution": {
+        "type": "mixture",
+        "components": 6 * [{"weight": 1, "distribution": {"type": "exponential", "mean": "1s"}}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "field"),
+    [
+        ({"monitoring": {"scrape": "1s", "evaluation": "1s", "horizon": "3d"}}, "horizon"),
+        ({"effect": HANG, "traffic": {"shares": {f"/r{n}": 0.001 for n in range(999)}}}, "traffic.shares"),
+        (
+            {"effect": MIXED, "schedule": {"shape": {"type": "sine", "period": "1m", "scales": "magnitude"}}},
+            "effect.distribution",
+        ),
+        ({"schedule": {"duration": "24h", "shape": {"type": "bursts", "on": "4s", "off": "5s"}}}, "horizon"),
+    ],
+    ids=["steps", "series", "mixture", "episodes"],
+)
+def test_a_forecast_that_would_be_too_much_work_is_refused(
+    make_client: MakeClient, question: dict[str, Any], field: str
+) -> None:
+    """Before it takes the memory, and with what to ask instead; nothing is injected by it."""
+    client = make_client(profile="lab")
+    answer = client.post("/admin/forecast", json={**ERROR, **question})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    injected = {**ERROR, **{name: question[name] for name in question if name in {"effect", "schedule"}}}
+    if "monitoring" not in question and "traffic" not in question:
+        assert client.post("/admin/faults?forecast=true", json=injected).status_code == 422
+        assert client.get("/admin/faults").json()["faults"] == []
+
+
+def test_a_score_beside_too_many_faults_is_refused(make_client: MakeClient, clock: Clock) -> None:
+    """All that acted at the same time are part of it: a hundred long ones would take a gigabyte."""
+    client = make_client(profile="lab")
+    for number in range(100):
+        body = {"effect": {"type": "error"}, "schedule": {"duration": "24h"}}
+        client.put(f"/admin/faults/f{number}", json=body).raise_for_status()
+    clock.now += 60
+    answer = client.get("/admin/faults/f0/score")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "faults")
+    client.delete("/admin/faults")
+    assert client.get("/admin/faults/f0/score").status_code == 200
+
+
+def test_a_patched_burn_rate_is_worked_out_for_what_the_patch_makes(client: TestClient) -> None:
+    """With the route that the same patch names: it gets half the traffic, so twice the rate is needed."""
+    traffic(client, *["/api/products", "/api/search?q=lamp"] * 5)
+    client.put("/admin/faults/f", json={"effect": {"type": "error"}, "rate": 0.5}).raise_for_status()
+    burn = {"burn_rate": 14.4, "slo": "availability"}
+    patched = client.patch("/admin/faults/f", json={"rate": burn, "target": {"routes": ["/api/search"]}}).json()
+    assert patched["rate"] == pytest.approx(0.0288, rel=1e-4)
+    assert "0.0288" in patched["rate_sum"]

@@ -1,0 +1,64 @@
+"""Heavy work beside the event loop: one piece at a time, a short queue, and a refusal beyond it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+from starlette.types import Receive
+
+from chaosapi.errors import Busy, ClientGone
+
+T = TypeVar("T")
+
+
+class Pool:
+    """Runs work in one thread; at most `waiting` more pieces wait for it. `what` names the work in refusals."""
+
+    def __init__(self, what: str, waiting: int) -> None:
+        self._what = what
+        self._places = threading.Semaphore(1 + waiting)
+        self._thread: ThreadPoolExecutor | None = None
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Return what the work returns, or raise what it raises; raises Busy where the queue is full.
+
+        A caller that is cancelled gives its place in the queue back at once; work that runs already runs to its end.
+        """
+        if not self._places.acquire(blocking=False):
+            raise Busy(f"too many {self._what} are under way: ask again in a moment")
+        self._thread = self._thread or ThreadPoolExecutor(1, self._what)
+        job = self._thread.submit(work)
+        job.add_done_callback(self._left)
+        return await asyncio.wrap_future(job)
+
+    def close(self) -> None:
+        """Let the thread end; what waits is not begun any more."""
+        if self._thread:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = None
+
+    def _left(self, _: "Future[T]") -> None:
+        self._places.release()
+
+
+async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
+    """Return the answer; where the client disconnects before it is there, cancel it and raise ClientGone."""
+    working = asyncio.ensure_future(answer)
+    watching = asyncio.ensure_future(_disconnected(request.receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone("the client has disconnected")
+        return working.result()
+    finally:
+        working.cancel()
+        watching.cancel()
+        await asyncio.wait({working, watching})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

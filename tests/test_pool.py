@@ -1,0 +1,151 @@
+"""Heavy work has one thread and a short queue."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from chaosapi.errors import Busy, ClientGone
+from chaosapi.pool import Pool, unless_gone
+
+
+class Gate:
+    """Work that runs until it is let go, and counts how much of it runs at once."""
+
+    def __init__(self) -> None:
+        self.running = self.most = self.runs = 0
+        self.open = threading.Event()
+
+    def __call__(self) -> int:
+        self.running += 1
+        self.runs += 1
+        self.most = max(self.most, self.running)
+        self.open.wait(60)
+        self.running -= 1
+        return self.runs
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Give work that is let go at the latest when the test ends."""
+    made = Gate()
+    yield made
+    made.open.set()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_one_piece_runs_some_wait_and_more_are_refused(gate: Gate) -> None:
+    """A refusal comes at once, and names the work; the others are done one after the other."""
+
+    async def play() -> list[int]:
+        pool = Pool("sums", waiting=2)
+        accepted = [asyncio.create_task(pool.run(gate)) for _ in range(3)]
+        await until(lambda: gate.running == 1)
+        for _ in range(20):
+            with pytest.raises(Busy, match="sums"):
+                await pool.run(gate)
+        gate.open.set()
+        return await asyncio.gather(*accepted)
+
+    assert asyncio.run(play()) == [1, 2, 3]
+    assert gate.most == 1
+
+
+def test_whoever_gives_up_in_the_queue_makes_room(gate: Gate) -> None:
+    """What nobody waits for any more is never begun."""
+
+    async def play() -> int:
+        pool = Pool("sums", waiting=1)
+        first = asyncio.create_task(pool.run(gate))
+        await until(lambda: gate.running == 1)
+        for _ in range(5):
+            given_up = asyncio.create_task(pool.run(gate))
+            await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.wait({given_up})
+        second = asyncio.create_task(pool.run(gate))
+        await asyncio.sleep(0)
+        gate.open.set()
+        await first
+        return await second
+
+    assert asyncio.run(play()) == 2
+
+
+def test_an_error_is_the_callers_and_the_pool_goes_on() -> None:
+    """As if the caller had done the work."""
+
+    def wrong() -> None:
+        raise ValueError("no")
+
+    async def play() -> int:
+        pool = Pool("sums", waiting=0)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="no"):
+                await pool.run(wrong)
+        return await pool.run(lambda: 7)
+
+    assert asyncio.run(play()) == 7
+
+
+def test_a_client_that_disconnects_gives_its_place_back(gate: Gate) -> None:
+    """The next one is taken in while the first still runs."""
+
+    async def play() -> None:
+        pool = Pool("sums", waiting=1)
+        first = asyncio.create_task(pool.run(gate))
+        await until(lambda: gate.running == 1)
+        for _ in range(3):
+            with pytest.raises(ClientGone):
+                await unless_gone(Request({"type": "http"}, leaving), pool.run(gate))
+        gate.open.set()
+        await first
+
+    async def leaving() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    asyncio.run(play())
+    assert gate.runs == 1
+
+
+def test_a_client_that_stays_gets_its_answer() -> None:
+    """Also an error."""
+
+    async def staying() -> Message:
+        await asyncio.Future()
+        raise AssertionError
+
+    async def answer(error: Exception | None = None) -> int:
+        await asyncio.sleep(0)
+        if error:
+            raise error
+        return 3
+
+    async def play() -> int:
+        with pytest.raises(KeyError):
+            await unless_gone(Request({"type": "http"}, staying), answer(KeyError("x")))
+        return await unless_gone(Request({"type": "http"}, staying), answer())
+
+    assert asyncio.run(play()) == 3
+
+
+def test_a_closed_pool_leaves_no_thread_and_may_be_used_again() -> None:
+    """An app may be started twice."""
+
+    async def play() -> None:
+        pool = Pool("sums-of-this-test", waiting=0)
+        for _ in range(2):
+            assert await pool.run(lambda: 7) == 7
+            pool.close()
+            await until(lambda: not any(thread.name.startswith("sums-of") for thread in threading.enumerate()))
+
+    asyncio.run(play())
