@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Query, Request, Response
 from json_merge_patch import merge
 
-from chaosapi import durations
+from chaosapi import budget, durations
 from chaosapi import state as changes
 from chaosapi.api import etag, explain, views
+from chaosapi.api.bodies import reading
 from chaosapi.api.description import header, refusals
 from chaosapi.api.desk import Desk, FaultName, Wait, Why
 from chaosapi.api.draft import BurnRate, Draft
@@ -62,7 +63,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
     desk: Desk, fleet: Fleet, engine: Engine, limits: Limits, forecaster: Forecaster, pool: Pool
 ) -> APIRouter:
     """Make the routes under /admin."""
-    api = APIRouter(prefix="/admin", tags=["faults"])
+    api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT))
 
     async def view(response: Response, state: State, name: str, wait: float = 0.0) -> views.FaultView:
         record = state.find(name)

@@ -1,12 +1,13 @@
 """What is wrong with a body, field by field, in words that say what would be right."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from chaosapi import budget
 from chaosapi.errors import Invalid
 
 M = TypeVar("M", bound=BaseModel)
@@ -21,23 +22,32 @@ _WORDS: Final = {
 
 
 def read(model: type[M], document: Any) -> M:
-    """Read a document; raises Invalid, which names every field that is wrong."""
+    """Read a document; raises Invalid, which names the fields that are wrong."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
         raise invalid(error.errors(include_url=False), document, model) from None
 
 
-def invalid(errors: Iterable[Any], body: Any, model: type[BaseModel] | None) -> Invalid:
-    """Name every field that pydantic's errors are about; `model` is what `body` was read with, where that is known."""
+def invalid(errors: Sequence[Any], body: Any, model: type[BaseModel] | None, skipped: int = 0) -> Invalid:
+    """Name the fields that pydantic's errors are about, the first `budget.TOLD` of them.
+
+    `model` is what `body` was read with, where that is known; `skipped` parts of each location are not of the body.
+    """
     found: dict[str, list[str]] = {}
-    for error in errors:
-        path = _path(error["loc"], body, missing=error["type"] == "missing")
-        messages = found.setdefault(".".join(map(str, path)) or "body", [])
+    for seen, error in enumerate(errors):
+        path = _path(error["loc"][skipped:], body, missing=error["type"] == "missing")
+        field = ".".join(map(str, path)) or "body"
+        if field not in found and len(found) == budget.TOLD:
+            return budget.refusal(_told(found), len(errors) - seen)
+        messages = found.setdefault(field, [])
         if (message := _message(error, path, body, model)) not in messages:
             messages.append(message)  # one from each branch of a union
-    fields = [{"field": field, "message": ", or ".join(messages)} for field, messages in found.items()]
-    return Invalid("; ".join(f"{each['field']}: {each['message']}" for each in fields), fields)
+    return budget.refusal(_told(found))
+
+
+def _told(found: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    return ((field, ", or ".join(messages)) for field, messages in found.items())
 
 
 def joined(found: Sequence[Invalid]) -> Invalid:
@@ -63,14 +73,16 @@ def _message(error: ErrorDetails, path: Sequence[int | str], body: Any, model: t
     context = error.get("ctx", {})
     if error["type"] == "extra_forbidden":
         known = _known(model, path[:-1], body) if model else []
-        near = difflib.get_close_matches(str(path[-1]), known, 1)
+        near = difflib.get_close_matches(str(path[-1])[:50], known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"the fields here are {', '.join(known)}"
         return f"unknown field: {hint}" if known else "unknown field"
     if error["type"] == "union_tag_not_found" and model:
         tags = [_tag(kind) for kind in _models_at(model, path)]
         return _WORDS[error["type"]].format(expected=", ".join(tags))
     if (words := _WORDS.get(error["type"])) is not None:
-        return words.format(tag=context.get("tag"), expected=str(context.get("expected_tags", "")).replace("'", ""))
+        return words.format(
+            tag=str(context.get("tag"))[:50], expected=str(context.get("expected_tags", "")).replace("'", "")
+        )
     return error["msg"][:1].lower() + error["msg"][1:]
 
 

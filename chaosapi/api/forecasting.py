@@ -6,7 +6,9 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from chaosapi import budget
 from chaosapi.api.answers import written
+from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import FaultName
 from chaosapi.api.draft import BurnRate, Draft
@@ -101,7 +103,7 @@ class Forecaster:
 
 def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox, pool: Pool) -> APIRouter:
     """Make the routes; forecasts are worked out in the pool."""
-    api = APIRouter(prefix="/admin", tags=["forecast"])
+    api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT))
 
     @api.post("/forecast", response_model=Outlook, responses=refusals(Invalid, Busy))
     async def forecast(request: Request, question: Question) -> Response:

@@ -1,7 +1,7 @@
 """Every error as an RFC 9457 problem document, and the promise of that in the API's own description."""
 
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -9,18 +9,15 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.api import description, explain
-from chaosapi.errors import BadRequest, ChaosError, TooLarge, UnsupportedType
+from chaosapi.budget import shown
+from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.models import Model
 
 MEDIA_TYPE = "application/problem+json"
-
-_LARGEST = 1_000_000
 
 
 class FieldError(Model):
@@ -59,51 +56,17 @@ def of(error: ChaosError) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app with a problem document, refuse huge bodies, and describe all that."""
+    """Answer every error of the app with a problem document, and describe that."""
     app.add_exception_handler(ChaosError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(BodyLimit, largest=_LARGEST)
     described = app.openapi
 
     def openapi() -> dict[str, Any]:
         return description.with_problems(described(), Problem, MEDIA_TYPE)
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
-
-
-class BodyLimit:
-    """Pure ASGI: refuse a larger body, at once where its length is declared, otherwise while it is read.
-
-    The framework's own limit answers in plain text.
-    """
-
-    def __init__(self, app: ASGIApp, largest: int) -> None:
-        self.app, self._largest = app, largest
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Serve the request, or answer 413."""
-        if scope["type"] != "http" or scope["method"] == "GET":  # whose body nobody reads
-            return self.app(scope, receive, send)
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._largest:
-            return of(self._refusal())(scope, receive, send)
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._largest:
-                # FastAPI takes any other error while it reads a body for a broken body.
-                raise HTTPException(TooLarge.status) from self._refusal()
-            return message
-
-        return self.app(scope, counted, send)
-
-    def _refusal(self) -> TooLarge:
-        return TooLarge(f"the body has more than {self._largest:,} bytes, which is the most")
 
 
 async def _ours(_: Request, error: Exception) -> Response:
@@ -114,15 +77,15 @@ async def _ours(_: Request, error: Exception) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
     details = error.errors()
-    if any(each["type"] == "json_invalid" for each in details):
-        return of(BadRequest(f"the body is not JSON: {details[0].get('ctx', {}).get('error', 'it cannot be read')}"))
     kind = request.headers.get("content-type", "")
     in_body, elsewhere = ([each for each in details if (each["loc"][0] == "body") is here] for here in (True, False))
     if in_body and error.body is not None and "json" not in kind:
-        return of(UnsupportedType(f"the body is {kind or 'of no type'}: send it with content-type: application/json"))
+        return of(
+            UnsupportedType(f"the body is {shown(kind) or 'of no type'}: send it with content-type: application/json")
+        )
     parameters = {each["loc"][1]: None for each in elsewhere}
     explained = [
-        explain.invalid([{**each, "loc": each["loc"][1:]} for each in found], body, model)
+        explain.invalid(found, body, model, skipped=1)
         for found, body, model in ((in_body, error.body, _body_model(request)), (elsewhere, parameters, None))
         if found
     ]
@@ -145,9 +108,12 @@ async def _http(request: Request, error: Exception) -> Response:
         # The framework names the methods of one route; a path may have several.
         methods = _methods(request)
         headers["allow"] = ", ".join(methods)
-        detail = f"{request.method} does not work here: {headers['allow']} {'do' if len(methods) > 1 else 'does'}"
+        detail = (
+            f"{shown(request.method)} does not work here: {headers['allow']} {'do' if len(methods) > 1 else 'does'}"
+        )
     elif error.status_code == HTTPStatus.NOT_FOUND and detail == title:
-        detail = f"there is nothing at {request.scope['path']}: {request.app.openapi_url} shows what there is"
+        path = shown(request.scope["path"])
+        detail = f"there is nothing at {path}: {request.app.openapi_url} shows what there is"
     found = response(error.status_code, title, detail, None)
     found.headers.update(headers)
     return found

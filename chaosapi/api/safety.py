@@ -6,8 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
+from chaosapi import budget
 from chaosapi import state as changes
 from chaosapi.api import views
+from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk, Wait, Why
 from chaosapi.errors import StoreUnavailable
@@ -25,7 +27,12 @@ class HaltBody(Model):
 
 def router(desk: Desk, fleet: Fleet, clock: Callable[[], float]) -> APIRouter:
     """Make the routes; `clock` gives Unix seconds."""
-    api = APIRouter(prefix="/admin", tags=["safety"], responses=refusals(StoreUnavailable))
+    api = APIRouter(
+        prefix="/admin",
+        tags=["safety"],
+        responses=refusals(StoreUnavailable),
+        route_class=reading(budget.SMALL),
+    )
 
     async def answer(state: State, wait: float) -> views.HaltAnswer:
         replicas = await fleet.reached(state.revision, wait)

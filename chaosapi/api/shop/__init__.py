@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
+from chaosapi import budget
+from chaosapi.api.bodies import reading
 from chaosapi.api.description import Responses, header, refusals
 from chaosapi.api.shop.metrics import DependencyMetrics
 from chaosapi.api.shop.models import Cart, Checkout, Found, Item, Order, ProductPage
@@ -22,7 +24,7 @@ _AWAY: Responses = {
 
 def router(shop: Shop) -> APIRouter:
     """Make the shop's routes."""
-    api = APIRouter(prefix="/api", tags=["shop"], responses=_AWAY)
+    api = APIRouter(prefix="/api", tags=["shop"], responses=_AWAY, route_class=reading(budget.SMALL))
 
     @api.get("/products")
     async def products(

@@ -1,0 +1,182 @@
+"""How much one document may hold, whoever sends it: what is accepted can be stored, read back, listed and answered."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, islice
+from typing import Any, Final, NamedTuple
+
+from chaosapi.errors import BadRequest, Invalid, TooLarge
+
+TOLD: Final = 20
+"""How many errors of one document are explained; the others are counted."""
+
+_INTEGERS: Final = range(-(2**63), 2**64)
+"""What other languages read as a whole number: 64 bits, with a sign or without."""
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
+class Budget(NamedTuple):
+    """What one document may hold."""
+
+    depth: int
+    """Levels of objects and lists in each other."""
+    values: int
+    """Objects, lists and values in them, all counted."""
+    size: int = 1_000_000
+    """Bytes."""
+
+
+SMALL: Final = Budget(depth=8, values=100)
+"""A short form: an item of the shop, the reason of a halt."""
+FAULT: Final = Budget(depth=32, values=10_000)
+"""A fault, most of it the body that an error answers with; or the stages of a load test."""
+WEBHOOK: Final = Budget(depth=16, values=30_000)
+"""A notification of a thousand alerts."""
+FILE: Final = Budget(depth=32, values=100_000)
+"""A file that a person wrote."""
+
+
+def read(body: bytes, budget: Budget) -> Any:
+    """Read JSON (RFC 8259) within a budget, which is checked before anything is built.
+
+    Raises TooLarge, BadRequest for what is no JSON, and Invalid for what JSON allows and not every reader understands:
+    a key twice, text that UTF-8 cannot encode, numbers that are not finite or have more than 64 bits.
+    """
+    if len(body) > budget.size:
+        raise too_large(budget)
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    if "\0" in text:  # UTF-16 and UTF-32 have it in every JSON
+        raise BadRequest("the body is not UTF-8: it has zero bytes")
+    _check_structure(body, budget)
+    try:
+        document = json.loads(text, object_pairs_hook=_distinct)
+    except ValueError as error:
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
+        raise BadRequest(f"the body is not JSON: {reason}") from None
+    check(document, budget)
+    return document
+
+
+def check(document: Any, budget: Budget) -> None:
+    """Raise Invalid, by field, for what is beyond the budget, and for values that JSON in UTF-8 cannot carry."""
+    found = list(islice(_unfit(document, budget), TOLD))
+    if found:
+        raise refusal([(".".join(path) or "body", message) for path, message in found])
+
+
+def refusal(found: Iterable[tuple[str, str]], more: int = 0) -> Invalid:
+    """Make the error of the fields that were found wrong, each with its message; `more` were not looked at."""
+    fields = [{"field": shown(field, 100), "message": shown(message, 300)} for field, message in found]
+    detail = shown("; ".join(f"{each['field']}: {each['message']}" for each in fields), 1000)
+    return Invalid(f"{detail}; and {more:,} more" if more else detail, fields)
+
+
+def shown(text: str, most: int = 200) -> str:
+    """Return text fit to be shown: at most so many bytes of UTF-8, control characters and lone surrogates escaped."""
+    data = text[: most + 1].translate(_ESCAPED).encode("utf-8", "backslashreplace")
+    return data.decode() if len(data) <= most else f"{data[: most - 3].decode(errors='ignore')}…"
+
+
+def too_large(budget: Budget) -> TooLarge:
+    """Make the refusal of a document that has too many bytes."""
+    return TooLarge(f"the body has more than {budget.size:,} bytes, which is the most")
+
+
+def too_deep(budget: Budget) -> str:
+    """Say that a document is nested too deep."""
+    return f"nested more than {budget.depth} levels deep, which is the most here"
+
+
+def too_many(budget: Budget) -> str:
+    """Say that a document has too many values."""
+    return f"more than {budget.values:,} values, which is the most here"
+
+
+def _check_structure(body: bytes, budget: Budget) -> None:
+    """Refuse what has too many levels or more than twice the values, which `check` counts.
+
+    It looks at the bytes alone, in steps that run in C or are as few as the values that are allowed.
+    """
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # in this order: backslashes escape each other
+    if plain.count(b'"') > 4 * budget.values:  # a key and a text, in quotes
+        raise Invalid.field("body", too_many(budget))
+    outside = b"".join(plain.split(b'"')[::2])
+    if any(outside.count(one) != outside.count(other) for one, other in (b"[]", b"{}")):
+        raise BadRequest("the body is not JSON: its brackets do not match")
+    opened = outside.count(b"{") + outside.count(b"[")
+    if opened + outside.count(b",") > 2 * budget.values:
+        raise Invalid.field("body", too_many(budget))
+    brackets = outside.translate(None, _NO_BRACKETS)
+    if max(accumulate(1 if each in b"[{" else -1 for each in brackets), default=0) > budget.depth:
+        raise Invalid.field("body", too_deep(budget))
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise Invalid.field(shown(twice), "this key is there twice")
+    return made
+
+
+_Place = tuple["_Place", int | str] | None
+"""Where a value stands in a document: the place of what it is in, and its key or index there."""
+
+
+def _unfit(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
+    """Find what is beyond the budget and what JSON in UTF-8 cannot carry: path and message."""
+    pending: list[tuple[_Place, int, Any]] = [(None, 0, {"": document})]
+    values = 0
+    while pending:
+        place, depth, container = pending.pop()
+        named = isinstance(container, dict)
+        values += len(container)
+        if values > budget.values:
+            yield [], too_many(budget)
+            return
+        if depth > budget.depth:
+            yield [], too_deep(budget)
+            return
+        if named and not all(map(_encodable, container)):
+            yield _steps(place), "the name of a field has a lone surrogate, which UTF-8 cannot encode"
+        for key, value in container.items() if named else enumerate(container):
+            if isinstance(value, str) and value.isascii():
+                continue
+            if isinstance(value, dict | list):
+                pending.append(((place, key), depth + 1, value))
+            elif (message := _complaint(value)) is not None:
+                yield _steps((place, key)), message
+
+
+def _complaint(value: Any) -> str | None:
+    if isinstance(value, str):
+        return None if _encodable(value) else "this text has a lone surrogate, which UTF-8 cannot encode"
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "a number is finite: neither NaN nor Infinity is JSON"
+    if isinstance(value, int):
+        return None if value in _INTEGERS else "a whole number has at most 64 bits"
+    return None if value is None else f"{type(value).__name__} is no value of JSON"
+
+
+def _encodable(text: Any) -> bool:
+    if not isinstance(text, str) or text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _steps(place: _Place) -> list[str]:
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        steps.append(str(step))
+    return [step for step in reversed(steps) if step]
