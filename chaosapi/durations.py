@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, WithJs
 from pydantic_core import PydanticCustomError
 
 _LONGEST = timedelta(days=36500).total_seconds()
+_LETTERS: Final = 100
 
 EXACT: Final = {"durations": "seconds"}
 """A serialization context that writes durations as numbers of seconds, which lose nothing."""
@@ -24,7 +25,7 @@ def parse(value: Any) -> float:
     """
     seconds = math.nan
     # The library overlooks what stands between two parts: "1m-1s" would be 61 s.
-    if isinstance(value, str) and re.fullmatch(_TEXT, value):
+    if isinstance(value, str) and len(value) <= _LETTERS and re.fullmatch(_TEXT, value):
         try:
             seconds = durationpy.from_str(value).total_seconds()
         except (durationpy.DurationError, OverflowError):

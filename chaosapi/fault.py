@@ -11,7 +11,7 @@ from chaosapi.dice import Dice
 from chaosapi.durations import EXACT
 from chaosapi.effects import EFFECTS, AnyEffect, ProcessEffect
 from chaosapi.guard import Guard
-from chaosapi.models import Integer, Model, Ratio
+from chaosapi.models import Integer, Line, Model, Ratio, distinct, few
 from chaosapi.schedule import Schedule
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -36,7 +36,7 @@ Method = Annotated[Literal[METHODS], BeforeValidator(_upper)]  # type: ignore[va
 Header = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=100)]
 Pattern = Annotated[str, Field(pattern=r"^/", max_length=200)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**64)]
-Reason = Annotated[str, Field(max_length=500)]
+Reason = Annotated[Line, Field(max_length=500)]
 Point = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=100)]
 
 
@@ -47,9 +47,9 @@ class Target(Model):
     """Templates (`/api/products/{product_id}`) or globs over them (`/api/*`)."""
     methods: Annotated[list[Method], Field(min_length=1, max_length=7)] | None = None
     """Such as `["POST"]`."""
-    headers: Annotated[dict[Header, Annotated[str, Field(max_length=1000)]], Field(max_length=20)] = Field(
-        default_factory=dict
-    )
+    headers: Annotated[
+        dict[Header, Annotated[Line, Field(max_length=1000)]], Field(max_length=20), BeforeValidator(distinct), few(20)
+    ] = Field(default_factory=dict)
     """Request headers and the exact values they must have."""
     sticky_by: Header | None = None
     """A request header whose value decides instead of the request id: the same users are hit every time."""
@@ -78,7 +78,7 @@ class Fault(Model):
     """What happens to a request that is hit."""
     rate: Ratio = 1.0
     """The share of the matching requests that is hit: a ratio above 0 and at most 1."""
-    rate_sum: Annotated[str, Field(max_length=1000)] = ""
+    rate_sum: Annotated[Line, Field(max_length=1000)] = ""
     """How the rate was worked out, where it was asked for as a burn rate."""
     target: Target = Target()
     """Which requests match."""

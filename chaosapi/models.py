@@ -1,8 +1,10 @@
 """What every model at the edge has in common: strict, frozen, and bounded numbers."""
 
+import re
+from collections import Counter
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
 
 
@@ -22,6 +24,35 @@ def ratio(value: Any) -> Any:
         raise PydanticCustomError("ratio", "a ratio is a number above 0 and at most 1")
     return value
 
+
+def _line(value: str) -> str:
+    if re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
+        raise PydanticCustomError("line", "this must be one line of text, without control characters")
+    return value
+
+
+def few(most: int) -> BeforeValidator:
+    """Refuse an object of more than `most` entries before each of them is looked at, as pydantic does with lists."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > most:
+            raise PydanticCustomError("few", "at most {most} entries, not {count}", {"most": most, "count": len(value)})
+        return value
+
+    return BeforeValidator(check)
+
+
+def distinct(value: Any) -> Any:
+    """Pass an object on; raises a PydanticCustomError where names differ by upper and lower case alone."""
+    if isinstance(value, dict):
+        names = [str(name).lower() for name in value]
+        if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+            raise PydanticCustomError("distinct", "{name} is there twice", {"name": twice[:100]})
+    return value
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""Text that a log, a table or a page shows in one line."""
 
 Number = Annotated[float, Strict()]
 """A JSON number; text and booleans are refused."""

@@ -19,7 +19,8 @@ _STANDARD_NORMAL = NormalDist()
 _Z99 = _STANDARD_NORMAL.inv_cdf(0.99)
 _LEAST = 2.0**-53  # inv_cdf is open at 0
 
-Positive = Annotated[Duration, Field(gt=0)]
+Positive = Annotated[Duration, Field(ge=1e-6)]
+"""At least a microsecond: of two such, the ratio fits into every formula below."""
 
 
 def _in_order(what: str, values: list[float]) -> None:

@@ -1,17 +1,22 @@
 """Where Alertmanager delivers, and where people read what it delivered."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from itertools import islice
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, FailFast
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
+from xxhash import xxh3_64_hexdigest
 
+from chaosapi import budget
+from chaosapi.api.bodies import reading
 from chaosapi.inbox import KEPT, DeliveredAlert, Delivery, Inbox, Status
-from chaosapi.models import Model
+from chaosapi.models import Model, few
 
 
 def _timestamp(value: Any) -> Any:
@@ -27,7 +32,21 @@ def _in_utc(value: datetime) -> datetime:
         raise PydanticCustomError("timestamp", "a time lies in the years 1 to 9999 of UTC") from None
 
 
+_MOST: Final = 1000
+"""Labels, or annotations, that an alert is read with."""
+_KEPT: Final = 64
+"""How many of them are kept: no alert is refused for what it says at length."""
+_NAME: Final = 200
+"""Characters of a name."""
+_TEXT: Final = 2000
+"""Characters of a value."""
+_SLICE: Final = 50
+"""Alerts that are taken in without a pause."""
+
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc)]
+
+
+Texts = Annotated[dict[str, str], few(_MOST)]
 
 
 class _Payload(BaseModel):
@@ -40,8 +59,8 @@ class Alert(_Payload):
     """One alert of a notification."""
 
     status: Status
-    labels: dict[str, str]
-    annotations: dict[str, str] = {}
+    labels: Texts
+    annotations: Texts = {}
     starts_at: Timestamp
     ends_at: Timestamp
     fingerprint: str = ""
@@ -55,7 +74,7 @@ class Notification(_Payload):
     group_key: str
     status: Status
     receiver: str
-    alerts: list[Alert]
+    alerts: Annotated[list[Alert], FailFast()]
 
 
 class DeliveredAlerts(Model):
@@ -75,24 +94,26 @@ def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable
 
     `arrived` is called after each notification; `clock` gives Unix seconds.
     """
-    api = APIRouter(tags=["alerts"])
+    api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK))
 
     @api.post("/hooks/alertmanager")
     async def receive(notification: Notification) -> Accepted:
         """Take in a notification of Alertmanager's webhook."""
         now = datetime.fromtimestamp(clock(), UTC)
-        for alert in notification.alerts:
+        for number, alert in enumerate(notification.alerts, 1):
             inbox.take(
                 Delivery(
                     received_at=now,
-                    fingerprint=alert.fingerprint or repr(sorted(alert.labels.items())),
+                    fingerprint=_cut(alert.fingerprint) or _fingerprint(alert.labels),
                     status=alert.status,
                     starts_at=alert.starts_at,
                     ends_at=alert.ends_at if alert.status == "resolved" else None,
-                    labels=alert.labels,
-                    annotations=alert.annotations,
+                    labels=_shortened(alert.labels),
+                    annotations=_shortened(alert.annotations),
                 )
             )
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)  # others have their turn
         await arrived()
         return Accepted(received=len(notification.alerts))
 
@@ -102,3 +123,16 @@ def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable
         return DeliveredAlerts(alerts=inbox.latest(limit))
 
     return api
+
+
+def _shortened(texts: dict[str, str]) -> dict[str, str]:
+    """Return labels or annotations short enough to be kept; what was cut ends with an ellipsis."""
+    return {_cut(name): _cut(text, _TEXT) for name, text in islice(texts.items(), _KEPT)}
+
+
+def _cut(text: str, most: int = _NAME) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _fingerprint(labels: dict[str, str]) -> str:
+    return xxh3_64_hexdigest(repr(sorted(labels.items())).encode())

@@ -2,26 +2,45 @@
 
 import json
 import math
+import re
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chaosapi import budget
+from chaosapi.budget import Budget
 from chaosapi.durations import Duration
 from chaosapi.effects.base import RequestEffect, Tools
-from chaosapi.models import Number
+from chaosapi.errors import Invalid
+from chaosapi.models import Number, distinct, few
 
 _FRAMING = {"content-length", "transfer-encoding", "connection"}
+_LONGEST: Final = 100_000
+_BODY: Final = Budget(depth=30, values=10_000)
+"""What leaves room for what stands around a body: the fault, the record of a store, an answer."""
 
 
 def _status(value: Any) -> int:
-    if isinstance(value, str) and value.isdecimal() and value.isascii():
-        value = int(value[:4])
+    if isinstance(value, str) and re.fullmatch("[1-9][0-9]{2}", value):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:
         raise PydanticCustomError("status", "an error status is a whole number from 400 to 599")
+    return value
+
+
+def _sendable(value: Any) -> Any:
+    """Pass a JSON body on if it can be sent, stored and shown."""
+    if isinstance(value, dict | list):
+        try:
+            budget.check(value, _BODY)
+        except Invalid as error:
+            raise PydanticCustomError("body", "{why}", {"why": str(error)}) from None
+        if len(json.dumps(value)) > _LONGEST:
+            raise PydanticCustomError("body", "more than {most} characters as JSON", {"most": f"{_LONGEST:,}"})
     return value
 
 
@@ -48,13 +67,17 @@ class Error(RequestEffect):
 
     type: Literal["error"] = "error"
     status: Annotated[
-        Status | Annotated[dict[Status, Weight], Field(min_length=1, max_length=20)],
+        Status | Annotated[dict[Status, Weight], Field(min_length=1, max_length=20), few(20)],
         BeforeValidator(_status_or_mix),
     ] = 503
     """A status from 400 to 599, or a mix of them with weights: `{"503": 0.8, "500": 0.2}`."""
-    body: Annotated[str, Field(max_length=100_000)] | dict[str, Any] | list[Any] | None = None
-    """Text, or JSON; a problem document of the status unless given."""
-    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=50)] = Field(default_factory=dict)
+    body: Annotated[
+        Annotated[str, Field(max_length=_LONGEST)] | dict[str, Any] | list[Any] | None, AfterValidator(_sendable)
+    ] = None
+    """Text, or JSON of at most 100,000 characters and 30 levels; a problem document of the status unless given."""
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=50), BeforeValidator(distinct), few(50)] = Field(
+        default_factory=dict
+    )
     """Headers to add to the answer."""
     retry_after: Duration | None = None
     """Sent as `Retry-After`, in whole seconds, rounded up."""

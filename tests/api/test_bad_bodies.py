@@ -1,12 +1,15 @@
 """What is not a fault: refused by field, with what would be right, and nothing is changed."""
 
+import gzip
 import json
+import math
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 ERROR = {"effect": {"type": "error"}}
+KIND = {"content-type": "application/json"}
 
 
 def latency(**distribution: Any) -> dict[str, Any]:
@@ -22,6 +25,19 @@ def error(**effect: Any) -> dict[str, Any]:
 def shaped(**shape: Any) -> dict[str, Any]:
     """Make an error fault with a shape."""
     return {**ERROR, "schedule": {"shape": shape}}
+
+
+def deep(levels: int) -> Any:
+    """Nest lists in each other."""
+    return json.loads("[" * levels + "]" * levels)
+
+
+def mixed(levels: int) -> dict[str, Any]:
+    """Nest mixtures of delays in each other."""
+    inner: dict[str, Any] = {"type": "constant", "value": 1}
+    for _ in range(levels):
+        inner = {"type": "mixture", "components": [{"weight": 1, "distribution": inner}]}
+    return latency(**inner)
 
 
 BAD: list[tuple[Any, str, str]] = [
@@ -58,7 +74,11 @@ BAD: list[tuple[Any, str, str]] = [
     ({**ERROR, "seed": 1.5}, "seed", ""),
     ({**ERROR, "seed": "7"}, "seed", ""),
     ({**ERROR, "reason": "x" * 501}, "reason", "500"),
-    ({**ERROR, "reason": "\ud800"}, "reason", ""),
+    ({**ERROR, "reason": "\ud800"}, "reason", "surrogate"),
+    ({**ERROR, "reason": "two\nlines"}, "reason", "one line"),
+    ({**ERROR, "reason": "\x1b[2J"}, "reason", "control characters"),
+    ({**ERROR, "rate_sum": "a\x00b"}, "rate_sum", "control characters"),
+    ({**ERROR, "seed": 2**64}, "seed", "64 bits"),
     (error(status=200), "effect.status", "400 to 599"),
     (error(status=600), "effect.status", "400 to 599"),
     (error(status="many"), "effect.status", "400 to 599"),
@@ -67,6 +87,22 @@ BAD: list[tuple[Any, str, str]] = [
     (error(status={"503": -1}), "effect.status.503", ""),
     (error(status={"200": 1}), "effect.status.200", "400 to 599"),
     (error(status=[503]), "effect.status", ""),
+    (error(status={"503": 1, "0503": 1}), "effect.status.0503", "400 to 599"),
+    (error(status={"503": 1, "+503": 1}), "effect.status.+503", "400 to 599"),
+    (error(status={str(n): 1 for n in range(400, 421)}), "effect.status", "at most 20"),
+    (error(status="0503"), "effect.status", "400 to 599"),
+    (error(body=deep(200)), "body", "more than 32 levels"),
+    (error(body=deep(31)), "body", "more than 32 levels"),
+    (error(body=[0] * 10_000), "body", "more than 10,000 values"),
+    (error(body=["x" * 100_000]), "effect.body", "more than 100,000 characters"),
+    (error(body="x" * 100_001), "effect.body", "100000 characters"),
+    (error(body={"a": {"b": ["\ud800"]}}), "effect.body.a.b.0", "surrogate"),
+    (error(body={"\udfff": 1}), "effect.body", "surrogate"),
+    (error(body={"a": [math.nan]}), "effect.body.a.0", "finite"),
+    (error(body={"a": -math.inf}), "effect.body.a", "finite"),
+    (error(body=[2**70]), "effect.body.0", "64 bits"),
+    (error(headers={"X-A": "1", "x-a": "2"}), "effect.headers", "x-a is there twice"),
+    (error(headers={f"x-{n}": "" for n in range(51)}), "effect.headers", "at most 50"),
     (error(body=5), "effect.body", "string, or this must be a JSON object, or"),
     (error(when="during"), "effect.when", "before"),
     (error(statsu=500), "effect.statsu", "did you mean 'status'"),
@@ -86,6 +122,9 @@ BAD: list[tuple[Any, str, str]] = [
     (latency(type="pareto", minimum="1s", shape=0), "effect.distribution.shape", ""),
     (latency(type="normal", mean="1s", stddev=-1), "effect.distribution.stddev", "250ms"),
     (latency(type="mixture", components=[]), "effect.distribution.components", ""),
+    (mixed(11), "body", "more than 32 levels"),
+    (latency(type="lognormal", median=1e-300, p99="1h"), "effect.distribution.median", ""),
+    (latency(type="quantiles", p50=5e-324, p90=1, p95=1, p99=1, max=1), "effect.distribution.p50", ""),
     (
         latency(type="mixture", components=[{"weight": 1, "distribution": {"type": "no"}}]),
         "effect.distribution.components.0.distribution",
@@ -102,9 +141,12 @@ BAD: list[tuple[Any, str, str]] = [
     ({**ERROR, "target": {"routes": ["/admin/*"]}}, "target.routes.0", "exempt"),
     ({**ERROR, "target": {"methods": ["BREW"]}}, "target.methods.0", "GET"),
     ({**ERROR, "target": {"headers": {"x": 1}}}, "target.headers.x", ""),
+    ({**ERROR, "target": {"headers": {"X": "1", "x": "2"}}}, "target.headers", "x is there twice"),
+    ({**ERROR, "target": {"headers": {"x": "a\r\nb"}}}, "target.headers.x", "one line"),
     ({**ERROR, "target": {"sticky_by": "a b"}}, "target.sticky_by", ""),
     ({**ERROR, "target": {"route": ["/api/*"]}}, "target.route", "did you mean 'routes'"),
     ({**ERROR, "schedule": {"duration": 0}}, "schedule.duration", ""),
+    ({**ERROR, "schedule": {"duration": "1s" * 51}}, "schedule.duration", "250ms"),
     ({**ERROR, "schedule": {"duration": "forever"}}, "schedule.duration", "250ms"),
     ({**ERROR, "schedule": {"duration": "48h"}}, "schedule.duration", "CHAOSAPI_MAX_DURATION"),
     ({**ERROR, "schedule": {"duration": None}}, "schedule.duration", "250ms"),
@@ -123,6 +165,14 @@ RAW: list[tuple[bytes, str, int]] = [
     (b"\xff\xfe", "application/json", 400),
     (b'{"effect": {"type": "error"}, "rate": NaN}', "application/json", 422),
     (b'{"effect": {"type": "error"}, "rate": 1e999}', "application/json", 422),
+    (b'{"effect": {"type": "error", "body": [1e999]}}', "application/json", 422),
+    (b'{"effect": {"type": "error"}, "rate": 0.1, "rate": 1}', "application/json", 422),
+    (b'{"effect": {"type": "error", "status": {"503": 1, "503": 9}}}', "application/json", 422),
+    ('{"effect": {"type": "error"}}'.encode("utf-16"), "application/json", 400),
+    ('{"effect": {"type": "error"}}'.encode("utf-32-le"), "application/json; charset=utf-32", 400),
+    (b'{"effect": {"type": "error", "body": "\xff"}}', "application/json", 400),
+    (b"[" * 300 + b"]" * 300, "application/json", 422),
+    (gzip.compress(b'{"effect": {"type": "error"}}', mtime=0), "application/json", 400),
     (b'{"effect": {"type": "error"}, "seed": ' + b"9" * 5000 + b"}", "application/json", 400),
     (b"[" * 100_000, "application/json", 400),
     (b'{"effect": {"type": "error"}}', "application/x-www-form-urlencoded", 415),
@@ -192,3 +242,81 @@ def test_a_bad_patch_is_refused_and_the_fault_stays_as_it_was(client: TestClient
     answer = client.patch("/admin/faults/f", content=json.dumps(body), headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert client.get("/admin/faults/f").json() == before
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "x" * 5000])
+def test_an_encoded_body_is_refused_with_what_would_be_right(client: TestClient, coding: str) -> None:
+    """Nothing here unpacks: a kilobyte can be a gigabyte."""
+    answer = client.post("/admin/faults", json=ERROR, headers={"content-encoding": coding})
+    assert answer.status_code == 415
+    assert "send it without content-encoding" in answer.json()["detail"]
+
+
+def test_a_patch_is_bounded_with_what_it_is_merged_into(client: TestClient) -> None:
+    """Patches that are small each do not make a body that none could have asked for at once."""
+    client.put("/admin/faults/f", json=error(body={"a": "x" * 60_000}))
+    answer = client.patch("/admin/faults/f", json={"effect": {"body": {"b": "x" * 60_000}}})
+    assert answer.status_code == 422
+    assert "more than 100,000 characters" in answer.json()["detail"]
+    client.put("/admin/faults/f", json=error(body={"a": [0] * 9000}))
+    answer = client.patch("/admin/faults/f", json={"effect": {"body": {"b": [0] * 9000}}})
+    assert answer.status_code == 422
+    assert "more than 10,000 values" in answer.json()["detail"]
+
+
+LARGEST = [
+    error(body=deep(29)),
+    error(body=[0] * 9_950),
+    error(body="\U0001f600" * 100_000),
+    error(body={"\u2028\x00": ["\U0001f600", 2**64 - 1, -(2**63), 5e-324, 1.7976931348623157e308]}),
+    mixed(9),
+]
+
+
+@pytest.mark.parametrize("body", LARGEST, ids=lambda value: str(value)[:60])
+def test_the_largest_that_is_accepted_is_shown_everywhere(client: TestClient, body: dict[str, Any]) -> None:
+    """What may be written can be read."""
+    made = client.put("/admin/faults/f", content=json.dumps(body, ensure_ascii=False).encode(), headers=KIND)
+    assert made.status_code == 201, made.text
+    shown = client.get("/admin/faults/f").json()
+    assert shown["effect"].items() >= ({} if "distribution" in body["effect"] else body["effect"]).items()
+    assert client.get("/admin/faults").json()["faults"][0]["effect"] == shown["effect"]
+    assert client.get("/admin/audit").json()["entries"][0]["spec"]["effect"] == shown["effect"]
+    assert client.get("/admin/faults/f/score").status_code == 200
+
+
+FLOODS: list[tuple[str, Any]] = [
+    ("/admin/faults", {**ERROR, **{f"unknown{n}": 1 for n in range(9_000)}}),
+    ("/admin/faults", {**ERROR, **{f"unknown{n}": 1 for n in range(100_000)}}),
+    ("/admin/faults", {**ERROR, "target": {"headers": {f"x-{n} ": n for n in range(9_000)}}}),
+    ("/admin/faults", {**ERROR, "x" * 900_000: 1}),
+    ("/admin/faults", {"effect": {"type": "\u0001\ud83d\ude00" * 100_000}}),
+    ("/admin/faults", error(body={f"{n}\ud800": n for n in range(9_000)})),
+    ("/admin/faults", error(body=["\ud800"] * 9_000)),
+    ("/admin/faults", [{}] * 330_000),
+    ("/admin/forecast", {**ERROR, "traffic": {"stages": [{}] * 4_000}}),
+    ("/admin/forecast", {**ERROR, "traffic": {"shares": {f"GET /{n}": 2 for n in range(9_000)}}}),
+    ("/admin/halt", {f"unknown{n}": 1 for n in range(90)}),
+    ("/hooks/alertmanager", [{}] * 330_000),
+    ("/hooks/alertmanager", {"alerts": [{}] * 14_000}),
+    ("/hooks/alertmanager", {"alerts": [{"labels": {f"{n}": n for n in range(29_000)}}]}),
+    ("/api/checkout", {f"unknown{n}": 1 for n in range(60_000)}),
+    ("/api/cart/c/items", {"x" * 900_000: 1}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), FLOODS, ids=lambda value: str(value)[:60])
+def test_no_refusal_explains_more_than_a_person_reads(client: TestClient, path: str, body: Any) -> None:
+    """Twenty errors at most, the others are counted; and short, whatever was sent."""
+    answer = client.post(path, content=json.dumps(body).encode(), headers=KIND)
+    assert answer.status_code in {413, 422}
+    problem = answer.json()
+    assert len(problem.get("errors", [])) <= 20
+    assert len(answer.content) < 16_000
+    answer.text.encode()
+
+
+def test_more_errors_than_are_told_are_counted(client: TestClient) -> None:
+    """A list that stops at twenty would look complete."""
+    answer = client.post("/admin/faults", json={**ERROR, **{f"unknown{n}": 1 for n in range(1_000)}})
+    assert (len(answer.json()["errors"]), answer.json()["detail"][-14:]) == (20, "; and 980 more")

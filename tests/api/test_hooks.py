@@ -1,7 +1,9 @@
+import json
 import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 
 from tests.conftest import Clock, MakeClient
@@ -136,3 +138,66 @@ def test_the_webhook_asks_for_the_token_too(make_client: MakeClient, clock: Cloc
     client = make_client(admin_token="secret")
     assert client.post("/hooks/alertmanager", json=body).status_code == 401
     assert client.post("/hooks/alertmanager", json=body, headers={"authorization": "Bearer secret"}).status_code == 200
+
+
+def with_alert(start: datetime, **fields: Any) -> dict[str, Any]:
+    """Make a payload of one alert with these fields."""
+    payload = notification("firing", start)
+    return {**payload, "alerts": [{**payload["alerts"][0], **fields}]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"labels": {"alertname": "A", "team": "\ud800"}}, "alerts.0.labels.team"),
+        ({"labels": {"\udfff": "a"}}, "alerts.0.labels"),
+        ({"annotations": {"summary": "\ud800"}}, "alerts.0.annotations.summary"),
+        ({"fingerprint": "\ud800"}, "alerts.0.fingerprint"),
+        ({"generatorURL": ["\ud800"]}, "alerts.0.generatorURL.0"),
+        ({"labels": {"n": 1}}, "alerts.0.labels.n"),
+        ({"labels": {str(n): "" for n in range(1001)}}, "alerts.0.labels"),
+    ],
+)
+def test_an_alert_that_could_not_be_shown_is_refused_by_field(
+    client: TestClient, clock: Clock, fields: dict[str, Any], field: str
+) -> None:
+    """And the alerts that were there can still be read."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    client.post("/hooks/alertmanager", json=notification("firing", start)).raise_for_status()
+    body = json.dumps(with_alert(start, **fields))
+    answer = client.post("/hooks/alertmanager", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, [field])
+    assert len(listed(client)) == 1
+
+
+@pytest.mark.parametrize("text", ["a\nb\tc\x00\x1b", "\U0001f600 \u2028 \u202e", "<!--<script>", "x" * 2000])
+def test_odd_text_of_a_real_alert_is_kept_as_it_is(client: TestClient, clock: Clock, text: str) -> None:
+    """Prometheus lets any UTF-8 stand in labels and annotations."""
+    body = with_alert(datetime.fromtimestamp(clock.now, UTC), labels={"alertname": text}, annotations={"summary": text})
+    client.post("/hooks/alertmanager", json=body).raise_for_status()
+    (alert,) = listed(client)
+    assert (alert["labels"], alert["annotations"]) == ({"alertname": text}, {"summary": text})
+
+
+def test_an_alert_is_not_lost_for_what_it_says_at_length(client: TestClient, clock: Clock) -> None:
+    """Texts are cut, and show it; of hundreds the first are kept; it stays one alert."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    long = {f"{n}".rjust(300, "n"): "v" * 4000 for n in range(90)}
+    for _ in range(2):
+        body = with_alert(
+            start, labels={"alertname": "A", **long}, annotations={"summary": "s" * 500_000}, fingerprint=""
+        )
+        assert client.post("/hooks/alertmanager", json=body).json() == {"received": 1}
+    (alert,) = listed(client)
+    assert alert["notifications"] == 2
+    assert (alert["labels"]["alertname"], len(alert["labels"])) == ("A", 2)
+    assert alert["annotations"]["summary"] == "s" * 1999 + "…"
+
+
+def test_alerts_without_a_fingerprint_are_told_apart_by_their_labels(client: TestClient, clock: Clock) -> None:
+    """Also where they differ only in what is cut off."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    for end in "ab":
+        body = with_alert(start, labels={"alertname": "A" * 5000 + end}, fingerprint="")
+        client.post("/hooks/alertmanager", json=body).raise_for_status()
+    assert len({alert["fingerprint"] for alert in listed(client)}) == 2
