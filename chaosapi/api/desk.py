@@ -8,16 +8,18 @@ from pydantic import BeforeValidator
 
 from chaosapi.api.views import Action
 from chaosapi.durations import Duration
+from chaosapi.errors import Invalid
 from chaosapi.fault import NAME
+from chaosapi.models import Line
 from chaosapi.state import AuditEntry, Change, State
-from chaosapi.store import Store
+from chaosapi.store import Store, codec
 from chaosapi.text import stripped
 
 _OURS: Final = {"guard", "store"}
 """Actors that are no callers: parts of the service sign what they do by themselves so."""
 _LONGEST: Final = 200
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
-Why = Annotated[str, Query(max_length=500, description="Why; for the audit.")]
+Why = Annotated[Line, Query(max_length=500, description="Why; for the audit.")]
 
 
 def _number(value: Any) -> Any:
@@ -65,8 +67,22 @@ class Desk:
         """Make a change at time `now`; `fault` names the one it is about, if any."""
         actor = actor_of(request, trusted=self._trusted)
         entry = AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
-        return await self._store.apply(change, entry)
+        return await self._store.apply(_readable(change), entry)
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the latest entries, newest first."""
         return await self._store.audit(limit)
+
+
+def _readable(change: Change) -> Change:
+    """Return the change, refused where a store could not give back a fault that it would write."""
+
+    def checked(before: State) -> State:
+        after = change(before)
+        kept = {id(record.spec) for record in before.faults}
+        for record in after.faults:
+            if id(record.spec) not in kept and not codec.survives(record):
+                raise Invalid.field("body", "this fault cannot be stored: it would not be read back as it is")
+        return after
+
+    return checked

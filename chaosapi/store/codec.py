@@ -31,6 +31,15 @@ def read(kind: type[M], text: str) -> M:
     return kind.model_validate_json(text)
 
 
+def survives(record: Record) -> bool:
+    """Tell whether a state gives a record back as it is."""
+    state = State(faults=(record,))
+    try:
+        return read(State, write_state(state)) == state
+    except ValueError:  # pydantic's errors are of this kind, those of writing too
+        return False
+
+
 def key(record: Record) -> str:
     """Return what tells this fault from an earlier one of its name."""
     return f"{record.name}@{record.created_at!r}"

@@ -1,8 +1,19 @@
-"""Who stands in the audit."""
+"""Who stands in the audit, and what is written at all."""
+
+import asyncio
+import json
+from typing import Any
 
 import pytest
+from fastapi import Request
 from fastapi.testclient import TestClient
 
+from chaosapi import state as changes
+from chaosapi.api.desk import Desk
+from chaosapi.effects import Error
+from chaosapi.errors import Invalid
+from chaosapi.fault import Fault
+from chaosapi.store import MemoryStore
 from tests.conftest import MakeClient
 
 ERROR = {"effect": {"type": "error"}}
@@ -51,3 +62,40 @@ def test_with_the_token_a_name_is_taken_as_given_but_for_those_of_our_own_parts(
 def test_a_name_holds_no_characters_that_steer(client: TestClient, name: str, kept: str) -> None:
     """Neither a terminal's nor the reading direction's; and it is bounded."""
     assert actor(client, name).removesuffix(" (unverified)") == kept
+
+
+def unchecked(body: Any) -> Fault:
+    """Make a fault by a way around validation, as a gap in it would."""
+    return Fault(name="f", effect=Error()).model_copy(update={"effect": Error().model_copy(update={"body": body})})
+
+
+def nested(levels: int) -> Any:
+    """Nest lists in each other."""
+    return json.loads("[" * levels + "]" * levels)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"a": "\ud800"},
+        {"\udfff": 1},
+        nested(197),
+        nested(300),
+        [float("nan")],
+    ],
+    ids=["text", "key", "just too deep", "too deep", "no number"],
+)
+def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) -> None:
+    """Whichever check it slipped through: the store stays as it was, and goes on."""
+    store = MemoryStore(lambda: 1.0)
+    request = Request({"type": "http", "headers": [], "client": None})
+
+    def apply(fault: Fault) -> changes.State:
+        return asyncio.run(
+            Desk(store, trusted=False).apply(request, changes.create(fault, 1.0), "create", now=1.0, fault="f")
+        )
+
+    with pytest.raises(Invalid, match="cannot be stored"):
+        apply(unchecked(body))
+    assert asyncio.run(store.audit(10)) == []
+    assert apply(unchecked({"a": ["é"]})).revision == 1
