@@ -8,23 +8,40 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from chaosapi import state as changes
+from chaosapi.errors import NotFound
 from chaosapi.fault import Record
-from chaosapi.state import Change
+from chaosapi.state import Change, State
 
-_TAG: Final = r'^(\*|"[0-9]{1,18}")$'
+_TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+_MOST: Final = 1000
+"""Characters of a list."""
 
 
-def _tag(value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(_TAG, value):
-        raise PydanticCustomError("etag", 'the revision in quotes, as the ETag of an answer has it: "7"; or *')
-    return value
+def _tags(values: list[str] | None) -> list[str] | None:
+    """Return the tags that may match, `["*"]` for any; raises PydanticCustomError where there is none."""
+    if values is None:
+        return None
+    text = ", ".join(values).strip()
+    if text == "*":
+        return ["*"]
+    elements = {element.strip() for element in _TAG.sub("\0", text[:_MOST]).split(",")}
+    # A weak tag never matches here (RFC 9110, 13.1.1), so on its own it is a mistake.
+    strong = [tag for weak, tag in _TAG.findall(text[:_MOST]) if not weak]
+    if len(text) > _MOST or not strong or elements - {"\0", ""}:
+        raise PydanticCustomError(
+            "etag", 'the revision in quotes, as the ETag of an answer has it: "7"; several with commas between; or *'
+        )
+    return strong
 
 
 IfMatch = Annotated[
-    str | None,
-    Header(description="Only if this is still the fault's ETag, or * for any; 412 otherwise, and nothing is changed."),
-    AfterValidator(_tag),
-    WithJsonSchema({"type": "string", "pattern": _TAG}),
+    list[str] | None,
+    Header(
+        description="Only if one of these is still the fault's ETag, or * for any; 412 otherwise, and nothing is "
+        "changed."
+    ),
+    AfterValidator(_tags),
+    WithJsonSchema({"type": "string", "pattern": r'^(\*|"[0-9]{1,18}"(, "[0-9]{1,18}"){0,9})$'}),
 ]
 
 
@@ -33,8 +50,25 @@ def of(record: Record) -> str:
     return f'"{record.revision}"'
 
 
-def guarded(change: Change, name: str, if_match: str | None) -> Change:
+def guarded(change: Change, name: str, if_match: list[str] | None) -> Change:
     """Return the change as If-Match restricts it, if there is one."""
     if if_match is None:
         return change
-    return changes.unless_changed(name, None if if_match == "*" else int(if_match.strip('"')), change)
+    if if_match == ["*"]:
+        return changes.unless_changed(name, None, change)
+
+    def checked(state: State) -> State:
+        return changes.unless_changed(name, _revision(state, name, if_match), change)(state)
+
+    return checked
+
+
+def _revision(state: State, name: str, tags: list[str]) -> int:
+    """Return the revision that one of the tags means: the fault's, where any does."""
+    try:
+        found = state.find(name).revision
+    except NotFound:
+        return 0
+    if str(found) in tags:
+        return found
+    return next((int(tag) for tag in tags if re.fullmatch("[1-9][0-9]{0,17}", tag)), 0)

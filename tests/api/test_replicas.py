@@ -136,6 +136,28 @@ def test_a_star_asks_only_that_there_is_one(client: TestClient) -> None:
     assert client.put("/admin/faults/f", json={**ERROR, "rate": 0.5}, headers=star).headers["etag"] == '"2"'
 
 
+@pytest.mark.parametrize("tags", ['"7", "1"', '"1","7"', '"7" , , "1",', 'W/"7", "1"', '"another,one", "1"'])
+def test_of_several_versions_any_may_be_the_one(client: TestClient, tags: str) -> None:
+    """RFC 9110, 13.1.1: a list of tags, those of others and weak ones among them."""
+    client.post("/admin/faults", json=ERROR)
+    assert client.delete("/admin/faults/f", headers={"if-match": tags}).status_code == 200
+
+
+def test_versions_in_several_header_lines_are_one_list(client: TestClient) -> None:
+    """RFC 9110, 5.3."""
+    client.post("/admin/faults", json=ERROR)
+    lines = [("if-match", '"7"'), ("if-match", '"1"')]
+    assert client.delete("/admin/faults/f", headers=lines).status_code == 200
+
+
+@pytest.mark.parametrize("tags", ['"7", "8"', '"another"', '"01"', 'W/"1", "7"', '""'])
+def test_versions_of_which_none_is_the_one_change_nothing(client: TestClient, tags: str) -> None:
+    """Also one that this API never made, and a weak one: it compares strongly."""
+    client.post("/admin/faults", json=ERROR)
+    assert client.delete("/admin/faults/f", headers={"if-match": tags}).status_code == 412
+    assert client.get("/admin/faults/f").json()["state"] == "active"
+
+
 @pytest.mark.parametrize(
     ("query", "headers", "field", "says"),
     [
@@ -143,6 +165,10 @@ def test_a_star_asks_only_that_there_is_one(client: TestClient) -> None:
         ("?wait=soon", {}, "wait", "250ms"),
         ("", {"if-match": "1"}, "if-match", "in quotes"),
         ("", {"if-match": 'W/"1"'}, "if-match", "in quotes"),
+        ("", {"if-match": '"1" "2"'}, "if-match", "in quotes"),
+        ("", {"if-match": '*, "1"'}, "if-match", "in quotes"),
+        ("", {"if-match": ","}, "if-match", "in quotes"),
+        ("", {"if-match": '"1",' * 300 + "!"}, "if-match", "in quotes"),
     ],
 )
 def test_a_condition_that_cannot_be_read_is_refused(
