@@ -8,6 +8,7 @@ from itertools import accumulate, islice
 from typing import Any, Final, NamedTuple
 
 from chaosapi.errors import BadRequest, Invalid, TooLarge
+from chaosapi.text import visible
 
 TOLD: Final = 20
 """How many errors of one document are explained; the others are counted."""
@@ -15,7 +16,6 @@ TOLD: Final = 20
 _INTEGERS: Final = range(-(2**63), 2**64)
 """What other languages read as a whole number: 64 bits, with a sign or without."""
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
 class Budget(NamedTuple):
@@ -78,8 +78,8 @@ def refusal(found: Iterable[tuple[str, str]], more: int = 0) -> Invalid:
 
 
 def shown(text: str, most: int = 200) -> str:
-    """Return text fit to be shown: at most so many bytes of UTF-8, control characters and lone surrogates escaped."""
-    data = text[: most + 1].translate(_ESCAPED).encode("utf-8", "backslashreplace")
+    """Return text fit to be shown: at most so many bytes of UTF-8, what steers a terminal or the eye written out."""
+    data = visible(text[: most + 1]).encode()
     return data.decode() if len(data) <= most else f"{data[: most - 3].decode(errors='ignore')}…"
 
 
