@@ -1,16 +1,21 @@
 """One effect on one request: the tools that the effect gets, and what is told of it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chaosapi.connection import Drop
 from chaosapi.engine import Hit
 from chaosapi.presence import Presence
 
 Hold = Callable[[asyncio.Future[None], float], Awaitable[object]]
 """Waits for the future, or for so many seconds, whichever is first; never raises because of it."""
+
+_LOOK = 0.5
+"""Seconds between two looks at the held requests: how late an end that no event announces is noticed."""
 
 
 async def hold(turn: asyncio.Future[None], seconds: float) -> None:
@@ -18,15 +23,68 @@ async def hold(turn: asyncio.Future[None], seconds: float) -> None:
     await asyncio.wait({turn}, timeout=seconds)
 
 
-class Injection:
-    """The tools that one effect gets for one request, and its line in the receipt."""
+class Held:
+    """The requests that effects hold now.
 
-    def __init__(self, hit: Hit, presence: Presence, clock: Callable[[], float], hold: Hold) -> None:
+    Looks at each twice a second. So a lost connection that the server does not report, the end of a fault whose wait is
+    blocked by a client that does not read, and a step of the clock let go of a request within half a second.
+    """
+
+    def __init__(self) -> None:
+        self._injections: set[Injection] = set()
+        self._requests: Counter[Presence] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Return how many requests are held, each counted once however many effects hold it."""
+        return len(self._requests)
+
+    def add(self, injection: "Injection", presence: Presence) -> None:
+        """Count a request as held by an effect."""
+        self._injections.add(injection)
+        self._requests[presence] += 1
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look)
+
+    def discard(self, injection: "Injection", presence: Presence) -> None:
+        """Count it no longer."""
+        if injection in self._injections:
+            self._injections.remove(injection)
+            self._requests[presence] -= 1
+            if not self._requests[presence]:
+                del self._requests[presence]
+
+    def _look(self) -> None:
+        for injection in tuple(self._injections):
+            injection.look()
+        self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look) if self._injections else None
+
+
+class Injection:
+    """The tools that one effect gets for one request, and its line in the receipt.
+
+    Every wait of an effect goes through `until`, which ends with the fault, when the client leaves, and after the
+    seconds it was given; the server's stop ends the faults.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - who is hit, who may leave, what may be dropped, and how to wait
+        self,
+        hit: Hit,
+        presence: Presence,
+        drop: Drop,
+        held: Held,
+        clock: Callable[[], float],
+        hold: Hold,
+    ) -> None:
         self.now, self.arrived = clock, clock()
         self.draw, self.magnitude, self.memory = hit.draw, hit.magnitude, hit.memory
-        self.effect, self.did, self.held = hit.effect, False, 0.0
-        self._run, self._presence, self._hold = hit.run, presence, hold
+        self.effect, self.did, self.took = hit.effect, False, 0.0
+        self.drop = drop
+        self._run, self._presence, self._held, self._hold = hit.run, presence, held, hold
+        self._turn: asyncio.Future[None] | None = None
         self._reached = False
+        if hit.effect.holds:
+            held.add(self, presence)
 
     @property
     def fault(self) -> str:
@@ -34,20 +92,42 @@ class Injection:
         return self._run.plan.record.name
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the effect act; an ASGI app around `app`."""
+        """Let the effect act, unless its fault has ended since the request was hit; an ASGI app around `app`."""
         self._reached = True
+        if self.over():
+            self.skipped("ended")
+            self.release()
+            await app(scope, receive, send)
+            return
         if not self.effect.picks:
             self.acted()
         await self.effect.inject(app, scope, receive, send, self)
 
     def close(self) -> None:
         """Settle the account: a gate may have kept the request from this effect."""
+        self.release()
         if not self._reached:
             self.skipped("preempted")
 
+    def release(self) -> None:
+        """Count the request as held no longer by this effect."""
+        self._held.discard(self, self._presence)
+
+    def look(self) -> None:
+        """Let go if the fault has ended or the client has left, and nobody was told."""
+        self._presence.look()
+        if not self.acting():
+            self.release()
+            if self._turn:
+                self._turn.cancel()
+
     def acting(self) -> bool:
         """Tell whether the fault has not ended and the client has not left."""
-        return self._run.remaining() > 0 and not self._presence.gone
+        return not (self.over() or self._presence.gone)
+
+    def over(self) -> bool:
+        """Tell whether the fault has ended."""
+        return self._run.remaining() <= 0
 
     def left(self) -> bool:
         """Tell whether the client has left."""
@@ -58,7 +138,9 @@ class Injection:
         wake = partial(asyncio.get_running_loop().call_soon_threadsafe, turn.cancel)
         with self._run.waking(wake), self._presence.watch(wake):
             if self.acting():
+                self._turn = turn
                 await self._hold(turn, min(seconds, self._run.remaining()))
+                self._turn = None
 
     async def sleep(self, planned: float, since: float | None = None) -> None:
         """Hold the request until `planned` seconds after `since`, or while `acting`."""
@@ -68,16 +150,17 @@ class Injection:
             await self.until(asyncio.get_running_loop().create_future(), left)
 
     async def wait(self, planned: float, since: float | None = None) -> None:
-        """Sleep, and count planned and real delay, also when the client leaves in the middle."""
+        """Sleep, count planned and real delay, also when the client leaves in the middle, and release."""
         started = self.now() if since is None else since
         try:
             await self.sleep(planned, started)
         finally:
             self.delayed(planned, self.now() - started)
+            self.release()
 
     def delayed(self, planned: float, measured: float) -> None:
         """Count one delay in the receipt."""
-        self.held = measured
+        self.took = measured
         self._run.tally.delayed(planned, measured)
 
     def acted(self) -> None:
@@ -87,8 +170,9 @@ class Injection:
         self.did = True
 
     def skipped(self, reason: str) -> None:
-        """Count the request as let off."""
-        self._run.tally.skipped[reason] += 1
+        """Count the request as let off, unless it was hit already: each is counted once."""
+        if not self.did:
+            self._run.tally.skipped[reason] += 1
 
 
 def marked(send: Send, injections: Iterable[Injection]) -> Send:
@@ -97,7 +181,7 @@ def marked(send: Send, injections: Iterable[Injection]) -> Send:
     async def marking(message: Message) -> None:
         if message["type"] == "http.response.start":
             acted = [injection for injection in injections if injection.did]
-            timing = [f"{each.fault};desc={each.effect.type};dur={1000 * each.held:.1f}" for each in acted]
+            timing = [f"{each.fault};desc={each.effect.type};dur={1000 * each.took:.1f}" for each in acted]
             added = {b"x-chaos-fault": ", ".join(each.fault for each in acted), b"server-timing": ", ".join(timing)}
             headers = [(name, value.encode()) for name, value in added.items() if value]
             message = {**message, "headers": [*message["headers"], *headers]}

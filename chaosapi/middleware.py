@@ -8,9 +8,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi import points
+from chaosapi import connection, points
+from chaosapi.connection import Connection, Drop
 from chaosapi.engine import Engine, Hit
-from chaosapi.injection import Hold, Injection, hold, marked
+from chaosapi.injection import Held, Hold, Injection, hold, marked
 from chaosapi.presence import Presence
 
 
@@ -32,9 +33,13 @@ class Faults:
         hold: Hold = hold,
     ) -> None:
         self.app, self.engine, self.max_held = app, engine, max_held
-        self.held = 0
-        """Requests that an effect keeps waiting now."""
+        self._held = Held()
         self._mark, self._clock, self._hold = mark, clock, hold
+
+    @property
+    def held(self) -> int:
+        """Return how many requests effects hold now."""
+        return len(self._held)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the faults act on the request, or pass it on."""
@@ -51,17 +56,24 @@ class Faults:
         done: list[Injection] = []
         if self._mark:
             send = marked(send, done)
+        carrier = connection.of(scope.get("chaosapi.server"))
         if scope["chaosapi.handler"] not in self.engine.pointed:
-            await self._inject(hits, done, self.app, scope, receive, send)
+            await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
             return
-        passing = points.passing.set(partial(self._at_point, scope, Counter(), done))
+        passing = points.passing.set(partial(self._at_point, scope, carrier, Counter(), done))
         try:
-            await self._inject(hits, done, self.app, scope, receive, send)
+            await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
         finally:
             points.passing.reset(passing)
 
-    def _at_point(
-        self, scope: Scope, calls: Counter[str], done: list[Injection], point: str, call: points.Call
+    def _at_point(  # noqa: PLR0913, PLR0917 - whose request, what it did so far, and which call
+        self,
+        scope: Scope,
+        carrier: Connection,
+        calls: Counter[str],
+        done: list[Injection],
+        point: str,
+        call: points.Call,
     ) -> Coroutine[Any, Any, None] | None:
         """Give what the faults do to this request's next call at the point: each one, a retry too, rolls anew."""
         calls[point] += 1
@@ -69,28 +81,32 @@ class Faults:
         hits = self.engine.roll_point(point, scope, scope["chaosapi.handler"], key)
         if not hits:
             return None
-        inner = {**scope, "chaosapi.transport": call}
-        return self._inject(hits, done, call.app, inner, call.receive, call.send)
+        return self._inject(hits, done, carrier, call.drop, call.app, scope, call.receive, call.send)
 
-    async def _inject(  # noqa: PLR0913, PLR0917 - who is hit, where that is noted, and an ASGI call
-        self, hits: list[Hit], done: list[Injection], app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    async def _inject(  # noqa: PLR0913, PLR0917 - who is hit, where that is noted, what to watch and drop, an ASGI call
+        self,
+        hits: list[Hit],
+        done: list[Injection],
+        carrier: Connection,
+        drop: Drop,
+        app: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        """Nest the effects around the app, in the order in which they act."""
+        """Nest the effects around the app, in the order in which they act; `carrier` tells when the client leaves."""
         acting = self._chosen(hits)
         if not acting:
             await app(scope, receive, send)
             return
-        holds = int(any(hit.effect.holds for hit in acting))
-        presence = Presence(receive)
-        injections = [Injection(hit, presence, self._clock, self._hold) for hit in acting]
+        presence = Presence(receive, carrier.lost)
+        injections = [Injection(hit, presence, drop, self._held, self._clock, self._hold) for hit in acting]
         done += injections
         for injection in reversed(injections):
             app = partial(injection.inject, app)
-        self.held += holds
         try:
             await app(scope, presence.receive, send)
         finally:
-            self.held -= holds
             presence.close()
             for injection in injections:
                 injection.close()

@@ -57,14 +57,9 @@ class Call:
         """Take the answer's status."""
         self._status = message.get("status", self._status)
 
-    def close(self) -> None:
-        """Close the connection, as a transport does."""
+    def drop(self, *, reset: bool) -> None:  # noqa: ARG002 - the caller sees the same either way
+        """Close the connection."""
         self.closed.set()
-
-    abort = close
-
-    def get_extra_info(self, name: str) -> None:
-        """There is no socket to speak of."""
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI app
         self.reached.set()

@@ -12,13 +12,13 @@ _AHEAD = 4
 class Presence:
     """The client's side of one held request: reads ahead, so that leaving is noticed while nobody else listens.
 
-    Reads at most four messages ahead (uvicorn: 64 KiB each); a longer body waits for the app, and so does the news
-    that its sender has left.
+    Reads at most four messages ahead (uvicorn: 64 KiB each); a longer body waits for the app. That its sender has left
+    is noticed by `look`, as is every loss that the server does not report.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, lost: Callable[[], bool]) -> None:
         self.gone = False
-        self._receive = receive
+        self._receive, self._lost = receive, lost
         self._ahead: asyncio.Queue[Message] = asyncio.Queue(_AHEAD)
         self._reading: asyncio.Task[None] | None = None
         self._wakers: set[Callable[[], object]] = set()
@@ -41,6 +41,11 @@ class Presence:
         finally:
             self._wakers.discard(wake)
 
+    def look(self) -> None:
+        """Ask the connection whether the client has left; to be called every now and then while a request is held."""
+        if not self.gone and self._lost():
+            self._leave()
+
     def close(self) -> None:
         """Stop reading; the request is over."""
         if self._reading:
@@ -50,11 +55,17 @@ class Presence:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
 
+    def _leave(self) -> None:
+        self.gone = True
+        for wake in tuple(self._wakers):
+            wake()
+
     async def _read(self) -> None:
-        while not self.gone:
+        while True:
             message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                for wake in tuple(self._wakers):
-                    wake()
+            left = message["type"] == "http.disconnect"
+            if left:
+                self._leave()
             await self._ahead.put(message)
+            if left:
+                return

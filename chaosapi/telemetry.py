@@ -50,8 +50,8 @@ class Telemetry:
             return
         request_id = self._request_id(scope)
         scope["chaosapi.request_id"] = request_id
-        # uvicorn's connection, for effects that break it; only the outermost layer still sees the server's own `send`.
-        scope["chaosapi.transport"] = getattr(getattr(send, "__self__", None), "transport", None)
+        # Leads to the connection, which effects may break; only the outermost layer still sees the server's own `send`.
+        scope["chaosapi.server"] = getattr(send, "__self__", None)
         _REQUEST_ID.set(request_id)
         status, started = CLOSED, self._clock()
 

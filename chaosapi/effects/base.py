@@ -13,7 +13,11 @@ Probe = Literal["readiness", "liveness"]
 
 
 class Tools(Protocol):
-    """What the middleware lends to an effect for one request."""
+    """What the middleware lends to an effect for one request.
+
+    An effect waits only by these tools, or for the app and the client (`app`, `send`). Every wait here ends with the
+    fault, when the client leaves, when the server stops, and after the given seconds.
+    """
 
     draw: float
     """A uniform number in [0, 1), the same for the same request on every replica."""
@@ -30,20 +34,29 @@ class Tools(Protocol):
     def acting(self) -> bool:
         """Tell whether there is still somebody to act on: the fault has not ended and the client has not left."""
 
+    def over(self) -> bool:
+        """Tell whether the fault has ended."""
+
     def left(self) -> bool:
         """Tell whether the client has left."""
+
+    def drop(self, *, reset: bool) -> None:
+        """Close the connection without what is still due of the answer, at once; with `reset` by a TCP RST."""
 
     async def sleep(self, planned: float, since: float | None = None) -> None:
         """Hold the request until `planned` seconds after `since` (now unless given), or while `acting`."""
 
     async def wait(self, planned: float, since: float | None = None) -> None:
-        """Sleep, and count planned and real delay in the receipt."""
+        """Sleep, count planned and real delay in the receipt, and release."""
 
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
         """Wait for the future, at most so long; it is cancelled once there is reason to look at `acting` again."""
 
     def delayed(self, planned: float, measured: float) -> None:
         """Count one delay in the receipt, in seconds."""
+
+    def release(self) -> None:
+        """Count the request as held no longer; unless called, it is held until it is answered."""
 
     def acted(self) -> None:
         """Count the request as hit; for effects that pick."""
@@ -119,7 +132,10 @@ class RequestEffect(Effect):
 
     @abstractmethod
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Act on one request; `app` is what would answer it otherwise."""
+        """Act on one request; `app` is what would answer it otherwise.
+
+        Whatever is decided after a wait, of its own or the app's, asks first whether the fault is `over`.
+        """
 
 
 class ProcessEffect(Effect):

@@ -117,6 +117,7 @@ class Capacity(RequestEffect):
                 tools.acted()
                 if ticket.admitted or len(places.queue) <= self.queue:
                     await self._wait(places, ticket, tools)
+            tools.release()
             if not ticket.admitted and tools.acting():
                 places.rejected += 1
                 app = partial(_BUSY.inject, app, tools=tools)

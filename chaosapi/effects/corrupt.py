@@ -29,13 +29,18 @@ class Corrupt(RequestEffect):
         """Let the app answer, and damage what it sends."""
         chance = random.Random(tools.draw)  # noqa: S311 - damage that can be repeated is the point
         first = True
+        spared = False
 
         async def damaged(message: Message) -> None:
-            nonlocal first
-            if message["type"] == "http.response.start" and int(
-                Headers(raw=message["headers"]).get("content-length", 0)
-            ):
-                tools.acted()
+            nonlocal first, spared
+            spared = spared or tools.over()
+            if spared:
+                await send(message)
+                return
+            if message["type"] == "http.response.start":
+                length = Headers(raw=message["headers"]).get("content-length")
+                if length and int(length) and scope["method"] != "HEAD":
+                    tools.acted()
             elif message.get("body"):
                 tools.acted()
                 message = {**message, "body": self._damage(bytearray(message["body"]), chance, first=first)}
@@ -44,7 +49,7 @@ class Corrupt(RequestEffect):
 
         await app(scope, receive, damaged)
         if first:
-            tools.skipped("empty_body")
+            tools.skipped("ended" if spared else "empty_body")
 
     def _damage(self, body: bytearray, chance: random.Random, *, first: bool) -> bytes:
         if self.mode == "garbage":

@@ -82,17 +82,42 @@ class Error(RequestEffect):
     retry_after: Duration | None = None
     """Sent as `Retry-After`, in whole seconds, rounded up."""
     when: Literal["before", "after"] = "before"
-    """Before the app sees the request, or after it has done its work: the order exists, the customer sees a 500."""
+    """Before the app sees the request, or after it has done its work: the order exists, the customer sees a 500.
+
+    An answer that is streamed is replaced as it starts."""
 
     ends_request: ClassVar[bool] = True
+    picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Send the error; with `when: after` the app's own answer is thrown away first."""
-        if self.when == "after":
-            await app(scope, receive, _discard)
-        await self._response(tools.draw)(scope, receive, send)
+        """Send the error; with `when: after` in place of the app's own answer, as soon as that starts.
+
+        After the error the app hears that its client has left, so that a stream ends.
+        """
+        if self.when == "before":
+            await self._answer(scope, receive, send, tools)
+            return
+        spared = False
+
+        async def replaced(message: Message) -> None:
+            nonlocal spared
+            if message["type"] == "http.response.start":
+                spared = tools.over()
+                if not spared:
+                    await self._answer(scope, receive, send, tools)
+            if spared:
+                await send(message)
+
+        await app(scope, receive, replaced)
+        if spared:
+            tools.skipped("ended")
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
+        tools.acted()
+        response = self._response(tools.draw)
+        await response(scope, receive, send)
 
     def _response(self, draw: float) -> Response:
         status = self._pick(draw)
@@ -122,7 +147,3 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
-
-
-async def _discard(message: Message) -> None:
-    """Swallow the app's own answer."""

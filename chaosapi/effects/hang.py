@@ -1,13 +1,11 @@
 """Do not answer."""
 
-import asyncio
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.durations import Duration
-from chaosapi.effects import connection
 from chaosapi.effects.base import RequestEffect, Tools
 
 
@@ -25,11 +23,5 @@ class Hang(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
         """Wait for whatever comes first, then close the connection."""
-        ends = {asyncio.ensure_future(connection.gone(receive)), asyncio.ensure_future(tools.wait(self.at_most))}
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for end in ends:
-                end.cancel()
-            await asyncio.wait(ends)
-        await connection.drop(scope, receive, reset=False)
+        await tools.wait(self.at_most)
+        tools.drop(reset=False)

@@ -4,7 +4,6 @@ from typing import Any, ClassVar, Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.effects import connection
 from chaosapi.effects.base import RequestEffect, Tools
 
 
@@ -19,4 +18,4 @@ class Reset(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
         """Reset the connection before the app sees the request."""
-        await connection.drop(scope, receive, reset=True)
+        tools.drop(reset=True)

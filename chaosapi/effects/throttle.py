@@ -27,13 +27,18 @@ class Throttle(RequestEffect):
         piece = max(1, self.bytes_per_second // _BEATS)
 
         async def slowed(message: Message) -> None:
-            body, begun = message.get("body", b""), tools.now()
-            for start in range(0, len(body), piece):
-                end = min(start + piece, len(body))
-                await tools.sleep(end / self.bytes_per_second, begun)
-                more = message.get("more_body", False) or end < len(body)
-                await send({**message, "body": body[start:end], "more_body": more})
-            if not body:
-                await send(message)
+            body = message.get("body", b"")
+            begun = tools.now()
+            sent = 0
+            while sent + piece < len(body):
+                await tools.sleep((sent + piece) / self.bytes_per_second, begun)
+                if not tools.acting():
+                    break  # the rest goes at once
+                await send({**message, "body": body[sent : sent + piece], "more_body": True})
+                sent += piece
+            if body:
+                await tools.sleep(len(body) / self.bytes_per_second, begun)
+                message = {**message, "body": body[sent:]}
+            await send(message)
 
         await app(scope, receive, slowed)

@@ -6,7 +6,6 @@ from pydantic import Field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.effects import connection
 from chaosapi.effects.base import RequestEffect, Tools
 from chaosapi.models import Number
 
@@ -27,21 +26,25 @@ class Truncate(RequestEffect):
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Let the app answer, and cut what it sends."""
         left: int | None = None
-        cut = False
+        cut = spared = False
 
         async def shortened(message: Message) -> None:
-            nonlocal left, cut
+            nonlocal left, cut, spared
+            if cut:
+                return
+            spared = spared or tools.over()
+            if spared:
+                await send(message)
+                return
             if message["type"] == "http.response.start":
                 length = Headers(raw=message["headers"]).get("content-length")
                 left = int(int(length) * self.keep) if length else None
-                if length and int(length):
+                if length and int(length) and scope["method"] != "HEAD":
                     tools.acted()
                 await send(message)
                 return
             body = message.get("body", b"")
             room = int(len(body) * self.keep) if left is None else left
-            if cut:
-                return
             if not body or (len(body) <= room and message.get("more_body", False)):
                 left = room - len(body) if body else left
                 await send(message)
@@ -49,8 +52,8 @@ class Truncate(RequestEffect):
             cut = True
             tools.acted()
             await send({**message, "body": body[:room], "more_body": True})
-            await connection.drop(scope, receive, reset=False)
+            tools.drop(reset=False)
 
         await app(scope, receive, shortened)
         if not cut:
-            tools.skipped("empty_body")
+            tools.skipped("ended" if spared else "empty_body")

@@ -25,6 +25,13 @@ class Tools:
     def acting(self) -> bool:
         return True
 
+    def over(self) -> bool:
+        return False
+
+    def drop(self, *, reset: bool) -> None: ...
+
+    def release(self) -> None: ...
+
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:  # noqa: ARG002 - the contract
         self.time += seconds
 

@@ -1,0 +1,49 @@
+"""An app that has chaosapi installed, for servers that are started as processes: `uvicorn tests.guest:app`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+import chaosapi
+from chaosapi.settings import Settings
+
+app = FastAPI()
+
+
+@app.get("/page")
+async def page() -> PlainTextResponse:
+    """Answer with more than a socket takes at once."""
+    return PlainTextResponse("x" * 1_000_000)
+
+
+@app.get("/word")
+async def word() -> str:
+    """Answer with little."""
+    return "fine"
+
+
+@app.get("/call")
+async def call() -> str:
+    """Call a dependency."""
+    try:
+        async with chaosapi.point("db"):
+            return "fine"
+    except (chaosapi.DependencyError, ConnectionError, RuntimeError):
+        return "failed"
+
+
+@app.get("/events")
+async def events() -> StreamingResponse:
+    """Stream until the client leaves."""
+
+    async def ticks() -> AsyncIterator[str]:
+        while True:
+            yield "data: tick\n\n"
+            await asyncio.sleep(0.01)
+
+    return StreamingResponse(ticks(), media_type="text/event-stream")
+
+
+chaosapi.install(app, Settings(access_log=False, max_held=1000), points=["db"])

@@ -1,0 +1,310 @@
+"""Every wait of every effect ends: with its fault, by the kill switch, when its client or the server leaves."""
+
+import ast
+import inspect
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from chaosapi import effects
+from chaosapi.effects import EFFECTS, RequestEffect
+from tests.planes import started
+
+HOUR = {"type": "constant", "value": "1h"}
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{
+        effect.example["type"].replace("_", "-"): effect.example
+        for effect in EFFECTS
+        if issubclass(effect, RequestEffect)
+    },
+    "latency": {"type": "latency", "distribution": HOUR, "cap": "2h"},
+    "latency-floor": {"type": "latency", "distribution": HOUR, "cap": "2h", "mode": "floor"},
+    "hang": {"type": "hang", "at_most": "1h"},
+    "throttle": {"type": "throttle", "bytes_per_second": 1},
+    "capacity": {"type": "capacity", "concurrency": 1, "service_time": HOUR, "queue_timeout": "1h"},
+    "error-after": {"type": "error", "when": "after"},
+    "rate-limit": {"type": "rate_limit", "requests_per_second": 0.001, "burst": 1},
+}
+"""Every effect on requests; those that hold them hold them for long."""
+HOLDING = {"latency", "latency-floor", "hang", "throttle", "capacity"}
+AT_POINTS = ["latency", "hang", "capacity"]
+
+SERVERS = {
+    "httptools": ["--http", "httptools", "--loop", "uvloop"],
+    "h11": ["--http", "h11", "--loop", "asyncio"],
+}
+
+
+# What an effect may wait for
+
+
+def _allowed(call: ast.expr, own: set[str]) -> bool:
+    """Tell whether an awaited expression waits by a tool, for the app or the client, or for the effect's own code."""
+    if not isinstance(call, ast.Call):
+        return False
+    match call.func:
+        case ast.Name(id="app" | "send" | "response"):
+            return True
+        case ast.Attribute(value=ast.Name(id="tools")):
+            return True
+        case ast.Attribute(value=ast.Name(id="self"), attr=name):
+            return name in own
+    return False
+
+
+@pytest.mark.parametrize("path", sorted(Path(inspect.getfile(effects)).parent.glob("*.py")), ids=lambda path: path.stem)
+def test_effects_wait_only_by_the_tools_they_are_lent(path: Path) -> None:
+    """The tools know the fault's end, the client's leaving and a bound; whatever else is awaited would know none."""
+    tree = ast.parse(path.read_text())
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
+    awaited = [node.value for node in ast.walk(tree) if isinstance(node, ast.Await)]
+    assert [ast.unparse(each) for each in awaited if not _allowed(each, own)] == []
+    assert not [node for node in ast.walk(tree) if isinstance(node, (ast.AsyncFor, ast.AsyncWith))]
+    if path.stem == "_burner":
+        return  # a process of its own, which its lease and its standard input end
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    blocking = re.compile(r"^time\.|\.(acquire|wait_for|communicate|result)$|^(?!host\.|tools\.).*\.(sleep|wait)$")
+    assert [each for each in sorted(called) if blocking.search(each)] == []
+
+
+def test_the_rule_sees_what_it_forbids() -> None:
+    """A wait for anything else is no call of a tool."""
+    forbidden = ["receive()", "asyncio.sleep(1)", "event.wait()", "future", "self.other()"]
+    assert not any(_allowed(ast.parse(each, mode="eval").body, {"_wait"}) for each in forbidden)
+    assert all(_allowed(ast.parse(each, mode="eval").body, {"_wait"}) for each in ["tools.wait(1)", "self._wait()"])
+
+
+# A real server
+
+
+class Guest:
+    """The app of `tests.guest` under a real server, and what it shows of itself."""
+
+    def __init__(self, url: str, log: Path, admin: str = "") -> None:
+        parts = urlsplit(url)
+        self.address = str(parts.hostname), int(parts.port or 0)
+        self.client = httpx2.Client(base_url=admin or url, timeout=20)
+        self._log = log
+
+    def inject(self, name: str, effect: dict[str, Any], *, kind: str = "", **fault: Any) -> None:
+        """Put a fault in place that means requests whose header `x-kind` says so."""
+        target = {"headers": {"x-kind": kind or name}, **fault.pop("target", {})}
+        body = {"effect": effect, "target": target, "schedule": {"duration": "3h"}, **fault}
+        self.client.put(f"/admin/faults/{name}", json=body).raise_for_status()
+
+    def connect(self, kind: str, count: int = 1, path: str = "/word") -> socket.socket:
+        """Send so many requests in one packet; the client does not read."""
+        connected = socket.socket()
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connected.connect(self.address)
+        connected.settimeout(20)
+        connected.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nx-kind: {kind}\r\n\r\n".encode() * count)
+        return connected
+
+    def total(self, metric: str, label: str = "") -> float:
+        """Return the sum of a metric over the samples that have this label."""
+        found = re.findall(rf"^{metric}(?:{{.*{label}.*}})? (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
+        return sum(map(float, found))
+
+    def matched(self, name: str) -> float:
+        """Return how many requests a fault has met."""
+        return self.total("chaosapi_fault_matched_total", f'fault="{name}"')
+
+    def idle(self) -> bool:
+        """Tell whether nothing is held, served or queued any more."""
+        gauges = ("chaosapi_held_requests", "http_requests_inprogress", "chaosapi_capacity_in_use")
+        return all(self.total(gauge) == 0 for gauge in (*gauges, "chaosapi_capacity_queued"))
+
+    def settled(self, names: list[str]) -> None:
+        """Check that each request was counted once: as injected, or as let off."""
+        for name in names:
+            receipt = self.client.get(f"/admin/faults/{name}").json()["receipt"]
+            passed = self.total("chaosapi_fault_expected_total", f'fault="{name}"')
+            picks = {"rate-limit"}  # lets others through without a word
+            counted = receipt["injected"] + receipt["skipped"]
+            assert counted == passed or (name in picks and counted <= passed), (name, receipt)
+
+    def quiet(self) -> None:
+        """Check that the log has no error but the injected exception."""
+        lines = self._log.read_text().splitlines()
+        wrong = [line for line in lines if re.search(r"ERROR|Traceback|returned without", line)]
+        assert [line for line in wrong if "ASGI" in line and "without" in line] == []
+        causes = [line for line in lines if re.match(r"\S*(Error|Exception)\b", line)]
+        assert [line for line in causes if "InjectedError" not in line] == []
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """Give the guest, under either of uvicorn's protocols."""
+    log = tmp_path_factory.mktemp("guest") / "log"
+    command = [sys.executable, "-m", "uvicorn", "tests.guest:app", "--port", "0", *SERVERS[request.param]]
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
+        try:
+            until(lambda: "Uvicorn running on" in log.read_text() or process.poll() is not None)
+            (url,) = re.findall(r"running on (\S+)", log.read_text())
+            guest = Guest(url, log)
+            with guest.client:
+                yield guest
+            guest.quiet()
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition; the suite's time-out ends a wait in vain."""
+    while not condition():
+        time.sleep(0.02)
+
+
+def leave(client: socket.socket, how: str) -> None:
+    """Close the connection, reset it, or only its own side."""
+    if how == "half":
+        with suppress(OSError):  # an effect has closed it
+            client.shutdown(socket.SHUT_WR)
+        return
+    if how == "reset":
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["kill", "end", "close", "reset", "half"])
+@pytest.mark.parametrize("pipelined", [1, 2, 20])
+def test_whatever_ends_a_wait_lets_go_of_all(guest: Guest, pipelined: int, ending: str) -> None:
+    """All effects at once, each with a client of its own that sent one or several requests in a packet."""
+    duration = "2s" if ending == "end" else "3h"
+    for name, effect in VARIANTS.items():
+        guest.inject(name, effect, schedule={"duration": duration})
+    with ExitStack() as stack:
+        clients = [stack.enter_context(guest.connect(name, pipelined)) for name in VARIANTS]
+        if ending == "end":
+            until(lambda: not guest.client.get("/admin/faults?state=active").json()["faults"])
+        else:
+            until(lambda: all(guest.matched(name) for name in VARIANTS))
+            until(lambda: guest.total("chaosapi_held_requests") == len(HOLDING))
+        if ending == "kill":
+            assert guest.client.delete("/admin/faults").json()["ended"] == len(VARIANTS)
+        elif ending != "end":
+            for client in clients:
+                leave(client, ending)
+        until(guest.idle)
+        guest.settled(list(VARIANTS))
+    guest.client.delete("/admin/faults").raise_for_status()
+    until(guest.idle)
+    guest.quiet()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["kill", "close"])
+def test_a_client_that_does_not_read_is_held_by_nobody_once_the_fault_has_ended(guest: Guest, ending: str) -> None:
+    """What blocks the answer then is its own socket, as without any fault; the effects that are on its way let go."""
+    passing: dict[str, dict[str, Any]] = {"throttle": {"type": "throttle", "bytes_per_second": 10**9}}
+    damaging = {name: {"type": name} for name in ("truncate", "corrupt")}
+    effects_at_work: dict[str, dict[str, Any]] = {**passing, **damaging}
+    for name, effect in effects_at_work.items():
+        guest.inject(name, effect)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(guest.connect(name, 5, "/page")) for name in effects_at_work]
+        until(lambda: all(guest.matched(name) for name in effects_at_work))
+        until(lambda: guest.total("chaosapi_held_requests") == len(passing))
+        if ending == "kill":
+            guest.client.delete("/admin/faults").raise_for_status()
+            until(lambda: guest.total("chaosapi_held_requests") == 0)
+        for client in clients:
+            client.close()
+        until(guest.idle)
+    guest.client.delete("/admin/faults").raise_for_status()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["kill", "close"])
+def test_a_call_to_a_dependency_is_held_no_longer_either(guest: Guest, ending: str) -> None:
+    """The client that leaves is that of the request which makes the call."""
+    for name in AT_POINTS:
+        guest.inject(name, VARIANTS[name], target={"points": ["db"]})
+    with ExitStack() as stack:
+        clients = [stack.enter_context(guest.connect(name, 2, "/call")) for name in AT_POINTS]
+        until(lambda: guest.total("chaosapi_held_requests") == len(AT_POINTS))
+        if ending == "kill":
+            guest.client.delete("/admin/faults").raise_for_status()
+        else:
+            for client in clients:
+                client.close()
+        until(guest.idle)
+    guest.client.delete("/admin/faults").raise_for_status()
+
+
+@pytest.mark.slow
+def test_a_slow_body_goes_out_at_once_when_the_fault_ends(guest: Guest) -> None:
+    """A million bytes at one a second: not a million sends, which nobody else could interrupt."""
+    guest.inject("throttle", VARIANTS["throttle"])
+    with guest.connect("throttle", path="/page") as client:
+        until(lambda: guest.total("chaosapi_held_requests") == 1)
+        guest.client.delete("/admin/faults").raise_for_status()
+        arrived = 0
+        while arrived < 1_000_000:
+            part = client.recv(65536)
+            assert part
+            arrived += len(part)
+    until(guest.idle)
+
+
+@pytest.mark.slow
+def test_an_error_takes_the_place_of_an_endless_stream_as_that_starts(guest: Guest) -> None:
+    """The stream hears that its client has left, and ends; the connection goes on to serve."""
+    guest.inject("error-after", VARIANTS["error-after"])
+    with guest.connect("error-after", path="/events") as client:
+        arrived = b""
+        while not arrived.endswith(b"}"):
+            arrived += client.recv(65536)
+        assert arrived.startswith(b"HTTP/1.1 503")
+        until(guest.idle)
+        guest.client.delete("/admin/faults").raise_for_status()
+        client.sendall(b"GET /word HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.slow
+def test_a_stream_is_held_only_as_long_as_an_effect_holds_it(guest: Guest) -> None:
+    """A hundred milliseconds of latency, and the stream runs on without counting against what may be held."""
+    guest.inject("latency", {"type": "latency", "distribution": {"type": "constant", "value": "100ms"}})
+    with ExitStack() as stack:
+        clients = [stack.enter_context(guest.connect("latency", path="/events")) for _ in range(3)]
+        for client in clients:
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        assert guest.total("http_requests_inprogress") == len(clients)
+        assert guest.total("chaosapi_held_requests") == 0
+    until(guest.idle)
+    guest.client.delete("/admin/faults").raise_for_status()
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_lets_go_of_pipelined_requests_and_of_clients_that_do_not_read(tmp_path: Path) -> None:
+    """It ends in time, with exit status 0 and without a traceback."""
+    log = tmp_path / "log"
+    with started(log) as planes:
+        guest = Guest(planes.users, log, planes.admin)
+        with ExitStack() as stack:
+            stack.enter_context(guest.client)
+            for name in HOLDING:
+                guest.inject(name, VARIANTS[name])
+            for name in HOLDING:
+                stack.enter_context(guest.connect(name, 5, "/api/products"))
+            until(lambda: guest.total("chaosapi_held_requests") == len(HOLDING))
+            planes.process.send_signal(signal.SIGTERM)
+            assert planes.process.wait(60) == os.EX_OK
+    assert "Traceback" not in log.read_text()
