@@ -18,6 +18,7 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from starlette.types import ASGIApp
 
 from chaosapi import assets
+from chaosapi.alarm import Alarm
 from chaosapi.api import admin, forecasting, health, hooks, problems, replicas, safety
 from chaosapi.api.access import AccessGuard
 from chaosapi.api.description import UNTRACED, refusals
@@ -30,6 +31,7 @@ from chaosapi.errors import Forbidden, Invalid
 from chaosapi.flow import Flow
 from chaosapi.inbox import Inbox
 from chaosapi.indicators import RequestMetrics
+from chaosapi.killswitch import KillSwitch
 from chaosapi.life import Life
 from chaosapi.listener import Listener
 from chaosapi.metrics import FaultMetrics, LagGauge, Reading
@@ -67,6 +69,8 @@ class Place(NamedTuple):
     """Theirs alone."""
     admin: socket.socket | None
     """What all listen on, if there is an admin port."""
+    alarm: Alarm | None = None
+    """How they tell each other of a kill switch."""
 
 
 class Chaos:
@@ -109,7 +113,8 @@ class Chaos:
         self._fleet = Fleet(self._store, engine, self._me)
         self._inbox = SharedInbox(place.folder / "inbox.sqlite") if place else Inbox()
         self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers)
-        self._store.subscribe(self._apply)
+        self._kill = KillSwitch(self._store, engine, self._apply, place.alarm if place else None)
+        self._store.subscribe(self._kill.take)
         self._limits = Limits(routes, settings, frozenset(points))
         self._flow = Flow(self._metrics.by_route)
         self._forecaster = _forecaster(settings, self._flow)
@@ -130,12 +135,12 @@ class Chaos:
             swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
         )
         problems.install(app)
-        desk = Desk(self._store, trusted=self._settings.admin_token is not None)
+        desk = Desk(self._store, self._kill, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
             admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster, self._forecasts),
             forecasting.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts),
-            safety.router(desk, self._fleet, self._store.now),
+            safety.router(desk, self._kill, self._fleet, self._store.now),
             replicas.router(self._fleet),
             hooks.router(self._inbox, self._watch.look, self._store.now),
         ):
@@ -183,9 +188,11 @@ class Chaos:
             await self._store.start()
         except OSError as error:
             raise OSError(f"CHAOSAPI_STORE: {error}") from error
+        self._kill.start()
 
     async def _close(self) -> None:
         self._forecasts.close()
+        await self._kill.close()
         await self._heart.leave()
         await self._store.close()
 

@@ -213,10 +213,11 @@ class Engine:
         """Return the runs that had not ended when the last change was taken over, oldest first."""
         return self._live
 
-    def release(self) -> None:
-        """Let go of all whom faults hold here, and hit nobody any more: this replica is about to stop."""
+    def release(self, made_by: float = float("inf")) -> None:
+        """Let go of all whom faults made by that time hold here, and let these hit nobody any more."""
         for run in self.runs():
-            run.end()
+            if run.plan.record.created_at <= made_by:
+                run.end()
 
     def tally(self, record: Record) -> Tally:
         """Return the counts of a fault; empty ones for a fault this replica has not seen."""

@@ -13,6 +13,7 @@ ChaosError
  ├─ LimitReached       429  no room for another fault
  ├─ ClientGone         499  nobody is there to be answered
  ├─ StoreUnavailable   503  the shared store does not answer
+ │   └─ StoreUnreadable     it does, but nobody here can read the state that it holds
  └─ Busy               503  the queue for heavy work is full; Retry-After says when to ask again
 """
 
@@ -103,6 +104,10 @@ class StoreUnavailable(ChaosError):  # noqa: N818 - as above
     """The shared store does not answer; replicas go on with what they know."""
 
     status, title, slug = 503, "Service Unavailable", "store-unavailable"
+
+
+class StoreUnreadable(StoreUnavailable):
+    """The shared state is garbage, or of another release; the kill switch writes an empty one over it."""
 
 
 class Busy(ChaosError):  # noqa: N818 - as above

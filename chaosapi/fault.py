@@ -11,7 +11,7 @@ from chaosapi.dice import Dice
 from chaosapi.durations import EXACT
 from chaosapi.effects import EFFECTS, AnyEffect, ProcessEffect
 from chaosapi.guard import Guard
-from chaosapi.models import Integer, Line, Model, Ratio, distinct, few
+from chaosapi.models import Integer, Line, Model, Moment, Ratio, distinct, few
 from chaosapi.schedule import Schedule
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -125,10 +125,10 @@ class Record(Model):
     name: str
     spec: Fault
     """As sent, complete with defaults; its `name` is this record's."""
-    created_at: float
+    created_at: Moment
     revision: int
     """The revision that last changed it."""
-    ended_at: float | None = None
+    ended_at: Moment | None = None
     """When somebody ended it; None while its schedule decides."""
 
     @functools.cached_property
@@ -146,6 +146,10 @@ class Record(Model):
     def identity(self) -> tuple[str, float]:
         """Return what tells it from earlier faults of its name."""
         return self.name, self.created_at
+
+    def ended(self, at: float) -> "Record":
+        """Return the record of the same fault, ended at that time."""
+        return Record(name=self.name, spec=self.spec, created_at=self.created_at, revision=self.revision, ended_at=at)
 
     def phase(self, now: float) -> Phase:
         """Tell what it is doing at time `now`."""

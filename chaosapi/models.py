@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 from pydantic_core import PydanticCustomError
@@ -62,3 +62,12 @@ Integer = Annotated[int, Strict()]
 
 Ratio = Annotated[float, Field(gt=0, le=1), BeforeValidator(ratio)]
 """A ratio above 0 and at most 1, never a percentage."""
+
+Moment = Annotated[float, Field(gt=-1e11, lt=2e11)]
+"""Unix seconds in UTC that the calendar has a date for."""
+
+MAX_REVISION: Final = 2**53
+"""The largest whole number that JavaScript, Lua and SQLite all read exactly."""
+
+Revision = Annotated[int, Field(ge=0, le=MAX_REVISION)]
+"""Which change led to a state; it grows with each."""

@@ -1,33 +1,34 @@
 """All that replicas share, and every change to it as a pure function: state in, state out, or a refusal.
 
-A store runs these functions atomically; nothing else may change the state. The revision grows by one with each change
-and stays where a call changes nothing.
+A store runs these functions atomically; nothing else may change the state. Each change raises the revision by one.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from json_merge_patch import merge
 
 from chaosapi import durations
 from chaosapi.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from chaosapi.fault import Fault, Record
-from chaosapi.models import Model
+from chaosapi.models import Model, Moment, Revision
 
 MAX_ENDED = 100
+Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume"]
 
 
 class Halt(Model):
     """Somebody has stopped all chaos and wants no new one."""
 
-    since: float
+    since: Moment
     reason: str
 
 
 class State(Model):
     """The faults, newest first, and whether chaos is halted."""
 
-    revision: int = 0
+    revision: Revision = 0
     faults: tuple[Record, ...] = ()
     halt: Halt | None = None
 
@@ -70,8 +71,8 @@ class Difference(NamedTuple):
 class AuditEntry(Model):
     """Who did what, when and why. `at` is Unix seconds in UTC."""
 
-    revision: int = 0
-    at: float
+    revision: Revision = 0
+    at: Moment
     actor: str
     action: str
     fault: str | None = None
@@ -91,7 +92,6 @@ class AuditEntry(Model):
 
 Change = Callable[[State], State]
 """Turns a state into the next; raises a ChaosError and changes nothing where it must not be."""
-
 
 Admit = Callable[[Sequence[Record], Fault], None]
 """Raises a ChaosError where a fault has no room beside the others that live."""
@@ -171,11 +171,12 @@ def unless_changed(name: str, revision: int | None, change: Change) -> Change:
     return checked
 
 
-def end_all(now: float) -> Change:
-    """End every live fault: the kill switch."""
+def end_all(now: float, made_by: float = math.inf) -> Change:
+    """End every live fault that was made by that time: the kill switch."""
 
     def change(state: State) -> State:
-        return _next(state, _all_ended(state, now)) if state.live(now) else state
+        meant = any(record.created_at <= made_by for record in state.live(now))
+        return _next(state, _all_ended(state, now, made_by)) if meant else state
 
     return change
 
@@ -231,10 +232,9 @@ def _changed(record: Record, state: State, **changes: Any) -> Record:
     )
 
 
-def _all_ended(state: State, now: float) -> tuple[Record, ...]:
-    return tuple(
-        record if record.phase(now) == "ended" else _changed(record, state, ended_at=now) for record in state.faults
-    )
+def _all_ended(state: State, now: float, made_by: float = math.inf) -> tuple[Record, ...]:
+    meant = {id(record) for record in state.live(now) if record.created_at <= made_by}
+    return tuple(_changed(record, state, ended_at=now) if id(record) in meant else record for record in state.faults)
 
 
 def _live(state: State, name: str, now: float) -> Record:

@@ -113,7 +113,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
     @api.get("/faults/{name}", responses={200: _TAGGED, **refusals(NotFound)})
     async def show_fault(response: Response, name: FaultName) -> views.FaultView:
         """Show one fault with its receipt."""
-        return await view(response, engine.state, name)
+        return await view(response, await desk.find(engine.state, name), name)
 
     @api.put(
         "/faults/{name}",

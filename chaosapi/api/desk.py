@@ -1,23 +1,28 @@
 """Where every change is signed: who, what, when and why, before it goes to the store."""
 
+import asyncio
 import re
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
 from pydantic import BeforeValidator
 
-from chaosapi.api.views import Action
 from chaosapi.durations import Duration
-from chaosapi.errors import Invalid
+from chaosapi.errors import Invalid, StoreUnavailable
 from chaosapi.fault import NAME
+from chaosapi.killswitch import KillSwitch
 from chaosapi.models import Line
-from chaosapi.state import AuditEntry, Change, State
+from chaosapi.state import Action, AuditEntry, Change, State
 from chaosapi.store import Store, codec
 from chaosapi.text import stripped
 
-_OURS: Final = {"guard", "store"}
+_OURS: Final = {"guard", "killswitch", "store"}
 """Actors that are no callers: parts of the service sign what they do by themselves so."""
 _LONGEST: Final = 200
+_ASKED: Final = 0.15
+"""Seconds that the store has to say whether it knows a fault."""
+
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
 Why = Annotated[Line, Query(max_length=500, description="Why; for the audit.")]
 
@@ -50,8 +55,8 @@ def actor_of(request: Request, *, trusted: bool) -> str:
 class Desk:
     """Hands changes to the store under the caller's name; `trusted` tells whether callers had to send the token."""
 
-    def __init__(self, store: Store, *, trusted: bool) -> None:
-        self._store = store
+    def __init__(self, store: Store, kill: KillSwitch, *, trusted: bool) -> None:
+        self._store, self._kill = store, kill
         self._trusted = trusted
 
     async def apply(  # noqa: PLR0913 - who, what, when and why
@@ -65,9 +70,27 @@ class Desk:
         reason: str = "",
     ) -> State:
         """Make a change at time `now`; `fault` names the one it is about, if any."""
-        actor = actor_of(request, trusted=self._trusted)
-        entry = AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
+        await self._kill.settled()
+        entry = self.signed(request, action, now=now, fault=fault, reason=reason)
         return await self._store.apply(_readable(change), entry)
+
+    def signed(
+        self, request: Request, action: Action, *, now: float, fault: str | None = None, reason: str = ""
+    ) -> AuditEntry:
+        """Return the audit entry of what the caller asks for."""
+        actor = actor_of(request, trusted=self._trusted)
+        return AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
+
+    async def find(self, known: State, name: str) -> State:
+        """Return the state to show a fault from: where nobody here knows the name, the store is asked once.
+
+        What another worker has just acknowledged may not have been heard here yet.
+        """
+        if not any(record.name == name for record in known.faults):
+            with suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(_ASKED):
+                    return await self._store.refresh()
+        return known
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the latest entries, newest first."""

@@ -1,7 +1,8 @@
 """The ways to stop, and the record of what was done: kill switch, halt, audit."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
@@ -13,10 +14,15 @@ from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk, Wait, Why
 from chaosapi.errors import StoreUnavailable
-from chaosapi.fault import Reason, Record
+from chaosapi.fault import Reason
+from chaosapi.killswitch import KillSwitch
 from chaosapi.models import Model
+from chaosapi.receipt import Replicas
 from chaosapi.state import State
 from chaosapi.store.fleet import Fleet
+
+_COUNTED: Final = 0.05
+"""Seconds that the store has to say how far the replicas are, beyond what the caller waits for them."""
 
 
 class HaltBody(Model):
@@ -25,47 +31,44 @@ class HaltBody(Model):
     reason: Annotated[Reason, Field(description="Why; shown to whoever is refused.")] = ""
 
 
-def router(desk: Desk, fleet: Fleet, clock: Callable[[], float]) -> APIRouter:
+def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float]) -> APIRouter:
     """Make the routes; `clock` gives Unix seconds."""
-    api = APIRouter(
-        prefix="/admin",
-        tags=["safety"],
-        responses=refusals(StoreUnavailable),
-        route_class=reading(budget.SMALL),
-    )
+    api = APIRouter(prefix="/admin", tags=["safety"], route_class=reading(budget.SMALL))
+    away = refusals(StoreUnavailable)
 
-    async def answer(state: State, wait: float) -> views.HaltAnswer:
-        replicas = await fleet.reached(state.revision, wait)
-        return views.HaltAnswer(halt=views.HaltView.of(state.halt), revision=state.revision, replicas=replicas)
+    async def reached(revision: int, wait: float) -> Replicas:
+        try:
+            async with asyncio.timeout(wait + _COUNTED):
+                return await fleet.reached(revision, wait)
+        except TimeoutError:
+            return fleet.alone()
+
+    async def answer(state: State, wait: float, *, stored: bool = True) -> views.HaltAnswer:
+        replicas = await reached(state.revision, wait) if stored else fleet.alone()
+        halt = views.HaltView.of(state.halt)
+        return views.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
 
     @api.delete("/faults")
     async def end_all_faults(request: Request, reason: Why = "", wait: Wait = 0.0) -> views.Ended:
-        """End every fault now: the kill switch."""
-        now = clock()
-        live: list[Record] = []
-
-        def end_all(state: State) -> State:
-            live[:] = state.live(now)
-            return changes.end_all(now)(state)
-
-        state = await desk.apply(request, end_all, "end_all", now=now, reason=reason)
-        replicas = await fleet.reached(state.revision, wait)
-        return views.Ended(ended=len(live), revision=state.revision, replicas=replicas)
+        """End every fault now: the kill switch. It works without the store too; `stored` says whether that knows."""
+        done = await kill.end_all(desk.signed(request, "end_all", now=clock(), reason=reason))
+        replicas = await reached(done.state.revision, wait) if done.stored else fleet.alone()
+        return views.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
     @api.post("/halt")
     async def halt(request: Request, body: HaltBody | None = None, wait: Wait = 0.0) -> views.HaltAnswer:
-        """End every fault and refuse new ones until the halt is lifted."""
-        now, reason = clock(), body.reason if body else ""
-        state = await desk.apply(request, changes.halt(reason, now), "halt", now=now, reason=reason)
-        return await answer(state, wait)
+        """End every fault and refuse new ones until the halt is lifted. It works without the store too."""
+        reason = body.reason if body else ""
+        done = await kill.halt(desk.signed(request, "halt", now=clock(), reason=reason))
+        return await answer(done.state, wait, stored=done.stored)
 
-    @api.delete("/halt")
+    @api.delete("/halt", responses=away)
     async def resume(request: Request, reason: Why = "", wait: Wait = 0.0) -> views.HaltAnswer:
         """Lift the halt; what it ended stays ended."""
         state = await desk.apply(request, changes.resume(), "resume", now=clock(), reason=reason)
         return await answer(state, wait)
 
-    @api.get("/audit")
+    @api.get("/audit", responses=away)
     async def audit(limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> views.AuditList:
         """List who did what, when and why, newest first."""
         return views.AuditList(entries=[views.AuditView.of(entry) for entry in await desk.audit(limit)])

@@ -9,7 +9,7 @@ from chaosapi.effects import EFFECTS, Effect, ProcessEffect
 from chaosapi.fault import Fault, Phase, Record
 from chaosapi.models import Model
 from chaosapi.receipt import Receipt, Replicas
-from chaosapi.state import AuditEntry, Halt
+from chaosapi.state import Action, AuditEntry, Halt
 from chaosapi.store import Replica
 
 
@@ -72,6 +72,8 @@ class Ended(Model):
 
     ended: int
     revision: int
+    stored: bool
+    """Whether the shared store knows; if not, this replica goes on trying, and the others end theirs then."""
     replicas: Replicas
     """How many have ended them."""
 
@@ -81,6 +83,8 @@ class HaltAnswer(Model):
 
     halt: HaltView | None
     revision: int
+    stored: bool = True
+    """Whether the shared store knows; if not, this replica goes on trying, and the others halt then."""
     replicas: Replicas
     """How many have applied it."""
 
@@ -124,9 +128,6 @@ class ReplicaList(Model):
             for replica in replicas
         ]
         return cls(revision=latest, replicas=shown)
-
-
-Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume"]
 
 
 class AuditView(Model):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from chaosapi.state import AuditEntry, Change, State
+from chaosapi.state import AuditEntry, Change, Halt, State
 from chaosapi.store.memory import MemoryStore
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener
@@ -38,8 +38,19 @@ class Store(Protocol):
         """Make one change atomically and write its audit entry, `signed` with the new state.
 
         A change that raises, or that returns the state as it was, leaves no trace. Raises StoreUnavailable where
-        the store does not answer.
+        the store does not answer, StoreUnreadable where nobody can read what it holds, and Invalid where what the
+        change made could not be read back.
         """
+
+    async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
+        """Write a state without faults, and reading none, at a revision above every one that is known.
+
+        What was there is kept aside, for a person to look at. For the kill switch and the start, where `apply` raises
+        StoreUnreadable. Raises StoreUnavailable.
+        """
+
+    async def refresh(self) -> State:
+        """Read the state now and take it over; raises StoreUnavailable."""
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the latest entries, newest first."""

@@ -1,15 +1,27 @@
 """The shared state as text: what comes back equals what went in, to the last bit of every number."""
 
-from typing import Final, TypeVar
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel
 
 from chaosapi.durations import EXACT
+from chaosapi.errors import StoreUnreadable
 from chaosapi.fault import Record
-from chaosapi.state import Difference, State
+from chaosapi.state import Action, AuditEntry, Difference, State
 
 AUDIT: Final = 10_000
 """How many entries of the audit a store keeps."""
+AUDIT_SIZE: Final = 2**24
+"""How many bytes they may have together. Looked at only when a larger than average one comes, so at most twice this."""
+AUDIT_LARGE: Final = AUDIT_SIZE // AUDIT
+"""Bytes from which on an entry is larger than average."""
+UNREADABLE: Final = "the stored state could not be read"
+"""Why all faults ended, for the audit."""
+_LAST: Final = 2.5e11
+"""Unix seconds up to which there are dates; durations of garbage may lead beyond."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -38,6 +50,48 @@ def survives(record: Record) -> bool:
         return read(State, write_state(state)) == state
     except ValueError:  # pydantic's errors are of this kind, those of writing too
         return False
+
+
+def read_state(text: str | bytes) -> State:
+    """Return the state that `write_state` wrote; raises StoreUnreadable for anything else."""
+    try:
+        state = State.model_validate_json(text)
+        late = [record.name for record in state.faults if not record.ends_at < _LAST or not record.starts_at < _LAST]
+    except (ValueError, TypeError, RecursionError) as error:  # ValidationError is a ValueError
+        raise StoreUnreadable(f"{UNREADABLE}: {_first_line(error)}") from error
+    if late:
+        raise StoreUnreadable(f"{UNREADABLE}: fault {late[0]!r} ends after the last date that there is")
+    return state
+
+
+def read_entries(texts: Iterable[str]) -> list[AuditEntry]:
+    """Return the audit entries that can be read; one whose fault cannot be, without it."""
+    return [entry for text in texts if (entry := _entry(text))]
+
+
+def read_all(kind: type[M], texts: Iterable[str]) -> list[M]:
+    """Return what `write` wrote, without the texts that nobody can read."""
+    found = []
+    for text in texts:
+        with suppress(ValueError, TypeError):
+            found.append(read(kind, text))
+    return found
+
+
+def _entry(text: str) -> AuditEntry | None:
+    try:
+        entry = AuditEntry.model_validate_json(text)
+    except (ValueError, TypeError):
+        try:
+            document: dict[str, Any] = json.loads(text)
+            entry = AuditEntry.model_validate({**document, "spec": None})
+        except (ValueError, TypeError, RecursionError):
+            return None
+    return entry if entry.action in get_args(Action) else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).replace("\n", " ")[:200]
 
 
 def key(record: Record) -> str:

@@ -46,6 +46,10 @@ class Fleet:
             await asyncio.sleep(min(pause, left))
             pause = min(2 * pause, _LATE)
 
+    def alone(self) -> Replicas:
+        """Count this replica as the only one that is known to have come so far."""
+        return Replicas(applied=1, known=1 + len(self._others))
+
     async def receipts(self, records: Sequence[Record]) -> list[Receipt]:
         """Write the receipt of each fault, summed over all replicas; this one's counts alone while the store is away.
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
-from chaosapi.state import AuditEntry, Change, State
+from chaosapi.state import AuditEntry, Change, Halt, State
 from chaosapi.store.codec import AUDIT, forgotten
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
@@ -40,6 +40,18 @@ class MemoryStore:
                 self._tallies.pop(key, None)
             self._snapshot.take(state)
         return state
+
+    async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
+        """Write a state without faults."""
+        state = State(revision=self._snapshot.state.revision + 1, halt=halt)
+        self._audit.appendleft(entry.signed(state))
+        self._tallies.clear()
+        self._snapshot.take(state)
+        return state
+
+    async def refresh(self) -> State:
+        """Return the state."""
+        return self._snapshot.state
 
     async def audit(self, limit: int) -> list[AuditEntry]:
         """Return the latest entries, newest first."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from chaosapi.models import Model
+from chaosapi.models import Model, Moment
 
 BEAT: Final = 1.0
 """Seconds between two signs of life."""
@@ -16,14 +16,14 @@ class Replica(Model):
     id: str
     host: str
     pid: int
-    started: float
+    started: Moment
     revision: int = 0
     """The latest revision that it has applied."""
-    applied_at: float = 0.0
+    applied_at: Moment = 0.0
     """When it had, in the store's time."""
-    seen: float = 0.0
+    seen: Moment = 0.0
     """Its last sign of life; the store fills it in."""
 
     def alive(self, now: float) -> bool:
         """Tell whether it gave a sign of life lately."""
-        return now - self.seen < ALIVE_FOR
+        return abs(now - self.seen) < ALIVE_FOR

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import structlog
 
-from chaosapi import listener, totals
+from chaosapi import alarm, listener, totals
 from chaosapi.settings import Settings
 from chaosapi.workers.crew import Crew, NotStartedError
 
@@ -26,7 +26,10 @@ def run(settings: Settings) -> int:
         bound.append(listener.bind(host, settings.admin_port, "CHAOSAPI_ADMIN_PORT"))
     urls = [listener.url(each) for each in bound]
     ports = [str(each.getsockname()[1]) for each in bound]
-    with tempfile.TemporaryDirectory(prefix="chaosapi-", ignore_cleanup_errors=True) as name:
+    with (
+        tempfile.TemporaryDirectory(prefix="chaosapi-", ignore_cleanup_errors=True) as name,
+        alarm.shared() as memory,
+    ):
         folder, store = Path(name), settings.store
         if store.startswith("memory:"):
             store = f"sqlite:///{quote(name)}/faults.sqlite"
@@ -38,7 +41,7 @@ def run(settings: Settings) -> int:
             # Never the folder that the service was started in, unless this process was started from there.
             safe = [] if str(Path.cwd()) in sys.path else ["-P"]
             sockets = [str(each.fileno()) for each in bound]
-            return [sys.executable, *safe, "-m", __name__, str(slot), name, str(tether), *sockets]
+            return [sys.executable, *safe, "-m", __name__, str(slot), name, str(memory), str(tether), *sockets]
 
         def serving() -> None:
             log.info("workers", count=settings.workers, pid=os.getpid())
@@ -46,7 +49,7 @@ def run(settings: Settings) -> int:
                 log.info("admin API", url=url)
             logging.getLogger(__name__).info("Uvicorn running on %s (Press CTRL+C to quit)", urls[0])
 
-        crew = Crew(command, bound, environment, partial(totals.bury, folder))
+        crew = Crew(command, bound, environment, partial(totals.bury, folder), [memory])
         try:
             asyncio.run(crew.run(settings.workers, serving))
         except NotStartedError as error:

@@ -36,7 +36,8 @@ class Crew:
     """So many workers, each in a slot.
 
     `command` gives the command line for a slot and the number of its tether, a file descriptor; `sockets` are those
-    that it inherits, under the same numbers. `bury` is called with the slot of every worker that has ended.
+    that it inherits, and `files` descriptors of more, under the same numbers. `bury` is called with the slot of every
+    worker that has ended.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class Crew:
         sockets: Sequence[socket.socket],
         environment: Mapping[str, str],
         bury: Callable[[int], None],
+        files: Sequence[int] = (),
     ) -> None:
-        self._command, self._sockets, self._bury = command, sockets, bury
+        self._command, self._sockets, self._bury, self._files = command, sockets, bury, files
         self._environment = {**os.environ, **environment}
         self._leaving = asyncio.Event()
         self._living: dict[int, tuple[Process, socket.socket]] = {}
@@ -94,7 +96,7 @@ class Crew:
         tether, its = socket.socketpair()
         tether.setblocking(False)
         with its:
-            inherited = [its.fileno(), *(bound.fileno() for bound in self._sockets)]
+            inherited = [its.fileno(), *self._files, *(bound.fileno() for bound in self._sockets)]
             command = self._command(slot, its.fileno())
             process = await asyncio.create_subprocess_exec(*command, pass_fds=inherited, env=self._environment)
         self._living[slot] = process, tether

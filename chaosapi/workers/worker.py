@@ -1,6 +1,7 @@
-"""One worker: `python -m chaosapi.workers SLOT FOLDER TETHER MAIN [ADMIN]`.
+"""One worker: `python -m chaosapi.workers SLOT FOLDER ALARM TETHER MAIN [ADMIN]`.
 
-The last three are file descriptors: a socket to the parent, which is closed when that one dies; the listening sockets.
+The last four are file descriptors: memory that all workers share; a socket to the parent, which is closed when that one
+dies; the listening sockets.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from chaosapi import logs
+from chaosapi.alarm import Alarm
 from chaosapi.app import create_app
 from chaosapi.chaos import Place
 from chaosapi.life import Life
@@ -69,13 +71,14 @@ def _leave(*_: object) -> None:
 def main() -> None:
     """Serve until told to stop, or until the parent has died."""
     slot, folder = int(sys.argv[1]), Path(sys.argv[2])
-    tether, bound, *admin = (socket.socket(fileno=int(number)) for number in sys.argv[3:])
+    alarm = Alarm.joined(int(sys.argv[3]), slot)
+    tether, bound, *admin = (socket.socket(fileno=int(number)) for number in sys.argv[4:])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     settings = Settings()
     logs.configure(settings)
     try:
-        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None))
+        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, alarm))
     except SettingsError as error:
         sys.stderr.write(f"chaosapi: {error}\n")
         sys.exit(2)

@@ -110,8 +110,8 @@ def test_the_kill_switch_ends_all_that_live(client: TestClient) -> None:
     """And says how many; a second time there is nothing to end."""
     for _ in range(3):
         client.post("/admin/faults", json=ERROR)
-    assert client.delete("/admin/faults").json() == {"ended": 3, "revision": 4, "replicas": ALONE}
-    assert client.delete("/admin/faults").json() == {"ended": 0, "revision": 4, "replicas": ALONE}
+    assert client.delete("/admin/faults").json() == {"ended": 3, "revision": 4, "stored": True, "replicas": ALONE}
+    assert client.delete("/admin/faults").json() == {"ended": 0, "revision": 4, "stored": True, "replicas": ALONE}
     assert client.get("/api/products").status_code == 200
 
 

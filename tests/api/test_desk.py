@@ -11,8 +11,11 @@ from fastapi.testclient import TestClient
 from chaosapi import state as changes
 from chaosapi.api.desk import Desk
 from chaosapi.effects import Error
+from chaosapi.engine import Engine
 from chaosapi.errors import Invalid
 from chaosapi.fault import Fault
+from chaosapi.killswitch import KillSwitch
+from chaosapi.routes import RouteTable
 from chaosapi.store import MemoryStore
 from tests.conftest import MakeClient
 
@@ -88,6 +91,8 @@ def nested(levels: int) -> Any:
 def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) -> None:
     """Whichever check it slipped through: the store stays as it was, and goes on."""
     store = MemoryStore(lambda: 1.0)
+    engine = Engine(RouteTable(()), store.now)
+    kill = KillSwitch(store, engine, engine.load, None)
     request = Request({"type": "http", "headers": [], "client": None})
 
     def apply(fault: Fault) -> changes.State:

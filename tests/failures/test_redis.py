@@ -61,7 +61,8 @@ def test_a_redis_that_comes_back_empty_ends_all_faults(world: World) -> None:
     fault.end(back, latest=time.time())
     healed("emptied", took + world.holds(revision))
     (entry,) = [each for each in world.sites[0].read("/admin/audit")["entries"] if each["actor"] == "store"]
-    assert (entry["revision"], entry["action"], entry["reason"]) == (revision, "end_all", "the store had lost changes")
+    assert entry["revision"] > revision
+    assert (entry["action"], entry["reason"]) == ("end_all", "the store had lost changes")
 
 
 def test_changes_that_nobody_announces_are_found(world: World) -> None:

@@ -28,22 +28,22 @@ def held(epoch: str, *names: str) -> Held:
 )
 def test_a_store_that_knows_more_is_believed(mine: Held, theirs: Held) -> None:
     """Whether its history is the same or another replica has healed it."""
-    assert healed(mine, theirs, 1) is None
+    assert healed(mine, theirs, 1, 1000) is None
 
 
 @pytest.mark.parametrize("theirs", [EMPTY, held("one", "a"), held("one", "a", "other")])
 def test_where_changes_were_lost_all_faults_end(theirs: Held) -> None:
-    """Emptied, restored from an older copy, or gone another way since: the revision goes on."""
-    state = healed(held("one", "a", "b"), theirs, 1)
+    """Emptied, restored from an older copy, or gone another way since: the revision leaps."""
+    state = healed(held("one", "a", "b"), theirs, 1, 1000)
     assert state
-    assert (state.revision, state.live(1), len(state.faults)) == (3, [], 2)
+    assert (state.revision, state.live(1), len(state.faults)) == (1002, [], 2)
 
 
 def test_what_another_replica_healed_stays_and_gets_a_higher_revision() -> None:
     """It knew less of the time before; faults made since then go on."""
-    state = healed(held("one", "a", "b", "c"), held("two", "new"), 1)
+    state = healed(held("one", "a", "b", "c"), held("two", "new"), 1, 1000)
     assert state
-    assert (state.revision, [record.name for record in state.live(1)]) == (4, ["new"])
+    assert (state.revision, [record.name for record in state.live(1)]) == (1003, ["new"])
 
 
 def test_audits_are_merged_by_revision_without_doubles() -> None:

@@ -129,8 +129,8 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
         asyncio.run(scenario(str(tmp_path / path)))
 
 
-def test_a_file_of_another_release_says_what_to_do(tmp_path: Path) -> None:
-    """Instead of listing fields."""
+def test_a_state_that_cannot_be_read_is_ended_at_start_and_kept_aside(tmp_path: Path) -> None:
+    """As that of another release: the service starts, without faults, and the audit says why."""
     file = tmp_path / "faults.db"
 
     async def scenario() -> None:
@@ -142,9 +142,14 @@ def test_a_file_of_another_release_says_what_to_do(tmp_path: Path) -> None:
             db.execute("""UPDATE state SET state = replace(state, '"halt"', '"later": 1, "halt"')""")
             db.commit()
         later = open_store(f"sqlite:///{file}")
-        with pytest.raises(OSError, match="another release of chaosapi wrote it: move it away"):
-            await later.start()
-        await later.close()
+        seen = Seen(later)
+        async with started(later):
+            assert later.up
+            assert (seen.revision, seen.state.faults) == (2, ())
+            assert [entry.reason for entry in await later.audit(10)] == ["the stored state could not be read", ""]
+        with closing(sqlite3.connect(file)) as db:
+            ((kept,),) = db.execute("SELECT state FROM unreadable").fetchall()
+        assert '"later": 1' in kept
 
     asyncio.run(scenario())
 

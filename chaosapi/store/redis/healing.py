@@ -1,7 +1,7 @@
 """What to do when a store comes back and knows less than a replica: restarted empty, restored, or failed over.
 
 What was lost cannot be known: a fault that somebody ended may run again in an old state. So all faults end, and the
-revision goes on from the highest that anybody saw.
+revision leaps: others may have been told of changes that this replica never heard of, and no revision is used twice.
 """
 
 import secrets
@@ -9,9 +9,19 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from chaosapi.state import AuditEntry, State, end_all
-from chaosapi.store.codec import read, write
+from chaosapi.store.codec import write
+from chaosapi.store.redis.remembered import revision
 
 REASON: Final = "the store had lost changes"
+_UNHEARD: Final = 1000
+"""More changes than a replica can have missed when it heals the store."""
+_LEAP: Final = 1_000_000
+"""Two replicas that heal at once, or one after the other and unheard of, leap to different revisions."""
+
+
+def leap() -> int:
+    """Return by how much a healed revision exceeds what is known."""
+    return _UNHEARD + secrets.randbelow(_LEAP)
 
 
 class Held(NamedTuple):
@@ -27,10 +37,10 @@ class Held(NamedTuple):
         return self.epoch, self.state.revision
 
 
-def healed(mine: Held, theirs: Held, now: float) -> State | None:
+def healed(mine: Held, theirs: Held, now: float, by: int) -> State | None:
     """Return the state that must take the place of the stored one; None where that is to be taken as it is.
 
-    `mine` is what this replica knew before it read `theirs`.
+    `mine` is what this replica knew before it read `theirs`; the revision leaps `by` so many.
     """
     if mine.state.revision == 0 or theirs.state.revision > mine.state.revision:
         return None
@@ -38,13 +48,18 @@ def healed(mine: Held, theirs: Held, now: float) -> State | None:
         return None
     if theirs.epoch and theirs.epoch != mine.epoch:
         # Another replica has healed it, but knew less: its faults stay, and the revision does not go backwards.
-        return theirs.state.model_copy(update={"revision": mine.state.revision + 1})
-    return end_all(now)(mine.state).model_copy(update={"revision": mine.state.revision + 1})
+        return theirs.state.model_copy(update={"revision": mine.state.revision + by})
+    return ended(mine.state, now, by)
 
 
-def entry(state: State, now: float) -> AuditEntry:
+def ended(state: State, now: float, by: int) -> State:
+    """Return the state with all faults ended, at a revision so much higher."""
+    return end_all(now)(state).model_copy(update={"revision": state.revision + by})
+
+
+def entry(state: State, now: float, reason: str = REASON) -> AuditEntry:
     """Return what the audit says of a healed state."""
-    return AuditEntry(revision=state.revision, at=now, actor="store", action="end_all", reason=REASON)
+    return AuditEntry(revision=state.revision, at=now, actor="store", action="end_all", reason=reason)
 
 
 def line(entry: AuditEntry) -> str:
@@ -52,11 +67,12 @@ def line(entry: AuditEntry) -> str:
     return f"{secrets.token_hex(8)} {write(entry)}"
 
 
-def entry_of(line: str) -> AuditEntry:
-    """Return the entry that a line holds."""
-    return read(AuditEntry, line.partition(" ")[2])
+def text_of(line: str) -> str:
+    """Return the entry that a line holds, as text."""
+    return line.partition(" ")[2]
 
 
 def merged(*audits: list[str]) -> list[str]:
-    """Return the lines of several audits, each once, newest first."""
-    return sorted(dict.fromkeys(chain(*audits)), key=lambda line: entry_of(line).revision, reverse=True)
+    """Return the lines of several audits, each once, newest first, without what is no line of an audit."""
+    lines = {line: number for line in chain(*audits) if (number := revision(line)) is not None}
+    return sorted(lines, key=lines.__getitem__, reverse=True)

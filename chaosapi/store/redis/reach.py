@@ -1,29 +1,48 @@
 """How long Redis may take, and what may go wrong with it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from chaosapi.errors import StoreUnavailable
+from chaosapi.errors import StoreUnavailable, StoreUnreadable
+from chaosapi.store.codec import UNREADABLE
 
 PATIENCE: Final = 2.0
 """Seconds that a call may take, all retries included."""
 TIMEOUT: Final = 0.9
 """Seconds for one answer."""
-AWAY: Final = (RedisError, OSError, TimeoutError, ValidationError, RuntimeError)
+_FAILED: Final = (RedisError, OSError, TimeoutError, UnicodeDecodeError, RuntimeError)
+AWAY: Final = (*_FAILED, StoreUnavailable)
 """What means that the store cannot be used now; RuntimeError is uvloop's word for a connection that was just closed."""
 
 
 @asynccontextmanager
-async def reaching(hint: str = "") -> AsyncIterator[None]:
-    """Bound the time of whatever asks Redis; raises StoreUnavailable, with the hint, for all that may go wrong."""
+async def reaching(hint: str = "", refused: Callable[[StoreUnavailable], None] = lambda _: None) -> AsyncIterator[None]:
+    """Bound the time of whatever asks Redis; raises StoreUnavailable, with the hint, for all that may go wrong.
+
+    Where a key of ours holds something that we do not put there, it is a StoreUnreadable. `refused` is told either.
+    """
     try:
-        async with asyncio.timeout(PATIENCE):
-            yield
-    except AWAY as error:
-        why = f"did not answer within {PATIENCE:g} s" if isinstance(error, TimeoutError) else f"says: {error}"
-        raise StoreUnavailable("; ".join(filter(None, (f"the store {why}", hint)))) from error
+        try:
+            async with asyncio.timeout(PATIENCE):
+                yield
+        except _FAILED as error:
+            raise _explained(error, hint) from error
+    except StoreUnavailable as error:
+        refused(error)
+        raise
+
+
+def _explained(error: BaseException, hint: str) -> StoreUnavailable:
+    if garbled(error):
+        return StoreUnreadable(f"{UNREADABLE}: {error}")
+    why = f"did not answer within {PATIENCE:g} s" if isinstance(error, TimeoutError) else f"says: {error}"
+    return StoreUnavailable("; ".join(filter(None, (f"the store {why}", hint))))
+
+
+def garbled(error: object) -> bool:
+    """Tell whether what Redis says means that a key is not ours, or no text."""
+    return isinstance(error, UnicodeDecodeError) or (isinstance(error, RedisError) and "WRONGTYPE" in str(error))

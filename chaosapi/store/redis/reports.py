@@ -5,7 +5,8 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from chaosapi.store.codec import read, write
+from chaosapi.errors import StoreUnreadable
+from chaosapi.store.codec import read_all, write
 from chaosapi.store.redis.reach import reaching
 from chaosapi.store.replica import Replica
 
@@ -22,6 +23,14 @@ class Reports:
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
         """Note a sign of life, or that the replica leaves, and what its faults did."""
         seen = replica.model_copy(update={"seen": self.now()})
+        try:
+            await self._report(seen, tallies, leaving=leaving)
+        except StoreUnreadable:  # something else stands in their place, and signs of life are soon given again
+            async with reaching():
+                await self._client.delete(self._key("replicas"), *(self._key("tally", fault) for fault in tallies))
+            raise
+
+    async def _report(self, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
         async with reaching(), self._client.pipeline(transaction=False) as pipe:
             for fault, text in tallies.items():
                 pipe.hset(self._key("tally", fault), seen.id, text)
@@ -37,15 +46,19 @@ class Reports:
         """Return those that gave a sign of life lately, and forget the others."""
         async with reaching():
             known = await self._client.hgetall(self._key("replicas"))
-            replicas = [read(Replica, str(known[name])) for name in sorted(known)]
-            gone = [replica.id for replica in replicas if not replica.alive(self.now())]
+            replicas = read_all(Replica, (str(known[name]) for name in sorted(known)))
+            alive = [replica for replica in replicas if replica.alive(self.now())]
+            gone = set(known).difference(replica.id for replica in alive)
             if gone:
                 await self._client.hdel(self._key("replicas"), *gone)
-        return [replica for replica in replicas if replica.id not in gone]
+        return [replica for replica in alive if replica.id in known]
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
         """Return what the replicas reported."""
         async with reaching(), self._client.pipeline(transaction=False) as pipe:
             for fault in faults:
                 pipe.hgetall(self._key("tally", fault))
-            return dict(zip(faults, await pipe.execute(), strict=True))
+            answers = await pipe.execute(raise_on_error=False)
+        return {
+            fault: answer if isinstance(answer, dict) else {} for fault, answer in zip(faults, answers, strict=True)
+        }

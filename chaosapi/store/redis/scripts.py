@@ -7,10 +7,48 @@ local known = redis.call('HMGET', KEYS[1], 'epoch', 'revision', 'version')
 local stale = (known[1] or '') ~= ARGV[1] or (known[2] or '0') ~= ARGV[2] or (known[3] or '') ~= ARGV[3]
 """
 
+_RENEW: Final = """
+-- Note beside the state how far it has come, when, and which server took that: an older copy shows by it.
+local function renew(key, revision)
+    if redis.call('TYPE', key).ok ~= 'hash' then redis.call('DEL', key) end
+    local info = redis.pcall('INFO', 'server')
+    local server = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+    local known = tonumber(redis.call('HGET', key, 'revision') or '') or 0
+    if known > tonumber(revision) then revision = string.format('%.0f', known) end
+    redis.call('HSET', key, 'revision', revision, 'seen', redis.call('TIME')[1], 'server', server)
+end
+"""
+
+_TRIM: Final = """
+-- Keep so many entries of the audit at most, and so many bytes of them.
+local function trim(key, most, size)
+    redis.call('LTRIM', key, 0, most - 1)
+    if not size then return end
+    local sum = 0
+    for place, line in ipairs(redis.call('LRANGE', key, 0, -1)) do
+        sum = sum + #line
+        if sum > tonumber(size) and place > 1 then
+            redis.call('LTRIM', key, 0, place - 2)
+            return
+        end
+    end
+end
+"""
+
+RENEW: Final = f"""
+-- KEYS: lease. ARGV: revision.
+{_RENEW}
+renew(KEYS[1], ARGV[1])
+return 'done'
+"""
+
 CHANGE: Final = f"""
--- KEYS: state, audit, then what to forget. ARGV: epoch, revision and version as the caller knows them, the same and
--- the state as they shall be, the audit entry, how many to keep, the deadline, the channel, the message.
+-- KEYS: state, audit, lease, then what to forget. ARGV: epoch, revision and version as the caller knows them, the same
+-- and the state as they shall be, the audit entry, how many to keep, the deadline, the channel, the message, how many
+-- bytes to keep, and from which size of an entry on to look at that.
 {_STALE}
+{_RENEW}
+{_TRIM}
 if stale then
     -- A repeated call whose first answer got lost finds its own entry.
     for _, line in ipairs(redis.call('LRANGE', KEYS[2], 0, 15)) do
@@ -29,19 +67,67 @@ if type(told) == 'table' then
     return told
 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'revision', ARGV[5], 'version', ARGV[6], 'state', ARGV[7])
-redis.call('LTRIM', KEYS[2], 0, ARGV[9] - 1)
-for index = 3, #KEYS do redis.call('DEL', KEYS[index]) end
+trim(KEYS[2], ARGV[9], #ARGV[8] > tonumber(ARGV[14]) and ARGV[13])
+for index = 4, #KEYS do redis.call('DEL', KEYS[index]) end
+renew(KEYS[3], ARGV[5])
 return 'done'
 """
 
 HEAL: Final = f"""
--- KEYS: state, audit. ARGV: epoch, revision and version as the caller knows them, the same and the state as they
+-- KEYS: state, audit, lease. ARGV: epoch, revision and version as the caller knows them, the same and the state as they
 -- shall be, the channel, then all of the audit, newest first. The message is empty: read it all again.
 {_STALE}
+{_RENEW}
 if stale then return 'stale' end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'revision', ARGV[5], 'version', ARGV[6], 'state', ARGV[7])
 redis.call('DEL', KEYS[2])
 for index = 9, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[index]) end
+renew(KEYS[3], ARGV[5])
 redis.call('PUBLISH', ARGV[8], '')
+return 'done'
+"""
+
+RESET: Final = f"""
+-- KEYS: state, audit, lease, and where to keep the first two if they cannot be read. ARGV: epoch, revision, version and
+-- state as they shall be, the audit entry, the channel, how long to keep what cannot be read. Returns the stored
+-- revision where that is not below the given one: ask again with a higher one.
+{_RENEW}
+local kind = redis.call('TYPE', KEYS[1]).ok
+local known = kind == 'hash' and tonumber(redis.call('HGET', KEYS[1], 'revision') or '') or 0
+if known >= tonumber(ARGV[2]) and known < 9007199254740992 then return string.format('%.0f', known) end
+local function aside(from, to)
+    redis.call('RENAME', from, to)
+    redis.call('EXPIRE', to, ARGV[7])
+end
+if kind ~= 'none' then aside(KEYS[1], KEYS[4]) end
+kind = redis.call('TYPE', KEYS[2]).ok
+if kind ~= 'none' and kind ~= 'list' then aside(KEYS[2], KEYS[5]) end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'revision', ARGV[2], 'version', ARGV[3], 'state', ARGV[4])
+redis.call('LPUSH', KEYS[2], ARGV[5])
+renew(KEYS[3], ARGV[2])
+redis.pcall('PUBLISH', ARGV[6], '')
+return 'done'
+"""
+
+PUT_BACK: Final = f"""
+-- KEYS: audit. ARGV: how many entries and bytes to keep, then entries that are missing there.
+{_TRIM}
+local lines = redis.call('LRANGE', KEYS[1], 0, -1)
+local revisions = {{}}
+local function revision(line) return tonumber(string.match(line, '"revision":(%d+)') or '') or 0 end
+for _, line in ipairs(lines) do revisions[line] = revision(line) end
+for index = 3, #ARGV do
+    if not revisions[ARGV[index]] then
+        revisions[ARGV[index]] = revision(ARGV[index])
+        lines[#lines + 1] = ARGV[index]
+    end
+end
+table.sort(lines, function(one, other)
+    if revisions[one] ~= revisions[other] then return revisions[one] > revisions[other] end
+    return one > other
+end)
+redis.call('DEL', KEYS[1])
+for _, line in ipairs(lines) do redis.call('RPUSH', KEYS[1], line) end
+trim(KEYS[1], ARGV[1], ARGV[2])
 return 'done'
 """

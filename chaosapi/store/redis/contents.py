@@ -1,0 +1,133 @@
+"""What Redis holds of ours: keys, and the scripts that change them in one step."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, NamedTuple
+
+from redis.asyncio import Redis
+
+from chaosapi.errors import StoreUnreadable
+from chaosapi.state import State
+from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, read_state, write_state
+from chaosapi.store.lease import Mark
+from chaosapi.store.redis.clock import SharedClock
+from chaosapi.store.redis.healing import Held
+from chaosapi.store.redis.reach import garbled
+from chaosapi.store.redis.scripts import CHANGE, HEAL, PUT_BACK, RENEW, RESET
+
+_ASIDE: Final = 7 * 86400
+"""Seconds for which something that could not be read is kept under `unreadable`."""
+
+
+class Version(NamedTuple):
+    """A state, and the random word that tells it from all others."""
+
+    held: Held
+    word: str
+
+    @property
+    def mark(self) -> tuple[str, int, str]:
+        """Return what a script compares."""
+        return *self.held.mark, self.word
+
+
+class Contents:
+    """Reads and writes all but the reports; `key` names the keys. Raises what redis-py does, and StoreUnreadable."""
+
+    def __init__(self, client: Redis, key: Callable[..., str], channel: str, clock: SharedClock) -> None:
+        self._client, self._key, self._channel, self._clock = client, key, channel, clock
+        self._change, self._heal, self._reset, self._put_back, self._renew = map(
+            client.register_script, (CHANGE, HEAL, RESET, PUT_BACK, RENEW)
+        )
+
+    async def holds(self, known: Version) -> bool:
+        """Tell whether it still holds the version, and set the clock by it."""
+        asked = self._clock.local()
+        try:
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.hmget(self._key("state"), "epoch", "revision", "version")
+                time, found = await pipe.execute(raise_on_error=False)
+        except UnicodeDecodeError as error:
+            asked = self._clock.local()
+            time, found = await self._client.time(), error
+        for answer in (time, found):
+            if isinstance(answer, Exception) and not garbled(answer):
+                raise answer
+        self._clock.learn(asked, time[0] + time[1] / 1e6, self._clock.local())
+        return bool(found == [str(each) if each else None for each in known.mark])
+
+    async def read(self) -> Version:
+        """Return what is stored; raises StoreUnreadable where that is not what a script of ours wrote."""
+        fields = await self._client.hmget(self._key("state"), "epoch", "version", "revision", "state")
+        epoch, word, revision, text = (None if field is None else str(field) for field in fields)
+        state = State() if text is None else read_state(text)
+        if (revision or "0") != str(state.revision):
+            raise StoreUnreadable(f"{UNREADABLE}: its revision is {state.revision}, not {revision}")
+        return Version(Held(epoch or "", state), word or "")
+
+    async def lines(self, limit: int) -> list[str]:
+        """Return the latest lines of the audit, newest first."""
+        return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
+
+    async def change(  # noqa: PLR0913, PLR0917 - from where to where, and who is told
+        self, before: Version, after: Version, line: str, message: str, forgotten: Collection[str], deadline: float
+    ) -> bool:
+        """Swap two versions; False where somebody else was faster. Raises TimeoutError past the deadline."""
+        tallies = (self._key("tally", fault) for fault in forgotten)
+        answer = await self._change(
+            keys=[*self._keys("state", "audit", "lease"), *tallies],
+            args=[
+                *before.mark,
+                *after.mark,
+                write_state(after.held.state),
+                line,
+                AUDIT,
+                deadline,
+                self._channel,
+                message,
+                AUDIT_SIZE,
+                AUDIT_LARGE,
+            ],
+        )
+        if answer == "late":
+            raise TimeoutError
+        return bool(answer == "done")
+
+    async def heal(self, before: Version, after: Version, audit: Sequence[str]) -> bool:
+        """Swap two versions, and the whole audit; False where somebody else was faster."""
+        answer = await self._heal(
+            keys=self._keys("state", "audit", "lease"),
+            args=[*before.mark, *after.mark, write_state(after.held.state), self._channel, *audit],
+        )
+        return bool(answer == "done")
+
+    async def reset(self, after: Version, line: str) -> int | None:
+        """Write a version over whatever is there; return the revision that is there where it is not a lower one."""
+        answer = await self._reset(
+            keys=self._keys("state", "audit", "lease", "unreadable:state", "unreadable:audit"),
+            args=[*after.mark, write_state(after.held.state), line, self._channel, _ASIDE],
+        )
+        return None if answer == "done" else int(answer)
+
+    async def put_back(self, lines: Sequence[str]) -> None:
+        """Put lines into the audit, each at its place."""
+        await self._put_back(keys=self._keys("audit"), args=[AUDIT, AUDIT_SIZE, *lines])
+
+    async def renew(self, revision: int) -> None:
+        """Note that somebody lives who has seen the state, and how far that is."""
+        await self._renew(keys=self._keys("lease"), args=[revision])
+
+    async def lease(self) -> tuple[Mark | None, str]:
+        """Return what was noted last, if anything was, and which server it is now; empty where that is a secret."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.hmget(self._key("lease"), "revision", "seen", "server")
+            pipe.info("server")
+            noted, server = await pipe.execute(raise_on_error=False)
+        current = server.get("run_id", "") if isinstance(server, dict) else ""
+        try:
+            return Mark(int(noted[0]), float(noted[1]), noted[2]), current
+        except (TypeError, ValueError, IndexError):
+            return None, current
+
+    def _keys(self, *names: str) -> list[str]:
+        return [self._key(name) for name in names]

@@ -1,0 +1,62 @@
+"""What this replica remembers of the audit, to show it while the store is away and to put it back where it is lost."""
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Final
+
+_LINE: Final = re.compile(r'[0-9a-f]+ {"revision":([0-9]{1,16}),')
+_SLACK: Final = 1.1
+"""How far the bounds may be passed before the oldest entries go; all at once is cheaper than one by one."""
+
+
+def revision(line: str) -> int | None:
+    """Return the revision of a line of the audit; None where it is not one."""
+    found = _LINE.match(line)
+    return int(found[1]) if found else None
+
+
+class Remembered:
+    """Lines of the audit, each once; of many those with the highest revisions."""
+
+    def __init__(self, most: int, size: int) -> None:
+        self._most, self._size = most, size
+        self._lines: dict[str, int] = {}
+        self._bytes = 0
+
+    def __contains__(self, line: str) -> bool:
+        return line in self._lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Remember them too."""
+        for line in lines:
+            number = revision(line)
+            if number is not None and line not in self._lines:
+                self._lines[line] = number
+                self._bytes += len(line)
+        if len(self._lines) > self._most * _SLACK or self._bytes > self._size * _SLACK:
+            kept = bounded(self.newest(), self._most, self._size)
+            self._lines = {line: self._lines[line] for line in kept}
+            self._bytes = sum(map(len, kept))
+
+    def newest(self) -> list[str]:
+        """Return all, newest first."""
+        return sorted(self._lines, key=self._lines.__getitem__, reverse=True)
+
+    def missing(self, lines: Collection[str]) -> list[str]:
+        """Return those that are not among the given ones."""
+        known = set(lines)
+        return [line for line in self._lines if line not in known]
+
+
+def bounded(lines: Iterable[str], most: int, size: int) -> list[str]:
+    """Return the first of them: at most so many, of at most so many characters together, but one at least."""
+    kept: list[str] = []
+    for line in lines:
+        size -= len(line)
+        if kept and (size < 0 or len(kept) >= most):
+            break
+        kept.append(line)
+    return kept

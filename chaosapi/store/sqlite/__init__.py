@@ -1,0 +1,5 @@
+"""The store of one machine."""
+
+from chaosapi.store.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

@@ -1,0 +1,247 @@
+"""The store of one machine: a file that all its workers share. It survives a restart and kill -9.
+
+SQLite's write-ahead log needs a local disk. A power cut may take the last moment's changes with it; whole changes only.
+Faults go on after a restart unless the file was put back from an older copy, or nobody ran them for a minute: what was
+ended since that copy was made must not run again. A file beside the store, `NAME-watermark`, tells.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+
+from chaosapi.errors import StoreUnavailable, StoreUnreadable
+from chaosapi.models import MAX_REVISION
+from chaosapi.state import AuditEntry, Change, Halt, State, end_all
+from chaosapi.store.codec import UNREADABLE, forgotten, read_all, read_entries, write
+from chaosapi.store.lease import doubt
+from chaosapi.store.replica import Replica
+from chaosapi.store.snapshot import Listener, Snapshot
+from chaosapi.store.sqlite import tables
+from chaosapi.store.sqlite.watermark import Watermark
+
+_BEAT: Final = 0.1
+"""Seconds between two looks for what other processes changed."""
+_PATIENCE: Final = 1.5
+"""Seconds to wait for a process that is writing."""
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger("chaosapi.store")
+
+
+class SqliteStore:
+    """Keeps everything in a file. Its thread is the only one that touches the connection."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.now = clock
+        self._readable = self._writable = False
+        self._path = path
+        self._watermark = Watermark(path)
+        self._snapshot = Snapshot()
+        self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
+        self._thread = ThreadPoolExecutor(1, "chaosapi-sqlite")
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether it could be read and written last time."""
+        return self._readable and self._writable
+
+    async def start(self) -> None:
+        """Open the file, making it where there is none; raises OSError where that cannot be.
+
+        A state that cannot be read, and faults that must not go on, are ended.
+        """
+        try:
+            self._db = await self._in_thread(self._opened)
+            self._writable = True
+            reason = await self._resumed()
+        except (sqlite3.Error, OSError, StoreUnavailable) as error:
+            raise OSError(
+                f"the store {self._path} cannot be opened: {error}; give it back its rights and room, "
+                "or move it away, and the service starts with a new one"
+            ) from error
+        if reason:
+            log.warning("all faults in the store are ended", store=str(self._path), reason=reason)
+        self._looking = asyncio.create_task(self._keep_looking())
+
+    async def _resumed(self) -> str | None:
+        """Take over the state that is found; return why its faults were ended, if they were."""
+        now = self.now()
+        entry = AuditEntry(at=now, actor="store", action="end_all", reason=UNREADABLE)
+        mark = await self._in_thread(self._watermark.read)  # before the state, which others may change meanwhile
+        try:
+            found = await self._run(lambda: tables.state(self._db))
+        except StoreUnreadable as error:
+            await self.reset(entry, None)
+            return str(error)
+        self._readable = True
+        if found.revision == 0:
+            await self._in_thread(lambda: self._watermark.begin(0, now))
+        reason = doubt(mark, found.revision, now)
+        if not reason or not found.live(now):
+            self._snapshot.take(found)
+            return None
+        past = mark.revision if mark else 0
+
+        def ended(state: State) -> State:
+            # What was stored after a copy was made had these revisions: no change may get them again.
+            return end_all(now)(state.model_copy(update={"revision": max(state.revision, past)}))
+
+        await self.apply(ended, entry.model_copy(update={"reason": reason}))
+        return reason
+
+    async def close(self) -> None:
+        """Close the file."""
+        if self._looking:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+            await self._in_thread(self._db.close)
+        await self._in_thread(self._watermark.close)
+        self._thread.shutdown()
+
+    async def apply(self, change: Change, entry: AuditEntry) -> State:
+        """Make one change in one transaction, which other processes wait for."""
+
+        def work() -> State:
+            with tables.transaction(self._db) as db:
+                before = tables.state(db)
+                state = change(before)
+                if state.revision != before.revision:
+                    tables.store(db, state, entry)
+                    if forgotten(before, state):
+                        tables.drop_tallies(db, state)
+            self._watermark.note(state.revision, self.now())
+            return state
+
+        state = await self._run(work, writes=True)
+        self._readable = True
+        self._snapshot.take(state)
+        return state
+
+    async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
+        """Write a state without faults over whatever is there, which is kept in the table `unreadable`."""
+
+        def work() -> State:
+            with tables.transaction(self._db) as db:
+                tables.make(db)
+                mark = self._watermark.read()
+                known = [self._snapshot.state.revision, tables.revision(db), mark.revision if mark else 0]
+                state = State(revision=min(max(known) + 1, MAX_REVISION), halt=halt)
+                tables.set_aside(db, entry.at)
+                tables.store(db, state, entry)
+                db.execute("DELETE FROM tallies")
+            self._watermark.note(state.revision, self.now())
+            return state
+
+        state = await self._run(work, writes=True)
+        self._readable = True
+        self._snapshot.take(state)
+        return state
+
+    async def refresh(self) -> State:
+        """Read the state now."""
+        await self._look()
+        return self._snapshot.state
+
+    async def audit(self, limit: int) -> list[AuditEntry]:
+        """Return the latest entries, newest first."""
+        query = "SELECT entry FROM audit ORDER BY number DESC LIMIT ?"
+        rows = await self._run(lambda: self._db.execute(query, (limit,)).fetchall())
+        return read_entries(str(text) for (text,) in rows)
+
+    async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
+        """Note a sign of life, or that the replica leaves, and what its faults did."""
+        seen = replica.model_copy(update={"seen": self.now()})
+
+        def work() -> None:
+            with tables.transaction(self._db) as db:
+                db.execute("DELETE FROM replicas WHERE id = ?", (seen.id,))
+                if not leaving:
+                    db.execute("INSERT INTO replicas VALUES (?, ?, ?)", (seen.id, seen.seen, write(seen)))
+                rows = [(fault, seen.id, text) for fault, text in tallies.items()]
+                db.executemany("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", rows)
+            self._watermark.note(replica.revision, seen.seen)
+
+        await self._run(work, writes=True)
+
+    async def replicas(self) -> list[Replica]:
+        """Return those that gave a sign of life lately."""
+        rows = await self._run(lambda: self._db.execute("SELECT replica FROM replicas ORDER BY id").fetchall())
+        return [replica for replica in read_all(Replica, (text for (text,) in rows)) if replica.alive(self.now())]
+
+    async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
+        """Return what the replicas reported."""
+
+        def work() -> dict[str, dict[str, str]]:
+            query = "SELECT replica, tally FROM tallies WHERE fault = ?"
+            return {fault: dict(self._db.execute(query, (fault,)).fetchall()) for fault in faults}
+
+        return await self._run(work)
+
+    def _opened(self) -> sqlite3.Connection:
+        db = tables.connect(self._path, _PATIENCE)
+        db.execute("DELETE FROM replicas WHERE seen < ?", (self.now() - 86400,))
+        self._file = os.stat(self._path)  # noqa: PTH116 - for samestat
+        self._watermark.open()
+        return db
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT)
+            try:
+                await self._look()
+            except StoreUnavailable:
+                pass
+            except Exception:
+                log.exception("the store cannot be read")
+
+    async def _look(self) -> None:
+        """Take over what other processes changed, and what a caller who left early changed here."""
+
+        def work() -> State | None:
+            # Not PRAGMA data_version: it overlooks changes of this connection, and every heartbeat moves it.
+            if self._readable and tables.revision(self._db) <= self._snapshot.state.revision:
+                return None
+            return tables.state(self._db)
+
+        state = await self._run(work)
+        self._readable = True
+        if state:
+            self._snapshot.take(state)
+
+    async def _run(self, work: Callable[[], T], *, writes: bool = False) -> T:
+        """Run it in the thread; raises StoreUnavailable for whatever is wrong with the file."""
+        was = self.up
+        try:
+            result = await self._in_thread(lambda: self._checked(work))
+        except (sqlite3.Error, OSError) as error:
+            self._writable = False
+            away = StoreUnavailable(f"the store {self._path.name} cannot be used: {error}")
+            away.__cause__ = error
+        except StoreUnreadable as error:
+            self._readable = False
+            away = error
+        else:
+            self._writable = self._writable or writes
+            return result
+        if was:
+            log.warning("the store is away", store=str(self._path), reason=str(away))
+        raise away
+
+    def _checked(self, work: Callable[[], T]) -> T:
+        """Refuse to go on with a file that nobody else can see any more."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(self._file, os.stat(self._path)):  # noqa: PTH116 - as above
+                return work()
+        raise FileNotFoundError("the file was moved or deleted; put it back, or restart the service")
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,0 +1,118 @@
+"""The tables of the store of one machine, and what is done in them; to be called in the thread of the connection."""
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from chaosapi.errors import StoreUnreadable
+from chaosapi.models import MAX_REVISION
+from chaosapi.state import AuditEntry, State
+from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, key, read_state, write, write_state
+
+_PAUSE: Final = 0.01
+"""Seconds before what another process kept from being done is tried again."""
+_SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS state (
+        id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, state TEXT NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS replicas (id TEXT PRIMARY KEY, seen REAL NOT NULL, replica TEXT NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS tallies (
+        fault TEXT NOT NULL, replica TEXT NOT NULL, tally TEXT NOT NULL, PRIMARY KEY (fault, replica))""",
+    "CREATE TABLE IF NOT EXISTS unreadable (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, state)",
+)
+_ASIDE: Final = 3
+"""How many states that could not be read are kept, of each so many characters."""
+_ASIDE_SIZE: Final = 1_000_000
+
+
+def connect(path: Path, patience: float) -> sqlite3.Connection:
+    """Open the file, making it where there is none; raises OSError or sqlite3.Error. Waits so long for who writes."""
+    _make_private(path)
+    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    # Of several that make the file at once, SQLite refuses all but one without any wait.
+    waiting = Retrying(
+        retry=retry_if_exception_type(sqlite3.OperationalError),
+        stop=stop_after_delay(patience),
+        wait=wait_fixed(_PAUSE),
+        reraise=True,
+    )
+    waiting(db.execute, "PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")  # safe but for a power cut, and no wait for the disk
+    make(db)
+    return db
+
+
+def make(db: sqlite3.Connection) -> None:
+    """Make the tables that there are not."""
+    for statement in _SCHEMA:
+        db.execute(statement)
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Do all of the block, or nothing; other processes wait."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def set_aside(db: sqlite3.Connection, at: float) -> None:
+    """Keep what is stored, and nobody can read, for a person to look at."""
+    db.execute("INSERT INTO unreadable (at, state) SELECT ?, substr(state, 1, ?) FROM state", (at, _ASIDE_SIZE))
+    db.execute("DELETE FROM unreadable WHERE number <= (SELECT max(number) FROM unreadable) - ?", (_ASIDE,))
+
+
+def _make_private(path: Path) -> None:
+    """Make the file where there is none, and let only its owner read it; SQLite's own files beside it follow."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with contextlib.suppress(OSError):  # another's file, or none
+            if stat.S_IMODE(each.stat().st_mode) & 0o077:
+                each.chmod(0o600)
+
+
+def revision(db: sqlite3.Connection) -> int:
+    """Return the revision that is stored; 0 where that is none."""
+    row = db.execute("SELECT revision FROM state WHERE typeof(revision) = 'integer'").fetchone()
+    return row[0] if row and 0 <= row[0] <= MAX_REVISION else 0
+
+
+def state(db: sqlite3.Connection) -> State:
+    """Return the state that is stored; raises StoreUnreadable."""
+    row = db.execute("SELECT state, revision FROM state").fetchone()
+    if row is None:
+        return State()
+    found = read_state(row[0])
+    if found.revision != row[1]:
+        raise StoreUnreadable(f"{UNREADABLE}: its revision is {found.revision}, not {row[1]}")
+    return found
+
+
+def store(db: sqlite3.Connection, state: State, entry: AuditEntry) -> None:
+    """Write a state, and the audit entry of what led to it."""
+    row = (state.revision, write_state(state))
+    db.execute("INSERT OR REPLACE INTO state (id, revision, state) VALUES (1, ?, ?)", row)
+    text = write(entry.signed(state))
+    added = db.execute("INSERT INTO audit (entry) VALUES (?)", (text,)).lastrowid or 0
+    db.execute("DELETE FROM audit WHERE number <= ?", (added - AUDIT,))
+    if len(text) > AUDIT_LARGE:
+        sizes = "SELECT number, sum(length(entry)) OVER (ORDER BY number DESC) AS size FROM audit"
+        db.execute(f"DELETE FROM audit WHERE number IN (SELECT number FROM ({sizes}) WHERE size > ?)", (AUDIT_SIZE,))  # noqa: S608 - no input
+
+
+def drop_tallies(db: sqlite3.Connection, state: State) -> None:
+    """Drop those of faults that are forgotten, and of earlier ones, reported by who had not heard of that yet."""
+    known = {key(record) for record in state.faults}
+    found = db.execute("SELECT DISTINCT fault FROM tallies").fetchall()
+    db.executemany("DELETE FROM tallies WHERE fault = ?", [row for row in found if row[0] not in known])
