@@ -97,7 +97,7 @@ def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) 
 
     def apply(fault: Fault) -> changes.State:
         return asyncio.run(
-            Desk(store, trusted=False).apply(request, changes.create(fault, 1.0), "create", now=1.0, fault="f")
+            Desk(store, kill, trusted=False).apply(request, changes.create(fault, 1.0), "create", now=1.0, fault="f")
         )
 
     with pytest.raises(Invalid, match="cannot be stored"):
