@@ -9,7 +9,7 @@ COMPILE = .tools/uv/bin/uv pip compile --universal --python-version 3.11 --gener
 PROGRAMS := prometheus promtool alertmanager amtool
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test lint format gen bench lock upgrade clean
+.PHONY: help setup demo lab test lint format gen bench fuzz lock upgrade clean
 
 help: ## Show this
 	@echo 'make TARGET [PYTHON=python3.12] [ARGS="options of what the target runs"]'
@@ -45,6 +45,9 @@ gen: $(READY) ## Make again what is made: alert rules and their tests, dashboard
 
 bench: $(READY) ## Measure, at most 20 minutes (ARGS="overhead rate": only these; ARGS=--help: which there are)
 	@$(BIN)/python benchmarks $(ARGS)
+
+fuzz: $(READY) ## Attack the service (ARGS="--requests 1000000 --store sqlite --workers 2")
+	@$(BIN)/python -m fuzz $(ARGS)
 
 lock: .tools/uv ## Bring the lock files in line with pyproject.toml, changing as little as possible
 	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra lab --extra forecast --extra redis --extra console --group dev \

@@ -1,0 +1,232 @@
+"""Attack the service with structured nonsense: `python -m fuzz --requests 1000000 --seed 7 --store memory --workers 2`.
+
+Ends with 1 when anything was wrong. What was found is appended to fuzz/out/findings.jsonl, with the smallest request.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from fuzz import campaign, service
+from fuzz.campaign import Ending, Life, Operator
+from fuzz.diagnosis import Diagnosis
+from fuzz.findings import Findings
+from tests.store.conftest import RedisServer
+
+OUT: Final = Path(__file__).parent / "out"
+GOAL: Final = 250.0
+"""Milliseconds in which 99 of 100 kill switches are answered on a port of their own."""
+GROWTH: Final = 0.2
+"""By how much resident memory may have grown after the flood, against a service that is warm."""
+_WARM: Final = 0.1
+_REST: Final = 5.0
+_LIVES: Final = 40
+
+
+@dataclass
+class Report:
+    """What a campaign has to say."""
+
+    findings: Findings = field(default_factory=Findings)
+    kills: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    sick: list[str] = field(default_factory=list)
+    lives: list[Life] = field(default_factory=list)
+    ending: Ending | None = None
+    seconds: float = 0.0
+    """How long requests were sent."""
+
+    @property
+    def sent(self) -> int:
+        """Return how many requests were sent."""
+        return sum(life.sent for life in self.lives)
+
+
+class Fuzzer:
+    """Runs lives of the service until so many requests were sent."""
+
+    def __init__(self, chosen: argparse.Namespace, folder: Path, stack: ExitStack) -> None:
+        self.chosen = chosen
+        self.folder = folder
+        self.report = Report()
+        self._stack = stack
+        self._numbers = 0
+
+    def store(self) -> str:
+        """Return the address of a store that is empty."""
+        self._numbers += 1
+        if self.chosen.store == "sqlite":
+            return f"sqlite:///{self.folder}/faults-{self._numbers}.db"
+        if self.chosen.store == "redis":
+            own = self.folder / f"redis-{self._numbers}"
+            own.mkdir()
+            redis = RedisServer(own)
+            self._stack.callback(redis.kill)
+            return redis.url
+        return "memory://"
+
+    def start(self) -> service.Service:
+        """Start a service."""
+        line = service.command(self.chosen.python, apart=self.chosen.admin_port, workers=self.chosen.workers)
+        return service.start(line, self.folder, campaign.settings(self.store(), self.chosen.deny))
+
+    async def run(self) -> None:
+        """Attack; a service that cannot go on is replaced."""
+        deadline = time.monotonic() + 60 * self.chosen.minutes
+        while self.report.sent < self.chosen.requests and len(self.report.lives) < _LIVES:
+            if time.monotonic() > deadline:
+                break
+            await self._live(deadline)
+
+    async def _live(self, deadline: float) -> None:
+        target = self.start()
+        report = self.report
+        life = Life(target, campaign.grammar(target), report.findings, f"{self.chosen.seed}:{len(report.lives)}")
+        report.lives.append(life)
+        operator = Operator(target)
+        watching = asyncio.create_task(operator.watch())
+        try:
+            left = self.chosen.requests - report.sent
+            warm = min(round(_WARM * left), 30_000)
+            await self._attack(life, warm, operator, deadline)
+            before = await asyncio.to_thread(campaign.settle, target, _REST) if not life.poison else None
+            await self._attack(life, left - warm, operator, deadline)
+            watching.cancel()
+            if before and not life.poison:
+                life.look()
+                after = await asyncio.to_thread(campaign.settle, target, _REST)
+                report.ending = Ending(target.metric("chaosapi_held_requests"), before, after, None)
+        except (OSError, HTTPException) as error:
+            life.poison = life.poison or f"the service does not answer: {error!r}"
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            status = service.stop(target.process)
+        report.kills += operator.kills
+        report.late += operator.late
+        report.refused += operator.refused
+        report.sick += operator.sick
+        if report.ending:
+            report.ending.status = status
+        elif status != 0 and not life.poison:
+            report.findings.add("SIGTERM", f"exit status {status}")
+        if life.poison:
+            await asyncio.to_thread(self._blame, life)
+
+    async def _attack(self, life: Life, requests: int, operator: Operator, deadline: float) -> None:
+        begun = time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(1.0, deadline - begun)):
+                await life.attack(requests, self.chosen.connections, operator)
+        self.report.seconds += time.monotonic() - begun
+
+    def _blame(self, life: Life) -> None:
+        """Find the request after which it could not go on."""
+        kind = life.poison.partition(":")[0]
+        known = (kind, "-") in self.report.findings.known
+        found = self.report.findings.add(kind, life.poison)
+        if not known and not self.chosen.quick:
+            print(f"{life.poison}: looking for the request", flush=True)
+            culprit = Diagnosis(self.start).culprit(list(life.accepted), kind)
+            if culprit:
+                found.message, found.smallest = culprit
+
+    def shrink(self) -> None:
+        """Make the requests that were answered wrongly smaller."""
+        wrong = [found for found in self.report.findings.known.values() if found.message and not found.smallest]
+        if wrong and not self.chosen.quick:
+            Diagnosis(self.start).shrink(wrong)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value below which that share of them lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+
+def tell(report: Report, chosen: argparse.Namespace) -> bool:
+    """Print what was found; return whether all is well."""
+    statuses: Counter[str] = Counter()
+    said: Counter[str] = Counter()
+    for life in report.lives:
+        statuses += life.statuses
+        said += life.said
+    failed = sum(count for status, count in statuses.items() if status.startswith("5")) - said.total()
+    p50, p99, most = (percentile(report.kills, share) for share in (0.5, 0.99, 1.0))
+    rate = report.sent / max(report.seconds, 0.1)
+    print(f"{report.sent:,} requests in {report.seconds:.0f} s, {rate:,.0f}/s, seed {chosen.seed}")
+    print(f"answers: {dict(statuses.most_common())}")
+    print(f"5xx that are meant: {dict(said.most_common())}; others: {failed}")
+    print(f"kill switches: {len(report.kills)}, refused {len(report.refused)}")
+    print(f"kill switch, ms: p50 {p50:.1f}, p99 {p99:.1f}, max {most:.1f}")
+    slowest = sorted((found for life in report.lives for found in life.slowest.values()), key=lambda each: -each[0])
+    for took, message in slowest[:5]:
+        print(f"  {took:6.0f} ms {message.method} {message.route}, {len(message.data):,} bytes {message.note}")
+    print(f"operator late by p99 {percentile(report.late, 0.99):.1f} ms; /healthz not 200: {len(report.sick)}")
+    verdicts = {
+        "no unexpected 5xx": failed == 0,
+        "kill switch never refused": not report.refused,
+        f"kill switch p99 under {GOAL:g} ms": p99 < GOAL or not chosen.admin_port or chosen.untimed,
+        "/healthz always 200": not report.sick,
+        "the service never had to be replaced": len(report.lives) == 1,
+        "no other finding": not report.findings.known,
+    }
+    if ending := report.ending:
+        before, after = ending.before, ending.after
+        print(f"resident memory {before.rss >> 20} → {after.rss >> 20} MiB, still held: {ending.held:g}")
+        print(f"descriptors {before.fds} → {after.fds}, threads {before.threads} → {after.threads}")
+        verdicts["memory back within 20 %"] = chosen.untimed or after.rss <= before.rss * (1 + GROWTH)
+        verdicts["descriptors and threads back"] = after.fds <= before.fds and after.threads <= before.threads
+        verdicts["nothing held"] = ending.held == 0
+        verdicts["SIGTERM ends it with 0"] = ending.status == 0
+    for found in sorted(report.findings.known.values(), key=lambda each: -each.count):
+        print(f"  {found.count:6} × {found.wrong} · {found.where} · {found.got[:300]}")
+        if found.smallest:
+            print(f"           {found.smallest[:300]!r}")
+    for name, held in verdicts.items():
+        print(f"{'yes' if held else 'NO '}  {name}")
+    return all(verdicts.values())
+
+
+def main() -> int:
+    """Run a campaign; return 1 when anything was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--store", choices=("memory", "sqlite", "redis"), default="memory")
+    parser.add_argument("--workers", type=int, default=1)
+    port = parser.add_mutually_exclusive_group()
+    port.add_argument("--admin-port", action="store_true", default=True, help="a port for the control plane (default)")
+    port.add_argument("--shared", dest="admin_port", action="store_false", help="one port for both planes")
+    parser.add_argument("--connections", type=int, default=40)
+    parser.add_argument("--minutes", type=float, default=60, help="end after so long, however much was sent")
+    parser.add_argument("--deny", default="crash", help="effects that the service denies")
+    parser.add_argument("--quick", action="store_true", help="do not look for the smallest request")
+    parser.add_argument("--untimed", action="store_true", help="leave times and memory out of the verdict")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter whose chaosapi is attacked")
+    chosen = parser.parse_args()
+    if not chosen.admin_port and "pause" not in chosen.deny:
+        chosen.deny += ",pause"  # which stops the only event loop for as long as it says
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name, ExitStack() as stack:
+        fuzzer = Fuzzer(chosen, Path(name), stack)
+        uvloop.run(fuzzer.run())
+        fuzzer.shrink()
+        well = tell(fuzzer.report, chosen)
+    facts = {"seed": chosen.seed, "store": chosen.store, "workers": chosen.workers, "apart": chosen.admin_port}
+    fuzzer.report.findings.write(OUT / "findings.jsonl", facts)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

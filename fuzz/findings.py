@@ -1,0 +1,158 @@
+"""What was found: each kind of mistake once, with how often, and the smallest request that shows it."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fuzz.grammar import Message
+
+_SHOWN: Final = 20_000
+"""Bytes of a request that the file keeps."""
+
+
+@dataclass(slots=True)
+class Finding:
+    """One kind of mistake."""
+
+    wrong: str
+    got: str
+    message: Message | None = None
+    count: int = 1
+    smallest: bytes = b""
+    """The request, made smaller where that still shows it."""
+
+    @property
+    def where(self) -> str:
+        """Return what was asked for."""
+        if not self.message or " by the " in self.wrong:  # by the parser, by the store: whatever was asked for
+            return "-"
+        return self.message.note or f"{self.message.method} {self.message.route}"
+
+
+class Findings:
+    """All findings of a run, by what is wrong and where."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], Finding] = {}
+
+    def add(self, wrong: str, got: str, message: Message | None = None) -> Finding:
+        """Note a mistake."""
+        found = Finding(wrong, got, message)
+        key = wrong, found.where
+        if key in self.known:
+            self.known[key].count += 1
+        else:
+            self.known[key] = found
+        return self.known[key]
+
+    @property
+    def total(self) -> int:
+        """Return how many mistakes there were, however often the same one came."""
+        return sum(found.count for found in self.known.values())
+
+    def write(self, file: Path, facts: dict[str, Any]) -> None:
+        """Append all of them to a file, a line of JSON each."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") as out:
+            for found in self.known.values():
+                data = found.smallest or (found.message.data if found.message else b"")
+                line = {
+                    **facts,
+                    "wrong": found.wrong,
+                    "where": found.where,
+                    "count": found.count,
+                    "got": found.got[:2000],
+                    "note": found.message.note if found.message else "",
+                    "again": again(data[:_SHOWN]) if data else "",
+                }
+                out.write(json.dumps(line) + "\n")
+
+
+def again(data: bytes) -> str:
+    """Return a command that sends the bytes again; the port is the reader's to fill in."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    if len(data) > 400 or not data.isascii() or b"\r\n\r\n" in body or not _curl(head):
+        return f"printf {shlex.quote(_escaped(data))} | nc -q 2 127.0.0.1 $PORT"
+    first, *headers = head.decode().split("\r\n")
+    method, path, _ = first.split(" ", 2)
+    own = [header for header in headers if not re.match("(?i)content-length|host: localhost", header)]
+    parts = ["curl", "-isS", "--path-as-is", "-X", method, f"localhost:$PORT{path}"]
+    parts += [part for header in own for part in ("-H", header)]
+    if body:
+        parts += ["--data-binary", body.decode()]
+    return " ".join(part if part.startswith("localhost:$PORT") else shlex.quote(part) for part in parts)
+
+
+def _curl(head: bytes) -> bool:
+    return bool(re.fullmatch(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1(\r\n[\w-]+: [\x20-\x7e]+)*", head))
+
+
+def _escaped(data: bytes) -> str:
+    text = "".join(chr(byte) if 32 <= byte < 127 and byte not in b"\\%" else f"\\x{byte:02x}" for byte in data)
+    return text.replace("\\x0d\\x0a", "\\r\\n")
+
+
+def smaller(data: bytes, wrong: Callable[[bytes], bool], tries: int) -> bytes:
+    """Return a smaller request that is still `wrong`, after at most so many tries."""
+    left = tries
+    best = data
+    progress = True
+    while progress:
+        progress = False
+        for candidate in _candidates(best):
+            if left <= 0:
+                return best
+            left -= 1
+            if wrong(candidate):
+                best = candidate
+                progress = True
+                break
+    return best
+
+
+def _candidates(data: bytes) -> list[bytes]:
+    head, gap, body = data.partition(b"\r\n\r\n")
+    first, *headers = head.split(b"\r\n")
+    own = [header for header in headers if not re.match(b"(?i)content-length|host|content-type", header)]
+    found = [_joined(first, [each for each in headers if each is not header], gap, body) for header in own]
+    if b"?" in first:
+        found.append(_joined(re.sub(rb"\?\S*", b"", first), headers, gap, body))
+    try:
+        document = json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        document = None
+    if isinstance(document, (dict, list)):
+        found += [_joined(first, headers, gap, json.dumps(each).encode()) for each in _reduced(document)]
+    return found
+
+
+def _joined(first: bytes, headers: list[bytes], gap: bytes, body: bytes) -> bytes:
+    lines = [each if not each.startswith(b"content-length") else b"content-length: %d" % len(body) for each in headers]
+    return b"\r\n".join([first, *lines]) + gap + body
+
+
+def _without(document: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != key}
+
+
+def _reduced(document: Any) -> list[Any]:
+    """Return the document with one part left out or made shorter, for each of its parts, the outermost first."""
+    found: list[Any] = []
+    if isinstance(document, dict):
+        found += [_without(document, key) for key in document]
+        for key, value in document.items():
+            found += [{**document, key: each} for each in _reduced(value)]
+    elif isinstance(document, list) and document:
+        half = len(document) // 2
+        found += [document[:half], document[half:]] if half else [[]]
+        if len(document) < 20:
+            for place, value in enumerate(document):
+                found += [[*document[:place], each, *document[place + 1 :]] for each in _reduced(value)]
+    elif isinstance(document, str) and len(document) > 1:
+        half = len(document) // 2
+        found += [document[:half], document[half:]]
+    return found

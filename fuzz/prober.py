@@ -1,0 +1,53 @@
+"""An operator who does nothing but look and stop: `python -m fuzz.prober ADMIN_PORT USERS_PORT`.
+
+A process of its own, so that the attackers' work does not count as the service's. Twenty times a second it makes one
+request on a new connection: for some seconds a probe, then for as long the kill switch. A line of JSON each.
+"""
+
+import json
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from typing import Final
+
+_EVERY: Final = 0.05
+_TURN: Final = 2.0
+"""Seconds of probes, then seconds of kill switches; between them faults have time to act."""
+_PATIENCE: Final = 30.0
+
+
+def ask(port: int, method: str, path: str) -> tuple[int, float, str]:
+    """Return status, milliseconds and, where it is not 200, what was said; status 0 where no answer came."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    begun = time.perf_counter()
+    said = ""
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        status, text = answer.status, answer.read()
+        said = "" if status == 200 else text[:300].decode(errors="replace")
+    except (OSError, HTTPException) as error:
+        status, said = 0, repr(error)
+    took = 1000 * (time.perf_counter() - begun)
+    connection.close()
+    return status, took, said
+
+
+def main() -> None:
+    """Probe until the reader of the lines is gone."""
+    admin, users = int(sys.argv[1]), int(sys.argv[2])
+    due = begun = time.monotonic()
+    while True:
+        time.sleep(max(0.0, due - time.monotonic()))
+        late = 1000 * (time.monotonic() - due)
+        kill = (time.monotonic() - begun) % (2 * _TURN) >= _TURN
+        method, port, path = ("DELETE", admin, "/admin/faults") if kill else ("GET", users, "/healthz")
+        status, took, said = ask(port, method, path)
+        line = {"kill": kill, "status": status, "took": took, "late": late, "said": said, "at": time.time()}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+        due = max(due + _EVERY, time.monotonic())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The fuzzer for a short while; docs/security.md has the commands that let it run for long."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run(module: str, *arguments: str) -> str:
+    """Run one of the machines; return what it printed. It must find nothing."""
+    command = [sys.executable, "-m", module, *arguments]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+@pytest.mark.parametrize(("store", "workers"), [("memory", "1"), ("memory", "2")])
+def test_some_thousand_requests_find_nothing(store: str, workers: str) -> None:
+    """Times and memory are left to the long run on a machine of its own."""
+    printed = run(
+        *("fuzz", "--requests", "4000", "--minutes", "0.4", "--seed", "11", "--untimed"),
+        *("--store", store, "--workers", workers),
+    )
+    sent = int(printed.split(" requests in")[0].rsplit("\n", 1)[-1].replace(",", ""))
+    assert sent >= 500, printed
