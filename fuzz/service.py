@@ -68,8 +68,8 @@ class Service:
         finally:
             connection.close()
         took = 1000 * (time.perf_counter() - begun)
-        content = json.loads(text) if text[:1] in {b"{", b"["} else text.decode()
-        return Reply(answer.status, content, took, faults)
+        found = json.loads(text) if text[:1] in {b"{", b"["} else text.decode()
+        return Reply(answer.status, found, took, faults)
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples."""

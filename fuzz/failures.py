@@ -1,0 +1,431 @@
+"""Randomised failures of real processes: `python -m fuzz.failures --runs 1000 --seed 3 --parallel 8`.
+
+Each run draws troubles for a stand of real services, injects a fault of one to three seconds, changes other faults, and
+asks as users do, all along. What must hold: no fault acts or holds a request more than a second past its end, or past
+the kill switch on the replica that answered it, by the machine's monotonic clock and beside the prober's own lag; every
+change that was acknowledged is in the audit exactly once, where the audit's store survived; no revision is used twice;
+the kill switch always answers 200.
+"""
+
+import argparse
+import ctypes
+import json
+import multiprocessing
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from fuzz.service import Reply
+from fuzz.stand import STORES, Replica, Stand, Store
+from fuzz.troubles import TROUBLES, possible
+
+SLACK: Final = 1.0
+"""Seconds past its end in which a fault may still act."""
+_CHUNK: Final = 20
+"""Runs on one stand."""
+_EFFECTS: Final[tuple[dict[str, Any], ...]] = (
+    {"type": "error", "status": 503},
+    {"type": "error", "status": 503},
+    {"type": "hang", "at_most": "1h"},
+    {"type": "latency", "distribution": {"type": "constant", "value": "1h"}, "cap": "1h"},
+)
+_HARMLESS: Final = {
+    "effect": {"type": "error"},
+    "rate": 1e-9,
+    "target": {"methods": ["DELETE"]},
+    "schedule": {"duration": "10m"},
+}
+_PR_SET_PDEATHSIG: Final = 1
+_FAILED: Final = (OSError, HTTPException, ValueError)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of a user, by the machine's monotonic clock."""
+
+    sent: float
+    answered: float
+    status: int
+    """0 where no answer came."""
+    faults: str
+    """Those that the answer names."""
+
+
+@dataclass
+class Result:
+    """What one run was and what was wrong."""
+
+    seed: int
+    stand: str
+    troubles: list[str]
+    wrong: list[str] = field(default_factory=list)
+    timeline: list[str] = field(default_factory=list)
+    kills: list[float] = field(default_factory=list)
+    visits: int = 0
+    acknowledged: int = 0
+    audited: bool = True
+    lag: float = 0.0
+    late: float = 0.0
+    """Seconds past its end that the fault acted or held the longest."""
+
+
+class Beside(threading.Thread):
+    """Something that goes on beside a run until it is over."""
+
+    def __init__(self, act: Callable[[], None], pause: float) -> None:
+        super().__init__(daemon=True)
+        self._act = act
+        self._pause = pause
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Act again and again."""
+        while not self._over.wait(self._pause):
+            self._act()
+
+    @contextmanager
+    def going(self) -> Iterator[None]:
+        """Go on for as long as the block lasts."""
+        self.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            self.join(60)
+
+
+class Lag:
+    """How late a thread of this process wakes up: what must not count as the service's."""
+
+    def __init__(self) -> None:
+        self.worst = 0.0
+
+    def look(self) -> None:
+        """Sleep a little and see."""
+        begun = time.monotonic()
+        time.sleep(0.02)
+        self.worst = max(self.worst, time.monotonic() - begun - 0.02)
+
+
+class Run:
+    """One run on a stand that is well."""
+
+    def __init__(self, stand: Stand, seed: int) -> None:
+        self.stand = stand
+        self.dice = Random(seed)
+        self.name = f"run-{seed}"
+        self.begun = time.monotonic()
+        self.result = Result(seed, stand.name, self._draw())
+        self.visits: dict[int, list[Visit]] = {replica.number: [] for replica in stand.replicas}
+        self.told: dict[str, int] = {}
+        """By its reason, the revision that a change was acknowledged with."""
+        self.stopped: dict[int, float] = {}
+        """By replica, when its own kill switch had answered 200."""
+        self._changes = Random(seed + 1)
+        self._number = 0
+
+    def _draw(self) -> list[str]:
+        names = possible(self.stand)
+        first = self.dice.choice(names)
+        if TROUBLES[first].alone or self.dice.random() < 0.6:
+            return [first]
+        touched = TROUBLES[first].touches
+        fitting = [name for name in names if not TROUBLES[name].alone and TROUBLES[name].touches != touched]
+        others = [name for name in fitting if name != first]
+        return [first, self.dice.choice(others)] if others else [first]
+
+    def note(self, what: str) -> None:
+        """Write down when something happened."""
+        self.result.timeline.append(f"{time.monotonic() - self.begun:7.3f} {what}")
+
+    def go(self) -> Result:
+        """Run, heal, and check."""
+        lag = Lag()
+        for replica in self.stand.replicas:
+            replica.away.clear()
+        with ExitStack() as stack:
+            stack.enter_context(Beside(lag.look, 0.01).going())
+            for replica in self.stand.replicas:
+                stack.enter_context(Beside(self._visitor(replica), 0.05).going())
+            with Beside(self._change, 0.12).going():
+                ends = self._break()
+            self._rest(ends)
+        self.result.lag = lag.worst
+        if ends is not None:
+            self._check_ends(ends, lag.worst)
+        self._check_audit()
+        self.result.visits = sum(map(len, self.visits.values()))
+        self.result.acknowledged = len(self.told)
+        return self.result
+
+    def _break(self) -> float | None:
+        """Inject the fault and let the troubles come; return when it is over at the latest."""
+        before = self.dice.random() < 0.6
+        ends = self._inject() if before else None
+        time.sleep(self.dice.uniform(0, 0.8))
+        with ExitStack() as stack:
+            for name in self.result.troubles:
+                self.note(f"{name} begins")
+                stack.enter_context(TROUBLES[name].act(self.stand, self.dice))
+            if not before:
+                ends = self._inject()
+            time.sleep(self.dice.uniform(0.2, 1.5))
+            if self.dice.random() < 0.4:
+                self._kill()
+            time.sleep(self.dice.uniform(0.1, 1.0))
+            self.note("the troubles end")
+        self.note("all is well again")
+        return ends
+
+    def _inject(self) -> float | None:
+        duration = self.dice.choice((1.0, 1.5, 2.0, 3.0))
+        effect = self.dice.choice(_EFFECTS)
+        fault = {"effect": effect, "schedule": {"duration": duration}, "reason": self.name}
+        reply = self._ask("PUT", f"/admin/faults/{self.name}", fault)
+        acknowledged = time.monotonic()
+        self.note(f"inject {effect['type']} for {duration} s: {reply.status if reply else 'no answer'}")
+        if reply and reply.status < 300:
+            self.told[self.name] = reply.content["revision"]
+        # Without an answer it may act all the same, at the latest from now on.
+        return acknowledged + duration
+
+    def _kill(self) -> None:
+        """Use the kill switch of somebody who is there; it must answer 200."""
+        there = [replica for replica in self.stand.replicas if self._there(replica)]
+        if not there:
+            return
+        replica = self.dice.choice(there)
+        begun = time.monotonic()
+        try:
+            reply = replica.call("DELETE", f"/admin/faults?reason=kill-{self.name}")
+        except _FAILED as error:
+            self.result.wrong.append(f"the kill switch of replica {replica.number} gave {error!r}")
+            return
+        took = time.monotonic() - begun
+        self.result.kills.append(1000 * took)
+        stored = reply.content.get("stored") if isinstance(reply.content, dict) else None
+        self.note(f"kill switch of replica {replica.number}: {reply.status} stored={stored} in {1000 * took:.0f} ms")
+        if reply.status == 200:
+            self.stopped[replica.number] = time.monotonic()
+        else:
+            self.result.wrong.append(f"the kill switch answered {reply.status}: {str(reply.content)[:200]}")
+
+    def _there(self, replica: Replica) -> bool:
+        """Tell whether all of a replica's processes run."""
+        if not replica.service.alive():
+            return False
+        with suppress(OSError):
+            states = [process.status() for process in replica.service.family()]
+            return "stopped" not in states
+        return False
+
+    def _ask(self, method: str, path: str, body: Any) -> Reply | None:
+        there = [replica for replica in self.stand.replicas if self._there(replica)]
+        if not there:
+            return None
+        try:
+            return self.dice.choice(there).call(method, path, body, patience=10)
+        except _FAILED:
+            return None
+
+    def _visitor(self, replica: Replica) -> Callable[[], None]:
+        def visit() -> None:
+            sent = time.monotonic()
+            try:
+                reply = replica.call("GET", "/api/products", users=True, patience=20)
+                status, faults = reply.status, reply.faults
+            except _FAILED:
+                status, faults = 0, ""
+            self.visits[replica.number].append(Visit(sent, time.monotonic(), status, faults))
+
+        return visit
+
+    def _change(self) -> None:
+        """Make a change that hurts nobody, and keep what was told of it."""
+        there = [replica for replica in self.stand.replicas if self._there(replica)]
+        if not there:
+            return
+        self._number += 1
+        reason = f"{self.name} change {self._number}"
+        fault = {**_HARMLESS, "reason": reason}
+        try:
+            reply = self._changes.choice(there).call(
+                "PUT", f"/admin/faults/calm-{self._number % 4}", fault, patience=15
+            )
+        except _FAILED:
+            return
+        if reply.status < 300:
+            self.told[reason] = reply.content["revision"]
+
+    def _rest(self, ends: float | None) -> None:
+        """Wait until the fault is over, and for a little longer."""
+        while time.monotonic() < (ends or 0) + SLACK + 0.7:
+            time.sleep(0.05)
+
+    # The checks.
+
+    def _check_ends(self, ends: float, lag: float) -> None:
+        allowed = SLACK + lag
+        for replica in self.stand.replicas:
+            over = min(ends, self.stopped.get(replica.number, ends))
+            for visit in self.visits[replica.number]:
+                late = self._late(replica, visit, over)
+                self.result.late = max(self.result.late, late)
+                if late > allowed:
+                    self.result.wrong.append(
+                        f"replica {replica.number}: {visit.status} sent {visit.sent - over:+.2f} s and answered "
+                        f"{visit.answered - over:+.2f} s from the fault's end; lag {lag:.2f}"
+                    )
+                    return
+
+    def _late(self, replica: Replica, visit: Visit, ends: float) -> float:
+        """Return by how many seconds past the end a visit was hurt."""
+        until = ends
+        for since, back in replica.away:  # who is frozen answers nobody
+            if visit.sent < back and since < visit.answered:
+                until = max(until, back)
+        if visit.status == 503 and self.name in visit.faults:
+            return visit.sent - ends  # what is decided after the end must not hurt, frozen or not
+        return visit.answered - until if visit.answered - visit.sent > SLACK else 0.0
+
+    def _check_audit(self) -> None:
+        """Hold the audit against what was told; every replica must tell the same."""
+        if any(self.stand.store in TROUBLES[name].forgets for name in self.result.troubles):
+            self.result.audited = False
+        revisions = Counter(self.told.values())
+        twice = [revision for revision, count in revisions.items() if count > 1]
+        if twice and self.result.audited:
+            self.result.wrong.append(f"revisions acknowledged twice: {twice[:5]}")
+        if not self.result.audited:
+            return
+        deadline = time.monotonic() + 10
+        while (wrong := self._audit_wrong()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if wrong:
+            self.result.wrong.append(wrong)
+
+    def _audit_wrong(self) -> str:
+        for replica in self.stand.replicas:
+            try:
+                reply = replica.call("GET", "/admin/audit?limit=1000", patience=10)
+            except _FAILED as error:
+                return f"replica {replica.number} does not give its audit: {error!r}"
+            if reply.status != 200:
+                return f"replica {replica.number} gives {reply.status} for its audit"
+            entries = reply.content["entries"]
+            found = Counter(entry["reason"] for entry in entries)
+            missing = [reason for reason in self.told if not found[reason]]
+            if missing:
+                counts = f"{len(missing)} of {len(self.told)} acknowledged are not in the audit"
+                return f"replica {replica.number}: {counts}: {missing[:3]}"
+            double = [reason for reason in self.told if found[reason] > 1]
+            if double:
+                return f"replica {replica.number}: in the audit twice: {double[:3]}"
+            numbers = Counter(entry["revision"] for entry in entries if entry["reason"].startswith(self.name))
+            if twice := [number for number, count in numbers.items() if count > 1]:
+                return f"replica {replica.number}: revisions used twice: {twice[:5]}"
+        return ""
+
+
+def setup(seed: int) -> tuple[Store, bool]:
+    """Return the store and whether the control plane has a port of its own, as the seed says."""
+    dice = Random(seed)
+    return dice.choice((*STORES, "redis")), dice.random() < 0.6
+
+
+def chunk(store: Store, apart: bool, seeds: Sequence[int], python: str) -> list[Result]:  # noqa: FBT001 - goes to a pool
+    """Make these runs on one stand, a new one after each that failed."""
+    found: list[Result] = []
+    left = list(seeds)
+    while left:
+        with tempfile.TemporaryDirectory(prefix="failures-") as name, ExitStack() as stack:
+            stand = Stand(store, Path(name), stack, apart=apart, python=python, cut=True)
+            while left:
+                seed = left.pop(0)
+                try:
+                    result = Run(stand, seed).go()
+                except Exception as error:  # noqa: BLE001 - told with its seed; the others go on
+                    result = Result(
+                        seed, stand.name, [], [f"the run itself broke: {error!r}"], traceback.format_exception(error)
+                    )
+                found.append(result)
+                if result.wrong:
+                    break
+    return found
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> int:
+    """Make all runs; return 1 when something did not hold."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--parallel", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=240, help="begin no run after so long")
+    parser.add_argument("--only", type=int, action="append", help="repeat the run of this seed; may be repeated")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter whose chaosapi is tried")
+    chosen = parser.parse_args()
+    seeds = chosen.only or [1_000_000 * chosen.seed + number for number in range(chosen.runs)]
+    groups: dict[tuple[Store, bool], list[int]] = {}
+    for seed in seeds:
+        groups.setdefault(setup(seed), []).append(seed)
+    chunks = [(key, group[at : at + _CHUNK]) for key, group in groups.items() for at in range(0, len(group), _CHUNK)]
+    Random(chosen.seed).shuffle(chunks)
+    begun = time.monotonic()
+    results: list[Result] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(chosen.parallel, context, _end_with_parent) as pool:
+        futures = [pool.submit(chunk, *key, group, chosen.python) for key, group in chunks]
+        for future in as_completed(futures):
+            for result in future.result():
+                results.append(result)
+                if result.wrong:
+                    print(json.dumps(asdict(result), indent=1), flush=True)
+            if time.monotonic() > begun + 60 * chosen.minutes:
+                for other in futures:
+                    other.cancel()
+                break
+    print(report(results, time.monotonic() - begun))
+    return 1 if any(result.wrong for result in results) else 0
+
+
+def report(results: Sequence[Result], seconds: float) -> str:
+    """Return the table by trouble, and the sums."""
+    lines = ["| trouble | runs | failed | latest past the end, s |", "|---|---|---|---|"]
+    for name in TROUBLES:
+        with_it = [result for result in results if name in result.troubles]
+        if with_it:
+            failed = sum(bool(result.wrong) for result in with_it)
+            late = max(result.late for result in with_it)
+            lines.append(f"| {name} | {len(with_it)} | {failed} | {max(0.0, late):.2f} |")
+    kills = sorted(took for result in results for took in result.kills)
+    visits = sum(result.visits for result in results)
+    told = sum(result.acknowledged for result in results if result.audited)
+    wrong = sum(bool(each.wrong) for each in results)
+    lines += ["", f"{len(results)} runs in {seconds:.0f} s, {wrong} failed; {visits:,} requests of users"]
+    lines.append(f"{told:,} acknowledged changes held against the audit")
+    if kills:
+        p99 = kills[min(len(kills) - 1, int(0.99 * len(kills)))]
+        lines.append(
+            f"{len(kills)} kill switches, ms: p50 {kills[len(kills) // 2]:.0f}, p99 {p99:.0f}, max {kills[-1]:.0f}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

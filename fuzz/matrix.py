@@ -1,0 +1,311 @@
+"""The kill switch against every trouble, on every store and port: `python -m fuzz.matrix` prints the table.
+
+Each cell: a fault fails every request; the trouble comes; one kill switch. It must answer 200, the replica that
+answered must serve its users at once, and all others within a moment after the trouble is over.
+"""
+
+import argparse
+import contextlib
+import json
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Final
+
+from fuzz.stand import DESCRIPTORS, STORES, Replica, Stand
+
+GOAL: Final = 250.0
+FAULT: Final = {"effect": {"type": "error", "status": 503}, "schedule": {"duration": "10m"}}
+_PATIENCE: Final = 30.0
+_SERVED: Final = 8
+"""Requests in a row, each on a connection of its own, that must be served before all workers count as freed."""
+_PAUSE: Final = {"effect": {"type": "pause", "pause": "2s", "every": "2500ms"}, "schedule": {"duration": "10m"}}
+_WORST: Final[Mapping[str, Any]] = {
+    "effect": {
+        "type": "error",
+        "status": {str(status): 1 for status in range(400, 440)},
+        "body": {"text": "x" * 3000},
+    },
+    "rate": 0.5,
+    "target": {"routes": [f"/nothing/{number}/*" for number in range(20)], "headers": {"x-nobody": "1"}},
+    "schedule": {"duration": "1000s", "shape": {"type": "bursts", "on": "100ms", "off": "100ms"}},
+    "reason": "r" * 400,
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one kill switch did."""
+
+    trouble: str
+    stand: str
+    status: int
+    took: float
+    """Milliseconds."""
+    stored: bool | None
+    freed: float | None
+    """Seconds until users of the answering replica were served; None: they were not."""
+    everywhere: float | None
+    """Seconds from the end of the trouble until all users were served; None: they were not."""
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the promise was kept, however long it took."""
+        return self.status == 200 and self.freed is not None and self.everywhere is not None
+
+
+@contextmanager
+def unreadable(stand: Stand) -> Iterator[None]:
+    """Make unreadable what the store holds."""
+    stand.spoil()
+    yield
+
+
+@contextmanager
+def garbage(stand: Stand) -> Iterator[None]:
+    """Give every key of Redis the wrong type."""
+    stand.garble()
+    yield
+
+
+@contextmanager
+def stalled_output(stand: Stand) -> Iterator[None]:
+    """Read nothing of what the service writes, a line for each request."""
+    replica = stand.replicas[0]
+    replica.reader.send_signal(signal.SIGSTOP)
+    try:
+        with flooded(stand, seconds=1.5):
+            time.sleep(1.5)
+        yield
+    finally:
+        replica.reader.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def no_descriptors(stand: Stand) -> Iterator[None]:
+    """Open more idle connections to the public port than the processes may have descriptors."""
+    replica = stand.replicas[0]
+    count = (DESCRIPTORS + 100) * (2 if stand.store == "workers" else 1)
+    with ExitStack() as stack, replica.inside():
+        for _ in range(count):
+            link = stack.enter_context(socket.socket())
+            link.settimeout(1)
+            with contextlib.suppress(OSError):
+                link.connect(("127.0.0.1", replica.service.users))
+        taken = 0
+        while (now := replica.service.held().fds) > taken:  # until the service has accepted all that it will
+            taken = now
+            time.sleep(0.3)
+        yield
+
+
+@contextmanager
+def flooded(stand: Stand, *, connections: int = 64, seconds: float = 60.0, number: int = 0) -> Iterator[None]:
+    """Send eight requests at a time on each connection."""
+    replica = stand.replicas[number]
+    command = [sys.executable, "-m", "fuzz.flood", str(replica.service.users), str(connections), str(seconds)]
+    root = Path(__file__).parent.parent
+    with replica.inside(), subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root) as process:
+        try:
+            next(iter(process.stdout or ()), None)
+            yield
+        finally:
+            process.kill()
+
+
+@contextmanager
+def ten_pauses(stand: Stand) -> Iterator[None]:
+    """Inject ten faults that stop the event loop for two seconds each, again and again."""
+    for number in range(10):
+        stand.replicas[0].call("PUT", f"/admin/faults/pause-{number}", _PAUSE, patience=60)
+    time.sleep(0.5)
+    yield
+
+
+@contextmanager
+def worst_faults(stand: Stand) -> Iterator[None]:
+    """Inject as many faults as there may be, each as costly as it may be."""
+    for number in range(98):
+        stand.replicas[0].call("PUT", f"/admin/faults/worst-{number}", _WORST)
+    with flooded(stand, connections=8):
+        yield
+
+
+@contextmanager
+def frozen(stand: Stand) -> Iterator[None]:
+    """Stop one of two workers, or the other replica."""
+    if stand.store == "workers":
+        victim = stand.replicas[0].workers()[0]
+        victim.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            victim.send_signal(signal.SIGCONT)
+        return
+    stand.replicas[1].signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        stand.replicas[1].signal(signal.SIGCONT)
+
+
+TROUBLES: Final[Mapping[str, Callable[[Stand], AbstractContextManager[None]]]] = {
+    "none": lambda _: nullcontext(),
+    "ten pauses": ten_pauses,
+    "100 worst faults": worst_faults,
+    "flood of requests": flooded,
+    "frozen worker or replica": frozen,
+    "no file descriptors left": no_descriptors,
+    "stalled output": stalled_output,
+    "full disk": lambda stand: stand.full_disk(),
+    "unreadable state": unreadable,
+    "garbage in Redis": garbage,
+}
+
+
+def applies(trouble: str, store: str) -> bool:
+    """Tell whether there is such a trouble with this store."""
+    if trouble == "garbage in Redis":
+        return store == "redis"
+    if trouble in {"frozen worker or replica", "unreadable state"}:
+        return store != "memory"
+    return True
+
+
+def measure(stand: Stand, trouble: str) -> Cell:
+    """Let the trouble come, use the kill switch once, and see what became of the fault everywhere."""
+    first = stand.replicas[0]
+    for replica in stand.replicas:
+        _until(lambda replica=replica: replica.call("GET", "/admin/faults").status == 200, 20)  # type: ignore[misc]  # mypy reads the default as another parameter
+    _until(lambda: first.call("PUT", "/admin/faults/matrix", FAULT).status in {200, 201}, 20)
+    for replica in stand.replicas:
+        _until(lambda replica=replica: _fails(replica), 10)  # type: ignore[misc]  # as above
+    with ExitStack() as stack:
+        stack.enter_context(TROUBLES[trouble](stand))
+        begun = time.monotonic()
+        try:
+            reply = first.call("DELETE", "/admin/faults", patience=_PATIENCE)
+            status, stored = reply.status, reply.content.get("stored") if isinstance(reply.content, dict) else None
+        except (OSError, HTTPException, ValueError):
+            status, stored = 0, None
+        took = 1000 * (time.monotonic() - begun)
+        if trouble == "no file descriptors left":
+            stack.close()  # else users cannot be served
+        freed = _served([first], 15.0)
+    everywhere = _served(stand.replicas, 15.0) if freed is not None else None
+    with contextlib.suppress(OSError, HTTPException, ValueError):
+        first.call("DELETE", "/admin/faults")
+    return Cell(trouble, stand.name, status, took, stored, freed, everywhere)
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, HTTPException, ValueError):
+            if condition():
+                return
+        time.sleep(0.05)
+
+
+def _fails(replica: Replica) -> bool:
+    return replica.call("GET", "/api/products", users=True, patience=5).status == 503
+
+
+def _served(replicas: list[Replica], seconds: float) -> float | None:
+    """Return the seconds until users of all these replicas were served several times in a row."""
+    begun = time.monotonic()
+    row = 0
+    first = None
+    while time.monotonic() < begun + seconds:
+        well = True
+        for replica in replicas:
+            try:
+                well &= replica.call("GET", "/api/products", users=True, patience=5).status == 200
+            except (OSError, HTTPException, ValueError):
+                well = False
+        first = (first if first is not None else time.monotonic() - begun) if well else None
+        row = row + 1 if well else 0
+        if row >= _SERVED:
+            return first
+        time.sleep(0.01 if well else 0.05)
+    return None
+
+
+@contextmanager
+def stands(python: str, store: Any, *, apart: bool) -> Iterator[Stand]:
+    """Build a stand for as long as the block lasts."""
+    wanted = 4096
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, hard)), hard))
+    with tempfile.TemporaryDirectory(prefix="matrix-") as name, ExitStack() as stack:
+        yield Stand(store, Path(name), stack, apart=apart, python=python)
+
+
+def main() -> int:
+    """Measure every cell; return 1 when a promise was not kept."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
+    parser.add_argument("--store", choices=STORES, action="append", help="only this store; may be repeated")
+    parser.add_argument("--port", choices=("own", "shared"), action="append", help="only this port")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each cell is measured; the slowest counts")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter whose chaosapi is tried")
+    chosen = parser.parse_args()
+    cells: dict[tuple[str, str], Cell] = {}
+    columns = []
+    for port in chosen.port or ("own", "shared"):
+        for store in chosen.store or STORES:
+            columns.append(f"{store}, {port} port")
+            troubles = [each for each in chosen.only or TROUBLES if applies(each, store)]
+            for cell in _column(chosen.python, store, troubles * chosen.rounds, apart=port == "own"):
+                print(json.dumps(vars(cell)), flush=True)
+                known = cells.get((cell.trouble, cell.stand))
+                if known is None or (known.holds, -known.took) > (cell.holds, -cell.took):
+                    cells[cell.trouble, cell.stand] = cell
+    print(table(cells, columns))
+    return 0 if all(cell.holds for cell in cells.values()) else 1
+
+
+def _column(python: str, store: Any, troubles: list[str], *, apart: bool) -> Iterator[Cell]:
+    """Try the troubles one after the other on one stand; a new one follows where one was not survived."""
+    left = list(troubles)
+    while left:
+        with stands(python, store, apart=apart) as stand:
+            while left:
+                cell = measure(stand, left.pop(0))
+                yield cell
+                if not cell.holds:
+                    break
+
+
+def table(cells: Mapping[tuple[str, str], Cell], columns: list[str]) -> str:
+    """Return the table in Markdown: milliseconds until the kill switch answered, and what else there is to say."""
+    lines = [f"| trouble | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    for trouble in TROUBLES:
+        row = [_shown(cells.get((trouble, column))) for column in columns]
+        if any(each != "-" for each in row):
+            lines.append(f"| {trouble} | {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def _shown(cell: Cell | None) -> str:
+    if cell is None:
+        return "-"
+    if cell.status != 200:
+        return f"**{cell.status or 'no answer'}**"
+    stored = " (not stored)" if cell.stored is False else ""
+    if not cell.holds:
+        return f"{cell.took:.0f}{stored}, **not ended**"
+    return f"{cell.took:.0f}{stored}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
