@@ -18,12 +18,12 @@ from typing import Literal
 import httpx2
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as NotShownError
-from rich.console import Console
 
 from chaosapi import assets
 from chaosapi.lab import demo, stack
 from chaosapi.lab.ports import Ports, url
 from chaosapi.lab.stack import Lab
+from chaosapi.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE: ViewportSize = {"width": 1280, "height": 720}
@@ -53,7 +53,7 @@ _UNDERLINED = """() => {
 }"""
 """Whether the line has come from the tab before."""
 
-_told = Console(highlight=False, soft_wrap=True)
+_told = Terminal(soft_wrap=True)
 
 
 class Camera:
@@ -110,7 +110,7 @@ def camera(folder: Path) -> Iterator[Camera]:
 
 def terminal(lab: Lab, shots: Camera, scratch: Path) -> None:
     """Run the demo, and show what it prints."""
-    console = Console(record=True, file=io.StringIO(), width=84, highlight=False)
+    console = Terminal(record=True, file=io.StringIO(), width=84)
     demo.run(lab, console)
     drawing = scratch / "demo.svg"
     console.save_svg(str(drawing), title="chaosapi demo")

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -26,8 +26,9 @@ from chaosapi.forecast.recording import Series
 from chaosapi.slo import alerting, spec, windows
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile
+from chaosapi.terminal import Terminal, complain
 
-_out = Console()
+_out = Terminal()
 _EPISODES = 10
 
 
@@ -63,7 +64,7 @@ def backtest(  # noqa: PLR0913 - one option a condition
         tested = run(shop, chosen, monitoring, found[0], span)
         tested = tested.model_copy(update={"missing": [*found[1], *tested.missing]})
     except (ValueError, errors.Invalid, OSError) as error:
-        typer.echo(f"chaosapi: {error}", err=True)
+        complain(error)
         raise typer.Exit(1) from None
     if as_json:
         _out.print_json(tested.model_dump_json())

@@ -8,6 +8,7 @@ import typer
 
 from chaosapi import durations
 from chaosapi.cli.fault import HERE, Url, find
+from chaosapi.terminal import complain
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -89,5 +90,5 @@ def _address(option: str, text: str) -> str:
 
 
 def _refused(message: str) -> typer.Exit:
-    typer.echo(f"chaosapi: {message}", err=True)
+    complain(message)
     return typer.Exit(2)

@@ -2,15 +2,20 @@
 
 import contextlib
 import getpass
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx2
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from chaosapi.cli import body, tables
+from chaosapi.settings import token_trouble
+from chaosapi.terminal import Terminal, complain
+from chaosapi.text import stripped
 
 app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults of a running service.")
 
@@ -29,7 +34,7 @@ HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
 _PATIENCE = 40.0
 """Seconds: the longest `--wait`, and some."""
 
-_out = Console()
+_out = Terminal()
 
 
 @app.command()
@@ -104,14 +109,15 @@ def list_(
         _out.print_json(data=answer)
         return
     if answer["halt"]:
-        _out.print(f"[bold red]Chaos is halted[/] since {answer['halt']['since']}: {answer['halt']['reason']}")
+        since, reason = (answer["halt"][name] for name in ("since", "reason"))
+        _out.print(Text.assemble(("Chaos is halted", "bold red"), f" since {since}: {reason}"))
     _out.print(tables.many(answer["faults"]) if answer["faults"] else "No faults.")
 
 
 @app.command()
 def show(name: str, *, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """Show one fault with its receipt."""
-    _print(call("GET", f"/admin/faults/{name}", url, token), as_json=as_json)
+    _print(call("GET", f"/admin/faults/{quote(name, safe='')}", url, token), as_json=as_json)
 
 
 @app.command()
@@ -126,7 +132,7 @@ def end(  # noqa: PLR0913 - one option a parameter of the API
 ) -> None:
     """End one fault now."""
     asked = body.present({"reason": reason, "wait": wait})
-    answer = call("DELETE", f"/admin/faults/{name}", url, token, params=asked)
+    answer = call("DELETE", f"/admin/faults/{quote(name, safe='')}", url, token, params=asked)
     _print(answer, as_json=as_json)
 
 
@@ -165,13 +171,20 @@ def find(urls: Sequence[str]) -> str:
 def call(method: str, path: str, url: str | None, token: str | None, **request: Any) -> Any:
     """Ask the admin API; a refusal, or no answer, becomes a message and exit code 1."""
     url = url or find(HERE)
-    headers = {"x-chaos-actor": getpass.getuser()} | ({"authorization": f"Bearer {token}"} if token else {})
+    headers = [(b"x-chaos-actor", stripped(_user()).encode())]
+    if token:
+        if trouble := token_trouble(token):
+            raise _failed(f"--token, CHAOSAPI_ADMIN_TOKEN: {trouble}")
+        headers.append((b"authorization", f"Bearer {token}".encode()))
     try:
         answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=_PATIENCE, **request)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise _failed(f"no answer from {url}: {error}; is `chaosapi serve` running there? (--url)") from None
     if answer.is_success:
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError:
+            raise _failed(f"{url} answered {answer.status_code} without JSON; is it chaosapi?") from None
     try:
         problem = answer.json()
         detail = f"{problem['title']}: {problem['detail']}"
@@ -180,8 +193,16 @@ def call(method: str, path: str, url: str | None, token: str | None, **request: 
     raise _failed(detail)
 
 
+def _user() -> str:
+    """Return who runs this, by number where the system has no name for it, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
+
+
 def _failed(message: str) -> typer.Exit:
-    typer.echo(f"chaosapi: {message}", err=True)
+    complain(message)
     return typer.Exit(1)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from chaosapi import assets, durations, errors
 from chaosapi.api import explain
@@ -20,9 +20,10 @@ from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
+from chaosapi.terminal import Terminal, complain
 
 _FAULT, _TRAFFIC, _MONITORING, _OUTPUT = "The fault", "Traffic", "Prometheus and Alertmanager", "Questions and output"
-_out = Console()
+_out = Terminal()
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -135,7 +136,7 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)
     except (errors.Invalid, OSError) as error:
-        typer.echo(f"chaosapi: {error}", err=True)
+        complain(error)
         raise typer.Exit(1) from None
 
 

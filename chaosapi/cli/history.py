@@ -13,6 +13,7 @@ from chaosapi.errors import Invalid
 from chaosapi.lab import history as past
 from chaosapi.lab import prometheus
 from chaosapi.slo import windows
+from chaosapi.terminal import complain
 
 
 def history(
@@ -36,10 +37,10 @@ def history(
         address = httpx2.URL(url).netloc.decode()
         exposition = httpx2.get(f"{url.rstrip('/')}/metrics", timeout=30).raise_for_status().text
     except Invalid as error:
-        typer.echo(f"chaosapi: {error}", err=True)
+        complain(error)
         raise typer.Exit(1) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        typer.echo(f"chaosapi: no metrics from {url}: {error}", err=True)
+        complain(f"no metrics from {url}: {error}")
         raise typer.Exit(1) from None
     series = past.healthy(exposition, rate, prometheus.labels(instance or address))
     with output.open("w", encoding="utf-8") if output else contextlib.nullcontext(sys.stdout) as file:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from chaosapi.errors import ChaosError
 from chaosapi.lab import demo as demonstration
@@ -16,6 +15,7 @@ from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.signals import Stopped, stoppable
 from chaosapi.slo import windows
+from chaosapi.terminal import Terminal
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Its port on 127.0.0.1.")]
 DataDir = Annotated[
@@ -51,17 +51,15 @@ def lab(  # noqa: PLR0913 (one parameter an option)
     once: Annotated[bool, typer.Option("--once", help="Start, see that all is well, stop.")] = False,
 ) -> None:
     """Start the service with Prometheus, Alertmanager and, where installed, Grafana; Ctrl-C stops them all."""
-    console = Console()
+    console = Terminal()
     with _ended_well(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port, console_port)
         options = stack.Options(folder, profile, ports, console=not once)
         with stack.running(options, _teller(console)) as running:
             if once:
-                console.print(str(status.look(running)), highlight=False, soft_wrap=True)
+                console.print(str(status.look(running)), soft_wrap=True)
                 return
-            console.print(
-                f"for traffic, in another terminal: {traffic.by_hand(ports)}", highlight=False, soft_wrap=True
-            )
+            console.print(f"for traffic, in another terminal: {traffic.by_hand(ports)}", soft_wrap=True)
             status.show(running, console)
 
 
@@ -79,7 +77,7 @@ def demo(  # noqa: PLR0913 (one parameter an option)
 
     Ends with 0 only if the page alert really reached the service's webhook and resolved.
     """
-    console = Console()
+    console = Terminal()
     with _ended_well(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port)
         options = stack.Options(folder, "lab", ports, rate=demonstration.RATE, traffic=True)
@@ -88,8 +86,8 @@ def demo(  # noqa: PLR0913 (one parameter an option)
         console.print("The alert reached the webhook and resolved. Everything is stopped.")
 
 
-def _teller(console: Console) -> Callable[[str], None]:
-    return lambda text: console.print(text, style="dim", highlight=False)
+def _teller(console: Terminal) -> Callable[[str], None]:
+    return lambda text: console.print(text, style="dim")
 
 
 @contextmanager
@@ -99,7 +97,7 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _ended_well(console: Console) -> Iterator[None]:
+def _ended_well(console: Terminal) -> Iterator[None]:
     """Turn what ended the lab into an exit code: 1 with the reason, or 128 + the signal's number."""
     try:
         with stoppable():
@@ -108,5 +106,5 @@ def _ended_well(console: Console) -> Iterator[None]:
         console.print(f"{stopped}: everything is stopped.")
         raise typer.Exit(128 + stopped.number) from None
     except (LabError, ChaosError) as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        Terminal(stderr=True).print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(1) from None

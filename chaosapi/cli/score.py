@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from chaosapi import assets, durations, errors
 from chaosapi.cli import facts, fault, scorecards
@@ -22,8 +21,9 @@ from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import alerting, spec, windows
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
+from chaosapi.terminal import Terminal, complain
 
-_out = Console()
+_out = Terminal()
 
 
 def score(  # noqa: PLR0913 - one option a source
@@ -62,7 +62,7 @@ def score(  # noqa: PLR0913 - one option a source
         found = scoring.score(record.name, replay.of(record, records, model), known, now)
         found = found.model_copy(update={"missing": [*missing, *found.missing]})
     except (ValueError, errors.Invalid, OSError) as error:
-        typer.echo(f"chaosapi: {error}", err=True)
+        complain(error)
         raise typer.Exit(1) from None
     if as_json:
         _out.print_json(found.model_dump_json())

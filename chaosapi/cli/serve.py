@@ -11,6 +11,7 @@ from chaosapi import logs, workers
 from chaosapi.app import create_app
 from chaosapi.server import Server
 from chaosapi.settings import Settings, SettingsError, service_links
+from chaosapi.terminal import complain
 
 
 def serve(
@@ -48,7 +49,7 @@ def serve(
             raise typer.Exit(_together(settings))
         app = create_app(settings)
     except SettingsError as error:
-        typer.echo(f"chaosapi: {error}", err=True)
+        complain(error)
         raise typer.Exit(2) from None
     server = Server(app, settings)
     with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises once all is done

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from chaosapi import assets, durations, errors
 from chaosapi.slo import causes, explain, files, promtool, spec, windows
@@ -18,6 +18,7 @@ from chaosapi.slo.guards import Conditions
 from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
 from chaosapi.slo.texts import Bases
+from chaosapi.terminal import Terminal, complain, echo
 
 app = typer.Typer(no_args_is_help=True, help="Check and explain an SLO file; make Prometheus rules and their tests.")
 
@@ -70,10 +71,10 @@ def lint(  # noqa: PLR0913 - one option a condition
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
         found = findings(_spec(spec_file), windows.load(profile), profile, where)
     if as_json:
-        typer.echo(json.dumps([finding._asdict() for finding in found], indent=2, ensure_ascii=False))
+        echo(json.dumps([finding._asdict() for finding in found], indent=2))
     else:
         for finding in found:
-            typer.echo(str(finding))
+            echo(str(finding))
     raise typer.Exit(any(finding.level == "error" for finding in found))
 
 
@@ -86,13 +87,13 @@ def explanation(
         chosen = windows.load(profile)
         facts = [explain.explain(one, slo, chosen) for one in spec.load_all(_spec(spec_file)) for slo in one.slos]
     if as_json:
-        typer.echo(json.dumps([explain.as_json(each) for each in facts], indent=2, ensure_ascii=False))
+        echo(json.dumps([explain.as_json(each) for each in facts], indent=2))
         return
-    console = Console()
+    console = Terminal()
     for each in facts:
-        console.print(f"[bold]{each.service} {each.slo}[/bold]")
+        console.print(Text(f"{each.service} {each.slo}", "bold"))
         for sentence in explain.sentences(each):
-            console.print(sentence, highlight=False)
+            console.print(sentence)
         if each.pairs:
             console.print(_table(each))
     console.print("Up to a scrape, an evaluation and Alertmanager's group_wait come on top of these times.")
@@ -205,7 +206,7 @@ def _guard(found: list[Finding]) -> None:
     if wrong := [str(finding) for finding in found if finding.level == "error"]:
         raise errors.Invalid("\n".join(wrong))
     for finding in found:
-        typer.echo(str(finding), err=True)
+        echo(str(finding), err=True)
 
 
 def _labels(given: list[str]) -> dict[str, str]:
@@ -240,5 +241,5 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except (errors.Invalid, OSError) as error:
-        typer.echo(f"chaosapi: {error}", err=True)
+        complain(error)
         raise typer.Exit(1) from None

@@ -122,7 +122,7 @@ def _plain(value: Any) -> str:
 
 
 def _state(fault: dict[str, Any]) -> Text:
-    return Text(fault["state"], _STYLES[fault["state"]])
+    return Text(fault["state"], _STYLES.get(fault["state"], ""))
 
 
 def _remaining(fault: dict[str, Any]) -> str:

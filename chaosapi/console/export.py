@@ -4,7 +4,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from chaosapi.console.timeline import Entry
 
@@ -29,6 +29,11 @@ td:nth-child(2) {{ text-align: right }}
 """
 
 
+# Inside a script element `</script` ends it, and `<!--<script` keeps its end from ending it. JSON has such characters
+# in strings alone, and reads them back from their escapes.
+_IN_SCRIPT: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+
+
 def as_json(entries: Iterable[Entry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
     """Write entries and faults, with their receipts, as JSON; times are RFC 3339, `since` seconds."""
     moments = [
@@ -45,8 +50,7 @@ def as_html(entries: Sequence[Entry], faults: Sequence[Mapping[str, Any]], made:
         f"<td>{each.kind}<td>{html.escape(each.text)}"
         for each in entries
     )
-    # Inside a script element only its own end could end it.
-    data = as_json(entries, faults, made).replace("</", "<\\/")
+    data = as_json(entries, faults, made).translate(_IN_SCRIPT)
     return _PAGE.format(title=f"Timeline of {_time(made):%Y-%m-%d %H:%M} UTC", count=len(entries), rows=rows, data=data)
 
 

@@ -1,5 +1,6 @@
 """JSON over HTTP, with every failure turned into words."""
 
+import json
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,14 +20,22 @@ async def asked(http: httpx2.AsyncClient, method: str, path: str, **request: Any
     if answer.is_success and not answer.content:
         return None  # as Alertmanager does where there is nothing to tell
     try:
-        content = answer.json()
-    except ValueError as error:
+        content = _read(answer.text)
+    except (ValueError, RecursionError) as error:
         raise Silent(f"it answered {answer.status_code}, and no JSON") from error
     if answer.status_code == httpx2.codes.UNAUTHORIZED:
         raise Locked("it wants a token, or another one")
     if not answer.is_success:
         raise _refused(answer.status_code, content)
     return content
+
+
+def _read(text: str) -> Any:
+    """Read JSON; a lone surrogate, which no page can be sent, becomes a question mark."""
+    content = json.loads(text)
+    if "\\ud" not in text.lower():
+        return content
+    return json.loads(json.dumps(content, ensure_ascii=False).encode(errors="replace"))
 
 
 def shown(url: str) -> str:

@@ -3,8 +3,6 @@
 import time
 from typing import Final
 
-from rich.console import Console
-
 from chaosapi import assets
 from chaosapi.fault import Fault
 from chaosapi.lab import timeline
@@ -15,6 +13,7 @@ from chaosapi.lab.stack import Lab
 from chaosapi.lab.story import Story
 from chaosapi.lab.timeline import Expected
 from chaosapi.slo import spec
+from chaosapi.terminal import Terminal
 
 RATE: Final = 100.0
 """Requests/s: enough that a few seconds hold the errors that theory expects, few enough for any laptop."""
@@ -30,7 +29,7 @@ _SLO: Final = "availability"
 _CALM: Final = 10.0  # seconds of healthy traffic before the fault: a baseline to look at
 
 
-def run(lab: Lab, console: Console) -> None:
+def run(lab: Lab, console: Terminal) -> None:
     """Inject the fault into a lab with traffic, wait until the page alert has come and gone, and print the timeline.
 
     Raises LabError, saying which moment never came, unless the alert reached the webhook both times.

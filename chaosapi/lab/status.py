@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import httpx2
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from chaosapi.lab.stack import Lab
+from chaosapi.terminal import Terminal
+from chaosapi.text import visible
 
 _T = TypeVar("_T")
 _BEAT: Final = 1.0  # seconds between two looks at the lab
@@ -45,16 +47,16 @@ def look(lab: Lab) -> Status:
     )
 
 
-def show(lab: Lab, console: Console) -> None:
+def show(lab: Lab, console: Terminal) -> None:
     """Show the lab until it is stopped; raises PartDiedError when a part ends by itself."""
     if not console.is_terminal:
         for name, link in lab.links.items():
-            console.print(f"{name}: {link}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {link}", soft_wrap=True)
         seen = None
         while True:
             status = look(lab)
             if status != seen:
-                console.print(str(status), highlight=False, soft_wrap=True)
+                console.print(str(status), soft_wrap=True)
                 seen = status
             _wait(lab)
     with Live(_screen(lab, look(lab)), console=console, auto_refresh=False) as live:
@@ -77,7 +79,7 @@ def _asked(question: Callable[[], Iterable[_T]], otherwise: Iterable[_T] = ()) -
 
 def _alert(labels: Mapping[str, str], state: str) -> str:
     words = (labels.get(label, "") for label in ("severity", "slo", "long_window"))
-    return " ".join(filter(None, (labels["alertname"], *words, state)))
+    return visible(" ".join(filter(None, (labels["alertname"], *words, state))))  # a label may hold line ends
 
 
 def _screen(lab: Lab, status: Status) -> Group:

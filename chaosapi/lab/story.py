@@ -3,7 +3,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
 from chaosapi.lab import timeline
@@ -11,6 +10,7 @@ from chaosapi.lab.errors import NotReadyError
 from chaosapi.lab.prediction import Predicted, Prediction
 from chaosapi.lab.prometheus import JOB
 from chaosapi.lab.stack import Lab
+from chaosapi.terminal import Terminal
 
 _PATIENCE: Final = 30.0  # seconds that a moment may come later than predicted
 _SERVER_ERRORS: Final = f'http_requests_total{{job="{JOB}",status=~"5.."}}[10m]'
@@ -19,7 +19,7 @@ _SERVER_ERRORS: Final = f'http_requests_total{{job="{JOB}",status=~"5.."}}[10m]'
 class Story:
     """A fault and what has happened since: Unix seconds by moment, each told as soon as it is known."""
 
-    def __init__(self, lab: Lab, prediction: Prediction, console: Console) -> None:
+    def __init__(self, lab: Lab, prediction: Prediction, console: Terminal) -> None:
         self._lab, self._prediction, self._console = lab, prediction, console
         self._expected = prediction.alert
         self._name = lab.service.inject(prediction.fault.model_dump(mode="json", exclude_none=True))["name"]
@@ -34,7 +34,6 @@ class Story:
         self._console.print(
             f"{receipt['injected']} of {receipt['matched']} requests failed: {receipt['achieved_rate']:.1%}, "
             f"asked for {receipt['requested_rate']:.0%}",
-            highlight=False,
         )
 
     def wait_for(self, moment: str) -> None:
@@ -103,4 +102,4 @@ class Story:
     def _tell(self, moment: str, when: float, note: str = "") -> None:
         self._times[moment] = when
         clock = f"{datetime.fromtimestamp(when, UTC):%H:%M:%S}Z"
-        self._console.print(f"{clock} {when - self._applied:+6.1f} s  {moment}{note}", highlight=False)
+        self._console.print(f"{clock} {when - self._applied:+6.1f} s  {moment}{note}")

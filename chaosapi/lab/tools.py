@@ -49,13 +49,23 @@ def ensure(
 
 
 def home() -> Path:
-    """Return where fetched tools are kept: CHAOSAPI_TOOLS_DIR, else .tools/ of the checkout, else the user's cache."""
+    """Return where fetched tools are kept: CHAOSAPI_TOOLS_DIR, else .tools/ of the checkout, else the user's cache.
+
+    Raises ToolMissingError where there is none of them.
+    """
     if chosen := os.environ.get("CHAOSAPI_TOOLS_DIR"):
         return Path(chosen).resolve()
     checkout = Path(chaosapi.__file__).resolve().parents[1]
     if (checkout / "pyproject.toml").is_file():
         return checkout / ".tools"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chaosapi"
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "chaosapi"
+    try:
+        return Path.home() / ".cache" / "chaosapi"
+    except RuntimeError:
+        raise ToolMissingError(
+            "this user has no home folder to keep Prometheus and Alertmanager in: set CHAOSAPI_TOOLS_DIR"
+        ) from None
 
 
 def _on_path(name: str) -> Path | None:

@@ -9,10 +9,10 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-from rich.console import Console
 
 from chaosapi.lab import stack
 from chaosapi.lab.ports import Ports
+from chaosapi.terminal import Terminal
 from tests.lab.conftest import free_ports
 
 pytest.importorskip("nicegui", reason="needs NiceGUI, of the extra `console`")
@@ -31,7 +31,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Ite
     options = stack.Options(
         tmp_path_factory.mktemp("lab"), "lab", Ports(*free_ports()), rate=40, traffic=True, console=True
     )
-    with stack.running(options, Console(quiet=True).print) as running:
+    with stack.running(options, Terminal(quiet=True).print) as running:
         flowing = 'sum(rate(http_requests_total{job="chaosapi"}[10s])) > 30'
         running.parts.wait_until(lambda: running.prometheus.value(flowing) is not None, "traffic", every=0.2)
         yield running

@@ -1,6 +1,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from chaosapi.console.export import as_html, as_json
 from chaosapi.console.timeline import merge
 
@@ -57,18 +59,17 @@ def test_seconds_count_from_a_fault_whose_name_was_used_again() -> None:
     assert [entry.since for entry in found if entry.kind == "alert"] == [5.0]
 
 
-def test_the_exports_hold_the_same_and_need_nothing_else() -> None:
+@pytest.mark.parametrize(
+    "actor", ["</script><b>", "<!--<script>", "<!-- <script", "]]>", "\u2028\u2029", "&lt;/script>", "</ScRiPt >"]
+)
+def test_the_exports_hold_the_same_and_need_nothing_else(actor: str) -> None:
     """The page carries the JSON inside; text from people cannot become markup, and nothing is loaded from elsewhere."""
-    entries = merge(
-        [],
-        [{"at": at(1), "actor": "</script><b>", "action": "halt", "fault": None, "reason": "", "spec": None}],
-        [],
-        [],
-        2e9,
-    )
+    entry = {"at": at(1), "actor": actor, "action": "halt", "fault": None, "reason": "", "spec": None}
+    entries = merge([], [entry], [], [], 2e9)
     page = as_html(entries, [], 2e9)
     assert "<b>" not in page.partition('id="timeline"')[0]
     data = page.partition('id="timeline">')[2].partition("</script>")[0]
     assert json.loads(data) == json.loads(as_json(entries, [], 2e9))
-    assert json.loads(data)["entries"][0]["text"] == "</script><b>: halt"
+    assert json.loads(data)["entries"][0]["text"] == f"{actor}: halt"
+    assert not set(data) & set("<>&\u2028\u2029")
     assert "http" not in page

@@ -3,11 +3,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from chaosapi.lab import history, stack
 from chaosapi.lab.ports import Ports
 from chaosapi.slo import windows
+from chaosapi.terminal import Terminal
 
 EXPOSITION = """
 # TYPE http_requests_total counter
@@ -60,7 +60,7 @@ def test_a_real_prometheus_sees_the_healthy_past(name: str, lab_ports: dict[str,
     profile = windows.load(name)
     before = time.time()
     options = stack.Options(tmp_path, name, Ports(*lab_ports.values()), rate=40)
-    with stack.running(options, Console(quiet=True).print) as lab:
+    with stack.running(options, Terminal(quiet=True).print) as lab:
 
         def ask(query: str) -> float | None:
             return lab.prometheus.value(query)

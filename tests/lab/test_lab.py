@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from rich.console import Console
 
 from chaosapi.lab import debian, stack, status
 from chaosapi.lab import tools as tools_of_the_lab
 from chaosapi.lab.errors import PartDiedError
 from chaosapi.lab.ports import Ports
+from chaosapi.terminal import Terminal
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHAOSAPI_")} | {
     "COLUMNS": "120"
@@ -125,7 +125,7 @@ def test_a_token_is_used_throughout(
 ) -> None:
     """With CHAOSAPI_ADMIN_TOKEN set, the lab's own calls carry it, and its config files are for this user alone."""
     monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "a token")
-    with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Console(quiet=True).print) as lab:
+    with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:
         assert lab.service.faults() == []
     assert (tmp_path / "alertmanager.yml").stat().st_mode & 0o077 == 0
 
@@ -198,7 +198,7 @@ def test_data_is_kept_where_it_was_asked_for(lab_ports: dict[str, int], tmp_path
 @pytest.mark.slow
 def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
     """The status shows a fault while it acts, even one that freezes the service; a part that died ends the screen."""
-    with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Console(quiet=True).print) as lab:
+    with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:
         assert status.look(lab).faults == ()
         lab.service.inject({"name": "shown", "effect": {"type": "error"}})
         assert status.look(lab).faults == ("shown",)
@@ -207,7 +207,7 @@ def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path:
         assert status.look(lab).faults == ("frozen", "shown")
         next(child for child in psutil.Process().children() if "serve" in child.cmdline()).kill()
         with pytest.raises(PartDiedError, match="service was killed"):
-            status.show(lab, Console(quiet=True))
+            status.show(lab, Terminal(quiet=True))
 
 
 @pytest.mark.slow
@@ -239,7 +239,7 @@ def test_an_outage_pages_first_under_the_production_profile(
 ) -> None:
     """After a healthy month a total outage pages with the 1h/5m pair first, when theory says, and no ticket comes."""
     options = stack.Options(tmp_path, "production", Ports(*lab_ports.values()), traffic=True)
-    with stack.running(options, Console(quiet=True).print) as lab:
+    with stack.running(options, Terminal(quiet=True).print) as lab:
         flowing = 'sum(rate(http_requests_total{job="chaosapi"}[30s])) > 15'
         lab.parts.wait_until(lambda: lab.prometheus.value(flowing) is not None, "traffic", timeout=60, every=0.5)
         lab.service.inject({"effect": {"type": "error", "status": 503}})

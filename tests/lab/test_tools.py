@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import chaosapi
 from chaosapi.lab import releases, tools
 from chaosapi.lab.errors import ToolMissingError
 
@@ -154,3 +155,17 @@ def test_where_tools_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert tools.home() == tmp_path
     monkeypatch.delenv("CHAOSAPI_TOOLS_DIR")
     assert tools.home() == Path(__file__).parents[2] / ".tools"
+
+
+def test_without_a_home_it_says_where_tools_may_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As for a user that the system does not know, with an installed chaosapi."""
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(chaosapi, "__file__", str(tmp_path / "chaosapi" / "__init__.py"))
+    monkeypatch.setattr(Path, "home", nobody)
+    for name in ("CHAOSAPI_TOOLS_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ToolMissingError, match="CHAOSAPI_TOOLS_DIR"):
+        tools.home()

@@ -13,6 +13,10 @@ from chaosapi.console.states import Told, identity, instant, meant, now, rest, t
 
 _LAST = 10
 """How many delivered alerts are shown."""
+_MOST = 100
+"""How many alerts are shown at once."""
+_LONGEST = 1000
+"""Characters of a text that are shown."""
 _UNKNOWN = "is not known here: see the top of the page."
 
 
@@ -22,6 +26,7 @@ class Alerts:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._rows: Rows[Told] = Rows(lambda: _Row(desk), "No alert is pending or firing.")
+        self._more = ui.label().classes("small dim")
         ui.label("Silences").classes("strong").style("margin-top:12px")
         self._silences: Rows[Any] = Rows(lambda: _Silence(desk), "None.")
         ui.label("Received by the webhook").classes("strong").style("margin-top:12px")
@@ -36,10 +41,13 @@ class Alerts:
         rules = [pair for standing in watch.standings for pair in standing.pairs] + list(watch.others) if watch else []
         shown = now((alert for pair in rules for alert in pair.alerts), alerting)
         unsure = None if watch and alerting else f"Whether an alert is pending or firing {_UNKNOWN}"
-        self._rows.show({identity(each.labels): each for each in shown}, unsure)
+        self._rows.show({identity(each.labels): each for each in shown[:_MOST]}, unsure)
+        self._more.set_text(f"{len(shown) - _MOST} more alerts are not shown." if len(shown) > _MOST else "")
         silences = alerting.silences if alerting else ()
         live = [each for each in silences if each["status"]["state"] != "expired"]
-        self._silences.show({each["id"]: each for each in live}, None if alerting else f"What is silenced {_UNKNOWN}")
+        self._silences.show(
+            {each["id"]: each for each in live[:_MOST]}, None if alerting else f"What is silenced {_UNKNOWN}"
+        )
         delivered = self._desk.service.delivered[:_LAST] if self._desk.service else ()
         self._delivered.show(
             {(each["fingerprint"], each["starts_at"]): each for each in delivered},
@@ -67,12 +75,12 @@ class _Row:
     def update(self, told: Told) -> None:
         self._told = told
         said(self._state, told.state, TONES[told.state])
-        self._title.set_text(title(told.labels))
+        self._title.set_text(title(told.labels)[:_LONGEST])
         since = max(0.0, self._desk.room.clock() - instant(told.since)) if told.since else 0.0
         self._since.set_text(f"{told.since[11:19]} UTC, {durations.format(round(since))}" if told.since else "")
         muted = f" · by {', '.join(each[:8] for each in told.muted_by)}" if told.muted_by else ""
-        self._name.set_text(rest(told.labels) + muted)
-        self._summary.set_text(told.annotations.get("summary", ""))
+        self._name.set_text(rest(told.labels)[:_LONGEST] + muted)
+        self._summary.set_text(told.annotations.get("summary", "")[:_LONGEST])
         self._mute.set_visibility(told.state != "silenced")
         self._offer(told.annotations.get("runbook_url", ""))
 
@@ -85,10 +93,10 @@ class _Row:
         with self._book:
             if text := runbook(url):
                 ui.button("Runbook", icon="menu_book", on_click=lambda: _read(text)).props("dense flat size=sm")
-            elif url.startswith(("http://", "https://")):
+            elif url.lower().startswith(("http://", "https://")):
                 ui.link("Runbook", url, new_tab=True).classes("small").props('rel="noopener noreferrer"')
             elif url:
-                ui.label(f"runbook: {url}").classes("small dim wrap")
+                ui.label(f"runbook: {url[:_LONGEST]}").classes("small dim wrap")
 
     def _silence(self) -> None:
         if self._told is None:
@@ -133,7 +141,7 @@ class _Silence:
         self._number = silence["id"]
         what = meant(silence["matchers"])
         until = f"until {silence['endsAt'][11:19]} UTC"
-        self._text.set_text(f"{what}: {silence['comment']} ({silence['createdBy']}, {until})")
+        self._text.set_text(f"{what}: {silence['comment']} ({silence['createdBy']}, {until})"[:_LONGEST])
 
     async def _end(self) -> None:
         await self._desk.done(self._desk.room.silencer.unsilence(self._number), "The silence is ended.")
@@ -148,7 +156,7 @@ class _Delivered:
         delay = "" if alert["delay"] is None else f", told after {alert['delay']:.1f} s"
         over = "" if alert["resolved_delay"] is None else f", its end after {alert['resolved_delay']:.1f} s"
         text = f"{alert['starts_at'][11:19]} {title(alert['labels'])}: {alert['status']}{delay}{over}"
-        said(self.element, text, TONES["firing"] if alert["status"] == "firing" else "dim")
+        said(self.element, text[:_LONGEST], TONES["firing"] if alert["status"] == "firing" else "dim")
 
 
 def _read(text: str) -> None:
@@ -164,11 +172,12 @@ def _read(text: str) -> None:
 
 def runbook(url: str) -> str | None:
     """Return the text of a runbook that came with chaosapi, None for one that is elsewhere."""
-    try:
-        folder = (assets.path("alerts") / "runbooks").resolve()
-    except FileNotFoundError:
-        return None
     if "://" in url and "/runbooks/" not in url:
         return None
-    file = folder / f"{url.rpartition('/')[2].removesuffix('.md')}.md"
-    return file.read_text(encoding="utf-8") if file.is_file() and file.parent == folder else None
+    name = url.rpartition("/")[2].removesuffix(".md")
+    try:
+        # Only names that are there are opened: what an alert says never becomes a path.
+        files = {file.stem: file for file in (assets.path("alerts") / "runbooks").glob("*.md")}
+    except FileNotFoundError:
+        return None
+    return files[name].read_text(encoding="utf-8") if name in files else None

@@ -1,0 +1,47 @@
+"""Text on a terminal is only text: what others wrote is shown and never obeyed."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from chaosapi.text import visible
+
+_LAYOUT: Final = "\n\t"
+
+
+class Terminal(Console):
+    r"""Rich's console without markup, emoji codes and highlighting; control characters are written out, as in \x1b.
+
+    Styles come from Text and Style alone, so names, reasons and labels can be printed as they are, in tables too.
+    `options` are those of Rich's console: where it writes, and how wide it is.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a Text of a string; strings are written out here, before they are measured."""
+        return super().render_str(visible(text, keep=_LAYOUT), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render; whatever reached this place as a Text is written out here."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text, keep=_LAYOUT), segment.style)
+
+    def print_json(self, json: str | None = None, **options: Any) -> None:
+        r"""Print JSON in ASCII: whatever is not is escaped, as in \u202e, and reads back the same."""
+        super().print_json(json, **{"ensure_ascii": True, **options})
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines to standard output or standard error."""
+    typer.echo(visible(text, keep=_LAYOUT), err=err)
+
+
+def complain(trouble: object) -> None:
+    """Say on standard error why a command cannot go on."""
+    echo(f"chaosapi: {trouble}", err=True)
