@@ -8,6 +8,7 @@ import typer
 
 from chaosapi import durations
 from chaosapi.cli.fault import HERE, Url, find
+from chaosapi.peers import is_loopback
 from chaosapi.terminal import complain
 
 HOST: Final = "127.0.0.1"
@@ -42,10 +43,10 @@ def console(  # noqa: PLR0913 (one parameter an option)
     import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
 
     from chaosapi.listener import bind, url  # noqa: PLC0415 (as above)
-    from chaosapi.peers import is_loopback  # noqa: PLC0415 (as above)
+    from chaosapi.settings import token_trouble  # noqa: PLC0415 (as above)
 
     try:
-        from chaosapi.console import app, room  # noqa: PLC0415 (of the extra `console`)
+        from chaosapi.console import app, bounds, room  # noqa: PLC0415 (of the extra `console`)
     except ImportError as error:
         raise _refused(f"the console needs NiceGUI: pip install 'chaosapi[console]' ({error})") from None
     if not password and not is_loopback(host):
@@ -53,6 +54,8 @@ def console(  # noqa: PLR0913 (one parameter an option)
             f"{host} can be reached from other machines, and whoever reaches the console can break the service: "
             "set CHAOSAPI_CONSOLE_PASSWORD, or listen on 127.0.0.1"
         )
+    if token and (trouble := token_trouble(token)):
+        raise _refused(f"--token, CHAOSAPI_ADMIN_TOKEN: {trouble}")
     try:
         seconds = durations.parse(every)
     except ValueError as error:
@@ -72,7 +75,15 @@ def console(  # noqa: PLR0913 (one parameter an option)
         raise _refused(str(error)) from None
     made = app.create(addresses, token=token or None, password=password or None, every=seconds)
     typer.echo(f"The console is at {url(bound)}", err=True)
-    config = uvicorn.Config(made, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        made,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the peer, which passwords are counted by, is whoever is connected
+        ws_max_size=bounds.LARGEST,
+        timeout_graceful_shutdown=2,
+    )
     with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises once all is done
         uvicorn.Server(config).run([bound])
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
-from nicegui import ui
+from nicegui import Client, ui
 from starlette.types import ASGIApp
 
 from chaosapi.console import login
 from chaosapi.console.access import Guard, Sessions
+from chaosapi.console.bounds import make_room
 from chaosapi.console.page import page
 from chaosapi.console.room import Addresses, Room
 
@@ -24,7 +25,7 @@ def create(addresses: Addresses, *, token: str | None, password: str | None, eve
     NiceGUI keeps its pages in its own module, so a process has one console.
     """
     room = Room(addresses, token, time.time)
-    sessions = Sessions(password, time.time)
+    sessions = Sessions(password, time.monotonic)
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -45,4 +46,4 @@ def create(addresses: Addresses, *, token: str | None, password: str | None, eve
         message_history_length=100,
         reconnect_timeout=10,
     )
-    return Guard(app, sessions)
+    return Guard(app, sessions, lambda: make_room(Client.instances, room.views))

@@ -41,10 +41,14 @@ def router(sessions: Sessions) -> APIRouter:
             if len(sent) > _LARGEST:
                 return HTMLResponse(_PAGE.format(trouble="That was too long."), 413)
         password = parse_qs(sent.decode(errors="replace")).get("password", [""])[0]
-        if not sessions.admits(password):
-            trouble = "That is not the password, or there were too many wrong ones: try again in a minute."
-            return HTMLResponse(_PAGE.format(trouble=trouble), 401)
+        peer = request.client.host if request.client else ""
+        right = await sessions.admits(peer, password)
+        if right is None:
+            page = _PAGE.format(trouble="There were too many attempts: try again in some seconds.")
+            return HTMLResponse(page, 429, {"retry-after": "10"})
+        if not right:
+            return HTMLResponse(_PAGE.format(trouble="That is not the password."), 401)
         number, _ = sessions.open(entered=True)
-        return RedirectResponse("/", 303, headers={"set-cookie": cookie(number)})
+        return RedirectResponse("/", 303, headers={"set-cookie": cookie(request, number)})
 
     return api

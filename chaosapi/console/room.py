@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx2
 
 from chaosapi.console.alertmanager import Alerting, AlertmanagerClient
+from chaosapi.console.errors import Refused
 from chaosapi.console.feed import Feed, Source
 from chaosapi.console.http import shown
 from chaosapi.console.inhibitions import Inhibitions
@@ -17,6 +18,7 @@ from chaosapi.console.locust import Load, LocustClient
 from chaosapi.console.prometheus import PrometheusClient, Watch
 from chaosapi.console.service import Service, ServiceClient
 from chaosapi.console.signals import View
+from chaosapi.settings import token_trouble
 
 _PATIENCE: Final = 4.0  # seconds until a source that does not answer is taken to hang
 _HOURS: Final = 12.0  # that the console reads with a token which somebody entered
@@ -87,6 +89,8 @@ class Room:
 
     async def unlock(self, token: str) -> None:
         """Read with this token from now on; raises SourceError, and changes nothing, where the service refuses it."""
+        if trouble := token_trouble(token):
+            raise Refused(f"this cannot be a token: {trouble}")
         await self.admin.call("GET", "/admin/replicas", token)
         if not self.has_own_token:
             self.admin.token, self._until = token, self.clock() + _HOURS * 3600

@@ -201,7 +201,7 @@ def test_the_kill_switch_ends_everything_and_alerts_resolve(page: Any) -> None:
     page.get_by_text("2 faults ended on 1 of 1 replica").wait_for()
     page.get_by_text("0 faults · 1 replica").wait_for()
     tab(page, "Timeline")
-    page.get_by_text("console: end_all: kill switch of the console").wait_for()
+    page.get_by_text("console (unverified): end_all: kill switch of the console").wait_for()
     page.get_by_text("page availability 1m/5s resolves").first.wait_for()
     page.get_by_text("ticket CapacityExhausted is told to be resolved").wait_for()
     shot(page, "8-resolved")
