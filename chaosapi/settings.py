@@ -58,6 +58,20 @@ def token_trouble(token: str) -> str:
     return f"it must be 1 to 1024 visible ASCII characters without spaces, such as `openssl rand -hex 32` makes: {what}"
 
 
+def token_of(environment: Mapping[str, str]) -> str | None:
+    """Return the admin token that an environment has, itself or in a file; raises SettingsError where it is none."""
+    token = environment.get("CHAOSAPI_ADMIN_TOKEN")
+    file = environment.get("CHAOSAPI_ADMIN_TOKEN_FILE")
+    if token is None and file is not None:
+        try:
+            token = _read(Path(file))
+        except PydanticCustomError as error:
+            raise SettingsError(error.message()) from None
+    if token is not None and (trouble := token_trouble(token)):
+        raise SettingsError(f"CHAOSAPI_ADMIN_TOKEN: {trouble}")
+    return token
+
+
 def service_links(environment: Mapping[str, str]) -> list[str]:
     """Return the variables of ports that Kubernetes sets for a Service of that name: they are no settings."""
     names = ("CHAOSAPI_PORT", "CHAOSAPI_ADMIN_PORT")

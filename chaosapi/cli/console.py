@@ -1,6 +1,7 @@
 """`chaosapi console`: the control room in the browser."""
 
 import contextlib
+import os
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -43,7 +44,7 @@ def console(  # noqa: PLR0913 (one parameter an option)
     import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
 
     from chaosapi.listener import bind, url  # noqa: PLC0415 (as above)
-    from chaosapi.settings import token_trouble  # noqa: PLC0415 (as above)
+    from chaosapi.settings import SettingsError, token_of  # noqa: PLC0415 (as above)
 
     try:
         from chaosapi.console import app, bounds, room  # noqa: PLC0415 (of the extra `console`)
@@ -54,8 +55,10 @@ def console(  # noqa: PLR0913 (one parameter an option)
             f"{host} can be reached from other machines, and whoever reaches the console can break the service: "
             "set CHAOSAPI_CONSOLE_PASSWORD, or listen on 127.0.0.1"
         )
-    if token and (trouble := token_trouble(token)):
-        raise _refused(f"--token, CHAOSAPI_ADMIN_TOKEN: {trouble}")
+    try:
+        token = token_of({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
+    except SettingsError as error:
+        raise _refused(str(error)) from None
     try:
         seconds = durations.parse(every)
     except ValueError as error:
@@ -73,7 +76,7 @@ def console(  # noqa: PLR0913 (one parameter an option)
         bound = bind(host, port, "--port")
     except OSError as error:
         raise _refused(str(error)) from None
-    made = app.create(addresses, token=token or None, password=password or None, every=seconds)
+    made = app.create(addresses, token=token, password=password or None, every=seconds)
     typer.echo(f"The console is at {url(bound)}", err=True)
     config = uvicorn.Config(
         made,

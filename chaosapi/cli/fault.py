@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from chaosapi.cli import body, tables
-from chaosapi.settings import token_trouble
+from chaosapi.settings import SettingsError, token_of
 from chaosapi.terminal import Terminal, complain
 from chaosapi.text import stripped
 
@@ -172,9 +172,11 @@ def call(method: str, path: str, url: str | None, token: str | None, **request: 
     """Ask the admin API; a refusal, or no answer, becomes a message and exit code 1."""
     url = url or find(HERE)
     headers = [(b"x-chaos-actor", stripped(_user()).encode())]
+    try:
+        token = token_of({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
+    except SettingsError as error:
+        raise _failed(str(error)) from None
     if token:
-        if trouble := token_trouble(token):
-            raise _failed(f"--token, CHAOSAPI_ADMIN_TOKEN: {trouble}")
         headers.append((b"authorization", f"Bearer {token}".encode()))
     try:
         answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=_PATIENCE, **request)

@@ -10,7 +10,7 @@ import typer
 
 from chaosapi.errors import ChaosError
 from chaosapi.lab import demo as demonstration
-from chaosapi.lab import stack, status, traffic
+from chaosapi.lab import folders, stack, status, traffic
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.signals import Stopped, stoppable
@@ -93,7 +93,7 @@ def _teller(console: Terminal) -> Callable[[str], None]:
 @contextmanager
 def _folder(chosen: Path | None) -> Iterator[Path]:
     with ExitStack() as cleanup:
-        yield chosen or Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="chaosapi-lab-")))
+        yield chosen or cleanup.enter_context(folders.temporary(Path(tempfile.gettempdir())))
 
 
 @contextmanager

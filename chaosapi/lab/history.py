@@ -4,6 +4,7 @@ Long windows of a fresh Prometheus see nothing but the fault, so all alerts fire
 pages. With a period of healthy traffic in the store, windows behave on minute one as they would on day thirty.
 """
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from chaosapi.forecast.traffic import SHOP, Route
+from chaosapi.lab import environment
 from chaosapi.lab.errors import LabError
 from chaosapi.slo.windows import Profile
 
@@ -94,7 +96,9 @@ def store(chunks: Iterable[str], promtool: Path, data: Path) -> None:
     command: list[str | Path] = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
     # It reads the whole file once for each block: in blocks of two hours a month would take minutes.
     command += ["--max-block-duration=720h", source, data]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own command line)
+    done = subprocess.run(  # noqa: S603 (our own command line)
+        command, capture_output=True, text=True, check=False, env=environment.shared(os.environ)
+    )
     source.unlink()
     if done.returncode:
         raise LabError(f"promtool could not store the history: {done.stderr.strip()[-500:]}")

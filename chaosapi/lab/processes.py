@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from chaosapi.lab import leash
+from chaosapi.lab import environment, leash
 from chaosapi.lab.errors import NotReadyError, PartDiedError
 
 _GRACE: Final = 5.0  # seconds between asking a part to stop and killing it
@@ -47,7 +47,7 @@ class Parts:
         self._running: list[Part] = []
 
     def __enter__(self) -> Self:
-        self._logs.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -57,7 +57,10 @@ class Parts:
             self.stop(self._running[-1])
 
     def start(self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Part:
-        """Start a program, with `env` added to this process' environment and its output in `<logs>/<name>.log`."""
+        """Start a program, its output in `<logs>/<name>.log`.
+
+        It gets `env`, and of this process' environment only what any program may have: no secrets.
+        """
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 (our own command lines)
@@ -65,7 +68,7 @@ class Parts:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env={**environment.shared(os.environ), **(env or {})},
                 process_group=0,  # Ctrl-C reaches the lab alone, which then stops the parts in order
             )
         part = Part(name, process, log)

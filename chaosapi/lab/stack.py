@@ -11,12 +11,25 @@ from typing import Final
 import httpx2
 
 from chaosapi import assets
-from chaosapi.lab import alertmanager, console, grafana, history, ports, prometheus, service, tools, traffic
+from chaosapi.lab import (
+    alertmanager,
+    console,
+    environment,
+    folders,
+    grafana,
+    history,
+    ports,
+    prometheus,
+    service,
+    tools,
+    traffic,
+)
 from chaosapi.lab.errors import LabError, NotReadyError
 from chaosapi.lab.ports import Ports, address, url
 from chaosapi.lab.processes import Parts
 from chaosapi.lab.prometheus import Prometheus
 from chaosapi.lab.service import Service
+from chaosapi.settings import SettingsError, token_of
 from chaosapi.slo import windows
 from chaosapi.slo.texts import Bases
 from chaosapi.slo.windows import Profile
@@ -91,8 +104,8 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
         options.ports.by_option(with_grafana=with_grafana, with_traffic=options.traffic, with_console=with_console)
     )
     folder = options.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    token = os.environ.get("CHAOSAPI_ADMIN_TOKEN")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    token = _token()
     with (
         Parts(folder / "logs") as parts,
         httpx2.Client(base_url=url(options.ports.service), timeout=_TIMEOUT) as to_service,
@@ -104,11 +117,13 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
         lab = Lab(parts, options.ports, profile, interval, shop, store, with_grafana, with_console)
         say("starting the service")
         command = service.command(options.ports.service, options.ports.admin)
-        parts.start("service", command, {"CHAOSAPI_ADMIN_HOST": ports.HOST, "CHAOSAPI_PROFILE": options.profile})
+        env = environment.service(os.environ)
+        env |= {"CHAOSAPI_ADMIN_HOST": ports.HOST, "CHAOSAPI_PROFILE": options.profile}
+        parts.start("service", command, env)
         parts.wait_until(shop.ready, f"the service on port {options.ports.service}")
         if options.traffic:  # before Prometheus, so that its past goes over into its present without a gap
             say("starting Locust")
-            parts.start("locust", traffic.command(options.ports, options.rate))
+            parts.start("locust", traffic.command(options.ports, options.rate), environment.traffic(os.environ))
         say("starting Alertmanager")
         _start_alertmanager(lab, programs["alertmanager"], folder, token)
         if not (folder / "prometheus").exists():  # a store that was there before has its own past
@@ -121,17 +136,23 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
             _start_grafana(lab, folder / "grafana")
         if with_console:  # it need not be waited for: it says itself what is not there yet
             say("starting the console")
-            parts.start("console", console.command(options.ports))
+            parts.start("console", console.command(options.ports), environment.console(os.environ))
         _settle(lab)
         yield lab
+
+
+def _token() -> str | None:
+    try:
+        return token_of(os.environ)
+    except SettingsError as error:
+        raise LabError(str(error)) from None
 
 
 def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None) -> None:
     port, config_file = lab.ports.alertmanager, folder / "alertmanager.yml"
     source = (assets.path("alerts") / "alertmanager.yml").read_text(encoding="utf-8")
-    config_file.touch(mode=0o600)  # it may hold the token
     webhook = f"{url(lab.ports.admin)}/hooks/alertmanager"
-    config_file.write_text(alertmanager.config(source, webhook=webhook, token=token), encoding="utf-8")
+    folders.write(config_file, alertmanager.config(source, webhook=webhook, token=token))
     data = folder / "alertmanager"
     command = alertmanager.command(program, config_file=config_file, data=data, listen=address(port))
     lab.parts.start("alertmanager", command)
@@ -173,7 +194,8 @@ def _start_grafana(lab: Lab, folder: Path) -> None:
         interval=lab.interval,
         dashboards=assets.path("dashboards"),
     )
-    env = grafana.environment(port=port, provisioning=provisioning, data=folder / "data")
+    env = environment.grafana(os.environ)
+    env |= grafana.environment(port=port, provisioning=provisioning, data=folder / "data")
     lab.parts.start("grafana", grafana.find() or [], env)
     lab.parts.wait_until(lambda: grafana.ready(url(port)), f"Grafana on port {port}", timeout=90)
 

@@ -123,11 +123,23 @@ def test_the_systems_own_packages_do_too(
 def test_a_token_is_used_throughout(
     lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With CHAOSAPI_ADMIN_TOKEN set, the lab's own calls carry it, and its config files are for this user alone."""
-    monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "a token")
-    with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:
+    """With CHAOSAPI_ADMIN_TOKEN set, the lab's own calls carry it; only who needs it gets it or may read it."""
+    monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "a-token")
+    monkeypatch.setenv("CHAOSAPI_CONSOLE_PASSWORD", "a password")
+    monkeypatch.setenv("SOMEBODYS_SECRET", "a secret")
+    config = tmp_path / "alertmanager.yml"
+    config.touch(mode=0o644)
+    ports = Ports(*lab_ports.values())
+    parts = ("chaosapi serve", "chaosapi console", "alertmanager.yml", "prometheus.yml")
+    known: dict[str, set[str]] = {}
+    with stack.running(stack.Options(tmp_path, "lab", ports, console=True), Terminal(quiet=True).print) as lab:
         assert lab.service.faults() == []
-    assert (tmp_path / "alertmanager.yml").stat().st_mode & 0o077 == 0
+        for child in psutil.Process().children():
+            what = [word for word in parts if word in " ".join(child.cmdline())]
+            known[what[0]] = {"a-token", "a password", "a secret"} & set(child.environ().values())
+    assert known == dict(zip(parts, ({"a-token"}, {"a-token", "a password"}, set(), set()), strict=True))
+    assert config.stat().st_mode & 0o077 == 0
+    assert "a-token" in config.read_text()
 
 
 def test_a_taken_port_is_named_before_anything_starts(

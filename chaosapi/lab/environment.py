@@ -1,0 +1,49 @@
+"""The environment of the lab's programs: what each of them needs, and no secret that it does not."""
+
+from collections.abc import Mapping
+from typing import Final
+
+_SHARED: Final = {
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LD_LIBRARY_PATH",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+}
+_SHARED_PREFIXES: Final = ("LC_", "PYTHON", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GODEBUG")
+_TOKEN: Final = ("CHAOSAPI_ADMIN_TOKEN", "CHAOSAPI_ADMIN_TOKEN_FILE")
+_PASSWORD: Final = "CHAOSAPI_CONSOLE_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+def shared(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what any program may have: where things are, and how it is to write."""
+    return {name: value for name, value in environment.items() if name in _SHARED or name.startswith(_SHARED_PREFIXES)}
+
+
+def service(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of the service, its token among them."""
+    return {name: value for name, value in environment.items() if name.startswith("CHAOSAPI_") and name != _PASSWORD}
+
+
+def console(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the token that the console steers with, and the password that it asks for."""
+    return {name: environment[name] for name in (*_TOKEN, _PASSWORD) if name in environment}
+
+
+def traffic(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return Locust's settings, and those of our scenarios."""
+    return {name: value for name, value in environment.items() if name.startswith(("LOCUST_", "CHAOSAPI_SCENARIO_"))}
+
+
+def grafana(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return Grafana's settings."""
+    return {name: value for name, value in environment.items() if name.startswith("GF_")}

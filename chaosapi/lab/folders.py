@@ -1,0 +1,49 @@
+"""Folders of a lab: for this user alone, and gone with it, however it ended."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+PREFIX: Final = "chaosapi-lab-"
+_LOCK: Final = ".lab"
+"""A file that the lab holds locked: the kernel frees it, whatever ends the lab."""
+
+
+@contextmanager
+def temporary(parent: Path) -> Iterator[Path]:
+    """Give a folder of its own in `parent`, which goes afterwards; what killed labs have left there goes before."""
+    sweep(parent)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent) as name, (Path(name) / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(name)
+
+
+def sweep(parent: Path) -> None:
+    """Remove the folders of this user's labs that live no more."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        if not folder.is_symlink() and _is_left(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file that this user alone may read, also where it was there before."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as out:
+        os.fchmod(out.fileno(), 0o600)
+        out.truncate()
+        out.write(text)
+
+
+def _is_left(folder: Path) -> bool:
+    try:
+        if folder.stat().st_uid != os.geteuid():
+            return False
+        with (folder / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # one that lives holds its lock, and one that just begins has none yet
+        return False
+    return True

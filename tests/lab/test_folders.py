@@ -1,0 +1,61 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaosapi.lab import folders
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from chaosapi.lab import folders
+with folders.temporary(Path(sys.argv[1])) as folder:
+    (folder / "secret").write_text("token")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_is_for_its_user_and_goes_with_its_lab(tmp_path: Path) -> None:
+    """Whatever was written there."""
+    with folders.temporary(tmp_path) as folder:
+        assert folder.stat().st_mode & 0o077 == 0
+        (folder / "logs").mkdir()
+        folders.write(folder / "logs" / "secret", "token")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_lab_left_goes_at_the_next_start(tmp_path: Path) -> None:
+    """That of one which lives stays, and so does what is no lab's."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        other = tmp_path / f"{folders.PREFIX}notes"
+        other.mkdir()
+        link = tmp_path / f"{folders.PREFIX}link"
+        link.symlink_to(tmp_path)
+        try:
+            folders.sweep(tmp_path)
+            assert (left / "secret").exists()
+        finally:
+            process.kill()
+    with folders.temporary(tmp_path):
+        assert not left.exists()
+        assert other.exists()
+        assert link.is_symlink()
+
+
+def test_a_file_is_for_its_user_also_where_it_was_there_before(tmp_path: Path) -> None:
+    """It is written anew; a link that somebody put in its place is not followed."""
+    file = tmp_path / "config"
+    file.write_text("much longer than what comes")
+    file.chmod(0o644)
+    folders.write(file, "token")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("token", 0o600)
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    with pytest.raises(OSError, match="symbolic links"):
+        folders.write(link, "other")
+    assert file.read_text() == "token"
