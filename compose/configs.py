@@ -7,6 +7,8 @@ from typing import Final
 from chaosapi import assets
 from chaosapi.lab import alertmanager, grafana, prometheus
 
+TOKEN: Final = Path("/run/chaosapi/token")
+"""Where the containers find the admin token."""
 _INTERVAL: Final = 1.0  # seconds between scrapes, as in the lab profile of `chaosapi lab`
 
 
@@ -21,7 +23,7 @@ def write(folder: Path) -> None:
     )
     _write(folder / "prometheus.yml", text)
     source = (assets.path("alerts") / "alertmanager.yml").read_text(encoding="utf-8")
-    text = alertmanager.config(source, webhook="http://chaosapi:8001/hooks/alertmanager", token=None)
+    text = alertmanager.config(source, webhook="http://chaosapi:8001/hooks/alertmanager", token=TOKEN)
     _write(folder / "alertmanager.yml", text)
     dashboards = Path("/var/lib/dashboards")
     grafana.provision(

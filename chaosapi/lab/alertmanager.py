@@ -6,11 +6,11 @@ import httpx2
 import yaml
 
 
-def config(source: str, *, webhook: str, token: str | None) -> str:
+def config(source: str, *, webhook: str, token: str | Path | None) -> str:
     """Write the lab's alertmanager.yml from the checked-in one: its inhibitions and receivers, at the lab's pace.
 
     Notifications go out at once instead of in groups of minutes, and every webhook to `webhook`, with the bearer
-    `token` when there is one.
+    `token` when there is one, or what the file holds at that moment.
     """
     settings: dict[str, Any] = copy.deepcopy(yaml.safe_load(source))
     _hurry(settings["route"])
@@ -20,7 +20,8 @@ def config(source: str, *, webhook: str, token: str | None) -> str:
             hook |= {"url": webhook, "send_resolved": True}
             hook.pop("http_config", None)
             if token:
-                hook["http_config"] = {"authorization": {"type": "Bearer", "credentials": token}}
+                name = "credentials_file" if isinstance(token, Path) else "credentials"
+                hook["http_config"] = {"authorization": {"type": "Bearer", name: str(token)}}
     return yaml.safe_dump(settings, sort_keys=False)
 
 

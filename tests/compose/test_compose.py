@@ -1,5 +1,6 @@
 """compose.yaml: valid, the lab's configuration, and an order in which everything finds what it needs."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 
 from chaosapi.lab import alertmanager, grafana, prometheus, releases
 from chaosapi.peers import is_loopback
+from chaosapi.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "compose"
@@ -155,8 +157,8 @@ def test_the_past_comes_before_prometheus_and_the_store_before_the_service() -> 
         needed = set(SERVICES[name].get("depends_on", ()))
         return needed | {deeper for other in needed for deeper in before(other)}
 
-    assert before("grafana") == {"prometheus", "alertmanager", "seed", "history", "chaosapi", "redis"}
-    assert before("locust") == {"chaosapi", "redis"}
+    assert before("grafana") == {"prometheus", "alertmanager", "seed", "history", "chaosapi", "redis", "token"}
+    assert before("locust") == {"chaosapi", "redis", "token"}
 
 
 def test_prometheus_reaches_what_it_scrapes() -> None:
@@ -174,7 +176,7 @@ def test_prometheus_reaches_what_it_scrapes() -> None:
 
 @each_service
 def test_ports_are_for_this_machine_only(name: str) -> None:
-    """Without a token, who reaches the admin port may inject faults; Grafana asks for no login."""
+    """Grafana, Prometheus, Alertmanager and Locust ask for no login."""
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
 
 
@@ -192,3 +194,37 @@ def test_containers_are_confined(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service.get("read_only", name == "grafana")
+
+
+def test_the_admin_api_asks_for_a_token_that_alertmanager_has() -> None:
+    """Both read the file that the first service makes; nobody is let in without."""
+    file = SERVICES["chaosapi"]["environment"]["CHAOSAPI_ADMIN_TOKEN_FILE"]
+    (receiver,) = yaml.safe_load((FOLDER / "alertmanager.yml").read_text())["receivers"]
+    (hook,) = receiver["webhook_configs"]
+    assert hook["http_config"]["authorization"] == {"type": "Bearer", "credentials_file": file}
+    for name in ("chaosapi", "alertmanager"):
+        assert mounts(name)[str(Path(file).parent)] == "token"
+        assert SERVICES[name]["depends_on"]["token"]["condition"] == "service_completed_successfully"
+    assert "CHAOSAPI_ADMIN_OPEN" not in FILE.read_text()
+
+
+def test_a_token_is_made_once_and_one_that_is_given_comes_first(tmp_path: Path) -> None:
+    """By the words of the service itself, in another folder; the service takes what they write."""
+    (script,) = SERVICES["token"]["command"]
+    words = [*SERVICES["token"]["entrypoint"], script.replace("$$", "$").replace("/tmp/", f"{tmp_path}/")]  # noqa: S108 - that of the container
+    file = tmp_path / "token"
+
+    def token(given: str = "") -> str:
+        subprocess.run(words, check=True, timeout=60, env={**os.environ, "CHAOSAPI_ADMIN_TOKEN": given})
+        made = Settings(host="192.0.2.1", admin_token_file=file).admin_token
+        assert made is not None
+        return made.get_secret_value()
+
+    first = token()
+    assert re.fullmatch("[0-9a-f]{64}", first)
+    assert file.stat().st_mode & 0o777 == 0o444
+    assert token() == first
+    (tmp_path / "new").touch(mode=0o444)
+    assert token("mine") == "mine"
+    assert token() == "mine"
+    assert [each.name for each in tmp_path.iterdir()] == ["token"]
