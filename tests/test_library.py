@@ -370,3 +370,36 @@ def test_the_name_alone_costs_nothing() -> None:
     assert "AttributeError: module 'chaosapi' has no attribute 'nothing'" in done.stderr
     assert chaosapi.__all__ == ["ChaosMiddleware", "DependencyError", "install", "point"]
     assert all(getattr(chaosapi, name) for name in chaosapi.__all__)
+
+
+def test_settings_of_the_server_are_not_the_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its port may be in another's words, as in a cluster with a Service of that name, and its host is not ours."""
+    values = {"HOST": "0.0.0.0", "PORT": "tcp://10.0.0.1:8000", "WORKERS": "many", "DRAIN_DELAY": "long"}  # noqa: S104 - as a server's
+    for name, value in values.items():
+        monkeypatch.setenv(f"CHAOSAPI_{name}", value)
+    monkeypatch.setenv("CHAOSAPI_MAX_FAULTS", "1")
+    app = FastAPI()
+    chaosapi.install(app)
+    with TestClient(app, base_url="http://localhost") as client:
+        inject(client, {"type": "error"})
+        assert client.post("/admin/faults", json={"effect": {"type": "error"}}).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (Settings(), "answers to this machine alone"),
+        (Settings(admin_open=True), "CHAOSAPI_ADMIN_OPEN is set"),
+        (Settings.model_validate({"admin_token": "secret"}), ""),
+    ],
+)
+def test_a_guest_says_at_start_who_may_steer(caplog: pytest.LogCaptureFixture, settings: Settings, said: str) -> None:
+    """In the host's own log, since it does not know on which address the server listens."""
+    app = FastAPI()
+    chaosapi.install(app, settings)
+    with TestClient(app):
+        pass
+    chaosapi.ChaosMiddleware(app, settings=settings)
+    warnings = [each.getMessage() for each in caplog.records if each.name == "chaosapi"]
+    assert len(warnings) == (2 if said else 0)
+    assert all(said in each for each in warnings)

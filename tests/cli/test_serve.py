@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -59,3 +60,13 @@ def test_the_docs_page_loads_nothing_from_outside(serve: Serve) -> None:
         assert "https://" not in page.replace("https://swagger.io", "")
         assert httpx2.get(f"{url}{static}/swagger-ui-bundle.js").status_code == 200
         assert path in httpx2.get(f"{url}{plane}/openapi.json").json()["paths"]
+
+
+def test_the_address_of_a_kubernetes_service_is_ignored_and_said(serve: Serve, tmp_path: Path) -> None:
+    """As every pod gets it for a Service named chaosapi."""
+    url = serve(CHAOSAPI_ADMIN_PORT="tcp://10.0.0.1:8001", CHAOSAPI_PORT="tcp://10.0.0.1:8000")
+    assert httpx2.get(f"{url}/admin/faults").status_code == 200
+    (log,) = tmp_path.glob("serve-*.log")
+    for name in ("CHAOSAPI_PORT", "CHAOSAPI_ADMIN_PORT"):
+        assert f"chaosapi: {name}=tcp://10.0.0.1" in log.read_text()
+    assert "enableServiceLinks: false" in log.read_text()
