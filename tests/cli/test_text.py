@@ -143,6 +143,17 @@ def test_what_is_wrong_with_an_slo_file_is_shown_as_text(tmp_path: Path) -> None
     assert harmless(run("slo", "lint", path, "--json").output)
 
 
+def test_a_files_content_is_shown_as_text_where_it_cannot_be_read(tmp_path: Path) -> None:
+    """In the refusal of an option as well."""
+    file = tmp_path / "fault.yaml"
+    file.write_text('{"a": "[/nope] \u202e', encoding="utf-8")
+    for command in (["fault", "add", "--file"], ["forecast", "--fault-file"]):
+        refused = run(*command, str(file))
+        assert refused.exit_code == 2
+        assert r"[/nope] \u202e" in refused.output
+        assert "\u202e" not in refused.output
+
+
 def test_a_token_that_no_header_can_carry_is_refused_before_it_is_sent() -> None:
     """With what would be right."""
     refused = run("fault", "list", "--url", "http://127.0.0.1:9", "--token", "tökén")
