@@ -12,6 +12,7 @@ from chaosapi.chaos import Chaos, Place
 from chaosapi.effects.exception import Raise
 from chaosapi.library import routes_of
 from chaosapi.life import Life
+from chaosapi.metrics import Count
 from chaosapi.settings import Settings
 
 _ABOUT = """A small shop, the target of a practice range for on-call.
@@ -20,10 +21,19 @@ Its failures are dialled in through the admin API, which is documented at `/admi
 """
 
 
-def create_app(settings: Settings, clock: Callable[[], float] = time.time, place: Place | None = None) -> Life:
+def _none() -> int:
+    return 0
+
+
+def create_app(
+    settings: Settings,
+    clock: Callable[[], float] = time.time,
+    place: Place | None = None,
+    dropped: Callable[[], int] = _none,
+) -> Life:
     """Build the service; `clock` gives Unix seconds and decides when faults start and end.
 
-    `place` is that of one of several workers.
+    `place` is that of one of several workers; `dropped` counts the lines that its log lost.
     """
     app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=UNTRACED)
     problems.install(app)
@@ -34,4 +44,6 @@ def create_app(settings: Settings, clock: Callable[[], float] = time.time, place
     app.router.routes.insert(0, app.router.routes.pop())
     chaos = Chaos(settings, routes_of(app), clock, shop.POINTS, place)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
+    text = "Log lines that nobody read in time, or that could not be written."
+    chaos.registry.register(Count("chaosapi_log_lines_dropped", text, dropped))
     return chaos.around(app)

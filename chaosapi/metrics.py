@@ -29,6 +29,17 @@ class Reading(Collector):
         yield family
 
 
+class Count(Collector):
+    """A counter that is read off something when scraped."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield it."""
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
+
+
 class FaultMetrics(Collector):
     """What each fault asks for and does, read from the engine when scraped: the receipt and these never differ."""
 

@@ -2,9 +2,19 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import httpx2
+import pytest
+
+from tests.test_listener import free_port
 
 PROGRAM = """
 import logging, structlog
@@ -71,3 +81,97 @@ def test_a_person_reads_text() -> None:
     text = written(log_format="console", log_level="warning")
     assert "beware" in text.splitlines()[0]
     assert not text.startswith("{")
+
+
+def test_what_is_no_unicode_is_logged_all_the_same() -> None:
+    """Whoever logs does not fail by it."""
+    program = PROGRAM + 'log.info("odd", path="\\ud800", keys={1: 2})'
+    command = [sys.executable, "-c", program]
+    written = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout
+    assert json.loads(written.splitlines()[-1])["path"] == "\ud800"
+
+
+def test_warnings_and_what_is_printed_to_standard_error_come_through() -> None:
+    """Warnings as lines of the log."""
+    program = PROGRAM + 'import sys, warnings; warnings.warn("old"); print("plain", file=sys.stderr)'
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    assert "old" in json.loads(done.stdout.splitlines()[-1])["event"]
+    assert done.stderr == "plain\n"
+
+
+@contextmanager
+def _reader_that_stands_still() -> Iterator[int]:
+    reader, writer = os.pipe()
+    try:
+        yield writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@contextmanager
+def _reader_that_has_gone() -> Iterator[int]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        yield writer
+    finally:
+        os.close(writer)
+
+
+@contextmanager
+def _full_disk() -> Iterator[int]:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - not a path
+        yield full.fileno()
+
+
+@contextmanager
+def _nothing_at_all() -> Iterator[int]:
+    yield -1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("output", [_reader_that_stands_still, _reader_that_has_gone, _full_disk, _nothing_at_all])
+def test_a_log_that_cannot_be_written_hurts_nobody(output: Callable[[], Any], workers: str) -> None:
+    """Users, probes, the kill switch and SIGTERM go on; what is lost is counted.
+
+    Each line is long, so that they fill whatever room there is.
+    """
+    users, admin = free_port(), free_port()
+    command = [sys.executable, "-m", "chaosapi", "serve", "--port", str(users), "--admin-port", str(admin)]
+    closing = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh"]  # the shell's way to start with closed streams
+    settings = os.environ | {"CHAOSAPI_LOG_FORMAT": "json", "CHAOSAPI_WORKERS": workers}
+    with output() as fd, httpx2.Client(timeout=10) as client:
+        streams = {"stdout": fd, "stderr": fd} if fd >= 0 else {}
+        process = subprocess.Popen([*(() if streams else closing), *command], env=settings, **streams)
+        try:
+            ready(f"http://127.0.0.1:{users}/readyz", process)
+            client.post(f"http://127.0.0.1:{admin}/admin/faults", json={"effect": {"type": "error"}}).raise_for_status()
+            for _ in range(1_600):
+                assert client.get(f"http://127.0.0.1:{users}/nowhere/{'x' * 7_000}").status_code == 404
+            assert client.get(f"http://127.0.0.1:{users}/readyz").status_code == 200
+            ended = client.delete(f"http://127.0.0.1:{admin}/admin/faults")
+            assert ended.status_code == 200
+            metrics = client.get(f"http://127.0.0.1:{admin}/metrics").text
+            dropped = re.search(r"^chaosapi_log_lines_dropped_total (\S+)", metrics, re.MULTILINE)
+            assert dropped
+            assert float(dropped[1]) > 100
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait(30)
+
+
+def ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once the service is ready; it cannot say so itself."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None
+        with suppress(httpx2.HTTPError):
+            if httpx2.get(url, timeout=10).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError("never ready")

@@ -43,11 +43,11 @@ def serve(
             "set enableServiceLinks: false in the pod, or name the Service otherwise",
             err=True,
         )
-    logs.configure(settings)
+    dropped = logs.configure(settings)
     try:
         if settings.workers > 1:
             raise typer.Exit(_together(settings))
-        app = create_app(settings)
+        app = create_app(settings, dropped=dropped)
     except SettingsError as error:
         complain(error)
         raise typer.Exit(2) from None

@@ -76,9 +76,9 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     settings = Settings()
-    logs.configure(settings)
+    dropped = logs.configure(settings)
     try:
-        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, alarm))
+        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, alarm), dropped=dropped)
     except SettingsError as error:
         sys.stderr.write(f"chaosapi: {error}\n")
         sys.exit(2)

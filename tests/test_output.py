@@ -1,0 +1,215 @@
+import os
+import pty
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from chaosapi.output import Output, Stream
+
+LINE = "x" * 99 + "\n"
+MANY = 5_000
+"""Lines that no pipe holds at once (Linux: 64 KiB)."""
+
+
+def notice(dropped: int) -> str:
+    """Say how many lines are missing."""
+    return f"missing {dropped}\n"
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds; fails after 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+class Pipe:
+    """A pipe, with outputs that write to it."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        self._outputs: list[Output] = []
+
+    def output(self, lines: int = 10_000, size: int = 2**22) -> Output:
+        self._outputs.append(Output(self.writer, notice, lines, size))
+        return self._outputs[-1]
+
+    def read(self) -> bytes:
+        return os.read(self.reader, 2**16)
+
+    def hang_up(self) -> None:
+        """Close the reader's end."""
+        os.close(self.reader)
+        self.reader = -1
+
+    def close(self) -> None:
+        """Let the threads come to rest first: the numbers of descriptors are given to others."""
+        if self.reader >= 0:
+            self.hang_up()
+        for output in self._outputs:
+            output.flush(30)
+        os.close(self.writer)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """Give a pipe."""
+    with closing(Pipe()) as pipe:
+        yield pipe
+
+
+def read_until(fd: int, end: bytes) -> bytes:
+    """Read up to some text."""
+    text = b""
+    while end not in text:
+        text += os.read(fd, 2**16)
+    return text
+
+
+def test_lines_are_written_in_order(pipe: Pipe) -> None:
+    """Whole, and all of them once flushed."""
+    output = pipe.output()
+    for number in range(100):
+        output.write(f"{number}\n")
+    output.flush(30)
+    assert pipe.read() == b"".join(b"%d\n" % number for number in range(100))
+    assert output.dropped == 0
+
+
+def test_nobody_waits_for_a_reader_that_stands_still_and_what_is_lost_is_said(pipe: Pipe) -> None:
+    """The count of lines bounds what waits; what was queued and the notice arrive once the reader is back."""
+    output = pipe.output(lines=1_000)
+
+    def write() -> None:
+        for _ in range(MANY):
+            output.write(LINE)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    writer.join(30)
+    assert not writer.is_alive()
+    assert 0 < output.dropped <= MANY - 1_000
+    text = read_until(pipe.reader, b"missing")
+    while not text.endswith(b"\n"):
+        text += pipe.read()
+    kept, _, said = text.partition(b"missing ")
+    assert kept.count(LINE.encode()) + int(said.split()[0]) <= MANY
+    assert int(said.split()[0]) == output.dropped
+
+
+def test_the_bytes_that_wait_are_bounded_too(pipe: Pipe) -> None:
+    """A few long lines are as bad as many short ones."""
+    output = pipe.output(size=2**20)
+    for _ in range(100):
+        output.write("x" * 2**17 + "\n")
+    assert output.dropped >= 90
+
+
+def test_a_flush_is_bounded(pipe: Pipe) -> None:
+    """The end of a process does not wait for a reader that stands still."""
+    output = pipe.output()
+    for _ in range(MANY):
+        output.write(LINE)
+    started = time.monotonic()
+    output.flush(0.1)
+    assert time.monotonic() - started < 20
+
+
+def test_a_closed_pipe_loses_lines_and_nothing_else(pipe: Pipe) -> None:
+    """They are counted."""
+    pipe.hang_up()
+    output = pipe.output()
+    for _ in range(10):
+        output.write(LINE)
+    output.flush(30)
+    assert output.dropped == 10
+
+
+def test_a_full_disk_loses_lines_and_nothing_else() -> None:
+    """As /dev/full plays it."""
+    fd = os.open("/dev/full", os.O_WRONLY)
+    try:
+        output = Output(fd, notice)
+        output.write(LINE)
+        output.flush(30)
+        output.write(LINE)
+        output.flush(30)
+        assert output.dropped == 2
+    finally:
+        os.close(fd)
+
+
+def test_a_line_after_one_that_was_torn_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full in the middle of a line."""
+    room = [50]
+
+    def write(fd: int, data: memoryview) -> int:
+        if not room:
+            raise OSError
+        return real(fd, data[: room.pop()])
+
+    real = os.write
+    with ExitStack() as stack:
+        fd = os.open(tmp_path / "log", os.O_CREAT | os.O_WRONLY)
+        stack.callback(os.close, fd)
+        output = Output(fd, notice)
+        monkeypatch.setattr(os, "write", write)
+        output.write(LINE)
+        output.flush(30)
+        monkeypatch.undo()
+        output.write("next\n")
+        output.flush(30)
+    assert (tmp_path / "log").read_text().splitlines() == [LINE[:50], "next", "missing 1"]
+
+
+def test_a_descriptor_that_others_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
+    """As some parents do with the pipe that they share."""
+    os.set_blocking(pipe.writer, False)
+    output = pipe.output()
+    for _ in range(2_000):
+        output.write(LINE)
+    output.write("end\n")
+    assert len(read_until(pipe.reader, b"end\n")) == 2_000 * len(LINE) + 4
+    assert output.dropped == 0
+
+
+def test_a_terminal_that_is_stopped_holds_nobody() -> None:
+    """Ctrl-S."""
+    master, slave = pty.openpty()
+    output = Output(slave, notice, lines=100)
+    try:
+        termios.tcflow(slave, termios.TCOOFF)
+        for _ in range(1_000):
+            output.write(LINE)
+        assert output.dropped >= 900 - 64
+        termios.tcflow(slave, termios.TCOON)
+        assert b"missing" in read_until(master, b"missing")
+    finally:
+        os.close(master)
+        output.flush(30)
+        os.close(slave)
+
+
+def test_without_a_descriptor_every_line_is_dropped() -> None:
+    """A process may be started with its standard output closed."""
+    output = Output(None, notice)
+    output.write(LINE)
+    output.flush(30)
+    assert output.dropped == 1
+
+
+def test_a_stream_takes_what_is_printed(pipe: Pipe) -> None:
+    """Whatever the text is."""
+    output = pipe.output()
+    print("a", "\ud800", file=Stream(output, pipe.writer), flush=True)
+    output.flush(30)
+    assert pipe.read() == b"a \\ud800\n"
+    assert Stream(output, pipe.writer).fileno() == pipe.writer
+    with pytest.raises(OSError, match="fileno"):
+        Stream(output, None).fileno()
