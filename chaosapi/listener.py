@@ -7,17 +7,22 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from chaosapi.acceptor import Acceptor, room
+from chaosapi.protocol import Protocol
+
 log = structlog.stdlib.get_logger("chaosapi.listener")
 
 UVICORN: Final[dict[str, Any]] = {
     "loop": "uvloop",
-    "http": "httptools",
+    "http": Protocol,
     "ws": "none",
     "log_config": None,
     "access_log": False,
@@ -25,6 +30,8 @@ UVICORN: Final[dict[str, Any]] = {
     "proxy_headers": False,  # the peer is whoever is connected, not whom a header names
 }
 """How uvicorn runs on every port."""
+_ADMIN: Final = 1 / 8
+"""The share of the descriptors that connections to the admin port may have; those of users get another part."""
 _LOOK = 0.01
 """Seconds between two looks whether it serves."""
 _BACKLOG = 2048
@@ -55,6 +62,32 @@ def url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class Accepting(uvicorn.Server):
+    """Accepts connections while there is room: they may take a `share` of the descriptors of the process."""
+
+    servers: list[Acceptor]  # type: ignore[assignment]  # instead of asyncio's, with the same methods
+
+    def __init__(self, config: uvicorn.Config, share: float) -> None:
+        super().__init__(config)
+        self._share = share
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve on listening sockets."""
+        await super().startup(sockets=[])  # what is left of it without any: the lifespan of the app
+        self.accept(sockets or [])
+
+    def accept(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on listening sockets."""
+        make = partial(
+            Protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        connections, limit = self.server_state.connections, room(self._share)
+        self.servers = [Acceptor(bound, make, connections, limit) for bound in sockets]
+
+
 class Listener:
     """Serves `app` on an address until stopped, whatever the event loop of the main port is doing.
 
@@ -79,7 +112,7 @@ class Listener:
             **UVICORN,
             timeout_graceful_shutdown=_DRAIN,
         )
-        self._server = uvicorn.Server(config)
+        self._server = Accepting(config, _ADMIN)
         self._former = sys.getswitchinterval(), gc.get_threshold()
         sys.setswitchinterval(_TURN)
         gc.set_threshold(*gc.get_threshold()[:2], _FULL)

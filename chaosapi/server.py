@@ -4,15 +4,18 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 import time
 from types import FrameType
 from typing import Final
 
 import structlog
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
+from chaosapi import listener
+from chaosapi.acceptor import refuse
 from chaosapi.life import Life
-from chaosapi.listener import UVICORN
 from chaosapi.settings import Settings
 
 _DRAIN: Final = 10
@@ -20,13 +23,15 @@ _DRAIN: Final = 10
 _HELD: Final = 7
 """Seconds after which faults let go of those that they hold, so that all are answered in time."""
 _LAST: Final = 0.2
-"""Seconds in which requests on connections that were accepted last arrive."""
+"""Seconds in which the last connections that had begun are accepted, and then again for the requests on them."""
+_USERS: Final = 3 / 4
+"""The share of the descriptors that connections may have; the rest is for the admin port, the store and effects."""
 _CLOSE: Final = (b"connection", b"close")
 
 log = structlog.stdlib.get_logger("chaosapi.server")
 
 
-class Server(uvicorn.Server):
+class Server(listener.Accepting):
     """Drains on SIGTERM, and then ends with exit status 0.
 
     First it is no longer ready and lets every answer close its connection, while it goes on serving for as long as
@@ -40,12 +45,13 @@ class Server(uvicorn.Server):
             app,
             host=settings.host,
             port=settings.port,
-            **UVICORN,
+            **listener.UVICORN,
             lifespan="on",
             timeout_graceful_shutdown=_DRAIN,
         )
-        super().__init__(config)
+        super().__init__(config, _USERS)
         self._leave, self._release, self._delay = app.leave, app.release, settings.drain_delay
+        self._own: list[socket.socket] = []
         self._told = False
         self._until: float | None = None
 
@@ -70,14 +76,27 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter) or over
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve."""
+        """Begin to serve: on the address of the settings, unless listening sockets are given, which others share."""
         await super().startup(sockets)
+        if sockets is None:
+            try:
+                self._own = [listener.bind(self.config.host, self.config.port, "CHAOSAPI_PORT")]
+            except OSError as error:
+                log.error(str(error))  # noqa: TRY400 - all that is to be said
+                self.started = False
+                await self.lifespan.shutdown()
+                sys.exit(STARTUP_FAILURE)
+            self.accept(self._own)
+            self._log_started_message(self._own)
         # All modules stay: full collections that looked at them again would stop every request for 0.1 s.
         gc.freeze()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nothing new, answer what has come in, and end; uvicorn would cut off what it has not read yet."""
         if self._told:
+            for bound in self._own:
+                refuse(bound)
+            await asyncio.sleep(_LAST)
             for server in self.servers:
                 server.close()
             await asyncio.sleep(_LAST)

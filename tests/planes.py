@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +47,15 @@ class Planes:
 
 
 @contextmanager
-def started(log: Path, *, apart: bool = True, **environment: str) -> Iterator[Planes]:
-    """Start the service, the admin API on a port of its own unless told; its log goes to a file."""
+def started(log: Path, *, apart: bool = True, prefix: Sequence[str] = (), **environment: str) -> Iterator[Planes]:
+    """Start the service, the admin API on a port of its own unless told; its log goes to a file.
+
+    `prefix` is a command that runs the rest of its line.
+    """
     settings = {"CHAOSAPI_ACCESS_LOG": "false", "CHAOSAPI_LOG_FORMAT": "json", **environment}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*COMMAND, *(["--admin-port", "0"] if apart else [])],
+            [*prefix, *COMMAND, *(["--admin-port", "0"] if apart else [])],
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, **settings},

@@ -1,8 +1,10 @@
 import gc
+import resource
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -89,3 +91,64 @@ def test_steering_moves_to_the_admin_port_and_the_rest_stays(tmp_path: Path) -> 
         assert httpx2.get(f"{planes.admin}/api/products").status_code == 404
         planes.inject({"type": "error"})
         assert httpx2.get(f"{planes.users}/api/products").status_code == 503
+
+
+FEW = 128
+"""Descriptors of a process that does not get more."""
+ULIMIT = ["sh", "-c", f'ulimit -n {FEW}; exec "$@"', "sh"]
+
+
+def flood(stack: ExitStack, url: str, count: int, sent: bytes = b"") -> None:
+    """Open so many connections and leave them as they are; those that have to wait for their turn do."""
+    for _ in range(count):
+        connection = stack.enter_context(socket.socket())
+        connection.setblocking(False)
+        with suppress(BlockingIOError):
+            connection.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        with suppress(OSError):  # not connected yet
+            connection.send(sent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_flood_of_users_shuts_the_kill_switch_out(workers: str, tmp_path: Path) -> None:
+    """With few descriptors: idle connections, slow heads, slow bodies, requests that a fault holds, and churn.
+
+    Users come through as well, while idle connections are all that is in their way.
+    """
+    with started(tmp_path / "log", prefix=ULIMIT, CHAOSAPI_WORKERS=workers) as planes, ExitStack() as stack:
+        for sent in (
+            b"",
+            b"GET / HTTP/1.1\r\nX:",
+            b"POST /api/checkout HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{",
+        ):
+            flood(stack, planes.users, 4 * FEW, sent)
+            planes.inject({"type": "error"})
+            assert httpx2.get(f"{planes.users}/api/products", timeout=30).status_code in {200, 503}
+            assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+        planes.inject({"type": "hang"})
+        flood(stack, planes.users, 4 * FEW, b"GET /api/products HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(5):
+            flood(stack, planes.users, FEW)
+            assert httpx2.get(f"{planes.admin}/readyz", timeout=10).status_code == 200
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+
+
+@pytest.mark.slow
+def test_a_port_lets_the_kill_switch_in_past_idle_connections_to_itself(tmp_path: Path) -> None:
+    """Shared or its own. Only requests that are being served can fill a port."""
+    with started(tmp_path / "log", prefix=ULIMIT, apart=False) as planes, ExitStack() as stack:
+        planes.inject({"type": "error"})
+        flood(stack, planes.users, 4 * FEW, b"GET / HTTP/1.1\r\nX:")
+        assert httpx2.delete(f"{planes.users}/admin/faults", timeout=10).status_code == 200
+    with started(tmp_path / "log", prefix=ULIMIT) as planes, ExitStack() as stack:
+        flood(stack, planes.admin, 4 * FEW)
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+
+
+@pytest.mark.slow
+def test_the_service_takes_all_the_descriptors_it_may_have(tmp_path: Path) -> None:
+    """The soft limit is an offer for programs that use select(2)."""
+    with started(tmp_path / "log", prefix=["sh", "-c", f'ulimit -S -n {FEW}; exec "$@"', "sh"]) as planes:
+        soft, hard = resource.prlimit(planes.process.pid, resource.RLIMIT_NOFILE)
+        assert soft == hard > FEW

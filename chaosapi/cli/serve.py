@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from chaosapi import logs, workers
+from chaosapi import acceptor, logs, workers
 from chaosapi.app import create_app
 from chaosapi.server import Server
 from chaosapi.settings import Settings, SettingsError, service_links
@@ -44,6 +44,7 @@ def serve(
             err=True,
         )
     dropped = logs.configure(settings)
+    acceptor.raise_limit()
     try:
         if settings.workers > 1:
             raise typer.Exit(_together(settings))
