@@ -1,10 +1,16 @@
 """What runs beside the requests: it starts and stops with the app."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_LOOK: Final = 0.2
+"""Seconds between two looks whether the server is about to stop."""
+_HELD: Final = 7.0
+"""Seconds after which faults let go of those that they hold, so that all are answered in time."""
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 
@@ -22,8 +28,10 @@ class Life:
 
     Under a server without lifespan events they start at the first request and end with the process. For an app
     without them this speaks in its place. `start` comes before the jobs, and may raise OSError or RuntimeError, which
-    end the server; `stop` comes when the jobs have ended. Both are awaited in the event loop that serves. A server that
-    knows that it will stop may call `leave` some time before, and `release` when requests have to come to their end.
+    end the server; `stop` comes when the jobs have ended. Both are awaited in the event loop that serves.
+
+    `leave` is called when the server begins to stop, which may be long before it stops; `release` is called some
+    seconds later, when requests have to come to their end: uvicorn waits for them first, and tells the app afterwards.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - a life has so many turns
@@ -89,7 +97,26 @@ class Life:
     async def _start(self) -> None:
         await self._on_start()
         self._loop = asyncio.get_running_loop()
-        self._tasks = [self._loop.create_task(job()) for job in self._jobs]
+        self._tasks = [self._loop.create_task(job()) for job in (*self._jobs, self._heed)]
+
+    async def _heed(self) -> None:
+        """Look whether the server is about to stop, and let requests come to their end in time."""
+        stopping = _stopping()
+        while not stopping():  # noqa: ASYNC110 - it offers no event
+            await asyncio.sleep(_LOOK)
+        self.leave()
+        await asyncio.sleep(_HELD)
+        self.release()
+
+
+def _stopping() -> Callable[[], bool]:
+    """Return what tells whether the server is about to stop.
+
+    uvicorn, also as gunicorn's worker, takes SIGTERM with a method of its server, and notes there that it should exit.
+    Other servers have no such sign; they are never seen to stop.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return lambda: bool(getattr(server, "should_exit", False))
 
 
 async def _lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,8 +20,6 @@ from chaosapi.settings import Settings
 
 _DRAIN: Final = 10
 """Seconds that requests under way have to end in, once nothing new is accepted."""
-_HELD: Final = 7
-"""Seconds after which faults let go of those that they hold, so that all are answered in time."""
 _LAST: Final = 0.2
 """Seconds in which the last connections that had begun are accepted, and then again for the requests on them."""
 _USERS: Final = 3 / 4
@@ -50,7 +48,7 @@ class Server(listener.Accepting):
             timeout_graceful_shutdown=_DRAIN,
         )
         super().__init__(config, _USERS)
-        self._leave, self._release, self._delay = app.leave, app.release, settings.drain_delay
+        self._leave, self._delay = app.leave, settings.drain_delay
         self._own: list[socket.socket] = []
         self._told = False
         self._until: float | None = None
@@ -72,8 +70,9 @@ class Server(listener.Accepting):
             self.config.encoded_headers.append(_CLOSE)  # what uvicorn makes the default headers of, once a second
             self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
             log.info("leaving", delay=self._delay)
-        over = self._until is not None and time.monotonic() >= self._until
-        return await super().on_tick(counter) or over
+        if self._until is not None and time.monotonic() >= self._until:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve: on the address of the settings, unless listening sockets are given, which others share."""
@@ -100,5 +99,4 @@ class Server(listener.Accepting):
             for server in self.servers:
                 server.close()
             await asyncio.sleep(_LAST)
-        asyncio.get_running_loop().call_later(_HELD, self._release)
         await super().shutdown(sockets)

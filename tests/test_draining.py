@@ -1,6 +1,9 @@
 """SIGTERM under load: a real service, customers on connections that are kept open, and a load balancer that watches."""
 
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +16,7 @@ import httpx2
 import pytest
 
 from tests.planes import Planes, started
+from tests.test_listener import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -113,3 +117,96 @@ def test_whoever_asks_again_does_not_wait(last: signal.Signals, tmp_path: Path) 
         assert httpx2.get(f"{planes.users}/healthz").status_code == 200
         planes.process.send_signal(last)
         assert planes.process.wait(40) == 0
+
+
+class Passers:
+    """Clients who know of no load balancer: each request has a connection of its own, one after the other."""
+
+    def __init__(self, users: str) -> None:
+        self.address = ("127.0.0.1", int(users.rpartition(":")[2]))
+        self.answered = 0
+        self.lost = 0
+
+    def come(self, _: int) -> None:
+        """Go on until nobody listens any more."""
+        while True:
+            try:
+                connection = socket.create_connection(self.address, timeout=30)
+            except OSError:
+                return
+            with connection:
+                try:
+                    connection.sendall(b"GET /api/products HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    answer = read(connection)
+                except OSError:
+                    answer = b""
+            if answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"}"):
+                self.answered += 1
+            else:
+                self.lost += 1
+
+
+def read(connection: socket.socket) -> bytes:
+    """Read to the end."""
+    got = b""
+    while part := connection.recv(2**16):
+        got += part
+    return got
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_connection_that_is_there_is_lost_without_a_load_balancer(workers: str, tmp_path: Path) -> None:
+    """Clients come until nobody listens: who was connected is answered, whatever the kernel still had in its queue."""
+    for _ in range(2):
+        with (
+            started(tmp_path / "log", apart=False, CHAOSAPI_WORKERS=workers) as planes,
+            ThreadPoolExecutor(CUSTOMERS) as pool,
+        ):
+            passers = Passers(planes.users)
+            coming = pool.map(passers.come, range(CUSTOMERS))
+            until(lambda passers=passers: passers.answered >= CUSTOMERS)  # type: ignore[misc]
+            planes.process.send_signal(signal.SIGTERM)
+            list(coming)
+            assert planes.process.wait(60) == 0
+        assert passers.lost == 0
+
+
+APP = """
+import chaosapi
+from fastapi import FastAPI
+
+app = FastAPI()
+chaosapi.install(app)
+
+
+@app.get("/")
+def home() -> None: ...
+"""
+
+
+def test_in_somebody_elses_server_a_held_request_does_not_outlive_sigterm(tmp_path: Path) -> None:
+    """Uvicorn waits for requests before it tells the app that it stops; an hour of `hang` would be one of waiting."""
+    (tmp_path / "app.py").write_text(APP)
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    process = subprocess.Popen([sys.executable, "-m", "uvicorn", "--port", str(port), "app:app"], cwd=tmp_path)
+    with ThreadPoolExecutor() as pool:
+        try:
+            until(lambda: answers(url))
+            hang = {"effect": {"type": "hang", "at_most": "1h"}, "schedule": {"duration": "1h"}}
+            httpx2.post(f"{url}/admin/faults", json=hang).raise_for_status()
+            held = pool.submit(httpx2.get, url, timeout=60)
+            until(lambda: "chaosapi_held_requests 1.0" in httpx2.get(f"{url}/metrics").text)
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        finally:
+            process.kill()
+            process.wait(30)
+        assert isinstance(held.exception(), httpx2.RemoteProtocolError)
+
+
+def answers(url: str) -> bool:
+    """Tell whether anybody listens."""
+    try:
+        return httpx2.get(f"{url}/healthz").status_code == 200
+    except httpx2.TransportError:
+        return False

@@ -1,6 +1,7 @@
 """Driven as a server drives it, without one: the protocol is all there is."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -149,3 +150,43 @@ def test_an_app_that_knows_no_lifespan_is_started_and_stopped_all_the_same(refus
 
 async def _drop(message: Message) -> None:
     """Take what is sent."""
+
+
+class Stopping:
+    """Takes SIGTERM as uvicorn's server does."""
+
+    should_exit = False
+
+    def handle_exit(self, *_: object) -> None:
+        self.should_exit = True
+
+
+def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it says so itself, which it does once all requests have ended."""
+    monkeypatch.setattr("chaosapi.life._HELD", 0.01)
+    story, server = Story(), Stopping()
+
+    async def played() -> None:
+        life = Life(
+            story.app,
+            [],
+            leave=lambda: story.told.append("leave"),
+            release=lambda: story.told.append("release"),
+        )
+        await life({"type": "http"}, receive, send)
+        await asyncio.sleep(0)
+        assert story.told == ["request"]
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            while len(story.told) < 3:
+                await asyncio.sleep(0.01)
+        assert story.told == ["request", "leave", "release"]
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    former = signal.signal(signal.SIGTERM, server.handle_exit)
+    try:
+        asyncio.run(played())
+    finally:
+        signal.signal(signal.SIGTERM, former)
