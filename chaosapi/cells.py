@@ -3,11 +3,20 @@
 Only the event loop that serves adds to them; whoever reads sees whole numbers.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+import structlog
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+_SMALLEST: Final = 2**16
+"""Bytes of a new file; it doubles as it grows."""
+_AROUND_KEY: Final = 32
+"""Bytes that an entry has besides its key, at most."""
+
+log = structlog.stdlib.get_logger("chaosapi.cells")
 
 Cell: TypeAlias = "list[float] | memoryview[float]"
 """A number, as its only item."""
@@ -32,18 +41,54 @@ def own(_: str, keys: Sequence[Key]) -> list[Cell]:
     return [[0.0] for _ in keys]
 
 
+class Book(MmapedDict):
+    """One of prometheus-client's multiprocess files, with space that is really there.
+
+    The library maps files with holes: writing to one on a full disk kills the process (SIGBUS). Here whoever makes a
+    file, or adds a key for which it has to grow, gets an OSError instead.
+    """
+
+    def __init__(self, path: Path) -> None:
+        _reserve(path, _SMALLEST)
+        super().__init__(str(path))  # type: ignore[no-untyped-call]
+
+    def _init_value(self, key: str) -> None:
+        if self._used + len(key.encode()) + _AROUND_KEY > self._capacity:
+            _reserve(Path(self._fname), 2 * self._capacity)
+        super()._init_value(key)  # type: ignore[no-untyped-call]
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make a file at least so large; raises OSError where there is no room, and leaves no empty file behind."""
+    with path.open("ab") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            if not path.stat().st_size:
+                path.unlink()
+            raise
+
+
 class Shared:
-    """Keeps them in files that other processes read: prometheus-client's multiprocess files, one a kind."""
+    """Keeps them in files that other processes read, one a kind.
+
+    Where there is no room for them they are this process's own: others do not see them, and everything else goes on.
+    """
 
     def __init__(self, folder: Path, slot: int) -> None:
         self._folder, self._slot = folder, slot
-        self._files: dict[str, MmapedDict] = {}
+        self._files: dict[str, Book] = {}
 
     def __call__(self, kind: str, keys: Sequence[Key]) -> list[Cell]:
         """Give the cells; what a former worker of this slot has counted is in them."""
-        if kind not in self._files:
-            self._files[kind] = MmapedDict(str(self._folder / f"{kind}_{self._slot}.db"))  # type: ignore[no-untyped-call]
-        return [_cell(self._files[kind], as_text(*key)) for key in keys]
+        try:
+            if kind not in self._files:
+                self._files[kind] = Book(self._folder / f"{kind}_{self._slot}.db")
+            return [_cell(self._files[kind], as_text(*key)) for key in keys]
+        except OSError as error:
+            log.warning("metrics of this worker are not in the sums", families=keys[0].family, reason=str(error))
+            return own(kind, keys)
 
     def close(self) -> None:
         """Close the files; cells that were given stay."""

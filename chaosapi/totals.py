@@ -6,6 +6,7 @@ rather than to a process: a worker that is started in the place of another count
 """
 
 import asyncio
+import contextlib
 import json
 import operator
 import struct
@@ -20,7 +21,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
-from chaosapi.cells import as_text
+from chaosapi.cells import Book, as_text
 
 _BEAT: Final = 0.5
 """Seconds between two notes; what was read in the last of them is lost when a worker is killed."""
@@ -55,37 +56,53 @@ def bury(folder: Path, slot: int) -> None:
 
 
 class _Sheet:
-    """One file of this worker."""
+    """One file of this worker. What there is no room for is not in it, until there is."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = MmapedDict(str(path))  # type: ignore[no-untyped-call]
-        self.values: dict[str, float] = {
-            key: value
-            for key, value, _ in self._file.read_all_values()  # type: ignore[no-untyped-call]
-        }
+        self._file: Book | None = _book(path)
+        self.values: dict[str, float] = {}
+        if self._file:
+            found = self._file.read_all_values()  # type: ignore[no-untyped-call]
+            self.values = {key: value for key, value, _ in found}
 
     def write(self, key: str, value: float) -> None:
         if self.values.get(key) != value:
             self.values[key] = value
-            self._file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
+            self._note(key, value)
+
+    def _note(self, key: str, value: float) -> None:
+        if self._file:
+            with contextlib.suppress(OSError):
+                self._file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
 
     def keep(self, keys: set[str]) -> None:
         """Drop all others; a reader sees the file before or after."""
         if self.values.keys() <= keys:
             return
         kept = {key: value for key, value in self.values.items() if key in keys}
-        self._file.close()  # type: ignore[no-untyped-call]
-        fresh = self._path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        self._file = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]
-        self.values = {}
+        path = self._path.with_suffix(".new")
+        path.unlink(missing_ok=True)
+        fresh = _book(path)
+        if not fresh:
+            return  # the old one stays as it is
+        self.close()
+        self._file, self.values = fresh, kept
         for key, value in kept.items():
-            self.write(key, value)
-        fresh.replace(self._path)
+            self._note(key, value)
+        path.replace(self._path)
 
     def close(self) -> None:
-        self._file.close()  # type: ignore[no-untyped-call]
+        if self._file:
+            self._file.close()  # type: ignore[no-untyped-call]
+
+
+def _book(path: Path) -> Book | None:
+    """Open a file, or make it if there is room."""
+    try:
+        return Book(path)
+    except OSError:
+        return None
 
 
 class Faults(Protocol):

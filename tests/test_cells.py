@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -65,3 +67,46 @@ def test_cells_of_ones_own_are_apart() -> None:
     one, two = own("counter", keys(0, 2))
     one[0] += 1
     assert (one[0], two[0]) == (1, 0)
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give a disk with room for files of at most so many bytes, which is on the list."""
+    room = [0]
+    reserve = os.posix_fallocate
+
+    def scarce(fd: int, offset: int, length: int) -> None:
+        if offset + length > room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        reserve(fd, offset, length)
+
+    monkeypatch.setattr("os.posix_fallocate", scarce)
+    return room
+
+
+def test_on_a_full_disk_cells_are_ones_own(hire: Hire, tmp_path: Path, full: list[int]) -> None:
+    """Nothing is written to a file that has no room for it, which would kill the process; no empty file stays."""
+    (cell,) = hire(0)("counter", keys(0, 1))
+    cell[0] += 1
+    assert cell[0] == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_grow_stays_as_it_is(hire: Hire, tmp_path: Path, full: list[int]) -> None:
+    """What is in it goes on being counted there."""
+    full[0] = SMALLEST
+    shared = hire(0)
+    (early,) = shared("counter", keys(0, 1))
+    late = shared("counter", keys(1, 1000))
+    early[0] += 1
+    late[-1][0] += 2
+    assert written(tmp_path / "counter_0.db")[0] == 1
+    assert (tmp_path / "counter_0.db").stat().st_size == SMALLEST
+    assert late[-1][0] == 2
+
+
+def test_the_space_of_a_file_is_really_there(hire: Hire, tmp_path: Path) -> None:
+    """No hole that a full disk could not fill any more."""
+    hire(0)("counter", keys(0, 1000))
+    found = (tmp_path / "counter_0.db").stat()
+    assert found.st_blocks * 512 >= found.st_size > SMALLEST

@@ -1,5 +1,6 @@
 """Several workers' sheets in one folder, in one process: whose series are whose is told by the slot alone."""
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -148,3 +149,26 @@ def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monke
 def test_a_family_without_series_is_named(pair: tuple[Worker, Worker]) -> None:
     """So that a dashboard knows it before there is any fault."""
     assert "# TYPE matched_total counter" in generate_latest(pair[0].totals).decode()
+
+
+def test_on_a_full_disk_the_others_are_shown_and_nobody_dies(
+    hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that finds no room is missing from the sums; what it had noted before stays, and it is noted later."""
+    old = hire(0)
+    old.matched["f"] = 1
+    old.totals.note()
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.posix_fallocate", full)
+        new = hire(1)
+        new.matched["f"] = 10
+        new.totals.note()
+        old.matched = {"f": 2} | {f"{number}-{'x' * 100}": 1.0 for number in range(1_000)}
+        assert old.scrape()['matched_total{fault="f"}'] == 2
+        old.matched = {"f": 3}
+        old.totals.note()
+    assert old.scrape()['matched_total{fault="f"}'] == 3
