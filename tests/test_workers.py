@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,62 @@ def gone(pids: list[int], folder: Path) -> None:
     """Check that nothing is left: no process, and no folder in this one."""
     until(lambda: all(ended(pid) for pid in pids))
     until(lambda: not [path for path in folder.iterdir() if path.is_dir()])
+
+
+def test_no_setting_is_in_the_environment_of_a_child(planes: Planes) -> None:
+    """Other processes of the user can look at it; there may be a token, or the password of a store."""
+    change(planes, "PUT", json={"name": "f", "effect": {"type": "cpu", "cores": 0.1}})
+    parent = psutil.Process(planes.process.pid)
+    until(lambda: len(parent.children(recursive=True)) == 2 * WORKERS)
+    for child in parent.children(recursive=True):
+        assert [name for name in child.environ() if name.startswith("CHAOSAPI_")] == []
+    change(planes, "DELETE")
+
+
+def test_a_worker_that_stands_still_holds_nobody_else(planes: Planes) -> None:
+    """The others take the connections, the kill switch ends faults on them, and the one hears of it when it goes on."""
+    change(planes, "PUT", json=ERROR)
+    (stopped, name), *_ = replicas(planes).items()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        until(lambda: {status for _, status in visit(planes, 5)} == {503})
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+        until(lambda: {status for _, status in visit(planes, 20)} == {200})
+        assert httpx2.get(f"{planes.admin}/readyz", timeout=10).status_code == 200
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    until(lambda: (name, 200) in visit(planes, 20))
+    assert {status for who, status in visit(planes, 100) if who == name} <= {200}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of a few megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], check=False).returncode:
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_temporary_folder_kills_no_worker(small_disk: Path, tmp_path: Path) -> None:
+    """New series have no room there; requests are answered all the same, and by the same processes."""
+    with started(tmp_path / "log", CHAOSAPI_WORKERS="2", TMPDIR=str(small_disk)) as planes:
+        until(lambda: len(replicas(planes)) == 2)
+        pids = set(replicas(planes))
+        with suppress(OSError), (small_disk / "full").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**12))
+        assert shutil.disk_usage(small_disk).free == 0
+        with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=30) as client:
+            for number in range(100):
+                for path in ("/api/products", f"/api/products/{number}", "/api/search?q=oak", f"/nowhere/{number}"):
+                    assert client.get(path).status_code in {200, 404}
+                assert client.post("/api/checkout", json={}).status_code == 422
+        assert httpx2.get(f"{planes.users}/metrics", timeout=30).status_code == 200
+        children = psutil.Process(planes.process.pid).children()
+        assert {child.pid for child in children if not ended(child.pid)} == pids
 
 
 def test_no_orphan_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Use the processors."""
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from chaosapi.effects.base import Host, ProcessEffect
 from chaosapi.models import Number
 
 _LOOK = 0.1
+_NEEDED = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""What Python itself may need of the environment; the rest, with its secrets, is not for burners."""
 
 
 class Cpu(ProcessEffect):
@@ -57,6 +60,7 @@ class _Burner:
             stdin=subprocess.PIPE,
             bufsize=0,
             process_group=0,
+            env={name: os.environ[name] for name in _NEEDED if name in os.environ},
         )
 
     def use(self, share: float) -> None:

@@ -1,19 +1,22 @@
 """Several processes behind one port, as one service."""
 
 import asyncio
+import json
 import logging
 import os
 import sys
-import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import structlog
+from pydantic import SecretStr
 
 from chaosapi import alarm, listener, totals
 from chaosapi.settings import Settings
 from chaosapi.workers.crew import Crew, NotStartedError
+from chaosapi.workers.folder import shared_folder
 
 log = structlog.stdlib.get_logger("chaosapi.workers")
 
@@ -25,23 +28,19 @@ def run(settings: Settings) -> int:
         host = settings.admin_host or settings.host
         bound.append(listener.bind(host, settings.admin_port, "CHAOSAPI_ADMIN_PORT"))
     urls = [listener.url(each) for each in bound]
-    ports = [str(each.getsockname()[1]) for each in bound]
-    with (
-        tempfile.TemporaryDirectory(prefix="chaosapi-", ignore_cleanup_errors=True) as name,
-        alarm.shared() as memory,
-    ):
-        folder, store = Path(name), settings.store
+    ports = [each.getsockname()[1] for each in bound]
+    with shared_folder() as folder, alarm.shared() as memory:
+        store = settings.store
         if store.startswith("memory:"):
-            store = f"sqlite:///{quote(name)}/faults.sqlite"
+            store = f"sqlite:///{quote(str(folder))}/faults.sqlite"
             log.info("CHAOSAPI_STORE is memory://: the workers share faults in a file until the service ends")
-        environment = {"CHAOSAPI_HOST": settings.host, "CHAOSAPI_STORE": store}
-        environment |= zip(("CHAOSAPI_PORT", "CHAOSAPI_ADMIN_PORT"), ports, strict=False)
+        chosen = {"store": store, **dict(zip(("port", "admin_port"), ports, strict=False))}
 
         def command(slot: int, tether: int) -> list[str]:
             # Never the folder that the service was started in, unless this process was started from there.
             safe = [] if str(Path.cwd()) in sys.path else ["-P"]
             sockets = [str(each.fileno()) for each in bound]
-            return [sys.executable, *safe, "-m", __name__, str(slot), name, str(memory), str(tether), *sockets]
+            return [sys.executable, *safe, "-m", __name__, str(slot), str(folder), str(memory), str(tether), *sockets]
 
         def serving() -> None:
             log.info("workers", count=settings.workers, pid=os.getpid())
@@ -49,9 +48,21 @@ def run(settings: Settings) -> int:
                 log.info("admin API", url=url)
             logging.getLogger(__name__).info("Uvicorn running on %s (Press CTRL+C to quit)", urls[0])
 
-        crew = Crew(command, bound, environment, partial(totals.bury, folder), [memory])
+        told = as_line(settings.model_copy(update=chosen))
+        crew = Crew(command, bound, told, partial(totals.bury, folder), [memory], settings.drain_delay)
         try:
             asyncio.run(crew.run(settings.workers, serving))
         except NotStartedError as error:
             return error.status
     return 0
+
+
+def as_line(settings: Settings) -> bytes:
+    """Write all settings as a line of JSON, secrets included; `Settings.model_validate` reads it."""
+    return json.dumps(settings.model_dump(), default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return sorted(value) if isinstance(value, frozenset) else str(value)

@@ -1,9 +1,10 @@
 """One worker: `python -m chaosapi.workers SLOT FOLDER ALARM TETHER MAIN [ADMIN]`.
 
-The last four are file descriptors: memory that all workers share; a socket to the parent, which is closed when that one
-dies; the listening sockets.
+The last four are file descriptors: memory that all workers share; a socket to the parent, which brings the settings as
+a line of JSON and is closed when the parent dies; the listening sockets.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chaosapi import logs
 from chaosapi.alarm import Alarm
@@ -68,6 +69,17 @@ def _leave(*_: object) -> None:
     sys.exit()
 
 
+def _told(tether: socket.socket) -> Any:
+    """Read what the parent has sent."""
+    line = b""
+    while not line.endswith(b"\n"):
+        part = tether.recv(2**16)
+        if not part:
+            sys.exit()  # it has died
+        line += part
+    return json.loads(line)
+
+
 def main() -> None:
     """Serve until told to stop, or until the parent has died."""
     slot, folder = int(sys.argv[1]), Path(sys.argv[2])
@@ -75,7 +87,7 @@ def main() -> None:
     tether, bound, *admin = (socket.socket(fileno=int(number)) for number in sys.argv[4:])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    settings = Settings()
+    settings = Settings.model_validate(_told(tether))
     dropped = logs.configure(settings)
     try:
         app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, alarm), dropped=dropped)
