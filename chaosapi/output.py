@@ -40,7 +40,7 @@ class Output:
         self._noticed = 0
         self._torn = False
         if fd is not None:
-            threading.Thread(target=self._run, name=f"chaosapi-output-{fd}", daemon=True).start()
+            threading.Thread(target=self._run, name=f"output-{fd}", daemon=True).start()
 
     def write(self, line: str) -> None:
         """Queue a line, its line break included, or count it as dropped."""

@@ -11,7 +11,6 @@ from socket import MSG_DONTWAIT, MSG_PEEK
 from typing import Any, ClassVar, Final
 
 from httptools import HttpParserCallbackError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -52,7 +51,6 @@ class Protocol(HttpToolsProtocol):
         _loop: AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._main = self.app
         self._bare = 0
         """Bytes since the parser last found the end of a head or a part of a body."""
         self._fed = 0
@@ -126,8 +124,9 @@ class Protocol(HttpToolsProtocol):
             self._fail(_LARGE_HEAD)
         self._bare = 0
         former = self.cycle
-        self.app = _Unread(self._main) if self.expect_100_continue else self._main
         super().on_headers_complete()
+        if self.expect_100_continue and self.cycle is not None:
+            self.cycle.__class__ = _Expecting  # uvicorn makes it itself
         self.headers = _TRAILERS
         if former is not None and not former.response_complete:
             self._pipelined = [cycle for cycle in self._pipelined if not cycle.response_complete] + [former]
@@ -236,28 +235,18 @@ _TRAILERS: Final = _Nowhere()
 """Where trailers go: ASGI has no place for them, and uvicorn would add them to the headers, however many come."""
 
 
-class _Unread:
-    """Closes the connection after an answer that came before the body was asked for.
+class _Expecting(RequestResponseCycle):
+    """A request whose client expects 100 Continue before it sends the body.
 
-    The client, which expects 100 Continue first, may send that body or leave it out (RFC 9110, 10.1.1).
+    If the answer comes first, it may send that body or leave it out (RFC 9110, 10.1.1): then nobody could tell the body
+    from the next request, so the answer closes the connection.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, _Answer(send.__self__).send)  # type: ignore[attr-defined]  # uvicorn's own
-
-
-class _Answer:
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self.transport = cycle.transport
-        self._cycle = cycle
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and self._cycle.waiting_for_100_continue:
+    async def send(self, message: Any) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start" and self.waiting_for_100_continue:
             message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-        await self._cycle.send(message)  # type: ignore[arg-type]  # its own ASGI types
+        await super().send(message)
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:

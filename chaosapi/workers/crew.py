@@ -37,12 +37,13 @@ class Crew:
     """So many workers, each in a slot.
 
     `command` gives the command line for a slot and the number of its tether, a file descriptor; `sockets` are those
-    that it inherits, and `files` descriptors of more, under the same numbers. What it has to know besides is `settings`, a line that it reads from the
-    tether: its environment could be read by others, and has no settings in it. `bury` is called with the slot of every
-    worker that has ended. The workers accept connections for `delay` seconds after they were told to stop.
+    that it inherits, and `files` descriptors of more, under the same numbers. What it has to know besides is
+    `settings`, a line that it reads from the tether: its environment could be read by others, and has no settings in
+    it. `bury` is called with the slot of every worker that has ended. The workers accept connections for `delay`
+    seconds after they were told to stop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a worker is given
         self,
         command: Callable[[int, int], Sequence[str]],
         sockets: Sequence[socket.socket],
