@@ -67,6 +67,7 @@ class Run:
         self._wakers: set[Callable[[], object]] = set()
         self.plan = Plan(record, templates)
         self.tally = Tally()
+        self.strength()  # of a fault that has run for long: bursts up to now are drawn here, not by a request
 
     def update(self, record: Record) -> None:
         """Take over a changed record; counts stay, and whoever waits looks again."""

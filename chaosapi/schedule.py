@@ -1,9 +1,10 @@
 """When, and how strong: pure functions of time, so nothing drifts, replicas agree and tests need no sleep."""
 
 import math
+import threading
+from array import array
 from bisect import bisect_right
 from functools import lru_cache
-from itertools import accumulate
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +15,8 @@ from chaosapi.durations import Duration
 from chaosapi.models import Model, Number
 
 _MOST_BURSTS = 10_000
+_BLOCK = 64
+"""Beginnings and ends of bursts that are drawn at once."""
 
 Span = Annotated[Duration, Field(ge=0.1)]
 Level = Annotated[Number, Field(ge=0, le=1)]
@@ -101,21 +104,39 @@ class Bursts(_Shape):
     off: Span
     """The mean length of the quiet between two."""
 
-    def strength(self, elapsed: float, duration: float, seed: int) -> float:
+    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
         """Return 1 within a burst, 0 in the quiet; it begins quiet."""
-        return float(bisect_right(_edges(self.on, self.off, duration, seed), elapsed) % 2)
+        return float(_alternation(self.on, self.off, seed).edges_until(elapsed) % 2)
 
 
-@lru_cache(maxsize=256)
-def _edges(on: float, off: float, duration: float, seed: int) -> list[float]:
-    """Return the times at which bursts begin and end, in turn: exponential lengths up to the duration."""
-    count = 2 * math.ceil(duration / (on + off)) + 20
-    while True:
-        means = (off if i % 2 == 0 else on for i in range(count))
-        edges = list(accumulate(-mean * math.log1p(-uniform(seed, f"burst:{i}")) for i, mean in enumerate(means)))
-        if edges[-1] >= duration:
-            return edges
-        count *= 2
+class _Alternation:
+    """The times at which bursts begin and end, in turn, drawn only as far as they were asked for.
+
+    A day of short bursts takes 20,000 draws: all at once they would be felt by the request that comes first.
+    """
+
+    def __init__(self, on: float, off: float, seed: int) -> None:
+        self._means, self._seed = (off, on), seed
+        self._edges = array("d", [0.0])
+        self._lock = threading.Lock()
+
+    def edges_until(self, elapsed: float) -> int:
+        """Return how many lie up to `elapsed` seconds; may be called from any thread."""
+        if self._edges[-1] <= elapsed:
+            with self._lock:
+                while self._edges[-1] <= elapsed:
+                    self._draw()
+        return bisect_right(self._edges, elapsed) - 1
+
+    def _draw(self) -> None:
+        """Draw some more; their lengths are exponential."""
+        for number in range(len(self._edges) - 1, len(self._edges) - 1 + _BLOCK):
+            length = -self._means[number % 2] * math.log1p(-uniform(self._seed, f"burst:{number}"))
+            self._edges.append(self._edges[-1] + length)
+
+
+_alternation = lru_cache(maxsize=256)(_Alternation)
+"""That of a fault, for as long as it is among those in use."""
 
 
 Shape = Annotated[Constant | Ramp | Steps | Pulse | Sine | Bursts, Field(discriminator="type")]

@@ -37,6 +37,8 @@ class Watch:
     async def look(self) -> None:
         """End every fault whose guard says so; call it also when an alert has arrived."""
         self.mark(unguarded=True)
+        for run in self._engine.live():
+            run.strength()  # bursts are drawn as time passes, not all by the request that comes after a quiet hour
         now = self._engine.clock()
         causes = [(record, self._cause(record, now)) for record in self._engine.state.live(now)]
         for record, cause in causes:

@@ -1,7 +1,15 @@
+import math
+from bisect import bisect_right
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
 import pytest
 from pydantic import ValidationError
 from scipy import stats
 
+from chaosapi import dice
+from chaosapi import schedule as schedules
 from chaosapi.schedule import Schedule
 
 
@@ -63,6 +71,51 @@ def test_bursts_have_the_mean_lengths_that_were_asked_for() -> None:
     # Alternating renewal: variance of the share over n cycles is 2 (on·off)² / (n (on + off)⁴).
     error = (2 * (6 * 12) ** 2 / (2000 * 18**4)) ** 0.5
     assert abs(share - 1 / 3) < stats.norm.isf(5e-7) * error * 1.2
+
+
+@pytest.fixture
+def draws(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """Give the draws of bursts, by seed."""
+    counted: Counter[int] = Counter()
+
+    def uniform(seed: int, key: str) -> float:
+        counted[seed] += 1
+        return dice.uniform(seed, key)
+
+    monkeypatch.setattr(schedules, "uniform", uniform)
+    return counted
+
+
+MOST = Schedule.model_validate({"duration": "24h", "shape": {"type": "bursts", "on": 4, "off": 4.64}})
+"""As many bursts as there may be: 10,000."""
+
+
+def test_bursts_are_drawn_as_far_as_time_has_come(draws: Counter[int]) -> None:
+    """The first request of a hundred faults with 10,000 bursts each does not wait for two million draws."""
+    for seed in range(1000, 1100):
+        assert MOST.strength(0.0, seed) == 0
+    assert max(draws.values()) <= 100
+    before = draws.total()
+    for second in range(1, 600):
+        MOST.strength(second, 1000)
+    assert draws.total() - before < 600
+
+
+def test_bursts_are_the_same_in_whatever_order_they_are_asked_for(draws: Counter[int]) -> None:
+    """A replica that starts late sees those of one that was there from the start; each is drawn once."""
+    lengths = [-(4, 4.64)[n % 2 == 0] * math.log1p(-dice.uniform(1200, f"burst:{n}")) for n in range(21_000)]
+    edges = list(accumulate(lengths))
+    for time in [86_399.0, *(step * 97.0 for step in range(800)), 86_000.0]:
+        assert MOST.strength(time, 1200) == bisect_right(edges, time) % 2
+    assert draws[1200] < 21_000
+
+
+def test_bursts_are_drawn_once_by_threads_that_ask_at_once(draws: Counter[int]) -> None:
+    """The admin API's thread and that of the requests."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: MOST.strength(80_000.0, 1300), range(64)))
+    assert len(set(found)) == 1
+    assert draws[1300] < 21_000
 
 
 @pytest.mark.parametrize(
