@@ -35,7 +35,7 @@ FAULT: Final = Budget(depth=32, values=10_000)
 """A fault, most of it the body that an error answers with; or the stages of a load test."""
 WEBHOOK: Final = Budget(depth=16, values=30_000)
 """A notification of a thousand alerts."""
-FILE: Final = Budget(depth=32, values=100_000)
+FILE: Final = Budget(depth=32, values=50_000)
 """A file that a person wrote."""
 
 
@@ -143,7 +143,7 @@ def _unfit(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
         if depth > budget.depth:
             yield [], too_deep(budget)
             return
-        if named and not all(map(_encodable, container)):
+        if named and not all(map(encodable, container)):
             yield _steps(place), "the name of a field has a lone surrogate, which UTF-8 cannot encode"
         for key, value in container.items() if named else enumerate(container):
             if isinstance(value, str) and value.isascii():
@@ -156,7 +156,7 @@ def _unfit(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
 
 def _complaint(value: Any) -> str | None:
     if isinstance(value, str):
-        return None if _encodable(value) else "this text has a lone surrogate, which UTF-8 cannot encode"
+        return None if encodable(value) else "this text has a lone surrogate, which UTF-8 cannot encode"
     if isinstance(value, float):
         return None if math.isfinite(value) else "a number is finite: neither NaN nor Infinity is JSON"
     if isinstance(value, int):
@@ -164,7 +164,8 @@ def _complaint(value: Any) -> str | None:
     return None if value is None else f"{type(value).__name__} is no value of JSON"
 
 
-def _encodable(text: Any) -> bool:
+def encodable(text: Any) -> bool:
+    """Tell whether UTF-8 can encode it: text without lone surrogates, or no text."""
     if not isinstance(text, str) or text.isascii():
         return True
     try:

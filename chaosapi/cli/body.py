@@ -1,46 +1,74 @@
 """A fault's body from the words of a command line."""
 
-import json
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 import yaml
 
+from chaosapi import budget
+from chaosapi.budget import FILE
+from chaosapi.errors import BadRequest, ChaosError
+from chaosapi.slo.document import Bounded
 
-class _Loader(yaml.SafeLoader):
-    """Leaves `on` and `off` alone: YAML 1.1 makes booleans of them, and a pulse has both as fields."""
-
-
-_BOOL = "tag:yaml.org,2002:bool"
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+_RESOLVED: Final = {
+    "null": (r"~|null|Null|NULL|", "~nN\0"),
+    "bool": (r"true|false", "tf"),
+    "int": (r"-?(?:0|[1-9][0-9]{0,30})", "-0123456789"),
+    "float": (r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?", "-0123456789"),
+    "merge": (r"<<", "<"),
 }
-_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|false)$"), list("tf"))
+"""What a plain scalar may be besides text, and how it begins: what JSON has, and merge keys.
+
+YAML 1.1 would make booleans of `on` and `off`, which a pulse has as fields, and dates and octal numbers of others.
+"""
+
+
+class _Loader(Bounded):
+    """Makes of YAML what JSON can say."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's name for it, and a class attribute there too
+
+
+for _tag, (_pattern, _first) in _RESOLVED.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), ["", *_first])
 
 
 def document(file: Path) -> Any:
     """Read a JSON or YAML file; - is stdin."""
     try:
-        return value(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8"))
+        if str(file) == "-":
+            return _value(sys.stdin.buffer.read(FILE.size + 1))
+        with file.open("rb") as opened:
+            return _value(opened.read(FILE.size + 1))
     except OSError as error:
         raise typer.BadParameter(str(error)) from None
 
 
 def value(text: str) -> Any:
     """Read JSON, or else YAML."""
+    return _value(text.encode("utf-8", "surrogateescape"))
+
+
+def _value(data: bytes) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
-        pass
+        return budget.read(data, FILE)
+    except BadRequest:
+        pass  # no JSON
+    except ChaosError as error:
+        raise typer.BadParameter(str(error)) from None
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise typer.BadParameter(f"{text!r} is neither JSON nor YAML: {error}") from None
+        text = data.decode()
+        read = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        budget.check(read, FILE)
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter(f"this is not UTF-8: {error.reason} at byte {error.start}") from None
+    except (yaml.YAMLError, ChaosError) as error:
+        raise typer.BadParameter(f"{budget.shown(text)!r} is neither JSON nor YAML: {error}") from None
+    return read
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -57,6 +85,8 @@ def put(body: dict[str, Any], parameters: Iterable[str]) -> None:
         path, text = pair(parameter)
         place = body.setdefault("effect", {})
         *parents, last = path.split(".")
+        if len(parents) > FILE.depth:
+            raise typer.BadParameter(f"{budget.shown(path)}: {budget.too_deep(FILE)}")
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):

@@ -7,9 +7,16 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from chaosapi import errors
+from chaosapi import budget, errors
+from chaosapi.budget import FILE
 
 _MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
+_PLAIN = {None, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "null"))}
+"""Tags that may be written; others ask for objects of Python, or for what JSON has not."""
+
+
+_TOLD = 100
+"""Mistakes of one document that are told; the others are counted."""
 
 
 class Model(BaseModel):
@@ -23,13 +30,47 @@ Loc = tuple[int | str, ...]
 """A place in a document: keys and indices from its root, as pydantic reports them."""
 
 
-class _Text(yaml.SafeLoader):
-    """Leaves scalars as they are written, so that a label `0.20` or `true` stays just that; the model converts."""
+class Bounded(yaml.SafeLoader):
+    """Refuses, at its line, what is beyond a file's budget with all references resolved, and what is no plain data.
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's name for it, and a class attribute there too
-        first: [(tag, pattern) for tag, pattern in resolvers if tag in {_MERGE, _NULL}]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    Aliases and merge keys make a tree of a few lines as large as they like.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = 0
+        self._values = 0
+        self._sizes: dict[yaml.Node, _Size] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose a node, and count what it holds."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs know no types of it
+        before = self._values
+        self._depth += 1
+        self._check(event, self._depth, before)
+        if getattr(event, "tag", None) not in _PLAIN:
+            raise _refusal(event, "tags (!) are not read here")
+        node = super().compose_node(parent, index)
+        if isinstance(event, yaml.AliasEvent):
+            if node not in self._sizes:
+                raise _refusal(event, f"*{event.anchor} stands in what it refers to")
+            size = self._sizes[node]
+            self._values += size.values
+            self._check(event, self._depth + size.depth - 1, self._values)
+        elif node is not None:
+            self._values += 1
+            inner = _children(node)
+            deepest = max((self._sizes[each].depth for each in inner), default=0)
+            self._sizes[node] = _Size(self._values - before, deepest + 1)
+        self._depth -= 1
+        return node
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        """Refuse escapes of lone surrogates, which UTF-8 cannot encode."""
+        node = super().compose_scalar_node(anchor)
+        if not budget.encodable(node.value):
+            raise _refusal(node, "this text has a lone surrogate, which UTF-8 cannot encode")
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Refuse a key that is there twice, where PyYAML would silently take the last."""
@@ -38,11 +79,41 @@ class _Text(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value} is there twice", problem_mark=key.start_mark
-                    )
+                    raise _refusal(key, f"the key {budget.shown(key.value)} is there twice")
                 seen.add(key.value)
         return node
+
+    def _check(self, at: Any, depth: int, values: int) -> None:
+        if depth > FILE.depth + 1:  # a value in the innermost list
+            raise _refusal(at, budget.too_deep(FILE))
+        if values > FILE.values:
+            raise _refusal(at, budget.too_many(FILE))
+
+
+class _Size(NamedTuple):
+    """What a node holds with all references resolved."""
+
+    values: int
+    depth: int
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _refusal(at: Any, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
+
+
+class _Text(Bounded):
+    """Leaves scalars as they are written, so that a label `0.20` or `true` stays just that; the model converts."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's name for it, and a class attribute there too
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in {_MERGE, _NULL}]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 class Mistake(NamedTuple):
@@ -74,12 +145,15 @@ class Document:
     data: Any
 
     def into(self, model: type[M], *, by_alias: bool = False) -> M:
-        """Turn the data into `model`, by its fields' names or their aliases; raises Refused with every mistake."""
+        """Turn the data into `model`, by its fields' names or their aliases; raises Refused with its mistakes."""
         try:
             return model.model_validate(self.data, by_alias=by_alias, by_name=not by_alias)
         except ValidationError as error:
-            mistakes = [self.mistake(found["loc"], _message(found)) for found in error.errors()]
-            raise Refused(self.source, sorted(mistakes)) from error
+            found = error.errors()
+            mistakes = sorted(self.mistake(each["loc"], _message(each)) for each in found[:_TOLD])
+            if len(found) > _TOLD:
+                mistakes.append(Mistake(mistakes[-1].line, "", f"and {len(found) - _TOLD:,} mistakes more"))
+            raise Refused(self.source, mistakes) from error
 
     def mistake(self, loc: Loc, message: str) -> Mistake:
         """Give a mistake at a place in the document: keys and indices from its root."""
@@ -102,17 +176,22 @@ class Document:
 
 
 def text_of(path: Path) -> str:
-    """Read a file; raises errors.Invalid when that cannot be done."""
+    """Read a file; raises errors.Invalid when that cannot be done, or when it is larger than a file may be."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(FILE.size + 1)
+        if len(data) > FILE.size:
+            raise errors.Invalid(f"{path}: more than {FILE.size:,} bytes, which is the most")
+        return data.decode()
     except (OSError, UnicodeDecodeError) as error:
         raise errors.Invalid(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def documents(text: str, source: str) -> list[Document]:
     """Take YAML text apart at its `---` lines, leaving out empty documents; raises Refused when it is no YAML."""
-    loader, found = _Text(text), []
+    found = []
     try:
+        loader = _Text(text)
         while loader.check_node():
             node = loader.get_node()
             found.append(Document(source, node, loader.construct_document(node)))

@@ -1,10 +1,23 @@
 """What a query says: whether it is PromQL, which labels it asks for, how it counts."""
 
+import re
+from typing import Final
+
 import promql_parser as grammar
+
+_LONGEST: Final = 10_000
+_PARTS: Final = 150
+_QUOTED: Final = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`""", re.DOTALL)
+_PART: Final = re.compile(r"[-+*/%^(]|[=!<>]+|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
 def check(query: str) -> None:
-    """Raise ValueError when the query is not PromQL, or gives no vector that a ratio can be made of."""
+    """Raise ValueError when the query is not PromQL, or gives no vector that a ratio can be made of.
+
+    The parser takes the square of the depth and ends the process where that is thousands, so it sees no such query.
+    """
+    if len(query) > _LONGEST or len(_PART.findall(_QUOTED.sub('""', query))) > _PARTS:
+        raise ValueError(f"not read here: more than {_LONGEST:,} characters, or {_PARTS} operators and parentheses")
     try:
         grammar.parse(query)
     except ValueError as error:

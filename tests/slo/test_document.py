@@ -1,7 +1,11 @@
+from pathlib import Path
+
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chaosapi import errors
 from chaosapi.slo import document
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")))
@@ -29,3 +33,73 @@ def test_generated_text_says_what_made_it_and_is_made_for_reading() -> None:
         "  - labels:",
         "      a: '1'",
     ]
+
+
+def merged(levels: int) -> str:
+    """Make mappings of which each merges eight times the one before it: 400 bytes for millions of keys."""
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+def listed(levels: int) -> str:
+    """Make lists of which each holds eight times the one before it."""
+    return "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8 if n else 'x')}]" for n in range(levels))
+
+
+HOSTILE = [
+    (merged(7), 11, "more than 50,000 values"),
+    (listed(7), 6, "more than 50,000 values"),
+    ("a: 1\nb: " + "[" * 20_000, 2, "more than 32 levels"),
+    ("a: 1\nb: " + "{a: " * 20_000, 2, "more than 32 levels"),
+    ("- " * 20_000 + "x", 1, "more than 32 levels"),
+    ("\n".join("  " * n + "a:" for n in range(500)), 33, "more than 32 levels"),
+    ("\n".join(f"a{n}: &a{n} [[[[[[[[{f'*a{n - 1}' if n else 1}]]]]]]]]" for n in range(9)), 4, "more than 32 levels"),
+    ("a: 1\nb: &b [1, *b]", 2, "*b stands in what it refers to"),
+    ("a: 1\nb: &b\n  <<: *b", 3, "*b stands in what it refers to"),
+    ('a: 1\nb: "\\ud800"', 2, "lone surrogate"),
+    ('"\\udfff": 1', 1, "lone surrogate"),
+    ("a: 1\nb: !!python/object:os.system x", 2, "tags"),
+    ("a: !!binary aGk=", 1, "tags"),
+    ("a: \x01", 1, "special characters"),
+    ("a: 1\na: 2", 2, "the key a is there twice"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "says"), HOSTILE, ids=lambda value: str(value)[:40])
+def test_a_file_that_would_harm_is_refused_at_its_line(text: str, line: int, says: str) -> None:
+    """A few bytes that stand for gigabytes, endless depth, objects of Python, text that nothing can encode."""
+    with pytest.raises(document.Refused) as caught:
+        document.documents(text, "f.yaml")
+    (mistake,) = caught.value.mistakes
+    assert says in mistake.message
+    assert mistake.line == line
+
+
+def test_references_within_the_budget_are_resolved() -> None:
+    """Anchors and merge keys are what Sloth's users share labels with."""
+    text = "base: &base {a: x, b: y}\nother: {<<: *base, b: z}\nagain: [*base, *base]\ntagged: !!str 1"
+    (found,) = document.documents(text, "f.yaml")
+    base = {"a": "x", "b": "y"}
+    assert found.data == {"base": base, "other": {"a": "x", "b": "z"}, "again": [base, base], "tagged": "1"}
+
+
+def test_a_file_is_read_no_further_than_its_budget(tmp_path: Path) -> None:
+    """Nor is one that never ends."""
+    large = tmp_path / "large.yaml"
+    large.write_text("#" * 1_000_001)
+    for path in (large, Path("/dev/zero")):
+        with pytest.raises(errors.Invalid, match="more than 1,000,000 bytes"):
+            document.text_of(path)
+
+
+def test_of_many_mistakes_some_are_told_and_the_others_counted() -> None:
+    """A thousand lines tell nobody more than a hundred do."""
+
+    class Strict(document.Model):
+        items: list[int]
+
+    with pytest.raises(document.Refused) as caught:
+        document.parse("items:\n" + "- x\n" * 1000, Strict, "f.yaml")
+    assert len(caught.value.mistakes) == 101
+    assert caught.value.mistakes[-1].message == "and 900 mistakes more"

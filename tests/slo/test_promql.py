@@ -35,3 +35,26 @@ def test_a_query_tells_its_labels_and_how_it_counts() -> None:
     assert promql.counts_with(query) == {"rate", "increase"}
     assert promql.counts_with("sum_over_time(count(a)[5m:])") == {"sum_over_time"}
     assert promql.counts_with("a") == set()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "(" * 20_000 + "up" + ")" * 20_000,
+        "-" * 9_000 + "up",
+        "1" + "+1" * 4_000,
+        "up" + " unless up" * 900,
+        "sum(" * 200 + "up" + ")" * 200,
+        "up" + " " * 10_000,
+    ],
+    ids=lambda query: str(query)[:20],
+)
+def test_a_query_that_would_take_the_parser_down_is_refused(query: str) -> None:
+    """The parser ends the process where a query is nested too deep, and takes minutes before."""
+    with pytest.raises(ValueError, match="not read here: more than"):
+        promql.check(query)
+
+
+def test_operators_in_quotes_are_none() -> None:
+    """A long list of routes in a matcher is no deep query."""
+    promql.check(f'rate(requests_total{{route=~"{"|".join(f"/api/{n}.*(-)" for n in range(200))}"}}[5m])')
