@@ -112,8 +112,8 @@ class LagGauge:
         self._seen.append((self._clock(), max(0.0, lag)))
 
     def _worst(self) -> float:
-        self._forget()
-        return max((lag for _, lag in list(self._seen)), default=0.0)
+        since = self._clock() - self._memory  # read in other threads, which must not change what is noted
+        return max((lag for at, lag in list(self._seen) if at >= since), default=0.0)
 
     def _forget(self) -> None:
         while self._seen and self._seen[0][0] < self._clock() - self._memory:

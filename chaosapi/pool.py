@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Receive
@@ -42,6 +42,42 @@ class Pool:
 
     def _left(self, _: "Future[T]") -> None:
         self._places.release()
+
+
+class Shared(Generic[T]):
+    """Work that all who ask for it meanwhile share: however many ask, it is done once at a time.
+
+    What is returned was begun after it was asked for. Callers may be in several event loops.
+    """
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._running = False
+        self._next: Future[T] | None = None
+
+    async def __call__(self) -> T:
+        """Return what the work returns, or raise what it raises."""
+        with self._lock:
+            mine = self._next = self._next or Future()
+            begin = not self._running
+            self._running = True
+        if begin:
+            threading.Thread(target=self._run, name="shared", daemon=True).start()
+        return await asyncio.shield(asyncio.wrap_future(mine))
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                asked = self._next
+                self._next = None
+                self._running = asked is not None
+            if asked is None:
+                return
+            try:
+                asked.set_result(self._work())
+            except BaseException as error:  # noqa: BLE001 - it is the callers'
+                asked.set_exception(error)
 
 
 async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:

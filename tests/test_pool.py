@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from chaosapi.errors import Busy, ClientGone
-from chaosapi.pool import Pool, unless_gone
+from chaosapi.pool import Pool, Shared, unless_gone
 
 
 class Gate:
@@ -149,3 +149,47 @@ def test_a_closed_pool_leaves_no_thread_and_may_be_used_again() -> None:
             await until(lambda: not any(thread.name.startswith("sums-of") for thread in threading.enumerate()))
 
     asyncio.run(play())
+
+
+def test_all_who_ask_meanwhile_share_one_piece_of_work(gate: Gate) -> None:
+    """One runs already and may have looked too early for them; the next one is for all. Any event loop may ask."""
+    shared = Shared(gate)
+
+    async def ask(people: int) -> list[int]:
+        return await asyncio.gather(*(shared() for _ in range(people)))
+
+    async def play() -> tuple[int, list[int], list[int]]:
+        first = asyncio.create_task(ask(1))
+        await until(lambda: gate.running == 1)
+        second = asyncio.create_task(ask(50))
+        elsewhere = asyncio.create_task(asyncio.to_thread(asyncio.run, ask(50)))
+        given_up = asyncio.create_task(shared())
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        gate.open.set()
+        return (await first)[0], await second, await elsewhere
+
+    first, second, elsewhere = asyncio.run(play())
+    assert first == 1
+    assert set(second + elsewhere) <= {2, 3}  # the other thread may come after the second has begun
+    assert gate.most == 1
+
+
+def test_shared_work_that_fails_fails_for_all_and_is_tried_again() -> None:
+    """As if each had done it."""
+    runs = 0
+
+    def work() -> int:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise KeyError("x")
+        return runs
+
+    async def play() -> int:
+        shared = Shared(work)
+        with pytest.raises(KeyError):
+            await shared()
+        return await shared()
+
+    assert asyncio.run(play()) == 2

@@ -7,6 +7,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from chaosapi.models import Model
+from chaosapi.pool import Shared
 from chaosapi.routes import PROBES
 from chaosapi.supervisor import Probes
 
@@ -20,6 +21,7 @@ class Health(Model):
 def router(registry: Collector, probes: Probes) -> APIRouter:
     """Make /healthz, /readyz and /metrics."""
     api = APIRouter(tags=["health"])
+    encoded: dict[str, Shared[bytes]] = {}
 
     def health(path: str, response: Response) -> Health:
         if not probes.fails(PROBES[path]):
@@ -41,6 +43,8 @@ def router(registry: Collector, probes: Probes) -> APIRouter:
     async def metrics(request: Request) -> Response:
         """Expose the metrics in the format that the scraper asks for."""
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=content_type)
+        if content_type not in encoded:
+            encoded[content_type] = Shared(lambda: encode(registry))
+        return Response(await encoded[content_type](), media_type=content_type)
 
     return api
