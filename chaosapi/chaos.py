@@ -119,6 +119,7 @@ class Chaos:
         self._flow = Flow(self._metrics.by_route)
         self._forecaster = _forecaster(settings, self._flow)
         self._forecasts = Pool("forecasts", waiting=2)
+        self._lists = Pool("lists", waiting=32)
 
     @cached_property
     def control(self) -> FastAPI:
@@ -138,11 +139,11 @@ class Chaos:
         desk = Desk(self._store, self._kill, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
-            admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster, self._forecasts),
+            admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster, self._forecasts, self._lists),
             forecasting.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts),
             safety.router(desk, self._kill, self._fleet, self._store.now),
             replicas.router(self._fleet),
-            hooks.router(self._inbox, self._watch.look, self._store.now),
+            hooks.router(self._inbox, self._watch.look, self._store.now, self._lists),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
         app.include_router(health.router(self._totals or self.registry, self._supervisor.probes))
@@ -192,6 +193,7 @@ class Chaos:
 
     async def _close(self) -> None:
         self._forecasts.close()
+        self._lists.close()
         await self._kill.close()
         await self._heart.leave()
         await self._store.close()

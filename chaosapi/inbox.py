@@ -1,7 +1,10 @@
 """The alerts that Alertmanager told: each once, from its first notification to its end."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from sys import getsizeof
+from typing import Final, Literal, TypeVar
 
 from cachetools import FIFOCache
 from pydantic import computed_field
@@ -10,6 +13,10 @@ from chaosapi.models import Model
 
 KEPT = 1000
 """How many alerts that fire are kept, and as many that are over."""
+MEMORY: Final = 8 * 2**20
+"""Bytes that those which fire may take, and as many those that are over; then fewer are kept."""
+_SLICE: Final = 50
+"""Deliveries that are taken in without a pause."""
 
 Status = Literal["firing", "resolved"]
 
@@ -29,6 +36,8 @@ class Delivery(Model):
 class DeliveredAlert(Model):
     """One alert, and what was told of it; labels, annotations and times as they were told last."""
 
+    number: int
+    """Its place in the order in which alerts were told: that of its last notification."""
     fingerprint: str
     status: Status
     labels: dict[str, str]
@@ -58,7 +67,7 @@ class DeliveredAlert(Model):
 
 
 class Inbox:
-    """Keeps the alerts that fire and those that are over, of each the last thousand.
+    """Keeps the alerts that fire and those that are over, of each the last thousand, or what fits into its memory.
 
     An alert is known by its fingerprint. It is a new one if it starts later than the one that is known: then that one
     is over, though nobody told. One that has ended and fires again with the same start goes on. The end of an earlier
@@ -66,11 +75,41 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        self._firing: FIFOCache[str, DeliveredAlert] = FIFOCache(KEPT)
-        self._over: FIFOCache[tuple[str, datetime], DeliveredAlert] = FIFOCache(KEPT)
+        self.number = 0
+        """That of the last delivery."""
+        self.taken = 0
+        """How many deliveries were taken in here."""
+        self._firing: _Kept[str] = _Kept()
+        self._over: _Kept[tuple[str, datetime]] = _Kept()
 
-    def take(self, news: Delivery) -> None:
-        """Take one delivery in."""
+    @property
+    def dropped(self) -> int:
+        """How many alerts were told and had to make room."""
+        return self._firing.dropped + self._over.dropped
+
+    async def take(self, news: Sequence[Delivery]) -> None:
+        """Take deliveries in; others have their turn in between."""
+        for place, each in enumerate(news, 1):
+            self._take(each, self.number + 1)
+            if place % _SLICE == 0:
+                await asyncio.sleep(0)
+
+    async def catch_up(self) -> None:
+        """Take in what came by other ways: for one that is alone, there are none."""
+
+    def latest(self, limit: int, before: int | None = None) -> list[DeliveredAlert]:
+        """Return the alerts that were told last, newest first; those before a number, where one is given."""
+        known = [*self._firing.values(), *self._over.values()]
+        meant = [alert for alert in known if before is None or alert.number < before]
+        return sorted(meant, key=lambda alert: alert.number, reverse=True)[:limit]
+
+    def firing(self) -> list[DeliveredAlert]:
+        """Return the alerts that are firing."""
+        return list(self._firing.values())
+
+    def _take(self, news: Delivery, number: int) -> None:
+        self.number = number
+        self.taken += 1
         before = self._firing.pop(news.fingerprint, None)
         if before and news.starts_at > before.starts_at:
             self._keep(before.model_copy(update={"status": "resolved"}))
@@ -78,16 +117,7 @@ class Inbox:
         elif before and news.ends_at and news.starts_at < before.starts_at >= news.ends_at:
             self._keep(before)
             before = None
-        self._keep(_after(before or self._over.pop((news.fingerprint, news.starts_at), None), news))
-
-    def latest(self, limit: int) -> list[DeliveredAlert]:
-        """Return the alerts that were told last, newest first."""
-        known = [*self._firing.values(), *self._over.values()]
-        return sorted(known, key=lambda alert: alert.last_received_at, reverse=True)[:limit]
-
-    def firing(self) -> list[DeliveredAlert]:
-        """Return the alerts that are firing."""
-        return list(self._firing.values())
+        self._keep(_after(before or self._over.pop((news.fingerprint, news.starts_at), None), news, number))
 
     def _keep(self, alert: DeliveredAlert) -> None:
         if alert.status == "firing":
@@ -96,11 +126,34 @@ class Inbox:
             self._over[alert.fingerprint, alert.starts_at] = alert
 
 
-def _after(before: DeliveredAlert | None, news: Delivery) -> DeliveredAlert:
+K = TypeVar("K")
+
+
+class _Kept(FIFOCache[K, DeliveredAlert]):
+    """The last alerts that fit, and how many did not."""
+
+    def __init__(self) -> None:
+        super().__init__(MEMORY, _size)
+        self.dropped = 0
+
+    def popitem(self) -> tuple[K, DeliveredAlert]:
+        """Make room."""
+        self.dropped += 1
+        return super().popitem()
+
+
+def _size(alert: DeliveredAlert) -> int:
+    """Return about how many bytes of memory an alert takes, at least its part of all."""
+    texts = [text for pairs in (alert.labels, alert.annotations) for pair in pairs.items() for text in pair]
+    return max(MEMORY // KEPT, 1000 + sum(map(getsizeof, texts)) + 100 * len(texts))
+
+
+def _after(before: DeliveredAlert | None, news: Delivery, number: int) -> DeliveredAlert:
     """Give the alert as it is known after the news, its first or not."""
     fires = news.status == "firing"
     received, resolved = (before.received_at, before.resolved_received_at) if before else (None, None)
     return DeliveredAlert(
+        number=number,
         **news.model_dump(exclude={"received_at"}),
         received_at=received or (news.received_at if fires else None),
         resolved_received_at=None if fires else resolved or news.received_at,

@@ -1,40 +1,78 @@
+"""The inbox of several workers."""
+
+import asyncio
 import sqlite3
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from chaosapi.inbox import DeliveredAlert, Delivery, Inbox
+import structlog
+
+from chaosapi.inbox import MEMORY, Delivery, Inbox
 
 _KEPT: Final = 10_000
+_PATIENCE: Final = 1.0
+"""Seconds to wait for another worker that is writing."""
+_PART: Final = 100
+"""Deliveries that are read at once."""
+_FORGET: Final = """
+DELETE FROM inbox WHERE number <= (
+    SELECT max(number) FROM (
+        SELECT number, row_number() OVER newest AS place, sum(length(delivery)) OVER newest AS size
+        FROM inbox WINDOW newest AS (ORDER BY number DESC)
+    ) WHERE place > ? OR size > ?
+)
+"""
+"""Deletes what is older than so many deliveries, or so many characters."""
+
+log = structlog.stdlib.get_logger("chaosapi.inbox")
 
 
 class SharedInbox(Inbox):
-    """The inbox of several workers, kept in a file: whichever of them a delivery reaches, all know of it."""
+    """Kept in a file: whichever of the workers a delivery reaches, all know of it once they `catch_up`.
+
+    What the file cannot take, because the disk is full, only this worker knows.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        # Not the thread that will use it, but only one will.
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA synchronous = OFF")  # it lives no longer than the service
         self._db.execute("CREATE TABLE IF NOT EXISTS inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, delivery TEXT)")
-        self._read = 0
+        self._lock = threading.Lock()
+        self._turn = asyncio.Lock()
+        self._seen = 0
+        """The last delivery of the file that was taken in here."""
 
-    def take(self, news: Delivery) -> None:
-        """Take one in, for all."""
-        added = self._db.execute("INSERT INTO inbox (delivery) VALUES (?)", (news.model_dump_json(),))
-        self._db.execute("DELETE FROM inbox WHERE number <= ?", ((added.lastrowid or 0) - _KEPT,))
+    async def take(self, news: Sequence[Delivery]) -> None:
+        """Take deliveries in, for all."""
+        try:
+            await asyncio.to_thread(self._write, news)
+        except sqlite3.Error as error:
+            log.warning("other workers will not know of these alerts", alerts=len(news), reason=str(error))
+            await super().take(news)
 
-    def latest(self, limit: int) -> list[DeliveredAlert]:
-        """Return the latest deliveries to any of them, newest first."""
-        self._catch_up()
-        return super().latest(limit)
+    async def catch_up(self) -> None:
+        """Take in what any worker was told."""
+        async with self._turn:
+            try:
+                while found := await asyncio.to_thread(self._read):
+                    for number, delivery in found:
+                        self._take(delivery, number)
+                        self._seen = number
+            except sqlite3.Error as error:
+                log.warning("what other workers were told of alerts is not known", reason=str(error))
 
-    def firing(self) -> list[DeliveredAlert]:
-        """Return the alerts that are firing, each as it was last delivered."""
-        self._catch_up()
-        return super().firing()
+    def _write(self, news: Sequence[Delivery]) -> None:
+        rows = [(each.model_dump_json(),) for each in news]
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT INTO inbox (delivery) VALUES (?)", rows)
+            self._db.execute(_FORGET, (_KEPT, MEMORY))
 
-    def _catch_up(self) -> None:
-        query = "SELECT number, delivery FROM inbox WHERE number > ? ORDER BY number"
-        for number, text in self._db.execute(query, (self._read,)).fetchall():
-            super().take(Delivery.model_validate_json(text))
-            self._read = number
+    def _read(self) -> list[tuple[int, Delivery]]:
+        query = "SELECT number, delivery FROM inbox WHERE number > ? ORDER BY number LIMIT ?"
+        with self._lock:
+            rows = self._db.execute(query, (self._seen, _PART)).fetchall()
+        return [(number, Delivery.model_validate_json(text)) for number, text in rows]

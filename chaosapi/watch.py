@@ -1,7 +1,7 @@
 """Looks after the guards: ends a fault whose condition to stop has come true."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -9,14 +9,16 @@ from chaosapi import state as changes
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable
 from chaosapi.fault import Record
-from chaosapi.guard import AlertFiring
-from chaosapi.inbox import Inbox
+from chaosapi.guard import AlertFiring, BudgetBurned
+from chaosapi.inbox import DeliveredAlert, Inbox
 from chaosapi.indicators import Answers
 from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store import Store
 
 _BEAT = 1.0
 """Seconds between two looks."""
+_SLICE = 500
+"""Alerts that guards look at without a pause."""
 
 log = structlog.stdlib.get_logger("chaosapi.watch")
 
@@ -26,6 +28,10 @@ class Watch:
 
     def __init__(self, store: Store, engine: Engine, inbox: Inbox, answers: Callable[[], Answers]) -> None:
         self._store, self._engine, self._inbox, self._answers = store, engine, inbox, answers
+        self._looks = 0
+        self._turn = asyncio.Lock()
+        self._heard: dict[tuple[str, float, int], int] = {}
+        """By fault and revision: the last delivery of an alert after which its guard was asked in vain."""
         self._began: dict[tuple[str, float], tuple[float, Answers]] = {}
 
     async def run(self) -> None:
@@ -35,21 +41,66 @@ class Watch:
             await asyncio.sleep(_BEAT)
 
     async def look(self) -> None:
-        """End every fault whose guard says so; call it also when an alert has arrived."""
+        """End every fault whose guard says so; call it also when an alert has arrived.
+
+        All who call it while it looks share the next look.
+        """
+        asked = self._looks + 1
+        async with self._turn:
+            if self._looks < asked:
+                self._looks += 1
+                await self._look()
+
+    async def _look(self) -> None:
         self.mark(unguarded=True)
         for run in self._engine.live():
             run.strength()  # bursts are drawn as time passes, not all by the request that comes after a quiet hour
-        now = self._engine.clock()
-        causes = [(record, self._cause(record, now)) for record in self._engine.state.live(now)]
-        for record, cause in causes:
-            if cause:
-                entry = AuditEntry(at=now, actor="guard", action="end", fault=record.name, reason=f"guard: {cause}")
-                try:
-                    await self._store.apply(_end(record, now), entry)
-                except StoreUnavailable as error:
-                    log.warning("a guard cannot end its fault yet", fault=record.name, reason=str(error))
-                except Exception:
-                    log.exception("a guard could not end its fault, and tries again", fault=record.name)
+        await self._inbox.catch_up()
+        now, version = self._engine.clock(), self._inbox.taken
+        guarded = [record for record in self._engine.state.live(now) if record.spec.guard]
+        burned = await self._burned(guarded, now)
+        alerts = _Alerts(self._inbox.firing())
+        heard: dict[tuple[str, float, int], int] = {}
+        for record in guarded:
+            key = (*record.identity, record.revision)
+            cause = burned.get(record.identity)
+            stop_when = record.spec.guard and record.spec.guard.stop_when
+            if isinstance(stop_when, AlertFiring) and record.identity in self._began:
+                # What fired at the last look was not meant, unless there is news.
+                cause = None if self._heard.get(key) == version else await alerts.seen(stop_when)
+                heard[key] = version
+            if cause and not await self._end(record, now, cause):
+                heard.pop(key, None)
+        self._heard = heard
+
+    async def _burned(self, guarded: Sequence[Record], now: float) -> dict[tuple[str, float], str]:
+        """Say what each fault has burned too much of; to add up all workers takes a while, so it is done once."""
+        watched = [
+            (record.identity, record.spec.guard.stop_when, self._began[record.identity])
+            for record in guarded
+            if record.spec.guard and isinstance(record.spec.guard.stop_when, BudgetBurned)
+            if record.identity in self._began
+        ]
+        if not watched:
+            return {}
+        after = await asyncio.to_thread(self._answers)
+        causes = (
+            (key, burned.seen(after.total - before.total, after.failed - before.failed, now - since))
+            for key, burned, (since, before) in watched
+        )
+        return {key: cause for key, cause in causes if cause}
+
+    async def _end(self, record: Record, now: float, cause: str) -> bool:
+        entry = AuditEntry(at=now, actor="guard", action="end", fault=record.name, reason=f"guard: {cause}")
+        try:
+            await self._store.apply(_end(record, now), entry)
+        except StoreUnavailable as error:
+            log.warning("a guard cannot end its fault yet", fault=record.name, reason=str(error))
+            return False
+        except Exception:
+            log.exception("a guard could not end its fault, and tries again", fault=record.name)
+            return False
+        return True
 
     def mark(self, *, unguarded: bool = False) -> None:
         """Note what the counters say where a fault has begun to act; call it also on every change.
@@ -64,17 +115,25 @@ class Watch:
         known = {key: self._began.get(key, began if key in fresh else None) for key in active}
         self._began = {key: since for key, since in known.items() if since}
 
-    def _cause(self, record: Record, now: float) -> str | None:
-        """Say why the fault must end, if it must; None while it has not begun to act."""
-        began, guard = self._began.get(record.identity), record.spec.guard
-        if guard is None or began is None:
-            return None
-        if isinstance(guard.stop_when, AlertFiring):
-            found = (guard.stop_when.seen(alert.labels) for alert in self._inbox.firing())
-            return next(filter(None, found), None)
-        since, before = began
-        after = self._answers()
-        return guard.stop_when.seen(after.total - before.total, after.failed - before.failed, now - since)
+
+class _Alerts:
+    """The alerts that fire, by name."""
+
+    def __init__(self, firing: Iterable[DeliveredAlert]) -> None:
+        self._labels: dict[str | None, list[Mapping[str, str]]] = {}
+        self._looked_at = 0
+        for alert in firing:
+            self._labels.setdefault(alert.labels.get("alertname"), []).append(alert.labels)
+
+    async def seen(self, guard: AlertFiring) -> str | None:
+        """Say which alert is the one, if any is; others have their turn in between."""
+        for labels in self._labels.get(guard.alert, ()):
+            if cause := guard.seen(labels):
+                return cause
+            self._looked_at += 1
+            if self._looked_at % _SLICE == 0:
+                await asyncio.sleep(0)
+        return None
 
 
 def _end(record: Record, now: float) -> Change:

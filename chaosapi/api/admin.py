@@ -2,6 +2,8 @@
 
 import secrets
 import string
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -9,7 +11,7 @@ from json_merge_patch import merge
 
 from chaosapi import budget, durations
 from chaosapi import state as changes
-from chaosapi.api import etag, explain, views
+from chaosapi.api import answers, etag, explain, views
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import header, refusals
 from chaosapi.api.desk import Desk, FaultName, Wait, Why
@@ -18,12 +20,17 @@ from chaosapi.api.forecasting import Forecaster, Outlook
 from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
 from chaosapi.errors import Busy, Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
-from chaosapi.fault import Fault, Phase
+from chaosapi.fault import Fault, Phase, Record
 from chaosapi.pool import Pool, unless_gone
+from chaosapi.receipt import Receipt
 from chaosapi.state import State
 from chaosapi.store.fleet import Fleet
 
 _ALPHABET = string.ascii_lowercase + string.digits
+
+_MOST_LISTED: Final = 1000
+_PART: Final = 10
+"""Faults that are looked up and written at once."""
 
 _FULL = (Conflict, LimitReached, StoreUnavailable, Busy)
 """What may keep a new fault out."""
@@ -60,9 +67,9 @@ FaultBody = Annotated[
 
 
 def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and what they speak to
-    desk: Desk, fleet: Fleet, engine: Engine, limits: Limits, forecaster: Forecaster, pool: Pool
+    desk: Desk, fleet: Fleet, engine: Engine, limits: Limits, forecaster: Forecaster, forecasts: Pool, lists: Pool
 ) -> APIRouter:
-    """Make the routes under /admin."""
+    """Make the routes under /admin; forecasts are worked out, and lists written, in pools."""
     api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT))
 
     async def view(response: Response, state: State, name: str, wait: float = 0.0) -> views.FaultView:
@@ -75,7 +82,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
 
     async def resolved(request: Request, draft: Draft) -> Fault:
         if isinstance(draft.rate, BurnRate):
-            return await unless_gone(request, pool.run(lambda: forecaster.resolved(draft)))
+            return await unless_gone(request, forecasts.run(lambda: forecaster.resolved(draft)))
         return forecaster.resolved(draft)
 
     def validated(document: Any) -> Fault:
@@ -94,21 +101,36 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         """Inject a fault; it ends by itself. Only `effect` is required."""
         name = fault.name or _invented(fault, engine.state)
         spec = limits.check(await resolved(request, fault)).model_copy(update={"name": name})
-        outlook = await unless_gone(request, pool.run(lambda: forecaster.forecast(spec))) if forecast else None
+        outlook = await unless_gone(request, forecasts.run(lambda: forecaster.forecast(spec))) if forecast else None
         now = engine.clock()  # a forecast takes a while, which is not to be the fault's
         change = changes.create(spec, now, limits.admit)
         state = await desk.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{name}"
         return Created(**dict(await view(response, state, name, wait)), forecast=outlook)
 
-    @api.get("/faults")
-    async def list_faults(state: Annotated[Phase | None, Query(description="Only these.")] = None) -> views.FaultList:
-        """List the faults, newest first: those that are live, and the last hundred that have ended."""
+    @api.get("/faults", response_model=views.FaultList, responses=refusals(Busy, NotFound))
+    async def list_faults(
+        state: Annotated[Phase | None, Query(description="Only these.")] = None,
+        limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = _MOST_LISTED,
+        after: Annotated[FaultName | None, Query(description="Only those listed after this one.")] = None,
+    ) -> Response:
+        """List the faults, newest first: those that are live, and the last hundred that have ended.
+
+        A page ends at a megabyte; `next` is where the list goes on.
+        """
         known, now = engine.state, engine.clock()
-        shown = [record for record in known.faults if state in (None, record.phase(now))]
-        receipts = await fleet.receipts(shown)
-        faults = [views.FaultView.of(record, receipt, now) for record, receipt in zip(shown, receipts, strict=True)]
-        return views.FaultList(revision=known.revision, halt=views.HaltView.of(known.halt), faults=faults)
+        first = known.faults.index(known.find(after)) + 1 if after else 0
+        left = [record for record in known.faults[first:] if state in (None, record.phase(now))]
+        page = answers.Page(limit)
+        for start in range(0, len(left), _PART):
+            if page.full:
+                break
+            part = left[start : start + _PART]
+            await lists.run(partial(page.fill, part, partial(_shown, await fleet.counted(part), now)))
+        more = len(left) > len(page.texts)
+        onwards = answers.following(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
+        fields = views.FaultList(revision=known.revision, halt=views.HaltView.of(known.halt), faults=[], next=onwards)
+        return await lists.run(lambda: answers.listed(fields, "faults", page.texts))
 
     @api.get("/faults/{name}", responses={200: _TAGGED, **refusals(NotFound)})
     async def show_fault(response: Response, name: FaultName) -> views.FaultView:
@@ -203,6 +225,10 @@ class Created(views.FaultView):
 
     forecast: Outlook | None = None
     """Where it was asked for."""
+
+
+def _shown(receipt_of: Callable[[Record], Receipt], now: float, record: Record) -> str:
+    return views.FaultView.of(record, receipt_of(record), now).model_dump_json()
 
 
 def _invented(fault: Draft, state: State) -> str:

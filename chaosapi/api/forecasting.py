@@ -121,6 +121,7 @@ def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox,
         record, now = engine.state.find(name), engine.clock()
         if record.starts_at > now:
             raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
+        await inbox.catch_up()
         delivered, faults = inbox.latest(KEPT), engine.state.faults
         return await unless_gone(request, pool.run(lambda: written(forecaster.score(record, faults, delivered, now))))
 

@@ -7,16 +7,20 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, FailFast
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from xxhash import xxh3_64_hexdigest
 
 from chaosapi import budget
+from chaosapi.api import answers
 from chaosapi.api.bodies import reading
+from chaosapi.api.description import refusals
+from chaosapi.errors import Busy
 from chaosapi.inbox import KEPT, DeliveredAlert, Delivery, Inbox, Status
 from chaosapi.models import Model, few
+from chaosapi.pool import Pool
 
 
 def _timestamp(value: Any) -> Any:
@@ -81,6 +85,10 @@ class DeliveredAlerts(Model):
     """What was delivered: each alert once, the one that was told last comes first."""
 
     alerts: list[DeliveredAlert]
+    dropped: int = 0
+    """How many more were told, and had to make room."""
+    next: str | None = None
+    """Where the list goes on, relative to this request's URL; null at its end."""
 
 
 class Accepted(Model):
@@ -89,10 +97,11 @@ class Accepted(Model):
     received: int
 
 
-def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> APIRouter:
+def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float], pool: Pool) -> APIRouter:
     """Make the webhook receiver and the list of what it received.
 
-    `arrived` is called after each notification; `clock` gives Unix seconds.
+    `arrived` is called after each notification; `clock` gives Unix seconds. Lists are written in the
+    pool.
     """
     api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK))
 
@@ -100,29 +109,49 @@ def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable
     async def receive(notification: Notification) -> Accepted:
         """Take in a notification of Alertmanager's webhook."""
         now = datetime.fromtimestamp(clock(), UTC)
+        news = []
         for number, alert in enumerate(notification.alerts, 1):
-            inbox.take(
-                Delivery(
-                    received_at=now,
-                    fingerprint=_cut(alert.fingerprint) or _fingerprint(alert.labels),
-                    status=alert.status,
-                    starts_at=alert.starts_at,
-                    ends_at=alert.ends_at if alert.status == "resolved" else None,
-                    labels=_shortened(alert.labels),
-                    annotations=_shortened(alert.annotations),
-                )
-            )
+            news.append(_delivery(alert, now))
             if number % _SLICE == 0:
                 await asyncio.sleep(0)  # others have their turn
+        await inbox.take(news)
         await arrived()
         return Accepted(received=len(notification.alerts))
 
-    @api.get("/admin/alerts")
-    async def alerts(limit: Annotated[int, Query(ge=1, le=KEPT)] = 100) -> DeliveredAlerts:
-        """List the alerts that were delivered, each once with its first, last and final notification; newest first."""
-        return DeliveredAlerts(alerts=inbox.latest(limit))
+    @api.get("/admin/alerts", response_model=DeliveredAlerts, responses=refusals(Busy))
+    async def alerts(
+        limit: Annotated[int, Query(ge=1, le=KEPT)] = 100,
+        before: Annotated[int | None, Query(ge=0, le=2**53, description="Only with a lower number.")] = None,
+    ) -> Response:
+        """List the alerts that were delivered, each once with its first, last and final notification; newest first.
+
+        A page ends at a megabyte; `next` is where the list goes on.
+        """
+        await inbox.catch_up()
+        known, dropped = inbox.latest(limit + 1, before), inbox.dropped
+
+        def work() -> Response:
+            page = answers.Page(limit)
+            page.fill(known, DeliveredAlert.model_dump_json)
+            more = len(known) > len(page.texts)
+            onwards = answers.following(limit=limit, before=known[len(page.texts) - 1].number) if more else None
+            return answers.listed(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
+
+        return await pool.run(work)
 
     return api
+
+
+def _delivery(alert: Alert, now: datetime) -> Delivery:
+    return Delivery(
+        received_at=now,
+        fingerprint=_cut(alert.fingerprint) or _fingerprint(alert.labels),
+        status=alert.status,
+        starts_at=alert.starts_at,
+        ends_at=alert.ends_at if alert.status == "resolved" else None,
+        labels=_shortened(alert.labels),
+        annotations=_shortened(alert.annotations),
+    )
 
 
 def _shortened(texts: dict[str, str]) -> dict[str, str]:

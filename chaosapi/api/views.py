@@ -60,11 +60,13 @@ class HaltView(Model):
 
 
 class FaultList(Model):
-    """All faults, newest first."""
+    """Faults, newest first."""
 
     revision: int
     halt: HaltView | None
     faults: list[FaultView]
+    next: str | None = None
+    """Where the list goes on, relative to this request's URL; null at its end."""
 
 
 class Ended(Model):

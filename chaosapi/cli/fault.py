@@ -104,7 +104,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the faults, newest first."""
-    answer = call("GET", "/admin/faults", url, token, params=body.present({"state": state}))
+    answer = every("/admin/faults", "faults", url, token, params=body.present({"state": state}))
     if as_json:
         _out.print_json(data=answer)
         return
@@ -166,6 +166,15 @@ def find(urls: Sequence[str]) -> str:
             if httpx2.get(f"{url}/admin/openapi.json", timeout=2).json()["info"]["title"] == "chaosapi":
                 return url
     return urls[-1]
+
+
+def every(path: str, items: str, url: str | None, token: str | None, **request: Any) -> Any:
+    """Ask for a list, and page by page for the rest of it; `items` is the field that has its items."""
+    answer = page = call("GET", path, url, token, **request)
+    while page.get("next"):
+        page = call("GET", path + page["next"], url, token)
+        answer = {**page, items: [*answer[items], *page[items]]}
+    return answer
 
 
 def call(method: str, path: str, url: str | None, token: str | None, **request: Any) -> Any:

@@ -40,8 +40,8 @@ def score(  # noqa: PLR0913 - one option a source
 ) -> None:
     """Compare forecast and fact of a fault, alert by alert, and split up how long its detection took."""
     now = time.time()
-    records = [_record(each) for each in fault.call("GET", "/admin/faults", url, token)["faults"]]
-    delivered = fault.call("GET", "/admin/alerts", url, token, params={"limit": 1000})["alerts"]
+    records = [_record(each) for each in fault.every("/admin/faults", "faults", url, token)["faults"]]
+    delivered = fault.every("/admin/alerts", "alerts", url, token, params={"limit": 1000})["alerts"]
     try:
         record = _chosen(records, name, now)
         shop, chosen = spec.load(spec_file or assets.path("alerts") / "slo.yaml"), windows.load(profile)

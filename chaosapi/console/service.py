@@ -50,7 +50,7 @@ class ServiceClient:
     async def look(self) -> Service:
         """Ask for all that pages show."""
         faults, audit, alerts, replicas = await asyncio.gather(
-            self.call("GET", "/admin/faults", self.token),
+            self._faults(),
             self.call("GET", f"/admin/audit?limit={KEPT}", self.token),
             self.call("GET", f"/admin/alerts?limit={KEPT}", self.token),
             self.call("GET", "/admin/replicas", self.token),
@@ -63,6 +63,13 @@ class ServiceClient:
             delivered=tuple(alerts["alerts"]),
             replicas=tuple(replicas["replicas"]),
         )
+
+    async def _faults(self) -> Json:
+        answer = page = await self.call("GET", "/admin/faults", self.token)
+        while page.get("next"):
+            page = await self.call("GET", "/admin/faults" + page["next"], self.token)
+            answer = {**page, "faults": [*answer["faults"], *page["faults"]]}
+        return answer
 
     async def catalogue(self, token: str | None) -> Catalogue:
         """Ask what can be injected; the schema of a fault is the one that the API describes itself with."""

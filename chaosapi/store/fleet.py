@@ -1,8 +1,12 @@
 """All replicas together: who there is, how far each has come, and what a fault did on all of them."""
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Final
+
+from cachetools import LRUCache
 
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable
@@ -17,6 +21,8 @@ _SOON: Final = 0.015
 """Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
 _LATE: Final = 0.05
 """Seconds between two looks at most."""
+_REMEMBERED: Final = 1000
+"""Receipts of sums that are remembered: about as many bytes each."""
 
 
 class Fleet:
@@ -25,6 +31,8 @@ class Fleet:
     def __init__(self, store: Store, engine: Engine, me: Replica) -> None:
         self._store, self._engine, self._me = store, engine, me
         self._others: list[Replica] = []
+        self._sums: LRUCache[bytes, Receipt] = LRUCache(_REMEMBERED)
+        self._lock = threading.Lock()
 
     async def replicas(self) -> list[Replica]:
         """Return all that live, by id. Raises StoreUnavailable."""
@@ -55,19 +63,38 @@ class Fleet:
 
         Others' counts are those of their last report, at most a beat old; one that left in order has told them all.
         """
+        receipt_of = await self.counted(records)
+        return await asyncio.to_thread(lambda: [receipt_of(record) for record in records])
+
+    async def counted(self, records: Sequence[Record]) -> Callable[[Record], Receipt]:
+        """Ask what the faults did, and return what writes their receipts, for a thread: sums of delays take a while."""
         revisions, others = await self._revisions(), await self._reported(records)
-        receipts = []
-        for record in records:
-            await asyncio.sleep(0)  # sums of many delays take a while: others are not to wait for all of them
+
+        def receipt_of(record: Record) -> Receipt:
             replicas = _counted(revisions, record.revision)
-            receipts.append(self._receipt(record, others.get(key(record), {}), replicas))
-        return receipts
+            return self._receipt(record, others.get(key(record), {}), replicas)
+
+        return receipt_of
 
     def _receipt(self, record: Record, reported: dict[str, str], replicas: Replicas) -> Receipt:
-        tally = self._engine.tally(record)
-        if texts := [text for replica, text in sorted(reported.items()) if replica != self._me.id]:
-            tally = total((dump(tally), *texts))
-        return tally.receipt(record.spec.rate, replicas)
+        tally, rate = self._engine.tally(record), record.spec.rate
+        texts = [text for replica, text in sorted(reported.items()) if replica != self._me.id]
+        if not texts:
+            return tally.receipt(rate, replicas)
+        whole = self._summed([dump(tally), *texts])
+        requested = whole.requested_rate if whole.matched else rate
+        return whole.model_copy(update={"requested_rate": requested, "replicas": replicas})
+
+    def _summed(self, texts: Sequence[str]) -> Receipt:
+        """Write the receipt of a sum; those of faults that have ended, whose texts stay the same, are remembered."""
+        known = blake2b("\0".join(texts).encode()).digest()
+        with self._lock:
+            found = self._sums.get(known)
+        if found is None:
+            found = total(texts).receipt(rate=0.0)
+            with self._lock:
+                self._sums[known] = found
+        return found
 
     async def _revisions(self) -> list[int]:
         """Return how far each replica has come; while the store is away nobody can tell but for this one."""

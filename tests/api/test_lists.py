@@ -1,0 +1,149 @@
+"""Lists are cut into pages of a megabyte, written outside the event loop, and kept within a budget of memory."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from chaosapi.api import views
+from chaosapi.api.answers import PAGE
+from tests.api.test_hooks import notification
+from tests.conftest import Clock, MakeClient
+
+LARGE = {"type": "error", "body": "x" * 90_000}
+
+
+def pages(client: TestClient, path: str, query: str = "") -> Iterator[dict[str, Any]]:
+    """Follow a list from page to page."""
+    onwards: str | None = query
+    while onwards is not None:
+        answer = client.get(path + onwards)
+        assert answer.status_code == 200
+        assert len(answer.content) < PAGE + 300_000
+        yield answer.json()
+        onwards = answer.json()["next"]
+
+
+def names(found: Iterator[dict[str, Any]]) -> list[list[str]]:
+    """Return the faults' names by page."""
+    return [[fault["name"] for fault in page["faults"]] for page in found]
+
+
+def test_pages_of_faults_are_complete_and_disjoint(client: TestClient) -> None:
+    """In the order of one long list; a filter goes on with them."""
+    for number in range(25):
+        client.put(f"/admin/faults/f{number}", json={"effect": {"type": "error"}}).raise_for_status()
+    for number in range(0, 25, 2):
+        client.delete(f"/admin/faults/f{number}").raise_for_status()
+    (whole,) = names(pages(client, "/admin/faults"))
+    assert whole == [f"f{number}" for number in reversed(range(25))]
+    cut = names(pages(client, "/admin/faults", "?limit=7"))
+    assert [len(page) for page in cut] == [7, 7, 7, 4]
+    assert list(chain.from_iterable(cut)) == whole
+    active = names(pages(client, "/admin/faults", "?limit=5&state=active"))
+    assert [len(page) for page in active] == [5, 5, 2]
+    assert list(chain.from_iterable(active)) == [name for name in whole if int(name[1:]) % 2]
+
+
+def test_a_page_ends_at_a_megabyte(client: TestClient) -> None:
+    """However many are asked for; an operator with small faults sees them all at once."""
+    for number in range(30):
+        client.put(f"/admin/faults/f{number}", json={"effect": LARGE}).raise_for_status()
+    cut = names(pages(client, "/admin/faults"))
+    assert [len(page) for page in cut] == [12, 12, 6]
+    assert list(chain.from_iterable(cut)) == [f"f{number}" for number in reversed(range(30))]
+
+
+def test_a_page_after_a_fault_that_is_gone_is_refused(client: TestClient) -> None:
+    """Not answered as if the list ended there."""
+    assert client.get("/admin/faults?after=nobody").status_code == 404
+    assert client.get("/admin/faults?limit=0").status_code == 422
+
+
+def test_pages_of_alerts_are_complete_and_disjoint(client: TestClient, clock: Clock) -> None:
+    """Also where many were told at once."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    body = notification("firing", start)
+    alerts = [{**body["alerts"][0], "fingerprint": f"{number}"} for number in range(60)]
+    client.post("/hooks/alertmanager", json={**body, "alerts": alerts}).raise_for_status()
+    (whole,) = [page["alerts"] for page in pages(client, "/admin/alerts")]
+    assert [alert["fingerprint"] for alert in whole] == [f"{number}" for number in reversed(range(60))]
+    cut = [page["alerts"] for page in pages(client, "/admin/alerts", "?limit=25")]
+    assert [len(page) for page in cut] == [25, 25, 10]
+    assert list(chain.from_iterable(cut)) == whole
+
+
+def test_large_alerts_take_no_more_than_their_budget(client: TestClient, clock: Clock) -> None:
+    """The oldest make room, and the list says how many; its pages are bounded too."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    body = notification("firing", start)
+    large = {f"a{number}": "x" * 1900 for number in range(50)}
+    for number in range(200):
+        alert = {**body["alerts"][0], "fingerprint": f"{number}", "annotations": large}
+        client.post("/hooks/alertmanager", json={**body, "alerts": [alert]}).raise_for_status()
+    found = list(pages(client, "/admin/alerts", "?limit=1000"))
+    kept = [alert["fingerprint"] for page in found for alert in page["alerts"]]
+    assert kept == [f"{number}" for number in range(199, 199 - len(kept), -1)]
+    assert 0 < len(json.dumps(found)) < 2**23
+    assert found[0]["dropped"] == 200 - len(kept) > 0
+
+
+def test_lists_are_written_outside_the_event_loop(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred large faults take seconds, in which the kill switch answers."""
+    writing: set[str] = set()
+    of = views.FaultView.of
+
+    def noted(*arguments: Any) -> views.FaultView:
+        writing.add(threading.current_thread().name.partition("_")[0])
+        return of(*arguments)
+
+    for number in range(3):
+        client.put(f"/admin/faults/f{number}", json={"effect": LARGE}).raise_for_status()
+    monkeypatch.setattr(views.FaultView, "of", noted)
+    client.get("/admin/faults").raise_for_status()
+    assert writing == {"lists"}
+
+
+def test_of_many_lists_at_once_most_are_refused_and_the_kill_switch_works(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is written, 32 wait, the others are told to ask again."""
+    gate, of = threading.Event(), views.FaultView.of
+    client = make_client()
+    client.put("/admin/faults/f", json={"effect": {"type": "error"}}).raise_for_status()
+
+    def slow(*arguments: Any) -> views.FaultView:
+        if threading.current_thread().name.startswith("lists"):
+            gate.wait(60)
+        return of(*arguments)
+
+    monkeypatch.setattr(views.FaultView, "of", slow)
+    with ThreadPoolExecutor(60) as people:
+        asked = [people.submit(client.get, "/admin/faults") for _ in range(60)]
+        for _ in range(2000):
+            if sum(each.done() for each in asked) >= 27:
+                break
+            threading.Event().wait(0.01)
+        refused = [each.result() for each in asked if each.done()]
+        killed = client.delete("/admin/faults")
+        gate.set()
+    assert (killed.status_code, killed.json()["ended"]) == (200, 1)
+    assert {answer.status_code for answer in refused} == {503}
+    assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+    assert len(refused) == 27
+
+
+def test_the_last_alerts_that_fit_are_kept(client: TestClient, clock: Clock) -> None:
+    """A small alert takes a thousandth of the room, so a thousand of them fit as ever."""
+    start = datetime.fromtimestamp(clock.now, UTC)
+    body = notification("firing", start - timedelta(seconds=1))
+    alerts = [{**body["alerts"][0], "fingerprint": f"{number}"} for number in range(1000)]
+    client.post("/hooks/alertmanager", json={**body, "alerts": alerts}).raise_for_status()
+    page = client.get("/admin/alerts?limit=1000").json()
+    assert (len(page["alerts"]), page["dropped"], page["next"]) == (1000, 0, None)
