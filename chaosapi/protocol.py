@@ -5,9 +5,9 @@ of uvicorn's own beyond its documentation is guarded by tests/test_protocol.py.
 """
 
 import json
+import select
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from http import HTTPStatus
-from socket import MSG_DONTWAIT, MSG_PEEK
 from typing import Any, ClassVar, Final
 
 from httptools import HttpParserCallbackError
@@ -111,12 +111,14 @@ class Protocol(HttpToolsProtocol):
         """Begin to wait for the rest of the head."""
         super().on_message_begin()
         self._in_head = True
-        self._relax()
+        if self._deadline is not None:
+            self._relax()
 
     def on_headers_complete(self) -> None:
         """Refuse a head that is too large; else serve the request."""
         self._in_head = False
-        self._relax()
+        if self._deadline is not None:
+            self._relax()
         if len(self.url) > TARGET:
             self._fail(_LONG_TARGET)
         may_be_large = self._bare > HEAD or self._fed > HEAD
@@ -258,10 +260,11 @@ def _disconnect(cycle: RequestResponseCycle) -> None:
 def _unread(transport: Transport) -> bool:
     """Tell whether something has arrived that the event loop has not read yet."""
     connection = transport.get_extra_info("socket")
-    try:
-        return bool(connection.recv(1, MSG_PEEK | MSG_DONTWAIT))
-    except OSError:
+    if connection is None or connection.fileno() < 0:
         return False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _problem(status: int, detail: str, headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -31,11 +31,13 @@ class App:
         self.arrived = 0
         self.left = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         self.arrived += 1
+        self.loop = asyncio.get_running_loop()
         body = b""
         while scope["path"] != "/early":
             message = await receive()
@@ -323,6 +325,27 @@ def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) 
         until(lambda: served.app.arrived)
     until(lambda: served.app.left == 1)
     until(lambda: not served.server.server_state.connections)
+
+
+def test_at_the_end_idle_connections_close_and_what_has_arrived_is_answered(served: Served) -> None:
+    """A request that was sent before the connection is closed, and not read yet, would be reset otherwise."""
+    with (
+        socket.create_connection(served.address, timeout=30) as idle,
+        socket.create_connection(served.address, timeout=30) as late,
+    ):
+        for connection in (idle, late):
+            connection.sendall(GET)
+            read(connection, b"read 0")
+
+        def end() -> None:
+            late.sendall(GET)  # while the event loop is busy with this
+            for connection in list(served.server.server_state.connections):
+                connection.shutdown()
+
+        assert served.app.loop
+        served.app.loop.call_soon_threadsafe(end)
+        assert read(idle) == b""
+        assert read(late, b"read 0").startswith(b"HTTP/1.1 200 OK")
 
 
 def test_uvicorn_has_what_is_used_of_its_own() -> None:
