@@ -2,9 +2,11 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+TEST_CLIENT: Final = "testclient"
+"""The peer of a request that Starlette's TestClient makes in this process; servers put an address there."""
 _LOOPBACK_NAMES: Final = {"localhost", "localhost.localdomain", "ip6-localhost"}
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE | re.ASCII)
 """What stands in a Host header (RFC 9110, 7.2): an IPv6 address in brackets, or a name or IPv4 address; a port."""
@@ -62,3 +64,18 @@ def is_own_origin(origin: str, host: str) -> bool:
 def proxy_header(names: Iterable[str]) -> str | None:
     """Return the first of the header names (lower case) that only proxies send, None where there is none."""
     return next((name for name in names if name in _FROM_PROXIES or name.startswith(_PREFIXES_OF_PROXIES)), None)
+
+
+def elsewhere(client: Sequence[object] | None, names: Iterable[str], http_version: str) -> str:
+    """Say why a request may come from another machine; nothing where only this one can have sent it.
+
+    `client` is the peer as ASGI has it, `names` are those of the headers in lower case. A reverse proxy on this machine
+    has a loopback address too, and its clients may be anywhere: most tell so in a header, and those that tell nothing
+    (nginx as it comes) speak HTTP/1.0.
+    """
+    peer = str(client[0]) if client else ""
+    if not (peer == TEST_CLIENT or is_loopback(peer)):
+        return f"not to {peer}" if peer else "not to a peer whose address is not known, as on a Unix socket"
+    if name := proxy_header(names):
+        return f"not through a proxy, as {name!r} tells"
+    return "not to HTTP/1.0, as reverse proxies speak it" if http_version == "1.0" else ""

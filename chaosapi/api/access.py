@@ -14,8 +14,6 @@ from chaosapi.settings import Settings
 GUARDED = ("/admin", "/hooks")
 OPEN = ("/admin/docs", "/admin/openapi.json", "/admin/static")
 """Descriptions tell nothing that is not in the source, and a browser cannot send a token to see them."""
-TEST_CLIENT: Final = "testclient"
-"""The peer of a request that Starlette's TestClient makes in this process; servers put an address there."""
 _REMEDY: Final = "set CHAOSAPI_ADMIN_TOKEN and send it as: Authorization: Bearer <token>"
 
 
@@ -80,16 +78,8 @@ def _refuse_foreign_page(headers: Headers, host: str) -> None:
 
 def _check_machine(scope: Scope, headers: Headers, host: str) -> None:
     """Refuse what may come from another machine, directly or through a proxy, or from another site's page."""
-    peer = (scope.get("client") or ("",))[0]
-    if not (peer == TEST_CLIENT or peers.is_loopback(peer)):
-        who = peer or "a client whose address is not known, as on a Unix socket"
-        raise Forbidden(f"without a token only this machine may use this API, not {who}: {_REMEDY}")
-    if name := peers.proxy_header(headers.keys()):
-        raise Forbidden(f"without a token nobody may use this API through a proxy, as {name!r} tells: {_REMEDY}")
-    if scope.get("http_version") == "1.0":
-        raise Forbidden(
-            f"without a token this API does not answer to HTTP/1.0, as reverse proxies speak it: use 1.1, or {_REMEDY}"
-        )
+    if why := peers.elsewhere(scope.get("client"), headers.keys(), scope.get("http_version", "")):
+        raise Forbidden(f"without a token this API answers to this machine alone, {why}: {_REMEDY}")
     name = peers.hostname(host)
     if name is None or not peers.is_loopback(name):
         # A page can point a name of its own at 127.0.0.1 (DNS rebinding); it cannot change the Host it sends.

@@ -183,10 +183,18 @@ class Guard:
             return f"a page of {origin} may not use the console"
         if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not _is_followed_link(request):
             return "a page of another site may not use the console"
-        # A page can point a name of its own at 127.0.0.1; it cannot change the Host that is sent.
-        if not self._sessions.password and not peers.is_loopback(name):
-            return f"without a password the console answers only to a loopback name, such as localhost, not to {host!r}"
-        return ""
+        return "" if self._sessions.password else _stranger(request, name)
+
+
+def _stranger(request: HTTPConnection, name: str) -> str:
+    """Say why a request may not be of a person on this machine; `name` is that in its Host."""
+    headers = request.headers
+    if why := peers.elsewhere(request.scope.get("client"), headers.keys(), request.scope.get("http_version", "")):
+        return f"without a password the console answers to this machine alone, {why}: set CHAOSAPI_CONSOLE_PASSWORD"
+    # A page can point a name of its own at 127.0.0.1; it cannot change the Host that is sent.
+    if not peers.is_loopback(name):
+        return f"without a password the console answers only to a loopback name, such as localhost, not to {name!r}"
+    return ""
 
 
 def cookie(request: HTTPConnection, number: str) -> str:

@@ -87,6 +87,14 @@ def test_a_name_that_is_not_loopback_is_refused_without_a_password(clock: Clock)
     assert guarded(PASSWORD, clock, "http://console.example").get("/").status_code == 303
 
 
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "via", "x-real-ip"])
+def test_without_a_password_it_is_not_shown_through_a_proxy(header: str, clock: Clock) -> None:
+    """A proxy on this machine may set Host to localhost, and its clients may be anywhere."""
+    headers = {header: "127.0.0.1"}
+    assert guarded(None, clock).get("/", headers=headers).status_code == 403
+    assert guarded(PASSWORD, clock).get("/", headers=headers).status_code == 303
+
+
 @pytest.mark.parametrize("password", [None, PASSWORD])
 @pytest.mark.parametrize("value", ["http://[", "[::1", "a b", "x:y:z", ""])
 def test_a_malformed_header_is_refused(password: str | None, value: str, clock: Clock) -> None:
