@@ -141,7 +141,7 @@ class Chaos:
         for guarded in (
             admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster, self._forecasts, self._lists),
             forecasting.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts),
-            safety.router(desk, self._kill, self._fleet, self._store.now),
+            safety.router(desk, self._kill, self._fleet, self._store.now, self._lists),
             replicas.router(self._fleet),
             hooks.router(self._inbox, self._watch.look, self._store.now, self._lists),
         ):

@@ -92,9 +92,9 @@ class Desk:
                     return await self._store.refresh()
         return known
 
-    async def audit(self, limit: int) -> list[AuditEntry]:
-        """Return the latest entries, newest first."""
-        return await self._store.audit(limit)
+    async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
+        """Return the latest entries, newest first; of the revisions before one, where that is given."""
+        return await self._store.audit(limit, before)
 
 
 def _readable(change: Change) -> Change:

@@ -2,27 +2,31 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from chaosapi import budget
 from chaosapi import state as changes
-from chaosapi.api import views
+from chaosapi.api import answers, views
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk, Wait, Why
-from chaosapi.errors import StoreUnavailable
+from chaosapi.errors import Busy, StoreUnavailable
 from chaosapi.fault import Reason
 from chaosapi.killswitch import KillSwitch
-from chaosapi.models import Model
+from chaosapi.models import MAX_REVISION, Model
+from chaosapi.pool import Pool
 from chaosapi.receipt import Replicas
-from chaosapi.state import State
+from chaosapi.state import AuditEntry, State
 from chaosapi.store.fleet import Fleet
 
 _COUNTED: Final = 0.05
 """Seconds that the store has to say how far the replicas are, beyond what the caller waits for them."""
+_PART: Final = 100
+"""Entries of the audit that are read and written at once."""
 
 
 class HaltBody(Model):
@@ -31,8 +35,8 @@ class HaltBody(Model):
     reason: Annotated[Reason, Field(description="Why; shown to whoever is refused.")] = ""
 
 
-def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float]) -> APIRouter:
-    """Make the routes; `clock` gives Unix seconds."""
+def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float], lists: Pool) -> APIRouter:
+    """Make the routes; `clock` gives Unix seconds. Lists are written in the pool."""
     api = APIRouter(prefix="/admin", tags=["safety"], route_class=reading(budget.SMALL))
     away = refusals(StoreUnavailable)
 
@@ -68,9 +72,27 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         state = await desk.apply(request, changes.resume(), "resume", now=clock(), reason=reason)
         return await answer(state, wait)
 
-    @api.get("/audit", responses=away)
-    async def audit(limit: Annotated[int, Query(ge=1, le=10_000)] = 100) -> views.AuditList:
-        """List who did what, when and why, newest first."""
-        return views.AuditList(entries=[views.AuditView.of(entry) for entry in await desk.audit(limit)])
+    @api.get("/audit", response_model=views.AuditList, responses=refusals(StoreUnavailable, Busy))
+    async def audit(
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+        before: Annotated[int | None, Query(ge=0, le=MAX_REVISION, description="Only of earlier revisions.")] = None,
+    ) -> Response:
+        """List who did what, when and why, newest first.
+
+        A page ends at a megabyte; `next` is where the list goes on.
+        """
+        page = answers.Page(limit)
+        last = before
+        while not page.full and (found := await desk.audit(min(limit, _PART), last)):
+            written = len(page.texts)
+            await lists.run(partial(page.fill, found, _entry))
+            last = found[len(page.texts) - written - 1].revision
+        more = page.full and await desk.audit(1, last)
+        onwards = answers.following(limit=limit, before=last) if more else None
+        return answers.listed(views.AuditList(entries=[], next=onwards), "entries", page.texts)
 
     return api
+
+
+def _entry(entry: AuditEntry) -> str:
+    return views.AuditView.of(entry).model_dump_json()

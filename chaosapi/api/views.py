@@ -155,6 +155,8 @@ class AuditList(Model):
     """The audit, newest first."""
 
     entries: list[AuditView]
+    next: str | None = None
+    """Where the list goes on, relative to this request's URL; null at its end."""
 
 
 class EffectView(Model):

@@ -52,8 +52,8 @@ class Store(Protocol):
     async def refresh(self) -> State:
         """Read the state now and take it over; raises StoreUnavailable."""
 
-    async def audit(self, limit: int) -> list[AuditEntry]:
-        """Return the latest entries, newest first."""
+    async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
+        """Return the latest entries, newest first; of the revisions before one, where that is given."""
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
         """Note a sign of life of a replica, or that it leaves, and the tallies it has by now, by `codec.key`.

@@ -1,12 +1,13 @@
 """The store of a single process."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 from chaosapi.state import AuditEntry, Change, Halt, State
-from chaosapi.store.codec import AUDIT, forgotten
+from chaosapi.store.codec import AUDIT, AUDIT_SIZE, forgotten, read_entries, write
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 
@@ -20,7 +21,9 @@ class MemoryStore:
         self.now = clock
         self._snapshot = Snapshot()
         self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
-        self._audit: deque[AuditEntry] = deque(maxlen=AUDIT)
+        self._audit: deque[tuple[int, str]] = deque()
+        """Revisions, newest first, and what was done, as text: as objects it would take ten times the memory."""
+        self._audit_size = 0
         self._replicas: dict[str, Replica] = {}
         self._tallies: dict[str, dict[str, str]] = {}
 
@@ -35,7 +38,7 @@ class MemoryStore:
         before = self._snapshot.state
         state = change(before)
         if state.revision != before.revision:
-            self._audit.appendleft(entry.signed(state))
+            self._sign(entry.signed(state))
             for key in forgotten(before, state):
                 self._tallies.pop(key, None)
             self._snapshot.take(state)
@@ -44,7 +47,7 @@ class MemoryStore:
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         """Write a state without faults."""
         state = State(revision=self._snapshot.state.revision + 1, halt=halt)
-        self._audit.appendleft(entry.signed(state))
+        self._sign(entry.signed(state))
         self._tallies.clear()
         self._snapshot.take(state)
         return state
@@ -53,9 +56,18 @@ class MemoryStore:
         """Return the state."""
         return self._snapshot.state
 
-    async def audit(self, limit: int) -> list[AuditEntry]:
+    async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """Return the latest entries, newest first."""
-        return list(islice(self._audit, limit))
+        meant = (text for revision, text in self._audit if before is None or revision < before)
+        texts = list(islice(meant, limit))
+        return await asyncio.to_thread(read_entries, texts)
+
+    def _sign(self, entry: AuditEntry) -> None:
+        text = write(entry)
+        self._audit.appendleft((entry.revision, text))
+        self._audit_size += len(text)
+        while len(self._audit) > 1 and (len(self._audit) > AUDIT or self._audit_size > AUDIT_SIZE):
+            self._audit_size -= len(self._audit.pop()[1])
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
         """Note a sign of life, or that the replica leaves, and what its faults did."""

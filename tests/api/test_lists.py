@@ -66,6 +66,29 @@ def test_a_page_after_a_fault_that_is_gone_is_refused(client: TestClient) -> Non
     assert client.get("/admin/faults?limit=0").status_code == 422
 
 
+def test_pages_of_the_audit_are_complete_and_disjoint(client: TestClient) -> None:
+    """By number, and by size: an entry has the whole fault that was made."""
+    for number in range(30):
+        client.put("/admin/faults/f", json={"effect": LARGE, "seed": number}).raise_for_status()
+    cut = [[entry["revision"] for entry in page["entries"]] for page in pages(client, "/admin/audit")]
+    assert [len(page) for page in cut] == [12, 12, 6]
+    assert list(chain.from_iterable(cut)) == list(range(30, 0, -1))
+    client.delete("/admin/faults").raise_for_status()
+    fives = [[entry["revision"] for entry in page["entries"]] for page in pages(client, "/admin/audit", "?limit=5")]
+    assert list(chain.from_iterable(fives)) == list(range(31, 0, -1))
+    assert {len(page) for page in fives} == {5, 1}
+    assert client.get("/admin/audit?limit=31").json()["next"] is not None
+
+
+def test_the_audit_takes_no_more_than_its_budget(client: TestClient) -> None:
+    """The same name replaced over and over with large bodies: 16 MiB of text are kept."""
+    for number in range(220):
+        client.put("/admin/faults/f", json={"effect": LARGE, "seed": number}).raise_for_status()
+    kept = [entry["revision"] for page in pages(client, "/admin/audit") for entry in page["entries"]]
+    assert kept == list(range(220, 220 - len(kept), -1))
+    assert 150 < len(kept) * 90_000 // 100_000 < 168
+
+
 def test_pages_of_alerts_are_complete_and_disjoint(client: TestClient, clock: Clock) -> None:
     """Also where many were told at once."""
     start = datetime.fromtimestamp(clock.now, UTC)
@@ -96,18 +119,24 @@ def test_large_alerts_take_no_more_than_their_budget(client: TestClient, clock: 
 
 def test_lists_are_written_outside_the_event_loop(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred large faults take seconds, in which the kill switch answers."""
-    writing: set[str] = set()
-    of = views.FaultView.of
+    writing: list[str] = []
+    fault, entry = views.FaultView.of, views.AuditView.of
 
     def noted(*arguments: Any) -> views.FaultView:
-        writing.add(threading.current_thread().name.partition("_")[0])
-        return of(*arguments)
+        writing.append(threading.current_thread().name.partition("_")[0])
+        return fault(*arguments)
+
+    def signed(*arguments: Any) -> views.AuditView:
+        writing.append(threading.current_thread().name.partition("_")[0])
+        return entry(*arguments)
 
     for number in range(3):
         client.put(f"/admin/faults/f{number}", json={"effect": LARGE}).raise_for_status()
     monkeypatch.setattr(views.FaultView, "of", noted)
+    monkeypatch.setattr(views.AuditView, "of", signed)
     client.get("/admin/faults").raise_for_status()
-    assert writing == {"lists"}
+    client.get("/admin/audit").raise_for_status()
+    assert writing == ["lists"] * 6
 
 
 def test_of_many_lists_at_once_most_are_refused_and_the_kill_switch_works(

@@ -69,6 +69,24 @@ def test_the_audit_has_every_change_newest_first(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
+def test_pages_of_the_audit_are_complete_and_disjoint(open_one: Open) -> None:
+    """Also the second of two replicas pages through what the first did."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        async with started(here, there):
+            for number in range(130):
+                await here.apply(changes.replace(a_fault(seed=number), here.now()), an_entry())
+            for store in (here, there):
+                pages = [await store.audit(60)]
+                while pages[-1]:
+                    pages.append(await store.audit(60, pages[-1][-1].revision))
+                assert [len(page) for page in pages] == [60, 60, 10, 0]
+                assert [entry.revision for page in pages for entry in page] == list(range(130, 0, -1))
+
+    asyncio.run(scenario())
+
+
 def test_what_is_refused_or_changes_nothing_leaves_no_trace(open_one: Open) -> None:
     """Neither in the state, nor in the audit, nor with the listeners."""
 

@@ -12,7 +12,7 @@ from chaosapi.store.lease import Mark
 from chaosapi.store.redis.clock import SharedClock
 from chaosapi.store.redis.healing import Held
 from chaosapi.store.redis.reach import garbled
-from chaosapi.store.redis.scripts import CHANGE, HEAL, PUT_BACK, RENEW, RESET
+from chaosapi.store.redis.scripts import CHANGE, HEAL, PAGE, PUT_BACK, RENEW, RESET
 
 _ASIDE: Final = 7 * 86400
 """Seconds for which something that could not be read is kept under `unreadable`."""
@@ -35,8 +35,8 @@ class Contents:
 
     def __init__(self, client: Redis, key: Callable[..., str], channel: str, clock: SharedClock) -> None:
         self._client, self._key, self._channel, self._clock = client, key, channel, clock
-        self._change, self._heal, self._reset, self._put_back, self._renew = map(
-            client.register_script, (CHANGE, HEAL, RESET, PUT_BACK, RENEW)
+        self._change, self._heal, self._reset, self._put_back, self._renew, self._page = map(
+            client.register_script, (CHANGE, HEAL, RESET, PUT_BACK, RENEW, PAGE)
         )
 
     async def holds(self, known: Version) -> bool:
@@ -68,6 +68,10 @@ class Contents:
     async def lines(self, limit: int) -> list[str]:
         """Return the latest lines of the audit, newest first."""
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
+
+    async def page(self, limit: int, before: int) -> list[str]:
+        """Return the latest lines of the audit, newest first, of the revisions before one."""
+        return [str(line) for line in await self._page(keys=self._keys("audit"), args=[limit, before])]
 
     async def change(  # noqa: PLR0913, PLR0917 - from where to where, and who is told
         self, before: Version, after: Version, line: str, message: str, forgotten: Collection[str], deadline: float

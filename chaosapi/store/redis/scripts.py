@@ -131,3 +131,18 @@ for _, line in ipairs(lines) do redis.call('RPUSH', KEYS[1], line) end
 trim(KEYS[1], ARGV[1], ARGV[2])
 return 'done'
 """
+
+PAGE: Final = """
+-- KEYS: audit. ARGV: how many entries, and the revision that they are before. Returns them, newest first.
+local found, start = {}, 0
+while true do
+    local lines = redis.call('LRANGE', KEYS[1], start, start + 99)
+    if #lines == 0 then return found end
+    for _, line in ipairs(lines) do
+        if #found == tonumber(ARGV[1]) then return found end
+        local revision = tonumber(string.match(line, '"revision":(%d+)') or '')
+        if revision and revision < tonumber(ARGV[2]) then found[#found + 1] = line end
+    end
+    start = start + 100
+end
+"""

@@ -23,7 +23,7 @@ from chaosapi.store.redis.follower import Follower
 from chaosapi.store.redis.healing import Held
 from chaosapi.store.redis.knowledge import Knowledge
 from chaosapi.store.redis.reach import AWAY, PATIENCE, garbled, reaching
-from chaosapi.store.redis.remembered import bounded
+from chaosapi.store.redis.remembered import bounded, revision
 from chaosapi.store.redis.reports import Reports
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener
@@ -137,17 +137,22 @@ class RedisStore:
             raise
         self._condition.writable = True
 
-    async def audit(self, limit: int) -> list[AuditEntry]:
+    async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """Return the latest entries, newest first; while the store is away, those that this replica knows."""
-        lines = self._knowledge.audit.newest()[:limit]
+        lines = [
+            line
+            for line in self._knowledge.audit.newest()
+            if before is None or ((number := revision(line)) is not None and number < before)
+        ][:limit]
         if self._condition.reached:
             try:
                 async with asyncio.timeout(PATIENCE):
-                    lines = await self._contents.lines(limit)
+                    found = self._contents.lines(limit) if before is None else self._contents.page(limit, before)
+                    lines = await found
             except AWAY as error:
                 if not garbled(error):
                     self._condition.lost(error)
-        return read_entries(map(healing.text_of, lines))
+        return await asyncio.to_thread(lambda: read_entries(map(healing.text_of, lines)))
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))

@@ -151,11 +151,11 @@ class SqliteStore:
         await self._look()
         return self._snapshot.state
 
-    async def audit(self, limit: int) -> list[AuditEntry]:
+    async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """Return the latest entries, newest first."""
-        query = "SELECT entry FROM audit ORDER BY number DESC LIMIT ?"
-        rows = await self._run(lambda: self._db.execute(query, (limit,)).fetchall())
-        return read_entries(str(text) for (text,) in rows)
+        latest = MAX_REVISION + 1 if before is None else before
+        rows = await self._run(lambda: tables.audit(self._db, limit, latest))
+        return await asyncio.to_thread(read_entries, rows)
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
         """Note a sign of life, or that the replica leaves, and what its faults did."""

@@ -111,6 +111,13 @@ def store(db: sqlite3.Connection, state: State, entry: AuditEntry) -> None:
         db.execute(f"DELETE FROM audit WHERE number IN (SELECT number FROM ({sizes}) WHERE size > ?)", (AUDIT_SIZE,))  # noqa: S608 - no input
 
 
+def audit(db: sqlite3.Connection, limit: int, before: int) -> list[str]:
+    """Return the latest entries of the audit as text, newest first, of the revisions before one."""
+    # Each begins with {"revision":17, so the number is read without the rest.
+    query = "SELECT entry FROM audit WHERE CAST(substr(entry, 13, 17) AS INTEGER) < ? ORDER BY number DESC LIMIT ?"
+    return [str(text) for (text,) in db.execute(query, (before, limit)).fetchall()]
+
+
 def drop_tallies(db: sqlite3.Connection, state: State) -> None:
     """Drop those of faults that are forgotten, and of earlier ones, reported by who had not heard of that yet."""
     known = {key(record) for record in state.faults}

@@ -1,0 +1,36 @@
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaosapi import state as changes
+from chaosapi.store import MemoryStore, memory
+from chaosapi.store.codec import write
+from tests.store.conftest import a_fault, an_entry
+
+SIZE = 20_000
+
+
+@given(st.lists(st.integers(0, 9_000), max_size=30))
+@settings(deadline=None)
+def test_the_audit_keeps_the_newest_entries_that_fit_into_its_bytes(bodies: list[int]) -> None:
+    """However large each is; what is kept is whole, and the last entry always is."""
+
+    async def play() -> None:
+        store, written = MemoryStore(lambda: 0.0), []
+        for number, body in enumerate(bodies):
+            fault = a_fault(seed=number, effect={"type": "error", "body": "x" * body})
+            entry = an_entry().model_copy(update={"fault": "a"})
+            state = await store.apply(changes.replace(fault, 0.0), entry)
+            written.append(entry.signed(state))
+        kept = await store.audit(10_000)
+        assert kept == written[::-1][: len(kept)]
+        sizes = [len(write(entry)) for entry in written[::-1]]
+        assert sum(sizes[: len(kept)]) <= SIZE or len(kept) == 1
+        if len(kept) < len(written):
+            assert sum(sizes[: len(kept) + 1]) > SIZE
+
+    with pytest.MonkeyPatch.context() as smaller:
+        smaller.setattr(memory, "AUDIT_SIZE", SIZE)
+        asyncio.run(play())
