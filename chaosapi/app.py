@@ -30,6 +30,7 @@ def create_app(
     clock: Callable[[], float] = time.time,
     place: Place | None = None,
     dropped: Callable[[], int] = _none,
+    steady: Callable[[], float] = time.monotonic,
 ) -> Life:
     """Build the service; `clock` gives Unix seconds and decides when faults start and end.
 
@@ -42,7 +43,7 @@ def create_app(
     app.include_router(shop.router(sells))
     # Before the docs: routes are tried one after the other.
     app.router.routes.insert(0, app.router.routes.pop())
-    chaos = Chaos(settings, routes_of(app), clock, shop.POINTS, place)
+    chaos = Chaos(settings, routes_of(app), clock, shop.POINTS, place, steady)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
     text = "Log lines that nobody read in time, or that could not be written."
     chaos.registry.register(Count("chaosapi_log_lines_dropped", text, dropped))

@@ -76,13 +76,14 @@ class Place(NamedTuple):
 class Chaos:
     """One replica: the faults, what they act on, and how they are steered and seen."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it serves, two clocks, and where it stands among workers
         self,
         settings: Settings,
         routes: RouteTable,
         clock: Callable[[], float] = time.time,
         points: Iterable[str] = (),
         place: Place | None = None,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._routes, self._place = settings, routes, place
         self.registry = _registry()
@@ -91,7 +92,8 @@ class Chaos:
         self._store = _store(settings, clock)
         text = "Whether the shared store answered last time."
         self.registry.register(Reading("chaosapi_store_up", text, lambda: self._store.up))
-        self._engine = engine = Engine(routes, self._store.now)
+        self._limits = Limits(routes, settings, frozenset(points))
+        self._engine = engine = Engine(routes, self._store.now, steady, self._limits.law)
         faults = FaultMetrics(engine)
         self._totals: Totals | None = None
         if place:
@@ -101,7 +103,7 @@ class Chaos:
             self._metrics = RequestMetrics(routes.routes)
             self.registry.register(self._metrics)
             self.registry.register(faults)
-        self._supervisor = Supervisor(self._store.now)
+        self._supervisor = Supervisor()
         host = socket.gethostname()
         self._me = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
         self._heart = Heartbeat(
@@ -112,10 +114,9 @@ class Chaos:
         )
         self._fleet = Fleet(self._store, engine, self._me)
         self._inbox = SharedInbox(place.folder / "inbox.sqlite") if place else Inbox()
-        self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers)
+        self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers, self._settle)
         self._kill = KillSwitch(self._store, engine, self._apply, place.alarm if place else None)
         self._store.subscribe(self._kill.take)
-        self._limits = Limits(routes, settings, frozenset(points))
         self._flow = Flow(self._metrics.by_route)
         self._forecaster = _forecaster(settings, self._flow)
         self._forecasts = Pool("forecasts", waiting=2)
@@ -209,6 +210,10 @@ class Chaos:
         self._supervisor.sync(self._engine.live())
         self._watch.mark()
         self._heart.nudge()
+
+    def _settle(self) -> None:
+        self._engine.settle()
+        self._supervisor.sync(self._engine.live())
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,17 +1,23 @@
 """The faults compiled for the hot path: which may touch a route or a point, and which request is hit."""
 
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from starlette.types import Scope
 
-from chaosapi.effects import Effect, RequestEffect
+from chaosapi.effects import Effect, ProcessEffect, RequestEffect
 from chaosapi.fault import Record
 from chaosapi.receipt import Tally
 from chaosapi.routes import RouteTable
 from chaosapi.state import Difference, State
+
+_FUTURE: Final = 60.0
+"""Seconds that clocks of replicas may differ by. A fault that was made later than that was made by a wrong clock."""
+_JITTER: Final = 1.0
+"""Seconds by which the shared clock may go back without a word: it is what replicas take another one's to be."""
 
 
 class Plan:
@@ -28,7 +34,8 @@ class Plan:
         if isinstance(self.effect, RequestEffect):
             kept = former.memory if former and type(former.effect) is type(self.effect) else None
             self.memory = self.effect.remember(kept)
-        self.starts_at, self.ends_at = record.starts_at, record.ends_at
+        self.starts_at = record.starts_at
+        self.ends_at = record.ends_at
         self.over = record.ended_at is not None
         self.steady = shape.type == "constant"
         self.scales_rate = shape.scales == "rate"
@@ -59,15 +66,70 @@ class Plan:
         return request_id
 
 
-class Run:
-    """One fault as it runs on this replica, which serves these routes: its plan, its counts, and whom it holds."""
+class Clocks(NamedTuple):
+    """The time that replicas share, which may be set, and this machine's, which only ever runs on; in seconds."""
 
-    def __init__(self, record: Record, templates: Sequence[str], clock: Callable[[], float]) -> None:
-        self._templates, self._clock = templates, clock
+    shared: Callable[[], float]
+    """Unix seconds in UTC."""
+    steady: Callable[[], float]
+    """Since some moment."""
+
+
+class Run:
+    """One fault as it runs on this replica, which serves these routes: its plan, its counts, and whom it holds.
+
+    Its time is the shared one that never goes back: a clock that is set back does not prolong a fault, nor bring one
+    back; a clock that is set forward ends it early. So it is over when its time has passed by the shared clock, or by
+    this replica's own since it was first seen here, whichever comes first.
+    """
+
+    def __init__(self, record: Record, templates: Sequence[str], clocks: Clocks) -> None:
+        self._templates, self._clocks = templates, clocks
         self._wakers: set[Callable[[], object]] = set()
+        self._ended = False
+        self._denied: str | None = None
+        now = clocks.shared()
+        self._ahead = max(now, record.created_at) - clocks.steady()
+        """How far its time is ahead of the steady clock."""
+        self.untimely = record.created_at > now + _FUTURE
+        """Whether it was made in the future, so that nobody can tell how long it has been there; it never acts."""
         self.plan = Plan(record, templates)
         self.tally = Tally()
         self.strength()  # of a fault that has run for long: bursts up to now are drawn here, not by a request
+
+    @property
+    def over(self) -> bool:
+        """Whether somebody has ended it, or this replica has."""
+        return self._ended or self.plan.over or self.untimely
+
+    def acts(self) -> bool:
+        """Tell whether it has not ended and nothing forbids it here."""
+        return self._denied is None and self.remaining() > 0
+
+    def rule(self, denied: str | None) -> None:
+        """Let it act here, or not, and why; whom it holds is let go."""
+        if denied == self._denied:
+            return
+        if self._denied is None and isinstance(self.plan.effect, ProcessEffect):
+            self.tally.matched += 1
+            self.tally.expected += 1
+            self.tally.skipped["denied"] += 1
+        self._denied = self.tally.denied = denied
+        self.wake()
+
+    def time(self) -> float:
+        """Return its time, Unix seconds."""
+        return self._time(self._clocks.shared(), self._clocks.steady())
+
+    def _time(self, now: float, steady: float) -> float:
+        ahead = now - steady
+        if ahead > self._ahead:  # noqa: PLR1730 - `max` takes three times as long, for every request
+            self._ahead = ahead
+        return steady + self._ahead
+
+    def ends_at(self) -> float:
+        """Return when it ends by the steady clock, as far as is known by now."""
+        return self.plan.ends_at - self._ahead
 
     def update(self, record: Record) -> None:
         """Take over a changed record; counts stay, and whoever waits looks again."""
@@ -75,17 +137,25 @@ class Run:
         self.wake()
 
     def end(self) -> None:
-        """End it, whatever its record says: the state no longer knows it."""
-        self.plan.over = True
+        """End it for good, whatever its record says or comes to say."""
+        self._ended = True
         self.wake()
 
     def remaining(self) -> float:
         """Return how many seconds the fault still has; 0 or less once it has ended."""
-        return 0.0 if self.plan.over else self.plan.ends_at - self._clock()
+        return 0.0 if self.over else self.plan.ends_at - self.time()
+
+    def early(self) -> float:
+        """Return how many seconds it takes until the fault starts; 0 or less once it has."""
+        return self.plan.starts_at - self.time()
+
+    def active(self) -> bool:
+        """Tell whether it acts now."""
+        return self.early() <= 0 and self.acts()
 
     def strength(self) -> float:
-        """Return the fault's strength now; 0 once it has ended."""
-        return 0.0 if self.plan.over else self.plan.record.strength(self._clock())
+        """Return the fault's strength now; 0 once it has ended, or where it is denied."""
+        return 0.0 if self.over or self._denied else self.plan.record.strength(self.time())
 
     @contextmanager
     def waking(self, wake: Callable[[], object]) -> Iterator[None]:
@@ -101,10 +171,14 @@ class Run:
         for wake in tuple(self._wakers):
             wake()
 
-    def roll(self, scope: Scope, request_id: str, now: float) -> "Hit | None":
-        """Decide whether this request, whose route is known to match, is hit; counted either way."""
+    def roll(self, scope: Scope, request_id: str, now: float, steady: float) -> "Hit | None":
+        """Decide whether this request, whose route is known to match, is hit; counted either way.
+
+        `now` and `steady` are what the clocks say.
+        """
         plan = self.plan
-        if plan.over or not plan.starts_at <= now < plan.ends_at or not plan.means(scope):
+        now = self._time(now, steady)
+        if self.over or not plan.starts_at <= now < plan.ends_at or not plan.means(scope):
             return None
         strength = 1.0 if plan.steady else plan.record.strength(now)
         chance = plan.record.spec.rate * (strength if plan.scales_rate else strength > 0)
@@ -112,6 +186,9 @@ class Run:
         self.tally.expected += chance
         key = plan.key(scope, request_id)
         if plan.record.dice.hit(key) >= chance:
+            return None
+        if self._denied is not None:
+            self.tally.skipped["denied"] += 1
             return None
         assert isinstance(plan.effect, RequestEffect)  # noqa: S101 - the index holds no others
         magnitude = 1.0 if plan.scales_rate else strength
@@ -129,6 +206,12 @@ class Hit:
 
 
 Index = dict[str, list[Run]]
+Law = Callable[[Sequence[Record]], Sequence[str | None]]
+"""Says of each live fault, oldest first, why it must not act on this replica; None where it may."""
+
+
+def _lawless(records: Sequence[Record]) -> Sequence[str | None]:
+    return [None] * len(records)
 
 
 class Engine:
@@ -137,8 +220,18 @@ class Engine:
     Changes may come from the control plane's thread while requests are served: indices are replaced, never changed.
     """
 
-    def __init__(self, routes: RouteTable, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        routes: RouteTable,
+        clock: Callable[[], float],
+        steady: Callable[[], float] | None = None,
+        law: Law = _lawless,
+    ) -> None:
+        """`clock` is the shared one; `steady` this machine's, which is the shared one unless given."""
+        self.steady = steady or clock
+        self._law = law
         self.clock = clock
+        self._clocks = Clocks(clock, self.steady)
         self.state = State()
         self.by_route: Index = {}
         """Live faults on requests that may touch a route, oldest first; empty when there is none."""
@@ -150,6 +243,8 @@ class Engine:
         self._runs: dict[tuple[str, float], Run] = {}
         self._live: list[Run] = []
         self._next_end = float("inf")
+        """When the first of them ends, by the steady clock."""
+        self._released = False
         self._lock = threading.Lock()
 
     def load(self, state: State, news: Difference | None = None) -> None:
@@ -163,7 +258,9 @@ class Engine:
             for record in reversed(came):
                 run = runs.get(record.identity)
                 if run is None:
-                    run = runs[record.identity] = Run(record, self._templates, self.clock)
+                    run = runs[record.identity] = Run(record, self._templates, self._clocks)
+                    if self._released:
+                        run.end()
                 elif run.plan.record != record:
                     run.update(record)
                 if run not in self._live:
@@ -174,7 +271,9 @@ class Engine:
             self._index(fresh)
 
     def _index(self, fresh: Iterable[Run] = ()) -> None:
-        live = [run for run in (*self._live, *fresh) if not run.plan.over and run.remaining() > 0]
+        live = [run for run in (*self._live, *fresh) if run.remaining() > 0]
+        for run, denied in zip(live, self._law([run.plan.record for run in live]), strict=True):
+            run.rule(denied)
         on_requests: list[Run] = []
         at_points: dict[str, list[Run]] = {}
         for run in live:
@@ -186,25 +285,30 @@ class Engine:
         self.by_route = _routed(on_requests)
         self.by_point = {point: _routed(runs) for point, runs in at_points.items()}
         self.pointed = frozenset(template for index in self.by_point.values() for template in index)
-        self._next_end = min((run.plan.ends_at for run in live), default=float("inf"))
+        self._next_end = min((run.ends_at() for run in live), default=float("inf"))
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:
         """Return the faults that hit this request, oldest first."""
-        now = self._now()
-        return [hit for run in self.by_route.get(template, ()) if (hit := run.roll(scope, request_id, now))]
+        now, steady = self._now()
+        return [hit for run in self.by_route.get(template, ()) if (hit := run.roll(scope, request_id, now, steady))]
 
     def roll_point(self, point: str, scope: Scope, template: str, key: str) -> list[Hit]:
         """Return the faults that hit this call to a dependency, oldest first."""
-        now = self._now()
+        now, steady = self._now()
         runs = self.by_point.get(point, {}).get(template, ())
-        return [hit for run in runs if (hit := run.roll(scope, key, now))]
+        return [hit for run in runs if (hit := run.roll(scope, key, now, steady))]
 
-    def _now(self) -> float:
-        now = self.clock()
-        if now >= self._next_end:
+    def _now(self) -> tuple[float, float]:
+        steady = self.steady()
+        if steady >= self._next_end:
             with self._lock:  # a change may be under way in the other thread: whatever is there by now is indexed
                 self._index()
-        return now
+        return self.clock(), steady
+
+    def settle(self) -> None:
+        """Look again which faults live and which of them may act: one that ends makes room for others."""
+        with self._lock:
+            self._index()
 
     def runs(self) -> Iterable[Run]:
         """Return every known run, ended ones included, oldest first."""
@@ -214,11 +318,37 @@ class Engine:
         """Return the runs that had not ended when the last change was taken over, oldest first."""
         return self._live
 
-    def release(self, made_by: float = float("inf")) -> None:
-        """Let go of all whom faults made by that time hold here, and let these hit nobody any more."""
+    def release(self, made_by: float = math.inf) -> None:
+        """Let go of all whom faults made by that time hold here, and let these hit nobody any more.
+
+        Without a time no later fault acts either: this replica is about to stop.
+        """
+        self._released = self._released or made_by == math.inf
         for run in self.runs():
             if run.plan.record.created_at <= made_by:
                 run.end()
+
+    def time_of(self, record: Record) -> float:
+        """Return the time by which this replica runs the fault, Unix seconds: the shared one that never goes back."""
+        run = self._runs.get(record.identity)
+        return run.time() if run else self.clock()
+
+    def outlived(self) -> list[tuple[Record, str]]:
+        """Return the faults that are over here while their record says otherwise, and why, for the record to be ended.
+
+        The shared clock was set back, or the fault was made by one that was ahead.
+        """
+        now = self.clock()
+        found = []
+        for run in self.runs():
+            record = run.plan.record
+            if record.phase(now) == "ended" or self._released:
+                continue
+            if run.untimely:
+                found.append((record, "it was made in the future of the clock, which was set back"))
+            elif run.remaining() <= 0 and record.ends_at - now > _JITTER:
+                found.append((record, "its time has passed, though the clock was set back"))
+        return found
 
     def tally(self, record: Record) -> Tally:
         """Return the counts of a fault; empty ones for a fault this replica has not seen."""

@@ -153,13 +153,13 @@ class Record(Model):
 
     def phase(self, now: float) -> Phase:
         """Tell what it is doing at time `now`."""
-        if now >= self.ends_at:
+        if self.ended_at is not None or now >= self.ends_at:
             return "ended"
         return "active" if now >= self.starts_at else "scheduled"
 
     def strength(self, now: float) -> float:
         """Return its strength in [0, 1] at time `now`."""
-        if now >= self.ends_at:
+        if self.phase(now) == "ended":
             return 0.0
         return self.spec.schedule.strength(now - self.created_at, self.dice.hit_seed)
 

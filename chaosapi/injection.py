@@ -126,8 +126,8 @@ class Injection:
         return not (self.over() or self._presence.gone)
 
     def over(self) -> bool:
-        """Tell whether the fault has ended."""
-        return self._run.remaining() <= 0
+        """Tell whether the fault has ended, or may act here no more."""
+        return not self._run.acts()
 
     def left(self) -> bool:
         """Tell whether the client has left."""

@@ -52,8 +52,7 @@ class FaultMetrics(Collector):
 
     def recent(self) -> Iterator[_Family]:
         """Yield the families of those whose figures may have changed in the last seconds."""
-        since = self._engine.clock() - _SETTLED
-        return self._families(run for run in self._engine.runs() if run.plan.record.ends_at > since)
+        return self._families(run for run in self._engine.runs() if run.time() < run.plan.ends_at + _SETTLED)
 
     def _families(self, runs: Iterable[Run]) -> Iterator[_Family]:
         labels = ["fault", "effect"]
@@ -72,12 +71,12 @@ class FaultMetrics(Collector):
             "chaosapi_fault_delay_seconds", "Their delays, as they were planned and as measured.", labels=kinds
         )
         shown = {name: _family(name, text) for effect in EFFECTS for name, text in effect.shows.items()}
-        now, active = self._engine.clock(), 0
+        active = 0
         for run in runs:
             record = run.plan.record
             key = [record.name, record.spec.effect.type]
-            active += record.phase(now) == "active"
-            strength.add_metric(key, record.strength(now))
+            active += run.active()
+            strength.add_metric(key, run.strength())
             matched.add_metric(key, run.tally.matched)
             expected.add_metric(key, run.tally.expected)
             injected.add_metric(key, run.tally.injected)

@@ -1,6 +1,7 @@
 """What a fault really did: counted where it happens, shown beside what was asked for."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ddsketch import DDSketch
@@ -37,6 +38,13 @@ class Replicas(Model):
 _ALONE = Replicas(applied=1, known=1)
 
 
+class Denied(Model):
+    """A replica on which the fault does not act, because its settings forbid it."""
+
+    replica: str
+    reason: str
+
+
 class Receipt(Model):
     """What a fault has done so far."""
 
@@ -53,6 +61,8 @@ class Receipt(Model):
     delay: Delay | None
     """Delays, for effects that make any."""
     replicas: Replicas
+    denied: Sequence[Denied] = ()
+    """The replicas on which it does not act, and why."""
 
 
 @dataclass(slots=True)
@@ -73,6 +83,8 @@ class Tally:
     skipped: Counter[str] = field(default_factory=Counter)
     delays: Delays | None = None
     """Made with the first of them."""
+    denied: str | None = None
+    """Why it does not act on this replica; None where it may."""
 
     def delayed(self, planned: float, measured: float) -> None:
         """Count one delay, in seconds."""
@@ -80,7 +92,7 @@ class Tally:
         self.delays.planned.add(planned)
         self.delays.measured.add(measured)
 
-    def receipt(self, rate: float, replicas: Replicas = _ALONE) -> Receipt:
+    def receipt(self, rate: float, replicas: Replicas = _ALONE, denied: Sequence[Denied] = ()) -> Receipt:
         """Write the receipt; `rate` is what was requested while nothing has matched yet."""
         skipped = self.skipped.copy().total()  # a copy: another thread may add a reason meanwhile
         return Receipt(
@@ -93,6 +105,7 @@ class Tally:
             if self.delays and self.delays.planned.count
             else None,
             replicas=replicas,
+            denied=denied,
         )
 
 

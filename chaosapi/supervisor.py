@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import structlog
 
@@ -56,7 +56,7 @@ class Stint:
 
     def acting(self) -> bool:
         """Tell whether the fault still acts."""
-        return not self._stopped and self.run.remaining() > 0
+        return not self._stopped and self.run.acts()
 
     def now(self) -> float:
         """Return the time on a steady clock."""
@@ -107,7 +107,7 @@ class Stint:
             self._former = None
         with self.run.waking(self._look.set):
             try:
-                while self.acting() and (early := self.run.plan.starts_at - self._supervisor.clock()) > 0:
+                while self.acting() and (early := self.run.early()) > 0:
                     self.sleep(min(early, _LOOK))
                 if self.acting():
                     self.effect.act(self)
@@ -119,8 +119,7 @@ class Stint:
 class Supervisor:
     """Starts a thread for each live fault on the process, and sees to it that all give back what they took."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
+    def __init__(self) -> None:
         self.probes = Probes()
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that serves traffic; None while there is none, and nothing acts."""
@@ -145,7 +144,7 @@ class Supervisor:
                     former[key] = self._stints.pop(key)
                     former[key].stop()
             for key, run in known.items():
-                if key not in self._stints and isinstance(run.plan.effect, ProcessEffect) and run.remaining() > 0:
+                if key not in self._stints and isinstance(run.plan.effect, ProcessEffect) and run.acts():
                     self._stints[key] = stint = Stint(run, run.plan.effect, self, former.get(key))
                     stint.thread.start()
 

@@ -24,10 +24,21 @@ log = structlog.stdlib.get_logger("chaosapi.watch")
 
 
 class Watch:
-    """Knows what each fault has cost since it began to act, and which alerts are firing."""
+    """Knows what each fault has cost since it began to act, and which alerts are firing.
 
-    def __init__(self, store: Store, engine: Engine, inbox: Inbox, answers: Callable[[], Answers]) -> None:
-        self._store, self._engine, self._inbox, self._answers = store, engine, inbox, answers
+    It also ends, for all, what is over here though the shared clock says otherwise; `settle` lets the replica look
+    again which faults may act.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        inbox: Inbox,
+        answers: Callable[[], Answers],
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._engine, self._inbox, self._answers, self._settle = store, engine, inbox, answers, settle
         self._looks = 0
         self._turn = asyncio.Lock()
         self._heard: dict[tuple[str, float, int], int] = {}
@@ -52,13 +63,17 @@ class Watch:
                 await self._look()
 
     async def _look(self) -> None:
+        self._settle()
+        for record, why in self._engine.outlived():
+            await self._end(record, "clock", why)
         self.mark(unguarded=True)
         for run in self._engine.live():
             run.strength()  # bursts are drawn as time passes, not all by the request that comes after a quiet hour
         await self._inbox.catch_up()
-        now, version = self._engine.clock(), self._inbox.taken
-        guarded = [record for record in self._engine.state.live(now) if record.spec.guard]
-        burned = await self._burned(guarded, now)
+        version = self._inbox.taken
+        live = [run.plan.record for run in self._engine.live() if run.remaining() > 0]
+        guarded = [record for record in live if record.spec.guard]
+        burned = await self._burned(guarded)
         alerts = _Alerts(self._inbox.firing())
         heard: dict[tuple[str, float, int], int] = {}
         for record in guarded:
@@ -69,11 +84,11 @@ class Watch:
                 # What fired at the last look was not meant, unless there is news.
                 cause = None if self._heard.get(key) == version else await alerts.seen(stop_when)
                 heard[key] = version
-            if cause and not await self._end(record, now, cause):
+            if cause and not await self._end(record, "guard", cause):
                 heard.pop(key, None)
         self._heard = heard
 
-    async def _burned(self, guarded: Sequence[Record], now: float) -> dict[tuple[str, float], str]:
+    async def _burned(self, guarded: Sequence[Record]) -> dict[tuple[str, float], str]:
         """Say what each fault has burned too much of; to add up all workers takes a while, so it is done once."""
         watched = [
             (record.identity, record.spec.guard.stop_when, self._began[record.identity])
@@ -84,21 +99,23 @@ class Watch:
         if not watched:
             return {}
         after = await asyncio.to_thread(self._answers)
+        now = self._engine.steady()
         causes = (
             (key, burned.seen(after.total - before.total, after.failed - before.failed, now - since))
             for key, burned, (since, before) in watched
         )
         return {key: cause for key, cause in causes if cause}
 
-    async def _end(self, record: Record, now: float, cause: str) -> bool:
-        entry = AuditEntry(at=now, actor="guard", action="end", fault=record.name, reason=f"guard: {cause}")
+    async def _end(self, record: Record, actor: str, cause: str) -> bool:
+        now = self._engine.clock()
+        entry = AuditEntry(at=now, actor=actor, action="end", fault=record.name, reason=f"{actor}: {cause}")
         try:
             await self._store.apply(_end(record, now), entry)
         except StoreUnavailable as error:
-            log.warning("a guard cannot end its fault yet", fault=record.name, reason=str(error))
+            log.warning("a fault cannot be ended yet", fault=record.name, by=actor, reason=str(error))
             return False
         except Exception:
-            log.exception("a guard could not end its fault, and tries again", fault=record.name)
+            log.exception("a fault could not be ended; trying again", fault=record.name, by=actor)
             return False
         return True
 
@@ -107,9 +124,9 @@ class Watch:
 
         Faults without a guard, which may get one later, can wait for the beat: to add up all workers takes a while.
         """
-        now = self._engine.clock()
-        plans = [run.plan for run in self._engine.live() if run.remaining() > 0]
-        active = {plan.record.identity: plan.record.spec.guard for plan in plans if plan.starts_at <= now}
+        now = self._engine.steady()
+        records = [run.plan.record for run in self._engine.live() if run.early() <= 0 < run.remaining()]
+        active = {record.identity: record.spec.guard for record in records}
         fresh = {key for key, guard in active.items() if key not in self._began and (guard or unguarded)}
         began = (now, self._answers()) if fresh else None
         known = {key: self._began.get(key, began if key in fresh else None) for key in active}

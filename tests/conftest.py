@@ -49,7 +49,7 @@ def make_client(clock: Clock) -> Iterator[MakeClient]:
     with ExitStack() as stack:
 
         def make(**settings: object) -> TestClient:
-            app = create_app(Settings.model_validate({"access_log": False, **settings}), clock)
+            app = create_app(Settings.model_validate({"access_log": False, **settings}), clock, steady=clock)
             return stack.enter_context(TestClient(app, base_url="http://localhost:8000"))
 
         yield make

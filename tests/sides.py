@@ -100,7 +100,7 @@ class Http:
     """A whole service, and nothing but its HTTP API."""
 
     def __init__(self, clock: Clock) -> None:
-        app = create_app(Settings(access_log=False), clock)
+        app = create_app(Settings(access_log=False), clock, steady=clock)
         self.client = TestClient(app, base_url="http://localhost").__enter__()
 
     def create(self, spec: Fault) -> bool:

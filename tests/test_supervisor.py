@@ -24,7 +24,7 @@ class Replica:
     def __init__(self, clock: Clock) -> None:
         self.clock, self.state = clock, State()
         self.engine = Engine(RouteTable.of([]), clock)
-        self.supervisor = Supervisor(clock)
+        self.supervisor = Supervisor()
 
     def start(self) -> None:
         """Begin to serve."""

@@ -78,7 +78,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
             await fleet.reached(state.revision, wait)
         (receipt,) = await fleet.receipts([record])
         response.headers["etag"] = etag.of(record)
-        return views.FaultView.of(record, receipt, engine.clock())
+        return views.FaultView.of(record, receipt, engine.time_of(record))
 
     async def resolved(request: Request, draft: Draft) -> Fault:
         if isinstance(draft.rate, BurnRate):
@@ -118,15 +118,15 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
 
         A page ends at a megabyte; `next` is where the list goes on.
         """
-        known, now = engine.state, engine.clock()
+        known, time_of = engine.state, engine.time_of
         first = known.faults.index(known.find(after)) + 1 if after else 0
-        left = [record for record in known.faults[first:] if state in (None, record.phase(now))]
+        left = [record for record in known.faults[first:] if state in (None, record.phase(time_of(record)))]
         page = answers.Page(limit)
         for start in range(0, len(left), _PART):
             if page.full:
                 break
             part = left[start : start + _PART]
-            await lists.run(partial(page.fill, part, partial(_shown, await fleet.counted(part), now)))
+            await lists.run(partial(page.fill, part, partial(_shown, await fleet.counted(part), time_of)))
         more = len(left) > len(page.texts)
         onwards = answers.following(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
         fields = views.FaultList(revision=known.revision, halt=views.HaltView.of(known.halt), faults=[], next=onwards)
@@ -227,8 +227,8 @@ class Created(views.FaultView):
     """Where it was asked for."""
 
 
-def _shown(receipt_of: Callable[[Record], Receipt], now: float, record: Record) -> str:
-    return views.FaultView.of(record, receipt_of(record), now).model_dump_json()
+def _shown(receipt_of: Callable[[Record], Receipt], time_of: Callable[[Record], float], record: Record) -> str:
+    return views.FaultView.of(record, receipt_of(record), time_of(record)).model_dump_json()
 
 
 def _invented(fault: Draft, state: State) -> str:

@@ -1,11 +1,11 @@
 """What a fault must respect beyond its own shape: what the app has, and what the settings allow.
 
 What could never be accepted here is Invalid (422) and names its field; what only finds no room beside the live faults
-is LimitReached (429).
+is LimitReached (429). The settings hold as well for faults that were let in elsewhere: those do not act here.
 """
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from chaosapi.effects import EFFECTS, Effect, RequestEffect
 from chaosapi.errors import Invalid, LimitReached
@@ -41,31 +41,61 @@ class Limits:
 
     def check(self, fault: Fault) -> Fault:
         """Return the fault; raises Invalid where it aims at nothing, or is more than is ever allowed."""
-        settings, schedule = self._settings, fault.schedule
-        if (why := self.denied(type(fault.effect))) is not None:
-            raise Invalid.field("effect.type", why)
-        if isinstance(fault.effect, RequestEffect) and fault.rate > settings.max_rate:
-            raise Invalid.field("rate", f"at most {settings.max_rate:g} (CHAOSAPI_MAX_RATE)")
-        if schedule.start_after + schedule.duration > settings.max_duration:
-            raise Invalid.field(
-                "schedule.duration", f"with start_after at most {settings.max_duration:g} s (CHAOSAPI_MAX_DURATION)"
-            )
-        for what, much in fault.effect.demands().items():
-            if much > self._ceilings[what]:
-                raise Invalid.field(_FIELDS[what], f"at most {self._ceiling(what)}")
+        if (found := self._forbidden(fault)) is not None:
+            raise Invalid.field(*found)
         self._check_target(fault.target)
         return fault
 
     def admit(self, others: Sequence[Record], fault: Fault) -> None:
         """Raise LimitReached where there is no room for the fault beside the `others` that live."""
-        most = self._settings.max_faults
-        if len(others) >= most:
-            raise LimitReached(f"{most} faults are live, which is the most (CHAOSAPI_MAX_FAULTS): end one first")
+        taken = _demands(other.spec for other in others)
+        if (found := self._crowded(fault, len(others), taken)) is not None:
+            field, message = found
+            details = [{"field": field, "message": message}] if field else []
+            raise LimitReached(f"{field}: {message}" if field else message, details)
+
+    def law(self, records: Sequence[Record]) -> list[str | None]:
+        """Say of each live fault, oldest first, why it must not act on this replica; None where it may.
+
+        Another replica, or this one with other settings, may have let it in. Those that may act take the room; a fault
+        for which none is left may act once there is.
+        """
+        reasons: list[str | None] = []
+        allowed: list[Fault] = []
+        taken: Counter[str] = Counter()
+        for record in records:
+            found = self._forbidden(record.spec) or self._crowded(record.spec, len(allowed), taken)
+            if found is None:
+                allowed.append(record.spec)
+                taken.update(record.spec.effect.demands())
+            reasons.append(found and ": ".join(filter(None, found)))
+        return reasons
+
+    def _forbidden(self, fault: Fault) -> tuple[str, str] | None:
+        """Return which field asks for more than is ever allowed, and what is; None where none does."""
+        settings, schedule = self._settings, fault.schedule
+        if (why := self.denied(type(fault.effect))) is not None:
+            return "effect.type", why
+        if isinstance(fault.effect, RequestEffect) and fault.rate > settings.max_rate:
+            return "rate", f"at most {settings.max_rate:g} (CHAOSAPI_MAX_RATE)"
+        if schedule.start_after + schedule.duration > settings.max_duration:
+            return "schedule.duration", f"with start_after at most {settings.max_duration:g} s (CHAOSAPI_MAX_DURATION)"
         for what, much in fault.effect.demands().items():
-            left = self._ceilings[what] - math.fsum(other.spec.effect.demands().get(what, 0) for other in others)
+            if much > self._ceilings[what]:
+                return _FIELDS[what], f"at most {self._ceiling(what)}"
+        return None
+
+    def _crowded(self, fault: Fault, others: int, taken: Mapping[str, float]) -> tuple[str, str] | None:
+        """Return which field asks for more than the others leave, and what is left; None where there is room."""
+        most = self._settings.max_faults
+        if others >= most:
+            return "", f"{most} faults are live, which is the most (CHAOSAPI_MAX_FAULTS): end one first"
+        for what, much in fault.effect.demands().items():
+            left = self._ceilings[what] - taken.get(what, 0)
             if much > left + 1e-9:
-                message = f"only {max(0.0, left):.12g} of {self._ceiling(what)} is left by the faults that are live"
-                raise LimitReached(f"{_FIELDS[what]}: {message}", [{"field": _FIELDS[what], "message": message}])
+                ceiling = self._ceiling(what)
+                return _FIELDS[what], f"only {max(0.0, left):.12g} of {ceiling} is left by the faults that are live"
+        return None
 
     def _ceiling(self, what: str) -> str:
         unit = {"cpu": "cores", "memory": "bytes"}[what]
@@ -83,3 +113,11 @@ class Limits:
             if point not in self._points:
                 known = f"there are {', '.join(sorted(self._points))}" if self._points else "the app has none"
                 raise Invalid.field(f"target.points.{place}", f"no point is called {point}; {known}")
+
+
+def _demands(faults: Iterable[Fault]) -> Counter[str]:
+    """Return what the faults take together of what settings limit."""
+    whole: Counter[str] = Counter()
+    for fault in faults:
+        whole.update(fault.effect.demands())
+    return whole

@@ -55,6 +55,8 @@ def one(fault: dict[str, Any]) -> Table:
         f"{receipt['requested_rate']:.4%} asked, {receipt['skipped']} skipped",
     )
     table.add_row("", f"applied by {applied(receipt['replicas'])}")
+    for denied in receipt.get("denied", []):
+        table.add_row("denied", Text(f"on {denied['replica']}: {denied['reason']}"))
     for kind, quantiles in (receipt["delay"] or {}).items():
         table.add_row(f"{kind}", "  ".join(f"{name} {value}" for name, value in quantiles.items()))
     if fault["reason"]:

@@ -11,11 +11,11 @@ from cachetools import LRUCache
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable
 from chaosapi.fault import Record
-from chaosapi.receipt import Receipt, Replicas
+from chaosapi.receipt import Denied, Receipt, Replicas
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import Replica
-from chaosapi.store.tallies import dump, total
+from chaosapi.store.tallies import denied, dump, total
 
 _SOON: Final = 0.015
 """Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
@@ -78,12 +78,14 @@ class Fleet:
 
     def _receipt(self, record: Record, reported: dict[str, str], replicas: Replicas) -> Receipt:
         tally, rate = self._engine.tally(record), record.spec.rate
-        texts = [text for replica, text in sorted(reported.items()) if replica != self._me.id]
-        if not texts:
-            return tally.receipt(rate, replicas)
-        whole = self._summed([dump(tally), *texts])
+        others = [(replica, text) for replica, text in sorted(reported.items()) if replica != self._me.id]
+        reasons = [(self._me.id, tally.denied), *((replica, denied(text)) for replica, text in others)]
+        refusals = [Denied(replica=replica, reason=why) for replica, why in reasons if why]
+        if not others:
+            return tally.receipt(rate, replicas, refusals)
+        whole = self._summed([dump(tally), *(text for _, text in others)])
         requested = whole.requested_rate if whole.matched else rate
-        return whole.model_copy(update={"requested_rate": requested, "replicas": replicas})
+        return whole.model_copy(update={"requested_rate": requested, "replicas": replicas, "denied": refusals})
 
     def _summed(self, texts: Sequence[str]) -> Receipt:
         """Write the receipt of a sum; those of faults that have ended, whose texts stay the same, are remembered."""

@@ -69,7 +69,7 @@ class Heartbeat:
 
     async def _tell(self, *, full: bool, leaving: bool = False) -> None:
         me = self._me.model_copy(update={"revision": self._applied(), "applied_at": self._applied_at})
-        counted = [(record, tally) for record, tally in self._tallies() if tally.matched]
+        counted = [(record, tally) for record, tally in self._tallies() if tally.matched or tally.denied]
         if full:
             # At another revision the store may be another one, which knows nothing.
             told = self._told if me.revision == self._told_at else {}

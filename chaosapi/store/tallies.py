@@ -23,6 +23,7 @@ def dump(tally: Tally) -> str:
             "injected": tally.injected,
             "skipped": tally.skipped.copy(),
             "delays": delays and {"planned": _dumped(delays.planned), "measured": _dumped(delays.measured)},
+            **({"denied": tally.denied} if tally.denied else {}),
         },
         separators=(",", ":"),
     )
@@ -45,6 +46,11 @@ def total(texts: Sequence[str]) -> Tally:
     if delays:
         whole.delays = Delays(*(_merged([each[kind] for each in delays]) for kind in ("planned", "measured")))
     return whole
+
+
+def denied(text: str) -> str | None:
+    """Return why the fault does not act where `dump` wrote this, if so."""
+    return str(why) if '"denied"' in text and (why := json.loads(text).get("denied")) else None
 
 
 def _dumped(sketch: DDSketch) -> dict[str, Any]:

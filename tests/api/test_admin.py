@@ -48,6 +48,7 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
             "achieved_rate": 0.0,
             "delay": None,
             "replicas": ALONE,
+            "denied": [],
         },
     }
 
