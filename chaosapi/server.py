@@ -61,12 +61,12 @@ class Server(listener.Accepting):
             self.should_exit = True
         else:
             self._told = True
+            self._leave()  # here, for a pause that keeps `on_tick` waiting hears of it too
 
     async def on_tick(self, counter: int) -> bool:
         """Tell uvicorn, ten times a second, whether it is time to stop."""
         if self._told and self._until is None:
             self._until = time.monotonic() + self._delay
-            self._leave()
             self.config.encoded_headers.append(_CLOSE)  # what uvicorn makes the default headers of, once a second
             self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
             log.info("leaving", delay=self._delay)

@@ -1,13 +1,16 @@
 """Runs the effects on the process: a thread each, so that they live on while the event loop stands."""
 
 import asyncio
+import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
+from chaosapi.burners import Burners
 from chaosapi.effects import Probe, ProcessEffect
+from chaosapi.effects.pause import BREATH
 from chaosapi.engine import Run
 
 _LOOK = 0.5
@@ -27,6 +30,10 @@ class Probes:
         """Let readiness fail from now on: the process is about to stop."""
         self._leaving = True
 
+    def leaving(self) -> bool:
+        """Tell whether the process is about to stop."""
+        return self._leaving
+
     def fails(self, probe: Probe) -> bool:
         """Tell whether the probe fails, and count that; a fault that has ended fails none, whatever its thread does."""
         failing = [stint for stint in tuple(self._failing[probe]) if stint.acting()]
@@ -37,6 +44,35 @@ class Probes:
     def set(self, probe: Probe, stint: "Stint", *, failing: bool) -> None:
         """Note what an effect wants of a probe."""
         (self._failing[probe].add if failing else self._failing[probe].discard)(stint)
+
+
+class Frost:
+    """When the event loop stands: never for two faults at once, and never again before it has had time to run."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stands = False
+        self._ended = -math.inf
+        self._lives: Callable[[], bool] = lambda: False
+
+    def begin(self, now: float, rest: float) -> bool:
+        """Let the loop stand, if it does not already and has run for `rest` seconds; tell whether.
+
+        Once the fault for which it stood last has ended, a breath is enough.
+        """
+        with self._lock:
+            needed = rest if self._lives() else min(rest, BREATH)
+            if self._stands or now < self._ended + needed:
+                return False
+            self._stands = True
+            return True
+
+    def end(self, now: float, lives: Callable[[], bool]) -> None:
+        """Let it run again; `lives` tells whether the fault for which it stood still acts."""
+        with self._lock:
+            self._stands = False
+            self._ended = now
+            self._lives = lives
 
 
 class Stint:
@@ -66,30 +102,42 @@ class Stint:
         """Return the fault's strength now."""
         return self.run.strength()
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep so long, or until the fault ends."""
+    def sleep(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
+        """Sleep so long, or until the fault ends, or unless that comes true."""
         until = time.monotonic() + seconds
-        while self.acting() and (left := until - time.monotonic()) > 0:
+        while self.acting() and not unless() and (left := until - time.monotonic()) > 0:
             self._look.clear()
             if self.acting():
                 self._look.wait(max(0.0, min(left, self.run.remaining(), _LOOK)))
 
-    def freeze(self, seconds: float) -> None:
-        """Stop the event loop for so long, or until the fault ends."""
-        loop, over = self._supervisor.loop, threading.Event()
-        if loop is None:
+    def freeze(self, seconds: float, rest: float) -> None:
+        """Stop the event loop for so long, or until the fault ends or the service leaves."""
+        loop = self._supervisor.loop
+        if loop is None or self._supervisor.probes.leaving():
             return
+        if not self._supervisor.frost.begin(time.monotonic(), rest):
+            self.run.tally.matched += 1
+            self.run.tally.expected += 1
+            self.run.tally.skipped["overlap"] += 1
+            return
+        over = threading.Event()
 
         def stand() -> None:
             started = time.monotonic()
-            self.sleep(seconds)
-            self.run.tally.delayed(seconds, time.monotonic() - started)
-            self.acted()
+            if self.acting():
+                self.sleep(seconds, unless=self._supervisor.probes.leaving)
+                self.run.tally.delayed(seconds, time.monotonic() - started)
+                self.acted()
+            self._supervisor.frost.end(time.monotonic(), self.acting)
             over.set()
 
         loop.call_soon_threadsafe(stand)
-        while self.acting() and not over.wait(_LOOK):
+        while self._supervisor.loop and not over.wait(_LOOK):
             pass
+
+    def burn(self, cores: float) -> None:
+        """Use so many cores until told otherwise."""
+        self._supervisor.burners.use(self, cores, self.run.remaining() if self.acting() else 0)
 
     def fail(self, probe: Probe, *, failing: bool) -> None:
         """Let a probe fail, or stop doing so."""
@@ -121,6 +169,8 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.probes = Probes()
+        self.frost = Frost()
+        self.burners = Burners()
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop that serves traffic; None while there is none, and nothing acts."""
         self._stints: dict[int, Stint] = {}

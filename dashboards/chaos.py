@@ -96,7 +96,8 @@ def _faults() -> list[Panel]:
         "Skipped",
         "Requests that should have been hit but were let off, and why. `preempted`: an older fault answered first."
         " `max_held`: too many requests are held already. `ended`: the fault was over before it could act."
-        " `denied`: settings of the replica forbid it. `failed`: an effect on the process broke off.",
+        " `denied`: settings of the replica forbid it. `overlap`: another pause stood in the way."
+        " `failed`: an effect on the process broke off.",
         "reqps",
         (SERVICE.rate("chaosapi_fault_skipped_total", "fault", "reason"), "{{fault}}: {{reason}}"),
         empty="None skipped",

@@ -80,8 +80,14 @@ class Host(Protocol):
     def sleep(self, seconds: float) -> None:
         """Sleep so long, or until the fault ends."""
 
-    def freeze(self, seconds: float) -> None:
-        """Stop the event loop that serves traffic for so long, or until the fault ends; counted in the receipt."""
+    def freeze(self, seconds: float, rest: float) -> None:
+        """Stop the event loop that serves traffic for so long, or until the fault ends; counted in the receipt.
+
+        Left out, and counted so, unless the loop has run for `rest` seconds since it last stood.
+        """
+
+    def burn(self, cores: float) -> None:
+        """Use so many cores until told otherwise; to be repeated every tenth of a second. Raises OSError."""
 
     def fail(self, probe: Probe, *, failing: bool) -> None:
         """Let a probe fail, or stop doing so; each probe that is failed counts in the receipt."""

@@ -9,10 +9,16 @@ from chaosapi.durations import Duration
 from chaosapi.effects.base import Host, ProcessEffect
 
 _LOOK = 0.1
+BREATH = 0.25
+"""Seconds for which the loop runs between two pauses, at least: time for the kill switch on a shared port."""
 
 
 class Pause(ProcessEffect):
-    """Stop the event loop for `pause`, again and again, as a long garbage collection does: every request waits."""
+    """Stop the event loop for `pause`, again and again, as a long garbage collection does: every request waits.
+
+    Several faults do not add up: a pause is left out while another one lasts, and until the loop has run for `every`
+    less `pause` since. On a shared port the kill switch is answered in between, so after one pause at the latest.
+    """
 
     type: Literal["pause"] = "pause"
     pause: Annotated[Duration, Field(gt=0, le=60)] = 1.0
@@ -32,7 +38,8 @@ class Pause(ProcessEffect):
         """Freeze, rest, repeat."""
         while host.acting():
             if (pause := self.pause * host.strength()) > 0:
-                host.freeze(pause)
-                host.sleep(self.every - pause)
+                rest = max(self.every - pause, BREATH)
+                host.freeze(pause, rest)
+                host.sleep(rest)
             else:
                 host.sleep(_LOOK)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from chaosapi.burners import Burners
 from chaosapi.effects import Probe
 
 
@@ -13,6 +14,7 @@ class Host:
     def __init__(self) -> None:
         self.over = threading.Event()
         self.power = 1.0
+        self.burners = Burners()
         self.acts = 0
 
     def now(self) -> float:
@@ -27,8 +29,11 @@ class Host:
     def sleep(self, seconds: float) -> None:
         self.over.wait(seconds)
 
-    def freeze(self, seconds: float) -> None:
+    def freeze(self, seconds: float, rest: float) -> None:
         raise NotImplementedError
+
+    def burn(self, cores: float) -> None:
+        self.burners.use(self, cores, 60)
 
     def fail(self, probe: Probe, *, failing: bool) -> None:
         raise NotImplementedError

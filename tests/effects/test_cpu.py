@@ -3,11 +3,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+from chaosapi.burners import Burners
 from chaosapi.effects import _burner
 from chaosapi.effects.cpu import Cpu
 from tests.effects.hosts import Host, until
@@ -40,7 +42,7 @@ def used(processes: list[psutil.Process]) -> float:
 
 
 def test_the_load_is_there_follows_the_strength_and_ends() -> None:
-    """As many processes as it takes; without strength they use nothing."""
+    """As many processes as it takes; without strength there are none."""
     host = Host()
     thread = threading.Thread(target=Cpu(cores=1.5).act, args=(host,))
     thread.start()
@@ -49,8 +51,9 @@ def test_the_load_is_there_follows_the_strength_and_ends() -> None:
         at_work = burners()
         until(lambda: used(at_work) > 0.2)
         host.power = 0
-        until(lambda: all(each.status() == psutil.STATUS_SLEEPING for each in at_work))
-        until(lambda: _used_nothing(at_work))
+        until(lambda: burners() == [])
+        host.power = 0.5
+        until(lambda: len(burners()) == 1)
     finally:
         host.over.set()
         thread.join()
@@ -65,6 +68,61 @@ def _used_nothing(processes: list[psutil.Process]) -> bool:
     return used(processes) == before
 
 
+@pytest.fixture
+def pool() -> Iterator[Burners]:
+    """Give burners that are gone afterwards."""
+    made = Burners()
+    yield made
+    for who in range(200):
+        made.use(who, 0, 0)
+    assert burners() == []
+
+
+def test_all_faults_share_as_few_processes_as_their_cores_take(pool: Burners) -> None:
+    """A hundred hundredths are one core; a process that is killed is replaced."""
+    for who in range(100):
+        pool.use(who, 0.01, 60)
+    (burner,) = burners()
+    for who in range(100, 150):
+        pool.use(who, 0.01, 60)
+    assert len(burners()) == 2
+    burner.kill()
+    until(lambda: gone(burner))
+    pool.use(0, 0.01, 60)
+    assert len(burners()) == 2
+    for who in range(150):
+        pool.use(who, 0, 0)
+    assert burners() == []
+
+
+def test_a_burner_stops_when_nobody_renews_its_lease_and_goes_on_when_somebody_does(pool: Burners) -> None:
+    """Nothing is said to it for longer than a lease, as by a service that stands still."""
+    for _ in range(2):
+        pool.use(0, 1, 3600)
+        aim = used(burners()) + 0.2
+        while used(burners()) < aim:
+            pool.use(0, 1, 3600)
+            time.sleep(0.05)
+        until(lambda: _used_nothing(burners()))
+
+
+def test_a_burner_stops_at_the_end_of_the_fault_by_its_own_clock(pool: Burners) -> None:
+    """Before its lease would have to be renewed: what it used stays below what a whole lease allows."""
+    pool.use(0, 1, 0.3)
+    until(lambda: used(burners()) > 0)
+    until(lambda: _used_nothing(burners()))
+    assert used(burners()) < 0.3 + 0.1  # starting Python is not for nothing
+
+
+def test_a_burner_knows_nothing_of_the_service(pool: Burners, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No token stands in its environment."""
+    monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "secret")
+    pool.use(0, 0.01, 60)
+    (burner,) = burners()
+    until(lambda: used([burner]) > 0)
+    assert set(burner.environ()) <= {"LD_LIBRARY_PATH", "LC_CTYPE"}
+
+
 def test_a_burner_keeps_to_its_share() -> None:
     """A fifth of a core, however long that takes on a busy machine: no more CPU time than that of the time passed."""
     command = [sys.executable, "-I", "-S", str(Path(_burner.__file__))]
@@ -72,10 +130,27 @@ def test_a_burner_keeps_to_its_share() -> None:
         assert process.stdin
         burner = psutil.Process(process.pid)
         begun = time.monotonic()
-        process.stdin.write(_burner.SHARE.pack(0.2))
+        process.stdin.write(_burner.ORDER.pack(0.2, time.monotonic() + 3600))
         until(lambda: used([burner]) > 0.2)
         assert used([burner]) < 0.2 * (time.monotonic() - begun) + 0.1  # starting Python is not for nothing
     assert process.returncode == 0
+
+
+@pytest.mark.slow
+def test_no_burner_outlives_a_service_that_stands_still_by_more_than_its_lease(tmp_path: Path) -> None:
+    """A fault of an hour, and one of a second; the service is stopped, as by a debugger, and goes on afterwards."""
+    with started(tmp_path / "log") as planes:
+        planes.inject({"type": "cpu", "cores": 2}, schedule={"duration": "1h"})
+        until(lambda: used(burners(planes.process.pid)) > 0.2)
+        planes.process.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: _used_nothing(burners(planes.process.pid)))
+        finally:
+            planes.process.send_signal(signal.SIGCONT)
+        before = used(burners(planes.process.pid))
+        until(lambda: used(burners(planes.process.pid)) > before + 0.2)
+        planes.end()
+        until(lambda: burners(planes.process.pid) == [])
 
 
 @pytest.mark.slow

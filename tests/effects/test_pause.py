@@ -1,6 +1,8 @@
 """Through a service with an admin port: the loop that serves users stands, the one that steers does not."""
 
 from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 
 from chaosapi import durations
 from chaosapi.effects.pause import Pause
+from chaosapi.supervisor import Frost
 from tests.effects.hosts import Turned, until
 from tests.planes import Planes, started
 
@@ -48,7 +51,7 @@ def test_users_wait_while_people_can_still_steer_and_the_kill_switch_frees_them(
 @pytest.mark.slow
 def test_it_ends_by_itself_in_the_middle_of_a_pause(planes: Planes) -> None:
     """Nobody calls the admin API; the lag shows in the metrics afterwards."""
-    planes.inject({"type": "pause", "pause": "1m", "every": "2m"}, schedule={"duration": "1s"})
+    planes.inject({"type": "pause", "pause": "1m", "every": "2m"}, schedule={"duration": "4s"})
     until(lambda: stands(planes))
     assert httpx2.get(f"{planes.users}/api/products", timeout=30).status_code == 200
     assert planes.fault()["state"] == "ended"
@@ -59,7 +62,8 @@ def test_a_scale_makes_pauses_shorter_and_none_at_nothing() -> None:
     pauses: list[tuple[float, float]] = []
 
     class Frozen(Turned):
-        def freeze(self, seconds: float) -> None:
+        def freeze(self, seconds: float, rest: float) -> None:
+            assert rest == 9.0
             pauses.append((self.time, seconds))
             self.time += seconds
 
@@ -75,3 +79,62 @@ def test_pauses_leave_room_to_breathe() -> None:
     """A loop that always stands is no pause."""
     with pytest.raises(ValidationError, match="longer than"):
         Pause(pause=2, every=2)
+
+
+def test_pauses_do_not_add_up() -> None:
+    """One at a time; the next once the loop has run for as long as the fault would let it run alone."""
+    frost = Frost()
+    assert frost.begin(10, rest=8)
+    assert not frost.begin(11, rest=0.25)  # another fault's
+    frost.end(12, lambda: True)
+    assert not frost.begin(13, rest=8)
+    assert frost.begin(13, rest=0.5)
+    frost.end(14, lambda: True)
+    assert frost.begin(22, rest=8)
+    frost.end(24, lambda: False)  # it has ended, and is in nobody's way
+    assert not frost.begin(24.2, rest=8)
+    assert frost.begin(24.25, rest=8)
+
+
+def test_the_loop_runs_between_two_pauses_however_short_the_rest_is() -> None:
+    """A pause of ten seconds every ten seconds and a millisecond: a quarter of a second for others."""
+    stood: list[tuple[float, float]] = []
+
+    class Frozen(Turned):
+        def freeze(self, seconds: float, rest: float) -> None:
+            assert rest == 0.25
+            stood.append((self.time, self.time + seconds))
+            self.time += seconds
+
+    Pause(pause=10, every=10.001).act(Frozen(40, lambda _: None))
+    assert [begin - end for (_, end), (begin, _) in pairwise(stood)] == [0.25] * 3
+
+
+@pytest.mark.slow
+def test_ten_pauses_hold_up_the_kill_switch_of_a_shared_port_for_one_of_them_at_most(tmp_path: Path) -> None:
+    """Ten of two seconds every ten: together they stand no longer than one."""
+    with started(tmp_path / "log", apart=False) as planes, httpx2.Client(base_url=planes.users, timeout=60) as client:
+        for number in range(10):
+            body = {"effect": {"type": "pause", "pause": "2s", "every": "10s"}, "schedule": {"start_after": "1s"}}
+            client.put(f"/admin/faults/p{number}", json=body).raise_for_status()
+        until(lambda: any("pause" in line for line in _stood(client)))
+        assert client.delete("/admin/faults").json()["ended"] == 10
+        receipts = [each["receipt"] for each in client.get("/admin/faults").json()["faults"]]
+        assert sum(receipt["injected"] for receipt in receipts) <= 2
+        assert sum(receipt["injected"] for receipt in receipts) >= 1
+
+
+def _stood(client: httpx2.Client) -> list[str]:
+    """Return the samples of pauses that were held."""
+    lines = client.get("/metrics").text.splitlines()
+    return [line for line in lines if line.startswith("chaosapi_fault_injected_total") and line.endswith(" 1.0")]
+
+
+@pytest.mark.slow
+def test_sigterm_is_heard_in_the_middle_of_a_pause(tmp_path: Path) -> None:
+    """Of a minute; the service ends in order, long before it would be over."""
+    with started(tmp_path / "log") as planes:
+        planes.inject({"type": "pause", "pause": "1m", "every": "2m"})
+        until(lambda: stands(planes))
+        planes.process.terminate()
+        assert planes.process.wait(40) == 0
