@@ -79,6 +79,7 @@ class Shared:
     def __init__(self, folder: Path, slot: int) -> None:
         self._folder, self._slot = folder, slot
         self._files: dict[str, Book] = {}
+        self._warned = False
 
     def __call__(self, kind: str, keys: Sequence[Key]) -> list[Cell]:
         """Give the cells; what a former worker of this slot has counted is in them."""
@@ -87,7 +88,9 @@ class Shared:
                 self._files[kind] = Book(self._folder / f"{kind}_{self._slot}.db")
             return [_cell(self._files[kind], as_text(*key)) for key in keys]
         except OSError as error:
-            log.warning("metrics of this worker are not in the sums", families=keys[0].family, reason=str(error))
+            if not self._warned:
+                log.warning("metrics of this worker are not in the sums", since=keys[0].family, reason=str(error))
+            self._warned = True
             return own(kind, keys)
 
     def close(self) -> None:
