@@ -8,6 +8,7 @@ does not answer is tried again until it has the change; meanwhile this replica a
 import asyncio
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,10 @@ from chaosapi.store import Store
 
 _PATIENCE: Final = 0.15
 """Seconds that the store has before the caller is answered; it goes on in the background."""
+_SETTLED: Final = 2.0
+"""Seconds that an ordinary change waits for a kill switch to be stored before it."""
+_TURN: Final = 0.01
+"""Seconds between two looks whether it is."""
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 """Seconds before the store is tried again, doubled each time up to this."""
@@ -125,15 +130,12 @@ class KillSwitch:
 
     async def settled(self) -> None:
         """Return when the store has every call; raises StoreUnavailable where that takes long."""
-        if not self._orders and not self._pending():
-            return
+        due = time.monotonic() + _SETTLED
         self._nudged.set()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                while self._orders:
-                    await self._orders[-1].over.wait()
-        if self._pending():
-            raise StoreUnavailable("chaos was stopped and the store could not be told yet: no change until it was")
+        while self._pending():
+            if time.monotonic() > due:
+                raise StoreUnavailable("chaos was stopped and the store could not be told yet: no change until it was")
+            await asyncio.sleep(_TURN)
 
     async def _stop(self, entry: AuditEntry, halt: Halt | None) -> Stopped:
         live = self._engine.state.live(entry.at)

@@ -1,0 +1,196 @@
+"""A store is put back from an older copy while nobody lives who knows better: what was ended must not run again."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import redis
+
+from chaosapi import state as changes
+from chaosapi.store import Replica, Store, open_store
+from chaosapi.store.lease import LEASE, OLD, RESTARTED, UNATTENDED, Mark, doubt
+from tests.conftest import Clock
+from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started
+
+ME = Replica(id="me", host="h", pid=1, started=0, revision=1)
+KEYS = "{chaosapi}:*"
+
+
+@pytest.mark.parametrize(
+    ("mark", "why"),
+    [
+        (Mark(5, 100.0, "a"), None),
+        (Mark(4, 100.0 - LEASE + 1, "a"), None),
+        (None, UNATTENDED),
+        (Mark(6, 100.0, "a"), OLD),
+        (Mark(5, 100.0 - LEASE, "a"), UNATTENDED),
+        (Mark(5, 100.0 + LEASE, "a"), UNATTENDED),
+        (Mark(5, 100.0, "b"), RESTARTED),
+    ],
+)
+def test_faults_go_on_only_where_nothing_speaks_for_a_copy(mark: Mark | None, why: str | None) -> None:
+    """By revision, by the last sign of life, by the server."""
+    assert doubt(mark, 5, 100.0, "a") == why
+
+
+async def begin(store: Store) -> Seen:
+    """Make a fault, as a replica that gives signs of life."""
+    seen = Seen(store)
+    await store.apply(changes.create(a_fault(schedule={"duration": "1h"}), store.now()), an_entry())
+    await store.report(ME, {})
+    return seen
+
+
+async def found(store: Store) -> tuple[list[str], str, int]:
+    """Start a replica; return which faults run, why none does, and at which revision."""
+    seen = Seen(store)
+    async with started(store):
+        live = [record.name for record in seen.state.live(store.now())]
+        return live, (await store.audit(1))[0].reason, seen.revision
+
+
+def copies(path: Path, folder: Path) -> None:
+    """Copy the files of a store."""
+    for each in path.parent.glob(f"{path.name}*"):
+        shutil.copy(each, folder)
+
+
+def test_sqlite(tmp_path: Path, clock: Clock) -> None:
+    """The file alone, or with all that stands beside it; as it is after kill -9, the fault goes on."""
+    (tmp_path / "now").mkdir()
+    (tmp_path / "then").mkdir()
+    path, backup = tmp_path / "now" / "faults.db", tmp_path / "then"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}", clock)
+        async with started(store):
+            await begin(store)
+            copies(path, backup)
+            await store.apply(changes.end_all(clock.now), an_entry("end_all"))
+
+    def again() -> tuple[list[str], str, int]:
+        return asyncio.run(found(open_store(f"sqlite:///{path}", clock)))
+
+    asyncio.run(scenario())
+    for each in path.parent.glob("faults.db-[ws]*"):
+        if "watermark" not in each.name:
+            each.unlink()
+    for name in ("faults.db", "faults.db-wal"):
+        shutil.copy(backup / name, path.parent / name)
+    assert again() == ([], OLD, 3), "the revision of what ended it is not used twice"
+
+    for each in backup.iterdir():
+        shutil.copy(each, path.parent / each.name)
+    clock.now += LEASE - 1
+    assert again() == (["a"], "", 1), "killed, and started in time"
+
+    for each in backup.iterdir():
+        shutil.copy(each, path.parent / each.name)
+    clock.now += 1
+    assert again() == ([], UNATTENDED, 2)
+
+    for each in backup.iterdir():
+        shutil.copy(each, path.parent / each.name)
+    (path.parent / "faults.db-watermark").write_text("garbage")
+    clock.now -= LEASE
+    assert again() == ([], UNATTENDED, 2)
+
+
+def dump(admin: redis.Redis) -> dict[bytes, bytes]:
+    """Copy all that is ours."""
+    return {key: admin.dump(key) for key in admin.keys(KEYS)}  # type: ignore[misc]  # bytes, as it is not asynchronous
+
+
+def restore(admin: redis.Redis, copy: dict[bytes, bytes]) -> None:
+    """Put a copy back."""
+    admin.flushall()
+    for key, value in copy.items():
+        admin.restore(key, 0, value)
+
+
+def test_redis_restarted_with_an_older_copy_while_no_replica_ran(redis_server: Callable[..., RedisServer]) -> None:
+    """Also if the copy is only seconds old; with the same server and its own data the fault goes on."""
+    server = redis_server()
+
+    async def before() -> None:
+        store = open_store(server.url)
+        async with started(store):
+            await begin(store)
+
+    async def ended() -> None:
+        store = open_store(server.url)
+        async with started(store):
+            await store.apply(changes.end_all(store.now()), an_entry("end_all"))
+            await store.report(ME.model_copy(update={"revision": 2}), {})
+
+    def again() -> tuple[list[str], str, int]:
+        return asyncio.run(found(open_store(server.url)))
+
+    asyncio.run(before())
+    with redis.Redis.from_url(server.url) as admin:
+        copy = dump(admin)
+        assert again()[:2] == (["a"], ""), "all replicas restarted"
+        asyncio.run(ended())
+        later = admin.hgetall("{chaosapi}:lease")
+        restore(admin, copy)
+        admin.hset("{chaosapi}:lease", mapping=later)
+        assert again()[:2] == ([], OLD), "a part of it was put back"
+        restore(admin, copy)
+        admin.hset("{chaosapi}:lease", "seen", 1.0)
+        assert again()[:2] == ([], UNATTENDED)
+    server.kill()
+    server.start()
+    with redis.Redis.from_url(server.url) as admin:
+        restore(admin, copy)
+    live, why, revision = again()
+    assert (live, why) == ([], RESTARTED)
+    assert revision > 1000, "what was changed after the copy had revisions that nobody here knows"
+
+
+def test_redis_that_comes_back_old_after_the_replicas_started(redis_server: Callable[..., RedisServer]) -> None:
+    """A sign of life of who has not seen the state vouches for nothing."""
+    server = redis_server()
+
+    async def scenario() -> None:
+        store = open_store(server.url)
+        async with started(store):
+            await begin(store)
+        with redis.Redis.from_url(server.url) as admin:
+            copy = dump(admin)
+        server.kill()
+        late = open_store(server.url)
+        seen = Seen(late)
+        async with started(late):
+            server.start()
+            with redis.Redis.from_url(server.url) as admin:
+                restore(admin, copy)
+                while seen.revision < 1000:
+                    await asyncio.sleep(0.01)
+                assert all(not state.live(late.now()) for state in seen.states)
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Return who may do what with each file."""
+    return {each.name: each.stat().st_mode & 0o777 for each in folder.iterdir()}
+
+
+def test_the_files_of_sqlite_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Those that SQLite makes beside it too, and one that others could read before."""
+    path = tmp_path / "faults.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE t (x)")
+    path.chmod(0o644)
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}")
+        async with started(store):
+            await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            assert modes(tmp_path) == {f"faults.db{tail}": 0o600 for tail in ("", "-wal", "-shm", "-watermark")}
+
+    asyncio.run(scenario())

@@ -1,0 +1,113 @@
+"""Redis loses everything, again and again, while twelve replicas change it: what was acknowledged is in the audit."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from chaosapi import state as changes
+from chaosapi.errors import StoreUnavailable
+from chaosapi.state import AuditEntry
+from chaosapi.store import Store, open_store
+from chaosapi.store.redis import healing
+from chaosapi.store.redis.remembered import Remembered, bounded, revision
+from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
+
+WRITERS = 12
+FLUSHES = 15
+TOLD = tuple[int, str]
+"""The revision that a writer was told, and its name for the change."""
+
+
+async def write(store: Store, number: int, over: asyncio.Event, told: list[TOLD]) -> None:
+    """Change the same fault again and again; note what was acknowledged."""
+    count = 0
+    while not over.is_set():
+        count += 1
+        name = f"{number}-{count}"
+        change = changes.replace(a_fault(f"w-{number}", seed=count), store.now())
+        try:
+            state = await store.apply(change, an_entry("replace", actor=name))
+        except StoreUnavailable:
+            continue
+        told.append((state.revision, name))
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHALL and SCRIPT FLUSH"])
+def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
+    redis_server: Callable[..., RedisServer], command: str
+) -> None:
+    """Whoever was told of a change puts it back. Two that heal at once leap to the same revision once in 10^5 runs."""
+    chance = random.Random(11)
+    server = redis_server()
+
+    async def scenario() -> None:
+        stores = [open_store(server.url) for _ in range(WRITERS)]
+        seen = [Seen(store) for store in stores]
+        told: list[TOLD] = []
+        over = asyncio.Event()
+        with redis.Redis.from_url(server.url) as admin:
+            async with started(*stores):
+                first = await stores[0].apply(changes.create(a_fault(), stores[0].now()), an_entry(actor="first"))
+                told.append((first.revision, "first"))
+                for each in seen:
+                    await each.reach(1)
+                writers = [asyncio.create_task(write(store, number, over, told)) for number, store in enumerate(stores)]
+                for _ in range(FLUSHES):
+                    enough = len(told) + chance.randrange(1, 60)
+                    await until(lambda: len(told) >= enough, "changes are made")  # noqa: B023 - used at once
+                    admin.flushall()
+                    if "SCRIPT" in command:
+                        admin.script_flush()
+                over.set()
+                await asyncio.gather(*writers)
+                last = await stores[0].apply(changes.halt("over", stores[0].now()), an_entry("halt", actor="last"))
+                told.append((last.revision, "last"))
+                for each in seen:
+                    await each.reach(last.revision)
+                wanted = {name for _, name in told}
+                audit: list[AuditEntry] = []
+                while wanted - {entry.actor for entry in audit}:  # each puts back what it knows, by and by
+                    await asyncio.sleep(0.05)
+                    audit = await stores[0].audit(10_000)
+        found = Counter((entry.revision, entry.actor) for entry in audit)
+        assert not [each for each in told if found[each] != 1]
+        assert len(told) > FLUSHES
+        doubled = {number: count for number, count in Counter(number for number, _ in found).items() if count > 1}
+        assert not doubled
+        assert [entry.revision for entry in audit] == sorted((entry.revision for entry in audit), reverse=True)
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def line(number: int, size: int = 0) -> str:
+    """Make a line of the audit."""
+    return healing.line(an_entry(actor=size * "x").model_copy(update={"revision": number}))
+
+
+def test_what_is_remembered_is_bounded_by_number_and_by_size() -> None:
+    """The newest stay, in whatever order they came."""
+    lines = [line(number) for number in range(1, 101)]
+    few = Remembered(10, 10**9)
+    few.add(reversed(lines))
+    few.add(lines)
+    assert len(few) <= 11
+    assert few.newest()[:10] == lines[:-11:-1]
+    small = Remembered(10**9, 10 * len(lines[-1]))
+    small.add(lines)
+    small.add([line(1000, size=5 * len(lines[-1]))])
+    assert sum(map(len, small.newest())) <= 11 * len(lines[-1])
+    assert revision(small.newest()[0]) == 1000
+    assert few.missing(lines[:-1]) == lines[-1:]
+
+
+def test_garbage_is_not_remembered() -> None:
+    """It could not be put in order."""
+    kept = Remembered(10, 1000)
+    kept.add(["garbage", "x {}", 'x {"revision":"1"}', ""])
+    assert kept.newest() == []
+    assert bounded(["much too long"], 1, 1) == ["much too long"], "one at least"
