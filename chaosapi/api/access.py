@@ -3,8 +3,8 @@
 import secrets
 from typing import Final
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import peers
 from chaosapi.api import problems
@@ -14,6 +14,11 @@ from chaosapi.settings import Settings
 GUARDED = ("/admin", "/hooks")
 OPEN = ("/admin/docs", "/admin/openapi.json", "/admin/static")
 """Descriptions tell nothing that is not in the source, and a browser cannot send a token to see them."""
+_HEADERS: Final = {
+    "content-security-policy": "frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+}
 _REMEDY: Final = "set CHAOSAPI_ADMIN_TOKEN and send it as: Authorization: Bearer <token>"
 
 
@@ -32,13 +37,16 @@ class AccessGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
-        if scope["type"] == "http" and scope["path"].startswith(GUARDED) and not scope["path"].startswith(OPEN):
+        if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
+            await self.app(scope, receive, send)
+            return
+        app = self.app
+        if not scope["path"].startswith(OPEN):
             try:
                 self._check(scope)
             except ChaosError as error:
-                await problems.of(error)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+                app = problems.of(error)
+        await app(scope, receive, _unframed(send))
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -66,6 +74,17 @@ class AccessGuard:
                 f"without a token this answers to an IP address, a loopback name, or a name in CHAOSAPI_ADMIN_HOSTS, "
                 f"not to {host!r}: name it there, or {_REMEDY}"
             )
+
+
+def _unframed(send: Send) -> Send:
+    """Keep answers out of other sites' frames, where a person could be led to press the buttons of the docs."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(_HEADERS)
+        await send(message)
+
+    return sending
 
 
 def _refuse_foreign_page(headers: Headers, host: str) -> None:

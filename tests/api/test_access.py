@@ -188,6 +188,15 @@ def test_the_name_of_the_scheme_is_case_insensitive(make_client: MakeClient, sch
     assert client.get("/admin/faults", headers={"authorization": f"{scheme} secret"}).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/admin/docs", "/admin/faults", "/admin/nothing", "/admin/openapi.json"])
+def test_no_page_of_ours_is_shown_in_another_sites_frame(make_client: MakeClient, path: str) -> None:
+    """Where a person could be led to press the buttons of the docs; refusals neither."""
+    for client in (make_client(), make_client(admin_token="secret")):
+        headers = client.get(path).headers
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
 def test_in_somebody_elses_server_only_this_machine_steers(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def test_with_the_token_a_name_is_taken_as_given_but_for_those_of_our_own_parts(
     authorization = "Bearer secret"
     assert actor(client, "alice", authorization=authorization) == "alice"
     assert actor(client, "Jörg 李", authorization=authorization) == "Jörg 李"
-    assert actor(client, "guard", authorization=authorization) == "guard (unverified)"
-    assert actor(client, "Store", authorization=authorization) == "Store (unverified)"
+    for ours in ("guard", "Store", "killswitch"):
+        assert actor(client, ours, authorization=authorization) == f"{ours} (unverified)"
 
 
 @pytest.mark.parametrize(
