@@ -249,6 +249,19 @@ def test_a_call_to_a_dependency_is_held_no_longer_either(guest: Guest, ending: s
 
 
 @pytest.mark.slow
+def test_a_client_that_leaves_in_the_middle_of_an_answer_is_no_error(guest: Guest) -> None:
+    """Ten pieces a second; the next one is due before anybody has noticed."""
+    guest.inject("throttle", {"type": "throttle", "bytes_per_second": 1000})
+    for how in ("close", "reset"):
+        with guest.connect("throttle", 2, "/page") as client:
+            until(lambda: guest.total("chaosapi_held_requests") == 1)
+            leave(client, how)
+        until(guest.idle)
+    guest.client.delete("/admin/faults").raise_for_status()
+    guest.quiet()
+
+
+@pytest.mark.slow
 def test_a_slow_body_goes_out_at_once_when_the_fault_ends(guest: Guest) -> None:
     """A million bytes at one a second: not a million sends, which nobody else could interrupt."""
     guest.inject("throttle", VARIANTS["throttle"])

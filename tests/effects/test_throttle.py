@@ -77,3 +77,19 @@ def test_the_body_takes_its_length_through_the_rate(streamed: bool) -> None:  # 
     assert [time for time, _ in bodies] == [round(0.1 * tenth, 6) for tenth in range(1, 31)]
     assert [message.get("more_body", False) for _, message in sent[1:]].count(False) == 1
     assert not sent[-1][1].get("more_body", False)
+
+
+def test_the_rest_goes_out_in_one_piece_when_the_fault_has_ended() -> None:
+    """A million bytes at one a second are not a million sends, between which nobody else has a turn."""
+    tools, sent = Tools(), list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def ended(planned: float, since: float | None = None) -> None:
+        tools.acting = lambda: False  # type: ignore[method-assign]
+
+    tools.sleep = ended  # type: ignore[method-assign]
+    scope: Scope = {"type": "http", "method": "GET", "headers": []}
+    asyncio.run(Throttle(bytes_per_second=1).inject(Response(b"a" * 1_000_000), scope, receive, send, tools))
+    assert [len(message.get("body", b"")) for message in sent] == [0, 1_000_000]
