@@ -26,7 +26,7 @@ def ratio(value: Any) -> Any:
 
 
 def _line(value: str) -> str:
-    if re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029]", value):
+    if re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", value):
         raise PydanticCustomError("line", "this must be one line of text, without control characters")
     return value
 
