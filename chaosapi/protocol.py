@@ -24,6 +24,9 @@ HEADERS: Final = 256
 _LINGER: Final = 2.0
 """Seconds in which a client that was refused may read why: closing at once, while it still sends, would reset that."""
 
+_IGNORED: Final = 4 * 2**20
+"""Bytes that it may still send meanwhile."""
+
 _LARGE_HEAD: Final = (431, f"the head of a request may have {HEAD} bytes and {HEADERS} headers, trailers included")
 _LONG_TARGET: Final = (414, f"path and query may have {TARGET} bytes")
 _MALFORMED: Final = (400, "this is no valid HTTP/1.1 request")
@@ -58,6 +61,8 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._deaf = False
         """Whether what the client still sends is thrown away."""
+        self._ignored = 0
+        """Bytes that were thrown away."""
         self._refusal = _MALFORMED
         self._deadline: TimerHandle | None = None
         """When the client must have sent what we wait for, if we wait."""
@@ -92,6 +97,9 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, and bound what is still to come."""
         if self._deaf:
+            self._ignored += len(data)
+            if self._ignored > _IGNORED:
+                self.transport.abort()
             return
         self._fed = len(data)
         self._bare += self._fed
