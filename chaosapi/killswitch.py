@@ -59,7 +59,8 @@ class _Order:
         self.entry, self.halt, self._made_by = entry, halt, made_by
         self.ended = 0
         self.state: State | None = None
-        self.over = asyncio.Event()
+        self.answered = asyncio.Event()
+        """Whether the store has taken it, or refused it once."""
         self.late = False
         """Whether the store was tried before: by now others may have made faults that are not meant."""
 
@@ -147,7 +148,7 @@ class KillSwitch:
         self.take(self._known)
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                await order.over.wait()
+                await order.answered.wait()
         stored = order.state is not None
         if not stored:
             log.warning("all faults are ended here; the store could not be told yet", action=entry.action)
@@ -176,6 +177,8 @@ class KillSwitch:
                 log.exception("the kill switch could not be stored; trying again")
             if order.state is None:
                 order.late = True
+                for each in self._orders:
+                    each.answered.set()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._nudged.wait()
@@ -187,7 +190,7 @@ class KillSwitch:
             if not self._orders:
                 self._alarm.settle(order.state.revision)
                 self.take(self._known)
-            order.over.set()
+            order.answered.set()
 
     async def _written(self, order: _Order) -> State:
         try:

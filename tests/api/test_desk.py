@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +105,19 @@ def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) 
         apply(unchecked(body))
     assert asyncio.run(store.audit(10)) == []
     assert apply(unchecked({"a": ["é"]})).revision == 1
+
+
+def test_whoever_has_not_heard_of_a_fault_asks_the_store_before_denying_it(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    """What another worker has acknowledged is found at once; what nobody made is not found, and an absent store is."""
+    file = tmp_path / "faults.db"
+    here, there = (make_client(store=f"sqlite:///{file}") for _ in range(2))
+    for number in range(10):
+        name = f"f-{number}"
+        here.put(f"/admin/faults/{name}", json=ERROR).raise_for_status()
+        assert there.get(f"/admin/faults/{name}").status_code == 200
+    assert there.get("/admin/faults/nobody").status_code == 404
+    file.rename(tmp_path / "elsewhere")
+    assert there.get("/admin/faults/nobody").status_code == 404
+    assert there.get("/admin/faults/f-9").status_code == 200
