@@ -28,13 +28,18 @@ class Terminal(Console):
         return super().render_str(visible(text, keep=_LAYOUT), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render; whatever reached this place as a Text is written out here."""
+        """Render; a Text that was not made by `styled` is written out here."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text, keep=_LAYOUT), segment.style)
 
     def print_json(self, json: str | None = None, **options: Any) -> None:
         r"""Print JSON in ASCII: whatever is not is escaped, as in \u202e, and reads back the same."""
         super().print_json(json, **{"ensure_ascii": True, **options})
+
+
+def styled(text: str, style: str = "") -> Text:
+    """Return what others wrote in a style: written out here, so that tables measure what will be shown."""
+    return Text(visible(text, keep=_LAYOUT), style)
 
 
 def echo(text: str, *, err: bool = False) -> None:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chaosapi.terminal import Terminal
+from chaosapi.terminal import Terminal, styled
 from chaosapi.text import is_plain
 
 HOSTILE = (
@@ -64,3 +64,10 @@ def test_json_reads_back_the_same_and_holds_no_character_that_steers(content: ob
     Terminal(file=out).print_json(data=content)
     assert json.loads(out.getvalue()) == content
     assert out.getvalue().isascii()
+
+
+def test_what_is_styled_is_measured_as_it_is_shown() -> None:
+    """Nothing of it is cut off in a table that has room for it."""
+    grid = Table.grid()
+    grid.add_row(styled(HOSTILE, "red"))
+    assert SHOWN in printed(grid)

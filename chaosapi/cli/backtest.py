@@ -26,7 +26,7 @@ from chaosapi.forecast.recording import Series
 from chaosapi.slo import alerting, spec, windows
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile
-from chaosapi.terminal import Terminal, complain
+from chaosapi.terminal import Terminal, complain, styled
 
 _out = Terminal()
 _EPISODES = 10
@@ -133,8 +133,8 @@ def _shown(found: Backtest) -> Group:
     if silent := [alert for alert in found.alerts if not alert.episodes]:
         parts.append(_silent(silent))
     if blind := sorted({alert.slo for alert in found.alerts if not alert.compared}):
-        parts.append(Text(f"not compared: there are no alerts for the window pairs of {', '.join(blind)}", "yellow"))
-    return Group(*parts, *(Text(f"not tested: {reason}", "yellow") for reason in found.missing))
+        parts.append(styled(f"not compared: there are no alerts for the window pairs of {', '.join(blind)}", "yellow"))
+    return Group(*parts, *(styled(f"not tested: {reason}", "yellow") for reason in found.missing))
 
 
 def _episodes(alerts: list[Tested], *, days: bool) -> Table:

@@ -15,7 +15,7 @@ from rich.text import Text
 from chaosapi.cli import body, tables
 from chaosapi.settings import SettingsError, token_of
 from chaosapi.terminal import Terminal, complain
-from chaosapi.text import stripped
+from chaosapi.text import stripped, visible
 
 app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults of a running service.")
 
@@ -110,7 +110,7 @@ def list_(
         return
     if answer["halt"]:
         since, reason = (answer["halt"][name] for name in ("since", "reason"))
-        _out.print(Text.assemble(("Chaos is halted", "bold red"), f" since {since}: {reason}"))
+        _out.print(Text.assemble(("Chaos is halted", "bold red"), visible(f" since {since}: {reason}")))
     _out.print(tables.many(answer["faults"]) if answer["faults"] else "No faults.")
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from chaosapi.cli.tables import listing
 from chaosapi.forecast.scorecard import Both, Score, Scored
+from chaosapi.terminal import styled
 
 _WORDS = {
     "as forecast": ("yes", "green"),
@@ -27,7 +28,7 @@ def score(found: Score) -> Group:
     table.add_row("recall", _share(found.recall), "of what was to fire did")
     table.add_row("detection", _both(found.detection), "until the first page was told")
     table.add_row("reset", _both(found.reset), "from the fault's end until no page fired")
-    return Group(*parts, table, *(Text(f"missing: {reason}", "yellow") for reason in found.missing))
+    return Group(*parts, table, *(styled(f"missing: {reason}", "yellow") for reason in found.missing))
 
 
 def _alerts(alerts: list[Scored]) -> Table:

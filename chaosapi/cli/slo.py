@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from chaosapi import assets, durations, errors
 from chaosapi.slo import causes, explain, files, promtool, spec, windows
@@ -18,7 +17,7 @@ from chaosapi.slo.guards import Conditions
 from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
 from chaosapi.slo.texts import Bases
-from chaosapi.terminal import Terminal, complain, echo
+from chaosapi.terminal import Terminal, complain, echo, styled
 
 app = typer.Typer(no_args_is_help=True, help="Check and explain an SLO file; make Prometheus rules and their tests.")
 
@@ -91,7 +90,7 @@ def explanation(
         return
     console = Terminal()
     for each in facts:
-        console.print(Text(f"{each.service} {each.slo}", "bold"))
+        console.print(styled(f"{each.service} {each.slo}", "bold"))
         for sentence in explain.sentences(each):
             console.print(sentence)
         if each.pairs:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from chaosapi import durations
 from chaosapi.effects import EFFECTS, ProcessEffect
+from chaosapi.terminal import styled
 
 _ON_THE_PROCESS = {effect.model_fields["type"].default for effect in EFFECTS if issubclass(effect, ProcessEffect)}
 _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
@@ -39,7 +40,7 @@ def one(fault: dict[str, Any]) -> Table:
     receipt, schedule = fault["receipt"], fault["schedule"]
     shape = {name: value for name, value in schedule["shape"].items() if (name, value) != ("scales", "rate")}
     table = Table.grid(padding=(0, 2))
-    table.add_row("fault", Text(fault["name"], "bold"))
+    table.add_row("fault", styled(fault["name"], "bold"))
     table.add_row("effect", effect(fault["effect"]))
     table.add_row("target", target(fault))
     table.add_row(
@@ -56,7 +57,7 @@ def one(fault: dict[str, Any]) -> Table:
     )
     table.add_row("", f"applied by {applied(receipt['replicas'])}")
     for denied in receipt.get("denied", []):
-        table.add_row("denied", Text(f"on {denied['replica']}: {denied['reason']}"))
+        table.add_row("denied", styled(f"on {denied['replica']}: {denied['reason']}"))
     for kind, quantiles in (receipt["delay"] or {}).items():
         table.add_row(f"{kind}", "  ".join(f"{name} {value}" for name, value in quantiles.items()))
     if fault["reason"]:
@@ -124,7 +125,7 @@ def _plain(value: Any) -> str:
 
 
 def _state(fault: dict[str, Any]) -> Text:
-    return Text(fault["state"], _STYLES.get(fault["state"], ""))
+    return styled(fault["state"], _STYLES.get(fault["state"], ""))
 
 
 def _remaining(fault: dict[str, Any]) -> str:

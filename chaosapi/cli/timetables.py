@@ -11,6 +11,7 @@ from chaosapi.cli.tables import listing
 from chaosapi.fault import Fault
 from chaosapi.forecast.answer import Alert, Budget, Forecast
 from chaosapi.forecast.inverse import Page, Spend
+from chaosapi.terminal import styled
 
 _NONE = "-"
 _EPISODES = 5
@@ -26,8 +27,8 @@ def forecast(found: Forecast) -> Group:
     if silent:
         parts.append(_silent(silent))
     parts.append(_budgets(found.budgets))
-    parts += [Text(f"not modelled: {reason}", "yellow") for reason in found.not_modelled]
-    parts += [Text(f"assumed: {reason}", "dim") for reason in found.assumed]
+    parts += [styled(f"not modelled: {reason}", "yellow") for reason in found.not_modelled]
+    parts += [styled(f"assumed: {reason}", "dim") for reason in found.assumed]
     return Group(*parts)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi.lab.stack import Lab
-from chaosapi.terminal import Terminal
+from chaosapi.terminal import Terminal, styled
 from chaosapi.text import visible
 
 _T = TypeVar("_T")
@@ -88,8 +88,10 @@ def _screen(lab: Lab, status: Status) -> Group:
         table.add_row(Text(name, "bold"), Text(link, f"cyan link {link}"))
     table.add_row(Text("targets", "bold"), status.targets)
     table.add_row(Text("rules", "bold"), status.rules)
-    table.add_row(Text("alerts", "bold"), Text("\n".join(status.alerts) or "none", "red" if status.alerts else "green"))
     table.add_row(
-        Text("faults", "bold"), Text("\n".join(status.faults) or "none", "yellow" if status.faults else "green")
+        Text("alerts", "bold"), styled("\n".join(status.alerts) or "none", "red" if status.alerts else "green")
+    )
+    table.add_row(
+        Text("faults", "bold"), styled("\n".join(status.faults) or "none", "yellow" if status.faults else "green")
     )
     return Group(table, Text("Ctrl-C stops everything.", "dim"))
