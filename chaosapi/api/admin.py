@@ -3,7 +3,7 @@
 import secrets
 import string
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -212,10 +212,14 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         state = await desk.apply(request, change, "end", now=now, fault=name, reason=reason)
         return await view(response, state, name, wait)
 
+    @cache
+    def catalogue() -> views.Catalogue:
+        return views.catalogue(limits.denied)
+
     @api.get("/effects")
     async def effects() -> views.Catalogue:
         """Describe every effect: what it does, its parameters as JSON schema, an example."""
-        return views.catalogue(limits.denied)
+        return catalogue()
 
     return api
 

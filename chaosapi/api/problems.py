@@ -1,6 +1,8 @@
 """Every error as an RFC 9457 problem document, and the promise of that in the API's own description."""
 
+import asyncio
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +13,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from chaosapi.api import description, explain
 from chaosapi.budget import shown
@@ -61,12 +64,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
-    described = app.openapi
+    described, turn = app.openapi, threading.Lock()
 
     def openapi() -> dict[str, Any]:
-        return description.with_problems(described(), Problem, MEDIA_TYPE)
+        with turn:
+            if app.openapi_schema is None:
+                description.with_problems(described(), Problem, MEDIA_TYPE)
+            return described()
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
+    place, route = next((place, route) for place, route in enumerate(app.routes) if _path(route) == app.openapi_url)
+
+    async def show(request: Request) -> Response:
+        await asyncio.to_thread(app.openapi)  # the first time it takes a tenth of a second
+        shown: Response = await route.endpoint(request)  # type: ignore[attr-defined]  # a Route
+        return shown
+
+    app.router.routes[place] = Route(_path(route), show, include_in_schema=False)
+
+
+def _path(route: BaseRoute) -> str:
+    return getattr(route, "path", "")
 
 
 async def _ours(_: Request, error: Exception) -> Response:

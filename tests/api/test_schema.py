@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from chaosapi.api import description
 from chaosapi.effects import EFFECTS, ProcessEffect
 from tests.conftest import MakeClient, Serve
 
@@ -71,6 +73,24 @@ def test_what_follows_from_its_shape_is_described_for_every_operation(make_clien
             guarded = " /admin" in name or " /hooks" in name
             assert ("401" in operation["responses"]) == ("security" in operation) == (refused and guarded), name
             assert ("403" in operation["responses"]) == guarded
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_description_is_made_once_and_holds_up_no_request(
+    client: TestClient, document: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a tenth of a second: a thread does it."""
+    makers: list[str] = []
+    complete = description.with_problems
+
+    def with_problems(*arguments: Any) -> dict[str, Any]:
+        makers.append(threading.current_thread().name)
+        return complete(*arguments)
+
+    monkeypatch.setattr(description, "with_problems", with_problems)
+    assert client.get(document).json() == client.get(document).json()
+    (maker,) = makers
+    assert maker.startswith("asyncio_")  # the event loop's own threads for work that blocks
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
