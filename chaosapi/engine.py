@@ -94,13 +94,10 @@ class Run:
         self.untimely = record.created_at > now + _FUTURE
         """Whether it was made in the future, so that nobody can tell how long it has been there; it never acts."""
         self.plan = Plan(record, templates)
+        self.over = self.plan.over or self.untimely
+        """Whether somebody has ended it, or this replica has."""
         self.tally = Tally()
         self.strength()  # of a fault that has run for long: bursts up to now are drawn here, not by a request
-
-    @property
-    def over(self) -> bool:
-        """Whether somebody has ended it, or this replica has."""
-        return self._ended or self.plan.over or self.untimely
 
     def acts(self) -> bool:
         """Tell whether it has not ended and nothing forbids it here."""
@@ -119,12 +116,8 @@ class Run:
 
     def time(self) -> float:
         """Return its time, Unix seconds."""
-        return self._time(self._clocks.shared(), self._clocks.steady())
-
-    def _time(self, now: float, steady: float) -> float:
-        ahead = now - steady
-        if ahead > self._ahead:  # noqa: PLR1730 - `max` takes three times as long, for every request
-            self._ahead = ahead
+        steady = self._clocks.steady()
+        self._ahead = max(self._ahead, self._clocks.shared() - steady)
         return steady + self._ahead
 
     def ends_at(self) -> float:
@@ -134,11 +127,15 @@ class Run:
     def update(self, record: Record) -> None:
         """Take over a changed record; counts stay, and whoever waits looks again."""
         self.plan = Plan(record, self._templates, self.plan)
+        self.over = self.plan.over or self.untimely or self._ended
+        if self._ended:  # by another thread, meanwhile
+            self.over = True
         self.wake()
 
     def end(self) -> None:
         """End it for good, whatever its record says or comes to say."""
         self._ended = True
+        self.over = True
         self.wake()
 
     def remaining(self) -> float:
@@ -171,13 +168,15 @@ class Run:
         for wake in tuple(self._wakers):
             wake()
 
-    def roll(self, scope: Scope, request_id: str, now: float, steady: float) -> "Hit | None":
+    def roll(self, scope: Scope, request_id: str, steady: float, ahead: float) -> "Hit | None":
         """Decide whether this request, whose route is known to match, is hit; counted either way.
 
-        `now` and `steady` are what the clocks say.
+        `steady` is what that clock says, `ahead` how far the shared one is ahead of it.
         """
         plan = self.plan
-        now = self._time(now, steady)
+        if ahead > self._ahead:  # noqa: PLR1730 - `max` takes three times as long, for every request
+            self._ahead = ahead
+        now = steady + self._ahead
         if self.over or not plan.starts_at <= now < plan.ends_at or not plan.means(scope):
             return None
         strength = 1.0 if plan.steady else plan.record.strength(now)
@@ -289,21 +288,21 @@ class Engine:
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:
         """Return the faults that hit this request, oldest first."""
-        now, steady = self._now()
-        return [hit for run in self.by_route.get(template, ()) if (hit := run.roll(scope, request_id, now, steady))]
+        steady, ahead = self._now()
+        return [hit for run in self.by_route.get(template, ()) if (hit := run.roll(scope, request_id, steady, ahead))]
 
     def roll_point(self, point: str, scope: Scope, template: str, key: str) -> list[Hit]:
         """Return the faults that hit this call to a dependency, oldest first."""
-        now, steady = self._now()
+        steady, ahead = self._now()
         runs = self.by_point.get(point, {}).get(template, ())
-        return [hit for run in runs if (hit := run.roll(scope, key, now, steady))]
+        return [hit for run in runs if (hit := run.roll(scope, key, steady, ahead))]
 
     def _now(self) -> tuple[float, float]:
         steady = self.steady()
         if steady >= self._next_end:
             with self._lock:  # a change may be under way in the other thread: whatever is there by now is indexed
                 self._index()
-        return self.clock(), steady
+        return steady, self.clock() - steady
 
     def settle(self) -> None:
         """Look again which faults live and which of them may act: one that ends makes room for others."""
