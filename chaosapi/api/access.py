@@ -9,11 +9,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chaosapi import peers
 from chaosapi.api import problems
 from chaosapi.errors import ChaosError, Forbidden, Unauthorized
+from chaosapi.routes import PROBES
 from chaosapi.settings import Settings
 
-GUARDED = ("/admin", "/hooks")
-OPEN = ("/admin/docs", "/admin/openapi.json", "/admin/static")
-"""Descriptions tell nothing that is not in the source, and a browser cannot send a token to see them."""
+OPEN: Final = {"/admin/docs", "/admin/docs/oauth2-redirect", "/admin/openapi.json", "/metrics", *PROBES}
+"""Descriptions tell nothing that is not in the source, and a browser cannot send a token to see them; scrapers and
+probes have none."""
+_STATIC: Final = "/admin/static/"
 _HEADERS: Final = {
     "content-security-policy": "frame-ancestors 'none'",
     "x-frame-options": "DENY",
@@ -23,7 +25,7 @@ _REMEDY: Final = "set CHAOSAPI_ADMIN_TOKEN and send it as: Authorization: Bearer
 
 
 class AccessGuard:
-    """Pure ASGI, in front of the routes, so that nothing under the guarded paths is forgotten.
+    """Pure ASGI, in front of the control plane: what is not named as open is guarded, so that nothing is forgotten.
 
     With a token, its holders may use the API. Without one this machine may, which the peer's address tells: a header
     can be written by anybody. CHAOSAPI_ADMIN_OPEN admits every peer. Pages of other sites are refused in each case.
@@ -37,11 +39,11 @@ class AccessGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
-        if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         app = self.app
-        if not scope["path"].startswith(OPEN):
+        if scope["path"] not in OPEN and not scope["path"].startswith(_STATIC):
             try:
                 self._check(scope)
             except ChaosError as error:

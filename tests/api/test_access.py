@@ -15,7 +15,15 @@ from chaosapi.settings import Settings
 from tests.conftest import MakeClient
 from tests.failures.networks import Network, missing
 
-PATHS = ["/admin/faults", "/admin/audit", "/admin/nothing", "/hooks/alertmanager"]
+PATHS = [
+    "/admin/faults",
+    "/admin/audit",
+    "/admin/nothing",
+    "/admin/docs/faults",
+    "/admin/static",
+    "/admin/openapi.json/",
+    "/hooks/alertmanager",
+]
 MALFORMED = ["[::1", "http://[", "[::1]]", "[evil]", "a b", "localhost:x", "localhost:8000:1", "user@localhost", "\xff"]
 MISSING = missing()
 GUEST = """
