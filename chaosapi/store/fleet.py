@@ -15,7 +15,7 @@ from chaosapi.receipt import Denied, Receipt, Replicas
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import Replica
-from chaosapi.store.tallies import denied, dump, total
+from chaosapi.store.tallies import denied, dump, readable, total
 
 _SOON: Final = 0.015
 """Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
@@ -78,7 +78,8 @@ class Fleet:
 
     def _receipt(self, record: Record, reported: dict[str, str], replicas: Replicas) -> Receipt:
         tally, rate = self._engine.tally(record), record.spec.rate
-        others = [(replica, text) for replica, text in sorted(reported.items()) if replica != self._me.id]
+        foreign = [(replica, text) for replica, text in sorted(reported.items()) if replica != self._me.id]
+        others = [(replica, text) for replica, text in foreign if readable(text)]
         reasons = [(self._me.id, tally.denied), *((replica, denied(text)) for replica, text in others)]
         refusals = [Denied(replica=replica, reason=why) for replica, why in reasons if why]
         if not others:

@@ -3,14 +3,21 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Final
 
 from ddsketch import DDSketch
 from ddsketch.ddsketch import BaseDDSketch
 from ddsketch.mapping import LogarithmicMapping
 from ddsketch.store import DenseStore
+from pydantic import Field
 
+from chaosapi.models import Model
 from chaosapi.receipt import Delays, Tally
+
+_GAMMA: Final = float(Delays().planned._mapping.gamma)  # noqa: SLF001 - as below
+_FURTHEST: Final = 100_000
+"""Bins that a delay may be away from that of one second: more than a year or a nanosecond are."""
+_Count = Annotated[float, Field(ge=0, le=1e15)]
 
 
 def dump(tally: Tally) -> str:
@@ -46,6 +53,35 @@ def total(texts: Sequence[str]) -> Tally:
     if delays:
         whole.delays = Delays(*(_merged([each[kind] for each in delays]) for kind in ("planned", "measured")))
     return whole
+
+
+class _Sketch(Model):
+    gamma: Annotated[float, Field(ge=_GAMMA, le=_GAMMA)]
+    zeros: _Count
+    bins: dict[Annotated[int, Field(ge=-_FURTHEST, le=_FURTHEST)], _Count]
+
+
+class _Sketches(Model):
+    planned: _Sketch
+    measured: _Sketch
+
+
+class _Document(Model):
+    matched: _Count
+    expected: _Count
+    injected: _Count
+    skipped: dict[str, _Count]
+    delays: _Sketches | None
+    denied: str = ""
+
+
+def readable(text: str) -> bool:
+    """Tell whether `dump` may have written it."""
+    try:
+        _Document.model_validate_json(text)
+    except ValueError:
+        return False
+    return True
 
 
 def denied(text: str) -> str | None:

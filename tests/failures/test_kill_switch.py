@@ -75,6 +75,8 @@ def spoilt(server: RedisServer) -> Iterator[None]:
         for key in ("audit", "replicas", "lease"):
             admin.delete(f"{{chaosapi}}:{key}")
             admin.set(f"{{chaosapi}}:{key}", "x")
+        for tally in admin.scan_iter("{chaosapi}:tally:*"):
+            admin.hset(tally, mapping={"x": "garbage", "y": "{}"})
         admin.publish("{chaosapi}:changes:0", "garbage")
     yield
 

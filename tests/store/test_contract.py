@@ -11,7 +11,7 @@ from chaosapi.effects import EFFECTS
 from chaosapi.errors import Conflict, NotFound, PreconditionFailed
 from chaosapi.fault import Fault
 from chaosapi.receipt import Tally
-from chaosapi.state import State
+from chaosapi.state import Halt, State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.tallies import dump, total
@@ -336,6 +336,27 @@ def test_tallies_go_with_their_fault(open_one: Open) -> None:
             await store.report(a_replica("one"), {former: dump(counted(5, []))})
             later = key((await store.apply(changes.create(a_fault(), 1000), an_entry())).faults[0])
             assert await store.tallies([former, later]) == {former: {}, later: {}}
+
+    asyncio.run(scenario())
+
+
+def test_a_reset_needs_to_read_nothing(open_one: Open) -> None:
+    """It ends all at a revision above every one, for all replicas, with its entry; a halt may come with it."""
+
+    async def scenario() -> None:
+        here, there = open_one(), open_one()
+        seen = Seen(there)
+        async with started(here, there):
+            for name in ("a", "b"):
+                await there.apply(changes.create(a_fault(name), there.now()), an_entry())
+            state = await here.reset(an_entry("halt"), Halt(since=1.0, reason="drill"))
+            assert (state.revision, state.faults, state.halt) == (3, (), Halt(since=1.0, reason="drill"))
+            await seen.reach(3)
+            assert seen.state == state
+            assert [(entry.revision, entry.action) for entry in await there.audit(1)] == [(3, "halt")]
+            assert await there.refresh() == state
+            with pytest.raises(Conflict, match="drill"):
+                await there.apply(changes.create(a_fault(), there.now()), an_entry())
 
     asyncio.run(scenario())
 

@@ -116,8 +116,12 @@ def test_a_file_that_was_moved_is_not_written_to(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
-    """A folder that is not there, and a file that is no database."""
+    """A folder that is not there, a file that is no database, and one of somebody else's, whose rows stay."""
     (tmp_path / "text").write_text("this is no database " * 100)
+    with closing(sqlite3.connect(tmp_path / "other")) as db:
+        db.execute("CREATE TABLE state (city TEXT)")
+        db.execute("INSERT INTO state VALUES ('Leipzig')")
+        db.commit()
 
     async def scenario(path: str) -> None:
         store = open_store(f"sqlite:///{path}")
@@ -125,8 +129,10 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
             await store.start()
         await store.close()
 
-    for path in ("nowhere/faults.db", "text"):
+    for path in ("nowhere/faults.db", "text", "other"):
         asyncio.run(scenario(str(tmp_path / path)))
+    with closing(sqlite3.connect(tmp_path / "other")) as db:
+        assert db.execute("SELECT city FROM state").fetchall() == [("Leipzig",)]
 
 
 def test_a_state_that_cannot_be_read_is_ended_at_start_and_kept_aside(tmp_path: Path) -> None:

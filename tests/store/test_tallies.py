@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from chaosapi.receipt import Tally
-from chaosapi.store.tallies import dump, total
+from chaosapi.store.tallies import dump, readable, total
 
 
 def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
@@ -34,3 +34,27 @@ def test_what_is_no_tally_is_refused(text: str) -> None:
     """Not counted as zero."""
     with pytest.raises((ValueError, KeyError, TypeError)):
         total((text,))
+
+
+def test_what_a_replica_wrote_is_told_from_garbage() -> None:
+    """Also from garbage that would take all memory to sum up."""
+    tally = Tally(matched=3, expected=1.5, injected=1, denied="CHAOSAPI_MAX_RATE")
+    tally.skipped["max_held"] += 1
+    for delay in (0.0, 1e-9, 0.25, 86400.0 * 365):
+        tally.delayed(delay, delay)
+    text = dump(tally)
+    assert readable(text)
+    assert readable(dump(Tally()))
+    far = text.replace('"bins":{', '"bins":{"1000000000":1,')
+    assert far != text
+    for garbage in (
+        "",
+        "{}",
+        "[]",
+        "5",
+        far,
+        text.replace("1.5", "-1"),
+        text.replace('"gamma":1', '"gamma":2'),
+        text[:-9],
+    ):
+        assert not readable(garbage)
