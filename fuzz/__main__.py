@@ -30,6 +30,7 @@ GROWTH: Final = 0.2
 """By how much resident memory may have grown after the flood, against a service that is warm."""
 _WARM: Final = 0.1
 _REST: Final = 5.0
+"""Seconds before memory is looked at."""
 _LIVES: Final = 40
 
 
@@ -100,12 +101,13 @@ class Fuzzer:
             left = self.chosen.requests - report.sent
             warm = min(round(_WARM * left), 30_000)
             await self._attack(life, warm, operator, deadline)
-            before = await asyncio.to_thread(campaign.settle, target, _REST) if not life.poison else None
+            rest = 1.0 if self.chosen.untimed else _REST
+            before = await asyncio.to_thread(campaign.settle, target, rest) if not life.poison else None
             await self._attack(life, left - warm, operator, deadline)
             watching.cancel()
             if before and not life.poison:
                 life.look()
-                after = await asyncio.to_thread(campaign.settle, target, _REST)
+                after = await asyncio.to_thread(campaign.settle, target, rest)
                 report.ending = Ending(target.metric("chaosapi_held_requests"), before, after, None)
         except (OSError, HTTPException) as error:
             life.poison = life.poison or f"the service does not answer: {error!r}"
@@ -113,13 +115,14 @@ class Fuzzer:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
             status = service.stop(target.process)
+            life.read_log()
         report.kills += operator.kills
         report.late += operator.late
         report.refused += operator.refused
         report.sick += operator.sick
         if report.ending:
             report.ending.status = status
-        elif status != 0 and not life.poison:
+        if status != 0 and not life.poison:
             report.findings.add("SIGTERM", f"exit status {status}")
         if life.poison:
             await asyncio.to_thread(self._blame, life)
@@ -189,6 +192,7 @@ def tell(report: Report, chosen: argparse.Namespace) -> bool:
         verdicts["memory back within 20 %"] = chosen.untimed or after.rss <= before.rss * (1 + GROWTH)
         verdicts["descriptors and threads back"] = after.fds <= before.fds and after.threads <= before.threads
         verdicts["nothing held"] = ending.held == 0
+        print(f"exit status {ending.status}")
         verdicts["SIGTERM ends it with 0"] = ending.status == 0
     for found in sorted(report.findings.known.values(), key=lambda each: -each.count):
         print(f"  {found.count:6} × {found.wrong} · {found.where} · {found.got[:300]}")

@@ -290,8 +290,17 @@ class Life:
                 reply = self.service.call("GET", path)
                 if reply.status != 200:
                     self.poison = self.poison or f"GET {path} answers {reply.status}"
-        for line in self.service.strange():
-            self.findings.add(f"in the log: {_kind(line)}", line)
+        self.read_log()
+
+    def read_log(self) -> None:
+        """Note what the log says that no fault means."""
+        lines = self.service.strange()
+        bare = [line for line in lines if not line.startswith("{")]
+        if bare:
+            self.findings.add("in the log: lines that are not JSON", "\n".join(bare[-30:]))
+        for line in lines:
+            if line.startswith("{"):
+                self.findings.add(f"in the log: {_kind(line)}", line)
 
 
 def _kind(line: str) -> str:
@@ -299,7 +308,7 @@ def _kind(line: str) -> str:
     try:
         entry = json.loads(line)
     except ValueError:
-        return "a line that is not JSON"
+        return "a line that is cut"
     kinds = ", ".join(str(each.get("exc_type")) for each in entry.get("exception", []))
     return f"{entry.get('event', '')[:80]} {kinds}".strip()
 

@@ -52,6 +52,8 @@ def _failure(message: Message, answer: Answer) -> Verdict:
         return Verdict(said="probe")
     if message.route.startswith("/api") and answer.status in {503, 504} and _is_problem(answer):
         return Verdict(said="dependency")
+    if answer.status == 503 and b"chaos was stopped and the store" in answer.body:
+        return Verdict(said="a stop that the store has not taken yet")
     if answer.status == 503 and b"retry-after" in answer.headers and b"store-unavailable" not in answer.body:
         return Verdict(said="queue full")
     away = "store-unavailable" in str(problem)
