@@ -33,7 +33,7 @@ from fuzz.troubles import TROUBLES, possible
 
 SLACK: Final = 1.0
 """Seconds past its end in which a fault may still act."""
-_CHUNK: Final = 20
+_CHUNK: Final = 10
 """Runs on one stand."""
 _EFFECTS: Final[tuple[dict[str, Any], ...]] = (
     {"type": "error", "status": 503},
@@ -345,14 +345,14 @@ def setup(seed: int) -> tuple[Store, bool]:
     return dice.choice((*STORES, "redis")), dice.random() < 0.6
 
 
-def chunk(store: Store, apart: bool, seeds: Sequence[int], python: str) -> list[Result]:  # noqa: FBT001 - goes to a pool
-    """Make these runs on one stand, a new one after each that failed."""
+def chunk(store: Store, apart: bool, seeds: Sequence[int], python: str, until: float) -> list[Result]:  # noqa: FBT001 - goes to a pool
+    """Make these runs on one stand, a new one after each that failed; begin none after `until`, Unix seconds."""
     found: list[Result] = []
     left = list(seeds)
-    while left:
+    while left and time.time() < until:
         with tempfile.TemporaryDirectory(prefix="failures-") as name, ExitStack() as stack:
             stand = Stand(store, Path(name), stack, apart=apart, python=python, cut=True)
-            while left:
+            while left and time.time() < until:
                 seed = left.pop(0)
                 try:
                     result = Run(stand, seed).go()
@@ -390,16 +390,13 @@ def main() -> int:
     results: list[Result] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(chosen.parallel, context, _end_with_parent) as pool:
-        futures = [pool.submit(chunk, *key, group, chosen.python) for key, group in chunks]
+        until = time.time() + 60 * chosen.minutes
+        futures = [pool.submit(chunk, *key, group, chosen.python, until) for key, group in chunks]
         for future in as_completed(futures):
             for result in future.result():
                 results.append(result)
                 if result.wrong:
                     print(json.dumps(asdict(result), indent=1), flush=True)
-            if time.monotonic() > begun + 60 * chosen.minutes:
-                for other in futures:
-                    other.cancel()
-                break
     print(report(results, time.monotonic() - begun))
     return 1 if any(result.wrong for result in results) else 0
 
