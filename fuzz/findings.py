@@ -65,7 +65,7 @@ class Findings:
                     "wrong": found.wrong,
                     "where": found.where,
                     "count": found.count,
-                    "got": found.got[:2000],
+                    "got": found.got[:12_000],
                     "note": found.message.note if found.message else "",
                     "again": again(data[:_SHOWN]) if data else "",
                 }
