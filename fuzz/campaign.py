@@ -12,6 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from weakref import WeakSet
 
 from fuzz.findings import Findings
 from fuzz.grammar import Grammar, Message, pipelined
@@ -86,6 +87,7 @@ class Life:
     poison: str = ""
     """Why it cannot go on."""
     _left: int = 0
+    _open: WeakSet[Connection] = field(default_factory=WeakSet)
 
     async def attack(self, requests: int, connections: int, operator: Operator) -> None:
         """Send so many requests, or fewer where the service cannot go on."""
@@ -103,6 +105,9 @@ class Life:
             for task in (*tasks, checks):
                 task.cancel()
             await asyncio.gather(*tasks, checks, return_exceptions=True)
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
 
     def _turns(self, count: Callable[[], int] = lambda: 1) -> Iterator[None]:
         """Go on while there is something left to send."""
@@ -228,11 +233,13 @@ class Life:
     async def _connect(self, message: Message) -> Connection | None:
         port = self.service.admin if message.control else self.service.users
         try:
-            return await Connection.open(HOST, port)
+            connection = await Connection.open(HOST, port)
         except OSError as error:
             self.findings.add("no connection", repr(error), message)
             await asyncio.sleep(0.2)
             return None
+        self._open.add(connection)
+        return connection
 
     def _count(self, message: Message) -> None:
         self.sent += message.answers
