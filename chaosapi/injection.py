@@ -33,7 +33,8 @@ class Held:
     def __init__(self) -> None:
         self._injections: set[Injection] = set()
         self._requests: Counter[Presence] = Counter()
-        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The one in which the next look is due."""
 
     def __len__(self) -> int:
         """Return how many requests are held, each counted once however many effects hold it."""
@@ -43,8 +44,10 @@ class Held:
         """Count a request as held by an effect."""
         self._injections.add(injection)
         self._requests[presence] += 1
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look)
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            loop.call_later(_LOOK, self._look)
 
     def discard(self, injection: "Injection", presence: Presence) -> None:
         """Count it no longer."""
@@ -55,9 +58,12 @@ class Held:
                 del self._requests[presence]
 
     def _look(self) -> None:
+        self._loop = None
+        if self._injections:
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_later(_LOOK, self._look)
         for injection in tuple(self._injections):
             injection.look()
-        self._timer = asyncio.get_running_loop().call_later(_LOOK, self._look) if self._injections else None
 
 
 class Injection:

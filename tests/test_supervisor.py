@@ -16,6 +16,7 @@ from chaosapi.state import Change, State
 from chaosapi.supervisor import Supervisor
 from tests.conftest import Clock
 from tests.effects.hosts import until
+from tests.effects.test_cpu import burners
 
 
 class Replica:
@@ -140,3 +141,18 @@ def test_an_effect_that_fails_is_counted_and_hurts_no_other(
     other = Fault.model_validate({"name": "g", "effect": {"type": "health"}})
     replica.apply(changes.create(other, clock()))
     until(replica.fails)
+
+
+def test_cpu_faults_share_their_processes(replica: Replica, clock: Clock) -> None:
+    """Ten of a hundredth of a core take one process; it ends with the last of them."""
+    for number in range(10):
+        spec = Fault.model_validate({"name": f"f{number}", "effect": {"type": "cpu", "cores": 0.01}})
+        replica.apply(changes.create(spec, clock()))
+    until(lambda: all(replica.engine.tally(record).injected for record in replica.state.faults))
+    assert len(burners()) == 1
+    for number in range(9):
+        replica.apply(changes.end(f"f{number}", clock()))
+    until(lambda: len(threads()) == 1)
+    assert len(burners()) == 1
+    replica.apply(changes.end_all(clock()))
+    until(lambda: burners() == [])
