@@ -1,6 +1,5 @@
 """Every setting of the service: environment variables with the prefix CHAOSAPI_, or arguments."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,7 +16,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from chaosapi import budget
 from chaosapi.durations import Duration
+from chaosapi.errors import ChaosError
 from chaosapi.peers import is_loopback
 
 _TOKEN: Final = re.compile(r"[!-~]{1,1024}")
@@ -34,8 +35,8 @@ def _listed(value: Any) -> Any:
         return value
     if value.lstrip().startswith("["):
         try:
-            return json.loads(value)
-        except ValueError:
+            return budget.read(value.encode("utf-8", "surrogateescape"), budget.SMALL)
+        except ChaosError:
             raise PydanticCustomError("list", "names with commas between them, or a JSON list of them") from None
     return [name.strip() for name in value.split(",") if name.strip()]
 

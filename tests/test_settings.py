@@ -130,7 +130,7 @@ def test_the_address_of_a_kubernetes_service_is_no_setting(monkeypatch: pytest.M
     "bad",
     [
         *({"port": 70000}, {"max_held": 0}, {"max_duration": "0s"}, {"admin_token": " "}, {"log_level": "loud"}),
-        *({"workers": 0}, {"workers": 65}),
+        *({"workers": 0}, {"workers": 65}, {"effects_denied": "[" * 100_000}),
     ],
 )
 def test_nonsense_is_refused(bad: dict[str, object]) -> None:

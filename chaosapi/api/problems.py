@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,6 +21,8 @@ from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.models import Model
 
 MEDIA_TYPE = "application/problem+json"
+_LONGEST: Final = 2000
+"""Bytes of a detail, which may repeat what was sent."""
 
 
 class FieldError(Model):
@@ -45,7 +47,7 @@ def response(
 ) -> Response:
     """Write a problem document; without a slug it says no more than its status does (RFC 9457, 4.2.1)."""
     kind = f"urn:chaosapi:problem:{slug}" if slug else "about:blank"
-    body = {"type": kind, "title": title, "status": status, "detail": detail}
+    body = {"type": kind, "title": title, "status": status, "detail": shown(detail, _LONGEST)}
     content = json.dumps({**body, "errors": list(errors)} if errors else body)
     headers = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
     return Response(content, status, headers, media_type=MEDIA_TYPE)

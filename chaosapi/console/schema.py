@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from chaosapi import durations
+from chaosapi import budget, durations
+from chaosapi.errors import ChaosError
 
 Json = Mapping[str, Any]
 Kind = Literal["text", "number", "integer", "duration", "choice", "list", "json"]
@@ -78,8 +79,8 @@ def read(field: Field, text: str) -> Any:
             return [each.strip() for each in text.split(",") if each.strip()]
         case "json":
             try:
-                return json.loads(text)
-            except ValueError as error:
+                return budget.read(text.encode("utf-8", "surrogatepass"), budget.FAULT)
+            except ChaosError as error:
                 if text[:1] in "{[":
                     raise ValueError(f"this is no JSON: {error}") from None
                 return text

@@ -4,9 +4,9 @@ import json
 import math
 import re
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -90,6 +90,12 @@ class Error(RequestEffect):
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"}
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        if self.retry_after is not None and "retry-after" in map(str.lower, self.headers):
+            raise PydanticCustomError("twice", "headers: Retry-After is there, and so is retry_after: leave one out")
+        return self
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Send the error; with `when: after` in place of the app's own answer, as soon as that starts.

@@ -1,5 +1,6 @@
 """How many requests arrive, where and when."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, NamedTuple, Self
 
@@ -64,6 +65,9 @@ class Traffic(Model):
         total = sum(self.shares.values())
         if total > 1 + 1e-9:
             raise PydanticCustomError("shares", "shares add up to {total}: at most 1", {"total": f"{total:g}"})
+        routes = Counter(map(_route, self.shares))
+        if twice := next((route for route, count in routes.items() if count > 1), None):
+            raise PydanticCustomError("shares", "shares: {route} is there twice", {"route": " ".join(twice)})
         starts = [stage.after for stage in self.stages]
         if starts != sorted(starts):
             raise PydanticCustomError("stages", "stages come in the order of their times")

@@ -128,7 +128,7 @@ def test_a_fault_that_is_accepted_is_shown_everywhere_as_it_was_sent(
                 assert status in {404, 409, 422}
                 assert shown.get("errors") or status != 422
                 assert client.get("/admin/faults").json() == before
-        client.delete("/admin/faults")
+        client.delete("/admin/faults/f")
 
     tried()
     for path in ("/metrics", "/admin/effects", "/admin/alerts", "/admin/replicas", "/admin/audit?limit=10000"):

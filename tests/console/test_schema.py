@@ -87,6 +87,8 @@ def test_what_nobody_touched_stays_what_it_was(known: object) -> None:
         ("integer", "1.5", "a whole number from 1 to 9"),
         ("duration", "5 minutes", "text with units"),
         ("json", '{"503": ', "no JSON"),
+        ("json", "[" * 100_000, "no JSON"),
+        ("json", "[NaN]", "finite"),
     ],
 )
 def test_what_cannot_be_read_is_refused(kind: Any, text: str, message: str) -> None:

@@ -27,6 +27,8 @@ def test_more_than_all_of_the_traffic_is_refused() -> None:
     """Shares are of one whole."""
     with pytest.raises(ValidationError, match=r"add up to 1\.3"):
         Traffic(shares={"/a": 0.7, "/b": 0.6})
+    with pytest.raises(ValidationError, match="POST /api/checkout is there twice"):
+        Traffic(shares={"/api/checkout": 0.1, "post /api/checkout": 0.2})
 
 
 def test_a_scenario_becomes_stages() -> None:
