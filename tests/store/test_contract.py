@@ -382,3 +382,26 @@ def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
             assert [entry.revision for entry in await there.audit(100)] == list(range(last.revision, 0, -1))
 
     asyncio.run(scenario())
+
+
+def test_the_audit_is_bounded_in_bytes(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large entries push out older ones; the latest stays, however large it is."""
+    for module in ("sqlite.tables", "redis.contents"):
+        monkeypatch.setattr(f"chaosapi.store.{module}.AUDIT_SIZE", 20_000)
+        monkeypatch.setattr(f"chaosapi.store.{module}.AUDIT_LARGE", 500)
+
+    async def scenario() -> None:
+        store = open_shared()
+        async with started(store):
+            for number in range(30):
+                fault = a_fault("a", seed=number, effect={"type": "error", "body": "x" * 3000})
+                entry = an_entry("replace").model_copy(update={"fault": "a"})
+                await store.apply(changes.replace(fault, store.now()), entry)
+            entries = await store.audit(100)
+            assert [entry.revision for entry in entries] == list(range(30, 30 - len(entries), -1))
+            assert 4 <= len(entries) <= 6
+            larger = a_fault("a", effect={"type": "error", "body": "x" * 30_000})
+            await store.apply(changes.replace(larger, store.now()), entry)
+            assert [entry.revision for entry in await store.audit(100)] == [31]
+
+    asyncio.run(scenario())

@@ -100,6 +100,54 @@ def test_sqlite(tmp_path: Path, clock: Clock) -> None:
     assert again() == ([], UNATTENDED, 2)
 
 
+def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:
+    """All faults end, and no revision is used twice, whether a change comes first or a look."""
+    path, backup = tmp_path / "faults.db", tmp_path / "backup.db"
+
+    def copy(source: Path, target: Path) -> None:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+            old.backup(new)
+
+    async def scenario() -> None:
+        here, there = open_store(f"sqlite:///{path}"), open_store(f"sqlite:///{path}")
+        seen = Seen(there)
+        async with started(here, there):
+            await begin(here)
+            copy(path, backup)
+            await here.apply(changes.end_all(here.now()), an_entry("end_all"))
+            await seen.reach(2)
+            copy(backup, path)
+            state = await here.apply(changes.create(a_fault("b"), here.now()), an_entry())
+            assert (state.revision, [record.name for record in state.live(here.now())]) == (4, ["b"])
+            await seen.reach(4)
+            copy(backup, path)
+            await seen.reach(5)
+            assert seen.state.live(there.now()) == []
+            assert (await there.audit(1))[0].reason == OLD
+            assert all(not {"a"} & {each.name for each in old.live(there.now())} for old in seen.states[2:])
+
+    asyncio.run(scenario())
+
+
+def test_a_copy_without_faults_uses_no_revision_twice(tmp_path: Path) -> None:
+    """Whoever was told of a revision may still name it in If-Match."""
+    path, backup = tmp_path / "faults.db", tmp_path / "backup"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}")
+        async with started(store):
+            backup.write_bytes(path.read_bytes())
+            await begin(store)
+        path.write_bytes(backup.read_bytes())
+        for tail in ("-wal", "-shm"):
+            path.with_name(path.name + tail).unlink(missing_ok=True)
+        again = open_store(f"sqlite:///{path}")
+        async with started(again):
+            assert (await again.apply(changes.create(a_fault("b"), again.now()), an_entry())).revision > 1
+
+    asyncio.run(scenario())
+
+
 def dump(admin: redis.Redis) -> dict[bytes, bytes]:
     """Copy all that is ours."""
     return {key: admin.dump(key) for key in admin.keys(KEYS)}  # type: ignore[misc]  # bytes, as it is not asynchronous

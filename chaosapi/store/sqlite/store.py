@@ -1,8 +1,7 @@
 """The store of one machine: a file that all its workers share. It survives a restart and kill -9.
 
 SQLite's write-ahead log needs a local disk. A power cut may take the last moment's changes with it; whole changes only.
-Faults go on after a restart unless the file was put back from an older copy, or nobody ran them for a minute: what was
-ended since that copy was made must not run again. A file beside the store, `NAME-watermark`, tells.
+Faults go on after a restart unless the file is an older copy, or nobody ran them for a minute: `NAME-watermark` tells.
 """
 
 import asyncio
@@ -19,9 +18,9 @@ import structlog
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.models import MAX_REVISION
-from chaosapi.state import AuditEntry, Change, Halt, State, end_all
-from chaosapi.store.codec import UNREADABLE, forgotten, read_all, read_entries, write
-from chaosapi.store.lease import doubt
+from chaosapi.state import AuditEntry, Change, Halt, State
+from chaosapi.store.codec import UNREADABLE, forgotten, read_all, read_entries
+from chaosapi.store.lease import OLD, doubt
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 from chaosapi.store.sqlite import tables
@@ -85,18 +84,22 @@ class SqliteStore:
         self._readable = True
         if found.revision == 0:
             await self._in_thread(lambda: self._watermark.begin(0, now))
+        least = mark.revision if mark else 0
         reason = doubt(mark, found.revision, now)
-        if not reason or not found.live(now):
+        if not reason or not (found.live(now) or found.revision < least):
             self._snapshot.take(found)
             return None
-        past = mark.revision if mark else 0
-
-        def ended(state: State) -> State:
-            # What was stored after a copy was made had these revisions: no change may get them again.
-            return end_all(now)(state.model_copy(update={"revision": max(state.revision, past)}))
-
-        await self.apply(ended, entry.model_copy(update={"reason": reason}))
+        await self._mend(least, reason)
         return reason
+
+    async def _mend(self, least: int, reason: str) -> None:
+        """End all faults that are found, at a revision above the least."""
+
+        def work() -> State:
+            with tables.transaction(self._db) as db:
+                return tables.mend(db, least, reason, self.now())
+
+        await self._written(work)
 
     async def close(self) -> None:
         """Close the file."""
@@ -113,35 +116,38 @@ class SqliteStore:
         def work() -> State:
             with tables.transaction(self._db) as db:
                 before = tables.state(db)
+                known = self._snapshot.state.revision
+                if before.revision < known:
+                    before = tables.mend(db, known, OLD, self.now())
                 state = change(before)
                 if state.revision != before.revision:
                     tables.store(db, state, entry)
                     if forgotten(before, state):
                         tables.drop_tallies(db, state)
-            self._watermark.note(state.revision, self.now())
             return state
 
-        state = await self._run(work, writes=True)
-        self._readable = True
-        self._snapshot.take(state)
-        return state
+        return await self._written(work)
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         """Write a state without faults over whatever is there, which is kept in the table `unreadable`."""
 
         def work() -> State:
             with tables.transaction(self._db) as db:
-                tables.make(db)
                 mark = self._watermark.read()
-                known = [self._snapshot.state.revision, tables.revision(db), mark.revision if mark else 0]
-                state = State(revision=min(max(known) + 1, MAX_REVISION), halt=halt)
-                tables.set_aside(db, entry.at)
-                tables.store(db, state, entry)
-                db.execute("DELETE FROM tallies")
+                least = max(self._snapshot.state.revision, mark.revision if mark else 0)
+                return tables.reset(db, entry, halt, least)
+
+        return await self._written(work)
+
+    async def _written(self, work: Callable[[], State]) -> State:
+        """Take over the state that it has stored."""
+
+        def noted() -> State:
+            state = work()
             self._watermark.note(state.revision, self.now())
             return state
 
-        state = await self._run(work, writes=True)
+        state = await self._run(noted, writes=True)
         self._readable = True
         self._snapshot.take(state)
         return state
@@ -163,11 +169,7 @@ class SqliteStore:
 
         def work() -> None:
             with tables.transaction(self._db) as db:
-                db.execute("DELETE FROM replicas WHERE id = ?", (seen.id,))
-                if not leaving:
-                    db.execute("INSERT INTO replicas VALUES (?, ?, ?)", (seen.id, seen.seen, write(seen)))
-                rows = [(fault, seen.id, text) for fault, text in tallies.items()]
-                db.executemany("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", rows)
+                tables.report(db, seen, tallies, leaving=leaving)
             self._watermark.note(replica.revision, seen.seen)
 
         await self._run(work, writes=True)
@@ -197,24 +199,25 @@ class SqliteStore:
         while True:
             await asyncio.sleep(_BEAT)
             try:
-                await self._look()
-            except StoreUnavailable:
-                pass
+                with contextlib.suppress(StoreUnavailable):
+                    await self._look()
             except Exception:
                 log.exception("the store cannot be read")
 
     async def _look(self) -> None:
         """Take over what other processes changed, and what a caller who left early changed here."""
 
-        def work() -> State | None:
+        def work() -> tuple[int, State | None]:
             # Not PRAGMA data_version: it overlooks changes of this connection, and every heartbeat moves it.
-            if self._readable and tables.revision(self._db) <= self._snapshot.state.revision:
-                return None
-            return tables.state(self._db)
+            revision = tables.revision(self._db)
+            same = self._readable and revision <= self._snapshot.state.revision
+            return revision, None if same else tables.state(self._db)
 
-        state = await self._run(work)
+        revision, state = await self._run(work)
         self._readable = True
-        if state:
+        if revision < self._snapshot.state.revision:
+            await self._mend(self._snapshot.state.revision, OLD)
+        elif state:
             self._snapshot.take(state)
 
     async def _run(self, work: Callable[[], T], *, writes: bool = False) -> T:

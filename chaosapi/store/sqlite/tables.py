@@ -4,7 +4,7 @@ import contextlib
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,8 +13,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.models import MAX_REVISION
-from chaosapi.state import AuditEntry, State
+from chaosapi.state import AuditEntry, Halt, State, end_all
 from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, key, read_state, write, write_state
+from chaosapi.store.replica import Replica
 
 _PAUSE: Final = 0.01
 """Seconds before what another process kept from being done is tried again."""
@@ -67,10 +68,24 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             db.execute("ROLLBACK")
 
 
-def set_aside(db: sqlite3.Connection, at: float) -> None:
-    """Keep what is stored, and nobody can read, for a person to look at."""
-    db.execute("INSERT INTO unreadable (at, state) SELECT ?, substr(state, 1, ?) FROM state", (at, _ASIDE_SIZE))
+def reset(db: sqlite3.Connection, entry: AuditEntry, halt: Halt | None, least: int) -> State:
+    """Write a state without faults, above the least revision, and keep what was stored for a person to look at."""
+    make(db)
+    result = State(revision=min(max(least, revision(db)) + 1, MAX_REVISION), halt=halt)
+    db.execute("INSERT INTO unreadable (at, state) SELECT ?, substr(state, 1, ?) FROM state", (entry.at, _ASIDE_SIZE))
     db.execute("DELETE FROM unreadable WHERE number <= (SELECT max(number) FROM unreadable) - ?", (_ASIDE,))
+    store(db, result, entry)
+    db.execute("DELETE FROM tallies")
+    return result
+
+
+def report(db: sqlite3.Connection, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
+    """Note a sign of life of a replica, or that it leaves, and what its faults did."""
+    db.execute("DELETE FROM replicas WHERE id = ?", (seen.id,))
+    if not leaving:
+        db.execute("INSERT INTO replicas VALUES (?, ?, ?)", (seen.id, seen.seen, write(seen)))
+    rows = [(fault, seen.id, text) for fault, text in tallies.items()]
+    db.executemany("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?)", rows)
 
 
 def _make_private(path: Path) -> None:
@@ -108,7 +123,16 @@ def store(db: sqlite3.Connection, state: State, entry: AuditEntry) -> None:
     db.execute("DELETE FROM audit WHERE number <= ?", (added - AUDIT,))
     if len(text) > AUDIT_LARGE:
         sizes = "SELECT number, sum(length(entry)) OVER (ORDER BY number DESC) AS size FROM audit"
-        db.execute(f"DELETE FROM audit WHERE number IN (SELECT number FROM ({sizes}) WHERE size > ?)", (AUDIT_SIZE,))  # noqa: S608 - no input
+        past = f"SELECT number FROM ({sizes}) WHERE size > ?"  # noqa: S608 - no input
+        db.execute(f"DELETE FROM audit WHERE number < ? AND number IN ({past})", (added, AUDIT_SIZE))  # noqa: S608
+
+
+def mend(db: sqlite3.Connection, least: int, reason: str, now: float) -> State:
+    """End all faults of a state that is an older copy, at a revision that nobody was told, and return the result."""
+    found = state(db)
+    ended = end_all(now)(found).model_copy(update={"revision": max(found.revision, least) + 1})
+    store(db, ended, AuditEntry(at=now, actor="store", action="end_all", reason=reason))
+    return ended
 
 
 def audit(db: sqlite3.Connection, limit: int, before: int) -> list[str]:
