@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from chaosapi.durations import Duration
 from chaosapi.errors import Invalid, StoreUnavailable
@@ -20,11 +20,23 @@ from chaosapi.text import stripped
 _OURS: Final = {"guard", "killswitch", "store"}
 """Actors that are no callers: parts of the service sign what they do by themselves so."""
 _LONGEST: Final = 200
+_REASON: Final = 500
 _ASKED: Final = 0.15
 """Seconds that the store has to say whether it knows a fault."""
 
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
-Why = Annotated[Line, Query(max_length=500, description="Why; for the audit.")]
+Why = Annotated[Line, Query(max_length=_REASON, description="Why; for the audit.")]
+
+
+def _fitted(reason: str) -> str:
+    """Return a reason as one line of at most 500 characters: nothing said beside it keeps a stop from working."""
+    return stripped(" ".join(reason.split()))[:_REASON]
+
+
+FittedReason = Annotated[str, AfterValidator(_fitted)]
+WhyStopped = Annotated[
+    FittedReason, Query(description=f"Why; for the audit, which keeps one line of {_REASON} characters.")
+]
 
 
 def _number(value: Any) -> Any:

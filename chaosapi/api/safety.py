@@ -13,9 +13,8 @@ from chaosapi import state as changes
 from chaosapi.api import answers, views
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
-from chaosapi.api.desk import Desk, Wait, Why
+from chaosapi.api.desk import Desk, FittedReason, Wait, Why, WhyStopped
 from chaosapi.errors import Busy, StoreUnavailable
-from chaosapi.fault import Reason
 from chaosapi.killswitch import KillSwitch
 from chaosapi.models import MAX_REVISION, Model
 from chaosapi.pool import Pool
@@ -32,7 +31,7 @@ _PART: Final = 100
 class HaltBody(Model):
     """Why chaos is halted."""
 
-    reason: Annotated[Reason, Field(description="Why; shown to whoever is refused.")] = ""
+    reason: Annotated[FittedReason, Field(description="Why; shown to whoever is refused.")] = ""
 
 
 def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float], lists: Pool) -> APIRouter:
@@ -53,7 +52,7 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         return views.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
 
     @api.delete("/faults")
-    async def end_all_faults(request: Request, reason: Why = "", wait: Wait = 0.0) -> views.Ended:
+    async def end_all_faults(request: Request, reason: WhyStopped = "", wait: Wait = 0.0) -> views.Ended:
         """End every fault now: the kill switch. It works without the store too; `stored` says whether that knows."""
         done = await kill.end_all(desk.signed(request, "end_all", now=clock(), reason=reason))
         replicas = await reached(done.state.revision, wait) if done.stored else fleet.alone()

@@ -329,3 +329,19 @@ def test_the_kill_switch_reads_no_body(client: TestClient) -> None:
     odd = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = client.request("DELETE", "/admin/faults", content=b"[" * 2_000_000, headers=odd)
     assert (answer.status_code, answer.json()["ended"]) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [("two\nlines", "two lines"), ("\x1b[2J\u202ered\x00", "[2Jred"), ("x" * 5000, "x" * 500), ("\ufffd", "\ufffd")],
+    ids=ascii,
+)
+def test_no_reason_keeps_a_stop_from_working(client: TestClient, reason: str, kept: str) -> None:
+    """What does not fit into the audit is left out of it; a reason in a fault, which can wait, is refused instead."""
+    client.put("/admin/faults/f", json=ERROR)
+    answer = client.delete("/admin/faults", params={"reason": reason})
+    assert (answer.status_code, answer.json()["ended"]) == (200, 1)
+    halted = client.post("/admin/halt", json={"reason": reason}).json()
+    assert halted["halt"]["reason"] == kept
+    assert [entry["reason"] for entry in client.get("/admin/audit?limit=2").json()["entries"]] == [kept, kept]
+    assert client.put("/admin/faults/f", json={**ERROR, "reason": "two\nlines"}).status_code == 422
