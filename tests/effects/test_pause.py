@@ -50,11 +50,13 @@ def test_users_wait_while_people_can_still_steer_and_the_kill_switch_frees_them(
 
 @pytest.mark.slow
 def test_it_ends_by_itself_in_the_middle_of_a_pause(planes: Planes) -> None:
-    """Nobody calls the admin API; the lag shows in the metrics afterwards."""
-    planes.inject({"type": "pause", "pause": "1m", "every": "2m"}, schedule={"duration": "4s"})
-    until(lambda: stands(planes))
+    """Nobody calls the admin API; the receipt has the pause as it was."""
+    planes.inject({"type": "pause", "pause": "1m", "every": "2m"}, schedule={"duration": "3s"})
+    until(lambda: planes.fault()["receipt"]["injected"] == 1)
     assert httpx2.get(f"{planes.users}/api/products", timeout=30).status_code == 200
-    assert planes.fault()["state"] == "ended"
+    fault = planes.fault()
+    assert fault["state"] == "ended"
+    assert durations.parse(fault["receipt"]["delay"]["measured"]["p50"]) < 30
 
 
 def test_a_scale_makes_pauses_shorter_and_none_at_nothing() -> None:

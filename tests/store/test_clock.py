@@ -27,3 +27,17 @@ def test_a_known_time_is_not_disturbed_by_a_slow_answer() -> None:
     clock.learn(0, 30, 0)
     clock.learn(0, 31, 3)
     assert clock.now() == 30
+
+
+def test_a_local_clock_that_is_set_disturbs_nobody() -> None:
+    """It only tells where to begin, as long as the other one was never heard of."""
+    local, steady = 1_000_000.0, 5.0
+    clock = SharedClock(lambda: local, lambda: steady)
+    assert clock.now() == 1_000_000
+    local += 3600
+    steady += 1
+    assert clock.now() == 1_000_001
+    clock.learn(6, 1_000_031, 6)
+    local -= 7200
+    steady += 1
+    assert clock.now() == 1_000_032

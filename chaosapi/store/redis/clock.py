@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 
 class SharedClock:
-    """A clock that is set by another one; while that one is away it runs on."""
+    """A clock that is set by another one; while that one is away it runs on, whatever this machine's is set to."""
 
-    def __init__(self, local: Callable[[], float]) -> None:
-        self.local = local
-        """This machine's clock, Unix seconds."""
+    def __init__(self, clock: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
+        """`clock` is this machine's, Unix seconds: there this one begins, and runs on with `steady` if that is given."""
+        self.local = steady or clock
+        """What runs here between two answers, in seconds."""
         self.known = False
         """Whether the other one was ever heard of."""
-        self._ahead = 0.0
+        self._ahead = clock() - self.local() if steady else 0.0
 
     def now(self) -> float:
         """Return the store's time, Unix seconds."""

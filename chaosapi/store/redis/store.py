@@ -42,7 +42,7 @@ class RedisStore:
         self._prefix = f"{{{prefix}}}"
         # Channels, unlike keys, are the same in all databases of a server.
         channel = self._key("changes", str(self._client.connection_pool.connection_kwargs.get("db") or 0))
-        self._clock = SharedClock(clock)
+        self._clock = SharedClock(clock, time.monotonic)
         self._contents = Contents(self._client, self._key, channel, self._clock)
         self.now = self._clock.now
         self._condition = Condition()
