@@ -7,7 +7,7 @@ class SharedClock:
     """A clock that is set by another one; while that one is away it runs on, whatever this machine's is set to."""
 
     def __init__(self, clock: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
-        """`clock` is this machine's, Unix seconds: there this one begins, and runs on with `steady` if that is given."""
+        """Begin at what `clock`, this machine's, says in Unix seconds; run on with `steady`, if that is given."""
         self.local = steady or clock
         """What runs here between two answers, in seconds."""
         self.known = False
