@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import struct
+import sys
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
@@ -51,6 +52,8 @@ def refuse(bound: socket.socket) -> None:
     Otherwise the kernel would reset the connections that it completes between the last accept and the close. A client
     that comes now gets no answer and tries again after a second, when nobody listens any more.
     """
+    if sys.platform != "linux":
+        return
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _NO_SYN))
     program = struct.pack("HP", len(_NO_SYN), ctypes.addressof(code))
     with contextlib.suppress(OSError):
