@@ -16,13 +16,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chaosapi.api import description, explain
-from chaosapi.budget import shown
+from chaosapi.budget import TOLD, shown
 from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.models import Model
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST: Final = 2000
-"""Bytes of a detail, which may repeat what was sent."""
+"""Bytes of a detail or message, which may repeat what was sent or list what there is."""
 
 
 class FieldError(Model):
@@ -48,7 +48,8 @@ def response(
     """Write a problem document; without a slug it says no more than its status does (RFC 9457, 4.2.1)."""
     kind = f"urn:chaosapi:problem:{slug}" if slug else "about:blank"
     body = {"type": kind, "title": title, "status": status, "detail": shown(detail, _LONGEST)}
-    content = json.dumps({**body, "errors": list(errors)} if errors else body)
+    told = [{name: shown(text, _LONGEST) for name, text in each.items()} for each in errors[:TOLD]]
+    content = json.dumps({**body, "errors": told} if told else body)
     headers = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
     return Response(content, status, headers, media_type=MEDIA_TYPE)
 
