@@ -306,6 +306,8 @@ class Engine:
 
     def settle(self) -> None:
         """Look again which faults live and which of them may act: one that ends makes room for others."""
+        if all(run.acts() for run in self._live):
+            return
         with self._lock:
             self._index()
 

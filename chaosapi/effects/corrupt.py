@@ -20,7 +20,7 @@ class Corrupt(RequestEffect):
     type: Literal["corrupt"] = "corrupt"
     mode: Literal["garbage", "bits", "json"] = "garbage"
     """`garbage`: random bytes; `bits`: one bit flips in about every hundredth byte, at least in one; `json`: the first
-    character is lost, which makes JSON unreadable."""
+    character becomes `}`, with which no JSON begins."""
 
     picks: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "corrupt", "mode": "bits"}
@@ -55,7 +55,7 @@ class Corrupt(RequestEffect):
         if self.mode == "garbage":
             return chance.randbytes(len(body))
         if self.mode == "json":
-            return b" " + body[1:] if first else bytes(body)
+            return b"}" + body[1:] if first else bytes(body)
         places = [place for place in range(len(body)) if chance.random() < _FLIPPED]
         for place in places or ([chance.randrange(len(body))] if first else []):
             body[place] ^= 1 << chance.randrange(8)

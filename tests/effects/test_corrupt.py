@@ -1,7 +1,10 @@
 import json
+import random
 
 import pytest
 from fastapi.testclient import TestClient
+
+from chaosapi.effects.corrupt import Corrupt
 
 
 def body(client: TestClient, key: str = "r-1") -> bytes:
@@ -25,10 +28,19 @@ def test_the_body_is_damaged_and_its_length_is_right(client: TestClient, mode: s
 
 
 def test_broken_json_cannot_be_read(client: TestClient) -> None:
-    """Only its first character is lost."""
+    """Only its first character is another one."""
     client.put("/admin/faults/f", json={"effect": {"type": "corrupt", "mode": "json"}})
     with pytest.raises(json.JSONDecodeError):
         json.loads(body(client))
+
+
+@pytest.mark.parametrize("healthy", [b"12", b"[]", b' {"a": 1}', b'"text"', b"null", b"7"])
+def test_no_json_is_left_readable(healthy: bytes) -> None:
+    """Neither a number without its first digit nor a document behind a blank."""
+    damaged = Corrupt(mode="json")._damage(bytearray(healthy), random.Random(1), first=True)  # noqa: SLF001
+    assert len(damaged) == len(healthy)
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(damaged)
 
 
 def test_bits_flip_in_about_every_hundredth_byte(client: TestClient) -> None:
