@@ -55,7 +55,7 @@ def read(body: bytes, budget: Budget) -> Any:
         raise BadRequest("the body is not UTF-8: it has zero bytes")
     _check_structure(body, budget)
     try:
-        document = json.loads(text, object_pairs_hook=_distinct)
+        document = _DECODER.decode(text)
     except ValueError as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
         raise BadRequest(f"the body is not JSON: {reason}") from None
@@ -124,6 +124,8 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         raise Invalid.field(shown(twice), "this key is there twice")
     return made
 
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_distinct)
 
 _Place = tuple["_Place", int | str] | None
 """Where a value stands in a document: the place of what it is in, and its key or index there."""
