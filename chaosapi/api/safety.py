@@ -24,8 +24,9 @@ from chaosapi.store.fleet import Fleet
 
 _COUNTED: Final = 0.05
 """Seconds that the store has to say how far the replicas are, beyond what the caller waits for them."""
-_PART: Final = 100
-"""Entries of the audit that are read and written at once."""
+_PART: Final = 10
+_MOST: Final = 1000
+"""Entries of the audit that are read and written at once, at first and at most."""
 
 
 class HaltBody(Model):
@@ -82,7 +83,9 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         """
         page = answers.Page(limit)
         last = before
-        while not page.full and (found := await desk.audit(min(limit, _PART), last)):
+        part = _PART
+        while not page.full and (found := await desk.audit(min(limit, part), last)):
+            part = min(2 * part, _MOST)  # small ones, since they left room
             written = len(page.texts)
             await lists.run(partial(page.fill, found, _entry))
             last = found[len(page.texts) - written - 1].revision

@@ -3,10 +3,11 @@
 import json
 import math
 import re
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +25,13 @@ _BODY: Final = Budget(depth=30, values=10_000)
 """What leaves room for what stands around a body: the fault, the record of a store, an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Json:
+    """JSON as text: as thousands of objects it would take ten times the memory, and hold up garbage collections."""
+
+    text: str
+
+
 def _status(value: Any) -> int:
     if isinstance(value, str) and re.fullmatch("[1-9][0-9]{2}", value):
         value = int(value)
@@ -33,15 +41,21 @@ def _status(value: Any) -> int:
 
 
 def _sendable(value: Any) -> Any:
-    """Pass a JSON body on if it can be sent, stored and shown."""
+    """Return a JSON body as it is kept, if it can be sent, stored and shown."""
     if isinstance(value, dict | list):
         try:
             budget.check(value, _BODY)
         except Invalid as error:
             raise PydanticCustomError("body", "{why}", {"why": str(error)}) from None
-        if len(json.dumps(value)) > _LONGEST:
+        kept = Json(json.dumps(value))
+        if len(kept.text) > _LONGEST:
             raise PydanticCustomError("body", "more than {most} characters as JSON", {"most": f"{_LONGEST:,}"})
+        return kept
     return value
+
+
+def _shown(value: Any) -> Any:
+    return json.loads(value.text) if isinstance(value, Json) else value
 
 
 def _status_or_mix(value: Any) -> Any:
@@ -62,6 +76,9 @@ HeaderName = Annotated[
 HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=1000)]
 
 
+_Body = str | dict[str, Any] | list[Any] | None
+
+
 class Error(RequestEffect):
     """Answer with an error status: always the same one, or drawn from a weighted mix."""
 
@@ -72,7 +89,9 @@ class Error(RequestEffect):
     ] = 503
     """A status from 400 to 599, or a mix of them with weights: `{"503": 0.8, "500": 0.2}`."""
     body: Annotated[
-        Annotated[str, Field(max_length=_LONGEST)] | dict[str, Any] | list[Any] | None, AfterValidator(_sendable)
+        Annotated[str, Field(max_length=_LONGEST)] | dict[str, Any] | list[Any] | None,
+        AfterValidator(_sendable),
+        PlainSerializer(_shown, return_type=_Body),
     ] = None
     """Text, or JSON of at most 100,000 characters and 30 levels; a problem document of the status unless given."""
     headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=50), BeforeValidator(distinct), few(50)] = Field(
@@ -132,10 +151,10 @@ class Error(RequestEffect):
             headers["retry-after"] = str(math.ceil(self.retry_after))
         if isinstance(self.body, str):
             return Response(self.body, status, headers, media_type="text/plain")
-        body, kind = self.body, "application/json"
-        if body is None:
-            body, kind = {"type": "about:blank", "title": _phrase(status), "status": status}, "application/problem+json"
-        return Response(json.dumps(body), status, headers, media_type=kind)
+        if isinstance(self.body, Json):
+            return Response(self.body.text, status, headers, media_type="application/json")
+        problem = {"type": "about:blank", "title": _phrase(status), "status": status}
+        return Response(json.dumps(problem), status, headers, media_type="application/problem+json")
 
     def _pick(self, draw: float) -> int:
         if isinstance(self.status, int):

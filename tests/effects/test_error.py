@@ -1,10 +1,14 @@
 """Through the whole service: what a client sees of an error effect."""
 
+import gc
+import json
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from scipy import stats
+
+from chaosapi.effects.error import Error
 
 
 def inject(client: TestClient, **effect: Any) -> None:
@@ -34,6 +38,27 @@ def test_a_body_is_sent_as_given(client: TestClient, body: Any, content_type: st
     inject(client, body=body)
     answer = client.get("/api/products")
     assert (answer.headers["content-type"], answer.text) == (content_type, text)
+
+
+def test_a_json_body_is_kept_as_text() -> None:
+    """As lists in lists it would be thousands of objects, which garbage collections look through; it reads the same."""
+    body = [[number, "x"] for number in range(3000)]
+    gc.collect()
+    before = len(gc.get_objects())
+    kept = Error.model_validate({"type": "error", "body": body})
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100
+    for again in (kept.model_dump(), kept.model_dump(mode="json"), json.loads(kept.model_dump_json())):
+        assert again["body"] == body
+        assert Error.model_validate(again) == kept
+
+
+def test_text_is_not_the_json_that_it_looks_like(client: TestClient) -> None:
+    """So replacing one by the other is a change."""
+    assert Error.model_validate({"body": "[1]"}) != Error.model_validate({"body": [1]})
+    for revision, body in enumerate(["[1]", [1], [1]], 1):
+        changed = client.put("/admin/faults/f", json={"effect": {"type": "error", "body": body}}).json()
+        assert (changed["effect"]["body"], changed["revision"]) == (body, min(revision, 2))
 
 
 def test_headers_and_retry_after_are_added(client: TestClient) -> None:
