@@ -108,6 +108,7 @@ def test_an_audit_with_garbage_shows_the_rest(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+GARBAGE = TEXTS["cut off"]
 STATE, AUDIT = "{chaosapi}:state", "{chaosapi}:audit"
 
 

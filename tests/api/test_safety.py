@@ -1,0 +1,88 @@
+"""The kill switch and the halt over HTTP: they answer whatever has become of the store."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.conftest import MakeClient
+from tests.store.test_poisoned import GARBAGE
+
+ERROR = {"effect": {"type": "error"}}
+ALONE = {"applied": 1, "known": 1}
+
+
+def failing(client: TestClient) -> bool:
+    """Tell whether users are failed."""
+    return client.get("/api/products").status_code == 503
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the file of the store."""
+    return tmp_path / "faults.db"
+
+
+@pytest.fixture
+def client(make_client: MakeClient, path: Path) -> TestClient:
+    """Give a client of a service on a file, which fails its users."""
+    client = make_client(store=f"sqlite:///{path}")
+    client.post("/admin/faults", json=ERROR).raise_for_status()
+    assert failing(client)
+    return client
+
+
+def test_with_a_store_that_is_gone_faults_end_and_the_answer_says_so(client: TestClient, path: Path) -> None:
+    """Until the store is back no change is made; then it has the call, and the fault stays ended."""
+    elsewhere = path.with_name("elsewhere")
+    path.rename(elsewhere)
+    ended = client.delete("/admin/faults", params={"reason": "enough"})
+    assert (ended.status_code, ended.json()) == (200, {"ended": 1, "revision": 1, "stored": False, "replicas": ALONE})
+    assert not failing(client)
+    assert [fault["state"] for fault in client.get("/admin/faults").json()["faults"]] == ["ended"]
+    assert client.post("/admin/faults", json=ERROR).status_code == 503
+    elsewhere.rename(path)
+    client.post("/admin/faults", json=ERROR).raise_for_status()  # waits for what was to be stored before
+    assert failing(client)
+    assert "enough" in [entry["reason"] for entry in client.get("/admin/audit").json()["entries"]]
+    assert client.delete("/admin/faults").json() == {"ended": 1, "revision": 4, "stored": True, "replicas": ALONE}
+
+
+def test_a_halt_without_a_store_holds(client: TestClient, path: Path) -> None:
+    """It is shown, it refuses new faults, and only a store that has it can lift it."""
+    elsewhere = path.with_name("elsewhere")
+    path.rename(elsewhere)
+    halted = client.post("/admin/halt", json={"reason": "incident"})
+    assert halted.status_code == 200
+    assert (halted.json()["stored"], halted.json()["halt"]["reason"]) == (False, "incident")
+    assert client.get("/admin/faults").json()["halt"]["reason"] == "incident"
+    assert client.post("/admin/faults", json=ERROR).status_code == 503
+    assert client.delete("/admin/halt").status_code == 503
+    elsewhere.rename(path)
+    lifted = client.delete("/admin/halt")
+    assert (lifted.status_code, lifted.json()["halt"]) == (200, None)
+    assert not failing(client)
+
+
+@pytest.mark.parametrize("call", ["DELETE /admin/faults", "POST /admin/halt"])
+def test_a_store_that_holds_garbage_is_written_over(client: TestClient, path: Path, call: str) -> None:
+    """The answer says how many faults ended here, and that the store knows."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE state SET revision = 70, state = ?", (GARBAGE,))
+        db.commit()
+    assert client.post("/admin/faults", json=ERROR).status_code == 503
+    answer = client.request(*call.split())
+    assert answer.status_code == 200
+    assert (answer.json()["stored"], answer.json()["revision"]) == (True, 71)
+    assert not failing(client)
+    assert client.get("/admin/faults").json()["faults"] == []
+
+
+def test_the_description_does_not_speak_of_a_store_that_keeps_it_from_working(client: TestClient) -> None:
+    """Lifting a halt is a change like any other."""
+    paths = client.get("/admin/openapi.json").json()["paths"]
+    assert "503" not in paths["/admin/faults"]["delete"]["responses"]
+    assert "503" not in paths["/admin/halt"]["post"]["responses"]
+    assert "503" in paths["/admin/halt"]["delete"]["responses"]
