@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from chaosapi import state as changes
 from chaosapi.api.desk import Desk
 from chaosapi.effects import Error
+from chaosapi.effects.error import Json
 from chaosapi.engine import Engine
 from chaosapi.errors import Invalid
 from chaosapi.fault import Fault
@@ -70,7 +71,9 @@ def test_a_name_holds_no_characters_that_steer(client: TestClient, name: str, ke
 
 def unchecked(body: Any) -> Fault:
     """Make a fault by a way around validation, as a gap in it would."""
-    return Fault(name="f", effect=Error()).model_copy(update={"effect": Error().model_copy(update={"body": body})})
+    return Fault(name="f", effect=Error()).model_copy(
+        update={"effect": Error().model_copy(update={"body": Json(json.dumps(body))})}
+    )
 
 
 def nested(levels: int) -> Any:
