@@ -13,7 +13,7 @@ from chaosapi.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-MADE = {"loadtests/reports/", "benchmarks/out/"}
+MADE = {"loadtests/reports/", "benchmarks/out/", "fuzz/out/findings.jsonl"}
 
 
 @pytest.mark.parametrize("setting", Settings.model_fields)
@@ -55,7 +55,7 @@ def test_every_admin_route_is_in_the_readme(client: TestClient) -> None:
                 assert f"`{method.upper()} {path}`" in README
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("kustomize/**/README.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("kustomize/**/README.md")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -63,7 +63,9 @@ def test_links_and_paths_in_the_docs_lead_somewhere(page: Path) -> None:
     """Every relative link, and every named folder or file of the repo that is not made on the way."""
     text = page.read_text()
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    named = re.findall(r"`((?:alerts|benchmarks|chaosapi|dashboards|docs|kustomize|loadtests|tests)/[\w./-]*)`", text)
+    named = re.findall(
+        r"`((?:alerts|benchmarks|chaosapi|dashboards|docs|fuzz|kustomize|loadtests|tests)/[\w./-]*)`", text
+    )
     missing = [link for link in links if link and not (page.parent / link).exists()]
     missing += [path for path in named if not (ROOT / path).exists() and path not in MADE]
     assert missing == []
