@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
@@ -42,6 +43,27 @@ class Pool:
 
     def _left(self, _: "Future[T]") -> None:
         self._places.release()
+
+
+class Turns:
+    """Lets one caller of an event loop in at a time; at most `waiting` more wait. `what` names them in refusals."""
+
+    def __init__(self, what: str, waiting: int) -> None:
+        self._what = what
+        self._places = 1 + waiting
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Wait for the turn; raises Busy where too many do."""
+        if not self._places:
+            raise Busy(f"too many {self._what} are under way: ask again in a moment")
+        self._places -= 1
+        try:
+            async with self._turn:
+                yield
+        finally:
+            self._places += 1
 
 
 class Shared(Generic[T]):

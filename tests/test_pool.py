@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from chaosapi.errors import Busy, ClientGone
-from chaosapi.pool import Pool, Shared, unless_gone
+from chaosapi.pool import Pool, Shared, Turns, unless_gone
 
 
 class Gate:
@@ -193,3 +193,34 @@ def test_shared_work_that_fails_fails_for_all_and_is_tried_again() -> None:
         return await shared()
 
     assert asyncio.run(play()) == 2
+
+
+def test_turns_are_taken_one_by_one_and_too_many_are_refused() -> None:
+    """Whoever gives up while waiting makes room."""
+
+    async def play() -> list[int]:
+        turns = Turns("readers", waiting=1)
+        inside, go = [0], asyncio.Event()
+
+        async def take() -> int:
+            async with turns.taken():
+                inside[0] += 1
+                await go.wait()
+                now = inside[0]
+                inside[0] -= 1
+                return now
+
+        first = asyncio.create_task(take())
+        for _ in range(3):
+            given_up = asyncio.create_task(take())
+            await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.wait({given_up})
+        second = asyncio.create_task(take())
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match="readers"):
+            await take()
+        go.set()
+        return list(await asyncio.gather(first, second))
+
+    assert asyncio.run(play()) == [1, 1]

@@ -17,7 +17,7 @@ from chaosapi.api.desk import Desk, FittedReason, Wait, Why, WhyStopped
 from chaosapi.errors import Busy, StoreUnavailable
 from chaosapi.killswitch import KillSwitch
 from chaosapi.models import MAX_REVISION, Model
-from chaosapi.pool import Pool
+from chaosapi.pool import Pool, Turns
 from chaosapi.receipt import Replicas
 from chaosapi.state import AuditEntry, State
 from chaosapi.store.fleet import Fleet
@@ -39,6 +39,7 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
     """Make the routes; `clock` gives Unix seconds. Lists are written in the pool."""
     api = APIRouter(prefix="/admin", tags=["safety"], route_class=reading(budget.SMALL))
     away = refusals(StoreUnavailable)
+    turns = Turns("readers of the audit", waiting=32)
 
     async def reached(revision: int, wait: float) -> Replicas:
         try:
@@ -81,15 +82,16 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
 
         A page ends at a megabyte; `next` is where the list goes on.
         """
-        page = answers.Page(limit)
-        last = before
-        part = _PART
-        while not page.full and (found := await desk.audit(min(limit, part), last)):
-            part = min(2 * part, _MOST)  # small ones, since they left room
-            written = len(page.texts)
-            await lists.run(partial(page.fill, found, _entry))
-            last = found[len(page.texts) - written - 1].revision
-        more = page.full and await desk.audit(1, last)
+        async with turns.taken():  # the threads in which stores read entries would delay all else
+            page = answers.Page(limit)
+            last = before
+            part = _PART
+            while not page.full and (found := await desk.audit(min(limit, part), last)):
+                part = min(2 * part, _MOST)  # small ones, since they left room
+                written = len(page.texts)
+                await lists.run(partial(page.fill, found, _entry))
+                last = found[len(page.texts) - written - 1].revision
+            more = page.full and await desk.audit(1, last)
         onwards = answers.following(limit=limit, before=last) if more else None
         return answers.listed(views.AuditList(entries=[], next=onwards), "entries", page.texts)
 
