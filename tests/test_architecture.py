@@ -4,10 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent
-MODULES = sorted(ROOT.glob("chaosapi/**/*.py"))
 
 
 def test_imports_point_down() -> None:
@@ -15,12 +12,6 @@ def test_imports_point_down() -> None:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_holds_more_than_one_idea(module: Path) -> None:
-    """Two hundred and fifty lines at most."""
-    assert len(module.read_text().splitlines()) <= 250
 
 
 def test_traffic_never_imports_the_service() -> None:
