@@ -41,6 +41,7 @@ UNSHOWN = {
     "process_start_time_seconds": "a restart shows as a gap and falling counters",
     "process_open_fds": "the soak test watches them; a learner is not meant to",
     "process_max_fds": "a setting of the machine",
+    "chaosapi_log_lines_dropped": "about the log of the service, not about its users; docs/security.md names it",
     "process_virtual_memory_bytes": "resident memory is what counts",
     "python_gc_collections": "Python's own, useful to its developers",
     "python_gc_objects_collected": "Python's own, useful to its developers",
