@@ -253,8 +253,10 @@ class Stand:
         with self.redis_client() as client:
             for key in _keys(client):
                 kind = client.type(key)
-                client.delete(key)
-                client.rpush(key, b"\xff\xfe garbage") if kind != b"list" else client.set(key, b"[[[[")
+                with client.pipeline() as pipe:  # in one step: the service goes on writing
+                    pipe.delete(key)
+                    pipe.rpush(key, b"\xff\xfe garbage") if kind != b"list" else pipe.set(key, b"[[[[")
+                    pipe.execute()
 
 
 def _keys(client: "redis.Redis") -> list[Any]:
