@@ -115,7 +115,12 @@ class Stint:
         loop = self._supervisor.loop
         if loop is None or self._supervisor.probes.leaving():
             return
-        if not self._supervisor.frost.begin(time.monotonic(), rest):
+        frost = self._supervisor.frost
+        begun = frost.begin(time.monotonic(), rest)
+        if not begun:
+            self.sleep(BREATH)  # the pause of a fault that has ended is in the way for no longer
+            begun = frost.begin(time.monotonic(), rest)
+        if not begun:
             self.run.tally.matched += 1
             self.run.tally.expected += 1
             self.run.tally.skipped["overlap"] += 1
@@ -128,7 +133,7 @@ class Stint:
                 self.sleep(seconds, unless=self._supervisor.probes.leaving)
                 self.run.tally.delayed(seconds, time.monotonic() - started)
                 self.acted()
-            self._supervisor.frost.end(time.monotonic(), self.acting)
+            frost.end(time.monotonic(), self.acting)
             over.set()
 
         loop.call_soon_threadsafe(stand)
