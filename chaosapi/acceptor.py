@@ -38,12 +38,20 @@ def raise_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def room(share: float) -> int:
-    """Return how many connections may have this share of the descriptors of the process."""
+def in_use() -> int:
+    """Return how many descriptors this process has open; 0 where the system does not tell."""
+    try:
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names alone
+    except OSError:
+        return 0
+
+
+def room(share: float, used: int = 0) -> int:
+    """Return how many connections may have this share of the descriptors of the process, beyond those in use."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MOST
-    return max(_LEAST, min(_MOST, int(soft * share)))
+    return max(_LEAST, min(_MOST, int((soft - used) * share)))
 
 
 def refuse(bound: socket.socket) -> None:

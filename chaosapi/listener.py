@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from chaosapi.acceptor import Acceptor, room
+from chaosapi.acceptor import Acceptor, in_use, room
 from chaosapi.protocol import Protocol
 
 log = structlog.stdlib.get_logger("chaosapi.listener")
@@ -84,7 +84,7 @@ class Accepting(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        connections, limit = self.server_state.connections, room(self._share)
+        connections, limit = self.server_state.connections, room(self._share, in_use())
         self.servers = [Acceptor(bound, make, connections, limit) for bound in sockets]
 
 

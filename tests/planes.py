@@ -27,6 +27,7 @@ class Planes:
     def inject(self, effect: dict[str, Any], **fault: Any) -> dict[str, Any]:
         """Put the fault `f` in place and return it."""
         answer = httpx2.put(f"{self.admin}/admin/faults/f", json={"effect": effect, **fault}, timeout=30)
+        assert answer.is_success, answer.text
         shown: dict[str, Any] = answer.raise_for_status().json()
         return shown
 

@@ -187,6 +187,7 @@ def test_connections_get_a_share_of_the_descriptors(monkeypatch: pytest.MonkeyPa
     limits = {"soft": 1024}
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], 2**30))
     assert (room(3 / 4), room(1 / 8)) == (768, 128)
+    assert room(3 / 4, used=24) == 750
     limits["soft"] = 16
     assert room(1 / 8) == 8
     limits["soft"] = 2**30
