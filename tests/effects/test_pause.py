@@ -59,6 +59,15 @@ def test_it_ends_by_itself_in_the_middle_of_a_pause(planes: Planes) -> None:
     assert durations.parse(fault["receipt"]["delay"]["measured"]["p50"]) < 30
 
 
+@pytest.mark.slow
+def test_a_pause_right_after_that_of_another_fault_is_not_lost(planes: Planes) -> None:
+    """It begins as soon as the loop has had time to run, not a whole period later."""
+    for _ in range(2):
+        planes.inject({"type": "pause", "pause": "1m", "every": "2m"})
+        until(lambda: stands(planes))
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=20).json()["ended"] == 1
+
+
 def test_a_scale_makes_pauses_shorter_and_none_at_nothing() -> None:
     """A quarter of 4 s every 10 s; at zero it only looks again."""
     pauses: list[tuple[float, float]] = []
