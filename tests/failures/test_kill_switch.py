@@ -17,7 +17,7 @@ import redis
 
 from tests.failures.world import until
 from tests.planes import Planes, started
-from tests.store.conftest import RedisServer, running
+from tests.store.conftest import RedisServer, full, running
 
 pytestmark = pytest.mark.slow
 
@@ -79,15 +79,6 @@ def spoilt(server: RedisServer) -> Iterator[None]:
             admin.hset(tally, mapping={"x": "garbage", "y": "{}"})
         admin.publish("{chaosapi}:changes:0", "garbage")
     yield
-
-
-@contextmanager
-def full(server: RedisServer) -> Iterator[None]:
-    """Leave no memory for a change."""
-    with redis.Redis.from_url(server.url) as admin:
-        admin.config_set("maxmemory", 1)
-        yield
-        admin.config_set("maxmemory", 0)
 
 
 @contextmanager

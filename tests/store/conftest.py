@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+import redis
 
 from chaosapi.fault import Fault
 from chaosapi.state import AuditEntry, State
@@ -228,3 +229,12 @@ def _url(request: pytest.FixtureRequest, folder: Path) -> str:
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Give the URL of an empty store; parametrize indirectly with `sqlite` or `redis`."""
     return _url(request, tmp_path)
+
+
+@contextmanager
+def full(server: RedisServer) -> Iterator[None]:
+    """OOM: it has no memory."""
+    with redis.Redis.from_url(server.url) as admin:
+        admin.config_set("maxmemory", 1)
+        yield
+        admin.config_set("maxmemory", 0)

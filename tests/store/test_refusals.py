@@ -11,19 +11,10 @@ import redis
 from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
 from chaosapi.store import open_store
-from tests.store.conftest import RedisServer, a_fault, an_entry, started, until
+from tests.store.conftest import RedisServer, a_fault, an_entry, full, started, until
 from tests.store.test_poisoned import switched
 
 Refusal = Callable[[RedisServer], AbstractContextManager[None]]
-
-
-@contextmanager
-def full(server: RedisServer) -> Iterator[None]:
-    """OOM: it has no memory."""
-    with redis.Redis.from_url(server.url) as admin:
-        admin.config_set("maxmemory", 1)
-        yield
-        admin.config_set("maxmemory", 0)
 
 
 @contextmanager
