@@ -85,7 +85,10 @@ class Acceptor:
         limit: int,
     ) -> None:
         self.sockets = (bound,)
-        self._bound, self._make, self._connections, self._limit = bound, make, connections, limit
+        self._bound = bound
+        self._make = make
+        self._connections = connections
+        self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[Any]] = set()
         self._spare: list[int] = []

@@ -56,7 +56,9 @@ class _Order:
     """One call, as the store is to be told of it."""
 
     def __init__(self, entry: AuditEntry, halt: Halt | None, made_by: float) -> None:
-        self.entry, self.halt, self._made_by = entry, halt, made_by
+        self.entry = entry
+        self.halt = halt
+        self._made_by = made_by
         self.ended = 0
         self.state: State | None = None
         self.answered = asyncio.Event()
@@ -80,7 +82,9 @@ class KillSwitch:
     """
 
     def __init__(self, store: Store, engine: Engine, apply: Callable[[State], None], alarm: Alarm | None) -> None:
-        self._store, self._engine, self._apply = store, engine, apply
+        self._store = store
+        self._engine = engine
+        self._apply = apply
         self._shared = alarm is not None
         self._alarm = alarm or Alarm.alone()
         self._known = State()

@@ -32,7 +32,10 @@ class Output:
     def __init__(self, fd: int | None, notice: Callable[[int], str], lines: int = _LINES, size: int = _BYTES) -> None:
         self.dropped = 0
         """Lines that were lost so far."""
-        self._fd, self._notice, self._lines, self._size = fd, notice, lines, size
+        self._fd = fd
+        self._notice = notice
+        self._lines = lines
+        self._size = size
         self._queue: queue.SimpleQueue[bytes | threading.Event] = queue.SimpleQueue()
         self._lock = threading.RLock()  # re-entrant: a garbage collection under it may log
         self._waiting_lines = 0
@@ -122,7 +125,8 @@ class Stream(io.TextIOBase):
 
     def __init__(self, output: Output, fd: int | None) -> None:
         super().__init__()
-        self._output, self._fd = output, fd
+        self._output = output
+        self._fd = fd
 
     def writable(self) -> bool:
         """Return True."""

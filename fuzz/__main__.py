@@ -188,7 +188,8 @@ def tell(report: Report, chosen: argparse.Namespace) -> bool:
         "no other finding": not report.findings.known,
     }
     if ending := report.ending:
-        before, after = ending.before, ending.after
+        before = ending.before
+        after = ending.after
         print(f"resident memory {before.rss >> 20} → {after.rss >> 20} MiB, still held: {ending.held:g}")
         print(f"descriptors {before.fds} → {after.fds}, threads {before.threads} → {after.threads}")
         verdicts["memory back within 20 %"] = chosen.untimed or after.rss <= before.rss * (1 + GROWTH)

@@ -245,9 +245,11 @@ class Run:
             sent = time.monotonic()
             try:
                 reply = replica.call("GET", "/api/products", users=True, patience=20)
-                status, faults = reply.status, reply.faults
+                status = reply.status
+                faults = reply.faults
             except _FAILED:
-                status, faults = 0, ""
+                status = 0
+                faults = ""
             self.visits[replica.number].append(Visit(sent, time.monotonic(), status, faults))
 
         return visit

@@ -194,9 +194,11 @@ def measure(stand: Stand, trouble: str) -> Cell:
         begun = time.monotonic()
         try:
             reply = first.call("DELETE", "/admin/faults", patience=_PATIENCE)
-            status, stored = reply.status, reply.content.get("stored") if isinstance(reply.content, dict) else None
+            status = reply.status
+            stored = reply.content.get("stored") if isinstance(reply.content, dict) else None
         except (OSError, HTTPException, ValueError):
-            status, stored = 0, None
+            status = 0
+            stored = None
         took = 1000 * (time.monotonic() - begun)
         if trouble == "no file descriptors left":
             stack.close()  # else users cannot be served

@@ -24,10 +24,12 @@ def ask(port: int, method: str, path: str) -> tuple[int, float, str]:
     try:
         connection.request(method, path)
         answer = connection.getresponse()
-        status, text = answer.status, answer.read()
+        status = answer.status
+        text = answer.read()
         said = "" if status == 200 else text[:300].decode(errors="replace")
     except (OSError, HTTPException) as error:
-        status, said = 0, repr(error)
+        status = 0
+        said = repr(error)
     took = 1000 * (time.perf_counter() - begun)
     connection.close()
     return status, took, said
@@ -35,7 +37,8 @@ def ask(port: int, method: str, path: str) -> tuple[int, float, str]:
 
 def main() -> None:
     """Probe until the reader of the lines is gone."""
-    admin, users = int(sys.argv[1]), int(sys.argv[2])
+    admin = int(sys.argv[1])
+    users = int(sys.argv[2])
     due = begun = time.monotonic()
     while True:
         time.sleep(max(0.0, due - time.monotonic()))

@@ -89,7 +89,9 @@ class Stand:
         python: str = sys.executable,
         cut: bool = False,
     ) -> None:
-        self.store, self.apart, self._python = store, apart, python
+        self.store = store
+        self.apart = apart
+        self._python = python
         self._stack = stack
         self.disk = folder / "disk"
         self.disk.mkdir()

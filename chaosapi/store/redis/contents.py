@@ -34,7 +34,10 @@ class Contents:
     """Reads and writes all but the reports; `key` names the keys. Raises what redis-py does, and StoreUnreadable."""
 
     def __init__(self, client: Redis, key: Callable[..., str], channel: str, clock: SharedClock) -> None:
-        self._client, self._key, self._channel, self._clock = client, key, channel, clock
+        self._client = client
+        self._key = key
+        self._channel = channel
+        self._clock = clock
         self._change, self._heal, self._reset, self._put_back, self._renew, self._page = map(
             client.register_script, (CHANGE, HEAL, RESET, PUT_BACK, RENEW, PAGE)
         )
@@ -49,7 +52,8 @@ class Contents:
                 time, found = await pipe.execute(raise_on_error=False)
         except UnicodeDecodeError as error:
             asked = self._clock.local()
-            time, found = await self._client.time(), error
+            time = await self._client.time()
+            found = error
         for answer in (time, found):
             if isinstance(answer, Exception) and not garbled(answer):
                 raise answer

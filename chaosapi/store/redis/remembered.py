@@ -19,7 +19,8 @@ class Remembered:
     """Lines of the audit, each once; of many those with the highest revisions."""
 
     def __init__(self, most: int, size: int) -> None:
-        self._most, self._size = most, size
+        self._most = most
+        self._size = size
         self._lines: dict[str, int] = {}
         self._bytes = 0
 
