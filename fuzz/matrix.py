@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fuzz.stand import DESCRIPTORS, STORES, Replica, Stand
+from tests.processes import freeze
 
 GOAL: Final = 250.0
 FAULT: Final = {"effect": {"type": "error", "status": 503}, "schedule": {"duration": "10m"}}
@@ -145,14 +146,14 @@ def frozen(stand: Stand) -> Iterator[None]:
     """Stop one of two workers, or the other replica."""
     if stand.store == "workers":
         victim = stand.replicas[0].workers()[0]
-        victim.send_signal(signal.SIGSTOP)
         try:
+            freeze([victim])
             yield
         finally:
             victim.send_signal(signal.SIGCONT)
         return
-    stand.replicas[1].signal(signal.SIGSTOP)
     try:
+        freeze(stand.replicas[1].service.family())
         yield
     finally:
         stand.replicas[1].signal(signal.SIGCONT)

@@ -15,6 +15,7 @@ import redis
 from fuzz import matrix
 from fuzz.stand import Replica, Stand
 from tests.failures.networks import CUTS
+from tests.processes import freeze
 
 Trouble = Callable[[Stand, Random], AbstractContextManager[None]]
 
@@ -26,9 +27,8 @@ def frozen(stand: Stand, dice: Random) -> Iterator[None]:
     workers = replica.workers()
     victims = [dice.choice(workers)] if workers else replica.service.family()
     with _away(replica):
-        for victim in victims:
-            victim.send_signal(signal.SIGSTOP)
         try:
+            freeze(victims)
             yield
         finally:
             for victim in victims:

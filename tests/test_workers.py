@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from tests.planes import Planes, started
+from tests.processes import freeze
 
 pytestmark = pytest.mark.slow
 
@@ -250,8 +251,8 @@ def test_a_worker_that_stands_still_holds_nobody_else(planes: Planes) -> None:
     """The others take the connections, the kill switch ends faults on them, and the one hears of it when it goes on."""
     change(planes, "PUT", json=ERROR)
     (stopped, name), *_ = replicas(planes).items()
-    os.kill(stopped, signal.SIGSTOP)
     try:
+        freeze([psutil.Process(stopped)])
         until(lambda: {status for _, status in visit(planes, 5)} == {503})
         assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
         until(lambda: {status for _, status in visit(planes, 20)} == {200})
