@@ -33,7 +33,10 @@ class Pool:
         self._thread = self._thread or ThreadPoolExecutor(1, self._what)
         job = self._thread.submit(work)
         job.add_done_callback(self._left)
-        return await asyncio.wrap_future(job)
+        try:
+            return await asyncio.wrap_future(job)
+        finally:
+            del job  # an error refers to this frame: together they would stay until a full garbage collection
 
     def close(self) -> None:
         """Let the thread end; what waits is not begun any more."""
@@ -86,7 +89,10 @@ class Shared(Generic[T]):
             self._running = True
         if begin:
             threading.Thread(target=self._run, name="shared", daemon=True).start()
-        return await asyncio.shield(asyncio.wrap_future(mine))
+        try:
+            return await asyncio.shield(asyncio.wrap_future(mine))
+        finally:
+            del mine  # as above
 
     def _run(self) -> None:
         while True:
@@ -115,6 +121,7 @@ async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
         working.cancel()
         watching.cancel()
         await asyncio.wait({working, watching})
+        del working, watching  # as above
 
 
 async def _disconnected(receive: Receive) -> None:

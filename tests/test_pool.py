@@ -1,7 +1,9 @@
 """Heavy work has one thread and a short queue."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -40,6 +42,52 @@ async def until(condition: Callable[[], bool]) -> None:
     """Wait for it."""
     while not condition():
         await asyncio.sleep(0.001)
+
+
+class Large:
+    """What an error carries, and so keeps alive."""
+
+
+@pytest.mark.parametrize("way", ["pool", "shared", "unless gone"])
+def test_what_an_error_carries_is_freed_with_it(way: str) -> None:
+    """Without a garbage collection: full ones are rare in a service, and its errors of refused bodies are large."""
+    seen: list[weakref.ref[Large]] = []
+
+    def fail() -> int:
+        carried = Large()
+        seen.append(weakref.ref(carried))
+        raise ValueError(carried)
+
+    async def ask(pool: Pool) -> int:
+        if way == "shared":
+            return await Shared(fail)()
+        return await (pool.run(fail) if way == "pool" else unless_gone(stays(), pool.run(fail)))
+
+    async def play() -> None:
+        pool = Pool("sums", waiting=2)
+        try:
+            with pytest.raises(ValueError, match="Large"):
+                await ask(pool)
+            await until(lambda: seen[0]() is None)
+        finally:
+            pool.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(asyncio.wait_for(play(), 10))
+    finally:
+        gc.enable()
+
+
+def stays() -> Request:
+    """Make a request whose client stays."""
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return Request({"type": "http"}, receive)
 
 
 def test_one_piece_runs_some_wait_and_more_are_refused(gate: Gate) -> None:
