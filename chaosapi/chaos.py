@@ -17,7 +17,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 from starlette.types import ASGIApp
 
-from chaosapi import assets
+from chaosapi import assets, heap
 from chaosapi.alarm import Alarm
 from chaosapi.api import admin, forecasting, health, hooks, problems, replicas, safety
 from chaosapi.api.access import AccessGuard
@@ -121,6 +121,7 @@ class Chaos:
         self._forecaster = _forecaster(settings, self._flow)
         self._forecasts = Pool("forecasts", waiting=2)
         self._lists = Pool("lists", waiting=32)
+        self._bodies = Pool("large bodies", waiting=16)
 
     @cached_property
     def control(self) -> FastAPI:
@@ -140,11 +141,22 @@ class Chaos:
         desk = Desk(self._store, self._kill, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
-            admin.router(desk, self._fleet, self._engine, self._limits, self._forecaster, self._forecasts, self._lists),
-            forecasting.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts),
+            admin.router(
+                desk,
+                self._fleet,
+                self._engine,
+                self._limits,
+                self._forecaster,
+                self._forecasts,
+                self._lists,
+                self._bodies,
+            ),
+            forecasting.router(
+                self._forecaster, self._limits, self._engine, self._inbox, self._forecasts, self._bodies
+            ),
             safety.router(desk, self._kill, self._fleet, self._store.now, self._lists),
             replicas.router(self._fleet),
-            hooks.router(self._inbox, self._watch.look, self._store.now, self._lists),
+            hooks.router(self._inbox, self._watch.look, self._store.now, self._lists, self._bodies),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
         app.include_router(health.router(self._totals or self.registry, self._supervisor.probes))
@@ -159,7 +171,7 @@ class Chaos:
         text = "Requests that effects keep waiting now."
         self.registry.register(Reading("chaosapi_held_requests", text, lambda: faults.held))
         telemetry = Telemetry(faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log)
-        jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run]
+        jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run, heap.run]
         if self._totals:
             jobs.append(self._totals.run)
         open_, close = self._open, self._close
@@ -195,6 +207,7 @@ class Chaos:
     async def _close(self) -> None:
         self._forecasts.close()
         self._lists.close()
+        self._bodies.close()
         await self._kill.close()
         await self._heart.leave()
         await self._store.close()

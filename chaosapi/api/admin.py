@@ -67,10 +67,17 @@ FaultBody = Annotated[
 
 
 def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and what they speak to
-    desk: Desk, fleet: Fleet, engine: Engine, limits: Limits, forecaster: Forecaster, forecasts: Pool, lists: Pool
+    desk: Desk,
+    fleet: Fleet,
+    engine: Engine,
+    limits: Limits,
+    forecaster: Forecaster,
+    forecasts: Pool,
+    lists: Pool,
+    bodies: Pool,
 ) -> APIRouter:
-    """Make the routes under /admin; forecasts are worked out, and lists written, in pools."""
-    api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT))
+    """Make the routes under /admin; forecasts are worked out, lists written, and large bodies read, in pools."""
+    api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT, bodies))
 
     async def view(response: Response, state: State, name: str, wait: float = 0.0) -> views.FaultView:
         record = state.find(name)

@@ -101,9 +101,11 @@ class Forecaster:
         return Traffic(rps=total, shares=shares)
 
 
-def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox, pool: Pool) -> APIRouter:
-    """Make the routes; forecasts are worked out in the pool."""
-    api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT))
+def router(  # noqa: PLR0913, PLR0917 - whom the routes speak to
+    forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox, pool: Pool, bodies: Pool
+) -> APIRouter:
+    """Make the routes; forecasts are worked out in the pool, large bodies read in one of their own."""
+    api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, bodies))
 
     @api.post("/forecast", response_model=Outlook, responses=refusals(Invalid, Busy))
     async def forecast(request: Request, question: Question) -> Response:

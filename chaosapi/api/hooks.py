@@ -97,15 +97,17 @@ class Accepted(Model):
     received: int
 
 
-def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float], pool: Pool) -> APIRouter:
+def router(
+    inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float], lists: Pool, bodies: Pool
+) -> APIRouter:
     """Make the webhook receiver and the list of what it received.
 
-    `arrived` is called after each notification; `clock` gives Unix seconds. Lists are written in the
-    pool.
+    `arrived` is called after each notification; `clock` gives Unix seconds. Lists are written, and large notifications
+    read, in pools.
     """
-    api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK))
+    api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK, bodies))
 
-    @api.post("/hooks/alertmanager")
+    @api.post("/hooks/alertmanager", responses=refusals(Busy))
     async def receive(notification: Notification) -> Accepted:
         """Take in a notification of Alertmanager's webhook."""
         now = datetime.fromtimestamp(clock(), UTC)
@@ -137,7 +139,7 @@ def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable
             onwards = answers.following(limit=limit, before=known[len(page.texts) - 1].number) if more else None
             return answers.listed(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
 
-        return await pool.run(work)
+        return await lists.run(work)
 
     return api
 

@@ -1,0 +1,126 @@
+"""Large bodies are read beside the event loop, and answered as small ones are."""
+
+import threading
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BeforeValidator
+
+from chaosapi import budget
+from chaosapi.api import problems
+from chaosapi.api.bodies import LARGE, reading
+from chaosapi.budget import Budget
+from chaosapi.models import Model
+from chaosapi.pool import Pool
+
+WHERE: list[str] = []
+"""The threads in which something was validated."""
+
+
+def _noted(value: Any) -> Any:
+    WHERE.append(threading.current_thread().name)
+    return value
+
+
+class Note(Model):
+    """What the route takes."""
+
+    text: Annotated[str, BeforeValidator(_noted)]
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    """Give a pool without a queue."""
+    made = Pool("large bodies", waiting=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def notes(pool: Pool) -> Iterator[TestClient]:
+    """Give a client of one route."""
+    app = FastAPI()
+    problems.install(app)
+    api = APIRouter(route_class=reading(Budget(depth=3, values=5000), pool))
+
+    @api.post("/")
+    async def receive(note: Note) -> int:
+        return len(note.text)
+
+    app.include_router(api)
+    WHERE.clear()
+    with TestClient(app) as client:
+        yield client
+
+
+def test_only_large_bodies_are_parsed_and_validated_in_the_pool(notes: TestClient) -> None:
+    """Once each; a thread is not worth it for the others."""
+    assert notes.post("/", json={"text": "a" * LARGE}).json() == LARGE
+    (name,) = WHERE
+    assert name.startswith("large bodies")
+    WHERE.clear()
+    assert notes.post("/", json={"text": "a"}).json() == 1
+    assert not any(name.startswith("large bodies") for name in WHERE)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"txt": "a"}, {"text": 5}, {"text": "a", **{f"f{n}": n for n in range(100)}}, [], "no"]
+)
+def test_a_large_body_that_is_wrong_is_told_what_a_small_one_is(notes: TestClient, wrong: Any) -> None:
+    """Spaces make it large."""
+    small = notes.post("/", json=wrong)
+    text = small.request.content + b" " * LARGE
+    large = notes.post("/", content=text, headers={"content-type": "application/json"})
+    assert (small.status_code, small.json()) == (large.status_code, large.json())
+    assert small.status_code == 422
+
+
+def test_large_bodies_are_refused_while_too_many_are_read(notes: TestClient, pool: Pool) -> None:
+    """Small ones are not."""
+    begun, hold = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        hold.wait(60)
+
+    portal = notes.portal
+    assert portal is not None
+    running = portal.start_task_soon(pool.run, work)
+    try:
+        assert begun.wait(10)
+        refused = notes.post("/", json={"text": "a" * LARGE})
+        assert (refused.status_code, refused.json()["type"]) == (503, "urn:chaosapi:problem:busy")
+        assert notes.post("/", json={"text": "a"}).status_code == 200
+    finally:
+        hold.set()
+        running.result()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/admin/faults"),
+        ("PUT", "/admin/faults/a"),
+        ("PATCH", "/admin/faults/a"),
+        ("POST", "/admin/forecast"),
+        ("POST", "/hooks/alertmanager"),
+    ],
+)
+def test_no_large_body_is_read_in_an_event_loop_of_the_service(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    """Whatever it is for."""
+    seen: list[str] = []
+    read = budget.read
+
+    def noted(body: bytes, allowed: Budget) -> Any:
+        seen.append(threading.current_thread().name)
+        return read(body, allowed)
+
+    monkeypatch.setattr(budget, "read", noted)
+    client.request(method, path, json={"effect": {"type": "error", "body": "a" * LARGE}})
+    (name,) = seen
+    assert name.startswith("large bodies")
