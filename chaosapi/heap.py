@@ -2,11 +2,26 @@
 
 import asyncio
 import ctypes
+import gc
 from collections.abc import Callable
 from typing import Final
 
 _BEAT: Final = 2.0
 """Seconds between two times; each takes some milliseconds of a thread that holds no lock of Python's."""
+
+_FEW: Final = 100_000
+"""Objects that a full garbage collection may look at without a request noticing: 10 to 20 ms."""
+
+
+def give_back() -> None:
+    """Free what is garbage, and return free pages to the system.
+
+    Requests that a flood kept waiting are old when they end, and full collections are rare while the admin port has a
+    thread of its own; this comes in between, unless so many objects live that all threads would stand still for long.
+    """
+    if len(gc.get_objects(generation=2)) <= _FEW:
+        gc.collect()
+    trim()
 
 
 def trim() -> None:
@@ -26,7 +41,7 @@ def _found() -> Callable[[int], int] | None:
         return None
 
 
-async def run(give_back: Callable[[], None] = trim, beat: float = _BEAT) -> None:
+async def run(give_back: Callable[[], None] = give_back, beat: float = _BEAT) -> None:
     """Give back again and again, until cancelled; others have their turn meanwhile."""
     while True:
         await asyncio.sleep(beat)

@@ -2,7 +2,9 @@
 
 import asyncio
 import ctypes
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,31 @@ def test_what_lies_below_something_that_stays_is_given_back() -> None:
     assert freed > full - MUCH / 2, "the C library gave it back itself: this shows nothing"
     assert resident() < full - MUCH / 2
     assert len(last) == 4000
+
+
+class Knot:
+    """What refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_old_garbage_is_freed_unless_so_much_lives_that_it_would_take_long(
+    monkeypatch: pytest.MonkeyPatch, *, few: bool
+) -> None:
+    """A full collection stops every thread, for longer the more objects there are."""
+    monkeypatch.setattr(heap, "_FEW", len(gc.get_objects()) + 100_000 if few else 0)
+    knot = Knot()
+    left = weakref.ref(knot)
+    gc.collect()  # now it is old
+    gc.disable()
+    try:
+        del knot
+        heap.give_back()
+        assert (left() is None) == few
+    finally:
+        gc.enable()
 
 
 def test_other_systems_have_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
