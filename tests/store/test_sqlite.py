@@ -191,3 +191,33 @@ def test_a_url_that_means_no_store_says_what_would(url: str, hint: str) -> None:
     """At the edge."""
     with pytest.raises(ValueError, match=hint):
         open_store(url)
+
+
+def test_changes_wait_together_for_who_holds_the_file(tmp_path: Path) -> None:
+    """However many there are: each has its time from when it was asked for, and no reader waits for their sum."""
+    file = tmp_path / "faults.db"
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        store = open_store(f"sqlite:///{file}")
+
+        async def refused(number: int) -> float:
+            with pytest.raises(StoreUnavailable):
+                await store.apply(changes.create(a_fault(f"f{number}"), 0), an_entry("create"))
+            return loop.time()
+
+        async with started(store):
+            with closing(sqlite3.connect(file, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                begun = loop.time()
+                waiting = [asyncio.create_task(refused(number)) for number in range(8)]
+                await asyncio.sleep(0)  # they are asked for
+                assert await store.audit(1) == []
+                read = loop.time() - begun
+                ends = [end - begun for end in await asyncio.gather(*waiting)]
+                other.execute("ROLLBACK")
+            assert max(ends) < 3 * min(ends)
+            assert read < 3 * min(ends)
+            assert (await store.apply(changes.create(a_fault("g"), 0), an_entry("create"))).revision == 1
+
+    asyncio.run(scenario())

@@ -29,7 +29,7 @@ from chaosapi.store.sqlite.watermark import Watermark
 _BEAT: Final = 0.1
 """Seconds between two looks for what other processes changed."""
 _PATIENCE: Final = 1.5
-"""Seconds to wait for a process that is writing."""
+"""Seconds to wait for a process that is writing, from when it was asked for."""
 T = TypeVar("T")
 
 log = structlog.stdlib.get_logger("chaosapi.store")
@@ -223,8 +223,15 @@ class SqliteStore:
     async def _run(self, work: Callable[[], T], *, writes: bool = False) -> T:
         """Run it in the thread; raises StoreUnavailable for whatever is wrong with the file."""
         was = self.up
+        due = time.monotonic() + _PATIENCE
+
+        def timely() -> T:
+            # Those that write wait at the same time, not one after the other: readers would wait for all of them.
+            tables.wait(self._db, due - time.monotonic() if writes else _PATIENCE)
+            return self._checked(work)
+
         try:
-            result = await self._in_thread(lambda: self._checked(work))
+            result = await self._in_thread(timely)
         except (sqlite3.Error, OSError) as error:
             self._writable = False
             away = StoreUnavailable(f"the store {self._path.name} cannot be used: {error}")

@@ -50,6 +50,11 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
     return db
 
 
+def wait(db: sqlite3.Connection, seconds: float) -> None:
+    """Wait so long, from now on, for who writes; where that is nothing, try once."""
+    db.execute(f"PRAGMA busy_timeout = {max(0, round(1000 * seconds))}")
+
+
 def make(db: sqlite3.Connection) -> None:
     """Make the tables that there are not."""
     for statement in _SCHEMA:
