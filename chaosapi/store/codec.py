@@ -1,6 +1,7 @@
 """The shared state as text: what comes back equals what went in, to the last bit of every number."""
 
 import json
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final, TypeVar, get_args
@@ -22,6 +23,11 @@ UNREADABLE: Final = "the stored state could not be read"
 """Why all faults ended, for the audit."""
 _LAST: Final = 2.5e11
 """Unix seconds up to which there are dates; durations of garbage may lead beyond."""
+_HEAD: Final = re.compile(r'\{"revision":[0-9]+,"faults":\[')
+_RECORD: Final = re.compile(r'\{"name":"([a-z0-9-]+)"')
+_DECODER: Final = json.JSONDecoder()
+_FEW: Final = 8
+"""Records that are read one by one at most; of more, such as after the kill switch, all are read at once."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,6 +68,55 @@ def read_state(text: str | bytes) -> State:
     if late:
         raise StoreUnreadable(f"{UNREADABLE}: fault {late[0]!r} ends after the last date that there is")
     return state
+
+
+class Reader:
+    """Reads states of which most is known: what stayed since the last one is neither parsed nor made anew."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._state = State()
+
+    def note(self, text: str, state: State) -> None:
+        """Remember what a state is written as."""
+        self._text = text
+        self._state = state
+
+    def read(self, text: str | bytes) -> State:
+        """Return what `read_state` does; raises StoreUnreadable."""
+        if not isinstance(text, str):
+            return read_state(text)
+        if text != self._text:
+            self.note(text, self._changed(text) or read_state(text))
+        return self._state
+
+    def _changed(self, text: str) -> State | None:
+        """Read the records that are new; None where they are many, or for what `write_state` would not write."""
+        known = {record.name: record for record in self._state.faults}
+        if not (head := _HEAD.match(text)):
+            return None
+        place = head.end()
+        faults: list[Record] = []
+        new = 0
+        try:
+            while name := _RECORD.match(text, place):
+                record = known.get(name[1])
+                if not record or not text.startswith(record.text, place):
+                    new += 1
+                    if new > _FEW:
+                        return None
+                    _, end = _DECODER.raw_decode(text, place)
+                    record = read(Record, text[place:end])
+                faults.append(record)
+                place += len(record.text)
+                if text.startswith(",", place):
+                    place += 1
+            frame = read_state(f"{head[0]}{text[place:]}")
+        except (ValueError, TypeError, RecursionError, StoreUnreadable):
+            return None
+        state = frame.model_copy(update={"faults": tuple(faults)})
+        dated = all(record.starts_at < _LAST and record.ends_at < _LAST for record in faults)
+        return state if dated and write_state(state) == text else None
 
 
 def read_entries(texts: Iterable[str]) -> list[AuditEntry]:

@@ -10,6 +10,7 @@ import pytest
 from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
 from chaosapi.receipt import Tally
+from chaosapi.state import State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.tallies import dump
@@ -219,5 +220,31 @@ def test_changes_wait_together_for_who_holds_the_file(tmp_path: Path) -> None:
             assert max(ends) < 3 * min(ends)
             assert read < 3 * min(ends)
             assert (await store.apply(changes.create(a_fault("g"), 0), an_entry("create"))).revision == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_others_left_alone_is_not_read_again(tmp_path: Path) -> None:
+    """Another process changes one fault of two: the other one stays the same object, here and for the next change."""
+    url = f"sqlite:///{tmp_path / 'faults.db'}"
+
+    async def scenario() -> None:
+        one, other = open_store(url), open_store(url)
+        async with started(one), started(other):
+            await one.apply(changes.create(a_fault("a"), 1), an_entry("create"))
+            stays = (await one.apply(changes.create(a_fault("b"), 2), an_entry("create"))).find("a")
+            await other.apply(changes.end("b", 3), an_entry("end"))
+            assert (await one.refresh()).find("a") is stays
+            assert (await one.apply(changes.halt("", 0), an_entry("halt"))).revision == 4
+            known: list[State] = []
+
+            def look(state: State) -> State:
+                known.append(state)
+                return state
+
+            made = await one.apply(changes.resume(), an_entry("resume"))
+            await one.apply(look, an_entry("end"))
+            assert known == [made]
+            assert known[0] is made
 
     asyncio.run(scenario())

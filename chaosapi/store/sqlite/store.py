@@ -19,7 +19,7 @@ import structlog
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.models import MAX_REVISION
 from chaosapi.state import AuditEntry, Change, Halt, State
-from chaosapi.store.codec import UNREADABLE, forgotten, read_all, read_entries
+from chaosapi.store.codec import UNREADABLE, Reader, forgotten, read_all, read_entries, write_state
 from chaosapi.store.lease import OLD, doubt
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
@@ -44,6 +44,7 @@ class SqliteStore:
         self._path = path
         self._watermark = Watermark(path)
         self._snapshot = Snapshot()
+        self._reader = Reader()
         self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
         self._thread = ThreadPoolExecutor(1, "chaosapi-sqlite")
         self._looking: asyncio.Task[None] | None = None
@@ -77,7 +78,7 @@ class SqliteStore:
         entry = AuditEntry(at=now, actor="store", action="end_all", reason=UNREADABLE)
         mark = await self._in_thread(self._watermark.read)  # before the state, which others may change meanwhile
         try:
-            found = await self._run(lambda: tables.state(self._db))
+            found = await self._run(lambda: tables.state(self._db, self._reader))
         except StoreUnreadable as error:
             await self.reset(entry, None)
             return str(error)
@@ -97,7 +98,7 @@ class SqliteStore:
 
         def work() -> State:
             with tables.transaction(self._db) as db:
-                return tables.mend(db, least, reason, self.now())
+                return tables.mend(db, self._reader, least, reason, self.now())
 
         await self._written(work)
 
@@ -115,10 +116,10 @@ class SqliteStore:
 
         def work() -> State:
             with tables.transaction(self._db) as db:
-                before = tables.state(db)
+                before = tables.state(db, self._reader)
                 known = self._snapshot.state.revision
                 if before.revision < known:
-                    before = tables.mend(db, known, OLD, self.now())
+                    before = tables.mend(db, self._reader, known, OLD, self.now())
                 state = change(before)
                 if state.revision != before.revision:
                     tables.store(db, state, entry)
@@ -144,6 +145,7 @@ class SqliteStore:
 
         def noted() -> State:
             state = work()
+            self._reader.note(write_state(state), state)
             self._watermark.note(state.revision, self.now())
             return state
 
@@ -211,7 +213,7 @@ class SqliteStore:
             # Not PRAGMA data_version: it overlooks changes of this connection, and every heartbeat moves it.
             revision = tables.revision(self._db)
             same = self._readable and revision <= self._snapshot.state.revision
-            return revision, None if same else tables.state(self._db)
+            return revision, None if same else tables.state(self._db, self._reader)
 
         revision, state = await self._run(work)
         self._readable = True

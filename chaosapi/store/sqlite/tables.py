@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from chaosapi.errors import StoreUnreadable
 from chaosapi.models import MAX_REVISION
 from chaosapi.state import AuditEntry, Halt, State, end_all
-from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, key, read_state, write, write_state
+from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, Reader, key, write, write_state
 from chaosapi.store.replica import Replica
 
 _PAUSE: Final = 0.01
@@ -108,12 +108,12 @@ def revision(db: sqlite3.Connection) -> int:
     return row[0] if row and 0 <= row[0] <= MAX_REVISION else 0
 
 
-def state(db: sqlite3.Connection) -> State:
+def state(db: sqlite3.Connection, reader: Reader) -> State:
     """Return the state that is stored; raises StoreUnreadable."""
     row = db.execute("SELECT state, revision FROM state").fetchone()
     if row is None:
         return State()
-    found = read_state(row[0])
+    found = reader.read(row[0])
     if found.revision != row[1]:
         raise StoreUnreadable(f"{UNREADABLE}: its revision is {found.revision}, not {row[1]}")
     return found
@@ -132,9 +132,9 @@ def store(db: sqlite3.Connection, state: State, entry: AuditEntry) -> None:
         db.execute(f"DELETE FROM audit WHERE number < ? AND number IN ({past})", (added, AUDIT_SIZE))  # noqa: S608
 
 
-def mend(db: sqlite3.Connection, least: int, reason: str, now: float) -> State:
+def mend(db: sqlite3.Connection, reader: Reader, least: int, reason: str, now: float) -> State:
     """End all faults of a state that is an older copy, at a revision that nobody was told, and return the result."""
-    found = state(db)
+    found = state(db, reader)
     ended = end_all(now)(found).model_copy(update={"revision": max(found.revision, least) + 1})
     store(db, ended, AuditEntry(at=now, actor="store", action="end_all", reason=reason))
     return ended
