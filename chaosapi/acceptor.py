@@ -72,9 +72,9 @@ class Acceptor:
     """Accepts on a listening socket, as uvicorn's Server does with asyncio's; it looks the same to uvicorn.
 
     At most `limit` connections are open at once. Where another one comes, those that have been idle the longest give
-    way, as `expires` of their protocols tells: they have sent no request, or only a part of one. Where all are being
-    served, new ones wait in the kernel's queue. Descriptors that are kept in hand let it accept even where others have
-    used up all there are.
+    way, as `idle_since` of their protocols tells: they have sent no request, or only a part of one, or take nothing of
+    their answers. Where all are being served, new ones wait in the kernel's queue. Descriptors that are kept in hand
+    let it accept even where others have used up all there are.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Acceptor:
 
     def _make_room(self) -> None:
         """Close the connections that have been idle the longest; if there are none, wait a moment."""
-        idle = [(expires, each) for each in self._connections if (expires := each.expires) is not None]
+        idle = [(since, each) for each in self._connections if (since := each.idle_since) is not None]
         idle.sort(key=lambda pair: pair[0])
         for _, connection in idle[: max(1, self._limit // _EVICTED)]:
             connection.transport.abort()

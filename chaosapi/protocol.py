@@ -21,6 +21,8 @@ TARGET: Final = 8 * 1024
 """Bytes that its target may have, the path and the query."""
 HEADERS: Final = 256
 """Headers that it may have."""
+PIPELINED: Final = 64
+"""Requests that may wait on one connection for the answers to those before them."""
 _LINGER: Final = 2.0
 """Seconds in which a client that was refused may read why: closing at once, while it still sends, would reset that."""
 
@@ -30,6 +32,9 @@ _IGNORED: Final = 4 * 2**20
 _LARGE_HEAD: Final = (431, f"the head of a request may have {HEAD} bytes and {HEADERS} headers, trailers included")
 _LONG_TARGET: Final = (414, f"path and query may have {TARGET} bytes")
 _MALFORMED: Final = (400, "this is no valid HTTP/1.1 request")
+_PIPELINE: Final = (429, f"{PIPELINED} requests may wait on one connection: read the answers before asking on")
+_STALLED: Final = 1.0
+"""Seconds after which a client that takes nothing of an answer counts as idle."""
 _LATE: Final = (408, "the request did not arrive in time")
 
 
@@ -67,22 +72,25 @@ class Protocol(HttpToolsProtocol):
         self._deadline: TimerHandle | None = None
         """When the client must have sent what we wait for, if we wait."""
         self._stall: TimerHandle | None = None
+        self._since = self.loop.time()
+        """When the client was last waited for."""
         self._pipelined: list[RequestResponseCycle] = []
         """Requests that were not answered yet when others followed them."""
 
     @property
-    def expires(self) -> float | None:
-        """Return the event loop's time at which an idle client will be cut off; None while it is being served."""
+    def idle_since(self) -> float | None:
+        """Return the event loop's time since which the client keeps us waiting; None while it is being served."""
         cycle = self.cycle
+        if self._stall:
+            return self._since if self._since + _STALLED < self.loop.time() else None
         if cycle is not None and not cycle.response_complete and not cycle.more_body:
             return None
-        timer = self._deadline or self.timeout_keep_alive_task
-        return timer.when() if timer else None
+        return self._since if self._deadline or self.timeout_keep_alive_task else None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Wait for the first request."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(self.head_timeout, self._late)
+        self._wait(self.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every request that was not answered; uvicorn tells only the last one."""
@@ -110,8 +118,7 @@ class Protocol(HttpToolsProtocol):
         if self._in_head or cycle is None or cycle.response_complete or cycle.more_body:
             if self._deadline is None:
                 in_body = not self._in_head and cycle is not None and not cycle.response_complete
-                timeout = self.body_timeout if in_body else self.head_timeout
-                self._deadline = self.loop.call_later(timeout, self._late)
+                self._wait(self.body_timeout if in_body else self.head_timeout)
         elif self._deadline is not None:
             self._relax()
 
@@ -129,6 +136,8 @@ class Protocol(HttpToolsProtocol):
             self._relax()
         if len(self.url) > TARGET:
             self._fail(_LONG_TARGET)
+        if len(self.pipeline) >= PIPELINED:
+            self._fail(_PIPELINE)
         may_be_large = self._bare > HEAD or self._fed > HEAD
         if len(self.headers) > HEADERS or (may_be_large and self._head_size() > HEAD):
             self._fail(_LARGE_HEAD)
@@ -148,6 +157,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the connection, or see that it closes."""
+        self._since = self.loop.time()
         super().on_response_complete()
         if self.transport.is_closing():
             self._bound_close()
@@ -160,6 +170,7 @@ class Protocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait for a client that reads slowly, but not for ever."""
         super().pause_writing()
+        self._since = self.loop.time()
         self._stall = self.loop.call_later(self.stall_timeout, self.transport.abort)
 
     def resume_writing(self) -> None:
@@ -197,7 +208,7 @@ class Protocol(HttpToolsProtocol):
         if cycle is not None and cycle.response_complete:
             cycle = None
         if cycle and (self.flow.read_paused or self._in_head or not cycle.more_body):
-            self._deadline = self.loop.call_later(self.head_timeout, self._late)  # the client is not whom to wait for
+            self._wait(self.head_timeout)  # not for the client: it has sent its part
         elif cycle or self._in_head:
             self._refuse(*_LATE)
         else:
@@ -224,6 +235,10 @@ class Protocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._unset_keepalive_if_required()
         self.loop.call_later(_LINGER, self.transport.abort)
+
+    def _wait(self, seconds: float) -> None:
+        self._since = self.loop.time()
+        self._deadline = self.loop.call_later(seconds, self._late)
 
     def _relax(self) -> None:
         if self._deadline is not None:

@@ -28,7 +28,7 @@ class Line(asyncio.Protocol):
         self.lines.remove(self)
 
     @property
-    def expires(self) -> float | None:
+    def idle_since(self) -> float | None:
         return self.number if self.idle else None
 
 

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from chaosapi.listener import UVICORN, Accepting, bind
-from chaosapi.protocol import HEAD, HEADERS, TARGET, Protocol
+from chaosapi.protocol import HEAD, HEADERS, PIPELINED, TARGET, Protocol
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -76,6 +76,10 @@ class Served:
         self.server = Accepting(config, 1 / 2)
         self.bound = bind("127.0.0.1", 0, "PORT")
         self.address = self.bound.getsockname()
+
+    def idle(self) -> list[float | None]:
+        """Return since when each connection has been idle."""
+        return [each.idle_since for each in self.server.server_state.connections if isinstance(each, Protocol)]
 
     def ask(self, *parts: bytes, until: bytes | None = None) -> bytes:
         """Send it, and return what comes until the connection is closed, or until some text has come."""
@@ -331,6 +335,41 @@ def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) 
         until(lambda: served.app.arrived)
     until(lambda: served.app.left == 1)
     until(lambda: not served.server.server_state.connections)
+
+
+def test_only_so_many_requests_may_wait_on_a_connection(served: Served) -> None:
+    """Those that may are answered, then the connection closes, however many came at once."""
+    answers = served.ask(b"GET / HTTP/1.1\r\n\r\n" * 10_000)
+    assert 0 < answers.count(b"HTTP/1.1 200 OK") <= PIPELINED + 2
+    assert served.app.arrived <= PIPELINED + 2
+    assert b"connection: close" in answers[answers.rindex(b"HTTP/1.1 ") :]
+
+
+def test_as_many_requests_as_may_wait_are_answered(served: Served) -> None:
+    """One is being answered, the others wait; the connection goes on."""
+    served.app.gate.clear()
+    with socket.create_connection(served.address, timeout=30) as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + PIPELINED * GET)
+        until(lambda: served.app.arrived)
+        served.app.gate.set()
+        until(lambda: served.app.arrived == PIPELINED + 1)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert read(connection).count(b"HTTP/1.1 200 OK") == PIPELINED + 2
+
+
+def test_a_client_that_takes_nothing_of_its_answer_counts_as_idle(served: Served) -> None:
+    """So its connection gives way where others need room; one whose answer is not there yet does not."""
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(served.address)
+        stalled.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: [each is not None for each in served.idle()] == [True])
+    until(lambda: not served.server.server_state.connections)
+    served.app.gate.clear()
+    with socket.create_connection(served.address, timeout=30) as waiting:
+        waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: served.app.arrived == 2)
+        assert served.idle() == [None]
 
 
 def test_at_the_end_idle_connections_close_and_what_has_arrived_is_answered(served: Served) -> None:
