@@ -1,0 +1,58 @@
+"""Probes and metrics: what scrapers ask for, and what others do."""
+
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from chaosapi.app import create_app
+from chaosapi.settings import Settings
+
+OLD = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+"""What Prometheus 2.42 accepts."""
+NEW = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+"""What Prometheus 3 accepts."""
+PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+PLAIN_1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    """Give a client of the service."""
+    with TestClient(create_app(Settings()), client=("127.0.0.1", 1), base_url="http://127.0.0.1") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (OLD, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"),
+        (NEW, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
+        ("text/plain;version=1.0.0;escaping=dots", "text/plain; version=1.0.0; charset=utf-8; escaping=dots"),
+        ("", PLAIN),
+        ("text/html", PLAIN),
+    ],
+)
+def test_scrapers_get_the_format_that_they_ask_for(client: TestClient, accept: str, content_type: str) -> None:
+    """As the Prometheus of two generations asks, and whoever asks for nothing."""
+    answer = client.get("/metrics", headers={"accept": accept})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == content_type
+
+
+@pytest.mark.parametrize("media", ["application/openmetrics-text", "text/plain"])
+@pytest.mark.parametrize(
+    "version", ["x", "1.x", "1.0.0-a", "1.0.0.7", "2.0.0", "9" * 5000, "1." + "0." * 9000, "\u0661.0"]
+)
+def test_a_version_that_nobody_knows_gives_plain_text(client: TestClient, media: str, version: str) -> None:
+    """Nothing of it comes back, so clients cannot choose how many formats are written and kept."""
+    answer = client.get("/metrics", headers={b"accept": f"{media}; version={version}".encode()})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] in {PLAIN, PLAIN_1}
