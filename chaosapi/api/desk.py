@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
 from chaosapi.durations import Duration
 from chaosapi.errors import Invalid, StoreUnavailable
@@ -48,6 +48,24 @@ Wait = Annotated[
     Duration,
     BeforeValidator(_number),
     Query(le=30, description="Answer when every replica has applied it, or so much later; at most 30s."),
+]
+
+_LONGEST_WAIT: Final = 30.0
+
+
+def _bounded(value: Any) -> Any:
+    """Return a wait that can be read and is allowed: nothing said beside it keeps a stop from working."""
+    try:
+        wait = TypeAdapter[float](Duration).validate_python(_number(value))
+    except ValidationError:
+        return 0.0
+    return min(wait, _LONGEST_WAIT)
+
+
+WaitStopped = Annotated[
+    Duration,
+    BeforeValidator(_bounded),
+    Query(le=_LONGEST_WAIT, description="Answer when every replica has applied it, or so much later; at most 30s."),
 ]
 
 

@@ -1,6 +1,7 @@
 """The ways to stop, and the record of what was done: kill switch, halt, audit."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Final
@@ -13,9 +14,9 @@ from chaosapi import state as changes
 from chaosapi.api import answers, views
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
-from chaosapi.api.desk import Desk, FittedReason, Wait, Why, WhyStopped
+from chaosapi.api.desk import Desk, FittedReason, Wait, WaitStopped, Why, WhyStopped
 from chaosapi.errors import Busy, StoreUnavailable
-from chaosapi.killswitch import KillSwitch
+from chaosapi.killswitch import KillSwitch, Stopped
 from chaosapi.models import MAX_REVISION, Model
 from chaosapi.pool import Pool, Turns
 from chaosapi.receipt import Replicas
@@ -41,37 +42,42 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
     away = refusals(StoreUnavailable)
     turns = Turns("readers of the audit", waiting=32)
 
-    async def reached(revision: int, wait: float) -> Replicas:
+    async def reached(revision: int, wait: float, spent: float = 0.0) -> Replicas:
         try:
-            async with asyncio.timeout(wait + _COUNTED):
+            async with asyncio.timeout(wait + max(_COUNTED - spent, 0.0)):
                 return await fleet.reached(revision, wait)
         except TimeoutError:
             return fleet.alone()
 
-    async def answer(state: State, wait: float, *, stored: bool = True) -> views.HaltAnswer:
-        replicas = await reached(state.revision, wait) if stored else fleet.alone()
-        halt = views.HaltView.of(state.halt)
-        return views.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
+    async def stopped(done: Stopped, wait: float, begun: float) -> Replicas:
+        """Count the replicas that have stopped, in the time that storing the stop has left."""
+        if not done.stored:
+            return fleet.alone()
+        return await reached(done.state.revision, wait, time.monotonic() - begun)
 
+    @api.delete("/faults/", include_in_schema=False)
     @api.delete("/faults")
-    async def end_all_faults(request: Request, reason: WhyStopped = "", wait: Wait = 0.0) -> views.Ended:
+    async def end_all_faults(request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0) -> views.Ended:
         """End every fault now: the kill switch. It works without the store too; `stored` says whether that knows."""
+        begun = time.monotonic()
         done = await kill.end_all(desk.signed(request, "end_all", now=clock(), reason=reason))
-        replicas = await reached(done.state.revision, wait) if done.stored else fleet.alone()
+        replicas = await stopped(done, wait, begun)
         return views.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
+    @api.post("/halt/", include_in_schema=False)
     @api.post("/halt")
-    async def halt(request: Request, body: HaltBody | None = None, wait: Wait = 0.0) -> views.HaltAnswer:
+    async def halt(request: Request, body: HaltBody | None = None, wait: WaitStopped = 0.0) -> views.HaltAnswer:
         """End every fault and refuse new ones until the halt is lifted. It works without the store too."""
         reason = body.reason if body else ""
+        begun = time.monotonic()
         done = await kill.halt(desk.signed(request, "halt", now=clock(), reason=reason))
-        return await answer(done.state, wait, stored=done.stored)
+        return _answer(done.state, await stopped(done, wait, begun), stored=done.stored)
 
     @api.delete("/halt", responses=away)
     async def resume(request: Request, reason: Why = "", wait: Wait = 0.0) -> views.HaltAnswer:
         """Lift the halt; what it ended stays ended."""
         state = await desk.apply(request, changes.resume(), "resume", now=clock(), reason=reason)
-        return await answer(state, wait)
+        return _answer(state, await reached(state.revision, wait))
 
     @api.get("/audit", response_model=views.AuditList, responses=refusals(StoreUnavailable, Busy))
     async def audit(
@@ -96,6 +102,11 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         return answers.listed(views.AuditList(entries=[], next=onwards), "entries", page.texts)
 
     return api
+
+
+def _answer(state: State, replicas: Replicas, *, stored: bool = True) -> views.HaltAnswer:
+    halt = views.HaltView.of(state.halt)
+    return views.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
 
 
 def _entry(entry: AuditEntry) -> str:

@@ -1,5 +1,6 @@
 """YAML files in and out: read into a model with errors that point at line and field, written the way people would."""
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -242,7 +243,14 @@ class _Dumper(yaml.SafeDumper):
         return True  # every rule stands for itself
 
 
+def _hidden(character: str) -> bool:
+    """Tell whether it changes how text is shown without being seen: controls of direction, joiners, separators."""
+    return unicodedata.category(character) in {"Cf", "Zl", "Zp"}
+
+
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if any(map(_hidden, text)):
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
@@ -252,4 +260,6 @@ _Dumper.add_representer(str, _text)
 def write(data: dict[str, Any], made_by: str) -> str:
     """Turn generated data into YAML text whose first line says what made it."""
     body = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
-    return f"# Made by `{made_by}`: change what it is made from, then run it again.\n{body}"
+    # All text with such characters is in double quotes, where they can be written as escapes.
+    shown = "".join(f"\\U{ord(each):08x}" if _hidden(each) else each for each in body)
+    return f"# Made by `{made_by}`: change what it is made from, then run it again.\n{shown}"

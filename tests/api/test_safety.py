@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -86,3 +87,16 @@ def test_the_description_does_not_speak_of_a_store_that_keeps_it_from_working(cl
     assert "503" not in paths["/admin/faults"]["delete"]["responses"]
     assert "503" not in paths["/admin/halt"]["post"]["responses"]
     assert "503" in paths["/admin/halt"]["delete"]["responses"]
+
+
+@pytest.mark.parametrize(
+    "wait", ["1h", "31", "-1", "nonsense", "", "nan", "9" * 400, "\ud800".encode("utf-8", "surrogatepass")]
+)
+@pytest.mark.parametrize(
+    "call", ["DELETE /admin/faults", "DELETE /admin/faults/", "POST /admin/halt", "POST /admin/halt/"]
+)
+def test_nothing_said_beside_it_keeps_a_stop_from_working(client: TestClient, call: str, wait: str | bytes) -> None:
+    """A wait that cannot be read is none, one that is too long is the longest; a slash more means the same."""
+    method, address = call.split()
+    assert client.request(method, f"{address}?wait={quote(wait)}", follow_redirects=False).status_code == 200
+    assert not failing(client)

@@ -103,3 +103,13 @@ def test_of_many_mistakes_some_are_told_and_the_others_counted() -> None:
         document.parse("items:\n" + "- x\n" * 1000, Strict, "f.yaml")
     assert len(caught.value.mistakes) == 101
     assert caught.value.mistakes[-1].message == "and 900 mistakes more"
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u2066", "\u200d", "\u2028", "\ufeff", "\U000e0041", "\x1b"])
+def test_what_changes_how_text_is_shown_is_written_as_an_escape(character: str) -> None:
+    """In keys and in text of several lines too: a terminal and an editor show it, and Prometheus reads the same."""
+    data = {f"a{character}": [f"b{character}c", f"d\n{character}e\n", "plain ü × 🙂"]}
+    text = document.write(data, "a test")
+    assert character not in text
+    assert "plain ü × 🙂" in text
+    assert yaml.safe_load(text) == data
