@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
-from chaosapi.fault import Record
-from chaosapi.receipt import Tally
-from chaosapi.state import State
+from chaosapi.faults.fault import Record
+from chaosapi.faults.receipt import Tally
+from chaosapi.faults.state import State
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.heartbeat import Heartbeat
 

@@ -32,7 +32,7 @@ from _servers import running
 from rich.console import Console
 from rich.table import Table
 
-from chaosapi.dice import Dice
+from chaosapi.faults.dice import Dice
 
 OUT = Path(__file__).parent / "out"
 SERVICE = 1.0

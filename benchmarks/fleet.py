@@ -28,9 +28,9 @@ from growth import verdict
 from rich.console import Console
 from rich.table import Table
 
-from chaosapi import state as changes
-from chaosapi.fault import Fault
-from chaosapi.state import AuditEntry
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store
 from chaosapi.store.codec import AUDIT
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaosapi import assets
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.traffic import Traffic

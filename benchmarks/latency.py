@@ -31,8 +31,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from chaosapi.dice import Dice
 from chaosapi.effects import Latency
+from chaosapi.faults.dice import Dice
 
 PERCENTILES: Final = (50, 90, 95, 99, 99.9)
 JUDGED: Final = (50, 90, 95, 99)

@@ -26,7 +26,7 @@ from rich.table import Table
 from chaosapi import assets
 from chaosapi.cli import facts
 from chaosapi.cli.prometheus import Prometheus
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay, score
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import usual

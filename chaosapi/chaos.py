@@ -28,6 +28,7 @@ from chaosapi.api.switch import Switch
 from chaosapi.cells import Shared
 from chaosapi.engine import Engine
 from chaosapi.errors import Forbidden, Invalid
+from chaosapi.faults.state import Difference, State
 from chaosapi.flow import Flow
 from chaosapi.inbox import Inbox
 from chaosapi.indicators import RequestMetrics
@@ -41,7 +42,6 @@ from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.shared_inbox import SharedInbox
 from chaosapi.slo import spec, windows
-from chaosapi.state import Difference, State
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.fleet import Fleet
 from chaosapi.store.heartbeat import Heartbeat

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 from starlette.types import Scope
 
 from chaosapi.effects import Effect, ProcessEffect, RequestEffect
-from chaosapi.fault import Record
-from chaosapi.receipt import Tally
+from chaosapi.faults.fault import Record
+from chaosapi.faults.receipt import Tally
+from chaosapi.faults.state import Difference, State
 from chaosapi.routes import RouteTable
-from chaosapi.state import Difference, State
 
 _FUTURE: Final = 60.0
 """Seconds that clocks of replicas may differ by. A fault that was made later than that was made by a wrong clock."""

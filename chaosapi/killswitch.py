@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from chaosapi import state as changes
 from chaosapi.alarm import Alarm, Cell
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
-from chaosapi.state import AuditEntry, Halt, State
+from chaosapi.faults import state as changes
+from chaosapi.faults.state import AuditEntry, Halt, State
 from chaosapi.store import Store
 
 _PATIENCE: Final = 0.15

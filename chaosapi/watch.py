@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from chaosapi import state as changes
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable
-from chaosapi.fault import Record
-from chaosapi.guard import AlertFiring, BudgetBurned
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Record
+from chaosapi.faults.guard import AlertFiring, BudgetBurned
+from chaosapi.faults.state import AuditEntry, Change, State
 from chaosapi.inbox import DeliveredAlert, Inbox
 from chaosapi.indicators import Answers
-from chaosapi.state import AuditEntry, Change, State
 from chaosapi.store import Store
 
 _BEAT = 1.0

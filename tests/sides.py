@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 from fastapi.testclient import TestClient
 from hypothesis import strategies as st
 
-from chaosapi import state as changes
 from chaosapi.app import create_app
 from chaosapi.engine import Engine
 from chaosapi.errors import ChaosError
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import AuditEntry, Change
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
-from chaosapi.state import AuditEntry, Change
 from chaosapi.store import MemoryStore
 from tests.conftest import Clock
 

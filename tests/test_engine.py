@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from chaosapi.engine import Engine
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
+from chaosapi.faults.state import State
 from chaosapi.routes import Route, RouteTable
-from chaosapi.state import State
 from tests.conftest import Clock
 
 TEMPLATES = ("/a", "/b", "/c/{id}")

@@ -8,9 +8,9 @@ from fastapi.testclient import TestClient
 
 from chaosapi.app import create_app
 from chaosapi.engine import Engine, Run
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
+from chaosapi.faults.state import State
 from chaosapi.settings import Settings
-from chaosapi.state import State
 from tests.conftest import Clock
 from tests.test_engine import ROUTES, hits
 from tests.world import Crowd, constant

@@ -6,8 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.responses import Response
 
-from chaosapi import state as changes
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
 from tests.conftest import Clock, MakeClient
 from tests.world import Crowd, constant, near
 

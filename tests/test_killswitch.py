@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from chaosapi import alarm
-from chaosapi import state as changes
 from chaosapi.alarm import Alarm
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
+from chaosapi.faults import state as changes
+from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.killswitch import KillSwitch
 from chaosapi.routes import Route, RouteTable
-from chaosapi.state import AuditEntry, Change, Halt, State
 from chaosapi.store import MemoryStore
 from tests.conftest import Clock
 from tests.store.conftest import a_fault, an_entry, until

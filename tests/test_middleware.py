@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from chaosapi import state as changes
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
 from tests.conftest import Clock
 from tests.world import World, constant, near
 

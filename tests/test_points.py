@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chaosapi import DependencyError, point
-from chaosapi import state as changes
 from chaosapi.effects.exception import InjectedError
+from chaosapi.faults import state as changes
 from chaosapi.metrics import FaultMetrics
 from tests.conftest import Clock, MakeClient
 from tests.world import World, constant, near

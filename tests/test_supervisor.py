@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from chaosapi import state as changes
 from chaosapi.engine import Engine
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import Change, State
 from chaosapi.routes import RouteTable
-from chaosapi.state import Change, State
 from chaosapi.supervisor import Supervisor
 from tests.conftest import Clock
 from tests.effects.hosts import until

@@ -15,12 +15,12 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from chaosapi import durations
-from chaosapi import state as changes
 from chaosapi.engine import Engine
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import State
 from chaosapi.middleware import Faults
 from chaosapi.routes import Route, RouteTable
-from chaosapi.state import State
 from tests.conftest import Clock
 
 ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from json_merge_patch import merge
 
 from chaosapi import budget, durations
-from chaosapi import state as changes
 from chaosapi.api import answers, etag, explain, views
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import header, refusals
@@ -20,10 +19,11 @@ from chaosapi.api.forecasting import Forecaster, Outlook
 from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
 from chaosapi.errors import Busy, Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
-from chaosapi.fault import Fault, Phase, Record
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault, Phase, Record
+from chaosapi.faults.receipt import Receipt
+from chaosapi.faults.state import State
 from chaosapi.pool import Pool, unless_gone
-from chaosapi.receipt import Receipt
-from chaosapi.state import State
 from chaosapi.store.fleet import Fleet
 
 _ALPHABET = string.ascii_lowercase + string.digits

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 
 from chaosapi.durations import Duration
 from chaosapi.errors import Invalid, StoreUnavailable
-from chaosapi.fault import NAME
+from chaosapi.faults.fault import NAME
+from chaosapi.faults.state import Action, AuditEntry, Change, State
 from chaosapi.killswitch import KillSwitch
 from chaosapi.models import Line
-from chaosapi.state import Action, AuditEntry, Change, State
 from chaosapi.store import Store, codec
 from chaosapi.text import stripped
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.models import Model, Number, Ratio
 
 

@@ -7,10 +7,10 @@ from fastapi import Header
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from chaosapi import state as changes
 from chaosapi.errors import NotFound
-from chaosapi.fault import Record
-from chaosapi.state import Change, State
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Record
+from chaosapi.faults.state import Change, State
 
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _MOST: Final = 1000

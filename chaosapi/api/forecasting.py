@@ -15,7 +15,7 @@ from chaosapi.api.draft import BurnRate, Draft
 from chaosapi.api.limits import Limits
 from chaosapi.engine import Engine
 from chaosapi.errors import Busy, Conflict, Invalid, NotFound
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
 from chaosapi.flow import Flow
 from chaosapi.forecast import inverse, replay, timetable
 from chaosapi.forecast import score as scoring

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from chaosapi.effects import EFFECTS, Effect, RequestEffect
 from chaosapi.errors import Invalid, LimitReached
-from chaosapi.fault import Fault, Record, Target
+from chaosapi.faults.fault import Fault, Record, Target
 from chaosapi.routes import RouteTable, exempt
 from chaosapi.settings import Settings, SettingsError
 

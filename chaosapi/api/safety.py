@@ -10,17 +10,17 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from chaosapi import budget
-from chaosapi import state as changes
 from chaosapi.api import answers, views
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
 from chaosapi.api.desk import Desk, FittedReason, Wait, WaitStopped, Why, WhyStopped
 from chaosapi.errors import Busy, StoreUnavailable
+from chaosapi.faults import state as changes
+from chaosapi.faults.receipt import Replicas
+from chaosapi.faults.state import AuditEntry, State
 from chaosapi.killswitch import KillSwitch, Stopped
 from chaosapi.models import MAX_REVISION, Model
 from chaosapi.pool import Pool, Turns
-from chaosapi.receipt import Replicas
-from chaosapi.state import AuditEntry, State
 from chaosapi.store.fleet import Fleet
 
 _COUNTED: Final = 0.05

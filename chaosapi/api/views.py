@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from chaosapi.durations import Duration
 from chaosapi.effects import EFFECTS, Effect, ProcessEffect
-from chaosapi.fault import Fault, Phase, Record
+from chaosapi.faults.fault import Fault, Phase, Record
+from chaosapi.faults.receipt import Receipt, Replicas
+from chaosapi.faults.state import Action, AuditEntry, Halt
 from chaosapi.models import Model
-from chaosapi.receipt import Receipt, Replicas
-from chaosapi.state import Action, AuditEntry, Halt
 from chaosapi.store import Replica
 
 

@@ -13,7 +13,7 @@ from chaosapi.api import explain
 from chaosapi.cli import body, facts, timetables
 from chaosapi.cli.prometheus import Prometheus
 from chaosapi.cli.slo import ProfileOption, SpecOption
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
 from chaosapi.forecast.answer import Forecast
 from chaosapi.forecast.model import Model

@@ -11,7 +11,7 @@ from chaosapi import assets, durations, errors
 from chaosapi.cli import facts, fault, scorecards
 from chaosapi.cli.prometheus import HERE, Prometheus
 from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
 from chaosapi.forecast import score as scoring
 from chaosapi.forecast.facts import Facts

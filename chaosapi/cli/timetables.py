@@ -8,7 +8,7 @@ from rich.text import Text
 
 from chaosapi import durations
 from chaosapi.cli.tables import listing
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast.answer import Alert, Budget, Forecast
 from chaosapi.forecast.inverse import Page, Spend
 from chaosapi.terminal import styled

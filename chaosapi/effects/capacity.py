@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.durations import Duration
 from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.distributions import Distribution
 from chaosapi.effects.error import Error
 from chaosapi.models import Integer
-from chaosapi.sampling import Distribution
 
 _BUSY = Error(status=503)
 

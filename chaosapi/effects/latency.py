@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.durations import Duration
 from chaosapi.effects.base import RequestEffect, Tools
-from chaosapi.sampling import Distribution
+from chaosapi.effects.distributions import Distribution
 
 
 class Latency(RequestEffect):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
+from chaosapi.faults.schedule import Constant
 from chaosapi.forecast.traffic import Array, Route
-from chaosapi.schedule import Constant
 
 _CALLS = 200_000
 """About how often strengths are asked for; more would take seconds."""

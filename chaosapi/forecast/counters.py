@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import acting, outcome
 from chaosapi.forecast.indicator import Term
 from chaosapi.forecast.outcome import Part

@@ -1,6 +1,6 @@
 """How likely a delay is to stay within a limit: the distribution function, from its inverse."""
 
-from chaosapi.sampling import Distribution, Mixture
+from chaosapi.effects.distributions import Distribution, Mixture
 
 _ALMOST_ONE = 1 - 2.0**-53
 _HALVINGS = 53  # as many bits as a uniform number has

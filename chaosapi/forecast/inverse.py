@@ -8,14 +8,14 @@ import numpy as np
 
 from chaosapi import errors
 from chaosapi.durations import Duration
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.schedule import Ramp, Schedule
 from chaosapi.forecast import indicator, outcome, timetable
 from chaosapi.forecast.answer import Alert
 from chaosapi.forecast.counters import Counters
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.models import Model as Answer
-from chaosapi.schedule import Ramp, Schedule
 from chaosapi.slo.spec import Objective, Spec
 
 _LEAST = 1e-6

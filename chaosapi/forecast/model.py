@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaosapi import errors
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import acting, burn, indicator, outcome
 from chaosapi.forecast.burn import Burn
 from chaosapi.forecast.counters import EARLY, Counters

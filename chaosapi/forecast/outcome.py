@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chaosapi.effects import Latency
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import delays
 from chaosapi.forecast.acting import Acting
 from chaosapi.forecast.traffic import Array, Traffic

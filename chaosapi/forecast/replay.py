@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
+from chaosapi.faults.schedule import Ramp
 from chaosapi.forecast.model import Model
-from chaosapi.schedule import Ramp
 
 
 @dataclass(frozen=True)

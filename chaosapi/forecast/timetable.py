@@ -6,7 +6,7 @@ from itertools import groupby
 import numpy as np
 
 from chaosapi import errors
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import episodes, notify, outcome
 from chaosapi.forecast.answer import Alert, Budget, Chance, Forecast, Formula, Moments
 from chaosapi.forecast.burn import Burn

@@ -4,7 +4,7 @@ import time
 from typing import Final
 
 from chaosapi import assets
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.prediction import Prediction

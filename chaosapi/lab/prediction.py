@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
 from chaosapi.forecast.answer import Alert
 from chaosapi.forecast.monitoring import usual

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from chaosapi.state import AuditEntry, Change, Halt, State
+from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.store.memory import MemoryStore
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener

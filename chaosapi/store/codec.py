@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from chaosapi.durations import EXACT
 from chaosapi.errors import StoreUnreadable
-from chaosapi.fault import Record
-from chaosapi.state import Action, AuditEntry, Difference, State
+from chaosapi.faults.fault import Record
+from chaosapi.faults.state import Action, AuditEntry, Difference, State
 
 AUDIT: Final = 10_000
 """How many entries of the audit a store keeps."""

@@ -10,8 +10,8 @@ from cachetools import LRUCache
 
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable
-from chaosapi.fault import Record
-from chaosapi.receipt import Denied, Receipt, Replicas
+from chaosapi.faults.fault import Record
+from chaosapi.faults.receipt import Denied, Receipt, Replicas
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import Replica

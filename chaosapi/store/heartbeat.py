@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.fault import Record
-from chaosapi.receipt import Tally
+from chaosapi.faults.fault import Record
+from chaosapi.faults.receipt import Tally
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import BEAT, Replica

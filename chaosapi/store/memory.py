@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
-from chaosapi.state import AuditEntry, Change, Halt, State
+from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.store.codec import AUDIT, AUDIT_SIZE, forgotten, read_entries, write
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from chaosapi.state import State
+from chaosapi.faults.state import State
 
 Listener = Callable[[State], None]
 

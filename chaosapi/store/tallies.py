@@ -11,8 +11,8 @@ from ddsketch.mapping import LogarithmicMapping
 from ddsketch.store import DenseStore
 from pydantic import Field
 
+from chaosapi.faults.receipt import Delays, Tally
 from chaosapi.models import Model
-from chaosapi.receipt import Delays, Tally
 
 _GAMMA: Final = float(Delays().planned._mapping.gamma)  # noqa: SLF001 - as below
 _FURTHEST: Final = 100_000

@@ -9,13 +9,13 @@ import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
 
-from chaosapi import state as changes
 from chaosapi.api.desk import Desk
 from chaosapi.effects import Error
 from chaosapi.effects.error import Json
 from chaosapi.engine import Engine
 from chaosapi.errors import Invalid
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
 from chaosapi.killswitch import KillSwitch
 from chaosapi.routes import RouteTable
 from chaosapi.store import MemoryStore

@@ -10,10 +10,10 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosapi import state as changes
 from chaosapi.effects import EFFECTS
-from chaosapi.fault import Fault
-from chaosapi.state import AuditEntry, State
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import AuditEntry, State
 from chaosapi.store import codec
 from chaosapi.store.redis.announcement import Announcement
 from tests.conftest import MakeClient

@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from chaosapi import state as changes
-from chaosapi.dice import Dice
 from chaosapi.effects.capacity import Capacity
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.dice import Dice
+from chaosapi.faults.fault import Fault
 from chaosapi.points import DependencyError, point
 from tests.conftest import Clock, Serve
 from tests.world import Answer, Crowd, near

@@ -5,9 +5,9 @@ import random
 import pytest
 from pydantic import ValidationError
 
-from chaosapi import state as changes
 from chaosapi.effects.rate_limit import Bucket, RateLimit
-from chaosapi.fault import Fault
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
 from tests.conftest import Clock
 from tests.world import Answer, Crowd
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from chaosapi import assets
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import usual
 from chaosapi.forecast.traffic import Traffic

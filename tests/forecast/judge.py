@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import Monitoring

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import TypeAdapter
 
+from chaosapi.effects.distributions import Distribution
 from chaosapi.forecast import delays
-from chaosapi.sampling import Distribution
 
 DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from chaosapi import assets, errors
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, timetable
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.traffic import Traffic

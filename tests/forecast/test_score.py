@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
 from chaosapi.forecast.facts import Delivered, Facts, Recorded
 from chaosapi.forecast.score import score

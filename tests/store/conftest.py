@@ -17,8 +17,8 @@ from typing import Self
 import pytest
 import redis
 
-from chaosapi.fault import Fault
-from chaosapi.state import AuditEntry, State
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import AuditEntry, State
 from chaosapi.store import Store, open_store
 
 Open = Callable[..., Store]

@@ -1,10 +1,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosapi import state as changes
 from chaosapi.errors import ChaosError
-from chaosapi.fault import Fault
-from chaosapi.state import Change, State
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import Change, State
 from chaosapi.store.codec import read, write
 from chaosapi.store.redis.announcement import Announcement
 from tests.store.conftest import a_fault

@@ -3,10 +3,10 @@ from collections.abc import Callable
 
 import pytest
 
-from chaosapi import state as changes
 from chaosapi.errors import StoreUnreadable
-from chaosapi.fault import Fault
-from chaosapi.state import State
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import State
 from chaosapi.store.codec import Reader, read, read_state, write, write_state
 from tests.store.conftest import a_fault
 

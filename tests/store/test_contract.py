@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from chaosapi import state as changes
 from chaosapi.effects import EFFECTS
 from chaosapi.errors import Conflict, NotFound, PreconditionFailed
-from chaosapi.fault import Fault
-from chaosapi.receipt import Tally
-from chaosapi.state import Halt, State
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.receipt import Tally
+from chaosapi.faults.state import Halt, State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.tallies import dump, total
@@ -216,9 +216,9 @@ def test_the_state_outlives_its_replicas(open_shared: Open) -> None:
 
 WRITER = """
 import asyncio, sys
-from chaosapi import state as changes
-from chaosapi.fault import Fault
-from chaosapi.state import AuditEntry
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store
 
 async def main(url, name):

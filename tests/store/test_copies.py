@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from chaosapi import state as changes
+from chaosapi.faults import state as changes
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.lease import LEASE, OLD, RESTARTED, UNATTENDED, Mark, doubt
 from tests.conftest import Clock

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
-from chaosapi.state import AuditEntry
+from chaosapi.faults import state as changes
+from chaosapi.faults.state import AuditEntry
 from chaosapi.store import Store, open_store
 from chaosapi.store.redis import healing
 from chaosapi.store.redis.remembered import Remembered, bounded, revision

@@ -1,7 +1,7 @@
 import pytest
 
-from chaosapi import state as changes
-from chaosapi.state import State
+from chaosapi.faults import state as changes
+from chaosapi.faults.state import State
 from chaosapi.store.redis.healing import Held, entry, healed, line, merged
 from tests.store.conftest import a_fault
 

@@ -3,9 +3,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
-from chaosapi.receipt import Tally
+from chaosapi.faults import state as changes
+from chaosapi.faults.receipt import Tally
 from chaosapi.store import MemoryStore, Replica, heartbeat, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.heartbeat import Heartbeat

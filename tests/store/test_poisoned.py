@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from chaosapi import state as changes
 from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnreadable
+from chaosapi.faults import state as changes
+from chaosapi.faults.state import State
 from chaosapi.killswitch import KillSwitch
-from chaosapi.state import State
 from chaosapi.store import Replica, Store, open_store
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 from tests.world import ROUTES

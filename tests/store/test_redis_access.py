@@ -13,8 +13,8 @@ import redis
 import trustme
 from structlog.testing import capture_logs
 
-from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
+from chaosapi.faults import state as changes
 from chaosapi.store import Replica, open_store
 from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until
 

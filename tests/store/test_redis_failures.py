@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
+from chaosapi.faults import state as changes
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.codec import write
 from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chaosapi import state as changes
 from chaosapi.errors import StoreUnavailable
-from chaosapi.receipt import Tally
-from chaosapi.state import State
+from chaosapi.faults import state as changes
+from chaosapi.faults.receipt import Tally
+from chaosapi.faults.state import State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.tallies import dump
@@ -18,9 +18,9 @@ from tests.store.conftest import Seen, a_fault, an_entry, started, until
 
 ENDLESS = """
 import asyncio, sys
-from chaosapi import state as changes
-from chaosapi.fault import Fault
-from chaosapi.state import AuditEntry
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store
 
 async def main(url):

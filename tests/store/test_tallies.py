@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chaosapi.receipt import Tally
+from chaosapi.faults.receipt import Tally
 from chaosapi.store.tallies import dump, readable, total
 
 

@@ -3,9 +3,9 @@
 from itertools import takewhile
 from typing import Self
 
-from chaosapi.fault import Record
+from chaosapi.faults.fault import Record
+from chaosapi.faults.state import Difference, Halt, State
 from chaosapi.models import Model
-from chaosapi.state import Difference, Halt, State
 
 
 class Announcement(Model):

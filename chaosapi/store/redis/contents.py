@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from redis.asyncio import Redis
 
 from chaosapi.errors import StoreUnreadable
-from chaosapi.state import State
+from chaosapi.faults.state import State
 from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, read_state, write_state
 from chaosapi.store.lease import Mark
 from chaosapi.store.redis.clock import SharedClock

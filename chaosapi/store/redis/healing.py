@@ -8,7 +8,7 @@ import secrets
 from itertools import chain
 from typing import Final, NamedTuple
 
-from chaosapi.state import AuditEntry, State, end_all
+from chaosapi.faults.state import AuditEntry, State, end_all
 from chaosapi.store.codec import write
 from chaosapi.store.redis.remembered import revision
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from chaosapi.state import State
+from chaosapi.faults.state import State
 from chaosapi.store.codec import AUDIT, read
 from chaosapi.store.redis.announcement import Announcement
 from chaosapi.store.redis.contents import Contents, Version

@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 
 from chaosapi.errors import ChaosError, StoreUnavailable, StoreUnreadable
+from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.models import MAX_REVISION
-from chaosapi.state import AuditEntry, Change, Halt, State
 from chaosapi.store.codec import AUDIT, AUDIT_SIZE, UNREADABLE, forgotten, read_entries, write
 from chaosapi.store.lease import doubt
 from chaosapi.store.redis import healing

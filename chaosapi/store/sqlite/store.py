@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 import structlog
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
+from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.models import MAX_REVISION
-from chaosapi.state import AuditEntry, Change, Halt, State
 from chaosapi.store.codec import UNREADABLE, Reader, forgotten, read_all, read_entries, write_state
 from chaosapi.store.lease import OLD, doubt
 from chaosapi.store.replica import Replica

@@ -12,8 +12,8 @@ from typing import Final
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from chaosapi.errors import StoreUnreadable
+from chaosapi.faults.state import AuditEntry, Halt, State, end_all
 from chaosapi.models import MAX_REVISION
-from chaosapi.state import AuditEntry, Halt, State, end_all
 from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, Reader, key, write, write_state
 from chaosapi.store.replica import Replica
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from chaosapi.fault import Fault, Record, Target
+from chaosapi.faults.fault import Fault, Record, Target
 
 ERROR = {"type": "error"}
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from scipy import stats
 
-from chaosapi.dice import Dice
-from chaosapi.sampling import Distribution
+from chaosapi.effects.distributions import Distribution
+from chaosapi.faults.dice import Dice
 
 READ: TypeAdapter[Any] = TypeAdapter(Distribution)
 

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from chaosapi import state as changes
 from chaosapi.errors import ChaosError, Conflict, Invalid, NotFound
-from chaosapi.fault import Fault
-from chaosapi.state import Change, State
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import Change, State
 
 
 def fault(name: str, **fields: Any) -> Fault:

@@ -2,7 +2,7 @@
 
 from scipy import stats
 
-from chaosapi.dice import Dice
+from chaosapi.faults.dice import Dice
 
 KEYS = [f"request-{number}" for number in range(100_000)]
 

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from chaosapi import dice
-from chaosapi import schedule as schedules
-from chaosapi.schedule import Schedule
+from chaosapi.faults import dice
+from chaosapi.faults import schedule as schedules
+from chaosapi.faults.schedule import Schedule
 
 
 def schedule(shape: dict[str, object] | None = None, **fields: object) -> Schedule:

@@ -11,7 +11,7 @@ from json_merge_patch import merge
 
 from chaosapi import durations
 from chaosapi.errors import Conflict, Invalid, NotFound, PreconditionFailed
-from chaosapi.fault import Fault, Record
+from chaosapi.faults.fault import Fault, Record
 from chaosapi.models import Model, Moment, Revision
 
 MAX_ENDED = 100

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from chaosapi.fault import Fault
+from chaosapi.faults.fault import Fault
 from tests.conftest import Clock
 from tests.sides import DURATIONS, NAMES, SPECS, Direct, Http, Seen
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosapi.guard import AlertFiring, BudgetBurned
+from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from tests.api.test_hooks import notification
 from tests.conftest import Clock, Serve
 

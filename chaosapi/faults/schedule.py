@@ -10,8 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from chaosapi.dice import uniform
 from chaosapi.durations import Duration
+from chaosapi.faults.dice import uniform
 from chaosapi.models import Model, Number
 
 _MOST_BURSTS = 10_000

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from chaosapi.dice import Dice
 from chaosapi.durations import EXACT
 from chaosapi.effects import EFFECTS, AnyEffect, ProcessEffect
-from chaosapi.guard import Guard
+from chaosapi.faults.dice import Dice
+from chaosapi.faults.guard import Guard
+from chaosapi.faults.schedule import Schedule
 from chaosapi.models import Integer, Line, Model, Moment, Ratio, distinct, few
-from chaosapi.schedule import Schedule
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
