@@ -7,16 +7,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chaosapi.injection.dependencies import DependencyError, point
     from chaosapi.library import ChaosMiddleware, install
-    from chaosapi.points import DependencyError, point
 
 __all__ = ["ChaosMiddleware", "DependencyError", "install", "point"]
 
 _HOMES = {
     "ChaosMiddleware": "chaosapi.library",
     "install": "chaosapi.library",
-    "DependencyError": "chaosapi.points",
-    "point": "chaosapi.points",
+    "DependencyError": "chaosapi.injection.dependencies",
+    "point": "chaosapi.injection.dependencies",
 }
 
 

@@ -26,17 +26,17 @@ from chaosapi.api.desk import Desk
 from chaosapi.api.limits import Limits
 from chaosapi.api.switch import Switch
 from chaosapi.cells import Shared
-from chaosapi.engine import Engine
 from chaosapi.errors import Forbidden, Invalid
 from chaosapi.faults.state import Difference, State
 from chaosapi.flow import Flow
 from chaosapi.inbox import Inbox
 from chaosapi.indicators import RequestMetrics
+from chaosapi.injection.engine import Engine
+from chaosapi.injection.middleware import Faults
 from chaosapi.killswitch import KillSwitch
 from chaosapi.life import Life
 from chaosapi.listener import Listener
 from chaosapi.metrics import FaultMetrics, LagGauge, Reading
-from chaosapi.middleware import Faults
 from chaosapi.pool import Pool
 from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError

@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 import structlog
 
 from chaosapi.alarm import Alarm, Cell
-from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
 
 _PATIENCE: Final = 0.15

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from chaosapi.effects import EFFECTS
-from chaosapi.engine import Engine, Run
+from chaosapi.injection.engine import Engine, Run
 
 _SETTLED: Final = 10.0
 """Seconds after which a fault that has ended holds nobody any more."""

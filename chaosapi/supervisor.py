@@ -11,7 +11,7 @@ import structlog
 from chaosapi.burners import Burners
 from chaosapi.effects import Probe, ProcessEffect
 from chaosapi.effects.pause import BREATH
-from chaosapi.engine import Run
+from chaosapi.injection.engine import Run
 
 _LOOK = 0.5
 """Seconds after which a sleeping effect looks at the clock again, at the latest."""

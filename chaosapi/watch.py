@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
-from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Record
@@ -13,6 +12,7 @@ from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from chaosapi.faults.state import AuditEntry, Change, State
 from chaosapi.inbox import DeliveredAlert, Inbox
 from chaosapi.indicators import Answers
+from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
 
 _BEAT = 1.0

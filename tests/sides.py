@@ -8,11 +8,11 @@ from fastapi.testclient import TestClient
 from hypothesis import strategies as st
 
 from chaosapi.app import create_app
-from chaosapi.engine import Engine
 from chaosapi.errors import ChaosError
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry, Change
+from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
 from chaosapi.store import MemoryStore

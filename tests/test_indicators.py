@@ -5,8 +5,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from chaosapi.cells import Shared
-from chaosapi.engine import Engine
 from chaosapi.indicators import BUCKETS, CLOSED, RequestMetrics
+from chaosapi.injection.engine import Engine
 from chaosapi.metrics import FaultMetrics, Reading
 from chaosapi.routes import Route, RouteTable
 from chaosapi.totals import Totals

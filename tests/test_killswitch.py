@@ -8,10 +8,10 @@ import pytest
 
 from chaosapi import alarm
 from chaosapi.alarm import Alarm
-from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.injection.engine import Engine
 from chaosapi.killswitch import KillSwitch
 from chaosapi.routes import Route, RouteTable
 from chaosapi.store import MemoryStore

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chaosapi.engine import Engine
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import Change, State
+from chaosapi.injection.engine import Engine
 from chaosapi.routes import RouteTable
 from chaosapi.supervisor import Supervisor
 from tests.conftest import Clock

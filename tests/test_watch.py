@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from chaosapi.engine import Engine
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from chaosapi.faults.state import AuditEntry
 from chaosapi.inbox import Delivery, Inbox
 from chaosapi.indicators import Answers
+from chaosapi.injection.engine import Engine
 from chaosapi.store import MemoryStore
 from chaosapi.watch import Watch
 from tests.conftest import Clock

@@ -15,11 +15,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from chaosapi import durations
-from chaosapi.engine import Engine
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
-from chaosapi.middleware import Faults
+from chaosapi.injection.engine import Engine
+from chaosapi.injection.middleware import Faults
 from chaosapi.routes import Route, RouteTable
 from tests.conftest import Clock
 

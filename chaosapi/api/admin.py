@@ -17,12 +17,12 @@ from chaosapi.api.desk import Desk, FaultName, Wait, Why
 from chaosapi.api.draft import BurnRate, Draft
 from chaosapi.api.forecasting import Forecaster, Outlook
 from chaosapi.api.limits import Limits
-from chaosapi.engine import Engine
 from chaosapi.errors import Busy, Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault, Phase, Record
 from chaosapi.faults.receipt import Receipt
 from chaosapi.faults.state import State
+from chaosapi.injection.engine import Engine
 from chaosapi.pool import Pool, unless_gone
 from chaosapi.store.fleet import Fleet
 

@@ -13,7 +13,6 @@ from chaosapi.api.description import refusals
 from chaosapi.api.desk import FaultName
 from chaosapi.api.draft import BurnRate, Draft
 from chaosapi.api.limits import Limits
-from chaosapi.engine import Engine
 from chaosapi.errors import Busy, Conflict, Invalid, NotFound
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.flow import Flow
@@ -26,6 +25,7 @@ from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.inbox import KEPT, DeliveredAlert, Inbox
+from chaosapi.injection.engine import Engine
 from chaosapi.pool import Pool, unless_gone
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile

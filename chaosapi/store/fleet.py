@@ -8,10 +8,10 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Denied, Receipt, Replicas
+from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import Replica

@@ -12,10 +12,10 @@ from fastapi.testclient import TestClient
 from chaosapi.api.desk import Desk
 from chaosapi.effects import Error
 from chaosapi.effects.error import Json
-from chaosapi.engine import Engine
 from chaosapi.errors import Invalid
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
+from chaosapi.injection.engine import Engine
 from chaosapi.killswitch import KillSwitch
 from chaosapi.routes import RouteTable
 from chaosapi.store import MemoryStore

@@ -20,7 +20,7 @@ from chaosapi.effects.capacity import Capacity
 from chaosapi.faults import state as changes
 from chaosapi.faults.dice import Dice
 from chaosapi.faults.fault import Fault
-from chaosapi.points import DependencyError, point
+from chaosapi.injection.dependencies import DependencyError, point
 from tests.conftest import Clock, Serve
 from tests.world import Answer, Crowd, near
 

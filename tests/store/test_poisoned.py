@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from chaosapi.engine import Engine
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import State
+from chaosapi.injection.engine import Engine
 from chaosapi.killswitch import KillSwitch
 from chaosapi.store import Replica, Store, open_store
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until

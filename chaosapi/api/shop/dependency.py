@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from chaosapi.errors import ChaosError
-from chaosapi.points import DependencyError, point
+from chaosapi.injection.dependencies import DependencyError, point
 from chaosapi.settings import Settings
 
 OUTCOMES = ("ok", "error", "timeout", "rejected")

@@ -8,7 +8,7 @@ import pytest
 
 from chaosapi.api.shop.dependency import FAILURES, Dependency, Unavailable
 from chaosapi.errors import NotFound
-from chaosapi.points import DependencyError
+from chaosapi.injection.dependencies import DependencyError
 from chaosapi.settings import Settings
 
 

@@ -14,7 +14,7 @@ from chaosapi.api.shop.backends import Payments
 from chaosapi.api.shop.models import Item
 from chaosapi.api.shop.service import Shop
 from chaosapi.errors import Conflict
-from chaosapi.points import Call, passing
+from chaosapi.injection.dependencies import Call, passing
 from chaosapi.settings import Settings
 from tests.conftest import MakeClient
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi import connection, points
-from chaosapi.connection import Connection, Drop
-from chaosapi.engine import Engine, Hit
-from chaosapi.injection import Held, Hold, Injection, hold, marked
-from chaosapi.presence import Presence
+from chaosapi.injection import connection, dependencies
+from chaosapi.injection.connection import Connection, Drop
+from chaosapi.injection.context import Held, Hold, Injection, hold, marked
+from chaosapi.injection.disconnect import Presence
+from chaosapi.injection.engine import Engine, Hit
 
 
 class Faults:
@@ -60,11 +60,11 @@ class Faults:
         if scope["chaosapi.handler"] not in self.engine.pointed:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
             return
-        passing = points.passing.set(partial(self._at_point, scope, carrier, Counter(), done))
+        passing = dependencies.passing.set(partial(self._at_point, scope, carrier, Counter(), done))
         try:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
         finally:
-            points.passing.reset(passing)
+            dependencies.passing.reset(passing)
 
     def _at_point(  # noqa: PLR0913, PLR0917 - whose request, what it did so far, and which call
         self,
@@ -73,7 +73,7 @@ class Faults:
         calls: Counter[str],
         done: list[Injection],
         point: str,
-        call: points.Call,
+        call: dependencies.Call,
     ) -> Coroutine[Any, Any, None] | None:
         """Give what the faults do to this request's next call at the point: each one, a retry too, rolls anew."""
         calls[point] += 1

@@ -7,12 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from chaosapi.app import create_app
-from chaosapi.engine import Engine, Run
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.state import State
+from chaosapi.injection.engine import Engine, Run
 from chaosapi.settings import Settings
 from tests.conftest import Clock
-from tests.test_engine import ROUTES, hits
+from tests.injection.test_engine import ROUTES, hits
 from tests.world import Crowd, constant
 
 HOUR = 3600.0

@@ -7,9 +7,9 @@ from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.connection import Drop
-from chaosapi.engine import Hit
-from chaosapi.presence import Presence
+from chaosapi.injection.connection import Drop
+from chaosapi.injection.disconnect import Presence
+from chaosapi.injection.engine import Hit
 
 Hold = Callable[[asyncio.Future[None], float], Awaitable[object]]
 """Waits for the future, or for so many seconds, whichever is first; never raises because of it."""

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from chaosapi.engine import Engine
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.state import State
+from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
 from tests.conftest import Clock
 
