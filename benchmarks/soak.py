@@ -30,9 +30,9 @@ from rich.console import Console
 from rich.table import Table
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi import logs
 from chaosapi.app import create_app
 from chaosapi.settings import Settings
+from chaosapi.telemetry import logs
 
 OUT = Path(__file__).parent / "out"
 WARM_UP = 0.05

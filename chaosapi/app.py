@@ -12,8 +12,8 @@ from chaosapi.chaos import Chaos, Place
 from chaosapi.effects.exception import Raise
 from chaosapi.library import routes_of
 from chaosapi.life import Life
-from chaosapi.metrics import Count
 from chaosapi.settings import Settings
+from chaosapi.telemetry.faults import Count
 
 _ABOUT = """A small shop, the target of a practice range for on-call.
 

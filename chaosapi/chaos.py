@@ -25,18 +25,14 @@ from chaosapi.api.description import UNTRACED, refusals
 from chaosapi.api.desk import Desk
 from chaosapi.api.limits import Limits
 from chaosapi.api.switch import Switch
-from chaosapi.cells import Shared
 from chaosapi.errors import Forbidden, Invalid
 from chaosapi.faults.state import Difference, State
-from chaosapi.flow import Flow
 from chaosapi.inbox import Inbox
-from chaosapi.indicators import RequestMetrics
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import Faults
 from chaosapi.killswitch import KillSwitch
 from chaosapi.life import Life
 from chaosapi.listener import Listener
-from chaosapi.metrics import FaultMetrics, LagGauge, Reading
 from chaosapi.pool import Pool
 from chaosapi.routes import RouteTable
 from chaosapi.settings import Settings, SettingsError
@@ -46,8 +42,12 @@ from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.fleet import Fleet
 from chaosapi.store.heartbeat import Heartbeat
 from chaosapi.supervisor import Supervisor
-from chaosapi.telemetry import Telemetry
-from chaosapi.totals import Totals
+from chaosapi.telemetry.counters import Shared
+from chaosapi.telemetry.faults import FaultMetrics, LagGauge, Reading
+from chaosapi.telemetry.middleware import Telemetry
+from chaosapi.telemetry.multiprocess import Totals
+from chaosapi.telemetry.requests import RequestMetrics
+from chaosapi.telemetry.traffic import Flow
 from chaosapi.watch import Watch
 
 _ABOUT = """Faults are dialled in here.

@@ -11,9 +11,9 @@ from chaosapi.faults.fault import Record
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from chaosapi.faults.state import AuditEntry, Change, State
 from chaosapi.inbox import DeliveredAlert, Inbox
-from chaosapi.indicators import Answers
 from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
+from chaosapi.telemetry.requests import Answers
 
 _BEAT = 1.0
 """Seconds between two looks."""

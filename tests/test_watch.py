@@ -11,9 +11,9 @@ from chaosapi.faults.fault import Fault
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from chaosapi.faults.state import AuditEntry
 from chaosapi.inbox import Delivery, Inbox
-from chaosapi.indicators import Answers
 from chaosapi.injection.engine import Engine
 from chaosapi.store import MemoryStore
+from chaosapi.telemetry.requests import Answers
 from chaosapi.watch import Watch
 from tests.conftest import Clock
 from tests.world import ROUTES

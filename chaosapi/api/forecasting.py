@@ -15,7 +15,6 @@ from chaosapi.api.draft import BurnRate, Draft
 from chaosapi.api.limits import Limits
 from chaosapi.errors import Busy, Conflict, Invalid, NotFound
 from chaosapi.faults.fault import Fault, Record
-from chaosapi.flow import Flow
 from chaosapi.forecast import inverse, replay, timetable
 from chaosapi.forecast import score as scoring
 from chaosapi.forecast.answer import Forecast
@@ -29,6 +28,7 @@ from chaosapi.injection.engine import Engine
 from chaosapi.pool import Pool, unless_gone
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
+from chaosapi.telemetry.traffic import Flow
 
 EFFORT: Final = Effort(steps=500_000, cells=2_000_000, episodes=2_000, samples=4_000_000, delays=50_000)
 """What one forecast may take here: about a second, and 100 MiB while it lasts. `chaosapi forecast` takes more."""

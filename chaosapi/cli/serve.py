@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from chaosapi import acceptor, logs, workers
+from chaosapi import acceptor, workers
 from chaosapi.app import create_app
 from chaosapi.server import Server
 from chaosapi.settings import Settings, SettingsError, service_links
+from chaosapi.telemetry import logs
 from chaosapi.terminal import complain
 
 

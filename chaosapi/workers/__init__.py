@@ -13,8 +13,9 @@ from urllib.parse import quote
 import structlog
 from pydantic import SecretStr
 
-from chaosapi import alarm, listener, totals
+from chaosapi import alarm, listener
 from chaosapi.settings import Settings
+from chaosapi.telemetry import multiprocess
 from chaosapi.workers.crew import Crew, NotStartedError
 from chaosapi.workers.folder import shared_folder
 
@@ -49,7 +50,7 @@ def run(settings: Settings) -> int:
             logging.getLogger(__name__).info("Uvicorn running on %s (Press CTRL+C to quit)", urls[0])
 
         told = as_line(settings.model_copy(update=chosen))
-        crew = Crew(command, bound, told, partial(totals.bury, folder), [memory], settings.drain_delay)
+        crew = Crew(command, bound, told, partial(multiprocess.bury, folder), [memory], settings.drain_delay)
         try:
             asyncio.run(crew.run(settings.workers, serving))
         except NotStartedError as error:

@@ -15,13 +15,13 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from chaosapi import logs
 from chaosapi.alarm import Alarm
 from chaosapi.app import create_app
 from chaosapi.chaos import Place
 from chaosapi.life import Life
 from chaosapi.server import Server
 from chaosapi.settings import Settings, SettingsError
+from chaosapi.telemetry import logs
 
 READY: Final = b"+"
 """What a worker tells its parent once it serves."""

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from chaosapi import DependencyError, point
 from chaosapi.effects.exception import InjectedError
 from chaosapi.faults import state as changes
-from chaosapi.metrics import FaultMetrics
+from chaosapi.telemetry.faults import FaultMetrics
 from tests.conftest import Clock, MakeClient
 from tests.world import World, constant, near
 

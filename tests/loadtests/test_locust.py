@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from chaosapi.indicators import BUCKETS
+from chaosapi.telemetry.requests import BUCKETS
 from tests.loadtests.processes import LOADTESTS, answers, free_port, locust, running, statistics, wait_for
 from tests.loadtests.pure import module
 from tests.loadtests.service import fault, scraped, served

@@ -18,7 +18,7 @@ from tests.test_listener import free_port
 
 PROGRAM = """
 import logging, structlog
-from chaosapi import logs
+from chaosapi.telemetry import logs
 from chaosapi.settings import Settings
 
 logs.configure(Settings())

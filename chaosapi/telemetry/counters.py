@@ -16,7 +16,7 @@ _SMALLEST: Final = 2**16
 _AROUND_KEY: Final = 32
 """Bytes that an entry has besides its key, at most."""
 
-log = structlog.stdlib.get_logger("chaosapi.cells")
+log = structlog.stdlib.get_logger("chaosapi.telemetry.counters")
 
 Cell: TypeAlias = "list[float] | memoryview[float]"
 """A number, as its only item."""

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict
 from structlog.testing import capture_logs
 
-from chaosapi.cells import Key, Shared, own
+from chaosapi.telemetry.counters import Key, Shared, own
 
 SMALLEST = 65536
 

@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from chaosapi import totals
-from chaosapi.metrics import Reading
-from chaosapi.totals import Totals
+from chaosapi.telemetry import multiprocess
+from chaosapi.telemetry.faults import Reading
+from chaosapi.telemetry.multiprocess import Totals
 
 SMALLEST = 65536
 
@@ -89,7 +89,7 @@ def test_whoever_takes_the_place_of_another_counts_on(pair: tuple[Worker, Worker
     one.matched = {"f": 5}
     other.matched, other.held = {"f": 7}, 3
     other.totals.note()
-    totals.bury(tmp_path, 1)
+    multiprocess.bury(tmp_path, 1)
     assert one.scrape()['matched_total{fault="f"}'] == 12
     assert one.scrape()["chaosapi_held_requests"] == 0
     successor = hire(1)
@@ -137,7 +137,7 @@ def test_between_scrapes_settled_faults_stand(pair: tuple[Worker, Worker]) -> No
 
 def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand faults come and go, and would fill the smallest file twice."""
-    monkeypatch.setattr(totals, "_SWEEP", 0.0)
+    monkeypatch.setattr(multiprocess, "_SWEEP", 0.0)
     worker = hire(0)
     for number in range(1000):
         worker.matched = {f"{number}-{'f' * 60}": 1}

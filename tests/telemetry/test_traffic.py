@@ -1,6 +1,6 @@
 """The traffic of the last minute, with a clock that is turned."""
 
-from chaosapi.flow import Flow
+from chaosapi.telemetry.traffic import Flow
 from tests.conftest import Clock
 
 PRODUCTS, SEARCH = ("GET", "/api/products"), ("GET", "/api/search")

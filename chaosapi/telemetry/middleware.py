@@ -10,8 +10,8 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
-from chaosapi.indicators import CLOSED, RequestMetrics
 from chaosapi.routes import RouteTable, exempt
+from chaosapi.telemetry.requests import CLOSED, RequestMetrics
 
 _ID = re.compile(rb"^[\x21-\x7e]{1,128}$")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosapi.output import Output, Stream
+from chaosapi.telemetry.log_writer import Output, Stream
 
 LINE = "x" * 99 + "\n"
 MANY = 5_000

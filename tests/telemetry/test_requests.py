@@ -4,12 +4,12 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
-from chaosapi.cells import Shared
-from chaosapi.indicators import BUCKETS, CLOSED, RequestMetrics
 from chaosapi.injection.engine import Engine
-from chaosapi.metrics import FaultMetrics, Reading
 from chaosapi.routes import Route, RouteTable
-from chaosapi.totals import Totals
+from chaosapi.telemetry.counters import Shared
+from chaosapi.telemetry.faults import FaultMetrics, Reading
+from chaosapi.telemetry.multiprocess import Totals
+from chaosapi.telemetry.requests import BUCKETS, CLOSED, RequestMetrics
 
 ROUTE = Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200)
 SECONDS = (0.0, 0.004, 0.005, 0.0051, 30.0, 31.0)

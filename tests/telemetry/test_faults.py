@@ -1,7 +1,7 @@
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
-from chaosapi.metrics import LagGauge
+from chaosapi.telemetry.faults import LagGauge
 from tests.conftest import Clock
 
 

@@ -1,7 +1,7 @@
 """Structured logs: one event a line, with the request id; lines of the standard library's logging take the same form.
 
 chaosapi's own lines never pass through that library: with a line a request, it would be most of what a request costs.
-Nobody who logs waits for whoever reads the log: see chaosapi/output.py.
+Nobody who logs waits for whoever reads the log: see chaosapi/telemetry/log_writer.py.
 """
 
 import atexit
@@ -18,8 +18,8 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
-from chaosapi.output import Output, Stream
 from chaosapi.settings import Settings
+from chaosapi.telemetry.log_writer import Output, Stream
 
 # Without local variables: they may hold what no log should, and writing them took the loop down under a few hundred
 # exceptions a second.

@@ -1,0 +1,1 @@
+"""What users got and what faults did, as metrics and log lines."""
