@@ -9,8 +9,8 @@ import uvloop
 from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Tally
 from chaosapi.faults.state import State
+from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.store import Replica, Store, open_store
-from chaosapi.store.heartbeat import Heartbeat
 
 
 class Simulated:

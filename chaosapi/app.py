@@ -8,10 +8,11 @@ from fastapi_offline import FastAPIOffline
 
 from chaosapi.api import problems, shop
 from chaosapi.api.description import UNTRACED
-from chaosapi.chaos import Chaos, Place
+from chaosapi.chaos import Chaos
 from chaosapi.effects.exception import Raise
 from chaosapi.library import routes_of
-from chaosapi.life import Life
+from chaosapi.runtime.lifespan import Life
+from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings
 from chaosapi.telemetry.faults import Count
 

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from importlib.metadata import version
-from pathlib import Path
-from typing import NamedTuple
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
@@ -17,8 +15,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 from starlette.types import ASGIApp
 
-from chaosapi import assets, heap
-from chaosapi.alarm import Alarm
+from chaosapi import assets
 from chaosapi.api import admin, forecasting, health, hooks, problems, replicas, safety
 from chaosapi.api.access import AccessGuard
 from chaosapi.api.description import UNTRACED, refusals
@@ -27,28 +24,30 @@ from chaosapi.api.limits import Limits
 from chaosapi.api.switch import Switch
 from chaosapi.errors import Forbidden, Invalid
 from chaosapi.faults.state import Difference, State
-from chaosapi.inbox import Inbox
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import Faults
-from chaosapi.killswitch import KillSwitch
-from chaosapi.life import Life
-from chaosapi.listener import Listener
-from chaosapi.pool import Pool
 from chaosapi.routes import RouteTable
+from chaosapi.runtime import heap
+from chaosapi.runtime.admin_server import Listener
+from chaosapi.runtime.fleet import Fleet
+from chaosapi.runtime.guard_watcher import Watch
+from chaosapi.runtime.heartbeat import Heartbeat
+from chaosapi.runtime.kill_switch import KillSwitch
+from chaosapi.runtime.lifespan import Life
+from chaosapi.runtime.pool import Pool
+from chaosapi.runtime.process_effects import Supervisor
+from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings, SettingsError
-from chaosapi.shared_inbox import SharedInbox
 from chaosapi.slo import spec, windows
 from chaosapi.store import Replica, Store, open_store
-from chaosapi.store.fleet import Fleet
-from chaosapi.store.heartbeat import Heartbeat
-from chaosapi.supervisor import Supervisor
+from chaosapi.store.alerts import Inbox
+from chaosapi.store.alerts_sqlite import SharedInbox
 from chaosapi.telemetry.counters import Shared
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge, Reading
 from chaosapi.telemetry.middleware import Telemetry
 from chaosapi.telemetry.multiprocess import Totals
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.traffic import Flow
-from chaosapi.watch import Watch
 
 _ABOUT = """Faults are dialled in here.
 
@@ -59,18 +58,6 @@ _TICK = 0.1
 
 # Tells the docs to ask for the token; AccessGuard is what checks it.
 _TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN")
-
-
-class Place(NamedTuple):
-    """Where one of several workers stands: its slot, and what it shares with the others."""
-
-    slot: int
-    folder: Path
-    """Theirs alone."""
-    admin: socket.socket | None
-    """What all listen on, if there is an admin port."""
-    alarm: Alarm | None = None
-    """How they tell each other of a kill switch."""
 
 
 class Chaos:

@@ -73,7 +73,7 @@ class Replica:
 
     def workers(self) -> list[psutil.Process]:
         """Return its workers, none where it is one process."""
-        return [each for each in self.service.family()[1:] if "chaosapi.workers" in " ".join(each.cmdline())]
+        return [each for each in self.service.family()[1:] if "chaosapi.runtime.workers" in " ".join(each.cmdline())]
 
 
 class Stand:

@@ -23,8 +23,8 @@ from chaosapi.faults.fault import Fault, Phase, Record
 from chaosapi.faults.receipt import Receipt
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
-from chaosapi.pool import Pool, unless_gone
-from chaosapi.store.fleet import Fleet
+from chaosapi.runtime.fleet import Fleet
+from chaosapi.runtime.pool import Pool, unless_gone
 
 _ALPHABET = string.ascii_lowercase + string.digits
 

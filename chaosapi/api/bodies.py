@@ -14,7 +14,7 @@ from chaosapi import budget
 from chaosapi.api import explain
 from chaosapi.budget import Budget
 from chaosapi.errors import ChaosError, UnsupportedType
-from chaosapi.pool import Pool
+from chaosapi.runtime.pool import Pool
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

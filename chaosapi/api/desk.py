@@ -12,8 +12,8 @@ from chaosapi.durations import Duration
 from chaosapi.errors import Invalid, StoreUnavailable
 from chaosapi.faults.fault import NAME
 from chaosapi.faults.state import Action, AuditEntry, Change, State
-from chaosapi.killswitch import KillSwitch
 from chaosapi.models import Line
+from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import Store, codec
 from chaosapi.text import stripped
 

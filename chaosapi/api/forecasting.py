@@ -23,11 +23,11 @@ from chaosapi.forecast.model import Effort, Model
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
-from chaosapi.inbox import KEPT, DeliveredAlert, Inbox
 from chaosapi.injection.engine import Engine
-from chaosapi.pool import Pool, unless_gone
+from chaosapi.runtime.pool import Pool, unless_gone
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
+from chaosapi.store.alerts import KEPT, DeliveredAlert, Inbox
 from chaosapi.telemetry.traffic import Flow
 
 EFFORT: Final = Effort(steps=500_000, cells=2_000_000, episodes=2_000, samples=4_000_000, delays=50_000)

@@ -10,9 +10,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from chaosapi.models import Model
-from chaosapi.pool import Shared
 from chaosapi.routes import PROBES
-from chaosapi.supervisor import Probes
+from chaosapi.runtime.pool import Shared
+from chaosapi.runtime.process_effects import Probes
 
 _VERSIONS: Final = (
     "application/openmetrics-text;version=1.0.0",

@@ -18,9 +18,9 @@ from chaosapi.api import answers
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import refusals
 from chaosapi.errors import Busy
-from chaosapi.inbox import KEPT, DeliveredAlert, Delivery, Inbox, Status
 from chaosapi.models import Model, few
-from chaosapi.pool import Pool
+from chaosapi.runtime.pool import Pool
+from chaosapi.store.alerts import KEPT, DeliveredAlert, Delivery, Inbox, Status
 
 
 def _timestamp(value: Any) -> Any:

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from chaosapi.api import views
 from chaosapi.api.description import refusals
 from chaosapi.errors import StoreUnavailable
-from chaosapi.store.fleet import Fleet
+from chaosapi.runtime.fleet import Fleet
 
 
 def router(fleet: Fleet) -> APIRouter:

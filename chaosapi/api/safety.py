@@ -18,10 +18,10 @@ from chaosapi.errors import Busy, StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.faults.receipt import Replicas
 from chaosapi.faults.state import AuditEntry, State
-from chaosapi.killswitch import KillSwitch, Stopped
 from chaosapi.models import MAX_REVISION, Model
-from chaosapi.pool import Pool, Turns
-from chaosapi.store.fleet import Fleet
+from chaosapi.runtime.fleet import Fleet
+from chaosapi.runtime.kill_switch import KillSwitch, Stopped
+from chaosapi.runtime.pool import Pool, Turns
 
 _COUNTED: Final = 0.05
 """Seconds that the store has to say how far the replicas are, beyond what the caller waits for them."""

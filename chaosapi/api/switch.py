@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chaosapi.api import problems
 from chaosapi.errors import NotFound
 from chaosapi.routes import PROBES, RouteTable
-from chaosapi.supervisor import Probes
+from chaosapi.runtime.process_effects import Probes
 
 _STEERING = ("/admin", "/hooks")
 

@@ -43,7 +43,7 @@ def console(  # noqa: PLR0913 (one parameter an option)
     """Show signals, budgets, faults, alerts and the timeline in the browser, and steer faults from there."""
     import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
 
-    from chaosapi.listener import bind, url  # noqa: PLC0415 (as above)
+    from chaosapi.runtime.admin_server import bind, url  # noqa: PLC0415 (as above)
     from chaosapi.settings import SettingsError, token_of  # noqa: PLC0415 (as above)
 
     try:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from chaosapi import acceptor, workers
 from chaosapi.app import create_app
-from chaosapi.server import Server
+from chaosapi.runtime import acceptor, workers
+from chaosapi.runtime.server import Server
 from chaosapi.settings import Settings, SettingsError, service_links
 from chaosapi.telemetry import logs
 from chaosapi.terminal import complain
@@ -64,6 +64,6 @@ def _together(settings: Settings) -> int:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         raise SettingsError("PROMETHEUS_MULTIPROC_DIR: several workers make a folder of their own; unset it")
     try:
-        return workers.run(settings)
+        return workers.run("chaosapi.app:create_app", settings)
     except OSError as error:
         raise SettingsError(str(error)) from error

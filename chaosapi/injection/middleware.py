@@ -56,7 +56,7 @@ class Faults:
         done: list[Injection] = []
         if self._mark:
             send = marked(send, done)
-        carrier = connection.of(scope.get("chaosapi.server"))
+        carrier = connection.of(scope.get("chaosapi.runtime.server"))
         if scope["chaosapi.handler"] not in self.engine.pointed:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
             return

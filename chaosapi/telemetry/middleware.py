@@ -51,7 +51,7 @@ class Telemetry:
         request_id = self._request_id(scope)
         scope["chaosapi.request_id"] = request_id
         # Leads to the connection, which effects may break; only the outermost layer still sees the server's own `send`.
-        scope["chaosapi.server"] = getattr(send, "__self__", None)
+        scope["chaosapi.runtime.server"] = getattr(send, "__self__", None)
         _REQUEST_ID.set(request_id)
         status, started = CLOSED, self._clock()
 

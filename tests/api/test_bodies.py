@@ -14,7 +14,7 @@ from chaosapi.api import problems
 from chaosapi.api.bodies import LARGE, reading
 from chaosapi.budget import Budget
 from chaosapi.models import Model
-from chaosapi.pool import Pool
+from chaosapi.runtime.pool import Pool
 
 WHERE: list[str] = []
 """The threads in which something was validated."""

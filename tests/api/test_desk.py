@@ -16,8 +16,8 @@ from chaosapi.errors import Invalid
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
 from chaosapi.injection.engine import Engine
-from chaosapi.killswitch import KillSwitch
 from chaosapi.routes import RouteTable
+from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import MemoryStore
 from tests.conftest import MakeClient
 

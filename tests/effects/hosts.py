@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from chaosapi.burners import Burners
 from chaosapi.effects import Probe
+from chaosapi.runtime.burners import Burners
 
 
 class Host:

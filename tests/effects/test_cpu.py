@@ -9,9 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chaosapi.burners import Burners
-from chaosapi.effects import _burner
 from chaosapi.effects.cpu import Cpu
+from chaosapi.runtime import _burner
+from chaosapi.runtime.burners import Burners
 from tests.effects.hosts import Host, until
 from tests.planes import started
 

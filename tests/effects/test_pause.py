@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from chaosapi import durations
 from chaosapi.effects.pause import Pause
-from chaosapi.supervisor import Frost
+from chaosapi.runtime.process_effects import Frost
 from tests.effects.hosts import Turned, until
 from tests.planes import Planes, started
 

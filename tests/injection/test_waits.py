@@ -73,8 +73,6 @@ def test_effects_wait_only_by_the_tools_they_are_lent(path: Path) -> None:
     awaited = [node.value for node in ast.walk(tree) if isinstance(node, ast.Await)]
     assert [ast.unparse(each) for each in awaited if not _allowed(each, own)] == []
     assert not [node for node in ast.walk(tree) if isinstance(node, (ast.AsyncFor, ast.AsyncWith))]
-    if path.stem == "_burner":
-        return  # a process of its own, which its lease and its standard input end
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     blocking = re.compile(r"^time\.|\.(acquire|wait_for|communicate|result)$|^(?!host\.|tools\.).*\.(sleep|wait)$")
     assert [each for each in sorted(called) if blocking.search(each)] == []

@@ -13,7 +13,7 @@ from chaosapi.errors import StoreUnreadable
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
-from chaosapi.killswitch import KillSwitch
+from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import Replica, Store, open_store
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 from tests.world import ROUTES

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.test_listener import free_port
+from tests.runtime.test_admin_server import free_port
 
 PROGRAM = """
 import logging, structlog

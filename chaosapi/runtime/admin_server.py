@@ -1,0 +1,142 @@
+"""A server of its own for the control plane: another port, another thread, another event loop."""
+
+import contextlib
+import gc
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from chaosapi.runtime.acceptor import Acceptor, in_use, room
+from chaosapi.runtime.http_protocol import Protocol
+
+log = structlog.stdlib.get_logger("chaosapi.runtime.admin_server")
+
+UVICORN: Final[dict[str, Any]] = {
+    "loop": "uvloop",
+    "http": Protocol,
+    "ws": "none",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,  # the peer is whoever is connected, not whom a header names
+}
+"""How uvicorn runs on every port."""
+_ADMIN: Final = 1 / 8
+"""The share of the descriptors that connections to the admin port may have; those of users get another part."""
+_LOOK = 0.01
+"""Seconds between two looks whether it serves."""
+_BACKLOG = 2048
+_DRAIN = 3
+"""Seconds that requests have to end in."""
+_END = 15.0
+"""Seconds for all that ends with it, such as the last word to a store that does not answer."""
+_TURN = 0.001
+"""Seconds after which a busy thread lets another one run; Python's 5 ms add up where an answer needs many turns."""
+_FULL = 1000
+"""Collections of the middle generation before a full one, instead of Python's 10: a full one stops every thread, for
+seconds in all while thousands of requests come to be held."""
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """Listen on an address; raises OSError that names it and the setting."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(f"{setting}: cannot listen on {host}:{port}: {why}") from error
+
+
+def url(bound: socket.socket) -> str:
+    """Return where a bound socket is reached."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Accepting(uvicorn.Server):
+    """Accepts connections while there is room: they may take a `share` of the descriptors of the process."""
+
+    servers: list[Acceptor]  # type: ignore[assignment]  # instead of asyncio's, with the same methods
+
+    def __init__(self, config: uvicorn.Config, share: float) -> None:
+        super().__init__(config)
+        self._share = share
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve on listening sockets."""
+        await super().startup(sockets=[])  # what is left of it without any: the lifespan of the app
+        self.accept(sockets or [])
+
+    def accept(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections on listening sockets."""
+        make = partial(
+            Protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        connections, limit = self.server_state.connections, room(self._share, in_use())
+        self.servers = [Acceptor(bound, make, connections, limit) for bound in sockets]
+
+
+class Listener:
+    """Serves `app` on an address until stopped, whatever the event loop of the main port is doing.
+
+    While it runs, threads take shorter turns and full garbage collections are rarer in the whole process:
+    benchmarks/control.py shows what for.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int, bound: socket.socket | None = None) -> None:
+        self._app, self._host, self._port, self._bound = app, host, port, bound
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Bind, unless a bound socket was given, and return when it serves.
+
+        Raises OSError that names the address and the setting, and RuntimeError if the app does not start.
+        """
+        if self._thread is not None:
+            return
+        bound = self._bound or bind(self._host, self._port, "CHAOSAPI_ADMIN_PORT")
+        config = uvicorn.Config(
+            self._app,
+            **UVICORN,
+            timeout_graceful_shutdown=_DRAIN,
+        )
+        self._server = Accepting(config, _ADMIN)
+        self._former = sys.getswitchinterval(), gc.get_threshold()
+        sys.setswitchinterval(_TURN)
+        gc.set_threshold(*gc.get_threshold()[:2], _FULL)
+        self._thread = threading.Thread(target=self._serve, args=[bound], name="chaosapi-admin", daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                self.stop()
+                bound.close()
+                raise RuntimeError("the admin API did not start: the line before says why")
+            time.sleep(_LOOK)
+        if self._bound is None:
+            log.info("admin API", url=url(bound))
+
+    def _serve(self, bound: socket.socket) -> None:
+        with contextlib.suppress(SystemExit):  # how uvicorn gives up
+            self._server.run(sockets=[bound])
+
+    def stop(self) -> None:
+        """Stop serving and wait for it."""
+        if self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join(_END)
+            self._thread = None
+            turn, thresholds = self._former
+            sys.setswitchinterval(turn)
+            gc.set_threshold(*thresholds)

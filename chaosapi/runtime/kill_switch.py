@@ -1,0 +1,244 @@
+"""The kill switch and the halt: they end all faults whatever the store holds, and whether it answers or not.
+
+This replica's faults end first, without a look at the store; so do those of the other workers of the service. Then the
+store is told: by an ordinary change, or where its state cannot be read, by writing an empty one over it. A store that
+does not answer is tried again until it has the change; meanwhile this replica acts as if it had.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import structlog
+
+from chaosapi.errors import StoreUnavailable, StoreUnreadable
+from chaosapi.faults import state as changes
+from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.injection.engine import Engine
+from chaosapi.runtime.kill_flags import Alarm, Cell
+from chaosapi.store import Store
+
+_PATIENCE: Final = 0.15
+"""Seconds that the store has before the caller is answered; it goes on in the background."""
+_SETTLED: Final = 2.0
+"""Seconds that an ordinary change waits for a kill switch to be stored before it."""
+_TURN: Final = 0.01
+"""Seconds between two looks whether it is."""
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+"""Seconds before the store is tried again, doubled each time up to this."""
+_LAST: Final = 0.5
+"""Seconds to store what is pending when the service stops."""
+_LOOK: Final = 0.05
+"""Seconds between two looks for what other workers were told."""
+_KEPT: Final = 100
+"""Calls that wait for the store at most; older ones are covered by later ones, and miss in the audit only."""
+
+log = structlog.stdlib.get_logger("chaosapi.runtime.kill_switch")
+
+
+class Stopped(NamedTuple):
+    """What a call did."""
+
+    ended: int
+    """How many faults were live."""
+    state: State
+    stored: bool
+    """Whether the store has it."""
+
+
+class _Order:
+    """One call, as the store is to be told of it."""
+
+    def __init__(self, entry: AuditEntry, halt: Halt | None, made_by: float) -> None:
+        self.entry = entry
+        self.halt = halt
+        self._made_by = made_by
+        self.ended = 0
+        self.state: State | None = None
+        self.answered = asyncio.Event()
+        """Whether the store has taken it, or refused it once."""
+        self.late = False
+        """Whether the store was tried before: by now others may have made faults that are not meant."""
+
+    def change(self, state: State) -> State:
+        """End what is live, or was live at the time of the call."""
+        at = self.entry.at
+        self.ended = len(state.live(at))
+        if self.halt:
+            return changes.halt(self.halt.reason, at)(state)
+        return changes.end_all(at, self._made_by if self.late else math.inf)(state)
+
+
+class KillSwitch:
+    """Ends all faults, and keeps them ended until the store has heard of it.
+
+    `apply` takes over a state to act on. Everything but the watching of the alarm runs in the store's event loop.
+    """
+
+    def __init__(self, store: Store, engine: Engine, apply: Callable[[State], None], alarm: Alarm | None) -> None:
+        self._store = store
+        self._engine = engine
+        self._apply = apply
+        self._shared = alarm is not None
+        self._alarm = alarm or Alarm.alone()
+        self._known = State()
+        self._orders: deque[_Order] = deque()
+        self._nudged = asyncio.Event()
+        self._telling: asyncio.Task[None] | None = None
+        self._over = threading.Event()
+        self._watching: threading.Thread | None = None
+
+    def take(self, state: State) -> None:
+        """Take over a state from the store; a listener of it."""
+        self._known = state
+        self._apply(self._silenced(state))
+
+    def start(self) -> None:
+        """Begin to watch the other workers, and go on with what a predecessor could not store any more."""
+        self._over.clear()
+        cell = self._alarm.mine
+        if cell.calls and cell.pending:
+            halt = Halt(since=cell.at, reason="") if cell.halted else None
+            action: changes.Action = "halt" if halt else "end_all"
+            entry = AuditEntry(
+                at=cell.at, actor="killswitch", action=action, reason="a worker ended before it stored it"
+            )
+            self._tell(_Order(entry, halt, cell.made_by))
+        if self._shared:
+            loop = asyncio.get_running_loop()
+            self._watching = threading.Thread(target=self._watch, args=[loop], name="chaosapi-alarm", daemon=True)
+            self._watching.start()
+        self.take(self._known)
+
+    async def close(self) -> None:
+        """Try for the last time to store what is pending."""
+        self._over.set()
+        if self._telling and not self._telling.done():
+            self._nudged.set()
+            await asyncio.wait([self._telling], timeout=_LAST)
+            self._telling.cancel()
+            await asyncio.wait([self._telling])
+
+    async def end_all(self, entry: AuditEntry) -> Stopped:
+        """End every fault. Never raises, and takes no longer than the store is waited for."""
+        return await self._stop(entry, None)
+
+    async def halt(self, entry: AuditEntry) -> Stopped:
+        """End every fault, and refuse new ones until the halt is lifted; otherwise the same."""
+        return await self._stop(entry, Halt(since=entry.at, reason=entry.reason))
+
+    async def settled(self) -> None:
+        """Return when the store has every call; raises StoreUnavailable where that takes long."""
+        due = time.monotonic() + _SETTLED
+        self._nudged.set()
+        while self._pending():
+            if time.monotonic() > due:
+                raise StoreUnavailable("chaos was stopped and the store could not be told yet: no change until it was")
+            await asyncio.sleep(_TURN)
+
+    async def _stop(self, entry: AuditEntry, halt: Halt | None) -> Stopped:
+        live = self._engine.state.live(entry.at)
+        made_by = max([entry.at, *(record.created_at for record in live)])
+        order = _Order(entry, halt, made_by)
+        self._alarm.raise_(entry.at, made_by, halted=halt is not None)
+        self._engine.release(made_by)
+        self._tell(order)
+        self.take(self._known)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await order.answered.wait()
+        stored = order.state is not None
+        if not stored:
+            log.warning("all faults are ended here; the store could not be told yet", action=entry.action)
+        return Stopped(max(len(live), order.ended), order.state or self._engine.state, stored)
+
+    def _tell(self, order: _Order) -> None:
+        self._orders.append(order)
+        if len(self._orders) > _KEPT:
+            covered = next((each for each in self._orders if not each.halt), self._orders[0])
+            self._orders.remove(covered)
+        self._nudged.set()
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._keep_telling())
+
+    async def _keep_telling(self) -> None:
+        """Store one call after the other."""
+        pause = _FIRST_PAUSE
+        while self._orders:
+            order = self._orders[0]
+            self._nudged.clear()
+            try:
+                order.state = await self._written(order)
+            except StoreUnavailable:
+                pass
+            except Exception:
+                log.exception("the kill switch could not be stored; trying again")
+            if order.state is None:
+                order.late = True
+                for each in self._orders:
+                    each.answered.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._nudged.wait()
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            with suppress(ValueError):
+                self._orders.remove(order)
+            if not self._orders:
+                self._alarm.settle(order.state.revision)
+                self.take(self._known)
+            order.answered.set()
+
+    async def _written(self, order: _Order) -> State:
+        try:
+            return await self._store.apply(order.change, order.entry)
+        except StoreUnreadable:
+            return await self._store.reset(order.entry, order.halt or self._known.halt)
+
+    def _pending(self) -> bool:
+        return any(cell.pending for cell in self._alarm.cells())
+
+    def _silenced(self, state: State) -> State:
+        """Return the state as it will be once the store has heard of every kill switch."""
+        for cell in self._alarm.cells():
+            if cell.pending or cell.revision > state.revision:
+                state = silenced(state, cell.at, cell.made_by, self._stop_of(cell))
+        return state
+
+    def _stop_of(self, cell: Cell) -> Halt | None:
+        known = [order.halt for order in self._orders if order.halt]
+        if known:
+            return known[-1]
+        return Halt(since=cell.at, reason="") if cell.halted else None
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End what other workers were told to end, also while the event loop stands."""
+        seen = self._alarm.calls()
+        while not self._over.wait(_LOOK):
+            calls = self._alarm.calls()
+            if calls == seen:
+                continue
+            seen = calls
+            for cell in self._alarm.cells():
+                self._engine.release(cell.made_by)
+            with suppress(RuntimeError):  # the loop was closed
+                loop.call_soon_threadsafe(lambda: self.take(self._known))
+
+
+def silenced(state: State, now: float, made_by: float, stop: Halt | None) -> State:
+    """Return the state as a replica must act on it that has stopped chaos and could not store that yet.
+
+    The revision stays, for it is the store's: nothing else may take the result for a stored state.
+    """
+    faults = tuple(
+        record if record.ended_at is not None or record.created_at > made_by else record.ended(now)
+        for record in state.faults
+    )
+    return State(revision=state.revision, faults=faults, halt=stop or state.halt)

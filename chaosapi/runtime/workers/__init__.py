@@ -1,0 +1,83 @@
+"""Several processes behind one port, as one service."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from pydantic import SecretStr
+
+from chaosapi.runtime import admin_server, kill_flags
+from chaosapi.runtime.workers.folder import shared_folder
+from chaosapi.runtime.workers.supervisor import Crew, NotStartedError
+from chaosapi.settings import Settings
+from chaosapi.telemetry import multiprocess
+
+log = structlog.stdlib.get_logger("chaosapi.runtime.workers")
+
+
+def run(factory: str, settings: Settings) -> int:
+    """Serve what the factory makes, `module:function`, until a signal says to stop; return the exit status.
+
+    The factory is called in each worker, with the settings. Raises OSError where a port is taken.
+    """
+    bound = [admin_server.bind(settings.host, settings.port, "CHAOSAPI_PORT")]
+    if settings.admin_port is not None:
+        host = settings.admin_host or settings.host
+        bound.append(admin_server.bind(host, settings.admin_port, "CHAOSAPI_ADMIN_PORT"))
+    urls = [admin_server.url(each) for each in bound]
+    ports = [each.getsockname()[1] for each in bound]
+    with shared_folder() as folder, kill_flags.shared() as memory:
+        store = settings.store
+        if store.startswith("memory:"):
+            store = f"sqlite:///{quote(str(folder))}/faults.sqlite"
+            log.info("CHAOSAPI_STORE is memory://: the workers share faults in a file until the service ends")
+        chosen = {"store": store, **dict(zip(("port", "admin_port"), ports, strict=False))}
+
+        def command(slot: int, tether: int) -> list[str]:
+            # Never the folder that the service was started in, unless this process was started from there.
+            safe = [] if str(Path.cwd()) in sys.path else ["-P"]
+            sockets = [str(each.fileno()) for each in bound]
+            return [
+                sys.executable,
+                *safe,
+                "-m",
+                __name__,
+                factory,
+                str(slot),
+                str(folder),
+                str(memory),
+                str(tether),
+                *sockets,
+            ]
+
+        def serving() -> None:
+            log.info("workers", count=settings.workers, pid=os.getpid())
+            for url in urls[1:]:
+                log.info("admin API", url=url)
+            logging.getLogger(__name__).info("Uvicorn running on %s (Press CTRL+C to quit)", urls[0])
+
+        told = as_line(settings.model_copy(update=chosen))
+        crew = Crew(command, bound, told, partial(multiprocess.bury, folder), [memory], settings.drain_delay)
+        try:
+            asyncio.run(crew.run(settings.workers, serving))
+        except NotStartedError as error:
+            return error.status
+    return 0
+
+
+def as_line(settings: Settings) -> bytes:
+    """Write all settings as a line of JSON, secrets included; `Settings.model_validate` reads it."""
+    return json.dumps(settings.model_dump(), default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return sorted(value) if isinstance(value, frozenset) else str(value)

@@ -1,0 +1,78 @@
+"""The inbox of several workers."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from chaosapi.store.alerts import MEMORY, Delivery, Inbox
+
+_KEPT: Final = 10_000
+_PATIENCE: Final = 1.0
+"""Seconds to wait for another worker that is writing."""
+_PART: Final = 100
+"""Deliveries that are read at once."""
+_FORGET: Final = """
+DELETE FROM inbox WHERE number <= (
+    SELECT max(number) FROM (
+        SELECT number, row_number() OVER newest AS place, sum(length(delivery)) OVER newest AS size
+        FROM inbox WINDOW newest AS (ORDER BY number DESC)
+    ) WHERE place > ? OR size > ?
+)
+"""
+"""Deletes what is older than so many deliveries, or so many characters."""
+
+log = structlog.stdlib.get_logger("chaosapi.store.alerts")
+
+
+class SharedInbox(Inbox):
+    """Kept in a file: whichever of the workers a delivery reaches, all know of it once they `catch_up`.
+
+    What the file cannot take, because the disk is full, only this worker knows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA synchronous = OFF")  # it lives no longer than the service
+        self._db.execute("CREATE TABLE IF NOT EXISTS inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, delivery TEXT)")
+        self._lock = threading.Lock()
+        self._turn = asyncio.Lock()
+        self._seen = 0
+        """The last delivery of the file that was taken in here."""
+
+    async def take(self, news: Sequence[Delivery]) -> None:
+        """Take deliveries in, for all."""
+        try:
+            await asyncio.to_thread(self._write, news)
+        except sqlite3.Error as error:
+            log.warning("other workers will not know of these alerts", alerts=len(news), reason=str(error))
+            await super().take(news)
+
+    async def catch_up(self) -> None:
+        """Take in what any worker was told."""
+        async with self._turn:
+            try:
+                while found := await asyncio.to_thread(self._read):
+                    for number, delivery in found:
+                        self._take(delivery, number)
+                        self._seen = number
+            except sqlite3.Error as error:
+                log.warning("what other workers were told of alerts is not known", reason=str(error))
+
+    def _write(self, news: Sequence[Delivery]) -> None:
+        rows = [(each.model_dump_json(),) for each in news]
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT INTO inbox (delivery) VALUES (?)", rows)
+            self._db.execute(_FORGET, (_KEPT, MEMORY))
+
+    def _read(self) -> list[tuple[int, Delivery]]:
+        query = "SELECT number, delivery FROM inbox WHERE number > ? ORDER BY number LIMIT ?"
+        with self._lock:
+            rows = self._db.execute(query, (self._seen, _PART)).fetchall()
+        return [(number, Delivery.model_validate_json(text)) for number, text in rows]

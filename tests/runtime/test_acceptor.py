@@ -1,0 +1,196 @@
+"""Connections and descriptors: real sockets in an event loop, and processes that have few descriptors."""
+
+import asyncio
+import os
+import resource
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import uvloop
+
+from chaosapi.runtime.acceptor import Acceptor, refuse, room
+
+
+class Line(asyncio.Protocol):
+    """A connection that is idle, or is served."""
+
+    def __init__(self, lines: "list[Line]", *, idle: bool) -> None:
+        self.lines, self.idle, self.number = lines, idle, 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.lines.append(self)
+        self.number = len(self.lines)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.lines.remove(self)
+
+    @property
+    def idle_since(self) -> float | None:
+        return self.number if self.idle else None
+
+
+@asynccontextmanager
+async def accepting(lines: list[Line], limit: int, *, idle: bool) -> AsyncIterator[tuple[Acceptor, socket.socket]]:
+    """Accept so many connections."""
+    bound = socket.create_server(("127.0.0.1", 0))
+    acceptor = Acceptor(bound, lambda: Line(lines, idle=idle), lines, limit)
+    try:
+        yield acceptor, bound
+    finally:
+        acceptor.close()
+        await acceptor.wait_closed()
+        for line in list(lines):
+            line.transport.close()
+        await until(lambda: not lines)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds."""
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def run(part: Callable[[], Awaitable[None]]) -> None:
+    """Run it on the event loop of the service."""
+
+    async def whole() -> None:
+        await part()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(whole())
+
+
+def dial(bound: socket.socket, count: int) -> list[socket.socket]:
+    """Connect so many clients."""
+    return [socket.create_connection(bound.getsockname(), timeout=30) for _ in range(count)]
+
+
+def hang_up(clients: list[socket.socket]) -> None:
+    """Let all of them leave."""
+    for client in clients:
+        client.close()
+
+
+def test_idle_connections_give_way_to_new_ones() -> None:
+    """Those that have been idle the longest, and never more of them than the limit."""
+
+    async def played() -> None:
+        lines: list[Line] = []
+        async with accepting(lines, 16, idle=True) as (_, bound):
+            first = dial(bound, 16)
+            await until(lambda: len(lines) == 16)
+            late = dial(bound, 1)
+            last = late[0].getsockname()
+            await until(lambda: any(line.transport.get_extra_info("peername") == last for line in lines))
+            assert len(lines) <= 16
+            assert first[0].recv(1) == b""  # the one that waited longest
+            hang_up([*first, *late])
+
+    run(played)
+
+
+def test_where_all_are_served_new_ones_wait() -> None:
+    """Until one of them has left: nobody is cut off."""
+
+    async def played() -> None:
+        lines: list[Line] = []
+        async with accepting(lines, 8, idle=False) as (_, bound):
+            first = dial(bound, 8)
+            await until(lambda: len(lines) == 8)
+            late = dial(bound, 1)
+            last = late[0].getsockname()
+            before = list(lines)
+            for _ in range(50):
+                await asyncio.sleep(0.002)
+                assert lines == before
+            hang_up(first[:1])
+            await until(lambda: any(line.transport.get_extra_info("peername") == last for line in lines))
+            hang_up([*first, *late])
+
+    run(played)
+
+
+def test_what_the_kernel_has_completed_is_accepted_before_the_end() -> None:
+    """Clients for whom the connection is there lose nothing."""
+
+    async def played() -> None:
+        lines: list[Line] = []
+        async with accepting(lines, 100, idle=True) as (acceptor, bound):
+            clients = dial(bound, 50)  # the event loop has not looked yet
+            acceptor.close()
+            await acceptor.wait_closed()
+            await until(lambda: len(lines) == 50)
+            hang_up(clients)
+
+    run(played)
+
+
+def test_a_socket_that_refuses_lets_no_connection_begin() -> None:
+    """Nor does it reset one that has begun."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        (client,) = dial(bound, 1)
+        refuse(bound)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(bound.getsockname(), timeout=0.2)
+        served, _ = bound.accept()
+        with client, served:
+            served.sendall(b"here")
+            assert client.recv(4) == b"here"
+            client.sendall(b"too")
+            assert served.recv(4) == b"too"
+
+
+def test_descriptors_in_hand_serve_where_there_are_no_others() -> None:
+    """Somebody else in the process has used up all of them."""
+
+    async def played() -> None:
+        lines: list[Line] = []
+        async with accepting(lines, 100, idle=True) as (_, bound):
+            first = dial(bound, 1)
+            await until(lambda: lines)
+            clients = [socket.socket() for _ in range(3)]
+            used = exhaust()
+            try:
+                for client in clients:
+                    client.setblocking(False)
+                    client.connect_ex(bound.getsockname())
+                await until(lambda: len(lines) == 4)
+            finally:
+                for fd in used:
+                    os.close(fd)
+            hang_up([*first, *clients])
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        run(played)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def exhaust() -> list[int]:
+    """Open files until there are no descriptors left."""
+    used: list[int] = []
+    while True:
+        try:
+            used.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            return used
+
+
+def test_connections_get_a_share_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few at least; not more than there is memory for."""
+    limits = {"soft": 1024}
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], 2**30))
+    assert (room(3 / 4), room(1 / 8)) == (768, 128)
+    assert room(3 / 4, used=24) == 750
+    limits["soft"] = 16
+    assert room(1 / 8) == 8
+    limits["soft"] = 2**30
+    assert room(1 / 8) == room(3 / 4) < 100_000
+    limits["soft"] = resource.RLIM_INFINITY
+    assert room(1 / 8) < 100_000

@@ -1,0 +1,195 @@
+"""Guards are asked in slices, and only where there is news: a webhook full of alerts holds nobody up."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.guard import AlertFiring, BudgetBurned
+from chaosapi.faults.state import AuditEntry
+from chaosapi.injection.engine import Engine
+from chaosapi.runtime.guard_watcher import Watch
+from chaosapi.store import MemoryStore
+from chaosapi.store.alerts import Delivery, Inbox
+from chaosapi.telemetry.requests import Answers
+from tests.conftest import Clock
+from tests.world import ROUTES
+
+ALERTS, GUARDS = 1000, 30
+MISSED = {"alert": "A", "labels": {"n": "none of them"}}
+BURNED = {"budget_burned": 0.5}
+
+
+class Guarded:
+    """A store with guarded faults, an inbox, and the watch over both."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.store, self.engine, self.inbox = MemoryStore(clock), Engine(ROUTES, clock), Inbox()
+        self.store.subscribe(self.engine.load)
+        self.counted = 0
+        self.watch = Watch(self.store, self.engine, self.inbox, self.answers)
+
+    def answers(self) -> Answers:
+        self.counted += 1
+        return Answers(100.0, 0.0)
+
+    async def guard(self, count: int, stop_when: dict[str, Any]) -> None:
+        """Create so many faults with this guard."""
+        for number in range(count):
+            body = {"name": f"f{number}", "effect": {"type": "error"}, "guard": {"stop_when": stop_when}}
+            change = changes.create(Fault.model_validate(body), self.engine.clock())
+            await self.store.apply(change, AuditEntry(at=0, actor="test", action="create"))
+
+    async def fire(self, count: int, name: str = "A") -> None:
+        """Let so many alerts of one name be told."""
+        at = datetime.fromtimestamp(self.engine.clock(), UTC)
+        await self.inbox.take(
+            [
+                Delivery(
+                    received_at=at,
+                    fingerprint=f"{name}-{number}",
+                    status="firing",
+                    starts_at=at,
+                    ends_at=None,
+                    labels={"alertname": name, "n": f"{number}"},
+                    annotations={},
+                )
+                for number in range(count)
+            ]
+        )
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Count how often a guard looks at an alert."""
+    seen, found = AlertFiring.seen, []
+
+    def noted(guard: AlertFiring, labels: dict[str, str]) -> str | None:
+        found.append(labels["n"])
+        return seen(guard, labels)
+
+    monkeypatch.setattr(AlertFiring, "seen", noted)
+    return found
+
+
+def test_others_have_their_turn_while_guards_look_at_alerts(clock: Clock, asked: list[str]) -> None:
+    """At least once in every thousand alerts looked at; and while alerts are taken in."""
+
+    async def play() -> tuple[int, int]:
+        guarded = Guarded(clock)
+        await guarded.guard(GUARDS, MISSED)
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        waiting = asyncio.create_task(others())
+        await guarded.fire(ALERTS)
+        taken = turns
+        await guarded.watch.look()
+        waiting.cancel()
+        return taken, turns - taken
+
+    taken, looked = asyncio.run(play())
+    assert len(asked) == ALERTS * GUARDS
+    assert taken >= ALERTS / 100
+    assert looked >= ALERTS * GUARDS / 1000
+
+
+def test_guards_are_asked_again_only_when_there_is_news(clock: Clock, asked: list[str]) -> None:
+    """An alert, or a guard that was changed; not on every beat."""
+
+    async def play() -> list[int]:
+        guarded = Guarded(clock)
+        steps: list[int] = []
+        await guarded.guard(2, MISSED)
+        await guarded.fire(10)
+        for _ in range(3):
+            await guarded.watch.look()
+            steps.append(len(asked))
+        await guarded.fire(1, name="B")  # whose name no guard means, so only the ten are looked at
+        await guarded.watch.look()
+        steps.append(len(asked))
+        changed = changes.patch("f0", {"reason": "x"}, Fault.model_validate, clock.now)
+        await guarded.store.apply(changed, AuditEntry(at=0, actor="test", action="patch"))
+        await guarded.watch.look()
+        steps.append(len(asked))
+        return steps
+
+    assert asyncio.run(play()) == [20, 20, 20, 40, 50]
+
+
+def test_all_who_call_at_once_share_a_look(clock: Clock, asked: list[str]) -> None:
+    """One that has begun may have come too early for them, so there is one more."""
+
+    async def play() -> None:
+        guarded = Guarded(clock)
+        await guarded.guard(1, MISSED)
+        await guarded.fire(600)
+        first = asyncio.create_task(guarded.watch.look())
+        await asyncio.sleep(0)
+        await guarded.fire(1, name="B")
+        await asyncio.gather(first, *(guarded.watch.look() for _ in range(20)))
+
+    asyncio.run(play())
+    assert len(asked) <= 1200
+
+
+def test_what_was_counted_is_added_up_once_for_all_guards(clock: Clock) -> None:
+    """All workers' counts take a while to add up."""
+
+    async def play() -> int:
+        guarded = Guarded(clock)
+        await guarded.guard(20, BURNED)
+        await guarded.watch.look()
+        before = guarded.counted
+        await guarded.watch.look()
+        return guarded.counted - before
+
+    assert asyncio.run(play()) == 1
+
+
+def test_a_guard_that_could_not_end_its_fault_tries_again(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though nothing new was told meanwhile."""
+
+    async def play() -> list[str]:
+        guarded = Guarded(clock)
+        phases: list[str] = []
+        await guarded.guard(1, {"alert": "A"})
+        await guarded.fire(1)
+        with monkeypatch.context() as broken:
+            broken.setattr(MemoryStore, "apply", away)
+            await guarded.watch.look()
+        phases.append(guarded.engine.state.find("f0").phase(clock.now))
+        await guarded.watch.look()
+        phases.append(guarded.engine.state.find("f0").phase(clock.now))
+        return phases
+
+    async def away(*_: object) -> None:
+        raise RuntimeError("away")
+
+    assert asyncio.run(play()) == ["active", "ended"]
+
+
+def test_a_budget_guard_ends_its_fault(clock: Clock) -> None:
+    """By what was answered since the fault began to act."""
+    burned = BudgetBurned(budget_burned=0.5, objective=0.9, period=100)
+    assert burned.seen(100, 100, 10)
+    assert burned.seen(100, 100, 1) is None
+
+    async def play() -> str:
+        guarded = Guarded(clock)
+        await guarded.guard(1, {"budget_burned": 0.5, "objective": 0.9, "period": "100s"})
+        await guarded.watch.look()
+        clock.now += 10
+        guarded.watch._answers = lambda: Answers(200.0, 100.0)  # noqa: SLF001 - what was answered since
+        await guarded.watch.look()
+        return guarded.engine.state.find("f0").phase(clock.now)
+
+    assert asyncio.run(play()) == "ended"

@@ -1,0 +1,107 @@
+"""Memory that was freed goes back to the system."""
+
+import asyncio
+import ctypes
+import gc
+import os
+import weakref
+from pathlib import Path
+
+import pytest
+
+from chaosapi.runtime import heap
+from tests.conftest import MakeClient
+
+MUCH = 64 * 2**20
+STATM = Path("/proc/self/statm")
+
+glibc = pytest.mark.skipif(
+    not (STATM.exists() and hasattr(ctypes.CDLL(None), "malloc_trim")), reason="glibc on Linux is meant"
+)
+
+
+def resident() -> int:
+    """Return the bytes that are resident."""
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@glibc
+def test_what_lies_below_something_that_stays_is_given_back() -> None:
+    """A last small object at the end keeps the C library from giving anything back by itself."""
+    heap.trim()
+    many = [bytes(4000) for _ in range(MUCH // 4000)]
+    last = bytes(4000)
+    full = resident()
+    many.clear()
+    freed = resident()
+    heap.trim()
+    assert freed > full - MUCH / 2, "the C library gave it back itself: this shows nothing"
+    assert resident() < full - MUCH / 2
+    assert len(last) == 4000
+
+
+class Knot:
+    """What refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_old_garbage_is_freed_unless_so_much_lives_that_it_would_take_long(
+    monkeypatch: pytest.MonkeyPatch, *, few: bool
+) -> None:
+    """A full collection stops every thread, for longer the more objects there are."""
+    monkeypatch.setattr(heap, "_FEW", len(gc.get_objects()) + 100_000 if few else 0)
+    knot = Knot()
+    left = weakref.ref(knot)
+    gc.collect()  # now it is old
+    gc.disable()
+    try:
+        del knot
+        heap.give_back()
+        assert (left() is None) == few
+    finally:
+        gc.enable()
+
+
+def test_other_systems_have_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing fails where the C library has no such call."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    heap.trim()
+
+
+def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
+    """Until it is cancelled."""
+
+    async def play() -> None:
+        loop, twice = asyncio.get_running_loop(), asyncio.Event()
+        calls: list[int] = []
+
+        def give_back() -> None:
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()  # another thread's: this one has none
+            calls.append(1)
+            if len(calls) == 2:
+                loop.call_soon_threadsafe(twice.set)
+
+        job = asyncio.create_task(heap.run(give_back, 0.0))
+        await asyncio.wait_for(twice.wait(), 10)
+        job.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await job
+
+    asyncio.run(play())
+
+
+def test_a_service_gives_back_while_it_lives(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one of the jobs beside the requests."""
+    begun: list[bool] = []
+
+    async def run() -> None:
+        begun.append(True)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(heap, "run", run)
+    assert make_client().get("/healthz").status_code == 200
+    assert begun == [True]

@@ -1,0 +1,132 @@
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from chaosapi.errors import StoreUnavailable
+from chaosapi.faults import state as changes
+from chaosapi.faults.receipt import Tally
+from chaosapi.runtime import heartbeat
+from chaosapi.runtime.heartbeat import Heartbeat
+from chaosapi.store import MemoryStore, Replica, open_store
+from chaosapi.store.codec import key
+from chaosapi.store.tallies import total
+from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
+
+ME = Replica(id="me", host="here", pid=1, started=0)
+
+
+def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> None:
+    """A nudge may come from any thread; after leaving, the tallies stay."""
+
+    async def scenario() -> None:
+        store = MemoryStore()
+        seen, tally = Seen(store), Tally()
+        heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
+        store.subscribe(lambda _: heart.nudge())
+        beating = asyncio.create_task(heart.run())
+        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+
+        async def applied() -> int:
+            return max([0, *(replica.revision for replica in await store.replicas())])
+
+        async with asyncio.timeout(10):
+            while await applied() < 1:
+                await asyncio.sleep(0)
+        tally.matched = 12
+        beating.cancel()
+        await asyncio.wait([beating])
+        await heart.leave()
+        assert await store.replicas() == []
+        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 12
+
+    asyncio.run(scenario())
+
+
+def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..., RedisServer]) -> None:
+    """Also tallies that have not changed since."""
+
+    async def scenario() -> None:
+        server = redis_server()
+        store = open_store(server.url)
+        seen, tally = Seen(store), Tally(matched=5)
+        heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
+        async with started(store):
+            record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+            beating = asyncio.create_task(heart.run())
+
+            async def counted() -> int:
+                try:
+                    return sum(
+                        total((text,)).matched for text in (await store.tallies([key(record)]))[key(record)].values()
+                    )
+                except StoreUnavailable:
+                    return 0
+
+            async with asyncio.timeout(15):
+                while await counted() != 5:
+                    await asyncio.sleep(0.01)
+                server.kill()
+                server.start()
+                await until(lambda: seen.revision > 1, "it is healed")
+                while await counted() != 5:
+                    await asyncio.sleep(0.01)
+            beating.cancel()
+            await asyncio.wait([beating])
+
+    asyncio.run(scenario())
+
+
+def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a beat later: whoever has waited for the end may read the receipt."""
+    monkeypatch.setattr(heartbeat, "BEAT", 1000.0)
+
+    async def scenario() -> None:
+        store = MemoryStore()
+        seen, tally = Seen(store), Tally()
+        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+        heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
+        beating = asyncio.create_task(heart.run())
+        await asyncio.sleep(0)
+        store.subscribe(lambda _: heart.nudge())
+        tally.matched = 7
+        await store.apply(changes.end("a", store.now()), an_entry("end"))
+        async with asyncio.timeout(10):
+            while [replica.revision for replica in await store.replicas()] != [2]:
+                await asyncio.sleep(0)
+        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
+        beating.cancel()
+        await asyncio.wait([beating])
+
+    asyncio.run(scenario())
+
+
+class Slow(MemoryStore):
+    """A store whose first report is never done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            await asyncio.Event().wait()
+        await super().report(replica, tallies, leaving=leaving)
+
+
+def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
+    """A service may be told to stop while its beat waits for the store."""
+
+    async def scenario() -> None:
+        store, tally = Slow(), Tally(matched=7)
+        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+        heart = Heartbeat(store, ME, lambda: 1, lambda: [(record, tally)])
+        beating = asyncio.create_task(heart.run())
+        await store.asked.wait()
+        beating.cancel()
+        await asyncio.wait([beating])
+        await heart.leave()
+        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
+
+    asyncio.run(scenario())

@@ -1,0 +1,406 @@
+"""What a client may send, and for how long it may keep the server waiting: raw bytes to a real server in a thread."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from chaosapi.runtime.admin_server import UVICORN, Accepting, bind
+from chaosapi.runtime.http_protocol import HEAD, HEADERS, PIPELINED, TARGET, Protocol
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+class App:
+    """Answers with what came, once `gate` is open; `/early` is answered before its body is read."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.arrived = 0
+        self.left = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        self.arrived += 1
+        self.loop = asyncio.get_running_loop()
+        body = b""
+        while scope["path"] != "/early":
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.left += 1
+                return
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        if scope["path"] == "/wait":
+            while not self.gate.is_set():
+                await asyncio.sleep(0.001)
+        if scope["path"] == "/gone":
+            assert (await receive())["type"] == "http.disconnect"
+            self.left += 1
+            return
+        self.headers = scope["headers"]
+        answer = b"x" * 50_000_000 if scope["path"] == "/large" else b"read %d" % len(body)
+        length = (b"content-length", b"%d" % len(answer))
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": answer})
+
+
+class Hasty(Protocol):
+    """Waits for nobody."""
+
+    head_timeout = body_timeout = stall_timeout = 0.3
+
+
+class Served:
+    """A server in a thread."""
+
+    def __init__(self) -> None:
+        self.app = App()
+        config = uvicorn.Config(self.app, **UVICORN, lifespan="off")
+        self.server = Accepting(config, 1 / 2)
+        self.bound = bind("127.0.0.1", 0, "PORT")
+        self.address = self.bound.getsockname()
+
+    def idle(self) -> list[float | None]:
+        """Return since when each connection has been idle."""
+        return [each.idle_since for each in self.server.server_state.connections if isinstance(each, Protocol)]
+
+    def ask(self, *parts: bytes, until: bytes | None = None) -> bytes:
+        """Send it, and return what comes until the connection is closed, or until some text has come."""
+        with socket.create_connection(self.address, timeout=30) as connection:
+            for part in parts:
+                try:
+                    connection.sendall(part)
+                except OSError:
+                    break  # it was refused meanwhile
+            return read(connection, until)
+
+
+def read(connection: socket.socket, until: bytes | None = None) -> bytes:
+    """Read until the end, or until some text has come."""
+    got = b""
+    while until is None or until not in got:
+        try:
+            part = connection.recv(2**16)
+        except ConnectionResetError:
+            assert got, "reset before anything came"
+            break
+        if not part:
+            break
+        got += part
+    return got
+
+
+@contextmanager
+def serving(protocol: type[Protocol], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """Run a server with such connections."""
+    monkeypatch.setattr("chaosapi.runtime.admin_server.Protocol", protocol)
+    served = Served()
+    thread = threading.Thread(target=served.server.run, kwargs={"sockets": [served.bound]})
+    thread.start()
+    try:
+        yield served
+    finally:
+        served.app.gate.set()
+        served.server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """Give a server with the bounds of the service."""
+    with serving(Protocol, monkeypatch) as served:
+        yield served
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """Give a server that waits for nobody."""
+    with serving(Hasty, monkeypatch) as served:
+        yield served
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Return once the condition holds; fails after 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
+    """Read the last answer as a problem document that closes its connection."""
+    head, _, body = answer[answer.rindex(b"HTTP/1.1 4") :].partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json\r\n" in head
+    assert head.count(b"connection: close") == 1
+    assert b"content-length: %d" % len(body) in head
+    problem = json.loads(body)
+    assert problem["status"] == int(head.split()[1])
+    return problem["status"], problem
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01 not HTTP\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        CHUNKED + b"zz\r\n",
+    ],
+)
+def test_what_is_no_http_is_refused_with_a_problem_document(served: Served, request_: bytes) -> None:
+    """And the connection is closed."""
+    status, problem = refusal(served.ask(request_))
+    assert (status, problem["title"]) == (400, "Bad Request")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (HEAD + 1) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"x%d: 1\r\n" % number for number in range(HEADERS)) + b"\r\n",
+    ],
+    ids=["size", "number"],
+)
+def test_a_head_that_is_too_large_is_refused(served: Served, head: bytes) -> None:
+    """Also after another request on its connection, which is answered."""
+    assert refusal(served.ask(head))[0] == 431
+    with socket.create_connection(served.address, timeout=30) as connection:
+        connection.sendall(GET)
+        read(connection, b"read 0")
+        connection.sendall(head)
+        assert refusal(read(connection))[0] == 431
+    assert served.ask(GET + head).startswith(b"HTTP/1.1 200 OK")
+    assert served.app.arrived == 2
+
+
+def test_a_large_head_within_the_limits_is_served(served: Served) -> None:
+    """The same answer as ever, and the connection stays."""
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(
+        b"x%d: %s\r\n" % (number, b"y" * 200) for number in range(HEADERS - 1)
+    )
+    assert served.ask(head + b"\r\n", until=b"read 0").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_target_that_is_too_long_is_refused(served: Served) -> None:
+    """Path and query together."""
+    assert refusal(served.ask(b"GET /" + b"x" * TARGET + b" HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 414
+    longest = b"GET /" + b"x" * (TARGET - 1) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert served.ask(longest, until=b"read 0").startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    ("start", "endless"),
+    [
+        (b"GET / HTTP/1.1\r\nX: ", b"x" * 2**20),
+        (b"GET / HTTP/1.1\r\n", b"X: y\r\n" * 2**17),
+        (b"GET /", b"x" * 2**20),
+        (CHUNKED + b"0\r\nX: ", b"x" * 2**20),
+        (CHUNKED + b"0\r\n", b"X: y\r\n" * 2**17),
+        (CHUNKED + b"1;x=", b"x" * 2**20),
+    ],
+    ids=["header", "headers", "target", "trailer", "trailers", "chunk extension"],
+)
+def test_nothing_of_a_request_is_endless(served: Served, start: bytes, endless: bytes) -> None:
+    """Whoever sends on is refused, hears why, and is cut off within a few megabytes."""
+    assert refusal(served.ask(start, endless))[0] in {414, 431}
+    assert refusal(served.ask(start, *[endless] * 64))[0] in {414, 431}
+    until(lambda: not served.server.server_state.connections)
+
+
+def test_trailers_do_not_become_headers(served: Served) -> None:
+    """A request would have other headers than those that it was judged by."""
+    request = CHUNKED + b"3\r\nabc\r\n0\r\nX-Late: 1\r\n\r\n"
+    assert served.ask(request, until=b"read 3").startswith(b"HTTP/1.1 200 OK")
+    assert [name for name, _ in served.app.headers] == [b"host", b"transfer-encoding"]
+
+
+def test_what_was_asked_before_nonsense_is_answered_first(served: Served) -> None:
+    """Whole, and nothing after it but the end of the connection."""
+    served.app.gate.clear()
+    with socket.create_connection(served.address, timeout=30) as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: served.app.arrived)
+        connection.sendall(b"nonsense\r\n\r\n")
+        served.app.gate.set()
+        answer = read(connection)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(b"\r\n\r\nread 0")
+    assert b"connection: close" in answer
+
+
+def test_an_answer_before_the_expected_body_closes_the_connection(served: Served) -> None:
+    """The client may or may not send it (RFC 9110, 10.1.1); whoever is asked for it keeps the connection."""
+    expecting = b"Host: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    early = served.ask(b"POST /early HTTP/1.1\r\n" + expecting)
+    assert re.search(rb"^HTTP/1\.1 200 .*connection: close\r\n.*read 0$", early, re.DOTALL)
+    with socket.create_connection(served.address, timeout=30) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\n" + expecting)
+        assert read(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"abc")
+        assert b"connection: close" not in read(connection, b"read 3")
+
+
+def test_an_upgrade_that_is_not_offered_is_answered_and_closes(served: Served) -> None:
+    """As if it had not been asked for; the log is not told."""
+    asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    answer = served.ask(asked)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"\r\n" * 40], ids=["nothing", "an empty line", "empty lines"])
+def test_a_connection_without_a_request_is_closed(hasty: Served, sent: bytes) -> None:
+    """Without a word: nobody asked for anything."""
+    assert hasty.ask(sent) == b""
+
+
+def test_a_connection_that_was_used_is_closed_too(hasty: Served) -> None:
+    """An empty line does not keep it open for ever."""
+    with socket.create_connection(hasty.address, timeout=30) as connection:
+        connection.sendall(GET)
+        read(connection, b"read 0")
+        connection.sendall(b"\r\n")
+        assert read(connection) == b""
+
+
+@pytest.mark.parametrize("part", [b"GE", b"GET / HTTP/1.1\r\nHost: a\r\n", POST + b"Content-Length: 3\r\n\r\na"])
+def test_a_request_that_stands_still_is_refused(hasty: Served, part: bytes) -> None:
+    """In its head or in its body; whoever waits for that body hears that the client has left."""
+    assert refusal(hasty.ask(part))[0] == 408
+    until(lambda: hasty.app.left == hasty.app.arrived)
+
+
+def test_a_body_that_trickles_is_refused(hasty: Served) -> None:
+    """A byte now and then is not enough."""
+    with socket.create_connection(hasty.address, timeout=30) as connection:
+        connection.sendall(POST + b"Content-Length: 100000\r\n\r\n")
+        connection.settimeout(0.05)
+        answer = b""
+        deadline = time.monotonic() + 30
+        while b"\r\n\r\n" not in answer:
+            assert time.monotonic() < deadline
+            connection.sendall(b"a")
+            try:
+                answer += connection.recv(2**16)
+            except TimeoutError:
+                continue
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_does_not_read_is_cut_off(hasty: Served) -> None:
+    """Its answer would stay in memory for ever."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(hasty.address)
+        connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: hasty.app.arrived)
+        until(lambda: not hasty.server.server_state.connections)
+
+
+def test_a_request_that_is_served_is_not_cut_off(hasty: Served) -> None:
+    """However long that takes, and whatever the client begins to send meanwhile."""
+    hasty.app.gate.clear()
+    with socket.create_connection(hasty.address, timeout=30) as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\nGET ")
+        time.sleep(3 * Hasty.head_timeout)  # more cannot be waited for: nothing is to happen
+        hasty.app.gate.set()
+        assert read(connection, b"read 0").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) -> None:
+    """Uvicorn tells the last one only."""
+    with socket.create_connection(served.address, timeout=30) as connection:
+        connection.sendall(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+        until(lambda: served.app.arrived)
+    until(lambda: served.app.left == 1)
+    until(lambda: not served.server.server_state.connections)
+
+
+def test_only_so_many_requests_may_wait_on_a_connection(served: Served) -> None:
+    """Those that may are answered, then the connection closes, however many came at once."""
+    answers = served.ask(b"GET / HTTP/1.1\r\n\r\n" * 10_000)
+    assert 0 < answers.count(b"HTTP/1.1 200 OK") <= PIPELINED + 2
+    assert served.app.arrived <= PIPELINED + 2
+    assert b"connection: close" in answers[answers.rindex(b"HTTP/1.1 ") :]
+
+
+def test_as_many_requests_as_may_wait_are_answered(served: Served) -> None:
+    """One is being answered, the others wait; the connection goes on."""
+    served.app.gate.clear()
+    with socket.create_connection(served.address, timeout=30) as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + PIPELINED * GET)
+        until(lambda: served.app.arrived)
+        served.app.gate.set()
+        until(lambda: served.app.arrived == PIPELINED + 1)
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert read(connection).count(b"HTTP/1.1 200 OK") == PIPELINED + 2
+
+
+def test_a_client_that_takes_nothing_of_its_answer_counts_as_idle(served: Served) -> None:
+    """So its connection gives way where others need room; one whose answer is not there yet does not."""
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.connect(served.address)
+        stalled.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: [each is not None for each in served.idle()] == [True])
+    until(lambda: not served.server.server_state.connections)
+    served.app.gate.clear()
+    with socket.create_connection(served.address, timeout=30) as waiting:
+        waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+        until(lambda: served.app.arrived == 2)
+        assert served.idle() == [None]
+
+
+def test_at_the_end_idle_connections_close_and_what_has_arrived_is_answered(served: Served) -> None:
+    """A request that was sent before the connection is closed, and not read yet, would be reset otherwise."""
+    with (
+        socket.create_connection(served.address, timeout=30) as idle,
+        socket.create_connection(served.address, timeout=30) as late,
+    ):
+        for connection in (idle, late):
+            connection.sendall(GET)
+            read(connection, b"read 0")
+
+        def end() -> None:
+            late.sendall(GET)  # while the event loop is busy with this
+            for connection in list(served.server.server_state.connections):
+                connection.shutdown()
+
+        assert served.app.loop
+        served.app.loop.call_soon_threadsafe(end)
+        assert read(idle) == b""
+        assert read(late, b"read 0").startswith(b"HTTP/1.1 200 OK")
+
+
+def test_uvicorn_has_what_is_used_of_its_own() -> None:
+    """Its private names, which another release may change: then the version cap in pyproject.toml has to wait."""
+    ours = {name for name in vars(Protocol) if not name.startswith("__")}
+    theirs = set(dir(Protocol.__mro__[1]))
+    overridden = {
+        *("connection_made", "connection_lost", "data_received", "on_message_begin", "on_headers_complete", "on_body"),
+        *("on_response_complete", "timeout_keep_alive_handler", "pause_writing", "resume_writing", "shutdown"),
+        *("send_400_response", "_unsupported_upgrade_warning"),
+    }
+    assert ours & theirs == overridden
+    assert "_unset_keepalive_if_required" in theirs

@@ -1,0 +1,192 @@
+"""Driven as a server drives it, without one: the protocol is all there is."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from chaosapi.runtime.lifespan import Life
+
+
+class Story:
+    """What happened, in order; makes the parts that tell it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def job(self) -> None:
+        self.told.append("job")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.told.append("job ended")
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            self.told.append("request")
+            return
+        for event in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{event}"
+            self.told.append(f"app {event}")
+            await send({"type": f"lifespan.{event}.complete"})
+
+    def tell(self, what: str) -> Callable[[], Awaitable[None]]:
+        async def part() -> None:
+            await asyncio.sleep(0)
+            self.told.append(what)
+
+        return part
+
+
+async def receive() -> Message:
+    """Have nothing more to say."""
+    return await asyncio.Event().wait()  # type: ignore[return-value]
+
+
+async def lifespan(life: Life) -> list[Message]:
+    """Start and stop, with time for the jobs in between; return what the server is told."""
+    events, sent = asyncio.Queue[Message](), list[Message]()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message["type"] == "lifespan.shutdown.complete":
+            living.cancel()  # a server ends its event loop now, whatever still runs in it
+        await asyncio.sleep(0)  # the jobs get their turn
+
+    for event in ("startup", "shutdown"):
+        events.put_nowait({"type": f"lifespan.{event}"})
+    living = asyncio.ensure_future(life({"type": "lifespan"}, events.get, send))
+    await asyncio.wait([living])
+    return sent
+
+
+def test_jobs_live_as_long_as_the_app() -> None:
+    """Started before the app, stopped after it; what stops comes last."""
+    story = Story()
+    life = Life(story.app, [story.job], story.tell("start"), story.tell("stop"))
+    sent = asyncio.run(lifespan(life))
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert story.told[:3] == ["start", "app startup", "job"]
+    assert story.told[3:] == ["app shutdown", "job ended", "stop"]
+
+
+def test_what_cannot_start_stops_the_server_and_says_why() -> None:
+    """A port that is taken, say; the app is not even asked."""
+    story = Story()
+
+    async def start() -> None:
+        raise OSError("CHAOSAPI_ADMIN_PORT: taken")
+
+    sent = asyncio.run(lifespan(Life(story.app, [story.job], start, story.tell("stop"))))
+    assert sent == [{"type": "lifespan.startup.failed", "message": "CHAOSAPI_ADMIN_PORT: taken"}]
+    assert story.told == []
+
+
+def test_without_lifespan_events_it_starts_with_the_first_request() -> None:
+    """And only with the first; one that comes meanwhile waits as well."""
+    story = Story()
+    life = Life(story.app, [story.job], story.tell("start"))
+
+    async def serve() -> None:
+        await asyncio.gather(*(life({"type": "http"}, receive, _drop) for _ in range(2)))
+        await life({"type": "http"}, receive, _drop)
+
+    asyncio.run(serve())
+    assert (story.told[0], story.told[-1]) == ("start", "job ended")
+    assert sorted(story.told[1:-1]) == ["job", "request", "request", "request"]
+
+
+def test_what_could_not_start_with_a_request_is_tried_again_with_the_next() -> None:
+    """The first one gets the error."""
+    story = Story()
+    failures = [OSError("not yet")]
+
+    async def start() -> None:
+        if failures:
+            raise failures.pop()
+
+    life = Life(story.app, [story.job], start)
+
+    async def serve() -> None:
+        with pytest.raises(OSError, match="not yet"):
+            await life({"type": "http"}, receive, _drop)
+        await life({"type": "http"}, receive, _drop)
+        await asyncio.sleep(0)
+
+    asyncio.run(serve())
+    assert sorted(story.told) == ["job", "job ended", "request"]
+
+
+def test_a_request_from_another_loop_starts_nothing_twice() -> None:
+    """As of a test client beside the one that lives."""
+    story = Story()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await asyncio.to_thread(asyncio.run, life({"type": "http"}, receive, send))
+        await story.app(scope, receive, send)
+
+    life = Life(app, [story.job], story.tell("start"), story.tell("stop"))
+    asyncio.run(lifespan(life))
+    assert (story.told.count("start"), story.told.count("job"), story.told[-1]) == (1, 1, "stop")
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_an_app_that_knows_no_lifespan_is_started_and_stopped_all_the_same(refuses: bool) -> None:  # noqa: FBT001 - a table
+    """Whether it raises or says nothing: what runs beside it starts and stops with the server."""
+    story = Story()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if refuses:
+            raise NotImplementedError
+
+    sent = asyncio.run(lifespan(Life(app, [story.job], story.tell("start"), story.tell("stop"))))
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert story.told[:2] == ["start", "job"]
+    assert story.told[2:] == ["job ended", "stop"]
+
+
+async def _drop(message: Message) -> None:
+    """Take what is sent."""
+
+
+class Stopping:
+    """Takes SIGTERM as uvicorn's server does."""
+
+    should_exit = False
+
+    def handle_exit(self, *_: object) -> None:
+        self.should_exit = True
+
+
+def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it says so itself, which it does once all requests have ended."""
+    monkeypatch.setattr("chaosapi.runtime.lifespan._HELD", 0.01)
+    story, server = Story(), Stopping()
+
+    async def played() -> None:
+        life = Life(
+            story.app,
+            [],
+            leave=lambda: story.told.append("leave"),
+            release=lambda: story.told.append("release"),
+        )
+        await life({"type": "http"}, receive, send)
+        await asyncio.sleep(0)
+        assert story.told == ["request"]
+        signal.raise_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            while len(story.told) < 3:
+                await asyncio.sleep(0.01)
+        assert story.told == ["request", "leave", "release"]
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    former = signal.signal(signal.SIGTERM, server.handle_exit)
+    try:
+        asyncio.run(played())
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -1,0 +1,274 @@
+"""Heavy work has one thread and a short queue."""
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from chaosapi.errors import Busy, ClientGone
+from chaosapi.runtime.pool import Pool, Shared, Turns, unless_gone
+
+
+class Gate:
+    """Work that runs until it is let go, and counts how much of it runs at once."""
+
+    def __init__(self) -> None:
+        self.running = self.most = self.runs = 0
+        self.open = threading.Event()
+
+    def __call__(self) -> int:
+        self.running += 1
+        self.runs += 1
+        self.most = max(self.most, self.running)
+        self.open.wait(60)
+        self.running -= 1
+        return self.runs
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """Give work that is let go at the latest when the test ends."""
+    made = Gate()
+    yield made
+    made.open.set()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+class Large:
+    """What an error carries, and so keeps alive."""
+
+
+@pytest.mark.parametrize("way", ["pool", "shared", "unless gone"])
+def test_what_an_error_carries_is_freed_with_it(way: str) -> None:
+    """Without a garbage collection: full ones are rare in a service, and its errors of refused bodies are large."""
+    seen: list[weakref.ref[Large]] = []
+
+    def fail() -> int:
+        carried = Large()
+        seen.append(weakref.ref(carried))
+        raise ValueError(carried)
+
+    async def ask(pool: Pool) -> int:
+        if way == "shared":
+            return await Shared(fail)()
+        return await (pool.run(fail) if way == "pool" else unless_gone(stays(), pool.run(fail)))
+
+    async def play() -> None:
+        pool = Pool("sums", waiting=2)
+        try:
+            with pytest.raises(ValueError, match="Large"):
+                await ask(pool)
+            await until(lambda: seen[0]() is None)
+        finally:
+            pool.close()
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(asyncio.wait_for(play(), 10))
+    finally:
+        gc.enable()
+
+
+def stays() -> Request:
+    """Make a request whose client stays."""
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return Request({"type": "http"}, receive)
+
+
+def test_one_piece_runs_some_wait_and_more_are_refused(gate: Gate) -> None:
+    """A refusal comes at once, and names the work; the others are done one after the other."""
+
+    async def play() -> list[int]:
+        pool = Pool("sums", waiting=2)
+        accepted = [asyncio.create_task(pool.run(gate)) for _ in range(3)]
+        await until(lambda: gate.running == 1)
+        for _ in range(20):
+            with pytest.raises(Busy, match="sums"):
+                await pool.run(gate)
+        gate.open.set()
+        return await asyncio.gather(*accepted)
+
+    assert asyncio.run(play()) == [1, 2, 3]
+    assert gate.most == 1
+
+
+def test_whoever_gives_up_in_the_queue_makes_room(gate: Gate) -> None:
+    """What nobody waits for any more is never begun."""
+
+    async def play() -> int:
+        pool = Pool("sums", waiting=1)
+        first = asyncio.create_task(pool.run(gate))
+        await until(lambda: gate.running == 1)
+        for _ in range(5):
+            given_up = asyncio.create_task(pool.run(gate))
+            await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.wait({given_up})
+        second = asyncio.create_task(pool.run(gate))
+        await asyncio.sleep(0)
+        gate.open.set()
+        await first
+        return await second
+
+    assert asyncio.run(play()) == 2
+
+
+def test_an_error_is_the_callers_and_the_pool_goes_on() -> None:
+    """As if the caller had done the work."""
+
+    def wrong() -> None:
+        raise ValueError("no")
+
+    async def play() -> int:
+        pool = Pool("sums", waiting=0)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="no"):
+                await pool.run(wrong)
+        return await pool.run(lambda: 7)
+
+    assert asyncio.run(play()) == 7
+
+
+def test_a_client_that_disconnects_gives_its_place_back(gate: Gate) -> None:
+    """The next one is taken in while the first still runs."""
+
+    async def play() -> None:
+        pool = Pool("sums", waiting=1)
+        first = asyncio.create_task(pool.run(gate))
+        await until(lambda: gate.running == 1)
+        for _ in range(3):
+            with pytest.raises(ClientGone):
+                await unless_gone(Request({"type": "http"}, leaving), pool.run(gate))
+        gate.open.set()
+        await first
+
+    async def leaving() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.disconnect"}
+
+    asyncio.run(play())
+    assert gate.runs == 1
+
+
+def test_a_client_that_stays_gets_its_answer() -> None:
+    """Also an error."""
+
+    async def staying() -> Message:
+        await asyncio.Future()
+        raise AssertionError
+
+    async def answer(error: Exception | None = None) -> int:
+        await asyncio.sleep(0)
+        if error:
+            raise error
+        return 3
+
+    async def play() -> int:
+        with pytest.raises(KeyError):
+            await unless_gone(Request({"type": "http"}, staying), answer(KeyError("x")))
+        return await unless_gone(Request({"type": "http"}, staying), answer())
+
+    assert asyncio.run(play()) == 3
+
+
+def test_a_closed_pool_leaves_no_thread_and_may_be_used_again() -> None:
+    """An app may be started twice."""
+
+    async def play() -> None:
+        pool = Pool("sums-of-this-test", waiting=0)
+        for _ in range(2):
+            assert await pool.run(lambda: 7) == 7
+            pool.close()
+            await until(lambda: not any(thread.name.startswith("sums-of") for thread in threading.enumerate()))
+
+    asyncio.run(play())
+
+
+def test_all_who_ask_meanwhile_share_one_piece_of_work(gate: Gate) -> None:
+    """One runs already and may have looked too early for them; the next one is for all. Any event loop may ask."""
+    shared = Shared(gate)
+
+    async def ask(people: int) -> list[int]:
+        return await asyncio.gather(*(shared() for _ in range(people)))
+
+    async def play() -> tuple[int, list[int], list[int]]:
+        first = asyncio.create_task(ask(1))
+        await until(lambda: gate.running == 1)
+        second = asyncio.create_task(ask(50))
+        elsewhere = asyncio.create_task(asyncio.to_thread(asyncio.run, ask(50)))
+        given_up = asyncio.create_task(shared())
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        gate.open.set()
+        return (await first)[0], await second, await elsewhere
+
+    first, second, elsewhere = asyncio.run(play())
+    assert first == 1
+    assert set(second + elsewhere) <= {2, 3}  # the other thread may come after the second has begun
+    assert gate.most == 1
+
+
+def test_shared_work_that_fails_fails_for_all_and_is_tried_again() -> None:
+    """As if each had done it."""
+    runs = 0
+
+    def work() -> int:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise KeyError("x")
+        return runs
+
+    async def play() -> int:
+        shared = Shared(work)
+        with pytest.raises(KeyError):
+            await shared()
+        return await shared()
+
+    assert asyncio.run(play()) == 2
+
+
+def test_turns_are_taken_one_by_one_and_too_many_are_refused() -> None:
+    """Whoever gives up while waiting makes room."""
+
+    async def play() -> list[int]:
+        turns = Turns("readers", waiting=1)
+        inside, go = [0], asyncio.Event()
+
+        async def take() -> int:
+            async with turns.taken():
+                inside[0] += 1
+                await go.wait()
+                now = inside[0]
+                inside[0] -= 1
+                return now
+
+        first = asyncio.create_task(take())
+        for _ in range(3):
+            given_up = asyncio.create_task(take())
+            await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.wait({given_up})
+        second = asyncio.create_task(take())
+        await asyncio.sleep(0)
+        with pytest.raises(Busy, match="readers"):
+            await take()
+        go.set()
+        return list(await asyncio.gather(first, second))
+
+    assert asyncio.run(play()) == [1, 1]

@@ -1,0 +1,158 @@
+"""Threads of effects on the process, in this process: with real effects, real faults, and a clock to turn."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chaosapi.faults import state as changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import Change, State
+from chaosapi.injection.engine import Engine
+from chaosapi.routes import RouteTable
+from chaosapi.runtime.process_effects import Supervisor
+from tests.conftest import Clock
+from tests.effects.hosts import until
+from tests.effects.test_cpu import burners
+
+
+class Replica:
+    """An engine and its supervisor, as `chaos` joins them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.state = clock, State()
+        self.engine = Engine(RouteTable.of([]), clock)
+        self.supervisor = Supervisor()
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self.supervisor.start(asyncio.new_event_loop(), self.engine.runs())
+
+    def apply(self, change: Change) -> None:
+        """Make a change and take it over."""
+        self.state = change(self.state)
+        self.engine.load(self.state)
+        self.supervisor.sync(self.engine.runs())
+
+    def create(self, effect: dict[str, Any], **fault: Any) -> None:
+        """Create the fault `f`."""
+        spec = Fault.model_validate({"name": "f", "effect": effect, **fault})
+        self.apply(changes.create(spec, self.clock()))
+
+    def fails(self) -> bool:
+        """Tell whether readiness fails."""
+        return self.supervisor.probes.fails("readiness")
+
+    def receipt(self) -> Any:
+        """Return the receipt of the fault `f`."""
+        return self.engine.tally(self.state.find("f")).receipt(1)
+
+
+@pytest.fixture
+def replica(clock: Clock) -> Iterator[Replica]:
+    """Give a replica that serves."""
+    made = Replica(clock)
+    made.start()
+    yield made
+    assert made.supervisor.loop
+    made.supervisor.loop.close()
+    made.supervisor.stop()
+    until(lambda: threads() == [])  # those of effects that were replaced end by themselves
+
+
+def threads() -> list[threading.Thread]:
+    """Return those of effects."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("chaosapi-")]
+
+
+def test_an_effect_acts_from_start_to_end_by_the_clock(replica: Replica, clock: Clock) -> None:
+    """Nobody calls anything at either; once the time is up a probe fails no more, and the thread ends."""
+    replica.create({"type": "health"}, schedule={"start_after": "1m", "duration": "1m"})
+    assert len(threads()) == 1
+    assert not replica.fails()
+    clock.now += 60
+    until(replica.fails)
+    clock.now += 60
+    assert not replica.fails()
+    until(lambda: threads() == [])
+
+
+def test_a_patch_of_the_effect_starts_it_anew(replica: Replica, clock: Clock) -> None:
+    """The former one gives back first; a patch of anything else lets it be."""
+    replica.create({"type": "health"})
+    until(replica.fails)
+    (thread,) = threads()
+    replica.apply(changes.patch("f", {"reason": "x"}, Fault.model_validate, clock()))
+    assert threads() == [thread]
+    replica.apply(changes.patch("f", {"effect": {"probe": "liveness"}}, Fault.model_validate, clock()))
+    until(lambda: replica.supervisor.probes.fails("liveness"))
+    assert not replica.fails()
+    assert not thread.is_alive()
+
+
+def test_a_replaced_and_an_ended_fault_stop(replica: Replica, clock: Clock) -> None:
+    """And so does one that the state has forgotten."""
+    replica.create({"type": "health"})
+    until(replica.fails)
+    spec = Fault.model_validate({"name": "f", "effect": {"type": "health", "probe": "liveness"}})
+    clock.now += 1
+    replica.apply(changes.replace(spec, clock()))
+    assert not replica.fails()
+    until(lambda: replica.supervisor.probes.fails("liveness"))
+    replica.apply(changes.end_all(clock()))
+    assert not replica.supervisor.probes.fails("liveness")
+    until(lambda: threads() == [])
+    replica.create({"type": "health"})
+    until(replica.fails)
+    replica.apply(lambda _: State())
+    assert not replica.fails()
+    until(lambda: threads() == [])
+
+
+def test_nothing_acts_before_the_service_serves_nor_after(clock: Clock) -> None:
+    """Whoever only imports the app with a store full of faults is not hurt."""
+    replica = Replica(clock)
+    replica.create({"type": "health"})
+    assert threads() == []
+    replica.start()
+    until(replica.fails)
+    assert replica.supervisor.loop
+    replica.supervisor.loop.close()
+    replica.supervisor.stop()
+    assert not replica.fails()
+    assert threads() == []
+    replica.apply(changes.end_all(clock()))
+    replica.create({"type": "health"})
+    assert threads() == []
+
+
+def test_an_effect_that_fails_is_counted_and_hurts_no_other(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """Where no process can be started, `cpu` cannot act: the receipt says so."""
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    replica.create({"type": "cpu"})
+    until(lambda: replica.receipt().skipped == 1)
+    until(lambda: threads() == [])
+    assert replica.receipt().injected == 0
+    other = Fault.model_validate({"name": "g", "effect": {"type": "health"}})
+    replica.apply(changes.create(other, clock()))
+    until(replica.fails)
+
+
+def test_cpu_faults_share_their_processes(replica: Replica, clock: Clock) -> None:
+    """Ten of a hundredth of a core take one process; it ends with the last of them."""
+    for number in range(10):
+        spec = Fault.model_validate({"name": f"f{number}", "effect": {"type": "cpu", "cores": 0.01}})
+        replica.apply(changes.create(spec, clock()))
+    until(lambda: all(replica.engine.tally(record).injected for record in replica.state.faults))
+    assert len(burners()) == 1
+    for number in range(9):
+        replica.apply(changes.end(f"f{number}", clock()))
+    until(lambda: len(threads()) == 1)
+    assert len(burners()) == 1
+    replica.apply(changes.end_all(clock()))
+    until(lambda: burners() == [])

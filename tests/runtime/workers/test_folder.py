@@ -1,0 +1,42 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaosapi.runtime.workers.folder import shared_folder
+
+MAKE = """
+import os
+from chaosapi.runtime.workers.folder import shared_folder
+
+with shared_folder() as folder:
+    print(folder, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_it_is_there_for_a_while_and_for_its_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stays."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with shared_folder() as folder:
+        (folder / "file").touch()
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_service_left_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what belongs to a service that lives, nor what looks like it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    foreign = tmp_path / "chaosapi-workers-foreign"
+    foreign.mkdir()
+    with shared_folder() as living:
+        killed = subprocess.run(
+            [sys.executable, "-c", MAKE], env={"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=False
+        )
+        left = Path(killed.stdout.strip())
+        assert left.is_dir()
+        with shared_folder() as folder:
+            assert set(tmp_path.iterdir()) == {foreign, living, folder}

@@ -1,0 +1,41 @@
+"""What the parent tells its workers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from chaosapi.runtime import workers
+from chaosapi.settings import Settings
+
+
+def odd(name: str, default: Any) -> Any:
+    """Give a setting another value than it has by itself."""
+    chosen: dict[str, Any] = {
+        "host": "127.0.0.2",
+        "admin_port": 1,
+        "admin_token": "secret",
+        "effects_denied": ["pause", "cpu"],
+        "slo": "slo.yml",
+        "log_format": "json",
+        "log_level": "error",
+        "profile": "lab",
+        "store": "sqlite:///x",
+    }
+    if name in chosen:
+        return chosen[name]
+    if isinstance(default, bool):
+        return not default
+    return default
+
+
+def test_every_setting_arrives() -> None:
+    """With its secrets, and without a look at the environment."""
+    settings = Settings()
+    settings = Settings.model_validate({name: odd(name, value) for name, value in settings.model_dump().items()})
+    assert settings.admin_token == SecretStr("secret")
+    assert settings.slo == Path("slo.yml")
+    line = workers.as_line(settings)
+    assert line.count(b"\n") == 1
+    assert Settings.model_validate(json.loads(line)) == settings
