@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette_exporter import PrometheusMiddleware, handle_metrics
 
 import chaosapi
-from chaosapi.api import shop
+from chaosapi import shop
 from chaosapi.settings import Settings
 
 

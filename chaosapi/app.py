@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 from fastapi_offline import FastAPIOffline
 
-from chaosapi.api import problems, shop
+from chaosapi import shop
+from chaosapi.api import problems
 from chaosapi.api.description import UNTRACED
 from chaosapi.chaos import Chaos
 from chaosapi.effects.exception import Raise

@@ -10,12 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaosapi.api.shop.backends import Payments
-from chaosapi.api.shop.models import Item
-from chaosapi.api.shop.service import Shop
 from chaosapi.errors import Conflict
 from chaosapi.injection.dependencies import Call, passing
 from chaosapi.settings import Settings
+from chaosapi.shop.backends import Payments
+from chaosapi.shop.models import Item
+from chaosapi.shop.service import Shop
 from tests.conftest import MakeClient
 
 HANG = {"type": "hang", "at_most": "1h"}

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chaosapi.catalogue import Product
 from chaosapi.models import Integer, Model
+from chaosapi.shop.catalogue import Product
 
 CartId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Quantity = Annotated[Integer, Field(ge=1, le=100)]

@@ -5,9 +5,9 @@ from collections import Counter
 
 from cachetools import LRUCache
 
-from chaosapi.api.shop.models import Cart, Item, Order
-from chaosapi.catalogue import PRODUCTS, Product
 from chaosapi.errors import Conflict
+from chaosapi.shop.catalogue import PRODUCTS, Product
+from chaosapi.shop.models import Cart, Item, Order
 
 _REMEMBERED = 10_000
 """Carts, orders, charges and idempotency keys that are kept; the least recently used go first."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from chaosapi.api.shop.dependency import Dependency
+from chaosapi.shop.dependency import Dependency
 
 
 class DependencyMetrics(Collector):

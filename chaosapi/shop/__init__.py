@@ -7,11 +7,11 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from chaosapi import budget
 from chaosapi.api.bodies import reading
 from chaosapi.api.description import Responses, header, refusals
-from chaosapi.api.shop.metrics import DependencyMetrics
-from chaosapi.api.shop.models import Cart, Checkout, Found, Item, Order, ProductPage
-from chaosapi.api.shop.service import POINTS, Shop
-from chaosapi.catalogue import Product
 from chaosapi.errors import Conflict, NotFound
+from chaosapi.shop.catalogue import Product
+from chaosapi.shop.metrics import DependencyMetrics
+from chaosapi.shop.models import Cart, Checkout, Found, Item, Order, ProductPage
+from chaosapi.shop.service import POINTS, Shop
 
 __all__ = ["POINTS", "DependencyMetrics", "Shop", "router"]
 

@@ -7,12 +7,12 @@ from functools import partial
 
 from cachetools import LRUCache
 
-from chaosapi.api.shop.backends import Database, Payments, SearchIndex
-from chaosapi.api.shop.dependency import Dependency, Unavailable
-from chaosapi.api.shop.models import Cart, Found, Item, Order, ProductPage
-from chaosapi.catalogue import PRODUCTS, Product
 from chaosapi.errors import Conflict, Invalid, NotFound
 from chaosapi.settings import Settings
+from chaosapi.shop.backends import Database, Payments, SearchIndex
+from chaosapi.shop.catalogue import PRODUCTS, Product
+from chaosapi.shop.dependency import Dependency, Unavailable
+from chaosapi.shop.models import Cart, Found, Item, Order, ProductPage
 
 POINTS = ("db", "payments", "search-index")
 """What the shop depends on."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chaosapi.api.shop.dependency import FAILURES, Dependency, Unavailable
 from chaosapi.errors import NotFound
 from chaosapi.injection.dependencies import DependencyError
 from chaosapi.settings import Settings
+from chaosapi.shop.dependency import FAILURES, Dependency, Unavailable
 
 
 class Flaky:
