@@ -8,7 +8,7 @@ from fastapi_offline import FastAPIOffline
 
 from chaosapi import shop
 from chaosapi.api import problems
-from chaosapi.api.description import UNTRACED
+from chaosapi.api.descriptions import UNTRACED
 from chaosapi.chaos import Chaos
 from chaosapi.effects.exception import Raise
 from chaosapi.library import routes_of

@@ -16,12 +16,12 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from starlette.types import ASGIApp
 
 from chaosapi import assets
-from chaosapi.api import admin, forecasting, health, hooks, problems, replicas, safety
-from chaosapi.api.access import AccessGuard
-from chaosapi.api.description import UNTRACED, refusals
-from chaosapi.api.desk import Desk
-from chaosapi.api.limits import Limits
-from chaosapi.api.switch import Switch
+from chaosapi.api import faults, forecasts, health, problems, replicas, stop, webhooks
+from chaosapi.api.audit import Desk
+from chaosapi.api.auth import AccessGuard
+from chaosapi.api.descriptions import UNTRACED, refusals
+from chaosapi.api.dispatch import Switch
+from chaosapi.api.policy import Limits
 from chaosapi.errors import Forbidden, Invalid
 from chaosapi.faults.state import Difference, State
 from chaosapi.injection.engine import Engine
@@ -128,7 +128,7 @@ class Chaos:
         desk = Desk(self._store, self._kill, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
-            admin.router(
+            faults.router(
                 desk,
                 self._fleet,
                 self._engine,
@@ -138,12 +138,10 @@ class Chaos:
                 self._lists,
                 self._bodies,
             ),
-            forecasting.router(
-                self._forecaster, self._limits, self._engine, self._inbox, self._forecasts, self._bodies
-            ),
-            safety.router(desk, self._kill, self._fleet, self._store.now, self._lists),
+            forecasts.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts, self._bodies),
+            stop.router(desk, self._kill, self._fleet, self._store.now, self._lists),
             replicas.router(self._fleet),
-            hooks.router(self._inbox, self._watch.look, self._store.now, self._lists, self._bodies),
+            webhooks.router(self._inbox, self._watch.look, self._store.now, self._lists, self._bodies),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
         app.include_router(health.router(self._totals or self.registry, self._supervisor.probes))
@@ -230,10 +228,10 @@ def _store(settings: Settings, clock: Callable[[], float]) -> Store:
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 
 
-def _forecaster(settings: Settings, flow: Flow) -> forecasting.Forecaster:
+def _forecaster(settings: Settings, flow: Flow) -> forecasts.Forecaster:
     source = settings.slo or assets.path("alerts") / "slo.yaml"
     try:
-        return forecasting.Forecaster(spec.load(source), windows.load(settings.profile), flow)
+        return forecasts.Forecaster(spec.load(source), windows.load(settings.profile), flow)
     except Invalid as error:
         raise SettingsError(f"CHAOSAPI_SLO={source}, CHAOSAPI_PROFILE={settings.profile}: {error}") from None
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chaosapi import budget
-from chaosapi.api import explain
+from chaosapi.api import validation
 from chaosapi.budget import Budget
 from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.runtime.pool import Pool
@@ -80,8 +80,8 @@ def _validated(field: ModelField, document: Any) -> Any:
     """Return what the route takes; raises Invalid, which names the fields that are wrong."""
     made, errors = field.validate(document, loc=("body",))
     if errors:
-        models = explain.models_in(field.field_info.annotation)
-        raise explain.invalid(errors, document, models[0] if models else None, skipped=1)
+        models = validation.models_in(field.field_info.annotation)
+        raise validation.invalid(errors, document, models[0] if models else None, skipped=1)
     return made
 
 

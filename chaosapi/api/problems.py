@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from chaosapi.api import description, explain
+from chaosapi.api import descriptions, validation
 from chaosapi.budget import TOLD, shown
 from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.models import Model
@@ -72,7 +72,7 @@ def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         with turn:
             if app.openapi_schema is None:
-                description.with_problems(described(), Problem, MEDIA_TYPE)
+                descriptions.with_problems(described(), Problem, MEDIA_TYPE)
             return described()
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
@@ -106,17 +106,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
         )
     parameters = {each["loc"][1]: None for each in elsewhere}
     explained = [
-        explain.invalid(found, body, model, skipped=1)
+        validation.invalid(found, body, model, skipped=1)
         for found, body, model in ((in_body, error.body, _body_model(request)), (elsewhere, parameters, None))
         if found
     ]
-    return of(explain.joined(explained))
+    return of(validation.joined(explained))
 
 
 def _body_model(request: Request) -> type[BaseModel] | None:
     """Return the model that the route reads its body with, to say which fields there are."""
     field = getattr(request.scope.get("route"), "body_field", None)
-    kinds = explain.models_in(field.field_info.annotation) if field else []
+    kinds = validation.models_in(field.field_info.annotation) if field else []
     return kinds[0] if kinds else None
 
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from chaosapi.api import views
-from chaosapi.api.description import refusals
+from chaosapi.api import responses
+from chaosapi.api.descriptions import refusals
 from chaosapi.errors import StoreUnavailable
 from chaosapi.runtime.fleet import Fleet
 
@@ -13,8 +13,8 @@ def router(fleet: Fleet) -> APIRouter:
     api = APIRouter(prefix="/admin", tags=["replicas"])
 
     @api.get("/replicas", responses=refusals(StoreUnavailable))
-    async def replicas() -> views.ReplicaList:
+    async def replicas() -> responses.ReplicaList:
         """List the replicas that are alive, by id, and how far each has come."""
-        return views.ReplicaList.of(await fleet.replicas())
+        return responses.ReplicaList.of(await fleet.replicas())
 
     return api

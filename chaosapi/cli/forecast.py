@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from rich.console import RenderableType
 
 from chaosapi import assets, durations, errors
-from chaosapi.api import explain
+from chaosapi.api import validation
 from chaosapi.cli import body, facts, timetables
 from chaosapi.cli.prometheus import Prometheus
 from chaosapi.cli.slo import ProfileOption, SpecOption
@@ -127,7 +127,7 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
         chosen = windows.load(profile)
         bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
         model = Model(
-            [explain.read(Fault, each) for each in bodies],
+            [validation.read(Fault, each) for each in bodies],
             _checked(Traffic, body.present(sent)),
             shop,
             chosen,
@@ -199,7 +199,7 @@ def _checked(model: type[M], fields: dict[str, Any]) -> M:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        raise explain.invalid(error.errors(include_url=False), fields, model) from None
+        raise validation.invalid(error.errors(include_url=False), fields, model) from None
 
 
 def _share(text: str) -> tuple[str, float]:

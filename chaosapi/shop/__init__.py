@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from chaosapi import budget
 from chaosapi.api.bodies import reading
-from chaosapi.api.description import Responses, header, refusals
+from chaosapi.api.descriptions import Responses, header, refusals
 from chaosapi.errors import Conflict, NotFound
 from chaosapi.shop.catalogue import Product
 from chaosapi.shop.metrics import DependencyMetrics

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from chaosapi.api import views
-from chaosapi.api.answers import PAGE
-from tests.api.test_hooks import notification
+from chaosapi.api import responses
+from chaosapi.api.pages import PAGE
+from tests.api.test_webhooks import notification
 from tests.conftest import Clock, MakeClient
 
 LARGE = {"type": "error", "body": "x" * 90_000}
@@ -120,20 +120,20 @@ def test_large_alerts_take_no_more_than_their_budget(client: TestClient, clock: 
 def test_lists_are_written_outside_the_event_loop(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred large faults take seconds, in which the kill switch answers."""
     writing: list[str] = []
-    fault, entry = views.FaultView.of, views.AuditView.of
+    fault, entry = responses.FaultView.of, responses.AuditView.of
 
-    def noted(*arguments: Any) -> views.FaultView:
+    def noted(*arguments: Any) -> responses.FaultView:
         writing.append(threading.current_thread().name.partition("_")[0])
         return fault(*arguments)
 
-    def signed(*arguments: Any) -> views.AuditView:
+    def signed(*arguments: Any) -> responses.AuditView:
         writing.append(threading.current_thread().name.partition("_")[0])
         return entry(*arguments)
 
     for number in range(3):
         client.put(f"/admin/faults/f{number}", json={"effect": LARGE}).raise_for_status()
-    monkeypatch.setattr(views.FaultView, "of", noted)
-    monkeypatch.setattr(views.AuditView, "of", signed)
+    monkeypatch.setattr(responses.FaultView, "of", noted)
+    monkeypatch.setattr(responses.AuditView, "of", signed)
     client.get("/admin/faults").raise_for_status()
     client.get("/admin/audit").raise_for_status()
     assert writing == ["lists"] * 6
@@ -143,16 +143,16 @@ def test_of_many_lists_at_once_most_are_refused_and_the_kill_switch_works(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One is written, 32 wait, the others are told to ask again."""
-    gate, of = threading.Event(), views.FaultView.of
+    gate, of = threading.Event(), responses.FaultView.of
     client = make_client()
     client.put("/admin/faults/f", json={"effect": {"type": "error"}}).raise_for_status()
 
-    def slow(*arguments: Any) -> views.FaultView:
+    def slow(*arguments: Any) -> responses.FaultView:
         if threading.current_thread().name.startswith("lists"):
             gate.wait(60)
         return of(*arguments)
 
-    monkeypatch.setattr(views.FaultView, "of", slow)
+    monkeypatch.setattr(responses.FaultView, "of", slow)
     with ThreadPoolExecutor(60) as people:
         asked = [people.submit(client.get, "/admin/faults") for _ in range(60)]
         for _ in range(2000):

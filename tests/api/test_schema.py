@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from chaosapi.api import description
+from chaosapi.api import descriptions
 from chaosapi.effects import EFFECTS, ProcessEffect
 from tests.conftest import MakeClient, Serve
 
@@ -81,13 +81,13 @@ def test_the_description_is_made_once_and_holds_up_no_request(
 ) -> None:
     """It takes a tenth of a second: a thread does it."""
     makers: list[str] = []
-    complete = description.with_problems
+    complete = descriptions.with_problems
 
     def with_problems(*arguments: Any) -> dict[str, Any]:
         makers.append(threading.current_thread().name)
         return complete(*arguments)
 
-    monkeypatch.setattr(description, "with_problems", with_problems)
+    monkeypatch.setattr(descriptions, "with_problems", with_problems)
     assert client.get(document).json() == client.get(document).json()
     (maker,) = makers
     assert maker.startswith("asyncio_")  # the event loop's own threads for work that blocks

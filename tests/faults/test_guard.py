@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
-from tests.api.test_hooks import notification
+from tests.api.test_webhooks import notification
 from tests.conftest import Clock, Serve
 
 BURNED = {"stop_when": {"budget_burned": 0.25}}

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from chaosapi import budget
-from chaosapi.api.answers import written
+from chaosapi.api.audit import FaultName
 from chaosapi.api.bodies import reading
-from chaosapi.api.description import refusals
-from chaosapi.api.desk import FaultName
-from chaosapi.api.draft import BurnRate, Draft
-from chaosapi.api.limits import Limits
+from chaosapi.api.descriptions import refusals
+from chaosapi.api.pages import written
+from chaosapi.api.policy import Limits
+from chaosapi.api.requests import BurnRate, Draft
 from chaosapi.errors import Busy, Conflict, Invalid, NotFound
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import inverse, replay, timetable

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from chaosapi.api.forecasting import Forecaster, Outlook
+from chaosapi.api.forecasts import Forecaster, Outlook
 from chaosapi.settings import SettingsError
 from tests.conftest import Clock, MakeClient
 

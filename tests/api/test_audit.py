@@ -9,7 +9,7 @@ import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
 
-from chaosapi.api.desk import Desk
+from chaosapi.api.audit import Desk
 from chaosapi.effects import Error
 from chaosapi.effects.error import Json
 from chaosapi.errors import Invalid

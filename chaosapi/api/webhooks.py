@@ -14,9 +14,9 @@ from pydantic_core import PydanticCustomError
 from xxhash import xxh3_64_hexdigest
 
 from chaosapi import budget
-from chaosapi.api import answers
+from chaosapi.api import pages
 from chaosapi.api.bodies import reading
-from chaosapi.api.description import refusals
+from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy
 from chaosapi.models import Model, few
 from chaosapi.runtime.pool import Pool
@@ -133,11 +133,11 @@ def router(
         known, dropped = inbox.latest(limit + 1, before), inbox.dropped
 
         def work() -> Response:
-            page = answers.Page(limit)
+            page = pages.Page(limit)
             page.fill(known, DeliveredAlert.model_dump_json)
             more = len(known) > len(page.texts)
-            onwards = answers.following(limit=limit, before=known[len(page.texts) - 1].number) if more else None
-            return answers.listed(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
+            onwards = pages.following(limit=limit, before=known[len(page.texts) - 1].number) if more else None
+            return pages.listed(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
 
         return await lists.run(work)
 

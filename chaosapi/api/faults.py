@@ -10,13 +10,13 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from json_merge_patch import merge
 
 from chaosapi import budget, durations
-from chaosapi.api import answers, etag, explain, views
+from chaosapi.api import etag, pages, responses, validation
+from chaosapi.api.audit import Desk, FaultName, Wait, Why
 from chaosapi.api.bodies import reading
-from chaosapi.api.description import header, refusals
-from chaosapi.api.desk import Desk, FaultName, Wait, Why
-from chaosapi.api.draft import BurnRate, Draft
-from chaosapi.api.forecasting import Forecaster, Outlook
-from chaosapi.api.limits import Limits
+from chaosapi.api.descriptions import header, refusals
+from chaosapi.api.forecasts import Forecaster, Outlook
+from chaosapi.api.policy import Limits
+from chaosapi.api.requests import BurnRate, Draft
 from chaosapi.errors import Busy, Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault, Phase, Record
@@ -79,13 +79,13 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
     """Make the routes under /admin; forecasts are worked out, lists written, and large bodies read, in pools."""
     api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT, bodies))
 
-    async def view(response: Response, state: State, name: str, wait: float = 0.0) -> views.FaultView:
+    async def view(response: Response, state: State, name: str, wait: float = 0.0) -> responses.FaultView:
         record = state.find(name)
         if wait:
             await fleet.reached(state.revision, wait)
         (receipt,) = await fleet.receipts([record])
         response.headers["etag"] = etag.of(record)
-        return views.FaultView.of(record, receipt, engine.time_of(record))
+        return responses.FaultView.of(record, receipt, engine.time_of(record))
 
     async def resolved(request: Request, draft: Draft) -> Fault:
         if isinstance(draft.rate, BurnRate):
@@ -93,7 +93,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         return forecaster.resolved(draft)
 
     def validated(document: Any) -> Fault:
-        return limits.check(explain.read(Fault, document))
+        return limits.check(validation.read(Fault, document))
 
     @api.post(
         "/faults", status_code=201, responses={201: header("Location", "ETag", required=True), **refusals(*_FULL)}
@@ -115,7 +115,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         response.headers["location"] = f"/admin/faults/{name}"
         return Created(**dict(await view(response, state, name, wait)), forecast=outlook)
 
-    @api.get("/faults", response_model=views.FaultList, responses=refusals(Busy, NotFound))
+    @api.get("/faults", response_model=responses.FaultList, responses=refusals(Busy, NotFound))
     async def list_faults(
         state: Annotated[Phase | None, Query(description="Only these.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = _MOST_LISTED,
@@ -128,19 +128,21 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         known, time_of = engine.state, engine.time_of
         first = known.faults.index(known.find(after)) + 1 if after else 0
         left = [record for record in known.faults[first:] if state in (None, record.phase(time_of(record)))]
-        page = answers.Page(limit)
+        page = pages.Page(limit)
         for start in range(0, len(left), _PART):
             if page.full:
                 break
             part = left[start : start + _PART]
             await lists.run(partial(page.fill, part, partial(_shown, await fleet.counted(part), time_of)))
         more = len(left) > len(page.texts)
-        onwards = answers.following(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
-        fields = views.FaultList(revision=known.revision, halt=views.HaltView.of(known.halt), faults=[], next=onwards)
-        return await lists.run(lambda: answers.listed(fields, "faults", page.texts))
+        onwards = pages.following(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
+        fields = responses.FaultList(
+            revision=known.revision, halt=responses.HaltView.of(known.halt), faults=[], next=onwards
+        )
+        return await lists.run(lambda: pages.listed(fields, "faults", page.texts))
 
     @api.get("/faults/{name}", responses={200: _TAGGED, **refusals(NotFound)})
-    async def show_fault(response: Response, name: FaultName) -> views.FaultView:
+    async def show_fault(response: Response, name: FaultName) -> responses.FaultView:
         """Show one fault with its receipt."""
         return await view(response, await desk.find(engine.state, name), name)
 
@@ -148,7 +150,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         "/faults/{name}",
         responses={
             200: _TAGGED,
-            201: {"model": views.FaultView, **_TAGGED},
+            201: {"model": responses.FaultView, **_TAGGED},
             **refusals(*_FULL, PreconditionFailed),
         },
     )
@@ -159,7 +161,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         fault: FaultBody,
         if_match: etag.IfMatch = None,
         wait: Wait = 0.0,
-    ) -> views.FaultView:
+    ) -> responses.FaultView:
         """Create the fault, or replace it and start its clock anew. The same body again changes nothing."""
         if fault.name not in (None, name):
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
@@ -186,12 +188,12 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         document: Annotated[dict[str, Any], Body(media_type="application/merge-patch+json", examples=[{"rate": 0.1}])],
         if_match: etag.IfMatch = None,
         wait: Wait = 0.0,
-    ) -> views.FaultView:
+    ) -> responses.FaultView:
         """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
         now = engine.clock()
         if isinstance(document.get("rate"), dict):
             spec = engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
-            draft = await resolved(request, explain.read(Draft, merge(spec, document)))
+            draft = await resolved(request, validation.read(Draft, merge(spec, document)))
             document = {**document, "rate": draft.rate, "rate_sum": draft.rate_sum}
         elif "rate" in document:
             document = {"rate_sum": "", **document}
@@ -212,7 +214,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         reason: Why = "",
         if_match: etag.IfMatch = None,
         wait: Wait = 0.0,
-    ) -> views.FaultView:
+    ) -> responses.FaultView:
         """End a fault now and let go whom it holds; answers with its final receipt."""
         now = engine.clock()
         change = etag.guarded(changes.end(name, now), name, if_match)
@@ -220,18 +222,18 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         return await view(response, state, name, wait)
 
     @cache
-    def catalogue() -> views.Catalogue:
-        return views.catalogue(limits.denied)
+    def catalogue() -> responses.Catalogue:
+        return responses.catalogue(limits.denied)
 
     @api.get("/effects")
-    async def effects() -> views.Catalogue:
+    async def effects() -> responses.Catalogue:
         """Describe every effect: what it does, its parameters as JSON schema, an example."""
         return catalogue()
 
     return api
 
 
-class Created(views.FaultView):
+class Created(responses.FaultView):
     """A fault that was just made."""
 
     forecast: Outlook | None = None
@@ -239,7 +241,7 @@ class Created(views.FaultView):
 
 
 def _shown(receipt_of: Callable[[Record], Receipt], time_of: Callable[[Record], float], record: Record) -> str:
-    return views.FaultView.of(record, receipt_of(record), time_of(record)).model_dump_json()
+    return responses.FaultView.of(record, receipt_of(record), time_of(record)).model_dump_json()
 
 
 def _invented(fault: Draft, state: State) -> str:

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from chaosapi import budget
-from chaosapi.api import answers, views
+from chaosapi.api import pages, responses
+from chaosapi.api.audit import Desk, FittedReason, Wait, WaitStopped, Why, WhyStopped
 from chaosapi.api.bodies import reading
-from chaosapi.api.description import refusals
-from chaosapi.api.desk import Desk, FittedReason, Wait, WaitStopped, Why, WhyStopped
+from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy, StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.faults.receipt import Replicas
@@ -57,16 +57,16 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
 
     @api.delete("/faults/", include_in_schema=False)
     @api.delete("/faults")
-    async def end_all_faults(request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0) -> views.Ended:
+    async def end_all_faults(request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0) -> responses.Ended:
         """End every fault now: the kill switch. It works without the store too; `stored` says whether that knows."""
         begun = time.monotonic()
         done = await kill.end_all(desk.signed(request, "end_all", now=clock(), reason=reason))
         replicas = await stopped(done, wait, begun)
-        return views.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
+        return responses.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
     @api.post("/halt/", include_in_schema=False)
     @api.post("/halt")
-    async def halt(request: Request, body: HaltBody | None = None, wait: WaitStopped = 0.0) -> views.HaltAnswer:
+    async def halt(request: Request, body: HaltBody | None = None, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
         """End every fault and refuse new ones until the halt is lifted. It works without the store too."""
         reason = body.reason if body else ""
         begun = time.monotonic()
@@ -74,12 +74,12 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         return _answer(done.state, await stopped(done, wait, begun), stored=done.stored)
 
     @api.delete("/halt", responses=away)
-    async def resume(request: Request, reason: Why = "", wait: Wait = 0.0) -> views.HaltAnswer:
+    async def resume(request: Request, reason: Why = "", wait: Wait = 0.0) -> responses.HaltAnswer:
         """Lift the halt; what it ended stays ended."""
         state = await desk.apply(request, changes.resume(), "resume", now=clock(), reason=reason)
         return _answer(state, await reached(state.revision, wait))
 
-    @api.get("/audit", response_model=views.AuditList, responses=refusals(StoreUnavailable, Busy))
+    @api.get("/audit", response_model=responses.AuditList, responses=refusals(StoreUnavailable, Busy))
     async def audit(
         limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
         before: Annotated[int | None, Query(ge=0, le=MAX_REVISION, description="Only of earlier revisions.")] = None,
@@ -89,7 +89,7 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         A page ends at a megabyte; `next` is where the list goes on.
         """
         async with turns.taken():  # the threads in which stores read entries would delay all else
-            page = answers.Page(limit)
+            page = pages.Page(limit)
             last = before
             part = _PART
             while not page.full and (found := await desk.audit(min(limit, part), last)):
@@ -98,16 +98,16 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
                 await lists.run(partial(page.fill, found, _entry))
                 last = found[len(page.texts) - written - 1].revision
             more = page.full and await desk.audit(1, last)
-        onwards = answers.following(limit=limit, before=last) if more else None
-        return answers.listed(views.AuditList(entries=[], next=onwards), "entries", page.texts)
+        onwards = pages.following(limit=limit, before=last) if more else None
+        return pages.listed(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
 
     return api
 
 
-def _answer(state: State, replicas: Replicas, *, stored: bool = True) -> views.HaltAnswer:
-    halt = views.HaltView.of(state.halt)
-    return views.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
+def _answer(state: State, replicas: Replicas, *, stored: bool = True) -> responses.HaltAnswer:
+    halt = responses.HaltView.of(state.halt)
+    return responses.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
 
 
 def _entry(entry: AuditEntry) -> str:
-    return views.AuditView.of(entry).model_dump_json()
+    return responses.AuditView.of(entry).model_dump_json()
