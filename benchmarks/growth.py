@@ -36,7 +36,7 @@ from rich.table import Table
 
 import chaosapi
 from chaosapi.app import create_app
-from chaosapi.library import routes_of
+from chaosapi.installation import routes_of
 from chaosapi.settings import Settings
 
 FAULTS: Final = (0, 1, 10, 50, 100)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chaosapi.injection.dependencies import DependencyError, point
-    from chaosapi.library import ChaosMiddleware, install
+    from chaosapi.installation import ChaosMiddleware, install
 
 __all__ = ["ChaosMiddleware", "DependencyError", "install", "point"]
 
 _HOMES = {
-    "ChaosMiddleware": "chaosapi.library",
-    "install": "chaosapi.library",
+    "ChaosMiddleware": "chaosapi.installation",
+    "install": "chaosapi.installation",
     "DependencyError": "chaosapi.injection.dependencies",
     "point": "chaosapi.injection.dependencies",
 }

@@ -9,13 +9,13 @@ from fastapi_offline import FastAPIOffline
 from chaosapi import shop
 from chaosapi.api import problems
 from chaosapi.api.descriptions import UNTRACED
-from chaosapi.chaos import Chaos
 from chaosapi.effects.exception import Raise
-from chaosapi.library import routes_of
+from chaosapi.installation import routes_of
 from chaosapi.runtime.lifespan import Life
 from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings
 from chaosapi.telemetry.faults import Count
+from chaosapi.wiring import Chaos
 
 _ABOUT = """A small shop, the target of a practice range for on-call.
 

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 from panels import PROMETHEUS, RED, Panel, link
 
-from chaosapi.queries import firing
+from chaosapi.promql import firing
 
 LEARNER, INSTRUCTOR = "chaosapi", "chaosapi-instructor"
 """The tags of the two sets: dashboards of the learner's neither show faults nor link to those that do."""

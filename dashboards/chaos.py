@@ -5,7 +5,7 @@ from dependencies import dependencies
 from grafana_foundation_sdk.models import dashboard as model
 from panels import GREEN, ORANGE, RED, Panel, across, course, number, stacked, states, steps
 
-from chaosapi.queries import ANSWERED, Job, Requests, firing, on_newest
+from chaosapi.promql import ANSWERED, Job, Requests, firing, on_newest
 
 SERVICE = Job("$job", "$__rate_interval")
 SERVED = Requests(SERVICE)

@@ -2,7 +2,7 @@
 
 from panels import GREEN, RED, Panel, course, stacked, states
 
-from chaosapi.queries import Job
+from chaosapi.promql import Job
 
 
 def dependencies(service: Job) -> list[Panel]:

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as model
 from panels import CLEAR, GREEN, ORANGE, RED, Panel, across, by_route, course, number, objective, stacked, steps
 
-from chaosapi.queries import ANSWERED, FAILED, Job, Requests
+from chaosapi.promql import ANSWERED, FAILED, Job, Requests
 
 # The objectives of alerts/slo.yaml, each a line in its panel: ratios, and seconds.
 AVAILABILITY = 0.999

@@ -5,7 +5,7 @@ from board import Board, variable
 from grafana_foundation_sdk.models import dashboard as model
 from panels import CLEAR, GREEN, ORANGE, RED, Panel, course, number, objective, states, steps
 
-from chaosapi.queries import Slo
+from chaosapi.promql import Slo
 from chaosapi.slo import windows
 
 CHOSEN, ALL = Slo("$slo"), Slo(".+")

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as model
 from panels import CLEAR, GREEN, ORANGE, RED, Panel, across, by_route, course, label, number, objective, stacked, steps
 
-from chaosapi.queries import ANSWERED, Job, Requests
+from chaosapi.promql import ANSWERED, Job, Requests
 
 UID = "chaosapi-traffic"
 WINDOW = "$__rate_interval"

@@ -13,7 +13,7 @@ from chaosapi.console.http import asked
 from chaosapi.console.signals import Points, Span, View
 from chaosapi.console.slos import Pair, Promise, Standing
 from chaosapi.durations import parse
-from chaosapi.queries import Job
+from chaosapi.promql import Job
 
 _FACTS_EVERY: Final = 30.0  # seconds; what is scraped and promised changes with a deployment
 

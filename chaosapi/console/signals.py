@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chaosapi.queries import ANSWERED, FAILED, Job, Requests
+from chaosapi.promql import ANSWERED, FAILED, Job, Requests
 
 SPANS: Final = {"5 m": 300, "15 m": 900, "1 h": 3600, "3 h": 10800, "6 h": 21600}
 """How far back a page may look, in seconds."""

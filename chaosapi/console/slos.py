@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaosapi.console.signals import ALL, union
-from chaosapi.queries import Slo
+from chaosapi.promql import Slo
 
 Json = Mapping[str, Any]
 

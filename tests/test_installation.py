@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket
 from structlog.testing import capture_logs
 
 import chaosapi
-from chaosapi.library import routes_of
+from chaosapi.installation import routes_of
 from chaosapi.settings import Settings
 
 QUIET = Settings(access_log=False)

@@ -9,10 +9,10 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.chaos import Chaos
 from chaosapi.effects.exception import Raise
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
+from chaosapi.wiring import Chaos
 
 _REST = "/{path:path}"
 _LOG: Final = logging.getLogger("chaosapi")

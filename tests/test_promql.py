@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaosapi.queries import ANSWERED, FAILED, Job, Requests, Slo, firing, on_newest
+from chaosapi.promql import ANSWERED, FAILED, Job, Requests, Slo, firing, on_newest
 
 Judge = Callable[[Mapping[str, str], str, Mapping[str, float]], None]
 
