@@ -98,7 +98,7 @@ def test_once(profile: str, lab_ports: dict[str, int], tmp_path: Path, tools: di
     assert last.startswith("targets 1/1 up; rules ")
     loaded, known = last.split("rules ")[1].split()[0].split("/")
     assert loaded == known != "0"
-    assert listening(lab_ports) == []
+    assert eventually(lambda: listening(lab_ports) == [])  # another test may borrow a port for a moment
     assert list(tmp_path.iterdir()) == []
 
 
@@ -243,7 +243,7 @@ def test_demo(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path])
     measured = [line.split() for line in table.splitlines() if line.strip().startswith(tuple(moments))]
     assert len(measured) == len(moments)
     assert "\x1b" not in done.stdout
-    assert listening(lab_ports) == []
+    assert eventually(lambda: listening(lab_ports) == [])  # another test may borrow a port for a moment
 
 
 @pytest.mark.slow
