@@ -76,6 +76,14 @@ class _Request(Request):
             raise _passed(error) from error
 
 
+async def understood(request: Request, allowed: Budget) -> Any:
+    """Read what a body says, whatever its type is; None where that is nothing, or cannot be read within the budget."""
+    try:
+        return await _Request(request, allowed, lambda document: document).json()
+    except (ChaosError, HTTPException):
+        return None
+
+
 def _validated(field: ModelField, document: Any) -> Any:
     """Return what the route takes; raises Invalid, which names the fields that are wrong."""
     made, errors = field.validate(document, loc=("body",))

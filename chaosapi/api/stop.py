@@ -4,15 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from chaosapi import budget
 from chaosapi.api import pages, responses
 from chaosapi.api.audit import Desk, FittedReason, Wait, WaitStopped, Why, WhyStopped
-from chaosapi.api.bodies import reading
+from chaosapi.api.bodies import understood
 from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy, StoreUnavailable
 from chaosapi.faults import state as changes
@@ -35,10 +35,22 @@ class HaltBody(Model):
 
     reason: Annotated[FittedReason, Field(description="Why; shown to whoever is refused.")] = ""
 
+    @classmethod
+    def lenient(cls, said: Any) -> "HaltBody":
+        """Return what can be understood of anything: nothing said beside it keeps a stop from working."""
+        reason = said.get("reason") if isinstance(said, dict) else None
+        return cls(reason=reason) if isinstance(reason, str) else cls()
+
+
+_HALT: Final = {
+    "requestBody": {"content": {"application/json": {"schema": TypeAdapter(HaltBody | None).json_schema()}}}
+}
+"""Describes the body of the halt, which the route reads by itself: it takes any."""
+
 
 def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float], lists: Pool) -> APIRouter:
     """Make the routes; `clock` gives Unix seconds. Lists are written in the pool."""
-    api = APIRouter(prefix="/admin", tags=["safety"], route_class=reading(budget.SMALL))
+    api = APIRouter(prefix="/admin", tags=["safety"])
     away = refusals(StoreUnavailable)
     turns = Turns("readers of the audit", waiting=32)
 
@@ -65,11 +77,11 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         return responses.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
     @api.post("/halt/", include_in_schema=False)
-    @api.post("/halt")
-    async def halt(request: Request, body: HaltBody | None = None, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
+    @api.post("/halt", openapi_extra=_HALT)
+    async def halt(request: Request, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
         """End every fault and refuse new ones until the halt is lifted. It works without the store too."""
-        reason = body.reason if body else ""
         begun = time.monotonic()
+        reason = HaltBody.lenient(await understood(request, budget.SMALL)).reason
         done = await kill.halt(desk.signed(request, "halt", now=clock(), reason=reason))
         return _answer(done.state, await stopped(done, wait, begun), stored=done.stored)
 

@@ -297,7 +297,6 @@ FLOODS: list[tuple[str, Any]] = [
     ("/admin/faults", [{}] * 330_000),
     ("/admin/forecast", {**ERROR, "traffic": {"stages": [{}] * 4_000}}),
     ("/admin/forecast", {**ERROR, "traffic": {"shares": {f"GET /{n}": 2 for n in range(9_000)}}}),
-    ("/admin/halt", {f"unknown{n}": 1 for n in range(90)}),
     ("/hooks/alertmanager", [{}] * 330_000),
     ("/hooks/alertmanager", {"alerts": [{}] * 14_000}),
     ("/hooks/alertmanager", {"alerts": [{"labels": {f"{n}": n for n in range(29_000)}}]}),

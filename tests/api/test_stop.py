@@ -100,3 +100,35 @@ def test_nothing_said_beside_it_keeps_a_stop_from_working(client: TestClient, ca
     method, address = call.split()
     assert client.request(method, f"{address}?wait={quote(wait)}", follow_redirects=False).status_code == 200
     assert not failing(client)
+
+
+@pytest.mark.parametrize("address", ["/admin/halt", "/admin/halt/"])
+@pytest.mark.parametrize(
+    ("body", "headers", "reason"),
+    [
+        (b'{"reason": "x", "by": "me"}', {}, "x"),
+        (b'{"reason": "x"}', {"content-type": "text/plain"}, "x"),
+        (b'{"reason": null}', {}, ""),
+        (b'{"reason": ["x"]}', {}, ""),
+        (b'{"reason": "\\ud800"}', {}, ""),
+        (b'{"reason": "x", "reason": "y"}', {}, ""),
+        (b"null", {}, ""),
+        (b'["x"]', {}, ""),
+        (b"stop", {}, ""),
+        (b"\xff\xfe", {}, ""),
+        (b"[" * 5000, {}, ""),
+        (b'{"reason": "' + b"x" * 2_000_000 + b'"}', {}, ""),
+        (b"reason=stop", {"content-type": "application/x-www-form-urlencoded"}, ""),
+        (b"stop", {"content-type": "multipart/form-data"}, ""),
+        (b'{"reason": "x"}', {"content-encoding": "gzip"}, ""),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_no_body_keeps_a_halt_from_working(
+    client: TestClient, address: str, body: bytes, headers: dict[str, str], reason: str
+) -> None:
+    """A reason that can be read is kept; what cannot be understood is left out."""
+    halted = client.post(address, content=body, headers={"content-type": "application/json", **headers})
+    assert (halted.status_code, halted.json()["halt"]["reason"]) == (200, reason)
+    assert not failing(client)
+    assert client.post("/admin/faults", json=ERROR).status_code == 409
