@@ -1,6 +1,5 @@
 """YAML files in and out: read into a model with errors that point at line and field, written the way people would."""
 
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -10,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaosapi import budget, errors
 from chaosapi.budget import FILE
+from chaosapi.text import visible
 
 _MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
 _PLAIN = {None, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "null"))}
 """Tags that may be written; others ask for objects of Python, or for what JSON has not."""
 
 
+_LAYOUT = "\n\t"
 _TOLD = 100
 """Mistakes of one document that are told; the others are counted."""
 
@@ -243,13 +244,8 @@ class _Dumper(yaml.SafeDumper):
         return True  # every rule stands for itself
 
 
-def _hidden(character: str) -> bool:
-    """Tell whether it changes how text is shown without being seen: controls of direction, joiners, separators."""
-    return unicodedata.category(character) in {"Cf", "Zl", "Zp"}
-
-
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    if any(map(_hidden, text)):
+    if visible(text, keep=_LAYOUT) != text:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
@@ -260,6 +256,5 @@ _Dumper.add_representer(str, _text)
 def write(data: dict[str, Any], made_by: str) -> str:
     """Turn generated data into YAML text whose first line says what made it."""
     body = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
-    # All text with such characters is in double quotes, where they can be written as escapes.
-    shown = "".join(f"\\U{ord(each):08x}" if _hidden(each) else each for each in body)
-    return f"# Made by `{made_by}`: change what it is made from, then run it again.\n{shown}"
+    # Text with characters that steer is in double quotes, where YAML reads the escapes that `visible` writes.
+    return visible(f"# Made by `{made_by}`: change what it is made from, then run it again.\n{body}", keep=_LAYOUT)
