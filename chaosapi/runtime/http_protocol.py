@@ -32,7 +32,6 @@ _IGNORED: Final = 4 * 2**20
 _LARGE_HEAD: Final = (431, f"the head of a request may have {HEAD} bytes and {HEADERS} headers, trailers included")
 _LONG_TARGET: Final = (414, f"path and query may have {TARGET} bytes")
 _MALFORMED: Final = (400, "this is no valid HTTP/1.1 request")
-_PIPELINE: Final = (429, f"{PIPELINED} requests may wait on one connection: read the answers before asking on")
 _STALLED: Final = 1.0
 """Seconds after which a client that takes nothing of an answer counts as idle."""
 _LATE: Final = (408, "the request did not arrive in time")
@@ -137,7 +136,7 @@ class Protocol(HttpToolsProtocol):
         if len(self.url) > TARGET:
             self._fail(_LONG_TARGET)
         if len(self.pipeline) >= PIPELINED:
-            self._fail(_PIPELINE)
+            raise HttpParserCallbackError  # those before it are answered, then the connection closes
         may_be_large = self._bare > HEAD or self._fed > HEAD
         if len(self.headers) > HEADERS or (may_be_large and self._head_size() > HEAD):
             self._fail(_LARGE_HEAD)
