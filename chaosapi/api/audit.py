@@ -44,29 +44,24 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) else value
 
 
-Wait = Annotated[
-    Duration,
-    BeforeValidator(_number),
-    Query(le=30, description="Answer when every replica has applied it, or so much later; at most 30s."),
-]
-
 _LONGEST_WAIT: Final = 30.0
+_WAIT: Final = Query(
+    le=_LONGEST_WAIT, description="Answer when every replica has applied it, or so much later; at most 30s."
+)
+_DURATION: Final = TypeAdapter[float](Duration)
+Wait = Annotated[Duration, BeforeValidator(_number), _WAIT]
 
 
 def _bounded(value: Any) -> Any:
     """Return a wait that can be read and is allowed: nothing said beside it keeps a stop from working."""
     try:
-        wait = TypeAdapter[float](Duration).validate_python(_number(value))
+        wait = _DURATION.validate_python(_number(value))
     except ValidationError:
         return 0.0
     return min(wait, _LONGEST_WAIT)
 
 
-WaitStopped = Annotated[
-    Duration,
-    BeforeValidator(_bounded),
-    Query(le=_LONGEST_WAIT, description="Answer when every replica has applied it, or so much later; at most 30s."),
-]
+WaitStopped = Annotated[Duration, BeforeValidator(_bounded), _WAIT]
 
 
 def actor_of(request: Request, *, trusted: bool) -> str:
