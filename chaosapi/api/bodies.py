@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from fastapi._compat import ModelField
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -84,7 +83,7 @@ async def understood(request: Request, allowed: Budget) -> Any:
         return None
 
 
-def _validated(field: ModelField, document: Any) -> Any:
+def _validated(field: Any, document: Any) -> Any:
     """Return what the route takes; raises Invalid, which names the fields that are wrong."""
     made, errors = field.validate(document, loc=("body",))
     if errors:
