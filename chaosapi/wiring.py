@@ -27,7 +27,6 @@ from chaosapi.faults.state import Difference, State
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import Faults
 from chaosapi.routes import RouteTable
-from chaosapi.runtime import heap
 from chaosapi.runtime.admin_server import Listener
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.guard_watcher import Watch
@@ -156,7 +155,7 @@ class Chaos:
         text = "Requests that effects keep waiting now."
         self.registry.register(Reading("chaosapi_held_requests", text, lambda: faults.held))
         telemetry = Telemetry(faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log)
-        jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run, heap.run]
+        jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run]
         if self._totals:
             jobs.append(self._totals.run)
         open_, close = self._open, self._close

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from chaosapi.runtime import admin_server
+from chaosapi.runtime import admin_server, heap
 from chaosapi.runtime.acceptor import refuse
 from chaosapi.runtime.lifespan import Life
 from chaosapi.settings import Settings
@@ -52,6 +52,7 @@ class Server(admin_server.Accepting):
         self._own: list[socket.socket] = []
         self._told = False
         self._until: float | None = None
+        self._giving_back: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note the signal; uvicorn would raise a SIGTERM again in the end, for the exit status of a kill."""
@@ -89,9 +90,12 @@ class Server(admin_server.Accepting):
             self._log_started_message(self._own)
         # All modules stay: full collections that looked at them again would stop every request for 0.1 s.
         gc.freeze()
+        self._giving_back = asyncio.create_task(heap.run())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept nothing new, answer what has come in, and end; uvicorn would cut off what it has not read yet."""
+        if self._giving_back:
+            self._giving_back.cancel()
         if self._told:
             for bound in self._own:
                 refuse(bound)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from chaosapi.runtime import heap
-from tests.conftest import MakeClient
 
 MUCH = 64 * 2**20
 STATM = Path("/proc/self/statm")
@@ -92,16 +91,3 @@ def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
             await job
 
     asyncio.run(play())
-
-
-def test_a_service_gives_back_while_it_lives(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is one of the jobs beside the requests."""
-    begun: list[bool] = []
-
-    async def run() -> None:
-        begun.append(True)
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(heap, "run", run)
-    assert make_client().get("/healthz").status_code == 200
-    assert begun == [True]
