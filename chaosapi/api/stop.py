@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from chaosapi import budget
 from chaosapi.api import pages, responses
@@ -42,9 +42,8 @@ class HaltBody(Model):
         return cls(reason=reason) if isinstance(reason, str) else cls()
 
 
-_HALT: Final = {
-    "requestBody": {"content": {"application/json": {"schema": TypeAdapter(HaltBody | None).json_schema()}}}
-}
+_SAID: Final = {"anyOf": [HaltBody.model_json_schema(), {"type": "null"}]}
+_HALT: Final = {"requestBody": {"content": {"application/json": {"schema": _SAID}}}}
 """Describes the body of the halt, which the route reads by itself: it takes any."""
 
 

@@ -54,6 +54,18 @@ def operations(client: TestClient, document: str) -> Iterator[tuple[str, dict[st
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_reference_leads_somewhere(client: TestClient, document: str) -> None:
+    """Within the document: what generates clients from it looks nowhere else."""
+    text = client.get(document).text
+    references = set(re.findall(r'"\$ref":"#/([^"]+)"', text))
+    assert len(references) > 5
+    for reference in references:
+        found = json.loads(text)
+        for part in reference.split("/"):
+            found = found[part]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_refusal_is_described_as_a_problem(client: TestClient, document: str) -> None:
     """Never as FastAPI's own error; a probe's 503 is an answer, no refusal."""
     for name, operation in operations(client, document):
