@@ -24,7 +24,12 @@ async def reaching(hint: str = "", refused: Callable[[StoreUnavailable], None] =
     """Bound the time of whatever asks Redis; raises StoreUnavailable, with the hint, for all that may go wrong.
 
     Where a key of ours holds something that we do not put there, it is a StoreUnreadable. `refused` is told either.
+
+    A task that is cancelled in the block is cancelled after it: redis-py sends within `asyncio.wait_for`, which may
+    lose a cancellation in Python 3.11 (github.com/python/cpython/issues/86296).
     """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         try:
             async with asyncio.timeout(PATIENCE):
@@ -34,6 +39,9 @@ async def reaching(hint: str = "", refused: Callable[[StoreUnavailable], None] =
     except StoreUnavailable as error:
         refused(error)
         raise
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _explained(error: BaseException, hint: str) -> StoreUnavailable:

@@ -1,0 +1,62 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from chaosapi.errors import StoreUnavailable
+from chaosapi.store.redis.reach import reaching
+
+
+async def loses_it() -> None:
+    """Wait, and go on when cancelled, as asyncio.wait_for may in Python 3.11."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+
+
+async def fails_instead() -> None:
+    """Fail when cancelled, as a connection does that is closed meanwhile."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        raise ConnectionError("closed") from None
+
+
+@pytest.mark.parametrize("ask", [loses_it, fails_instead])
+def test_a_cancellation_that_a_call_loses_ends_the_task(ask: Callable[[], Awaitable[None]]) -> None:
+    """What asks again and again, such as the heartbeat, could not be stopped: the service would not end."""
+
+    async def play() -> None:
+        asked = asyncio.Event()
+
+        async def again_and_again() -> None:
+            while True:
+                asked.set()
+                try:
+                    async with reaching():
+                        await ask()
+                except StoreUnavailable:
+                    continue
+
+        task = asyncio.create_task(again_and_again())
+        await asked.wait()
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=10)
+        assert done
+        assert task.cancelled()
+
+    asyncio.run(play())
+
+
+def test_a_time_limit_around_it_is_that_and_no_cancellation() -> None:
+    """Whoever waits for a shorter time gets TimeoutError, also where the call loses the cancellation."""
+
+    async def play() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), reaching():
+                await loses_it()
+        task = asyncio.current_task()
+        assert task
+        assert task.cancelling() == 0
+
+    asyncio.run(play())
