@@ -37,11 +37,12 @@ format: $(READY) ## Format the code and make the repairs that are safe
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-gen: $(READY) ## Make again what is made: alert rules and their tests, dashboards, configurations
+gen: $(READY) ## Make again what is made: alert rules and their tests, dashboards, configurations, reference
 	$(BIN)/chaosapi slo generate
 	$(BIN)/python dashboards/generate.py
 	$(BIN)/python compose/configs.py
 	$(BIN)/python kustomize/alertmanager.py
+	$(BIN)/python scripts/reference.py
 
 bench: $(READY) ## Measure, at most 20 minutes (ARGS="overhead rate": only these; ARGS=--help: which there are)
 	@$(BIN)/python benchmarks $(ARGS)

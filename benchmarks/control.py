@@ -2,7 +2,7 @@
 
 Each trouble alone and all together. A decoy fault is ended with `DELETE /admin/faults/decoy` over and over, a new
 connection each time, as an operator's curl would; then the kill switch, `DELETE /admin/faults`, ends the trouble
-itself, some times. The promise of the README: on the admin port, 99 of 100 answers within 250 ms. The clients run on
+itself, some times. The goal: on the admin port, 99 of 100 answers within 250 ms. The clients run on
 the same machine and take their share of its processors; what they add is in the figures. Loopback only.
 """
 
