@@ -4,13 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ddsketch import DDSketch
-
 from chaosapi.durations import Duration
+from chaosapi.faults.sketch import Sketch
 from chaosapi.models import Model
-
-_ACCURACY = 0.002
-"""Relative error of the quantiles: 0.2 %. The sketches of several replicas can be merged without losing any."""
 
 
 class Quantiles(Model):
@@ -69,8 +65,8 @@ class Receipt(Model):
 class Delays:
     """All delays of one fault on this replica, in seconds."""
 
-    planned: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
-    measured: DDSketch = field(default_factory=lambda: DDSketch(_ACCURACY))
+    planned: Sketch = field(default_factory=Sketch)
+    measured: Sketch = field(default_factory=Sketch)
 
 
 @dataclass(slots=True)
@@ -109,6 +105,6 @@ class Tally:
         )
 
 
-def _quantiles(sketch: DDSketch) -> Quantiles:
-    p50, p95, p99 = (sketch.get_quantile_value(q) or 0.0 for q in (0.5, 0.95, 0.99))
+def _quantiles(sketch: Sketch) -> Quantiles:
+    p50, p95, p99 = sketch.quantiles((0.5, 0.95, 0.99))
     return Quantiles(p50=p50, p95=p95, p99=p99)

@@ -5,18 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from ddsketch import DDSketch
-from ddsketch.ddsketch import BaseDDSketch
-from ddsketch.mapping import LogarithmicMapping
-from ddsketch.store import DenseStore
 from pydantic import Field
 
 from chaosapi.faults.receipt import Delays, Tally
+from chaosapi.faults.sketch import GAMMA, Sketch
 from chaosapi.models import Model
 
-_GAMMA: Final = float(Delays().planned._mapping.gamma)  # noqa: SLF001 - as below
 _FURTHEST: Final = 100_000
-"""Bins that a delay may be away from that of one second: more than a year or a nanosecond are."""
+"""Buckets that a delay may be away from that of one second: more than a year or a nanosecond are."""
 _Count = Annotated[float, Field(ge=0, le=1e15)]
 
 
@@ -56,7 +52,7 @@ def total(texts: Sequence[str]) -> Tally:
 
 
 class _Sketch(Model):
-    gamma: Annotated[float, Field(ge=_GAMMA, le=_GAMMA)]
+    gamma: Annotated[float, Field(ge=GAMMA, le=GAMMA)]
     zeros: _Count
     bins: dict[Annotated[int, Field(ge=-_FURTHEST, le=_FURTHEST)], _Count]
 
@@ -89,28 +85,16 @@ def denied(text: str) -> str | None:
     return str(why) if '"denied"' in text and (why := json.loads(text).get("denied")) else None
 
 
-def _dumped(sketch: DDSketch) -> dict[str, Any]:
-    """Write a sketch of delays (none is negative) sparsely: most of its bins are empty."""
-    store = sketch._store  # noqa: SLF001 - the library writes protobuf only, every empty bin included
-    while True:  # another thread may add a delay meanwhile, and that may move the bins
-        offset, bins = store.offset, store.bins[:]
-        if offset == store.offset and len(bins) == len(store.bins):
-            break
-    filled = {offset + index: count for index, count in enumerate(bins) if count}
-    mapping, zeros = sketch._mapping, sketch._zero_count  # noqa: SLF001 - as above
-    return {"gamma": mapping.gamma, "zeros": zeros, "bins": filled}
+def _dumped(sketch: Sketch) -> dict[str, Any]:
+    buckets = sketch.buckets.copy()  # another thread may add one meanwhile
+    return {"gamma": GAMMA, "zeros": sketch.zeros, "bins": buckets}
 
 
-def _merged(documents: Sequence[Mapping[str, Any]]) -> DDSketch:
-    """Sum up what `_dumped` wrote, bin by bin: the library's own `merge` walks over the empty ones too."""
-    (gamma,) = {document["gamma"] for document in documents}
-    bins: Counter[str] = Counter()
+def _merged(documents: Sequence[Mapping[str, Any]]) -> Sketch:
+    """Sum up what `_dumped` wrote, bucket by bucket; raises ValueError where the buckets are of another width."""
+    if any(document["gamma"] != GAMMA for document in documents):
+        raise ValueError("a sketch of another accuracy cannot be added")
+    buckets: Counter[int] = Counter()
     for document in documents:
-        bins.update(document["bins"])
-    store = DenseStore()
-    for key, count in bins.items():
-        store.add(int(key), count)
-    zeros = sum(document["zeros"] for document in documents)
-    sketch = Delays().planned
-    sketch.merge(BaseDDSketch(LogarithmicMapping.from_gamma_offset(gamma, 0.0), store, DenseStore(), zeros))
-    return sketch
+        buckets.update({int(bucket): count for bucket, count in document["bins"].items()})
+    return Sketch(buckets, sum(document["zeros"] for document in documents))

@@ -83,7 +83,7 @@ class FaultMetrics(Collector):
             if held := run.tally.delays:
                 for kind, sketch in (("planned", held.planned), ("measured", held.measured)):
                     delays.add_metric([*key, kind], sketch.count)
-                    seconds.add_metric([*key, kind], sketch.sum)
+                    seconds.add_metric([*key, kind], sketch.total)
             if run.tally.skipped:
                 for reason, count in run.tally.skipped.copy().items():
                     skipped.add_metric([*key, reason], count)

@@ -20,8 +20,25 @@ def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
     assert whole.receipt(1) == one.receipt(1)
     assert whole.delays
     assert one.delays
-    for quantile in np.linspace(0, 1, 101).tolist():
-        assert whole.delays.planned.get_quantile_value(quantile) == one.delays.planned.get_quantile_value(quantile)
+    shares = np.linspace(0, 1, 101).tolist()
+    assert whole.delays.planned.quantiles(shares) == one.delays.planned.quantiles(shares)
+
+
+def test_what_earlier_releases_stored_is_still_read() -> None:
+    """They wrote counts as 2.0 where 2 is written now; this is their text, byte for byte."""
+    text = (
+        '{"matched":7,"expected":6.5,"injected":6,"skipped":{"max_held":1},"delays":'
+        '{"planned":{"gamma":1.0040080160320641,"zeros":1.0,"bins":{"-346":2.0,"174":3.0}},'
+        '"measured":{"gamma":1.0040080160320641,"zeros":0.0,"bins":{"-345":3.0,"175":3.0}}}}'
+    )
+    assert readable(text)
+    twice = total((text, text))
+    assert (twice.matched, twice.injected, twice.skipped["max_held"]) == (14, 12, 2)
+    receipt = twice.receipt(1)
+    assert receipt.delay
+    assert receipt.delay.planned.p50 == pytest.approx(0.25, rel=0.002)
+    assert receipt.delay.measured.p99 == pytest.approx(2.01, rel=0.002)
+    assert '"-346":4' in dump(twice)
 
 
 def test_nothing_sums_to_nothing() -> None:
