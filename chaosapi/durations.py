@@ -3,19 +3,36 @@
 import math
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
-import durationpy
 from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _LONGEST = timedelta(days=36500).total_seconds()
 _LETTERS: Final = 100
+_DIGITS: Final = 6
+"""Text is read to the microsecond."""
 
 EXACT: Final = {"durations": "seconds"}
 """A serialization context that writes durations as numbers of seconds, which lose nothing."""
 
-_TEXT = r"^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d|w|y))+$"
+_TEXT = r"^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|\u03bcs|ms|s|m|h|d|w|y))+$"
+_PART: Final = re.compile(r"([0-9.]+)([^0-9.]+)")
+_UNITS: Final = {
+    "ns": Decimal("1e-9"),
+    "us": Decimal("1e-6"),
+    "\u00b5s": Decimal("1e-6"),  # the micro sign
+    "\u03bcs": Decimal("1e-6"),  # the Greek letter
+    "ms": Decimal("1e-3"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+    "w": Decimal(7 * 86400),
+    "y": Decimal(365 * 86400),
+}
+"""Seconds of each unit: those of Go's time.ParseDuration, and Prometheus' d, w and y on top."""
 
 
 def parse(value: Any) -> float:
@@ -24,12 +41,9 @@ def parse(value: Any) -> float:
     Raises PydanticCustomError (a ValueError) for anything else, for negative and for endless spans.
     """
     seconds = math.nan
-    # The library overlooks what stands between two parts: "1m-1s" would be 61 s.
     if isinstance(value, str) and len(value) <= _LETTERS and re.fullmatch(_TEXT, value):
-        try:
-            seconds = durationpy.from_str(value).total_seconds()
-        except (durationpy.DurationError, OverflowError):
-            seconds = math.nan
+        exact = sum((Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(value)), Decimal(0))
+        seconds = float(round(exact, _DIGITS))
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value) if abs(value) <= _LONGEST else math.nan
     if not 0 <= seconds <= _LONGEST:
@@ -45,8 +59,10 @@ def format(seconds: float) -> str:  # noqa: A001 - reads as durations.format, th
         return f"{seconds * 1e6:.0f}us" if seconds else "0s"
     if seconds < 1:
         return f"{round(seconds * 1e3, 3):g}ms"
-    text: str = durationpy.to_str(timedelta(seconds=round(seconds, 3)))
-    return text
+    minutes, rest = divmod(round(seconds * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((f"{hours}h", hours), (f"{minutes}m", minutes), (f"{rest / 1000:g}s", rest))
+    return "".join(text for text, present in parts if present)
 
 
 def _written(seconds: float, info: SerializationInfo) -> str | float:

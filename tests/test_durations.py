@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chaosapi import durations
 
@@ -10,6 +12,41 @@ from chaosapi import durations
 def test_text_with_units_is_read_as_go_and_prometheus_do(text: str, seconds: float) -> None:
     """Every unit from ms to w is understood, also in sums."""
     assert durations.parse(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("5.s", 5),
+        (".5s", 0.5),
+        ("1.0s", 1),
+        ("1.00s", 1),
+        ("1.004s", 1.004),
+        ("100.00100s", 100.001),
+        ("12us", 12e-6),
+        ("12\u00b5s", 12e-6),
+        ("12\u03bcs", 12e-6),
+        ("1500ns", 0.000002),
+        ("3h30m", 12600),
+        ("10.5s4m", 250.5),
+        ("1h2m3s4ms5us6ns", 3723.004005),
+        ("39h9m14.425s", 140954.425),
+        ("0.100000000000000000000h", 360),
+        ("0.3333333333333333333h", 1200),
+    ],
+)
+def test_text_is_read_by_the_rules_of_go(text: str, seconds: float) -> None:
+    """Examples of its time.ParseDuration: any order of units, a point at either end, both letters for micro."""
+    assert durations.parse(text) == pytest.approx(seconds, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "+5s", "-1s", ".", ".s", "1..5s", "1.5.5s", "s", "1", "1mo", "1m-1s", "1S", "1 s"]
+)
+def test_other_text_is_refused(text: str) -> None:
+    """Go, too, refuses all but signs and a 0 without a unit."""
+    with pytest.raises(ValueError, match="250ms"):
+        durations.parse(text)
 
 
 @pytest.mark.parametrize(("number", "seconds"), [(0, 0.0), (2, 2.0), (0.25, 0.25)])
@@ -30,9 +67,27 @@ def test_anything_else_is_refused_with_what_would_be_right(value: object) -> Non
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0s"), (0.000123, "123us"), (0.0015, "1.5ms"), (0.25, "250ms"), (90.5, "1m30.5s"), (900, "15m"), (3600, "1h")],
+    [
+        (0, "0s"),
+        (0.000123, "123us"),
+        (0.0015, "1.5ms"),
+        (0.25, "250ms"),
+        (90.5, "1m30.5s"),
+        (900, "15m"),
+        (3600, "1h"),
+        (3661.001, "1h1m1.001s"),
+        (3599.9996, "1h"),
+        (180_000, "50h"),
+        (0.9999, "999.9ms"),
+    ],
 )
 def test_seconds_are_written_the_way_go_does(seconds: float, text: str) -> None:
     """What is written can be read again."""
     assert durations.format(seconds) == text
     assert durations.parse(text) == pytest.approx(seconds)
+
+
+@given(st.floats(0, 3e9))
+def test_what_is_written_reads_back(seconds: float) -> None:
+    """To the half microsecond below 1 s, to the half millisecond above."""
+    assert durations.parse(durations.format(seconds)) == pytest.approx(seconds, abs=6e-7 if seconds < 0.9 else 6e-4)
