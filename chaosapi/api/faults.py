@@ -7,7 +7,6 @@ from functools import cache, partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from json_merge_patch import merge
 
 from chaosapi import budget, durations
 from chaosapi.api import etag, pages, responses, validation
@@ -23,6 +22,7 @@ from chaosapi.faults.fault import Fault, Phase, Record
 from chaosapi.faults.receipt import Receipt
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
+from chaosapi.merge_patch import merge
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.pool import Pool, unless_gone
 

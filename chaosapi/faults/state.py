@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Self
 
-from json_merge_patch import merge
-
 from chaosapi import durations
 from chaosapi.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from chaosapi.faults.fault import Fault, Record
+from chaosapi.merge_patch import merge
 from chaosapi.models import Model, Moment, Revision
 
 MAX_ENDED = 100
