@@ -17,10 +17,10 @@ from chaosapi.errors import Busy, Conflict, Invalid, NotFound
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import inverse, replay, timetable
 from chaosapi.forecast import score as scoring
-from chaosapi.forecast.answer import Forecast
-from chaosapi.forecast.facts import Delivered, Facts
 from chaosapi.forecast.model import Effort, Model
 from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.observed import Delivered, Facts
+from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.injection.engine import Engine

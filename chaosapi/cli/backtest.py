@@ -23,7 +23,7 @@ from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.promql import Times
 from chaosapi.forecast.recording import Series
-from chaosapi.slo import alerting, spec, windows
+from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile
 from chaosapi.terminal import Terminal, complain, styled
@@ -93,8 +93,8 @@ def _recordings(
         except errors.Invalid as reason:
             refused.append(str(reason))
             continue
-        names = [identity.of(spec, slo, pair) for pair in alerting.enabled(slo, profile)]
-        alerts = [series for each in names for series in source.series("ALERTS" + alerting.selector(each), *span)]
+        names = [identity.of(spec, slo, pair) for pair in burn_alerts.enabled(slo, profile)]
+        alerts = [series for each in names for series in source.series("ALERTS" + burn_alerts.selector(each), *span)]
         ruled = bool(alerts) or any(name.items() <= rule.items() for name in names for rule in rules)
         evaluated = _evaluated(source, spec, slo, profile, span)
         recordings[slo.name] = Recording(read(error), read(total), evaluated, alerts, ruled)
@@ -103,8 +103,8 @@ def _recordings(
 
 def _evaluated(source: Prometheus, spec: Spec, slo: Objective, profile: Profile, span: tuple[float, float]) -> Times:
     """Give when the SLO's rules were evaluated: each evaluation records a ratio."""
-    name = alerting.ratio_metric(profile.windows[0])
-    found = source.series(name + alerting.selector(spec.identity(slo)), *span)
+    name = burn_alerts.ratio_metric(profile.windows[0])
+    found = source.series(name + burn_alerts.selector(spec.identity(slo)), *span)
     return np.unique(np.concatenate([np.array([], dtype=np.int64), *(each.times for each in found)]))
 
 

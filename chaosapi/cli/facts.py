@@ -6,7 +6,7 @@ from typing import Any
 
 from chaosapi.cli.prometheus import Prometheus
 from chaosapi.forecast import recording
-from chaosapi.forecast.facts import Delivered, Facts, Recorded
+from chaosapi.forecast.observed import Delivered, Facts, Recorded
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo.spec import Spec
 

@@ -15,9 +15,9 @@ from chaosapi.cli.prometheus import Prometheus
 from chaosapi.cli.slo import ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
-from chaosapi.forecast.answer import Forecast
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
 from chaosapi.terminal import Terminal, complain

@@ -14,11 +14,11 @@ from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
 from chaosapi.forecast import score as scoring
-from chaosapi.forecast.facts import Facts
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.observed import Facts
 from chaosapi.forecast.traffic import Traffic
-from chaosapi.slo import alerting, spec, windows
+from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
 from chaosapi.terminal import Terminal, complain
@@ -92,7 +92,7 @@ def _record(view: dict[str, Any]) -> Record:
 
 def _intervals(source: Prometheus, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
     """Tell how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
-    ratio = alerting.ratio_metric(profile.windows[0]) + alerting.selector({"sloth_service": shop.service})
+    ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": shop.service})
     looked = {"scrape": "up" + facts.of_jobs(shop), "evaluation": ratio}
     found = {name: source.series(selector, start - 120, now) for name, selector in looked.items()}
     return {

@@ -12,11 +12,11 @@ from rich import box
 from rich.table import Table
 
 from chaosapi import assets, durations, errors
-from chaosapi.slo import causes, explain, files, promtool, spec, windows
-from chaosapi.slo.guards import Conditions
+from chaosapi.slo import cause_alerts, explain, files, promtool, spec, windows
+from chaosapi.slo.annotations import Bases
+from chaosapi.slo.feasibility import Conditions
 from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
-from chaosapi.slo.texts import Bases
 from chaosapi.terminal import Terminal, complain, echo, styled
 
 app = typer.Typer(no_args_is_help=True, help="Check and explain an SLO file; make Prometheus rules and their tests.")
@@ -125,9 +125,9 @@ def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
-            text = files.rule_file(specs, profile, min_failures, causes.beside(source))
+            text = files.rule_file(specs, profile, min_failures, cause_alerts.beside(source))
         else:
-            beside, labels = causes.beside(source), _labels(label or [])
+            beside, labels = cause_alerts.beside(source), _labels(label or [])
             text = files.prometheus_rule(
                 specs, profile, min_failures, beside, name=name, namespace=namespace, labels=labels
             )

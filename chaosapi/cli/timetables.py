@@ -9,8 +9,8 @@ from rich.text import Text
 from chaosapi import durations
 from chaosapi.cli.tables import listing
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast.answer import Alert, Budget, Forecast
 from chaosapi.forecast.inverse import Page, Spend
+from chaosapi.forecast.result import Alert, Budget, Forecast
 from chaosapi.terminal import styled
 
 _NONE = "-"

@@ -18,7 +18,7 @@ from chaosapi.forecast.model import least, over
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Range, Times
 from chaosapi.forecast.recording import Series
-from chaosapi.slo import alerting
+from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, text
 
@@ -85,7 +85,7 @@ def backtest(
         burns = _burns(slo, profile, monitoring, found, evaluations)
         alerts += [
             _tested(spec, slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
-            for pair in alerting.enabled(slo, profile)
+            for pair in burn_alerts.enabled(slo, profile)
         ]
     start, end = (datetime.fromtimestamp(each, UTC) for each in span)
     return Backtest(start=start, end=end, alerts=alerts, intervals=intervals, missing=missing)

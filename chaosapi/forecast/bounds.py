@@ -7,8 +7,8 @@ from functools import cached_property
 from operator import itemgetter
 
 from chaosapi.forecast import episodes, timetable
-from chaosapi.forecast.answer import Alert
 from chaosapi.forecast.model import Model, over
+from chaosapi.forecast.result import Alert
 
 _FINER = 10
 """So many times more often than the lab does an ideal monitor look: fifty times in the shortest window."""

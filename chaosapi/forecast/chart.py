@@ -6,10 +6,10 @@ import numpy as np
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly ships no types
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]  # the same
 
-from chaosapi.forecast.answer import Alert, Forecast
 from chaosapi.forecast.model import Model
+from chaosapi.forecast.result import Alert, Forecast
 from chaosapi.forecast.traffic import Array
-from chaosapi.slo import alerting
+from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective
 from chaosapi.slo.windows import text
 
@@ -61,7 +61,7 @@ def figure(model: Model, forecast: Forecast) -> go.Figure:
 def _burns(drawn: go.Figure, model: Model, slo: Objective, row: int, scale: float) -> None:
     burns = model.burns(slo)
     times = model.evaluations / 1000
-    pairs = [pair for pair in model.profile.pairs if not alerting.disabled(slo, pair)]
+    pairs = [pair for pair in model.profile.pairs if not burn_alerts.disabled(slo, pair)]
     for colour, pair in zip(_COLOURS, pairs, strict=False):
         for window, dash in ((pair.long, "solid"), (pair.short, "dot")):
             seconds, rates = _thin(times, burns[window].rate)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast import acting, outcome
+from chaosapi.forecast import exposure, outcome
 from chaosapi.forecast.indicator import Term
 from chaosapi.forecast.outcome import Part
 from chaosapi.forecast.traffic import Array, Route, Traffic
@@ -43,7 +43,7 @@ class Counters:
         self._traffic, self._edges = traffic, edges
         middles, lengths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
         self._arrivals = traffic.rate_at(middles) * lengths
-        actings = [acting.over(fault, middles) for fault in faults]
+        actings = [exposure.over(fault, middles) for fault in faults]
         # Routes that meet the same faults differ only in their share.
         groups: dict[tuple[int, ...], dict[Route, float]] = {}
         for route, share in traffic.mix.items():

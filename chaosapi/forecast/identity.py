@@ -1,6 +1,6 @@
 """By which labels the alert of a window pair is known."""
 
-from chaosapi.slo import alerting
+from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair
 
@@ -10,5 +10,5 @@ _TELLING = ("slo", "service", "severity", "long_window", "short_window")
 
 def of(spec: Spec, slo: Objective, pair: Pair) -> dict[str, str]:
     """Give name and labels that tell the pair's alert from all others, as the spec has them: it may override each."""
-    labels = alerting.labels(spec, slo, pair)
+    labels = burn_alerts.labels(spec, slo, pair)
     return {"alertname": slo.alerting.name} | {name: labels[name] for name in _TELLING}

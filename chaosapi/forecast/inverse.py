@@ -11,9 +11,9 @@ from chaosapi.durations import Duration
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.schedule import Ramp, Schedule
 from chaosapi.forecast import indicator, outcome, timetable
-from chaosapi.forecast.answer import Alert
 from chaosapi.forecast.counters import Counters
 from chaosapi.forecast.model import Model
+from chaosapi.forecast.result import Alert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.models import Model as Answer
 from chaosapi.slo.spec import Objective, Spec

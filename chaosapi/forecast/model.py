@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast import acting, burn, indicator, outcome
+from chaosapi.forecast import burn, exposure, indicator, outcome
 from chaosapi.forecast.burn import Burn
 from chaosapi.forecast.counters import EARLY, Counters
 from chaosapi.forecast.indicator import Indicator, Term
@@ -98,7 +98,7 @@ class Model:
         history = self.monitoring.history
         born = -10 * self.profile.windows[-1] if history is None else -history
         times = self.scrapes[self.scrapes >= 0] / 1000
-        edges = acting.edges(
+        edges = exposure.edges(
             np.concatenate([[born], times, [self.horizon]]),
             [stage.after for stage in self.traffic.stages if stage.after < self.horizon],
             self.modelled,

@@ -8,8 +8,8 @@ import numpy as np
 
 from chaosapi.effects import Latency
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast import delays
-from chaosapi.forecast.acting import Acting
+from chaosapi.forecast import latency
+from chaosapi.forecast.exposure import Acting
 from chaosapi.forecast.traffic import Array, Traffic
 
 _DIGITS = 4
@@ -104,7 +104,7 @@ def delays_looked_at(fault: Fault) -> int:
     if not isinstance(fault.effect, Latency):
         return 0
     moving = fault.schedule.shape.scales == "magnitude" and fault.schedule.shape.type != "constant"
-    return delays.parts(fault.effect.distribution) * (_STRENGTHS if moving else 1)
+    return latency.parts(fault.effect.distribution) * (_STRENGTHS if moving else 1)
 
 
 def _name(fault: Fault) -> str:
@@ -134,5 +134,5 @@ def _in_time(effect: Latency, limit: float, baseline: float, magnitude: Array) -
     if effect.cap <= room:
         return np.ones_like(magnitude)
     strengths, place = np.unique(magnitude.round(_DIGITS), return_inverse=True)
-    chances = [delays.within(effect.distribution, room / strength) if strength else 1.0 for strength in strengths]
+    chances = [latency.within(effect.distribution, room / strength) if strength else 1.0 for strength in strengths]
     return np.array(chances)[place]

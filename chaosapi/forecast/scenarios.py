@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from chaosapi import errors
-from chaosapi.forecast import plans
+from chaosapi.forecast import locust_scenarios
 from chaosapi.forecast.traffic import Stage
 
 _MOST_STAGES = 5000
@@ -23,7 +23,7 @@ def traffic(
     What is None is as usual with the scenario: rate and peak in requests/s, which the scale multiplies, the duration in
     seconds. Raises errors.Invalid for a name or number that the scenario refuses, with what would be right.
     """
-    known = plans.module().SCENARIOS
+    known = locust_scenarios.module().SCENARIOS
     if name not in known:
         raise errors.Invalid.field("scenario", f"there is no scenario {name!r}: choose one of {', '.join(known)}")
     try:

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from chaosapi.forecast import identity, timetable
-from chaosapi.forecast.answer import Alert, Moments
 from chaosapi.forecast.bounds import Bounds
 from chaosapi.forecast.episodes import Episode
-from chaosapi.forecast.facts import Facts, Happened, happened
 from chaosapi.forecast.matching import matched
+from chaosapi.forecast.observed import Facts, Happened, happened
 from chaosapi.forecast.replay import Replay
+from chaosapi.forecast.result import Alert, Moments
 from chaosapi.forecast.scorecard import Both, Off, Score, Scored, Split, Times, Verdict
 
 

@@ -7,15 +7,15 @@ import numpy as np
 
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast import episodes, notify, outcome
-from chaosapi.forecast.answer import Alert, Budget, Chance, Forecast, Formula, Moments
+from chaosapi.forecast import episodes, notifications, outcome
 from chaosapi.forecast.burn import Burn
 from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.model import Effort, Model, least, over
 from chaosapi.forecast.monitoring import Monitoring
-from chaosapi.forecast.notify import Notice
+from chaosapi.forecast.notifications import Notice
+from chaosapi.forecast.result import Alert, Budget, Chance, Forecast, Formula, Moments
 from chaosapi.forecast.traffic import Traffic
-from chaosapi.slo import alerting, theory
+from chaosapi.slo import burn_alerts, burn_rate
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, text
 
@@ -56,7 +56,7 @@ def of(model: Model) -> Forecast:
 
 def _alerts(model: Model, slo: Objective) -> list[Alert]:
     burns = model.burns(slo)
-    pairs = [pair for pair in model.profile.pairs if not alerting.disabled(slo, pair)]
+    pairs = [pair for pair in model.profile.pairs if not burn_alerts.disabled(slo, pair)]
     found = {pair: _episodes(model, burns, pair) for pair in pairs}
     notices, spent = _notices(model, found), model.spent(slo)
 
@@ -98,7 +98,7 @@ def _notices(model: Model, found: dict[Pair, list[Episode]]) -> dict[int, Notice
     notices: dict[int, Notice] = {}
     for severity, pairs in groupby(found, key=lambda pair: pair.severity):
         group = [episode for pair in pairs for episode in found[pair]]
-        told = notify.told(group, wait, interval, pages if severity == "ticket" else ())
+        told = notifications.told(group, wait, interval, pages if severity == "ticket" else ())
         notices |= {id(notice.episode): notice for notice in told}
     return notices
 
@@ -136,10 +136,12 @@ def _formula(model: Model, slo: Objective, pair: Pair) -> Formula | None:
         return None
     budget, factor = slo.budget, pair.factor
     history = np.inf if model.monitoring.history is None else model.monitoring.history
-    detection = theory.detection(error_ratio=error_ratio, budget=budget, factor=factor, long=pair.long, history=history)
+    detection = burn_rate.detection(
+        error_ratio=error_ratio, budget=budget, factor=factor, long=pair.long, history=history
+    )
     if not np.isfinite(detection):
         return Formula(error_ratio=error_ratio, detection=None, reset=None)
-    reset = theory.reset(error_ratio=error_ratio, budget=budget, factor=factor, short=pair.short)
+    reset = burn_rate.reset(error_ratio=error_ratio, budget=budget, factor=factor, short=pair.short)
     return Formula(error_ratio=error_ratio, detection=detection, reset=reset)
 
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from chaosapi import errors
 from chaosapi.durations import Duration
-from chaosapi.forecast import plans
+from chaosapi.forecast import locust_scenarios
 from chaosapi.models import Integer, Model, Number, Ratio, few
 
 Array = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Route(NamedTuple):
         return "201" if self.method == "POST" else "200"
 
 
-SHOP: dict[Route, float] = {Route(*name.split()): share for name, share in plans.module().MIX.items()}
+SHOP: dict[Route, float] = {Route(*name.split()): share for name, share in locust_scenarios.module().MIX.items()}
 """What share of the traffic each route gets from Locust."""
 
 

@@ -6,11 +6,11 @@ from typing import Final
 from chaosapi import assets
 from chaosapi.faults.fault import Fault
 from chaosapi.lab import timeline
+from chaosapi.lab.demo_run import Story
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.prediction import Prediction
 from chaosapi.lab.prometheus import JOB
 from chaosapi.lab.stack import Lab
-from chaosapi.lab.story import Story
 from chaosapi.lab.timeline import Expected
 from chaosapi.slo import spec
 from chaosapi.terminal import Terminal

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
-from chaosapi.forecast.answer import Alert
 from chaosapi.forecast.monitoring import usual
+from chaosapi.forecast.result import Alert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import LabError

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from chaosapi.lab import environment, leash
+from chaosapi.lab import environment, parent_death
 from chaosapi.lab.errors import NotReadyError, PartDiedError
 
 _GRACE: Final = 5.0  # seconds between asking a part to stop and killing it
@@ -64,7 +64,7 @@ class Parts:
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 (our own command lines)
-                [sys.executable, "-I", leash.__file__, str(os.getpid()), *map(str, command)],
+                [sys.executable, "-I", parent_death.__file__, str(os.getpid()), *map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

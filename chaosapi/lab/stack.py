@@ -31,7 +31,7 @@ from chaosapi.lab.prometheus import Prometheus
 from chaosapi.lab.service import Service
 from chaosapi.settings import SettingsError, token_of
 from chaosapi.slo import windows
-from chaosapi.slo.texts import Bases
+from chaosapi.slo.annotations import Bases
 from chaosapi.slo.windows import Profile
 
 _SLOWEST_SCRAPE: Final = 5.0  # seconds; the production profile could do with 60, but people are watching

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chaosapi.slo import theory
-from chaosapi.slo.alerting import enabled
+from chaosapi.slo import burn_rate
+from chaosapi.slo.burn_alerts import enabled
 from chaosapi.slo.document import Model
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, Severity, text
@@ -86,7 +86,7 @@ def sentences(facts: Facts) -> list[str]:
     silent = min(pair.fires_above for pair in facts.pairs)
     said.append(
         f"{_percent(silent)} errors for good make no alert at all, and spend the budget in "
-        f"{span(theory.exhaustion(theory.burn(silent, facts.budget), facts.period))}."
+        f"{span(burn_rate.exhaustion(burn_rate.burn(silent, facts.budget), facts.period))}."
     )
     quickest = facts.pairs[0]
     said.append(
@@ -150,17 +150,17 @@ def _pair(slo: Objective, pair: Pair, period: float) -> PairFacts:
         short=pair.short,
         burn_rate=pair.factor,
         fires_above=round(threshold, 12),
-        budget_spent=theory.spent(pair.factor, pair.long, period),
-        exhaustion=theory.exhaustion(pair.factor, period),
+        budget_spent=burn_rate.spent(pair.factor, pair.long, period),
+        exhaustion=burn_rate.exhaustion(pair.factor, period),
         detection={
-            ratio: theory.detection(error_ratio=ratio, long=pair.long, **fault) if fires else None
+            ratio: burn_rate.detection(error_ratio=ratio, long=pair.long, **fault) if fires else None
             for ratio, fires in firing.items()
         },
         reset={
-            ratio: theory.reset(error_ratio=ratio, short=pair.short, **fault) if fires else None
+            ratio: burn_rate.reset(error_ratio=ratio, short=pair.short, **fault) if fires else None
             for ratio, fires in firing.items()
         },
-        fewest_requests=theory.fewest_requests(pair.factor, slo.budget),
+        fewest_requests=burn_rate.fewest_requests(pair.factor, slo.budget),
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaosapi import errors
-from chaosapi.slo import causes, document, kubernetes, promtool, rules, windows
-from chaosapi.slo.causes import Causes
+from chaosapi.slo import cause_alerts, document, kubernetes, promtool, rules, windows
+from chaosapi.slo.cause_alerts import Causes
 from chaosapi.slo.promtool import Traffic
 from chaosapi.slo.rules import Groups
 from chaosapi.slo.spec import Spec, load_all
@@ -18,7 +18,7 @@ def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, besid
     Raises errors.Invalid, also for an SLO that is there twice.
     """
     made = [group for spec in specs for group in rules.groups(spec, profile, min_failures)["groups"]]
-    made += [causes.group(beside, profile)] if beside else []
+    made += [cause_alerts.group(beside, profile)] if beside else []
     names = [group["name"] for group in made]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise errors.Invalid(f"{', '.join(twice)}: there twice: every service needs SLO names of its own")
@@ -72,7 +72,7 @@ def generated(folder: Path) -> dict[Path, str]:
     Nothing is written; raises errors.Invalid.
     """
     specs, traffic = load_all(folder / "slo.yaml"), promtool.load(folder / "traffic.yaml")
-    beside = causes.beside(folder / "slo.yaml")
+    beside = cause_alerts.beside(folder / "slo.yaml")
     made = {}
     for profile in windows.NAMES:
         made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile, beside=beside)
@@ -81,7 +81,7 @@ def generated(folder: Path) -> dict[Path, str]:
             tests = unit_tests(specs, profile, pair, traffic=traffic, rules=f"../rules/{profile}.yml")
             made[folder / "tests" / f"{profile}-{text(pair.long)}.yml"] = tests
         if beside:
-            data = causes.suite(beside, windows.load(profile), f"../rules/{profile}.yml")
+            data = cause_alerts.suite(beside, windows.load(profile), f"../rules/{profile}.yml")
             made[folder / "tests" / f"{profile}-causes.yml"] = document.write(data, "chaosapi slo generate")
     return made
 

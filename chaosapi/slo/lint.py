@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from pydantic.alias_generators import to_camel
 
-from chaosapi.slo import document, guards, spec
+from chaosapi.slo import document, feasibility, spec
 from chaosapi.slo.document import Document, Loc, Refused
-from chaosapi.slo.guards import Conditions, Level
+from chaosapi.slo.feasibility import Conditions, Level
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
 
@@ -34,7 +34,7 @@ def lint(path: Path, profile: Profile, profile_source: str, where: Conditions) -
     """
     source = str(path)
     unfit = [
-        Finding(profile_source, None, "profile", "error", message) for message in guards.of_profile(profile, where)
+        Finding(profile_source, None, "profile", "error", message) for message in feasibility.of_profile(profile, where)
     ]
     return unfit + sorted(_in_file(document.text_of(path), source, profile, where), key=lambda found: found.line or 0)
 
@@ -61,7 +61,7 @@ def _mistakes(refused: Refused) -> list[Finding]:
 
 
 def _about(each: Document, one: Spec, profile: Profile, where: Conditions) -> Iterator[Finding]:
-    for loc, level, message in guards.of_spec(one, profile, where):
+    for loc, level, message in feasibility.of_spec(one, profile, where):
         yield _located(each, _spelled(one, loc), level, message)
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import RootModel
 
 from chaosapi import errors
-from chaosapi.slo import alerting, document, theory
+from chaosapi.slo import burn_alerts, burn_rate, document
 from chaosapi.slo.document import Model
-from chaosapi.slo.played import Case, Play, firing, named, nothing_fires
+from chaosapi.slo.promtool_cases import Case, Play, firing, named, nothing_fires
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, text
 
@@ -66,7 +66,7 @@ def suite(  # noqa: PLR0913, PLR0917 - what a test file depends on
         for slo in spec.slos:
             series = traffic.of(spec, slo)
             play = Play(spec, slo, pair, step, series.good, series.bad)
-            if not alerting.disabled(slo, pair):
+            if not burn_alerts.disabled(slo, pair):
                 cases += _of_pair(play, min_failures)
             if pair == profile.pairs[0]:
                 cases += [_first_steps(play, profile), _no_traffic(play, profile)]
@@ -87,7 +87,7 @@ def _outage(play: Play) -> Case:
     start, (silent, fires) = play.long, _fires(play)
     restart = max(1, fires // 2)
     end = start + max(play.short, fires) + 1
-    late, early = (theory.reset(**_fault(play), short=play.pair.short - missing) for missing in (0, play.step))
+    late, early = (burn_rate.reset(**_fault(play), short=play.pair.short - missing) for missing in (0, play.step))
     still, clear = _around(early, late, play.step)
     requests, bad = _requests(play), _bad(play)
     return play.case(
@@ -110,7 +110,7 @@ def _slow_traffic(play: Play, min_failures: int) -> list[Case]:
     They come within two short windows, so that the long one, which sees them all, decides.
     """
     steps = 2 * play.short
-    fewest = theory.fewest_requests(play.pair.factor, play.slo.budget)
+    fewest = burn_rate.fewest_requests(play.pair.factor, play.slo.budget)
     cases = []
     for share, fires in ((1.1, False), (0.9, min_failures <= 1)):
         good = _dyadic(max(0.0, share * fewest - 1) / (steps + 1))
@@ -154,7 +154,7 @@ def _first_steps(play: Play, profile: Profile) -> Case:
             {
                 "expr": f"round({remaining}, 0.001)",
                 "eval_time": text(STEPS * play.step),
-                "exp_samples": [{"labels": alerting.selector(carried), "value": 0.5}],
+                "exp_samples": [{"labels": burn_alerts.selector(carried), "value": 0.5}],
             },
         ],
     )
@@ -163,7 +163,7 @@ def _first_steps(play: Play, profile: Profile) -> Case:
 def _no_traffic(play: Play, profile: Profile) -> Case:
     """Play a service that is up while nobody asks."""
     nothing = [
-        {"expr": named(alerting.ratio_metric(window), play), "eval_time": text(STEPS * play.step), "exp_samples": []}
+        {"expr": named(burn_alerts.ratio_metric(window), play), "eval_time": text(STEPS * play.step), "exp_samples": []}
         for window in (*profile.windows, profile.period)
     ]
     return play.case(
@@ -173,7 +173,7 @@ def _no_traffic(play: Play, profile: Profile) -> Case:
 
 def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
     """Up, down for longer than the alert waits, up, unknown from then on."""
-    rule = alerting.target_absent(spec, job, profile)
+    rule = burn_alerts.target_absent(spec, job, profile)
     patience = round(profile.windows[0] / step)
     alert = [{"exp_labels": rule["labels"], "exp_annotations": rule["annotations"]}]
     down = 2 * patience  # how long it is up, then down, then up
@@ -190,7 +190,7 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
         "interval": text(step),
         "input_series": [
             {
-                "series": f"up{alerting.selector({'job': job})}",
+                "series": f"up{burn_alerts.selector({'job': job})}",
                 "values": f"1x{down} 0x{down - 1} 1x{down - 1} stale",
             }
         ],
@@ -219,7 +219,7 @@ def _fault(play: Play) -> dict[str, float]:
 
 
 def _fires(play: Play) -> tuple[int, int]:
-    early, late = (theory.detection(**_fault(play), long=play.pair.long - missing) for missing in (play.step, 0))
+    early, late = (burn_rate.detection(**_fault(play), long=play.pair.long - missing) for missing in (play.step, 0))
     return _around(early, late, play.step)
 
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from chaosapi import errors
-from chaosapi.slo import guards
-from chaosapi.slo.alerting import (
+from chaosapi.slo import feasibility
+from chaosapi.slo.burn_alerts import (
     BUDGET_LEFT,
     Rule,
     alerts,
@@ -36,7 +36,7 @@ def groups(spec: Spec, profile: Profile, min_failures: int = 1) -> Groups:
     errors.Invalid when a pair could never fire, or when bad events cannot be counted.
     """
     for slo in spec.slos:
-        for message in guards.never_fires(slo, profile):
+        for message in feasibility.never_fires(slo, profile):
             raise errors.Invalid.field(f"slos.{slo.name}.objective", message)
     made = [group for slo in spec.slos for group in _slo(spec, slo, profile, min_failures)]
     return {"groups": made + _targets(spec, profile)}

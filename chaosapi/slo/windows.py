@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from chaosapi import errors
 from chaosapi.durations import Duration
-from chaosapi.slo import document, theory
+from chaosapi.slo import burn_rate, document
 from chaosapi.slo.document import Model
 
 FOLDER = Path(__file__).with_name("profiles")
@@ -115,7 +115,7 @@ class Profile(Model):
                 severity,
                 windows.longWindow,
                 windows.shortWindow,
-                round(theory.factor(windows.errorBudgetPercent / 100, windows.longWindow, self.period), 9),
+                round(burn_rate.factor(windows.errorBudgetPercent / 100, windows.longWindow, self.period), 9),
             )
             for severity, both in severities
             for windows in (both.quick, both.slow)

@@ -6,7 +6,7 @@ import pytest
 
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
-from chaosapi.forecast.facts import Delivered, Facts, Recorded
+from chaosapi.forecast.observed import Delivered, Facts, Recorded
 from chaosapi.forecast.score import score
 from chaosapi.forecast.scorecard import Score
 from tests.forecast.conftest import Ask

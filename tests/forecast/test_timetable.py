@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from chaosapi import assets, errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
-from chaosapi.forecast.answer import Alert, Forecast
 from chaosapi.forecast.model import Model
 from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.result import Alert, Forecast
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
 from tests.forecast.conftest import Ask

@@ -5,13 +5,13 @@ import pytest
 from pydantic import ValidationError
 
 from chaosapi import errors
-from chaosapi.forecast import plans, scenarios
+from chaosapi.forecast import locust_scenarios, scenarios
 from chaosapi.forecast.traffic import SHOP, Route, Traffic
 
 
 def test_the_mix_is_that_of_the_load_tests() -> None:
     """Locust's shares are the forecast's, route by route."""
-    assert {f"{route.method} {route.handler}": share for route, share in SHOP.items()} == plans.module().MIX
+    assert {f"{route.method} {route.handler}": share for route, share in SHOP.items()} == locust_scenarios.module().MIX
 
 
 def test_given_shares_leave_the_rest_to_the_others() -> None:
@@ -50,10 +50,10 @@ def test_a_scale_multiplies_a_scenario() -> None:
     assert (2 * once.rps, once.mix) == (twice.rps, twice.mix)
 
 
-@pytest.mark.parametrize("name", plans.module().SCENARIOS)
+@pytest.mark.parametrize("name", locust_scenarios.module().SCENARIOS)
 def test_stages_keep_every_request(name: str) -> None:
     """However the rate bends, the stages add up to what Locust sends."""
-    load = plans.module().SCENARIOS[name].load()
+    load = locust_scenarios.module().SCENARIOS[name].load()
     stages = scenarios.traffic(name)["stages"]
     sent = sum(stage.rps * (after.after - stage.after) for stage, after in pairwise(stages))
     assert sent == pytest.approx(load.total, rel=1e-6)

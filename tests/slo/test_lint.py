@@ -4,7 +4,7 @@ import pytest
 
 from chaosapi import errors
 from chaosapi.slo import lint, windows
-from chaosapi.slo.guards import Conditions
+from chaosapi.slo.feasibility import Conditions
 
 KUBERNETES = """\
 apiVersion: sloth.slok.dev/v1

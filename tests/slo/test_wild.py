@@ -8,7 +8,7 @@ import yaml
 
 from chaosapi import errors
 from chaosapi.slo import document, files, lint, spec, windows
-from chaosapi.slo.guards import Conditions
+from chaosapi.slo.feasibility import Conditions
 
 SPECS = Path(__file__).with_name("specs")
 REFUSALS = {

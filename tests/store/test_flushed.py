@@ -12,8 +12,8 @@ from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import Store, open_store
-from chaosapi.store.redis import healing
-from chaosapi.store.redis.remembered import Remembered, bounded, revision
+from chaosapi.store.redis import recovery
+from chaosapi.store.redis.audit_cache import Remembered, bounded, revision
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 
 WRITERS = 12
@@ -86,7 +86,7 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
 
 def line(number: int, size: int = 0) -> str:
     """Make a line of the audit."""
-    return healing.line(an_entry(actor=size * "x").model_copy(update={"revision": number}))
+    return recovery.line(an_entry(actor=size * "x").model_copy(update={"revision": number}))
 
 
 def test_what_is_remembered_is_bounded_by_number_and_by_size() -> None:

@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 
-from chaosapi.store.redis.reach import TIMEOUT
+from chaosapi.store.redis.errors import TIMEOUT
 
 _OWN: Final = {"decode_responses", "socket_timeout", "socket_connect_timeout"}
 

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.store.codec import read_all, write
-from chaosapi.store.redis.reach import reaching
+from chaosapi.store.redis.errors import reaching
 from chaosapi.store.replica import Replica
 
 _KEPT: Final = 7 * 86400

@@ -13,18 +13,18 @@ from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import AUDIT, AUDIT_SIZE, UNREADABLE, forgotten, read_entries, write
 from chaosapi.store.lease import doubt
-from chaosapi.store.redis import healing
+from chaosapi.store.redis import recovery
 from chaosapi.store.redis.announcement import Announcement
+from chaosapi.store.redis.audit_cache import bounded, revision
 from chaosapi.store.redis.client import connected
 from chaosapi.store.redis.clock import SharedClock
 from chaosapi.store.redis.condition import Condition
-from chaosapi.store.redis.contents import Contents, Version
-from chaosapi.store.redis.follower import Follower
-from chaosapi.store.redis.healing import Held
-from chaosapi.store.redis.knowledge import Knowledge
-from chaosapi.store.redis.reach import AWAY, PATIENCE, garbled, reaching
-from chaosapi.store.redis.remembered import bounded, revision
+from chaosapi.store.redis.errors import AWAY, PATIENCE, garbled, reaching
+from chaosapi.store.redis.local_view import Knowledge
+from chaosapi.store.redis.records import Contents, Version
+from chaosapi.store.redis.recovery import Held
 from chaosapi.store.redis.reports import Reports
+from chaosapi.store.redis.subscriber import Follower
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener
 
@@ -152,7 +152,7 @@ class RedisStore:
             except AWAY as error:
                 if not garbled(error):
                     self._condition.lost(error)
-        return await asyncio.to_thread(lambda: read_entries(map(healing.text_of, lines)))
+        return await asyncio.to_thread(lambda: read_entries(map(recovery.text_of, lines)))
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
@@ -160,7 +160,7 @@ class RedisStore:
     async def _swap(self, before: Version, state: State, entry: AuditEntry, deadline: float) -> bool:
         """Let Redis replace `before` by `state`; False where somebody else was faster."""
         known = before.held.state
-        line = healing.line(entry)
+        line = recovery.line(entry)
         after = Version(Held(before.held.epoch or secrets.token_hex(8), state), line.partition(" ")[0])
         about = {"epoch": after.held.epoch, "version": after.word, "follows": before.word, "line": line}
         news = write(Announcement.of(known, state, **about))
@@ -176,7 +176,7 @@ class RedisStore:
         while above is not None:
             state = State(revision=min(above + 1, MAX_REVISION), halt=halt)
             after = Version(Held(secrets.token_hex(8), state), secrets.token_hex(8))
-            line = healing.line(entry.signed(state))
+            line = recovery.line(entry.signed(state))
             above = await self._contents.reset(after, line)
         self._condition.written()
         self._knowledge.take(after, line)
@@ -200,7 +200,7 @@ class RedisStore:
             if self._known:
                 self._condition.lost(unreadable)
                 raise unreadable from error
-            await self._overwritten(healing.entry(self._knowledge.state, self.now(), UNREADABLE), None)
+            await self._overwritten(recovery.entry(self._knowledge.state, self.now(), UNREADABLE), None)
             log.warning("all faults in the store are ended", reason=str(error))
         self._condition.reached = self._known = True
         if not was and self.up:
@@ -216,9 +216,9 @@ class RedisStore:
         found = theirs.held.state
         reason = None if self._known else await self._doubt(found)
         if reason:
-            return await self._heal(theirs, healing.ended(found, self.now(), healing.leap()), reason)
-        if mended := healing.healed(before, theirs.held, self.now(), healing.leap()):
-            return await self._heal(theirs, mended, healing.REASON)
+            return await self._heal(theirs, recovery.ended(found, self.now(), recovery.leap()), reason)
+        if mended := recovery.healed(before, theirs.held, self.now(), recovery.leap()):
+            return await self._heal(theirs, mended, recovery.REASON)
         if before.epoch and theirs.held.epoch != before.epoch:
             await self._knowledge.give_back(self._contents)
         else:
@@ -238,8 +238,8 @@ class RedisStore:
         """Write a healed state, and an audit with what only this replica remembers; False where another was faster."""
         after = Version(Held(secrets.token_hex(8), state), secrets.token_hex(8))
         ended = theirs.held.epoch in ("", self._knowledge.version.held.epoch) or not self._known
-        new = [healing.line(healing.entry(state, self.now(), reason))] if ended else []
-        lines = healing.merged(new, await self._contents.lines(AUDIT), self._knowledge.audit.newest())
+        new = [recovery.line(recovery.entry(state, self.now(), reason))] if ended else []
+        lines = recovery.merged(new, await self._contents.lines(AUDIT), self._knowledge.audit.newest())
         audit = bounded(lines, AUDIT, AUDIT_SIZE)
         done = await self._contents.heal(theirs, after, audit)
         if done:

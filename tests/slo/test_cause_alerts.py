@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from chaosapi import assets, errors
-from chaosapi.slo import causes, document, windows
+from chaosapi.slo import cause_alerts, document, windows
 
-SHOP = causes.load(assets.path("alerts") / "causes.yaml")
+SHOP = cause_alerts.load(assets.path("alerts") / "causes.yaml")
 LAB = windows.load("lab")
 ONE = """\
 service: shop
@@ -29,14 +29,14 @@ def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
     """Give a function that has promtool test the shop's rules, one of them changed, with the tests made for them."""
 
     def run(alert: str = "", before: str = "", after: str = "") -> subprocess.CompletedProcess[str]:
-        made = causes.group(SHOP, LAB)
+        made = cause_alerts.group(SHOP, LAB)
         for rule in made["rules"]:
             if rule["alert"] == alert:
                 assert before in f"{rule}"
                 rule |= {"expr": rule["expr"].replace(before, after), "for": rule["for"].replace(before, after)}
                 rule["labels"] = {name: value.replace(before, after) for name, value in rule["labels"].items()}
         (tmp_path / "rules.yml").write_text(document.write({"groups": [made]}, "a test"))
-        (tmp_path / "tests.yml").write_text(document.write(causes.suite(SHOP, LAB, "rules.yml"), "a test"))
+        (tmp_path / "tests.yml").write_text(document.write(cause_alerts.suite(SHOP, LAB, "rules.yml"), "a test"))
         command: list[str | Path] = [tools["promtool"], "test", "rules", tmp_path / "tests.yml"]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -84,7 +84,7 @@ def test_few_requests_are_no_reason_for_a_ticket(tmp_path: Path, promtool: Path)
             "alert_rule_test": [{"eval_time": "60s", "alertname": "HighLatency", "exp_alerts": []}],
         }
         tests = {"rule_files": ["rules.yml"], "evaluation_interval": "1s", "tests": [case]}
-        rules = document.write({"groups": [causes.group(SHOP, LAB)]}, "a test")
+        rules = document.write({"groups": [cause_alerts.group(SHOP, LAB)]}, "a test")
         (tmp_path / "rules.yml").write_text(rules)
         (tmp_path / "tests.yml").write_text(document.write(tests, "a test"))
         command: list[str | Path] = [promtool, "test", "rules", tmp_path / "tests.yml"]
@@ -94,7 +94,7 @@ def test_few_requests_are_no_reason_for_a_ticket(tmp_path: Path, promtool: Path)
 
 def test_windows_of_the_profile_are_filled_in_and_prometheus_templates_stay() -> None:
     """The short windows of the two pages; an alert's own labels win."""
-    made = causes.group(_parsed(ONE), windows.load("production"))
+    made = cause_alerts.group(_parsed(ONE), windows.load("production"))
     assert made == {
         "name": "causes-shop",
         "rules": [
@@ -127,10 +127,10 @@ def test_a_mistake_is_named_by_line(before: str, after: str, complaint: str) -> 
 
 def test_a_spec_without_causes_beside_it_has_none(tmp_path: Path) -> None:
     """They are somebody's own; a file that is there is read."""
-    assert causes.beside(tmp_path / "slo.yaml") is None
+    assert cause_alerts.beside(tmp_path / "slo.yaml") is None
     (tmp_path / "causes.yaml").write_text(ONE)
-    assert causes.beside(tmp_path / "slo.yaml") == _parsed(ONE)
+    assert cause_alerts.beside(tmp_path / "slo.yaml") == _parsed(ONE)
 
 
-def _parsed(text: str) -> causes.Causes:
-    return causes.parse(text, "causes.yaml")
+def _parsed(text: str) -> cause_alerts.Causes:
+    return cause_alerts.parse(text, "causes.yaml")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from chaosapi import errors
-from chaosapi.slo import promql, theory
-from chaosapi.slo.alerting import enabled
+from chaosapi.slo import burn_rate, promql
+from chaosapi.slo.burn_alerts import enabled
 from chaosapi.slo.document import Loc
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, text
@@ -70,7 +70,7 @@ def never_fires(slo: Objective, profile: Profile) -> Iterator[str]:
 def few(slo: Objective, profile: Profile, requests_per_second: float) -> Iterator[str]:
     """Yield a reason for each pair that a single bad request fires at this rate of requests."""
     for pair in enabled(slo, profile):
-        fewest = theory.fewest_requests(pair.factor, slo.budget)
+        fewest = burn_rate.fewest_requests(pair.factor, slo.budget)
         if requests_per_second * pair.long < fewest:
             yield (
                 f"one failure {_does(pair)} below {fewest:.0f} requests in {text(pair.long)} "

@@ -10,8 +10,8 @@ from chaosapi.faults.state import State
 from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, read_state, write_state
 from chaosapi.store.lease import Mark
 from chaosapi.store.redis.clock import SharedClock
-from chaosapi.store.redis.healing import Held
-from chaosapi.store.redis.reach import garbled
+from chaosapi.store.redis.errors import garbled
+from chaosapi.store.redis.recovery import Held
 from chaosapi.store.redis.scripts import CHANGE, HEAL, PAGE, PUT_BACK, RENEW, RESET
 
 _ASIDE: Final = 7 * 86400

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from chaosapi.slo import document, promql
-from chaosapi.slo.alerting import Rule, selector
+from chaosapi.slo.burn_alerts import Rule, selector
 from chaosapi.slo.document import Model
-from chaosapi.slo.played import Case
+from chaosapi.slo.promtool_cases import Case
 from chaosapi.slo.spec import Labels, Name
 from chaosapi.slo.windows import Profile, text
 

@@ -2,7 +2,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from chaosapi.effects.distributions import Distribution
-from chaosapi.forecast import delays
+from chaosapi.forecast import latency
 
 DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
 
@@ -21,7 +21,7 @@ DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
 )
 def test_the_distribution_function(distribution: object, limit: float, chance: float) -> None:
     """What closed formulas say, found through the inverse alone."""
-    assert delays.within(DISTRIBUTION.validate_python(distribution), limit) == pytest.approx(chance, abs=1e-12)
+    assert latency.within(DISTRIBUTION.validate_python(distribution), limit) == pytest.approx(chance, abs=1e-12)
 
 
 def test_a_mixture_adds_up_from_its_parts() -> None:
@@ -31,4 +31,4 @@ def test_a_mixture_adds_up_from_its_parts() -> None:
         {"weight": 3, "distribution": {"type": "constant", "value": "1ms"}},
     ]
     mixture = DISTRIBUTION.validate_python({"type": "mixture", "components": parts})
-    assert delays.within(mixture, 0.5) == pytest.approx(0.75)
+    assert latency.within(mixture, 0.5) == pytest.approx(0.75)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from chaosapi.slo import texts
+from chaosapi.slo import annotations
 from chaosapi.slo.spec import AlertSettings, Objective, Spec
 from chaosapi.slo.windows import Pair, Profile, Severity, text
 
@@ -54,7 +54,7 @@ def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
         "expr": f"absent(up{selector({'job': job})} == 1)",
         "for": text(profile.windows[0]),
         "labels": spec.labels | {"service": spec.service, "severity": "page", "job": job},
-        "annotations": texts.of_absence(spec, job),
+        "annotations": annotations.of_absence(spec, job),
     }
 
 
@@ -92,7 +92,7 @@ def _alert(spec: Spec, slo: Objective, profile: Profile, pair: Pair, min_failure
         "expr": "\nand\n".join(conditions),
         "labels": labels(spec, slo, pair),
         "annotations": {
-            **texts.of_pair(spec, slo, profile, pair, BUDGET_LEFT + selector(spec.identity(slo))),
+            **annotations.of_pair(spec, slo, profile, pair, BUDGET_LEFT + selector(spec.identity(slo))),
             **slo.alerting.annotations,
             **_settings(slo, pair.severity).annotations,
         },

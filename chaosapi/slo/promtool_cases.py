@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chaosapi.slo import alerting
+from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Pair, text
 
@@ -58,21 +58,21 @@ class Play:
 
 def named(metric: str, play: Play) -> str:
     """Write the selector of an SLO's series."""
-    return metric + alerting.selector(play.spec.identity(play.slo))
+    return metric + burn_alerts.selector(play.spec.identity(play.slo))
 
 
 def nothing_fires(play: Play, at: int) -> Case:
     """Expect no alert of the SLO at a step."""
-    expr = "ALERTS" + alerting.selector({"alertstate": "firing"} | play.spec.identity(play.slo))
+    expr = "ALERTS" + burn_alerts.selector({"alertstate": "firing"} | play.spec.identity(play.slo))
     return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": []}
 
 
 def firing(play: Play, at: int, *, fires: bool) -> Case:
     """Expect the pair's alert, with all its labels, or expect it not, at a step."""
-    labels = alerting.labels(play.spec, play.slo, play.pair)
+    labels = burn_alerts.labels(play.spec, play.slo, play.pair)
     own = {name: labels[name] for name in ("long_window", "short_window")}
     state = {"alertstate": "firing"}
     whole = {"alertname": play.slo.alerting.name} | state | play.spec.carried(play.slo) | labels
-    samples = [{"labels": "ALERTS" + alerting.selector(whole), "value": 1}]
-    expr = "ALERTS" + alerting.selector(state | play.spec.identity(play.slo) | own)
+    samples = [{"labels": "ALERTS" + burn_alerts.selector(whole), "value": 1}]
+    expr = "ALERTS" + burn_alerts.selector(state | play.spec.identity(play.slo) | own)
     return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": samples if fires else []}

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from chaosapi.faults.state import AuditEntry, State, end_all
 from chaosapi.store.codec import write
-from chaosapi.store.redis.remembered import revision
+from chaosapi.store.redis.audit_cache import revision
 
 REASON: Final = "the store had lost changes"
 _UNHEARD: Final = 1000

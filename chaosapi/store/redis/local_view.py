@@ -5,9 +5,9 @@ from typing import Final
 from chaosapi.faults.state import State
 from chaosapi.store.codec import AUDIT, read
 from chaosapi.store.redis.announcement import Announcement
-from chaosapi.store.redis.contents import Contents, Version
-from chaosapi.store.redis.healing import Held
-from chaosapi.store.redis.remembered import Remembered
+from chaosapi.store.redis.audit_cache import Remembered
+from chaosapi.store.redis.records import Contents, Version
+from chaosapi.store.redis.recovery import Held
 from chaosapi.store.snapshot import Snapshot
 
 _REMEMBERED: Final = AUDIT

@@ -1,5 +1,5 @@
 from chaosapi.forecast.episodes import Episode
-from chaosapi.forecast.notify import Notice, told
+from chaosapi.forecast.notifications import Notice, told
 
 
 def _times(notices: list[Notice]) -> list[tuple[int | None, int | None]]:

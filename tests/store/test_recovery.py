@@ -2,7 +2,7 @@ import pytest
 
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import State
-from chaosapi.store.redis.healing import Held, entry, healed, line, merged
+from chaosapi.store.redis.recovery import Held, entry, healed, line, merged
 from tests.store.conftest import a_fault
 
 EMPTY = Held("", State())

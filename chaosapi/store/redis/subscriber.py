@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from chaosapi.store.redis.reach import AWAY, PATIENCE, TIMEOUT
+from chaosapi.store.redis.errors import AWAY, PATIENCE, TIMEOUT
 
 _BEAT: Final = 1.0
 """Seconds between two looks at the store, whatever was announced."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.store.redis.reach import reaching
+from chaosapi.store.redis.errors import reaching
 
 
 async def loses_it() -> None:

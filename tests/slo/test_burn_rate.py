@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from chaosapi.slo import theory, windows
+from chaosapi.slo import burn_rate, windows
 
 HOUR = 3600.0
 
@@ -18,7 +18,7 @@ def next_step(seconds: float, step: float) -> float:
 def test_detection_with_full_history_is_what_promtool_measured(pair: int, predicted: float, fired: float) -> None:
     """SLO 99.9 %, 10 % errors, days of history, a step of a minute: it fired at the evaluation after the formula."""
     watched = windows.load("production").pairs[pair]
-    detection = theory.detection(error_ratio=0.1, budget=0.001, factor=watched.factor, long=watched.long)
+    detection = burn_rate.detection(error_ratio=0.1, budget=0.001, factor=watched.factor, long=watched.long)
     assert detection == pytest.approx(predicted)
     assert next_step(detection, 60) == fired
 
@@ -26,13 +26,13 @@ def test_detection_with_full_history_is_what_promtool_measured(pair: int, predic
 @pytest.mark.parametrize(("factor", "long", "fired"), [(14.4, 300, 220), (6, 1800, 545)])
 def test_detection_of_shorter_windows_is_what_promtool_measured(factor: float, long: float, fired: float) -> None:
     """Windows of a twelfth, SLO 99 %, 20 % errors, a step of 5 s."""
-    assert next_step(theory.detection(error_ratio=0.2, budget=0.01, factor=factor, long=long), 5) == fired
+    assert next_step(burn_rate.detection(error_ratio=0.2, budget=0.01, factor=factor, long=long), 5) == fired
 
 
 def test_a_young_prometheus_fires_in_the_wrong_order() -> None:
     """With 5 minutes of history, SLO 99 % and 30 % errors, promtool saw tickets first (step 15 s)."""
     fired = [
-        next_step(theory.detection(error_ratio=0.3, budget=0.01, factor=p.factor, long=p.long, history=300), 15)
+        next_step(burn_rate.detection(error_ratio=0.3, budget=0.01, factor=p.factor, long=p.long, history=300), 15)
         for p in windows.load("production").pairs
     ]
     assert fired == [285, 90, 45, 15]
@@ -41,15 +41,15 @@ def test_a_young_prometheus_fires_in_the_wrong_order() -> None:
 def test_with_a_fresh_prometheus_everything_fires_at_once() -> None:
     """Without any history the first bad request is all that a window knows."""
     pairs = windows.load("production").pairs
-    assert {theory.detection(error_ratio=1, budget=0.001, factor=p.factor, long=p.long, history=0) for p in pairs} == {
-        0
-    }
+    assert {
+        burn_rate.detection(error_ratio=1, budget=0.001, factor=p.factor, long=p.long, history=0) for p in pairs
+    } == {0}
 
 
 def test_an_outage_with_seeded_history_pages_in_a_minute_and_before_any_ticket() -> None:
     """The production windows, a 99.9 % SLO, everything fails: 52 s, 130 s, then the tickets at 259 s."""
     pairs = windows.load("production").pairs
-    times = [theory.detection(error_ratio=1, budget=0.001, factor=p.factor, long=p.long) for p in pairs]
+    times = [burn_rate.detection(error_ratio=1, budget=0.001, factor=p.factor, long=p.long) for p in pairs]
     assert times == pytest.approx([51.84, 129.6, 259.2, 259.2])
 
 
@@ -58,39 +58,40 @@ def test_too_few_errors_never_fire(error_ratio: float) -> None:
     """At the threshold or below it, with any history, detection takes forever."""
     for history in (0.0, HOUR, math.inf):
         assert (
-            theory.detection(error_ratio=error_ratio, budget=0.001, factor=14.4, long=HOUR, history=history) == math.inf
+            burn_rate.detection(error_ratio=error_ratio, budget=0.001, factor=14.4, long=HOUR, history=history)
+            == math.inf
         )
 
 
 def test_history_beyond_the_window_changes_nothing() -> None:
     """The partial formula joins the full one where the window is full."""
-    full = theory.detection(error_ratio=0.1, budget=0.001, factor=14.4, long=HOUR)
+    full = burn_rate.detection(error_ratio=0.1, budget=0.001, factor=14.4, long=HOUR)
     for history in (HOUR - full, HOUR, 10 * HOUR):
-        part = theory.detection(error_ratio=0.1, budget=0.001, factor=14.4, long=HOUR, history=history)
+        part = burn_rate.detection(error_ratio=0.1, budget=0.001, factor=14.4, long=HOUR, history=history)
         assert part == pytest.approx(full)
-    assert theory.detection(error_ratio=0.1, budget=0.001, factor=14.4, long=HOUR, history=HOUR / 2) < full
+    assert burn_rate.detection(error_ratio=0.1, budget=0.001, factor=14.4, long=HOUR, history=HOUR / 2) < full
 
 
 def test_a_total_outage_resets_almost_a_short_window_later() -> None:
     """The harder the fault, the more of the short window must pass; at the threshold, none."""
-    assert theory.reset(error_ratio=1, budget=0.001, factor=14.4, short=300) == pytest.approx(295.68)
-    assert theory.reset(error_ratio=0.0144, budget=0.001, factor=14.4, short=300) == pytest.approx(0)
+    assert burn_rate.reset(error_ratio=1, budget=0.001, factor=14.4, short=300) == pytest.approx(295.68)
+    assert burn_rate.reset(error_ratio=0.0144, budget=0.001, factor=14.4, short=300) == pytest.approx(0)
 
 
 def test_the_workbooks_table() -> None:
     """2 % in 1 h, 5 % in 6 h and 10 % in 3 d of 30 d are burn rates 14.4, 6 and 1, and back."""
     period = 720 * HOUR
     for share, hours, factor in ((0.02, 1, 14.4), (0.05, 6, 6), (0.1, 72, 1)):
-        assert theory.factor(share, hours * HOUR, period) == pytest.approx(factor)
-        assert theory.spent(factor, hours * HOUR, period) == pytest.approx(share)
+        assert burn_rate.factor(share, hours * HOUR, period) == pytest.approx(factor)
+        assert burn_rate.spent(factor, hours * HOUR, period) == pytest.approx(share)
 
 
 def test_exhaustion_is_the_period_over_the_burn_rate() -> None:
     """Everything failing under 99.9 % spends 30 days of budget in 43 minutes; without errors it lasts."""
-    assert theory.exhaustion(theory.burn(1, 0.001), 720 * HOUR) == pytest.approx(2592)
-    assert theory.exhaustion(0, 720 * HOUR) == math.inf
+    assert burn_rate.exhaustion(burn_rate.burn(1, 0.001), 720 * HOUR) == pytest.approx(2592)
+    assert burn_rate.exhaustion(0, 720 * HOUR) == math.inf
 
 
 def test_below_69_requests_one_failure_is_too_many() -> None:
     """The fastest pair of a 99.9 % SLO needs 69 requests in its window for one failure to be below its threshold."""
-    assert math.floor(theory.fewest_requests(14.4, 0.001)) == 69
+    assert math.floor(burn_rate.fewest_requests(14.4, 0.001)) == 69
