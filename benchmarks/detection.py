@@ -17,7 +17,7 @@ import live_forecast
 from rich.console import Console
 from rich.table import Table
 
-from chaosapi.forecast.scorecard import Score, Scored
+from chaosapi.forecast.scorecard import Score, ScoredAlert
 from chaosapi.lab import stack
 from chaosapi.lab.ports import Ports
 
@@ -27,7 +27,7 @@ RUNS: Final[list[live_forecast.Run]] = [
 ]
 
 
-def first(scored: Score) -> Scored | None:
+def first(scored: Score) -> ScoredAlert | None:
     """Return the page that came first."""
     told = [each for each in scored.alerts if each.severity == "page" and each.fact and each.fact.notified]
     return min(told, key=lambda each: each.fact.notified or 0.0 if each.fact else 0.0, default=None)

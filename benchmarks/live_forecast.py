@@ -28,9 +28,9 @@ from chaosapi.cli import facts
 from chaosapi.cli.prometheus import Prometheus
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay, score
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import usual
-from chaosapi.forecast.scorecard import Score, Scored
+from chaosapi.forecast.scorecard import Score, ScoredAlert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import stack
 from chaosapi.lab.ports import Ports, url
@@ -117,7 +117,7 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
     answer = httpx2.get(f"{url(lab.ports.admin)}/admin/alerts", params={"limit": 1000}).raise_for_status().json()
     known = facts.recorded(Prometheus(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval)
     known = known.model_copy(update={"delivered": [facts.delivery(each) for each in answer["alerts"]]})
-    model = Model(planned, Traffic(rps=rate), shop, lab.profile, usual(lab.profile))
+    model = ForecastModel(planned, Traffic(rps=rate), shop, lab.profile, usual(lab.profile))
     return [
         score.score(name, replay.of(record, records, model), known, time.time())
         for (name, *_), record in zip(runs, records, strict=True)
@@ -151,7 +151,7 @@ def table(scores: list[Score]) -> Table:
     return made
 
 
-def row(each: Scored) -> list[str]:
+def row(each: ScoredAlert) -> list[str]:
     """Show one alert."""
 
     def both(name: str) -> tuple[str, str]:

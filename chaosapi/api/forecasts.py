@@ -17,9 +17,9 @@ from chaosapi.errors import Busy, Conflict, Invalid, NotFound
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import inverse, replay, timetable
 from chaosapi.forecast import score as scoring
-from chaosapi.forecast.model import Effort, Model
+from chaosapi.forecast.model import Effort, ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, usual
-from chaosapi.forecast.observed import Delivered, Facts
+from chaosapi.forecast.observed import DeliveredNotification, Observed
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
@@ -80,10 +80,13 @@ class Forecaster:
     ) -> Score:
         """Compare the fault's forecast with what Alertmanager delivered; `missing` says what Prometheus would add."""
         traffic = self._measured()
-        model = Model([record.spec], traffic or Traffic(), self._spec, self._profile, usual(self._profile), EFFORT)
-        facts = Facts(
+        model = ForecastModel(
+            [record.spec], traffic or Traffic(), self._spec, self._profile, usual(self._profile), EFFORT
+        )
+        facts = Observed(
             delivered=[
-                Delivered(**{name: getattr(each, name) for name in Delivered.model_fields}) for each in delivered
+                DeliveredNotification(**{name: getattr(each, name) for name in DeliveredNotification.model_fields})
+                for each in delivered
             ]
         )
         found = scoring.score(record.name, replay.of(record, records, model), facts, now)

@@ -19,10 +19,10 @@ from chaosapi.cli.tables import listing
 from chaosapi.forecast import identity
 from chaosapi.forecast.backtest import Recording, selectors
 from chaosapi.forecast.backtest import backtest as run
-from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
+from chaosapi.forecast.comparison import Backtest, BacktestedAlert, Comparison, FiringSpan
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.promql import Times
-from chaosapi.forecast.recording import Series
+from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile
@@ -77,9 +77,9 @@ def _recordings(
 ) -> tuple[dict[str, Recording], list[str]]:
     """Read all that is recorded, each selector once; and say which SLOs cannot be tested."""
     start, end = span
-    known: dict[str, list[Series]] = {}
+    known: dict[str, list[RecordedSeries]] = {}
 
-    def read(terms: list[tuple[int, str]]) -> list[tuple[int, Series]]:
+    def read(terms: list[tuple[int, str]]) -> list[tuple[int, RecordedSeries]]:
         for _, selector in terms:
             if selector not in known:
                 known[selector] = source.series(selector, start - profile.windows[-1] - 1, end)
@@ -93,7 +93,7 @@ def _recordings(
         except errors.Invalid as reason:
             refused.append(str(reason))
             continue
-        names = [identity.of(spec, slo, pair) for pair in burn_alerts.enabled(slo, profile)]
+        names = [identity.alert_labels(spec, slo, pair) for pair in burn_alerts.enabled(slo, profile)]
         alerts = [series for each in names for series in source.series("ALERTS" + burn_alerts.selector(each), *span)]
         ruled = bool(alerts) or any(name.items() <= rule.items() for name in names for rule in rules)
         evaluated = _evaluated(source, spec, slo, profile, span)
@@ -104,7 +104,7 @@ def _recordings(
 def _evaluated(source: Prometheus, spec: Spec, slo: Objective, profile: Profile, span: tuple[float, float]) -> Times:
     """Give when the SLO's rules were evaluated: each evaluation records a ratio."""
     name = burn_alerts.ratio_metric(profile.windows[0])
-    found = source.series(name + burn_alerts.selector(spec.identity(slo)), *span)
+    found = source.series(name + burn_alerts.selector(spec.identity_labels(slo)), *span)
     return np.unique(np.concatenate([np.array([], dtype=np.int64), *(each.times for each in found)]))
 
 
@@ -137,7 +137,7 @@ def _shown(found: Backtest) -> Group:
     return Group(*parts, *(styled(f"not tested: {reason}", "yellow") for reason in found.missing))
 
 
-def _episodes(alerts: list[Tested], *, days: bool) -> Table:
+def _episodes(alerts: list[BacktestedAlert], *, days: bool) -> Table:
     table = listing("fired, or would have", "bold red", "alert", "predicted (UTC)", "recorded", "off, s")
     for slo, own in groupby(alerts, key=lambda alert: alert.slo):
         table.add_row(Text(slo, "bold", overflow="ignore"))
@@ -151,7 +151,7 @@ def _episodes(alerts: list[Tested], *, days: bool) -> Table:
     return table
 
 
-def _silent(alerts: list[Tested]) -> Table:
+def _silent(alerts: list[BacktestedAlert]) -> Table:
     table = listing("silent", "bold", "alert", "peak burn rate", "of")
     for alert in alerts:
         name = f"{alert.slo} {alert.severity} {alert.long_window}/{alert.short_window}"
@@ -159,7 +159,7 @@ def _silent(alerts: list[Tested]) -> Table:
     return table
 
 
-def _span(span: Span | None, *, days: bool) -> str:
+def _span(span: FiringSpan | None, *, days: bool) -> str:
     form = "%d. %H:%M" if days else "%H:%M:%S"
     return "-" if span is None else f"{span.firing:{form}}…{span.resolved.strftime(form) if span.resolved else ''}"
 

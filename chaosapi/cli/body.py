@@ -12,7 +12,7 @@ import yaml
 from chaosapi import budget
 from chaosapi.budget import FILE
 from chaosapi.errors import BadRequest, ChaosError
-from chaosapi.slo.document import Bounded
+from chaosapi.slo.document import BoundedLoader
 
 _RESOLVED: Final = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
@@ -27,7 +27,7 @@ YAML 1.1 would make booleans of `on` and `off`, which a pulse has as fields, and
 """
 
 
-class _Loader(Bounded):
+class _Loader(BoundedLoader):
     """Makes of YAML what JSON can say."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's name for it, and a class attribute there too

@@ -6,7 +6,7 @@ from typing import Any
 
 from chaosapi.cli.prometheus import Prometheus
 from chaosapi.forecast import recording
-from chaosapi.forecast.observed import Delivered, Facts, Recorded
+from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo.spec import Spec
 
@@ -19,21 +19,21 @@ def traffic(prometheus: Prometheus, spec: Spec, window: float, at: float | None 
     return Traffic.measured(rates, round(replicas[0][1]) if replicas else 1)
 
 
-def delivery(sent: dict[str, Any]) -> Delivered:
+def delivery(sent: dict[str, Any]) -> DeliveredNotification:
     """Read one of the alerts that the admin API lists as delivered."""
-    return Delivered.model_validate({name: sent.get(name) for name in Delivered.model_fields})
+    return DeliveredNotification.model_validate({name: sent.get(name) for name in DeliveredNotification.model_fields})
 
 
-def recorded(prometheus: Prometheus, spec: Spec, start: float, end: float, evaluation: float) -> Facts:
+def recorded(prometheus: Prometheus, spec: Spec, start: float, end: float, evaluation: float) -> Observed:
     """Give what Prometheus recorded from start to end (Unix seconds), evaluating every so many seconds."""
     names = "|".join(sorted({slo.alerting.name for slo in spec.slos}))
     alerts = recording.alerts(
         prometheus.series(f'ALERTS{{alertname=~"{names}"}}', start, end), round(1000 * evaluation), round(1000 * end)
     )
     up = prometheus.series("up" + of_jobs(spec), start, end)
-    return Facts(
+    return Observed(
         recorded=[
-            Recorded(
+            RecordedEpisode(
                 labels=labels,
                 pending=each.pending / 1000,
                 firing=None if each.firing is None else each.firing / 1000,

@@ -15,7 +15,7 @@ from chaosapi.cli.prometheus import Prometheus
 from chaosapi.cli.slo import ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.traffic import Traffic
@@ -126,7 +126,7 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
             )
         chosen = windows.load(profile)
         bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
-        model = Model(
+        model = ForecastModel(
             [validation.read(Fault, each) for each in bodies],
             _checked(Traffic, body.present(sent)),
             shop,
@@ -148,7 +148,13 @@ def _refuse(*unheard: tuple[str, object, str]) -> None:
 
 
 def _answer(  # noqa: PLR0913 - one for each question and form
-    model: Model, *, page_within: str | None, budget: str | None, slo: str | None, as_json: bool, html: Path | None
+    model: ForecastModel,
+    *,
+    page_within: str | None,
+    budget: str | None,
+    slo: str | None,
+    as_json: bool,
+    html: Path | None,
 ) -> None:
     answer: BaseModel
     shown: RenderableType
@@ -159,7 +165,7 @@ def _answer(  # noqa: PLR0913 - one for each question and form
         answer = inverse.spend(model, _ratio(budget), slo)
         shown = timetables.spend(answer, model.faults[0])
     else:
-        answer = timetable.of(model)
+        answer = timetable.predict(model)
         shown = timetables.forecast(answer)
         if html:
             _draw(model, answer, html)
@@ -169,7 +175,7 @@ def _answer(  # noqa: PLR0913 - one for each question and form
         _out.print(shown)
 
 
-def _draw(model: Model, found: Forecast, path: Path) -> None:
+def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:
     try:
         from chaosapi.forecast import chart  # noqa: PLC0415 - Plotly is large, and an extra
     except ModuleNotFoundError as error:

@@ -13,7 +13,7 @@ from chaosapi.lab import demo as demonstration
 from chaosapi.lab import folders, stack, status, traffic
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
-from chaosapi.lab.signals import Stopped, stoppable
+from chaosapi.lab.signals import StopRequested, stoppable
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
 
@@ -102,7 +102,7 @@ def _ended_well(console: Terminal) -> Iterator[None]:
     try:
         with stoppable():
             yield
-    except Stopped as stopped:
+    except StopRequested as stopped:
         console.print(f"{stopped}: everything is stopped.")
         raise typer.Exit(128 + stopped.number) from None
     except (LabError, ChaosError) as error:

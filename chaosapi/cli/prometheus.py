@@ -7,7 +7,7 @@ import httpx2
 import numpy as np
 
 from chaosapi import errors
-from chaosapi.forecast.recording import Series
+from chaosapi.forecast.recording import RecordedSeries
 
 HERE = "http://127.0.0.1:9090"
 _FIRST, _SHORTEST = 3600.0, 60.0
@@ -36,7 +36,7 @@ class Prometheus:
         result = self._get("/api/v1/query", query=query, time=at)["result"]
         return [(each["metric"], float(each["value"][1])) for each in result]
 
-    def series(self, selector: str, start: float, end: float) -> list[Series]:
+    def series(self, selector: str, start: float, end: float) -> list[RecordedSeries]:
         """Give the recorded samples of every series that a selector finds from start to end (Unix seconds)."""
         found: dict[frozenset[tuple[str, str]], list[tuple[Any, Any]]] = {}
         for part in self._parts(selector, start, end):
@@ -48,7 +48,7 @@ class Prometheus:
                 if new.any():  # version 2 gives what lies on the border of two parts twice
                     known.append((stamps[new], np.array(values, dtype=np.float64)[new]))
         return [
-            Series(dict(labels), *(np.concatenate(each) for each in zip(*parts, strict=True)))
+            RecordedSeries(dict(labels), *(np.concatenate(each) for each in zip(*parts, strict=True)))
             for labels, parts in found.items()
         ]
 

@@ -14,9 +14,9 @@ from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
 from chaosapi.forecast import score as scoring
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, usual
-from chaosapi.forecast.observed import Facts
+from chaosapi.forecast.observed import Observed
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Spec
@@ -48,7 +48,7 @@ def score(  # noqa: PLR0913 - one option a source
         waits = {"group_wait": group_wait, "group_interval": group_interval}
         settings = usual(chosen).model_dump(context=durations.EXACT)
         settings |= {key: durations.parse(value) for key, value in waits.items() if value}
-        known, traffic, missing = Facts(), Traffic(), []
+        known, traffic, missing = Observed(), Traffic(), []
         try:
             source = Prometheus(prometheus)
             until = min(now, record.ends_at)
@@ -58,7 +58,7 @@ def score(  # noqa: PLR0913 - one option a source
         except errors.Invalid as error:
             missing = [str(error), f"the traffic was not measured: taken to be {traffic.rps:g} requests/s"]
         known = known.model_copy(update={"delivered": [facts.delivery(each) for each in delivered]})
-        model = Model([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings))
+        model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings))
         found = scoring.score(record.name, replay.of(record, records, model), known, now)
         found = found.model_copy(update={"missing": [*missing, *found.missing]})
     except (ValueError, errors.Invalid, OSError) as error:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi.cli.tables import listing
-from chaosapi.forecast.scorecard import Both, Score, Scored
+from chaosapi.forecast.scorecard import ForecastAndFact, Score, ScoredAlert
 from chaosapi.terminal import styled
 
 _WORDS = {
@@ -31,7 +31,7 @@ def score(found: Score) -> Group:
     return Group(*parts, table, *(styled(f"missing: {reason}", "yellow") for reason in found.missing))
 
 
-def _alerts(alerts: list[Scored]) -> Table:
+def _alerts(alerts: list[ScoredAlert]) -> Table:
     title = "forecast → fact, in seconds since the fault's start"
     table = listing(title, "bold", "alert", "fires", "by chance", "told", "resolved", "holds")
     for slo, own in groupby(alerts, key=lambda each: each.slo):
@@ -47,7 +47,7 @@ def _alerts(alerts: list[Scored]) -> Table:
     return table
 
 
-def _splits(alerts: list[Scored]) -> Table:
+def _splits(alerts: list[ScoredAlert]) -> Table:
     table = listing("where the time went, s", "bold", "alert", "window", "scrape", "evaluation", "for", "wait")
     for each in alerts:
         if split := each.split:
@@ -56,11 +56,11 @@ def _splits(alerts: list[Scored]) -> Table:
     return table
 
 
-def _name(each: Scored) -> str:
+def _name(each: ScoredAlert) -> str:
     return f"{each.severity} {each.long_window}/{each.short_window}"
 
 
-def _both(times: Both) -> str:
+def _both(times: ForecastAndFact) -> str:
     return f"{_seconds(times.fact)} s, forecast {_seconds(times.forecast)} s"
 
 

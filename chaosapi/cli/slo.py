@@ -13,7 +13,7 @@ from rich.table import Table
 
 from chaosapi import assets, durations, errors
 from chaosapi.slo import cause_alerts, explain, files, promtool, spec, windows
-from chaosapi.slo.annotations import Bases
+from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.feasibility import Conditions
 from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
@@ -121,7 +121,7 @@ def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
     """Make the recording rules and alerts, also of the file causes.yaml beside the spec if there is one."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
-        bases, source = Bases(grafana_url, runbook_url), _spec(spec_file)
+        bases, source = LinkBases(grafana_url, runbook_url), _spec(spec_file)
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
@@ -131,7 +131,7 @@ def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
             text = files.prometheus_rule(
                 specs, profile, min_failures, beside, name=name, namespace=namespace, labels=labels
             )
-        _put(bases.put_into(text), out)
+        _put(bases.complete_rules(text), out)
 
 
 @app.command("tests")
@@ -215,7 +215,7 @@ def _labels(given: list[str]) -> dict[str, str]:
     return dict(label.split("=", 1) for label in given)
 
 
-def _table(facts: explain.Facts) -> Table:
+def _table(facts: explain.SloExplanation) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("windows")
     for pair in facts.pairs:

@@ -9,8 +9,8 @@ from rich.text import Text
 from chaosapi import durations
 from chaosapi.cli.tables import listing
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast.inverse import Page, Spend
-from chaosapi.forecast.result import Alert, Budget, Forecast
+from chaosapi.forecast.inverse import RateThatPages, RateThatSpends
+from chaosapi.forecast.result import Forecast, ForecastAlert, ForecastBudget
 from chaosapi.terminal import styled
 
 _NONE = "-"
@@ -32,7 +32,7 @@ def forecast(found: Forecast) -> Group:
     return Group(*parts)
 
 
-def page(answer: Page) -> Text:
+def page(answer: RateThatPages) -> Text:
     """Say which rate pages in time."""
     alert = answer.alert
     return Text(
@@ -41,7 +41,7 @@ def page(answer: Page) -> Text:
     )
 
 
-def spend(answer: Spend, fault: Fault) -> Text:
+def spend(answer: RateThatSpends, fault: Fault) -> Text:
     """Say which rate, and which duration, spends the budget."""
     lasting, at = durations.format(fault.schedule.duration), f"{fault.rate:g}"
     rate = f"at a rate of {answer.rate:g}" if answer.rate else "not even at a rate of 1"
@@ -52,7 +52,7 @@ def spend(answer: Spend, fault: Fault) -> Text:
     )
 
 
-def _firing(slo: str, alerts: list[Alert]) -> Table:
+def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
     # Eighty columns: with a `for` it matters more when an alert is pending than what the formula says.
     waits = any(each.pending != each.firing for alert in alerts for each in alert.moments)
     columns = ("alert", "pending" if waits else "formula", "firing", "by chance", "told", "resolved", "spent")
@@ -76,7 +76,7 @@ def _firing(slo: str, alerts: list[Alert]) -> Table:
     return table
 
 
-def _silent(alerts: list[Alert]) -> Table:
+def _silent(alerts: list[ForecastAlert]) -> Table:
     table = listing("stays silent", "bold", "alert", "peak burn rate", "of", "by chance")
     for alert in alerts:
         lucky = f"from {_time(alert.chance.earliest)}" if alert.chance.earliest is not None else _NONE
@@ -85,7 +85,7 @@ def _silent(alerts: list[Alert]) -> Table:
     return table
 
 
-def _budgets(budgets: list[Budget]) -> Table:
+def _budgets(budgets: list[ForecastBudget]) -> Table:
     table = listing("error budgets", "bold", "slo", "requests", "bad", "spent", "left")
     for budget in budgets:
         style = "red" if budget.left < 0 else ""
@@ -94,7 +94,7 @@ def _budgets(budgets: list[Budget]) -> Table:
     return table
 
 
-def _name(alert: Alert) -> str:
+def _name(alert: ForecastAlert) -> str:
     return f"{alert.severity} {alert.long_window}/{alert.short_window}"
 
 

@@ -10,17 +10,17 @@ import promql_parser as grammar
 
 from chaosapi import errors
 from chaosapi.forecast import burn, episodes, identity, indicator, recording
-from chaosapi.forecast.burn import Burn, Rates
-from chaosapi.forecast.comparison import Backtest, Comparison, Span, Tested
+from chaosapi.forecast.burn import BurnRates, Rates
+from chaosapi.forecast.comparison import Backtest, BacktestedAlert, Comparison, FiringSpan
 from chaosapi.forecast.episodes import Episode
-from chaosapi.forecast.matching import matched
-from chaosapi.forecast.model import least, over
+from chaosapi.forecast.matching import match_episodes
+from chaosapi.forecast.model import expression_holds, lower_burn
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Range, Times
-from chaosapi.forecast.recording import Series
+from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, Profile, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 _MOST = 3_000_000
 """Evaluations: a month every second. More would take minutes."""
@@ -36,11 +36,11 @@ _SYMBOLS = (
 class Recording:
     """What was recorded about one SLO: its counters, with signs, and what Prometheus made of them."""
 
-    error: Sequence[tuple[int, Series]]
-    total: Sequence[tuple[int, Series]]
+    error: Sequence[tuple[int, RecordedSeries]]
+    total: Sequence[tuple[int, RecordedSeries]]
     evaluated: Times
     """When its rules were evaluated; empty: never."""
-    alerts: Sequence[Series]
+    alerts: Sequence[RecordedSeries]
     """Its series of ALERTS."""
     ruled: bool = True
     """Whether there is an alert for each window pair, and not one for all of them, as Sloth makes them."""
@@ -71,7 +71,7 @@ def backtest(
     Rules are evaluated at the very moments at which Prometheus evaluated them, where it did. Raises errors.Invalid for
     more evaluations than fit into memory.
     """
-    alerts: list[Tested] = []
+    alerts: list[BacktestedAlert] = []
     intervals, missing = {}, []
     for slo in spec.slos:
         if slo.name not in recordings:
@@ -103,16 +103,16 @@ def _grid(span: tuple[float, float], interval: float, evaluated: Times) -> Times
 
 def _burns(
     slo: Objective, profile: Profile, monitoring: Monitoring, found: Recording, evaluations: Times
-) -> dict[float, Burn]:
+) -> dict[float, BurnRates]:
     budget = float(f"{slo.budget:.12g}")  # as the rules write it
     burns = {}
     for length in profile.windows:
         window = Range(np.array([], dtype=np.int64), evaluations, round(1000 * length), monitoring.prometheus)
-        burns[length] = burn.of(_rates(window, found.error), _rates(window, found.total), window, budget)
+        burns[length] = burn.burn_from_rates(_rates(window, found.error), _rates(window, found.total), window, budget)
     return burns
 
 
-def _rates(window: Range, terms: Sequence[tuple[int, Series]]) -> Rates:
+def _rates(window: Range, terms: Sequence[tuple[int, RecordedSeries]]) -> Rates:
     """Give the rates; a series of one sample has none."""
     return [
         (sign, replace(window, scrapes=series.times).rate(series.counter))
@@ -124,33 +124,33 @@ def _rates(window: Range, terms: Sequence[tuple[int, Series]]) -> Rates:
 def _tested(  # noqa: PLR0913 - which alert, how it is watched, what was recorded and computed
     spec: Spec,
     slo: Objective,
-    pair: Pair,
+    pair: WindowPair,
     monitoring: Monitoring,
     *,
     found: Recording,
     evaluations: Times,
-    burns: dict[float, Burn],
-) -> Tested:
+    burns: dict[float, BurnRates],
+) -> BacktestedAlert:
     interval = int(evaluations[1] - evaluations[0]) if evaluations.size > 1 else round(1000 * monitoring.evaluation)
-    holds = over(burns, pair, monitoring.min_failures)
-    said = episodes.of(holds, evaluations, round(1000 * monitoring.pending_for))
-    own = identity.of(spec, slo, pair)
+    holds = expression_holds(burns, pair, monitoring.min_failures)
+    said = episodes.find_episodes(holds, evaluations, round(1000 * monitoring.pending_for))
+    own = identity.alert_labels(spec, slo, pair)
     fact: list[Episode] = []
     compared = found.ruled and bool(found.evaluated.size)
     if compared:
         recorded = [each for each in found.alerts if own.items() <= each.labels.items()]
         fact = recording.episodes(recorded, interval, int(found.evaluated[-1]))
         said = [each for each in said if _within(each, found.evaluated)]
-    return Tested(
+    return BacktestedAlert(
         alert=slo.alerting.name,
         slo=slo.name,
         severity=pair.severity,
         long_window=text(pair.long),
         short_window=text(pair.short),
         burn_rate=pair.factor,
-        peak=float(np.nanmax(least(burns, pair), initial=0.0)),
+        peak=float(np.nanmax(lower_burn(burns, pair), initial=0.0)),
         compared=compared,
-        episodes=[_comparison(one, other) for one, other in matched(said, fact, 2 * interval)],
+        episodes=[_comparison(one, other) for one, other in match_episodes(said, fact, 2 * interval)],
     )
 
 
@@ -171,13 +171,13 @@ def _comparison(said: Episode | None, fact: Episode | None) -> Comparison:
     )
 
 
-def _span(episode: Episode) -> Span:
+def _span(episode: Episode) -> FiringSpan:
     pending, firing, resolved = (
         None if each is None else datetime.fromtimestamp(each / 1000, UTC)
         for each in (episode.pending, episode.firing, episode.resolved)
     )
     assert pending is not None  # noqa: S101 - every episode has one; this tells mypy
-    return Span(pending=pending, firing=firing or pending, resolved=resolved)
+    return FiringSpan(pending=pending, firing=firing or pending, resolved=resolved)
 
 
 def _selector(selected: grammar.Expr) -> str:

@@ -7,8 +7,8 @@ from functools import cached_property
 from operator import itemgetter
 
 from chaosapi.forecast import episodes, timetable
-from chaosapi.forecast.model import Model, over
-from chaosapi.forecast.result import Alert
+from chaosapi.forecast.model import ForecastModel, expression_holds
+from chaosapi.forecast.result import ForecastAlert
 
 _FINER = 10
 """So many times more often than the lab does an ideal monitor look: fifty times in the shortest window."""
@@ -20,7 +20,7 @@ Span = tuple[float, float]
 class Bounds:
     """What frames one alert of a model; all times in the model's seconds."""
 
-    def __init__(self, model: Model, alert: Alert) -> None:
+    def __init__(self, model: ForecastModel, alert: ForecastAlert) -> None:
         self._model = model
         self._slo = next(slo for slo in model.spec.slos if slo.name == alert.slo)
         self._pair = model.profile.pair(f"{alert.long_window}/{alert.short_window}")
@@ -64,12 +64,12 @@ class Bounds:
         always = {"scrape": step, "evaluation": step, "pending_for": 0.0}
         return self._spans(replace(self._model, monitoring=self._model.monitoring.model_copy(update=always)))
 
-    def _spans(self, model: Model, deviations: float = 0.0) -> list[Span]:
+    def _spans(self, model: ForecastModel, deviations: float = 0.0) -> list[Span]:
         watching = model.monitoring
-        holds = over(model.burns(self._slo), self._pair, watching.min_failures, deviations)
+        holds = expression_holds(model.burns(self._slo), self._pair, watching.min_failures, deviations)
         return [
             (each.firing / 1000, math.inf if each.resolved is None else each.resolved / 1000)
-            for each in episodes.of(holds, model.evaluations, round(1000 * watching.pending_for))
+            for each in episodes.find_episodes(holds, model.evaluations, round(1000 * watching.pending_for))
             if each.firing is not None
         ]
 

@@ -17,7 +17,7 @@ Rates = Sequence[tuple[int, Array]]
 
 
 @dataclass(frozen=True)
-class Burn:
+class BurnRates:
     """The burn rate over one window at each evaluation, NaN where the rule gives nothing."""
 
     rate: Array
@@ -27,13 +27,13 @@ class Burn:
     """Bad events in the window, as `min_failures` counts them."""
 
 
-def over(window: Range, error: Signed, total: Signed, budget: float) -> Burn:
+def burn_over(window: Range, error: Signed, total: Signed, budget: float) -> BurnRates:
     """Give the burn rate over a window; as in the rule absent without traffic, and 0 without bad events."""
     bad, all_ = ([(sign, window.rate(counter)) for sign, counter in terms] for terms in (error, total))
-    return of(bad, all_, window, budget)
+    return burn_from_rates(bad, all_, window, budget)
 
 
-def of(error: Rates, total: Rates, window: Range, budget: float) -> Burn:
+def burn_from_rates(error: Rates, total: Rates, window: Range, budget: float) -> BurnRates:
     """Give the burn rate from the rates over a window."""
     bad, all_ = (_sum(rates, window.ends.size) for rates in (error, total))
     seconds = window.length / 1000
@@ -41,7 +41,7 @@ def of(error: Rates, total: Rates, window: Range, budget: float) -> Burn:
         ratio = np.where(all_ > 0, np.nan_to_num(bad, nan=0.0) / all_, np.nan)
         share = np.clip(ratio, 0, 1)
         deviation = np.sqrt(share * (1 - share) / (all_ * seconds))
-    return Burn(ratio / budget, deviation / budget, bad * seconds)
+    return BurnRates(ratio / budget, deviation / budget, bad * seconds)
 
 
 def _sum(rates: Rates, size: int) -> Array:

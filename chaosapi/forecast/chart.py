@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly ships no types
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]  # the same
 
-from chaosapi.forecast.model import Model
-from chaosapi.forecast.result import Alert, Forecast
+from chaosapi.forecast.model import ForecastModel
+from chaosapi.forecast.result import Forecast, ForecastAlert
 from chaosapi.forecast.traffic import Array
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective
@@ -19,12 +19,12 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 """One for each pair, quickest first; told apart by colour-blind readers as well (Okabe and Ito)."""
 
 
-def write(model: Model, forecast: Forecast, path: Path) -> None:
+def write(model: ForecastModel, forecast: Forecast, path: Path) -> None:
     """Write the page; it holds all it needs, Plotly's script too (5 MB)."""
     figure(model, forecast).write_html(path, include_plotlyjs=True, full_html=True)
 
 
-def figure(model: Model, forecast: Forecast) -> go.Figure:
+def figure(model: ForecastModel, forecast: Forecast) -> go.Figure:
     """Draw three rows for every SLO that the faults hurt: burn rates, alerts, budget."""
     hurt = [slo for slo in model.spec.slos if model.worst(slo) > 0] or list(model.spec.slos[:1])
     titles = [
@@ -58,7 +58,7 @@ def figure(model: Model, forecast: Forecast) -> go.Figure:
     return drawn
 
 
-def _burns(drawn: go.Figure, model: Model, slo: Objective, row: int, scale: float) -> None:
+def _burns(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, scale: float) -> None:
     burns = model.burns(slo)
     times = model.evaluations / 1000
     pairs = [pair for pair in model.profile.pairs if not burn_alerts.disabled(slo, pair)]
@@ -96,7 +96,7 @@ def _burns(drawn: go.Figure, model: Model, slo: Objective, row: int, scale: floa
     drawn.update_yaxes(type="log", range=[-1, np.log10(top)], row=row, col=1)
 
 
-def _alerts(drawn: go.Figure, alerts: list[Alert], horizon: float, row: int, scale: float) -> None:
+def _alerts(drawn: go.Figure, alerts: list[ForecastAlert], horizon: float, row: int, scale: float) -> None:
     for colour, alert in zip(_COLOURS, alerts, strict=False):
         name = f"{alert.severity} {alert.long_window}/{alert.short_window}"
         spans = [
@@ -118,7 +118,7 @@ def _alerts(drawn: go.Figure, alerts: list[Alert], horizon: float, row: int, sca
     drawn.update_yaxes(autorange="reversed", row=row, col=1)
 
 
-def _budget(drawn: go.Figure, model: Model, slo: Objective, row: int, scale: float) -> None:
+def _budget(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, scale: float) -> None:
     seconds, left = _thin(model.edges[model.edges >= 0], 1 - model.spent(slo)[model.edges >= 0])
     drawn.add_scatter(
         x=seconds / scale, y=left, line={"color": "#444"}, name="budget left", showlegend=False, row=row, col=1

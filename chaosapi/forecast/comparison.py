@@ -7,7 +7,7 @@ from chaosapi.models import Model
 from chaosapi.slo.windows import Severity
 
 
-class Span(Model):
+class FiringSpan(Model):
     """One time that an alert fired; None: beyond the end."""
 
     pending: datetime
@@ -18,13 +18,13 @@ class Span(Model):
 class Comparison(Model):
     """One time that an alert would have fired, did, or both; differences are recorded less predicted, in seconds."""
 
-    predicted: Span | None
-    recorded: Span | None
+    predicted: FiringSpan | None
+    recorded: FiringSpan | None
     firing_off: float | None
     resolved_off: float | None
 
 
-class Tested(Model):
+class BacktestedAlert(Model):
     """One alert."""
 
     alert: str
@@ -45,7 +45,7 @@ class Backtest(Model):
 
     start: datetime
     end: datetime
-    alerts: list[Tested]
+    alerts: list[BacktestedAlert]
     intervals: dict[str, Duration]
     """How often the rules of each SLO are evaluated."""
     missing: list[str]

@@ -8,8 +8,8 @@ import numpy as np
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import exposure, outcome
 from chaosapi.forecast.indicator import Term
-from chaosapi.forecast.outcome import Part
-from chaosapi.forecast.traffic import Array, Route, Traffic
+from chaosapi.forecast.outcome import OutcomePart
+from chaosapi.forecast.traffic import Array, Traffic, TrafficRoute
 
 EARLY = {"200", "500", "503"}
 """Statuses that every route counts from 0 on, beside its success; other series are born with their first request."""
@@ -31,7 +31,7 @@ class _Series:
     """What is counted together: parts of the outcome of a group of routes, and those routes' share of the traffic."""
 
     group: int
-    parts: tuple[Part, ...]
+    parts: tuple[OutcomePart, ...]
     share: float
     early: bool
 
@@ -43,14 +43,14 @@ class Counters:
         self._traffic, self._edges = traffic, edges
         middles, lengths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
         self._arrivals = traffic.rate_at(middles) * lengths
-        actings = [exposure.over(fault, middles) for fault in faults]
+        actings = [exposure.exposure(fault, middles) for fault in faults]
         # Routes that meet the same faults differ only in their share.
-        groups: dict[tuple[int, ...], dict[Route, float]] = {}
+        groups: dict[tuple[int, ...], dict[TrafficRoute, float]] = {}
         for route, share in traffic.mix.items():
             met = tuple(number for number, each in enumerate(actings) if each.meets(route))
             groups.setdefault(met, {})[route] = share
         self._groups = [
-            (routes, outcome.of([actings[number] for number in met], traffic, middles.size))
+            (routes, outcome.outcome([actings[number] for number in met], traffic, middles.size))
             for met, routes in groups.items()
         ]
         self._known: dict[tuple[int, int, float | None], Array] = {}
@@ -86,7 +86,7 @@ class Counters:
     def _selected(self, term: Term) -> Iterator[_Series]:
         """Give all series of the term, those that exist from the start and grow alike as one."""
         for group, (routes, result) in enumerate(self._groups):
-            shares: dict[tuple[str | None, Route | None], float] = {}
+            shares: dict[tuple[str | None, TrafficRoute | None], float] = {}
             statuses = EARLY | {part.status for part in result.parts if part.status}
             for route, share in routes.items():
                 for status in statuses | {route.success}:
@@ -106,7 +106,7 @@ class Counters:
             counts += np.interp(due, self._edges, self._cumulated(series.group, part, limit))
         return counts * series.share
 
-    def _cumulated(self, group: int, part: Part, limit: float | None) -> Array:
+    def _cumulated(self, group: int, part: OutcomePart, limit: float | None) -> Array:
         """Give the requests of the group that have arrived by each edge to end as this part does, within the limit."""
         key = (group, id(part), limit)  # parts hold arrays and live as long as this object
         if key not in self._known:

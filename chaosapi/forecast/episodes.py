@@ -17,12 +17,12 @@ class Episode:
     resolved: int | None
 
 
-def count(holds: NDArray[np.bool_]) -> int:
+def count_episodes(holds: NDArray[np.bool_]) -> int:
     """Count the episodes without making them."""
     return _changes(holds).size // 2
 
 
-def of(holds: NDArray[np.bool_], times: Times, pending_for: int) -> list[Episode]:
+def find_episodes(holds: NDArray[np.bool_], times: Times, pending_for: int) -> list[Episode]:
     """Give the episodes of an alert whose expression `holds` at these evaluation times, with `for` in milliseconds.
 
     It is pending from the first evaluation that finds it, fires at the first one at least `for` later that still does

@@ -7,7 +7,7 @@ import numpy as np
 
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.schedule import Constant
-from chaosapi.forecast.traffic import Array, Route
+from chaosapi.forecast.traffic import Array, TrafficRoute
 
 _CALLS = 200_000
 """About how often strengths are asked for; more would take seconds."""
@@ -16,7 +16,7 @@ _FINEST = 8
 
 
 @dataclass(frozen=True)
-class Acting:
+class Exposure:
     """A fault over cells of time: the share of its requests that it hits in each, and how hard."""
 
     fault: Fault
@@ -25,7 +25,7 @@ class Acting:
     hit: Array
     magnitude: Array
 
-    def meets(self, route: Route) -> bool:
+    def meets(self, route: TrafficRoute) -> bool:
         """Tell whether the fault means this route."""
         target = self.fault.target
         return target.matches_route(route.handler) and (not target.methods or route.method in target.methods)
@@ -49,7 +49,7 @@ def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> 
     return np.unique(np.concatenate([borders, finer]))
 
 
-def over(fault: Fault, middles: Array) -> Acting:
+def exposure(fault: Fault, middles: Array) -> Exposure:
     """Give the fault in cells with these middles (seconds after its creation)."""
     schedule = fault.schedule
     record = Record(name=fault.name or fault.effect.type, spec=fault, created_at=0.0, revision=0)
@@ -58,5 +58,5 @@ def over(fault: Fault, middles: Array) -> Acting:
     if not isinstance(schedule.shape, Constant):
         strength[active] = [schedule.strength(t, record.dice.hit_seed) for t in middles[active].tolist()]
     if schedule.shape.scales == "magnitude":
-        return Acting(fault, record.ends_at, fault.rate * active.astype(np.float64), strength)
-    return Acting(fault, record.ends_at, fault.rate * strength, np.ones_like(strength))
+        return Exposure(fault, record.ends_at, fault.rate * active.astype(np.float64), strength)
+    return Exposure(fault, record.ends_at, fault.rate * strength, np.ones_like(strength))

@@ -69,7 +69,7 @@ class Indicator:
     """Its queries are not about this service; failed requests stand in for its bad events."""
 
 
-def of(slo: Objective) -> Indicator:
+def parse_indicator(slo: Objective) -> Indicator:
     """Read the SLO's queries; what is not about the service's own counters becomes availability over all routes."""
     queries = slo.sli.queries
     try:

@@ -12,8 +12,8 @@ from chaosapi.faults.fault import Fault
 from chaosapi.faults.schedule import Ramp, Schedule
 from chaosapi.forecast import indicator, outcome, timetable
 from chaosapi.forecast.counters import Counters
-from chaosapi.forecast.model import Model
-from chaosapi.forecast.result import Alert
+from chaosapi.forecast.model import ForecastModel
+from chaosapi.forecast.result import ForecastAlert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.models import Model as Answer
 from chaosapi.slo.spec import Objective, Spec
@@ -27,15 +27,15 @@ _PARTS = 100
 """Of so many parts a mixture of delays is inverted; more would take seconds."""
 
 
-class Page(Answer):
+class RateThatPages(Answer):
     """The smallest rate that pages in time."""
 
     rate: float
-    alert: Alert
+    alert: ForecastAlert
     """The first page at that rate."""
 
 
-class Spend(Answer):
+class RateThatSpends(Answer):
     """What spends a share of an SLO's error budget."""
 
     slo: str
@@ -46,7 +46,7 @@ class Spend(Answer):
     """At the fault's rate; None: longer than the SLO's period."""
 
 
-class Burn(Answer):
+class RateThatBurns(Answer):
     """The rate that burns a budget so many times too fast."""
 
     rate: float
@@ -54,7 +54,7 @@ class Burn(Answer):
     """How it comes about, in a sentence."""
 
 
-def page_within(model: Model, within: float) -> Page:
+def page_within(model: ForecastModel, within: float) -> RateThatPages:
     """Give the smallest rate of the model's one fault whose page is notified at most `within` seconds after its start.
 
     Exact to a ten-thousandth, if a higher rate never pages later. Raises errors.Invalid where no rate does it.
@@ -63,8 +63,8 @@ def page_within(model: Model, within: float) -> Page:
     deadline = fault.schedule.start_after + within
     near = replace(model, monitoring=model.monitoring.model_copy(update={"horizon": deadline}))
 
-    def page(rate: float) -> Alert | None:
-        found = timetable.of(replace(near, faults=[_at(fault, rate)]))
+    def page(rate: float) -> ForecastAlert | None:
+        found = timetable.predict(replace(near, faults=[_at(fault, rate)]))
         told = [
             (moment.notified, alert) for alert in found.alerts if alert.severity == "page" for moment in alert.moments
         ]
@@ -76,17 +76,17 @@ def page_within(model: Model, within: float) -> Page:
     rate = _up(_smallest(lambda each: page(each) is not None, _LEAST, 1.0))
     alert = page(rate)
     assert alert is not None  # noqa: S101 - rounded up from one that pages; this tells mypy
-    return Page(rate=rate, alert=alert)
+    return RateThatPages(rate=rate, alert=alert)
 
 
-def spend(model: Model, share: float, slo: str | None = None) -> Spend:
+def spend(model: ForecastModel, share: float, slo: str | None = None) -> RateThatSpends:
     """Give the rate, and the duration, at which the model's one fault spends the share of an SLO's budget.
 
     `slo` is the SLO's name; unless given, the one that the fault hurts most. Exact to a ten-thousandth. Raises
     errors.Invalid where the fault hurts no SLO.
     """
     fault = _only(model)
-    objective = find(model.spec, slo) if slo else max(model.spec.slos, key=lambda each: _spent(model, fault, each))
+    objective = find_slo(model.spec, slo) if slo else max(model.spec.slos, key=lambda each: _spent(model, fault, each))
     if not _spent(model, fault, objective):
         raise errors.Invalid.field("budget", f"the fault spends nothing of the budget of {objective.name}")
 
@@ -98,7 +98,7 @@ def spend(model: Model, share: float, slo: str | None = None) -> Spend:
 
     shape, period = fault.schedule.shape, model.profile.period
     shortest = max(0.1, shape.up + shape.down if isinstance(shape, Ramp) else 0.0)
-    return Spend(
+    return RateThatSpends(
         slo=objective.name,
         spent=share,
         rate=_up(_smallest(by_rate, _LEAST, 1.0)) if by_rate(1.0) else None,
@@ -106,13 +106,13 @@ def spend(model: Model, share: float, slo: str | None = None) -> Spend:
     )
 
 
-def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traffic) -> Burn:
+def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traffic) -> RateThatBurns:
     """Give the rate at which the fault, at full strength, burns the SLO's budget `burn_rate` times too fast.
 
     `slo` is a name as in the spec, with or without the service (`shop-availability`). Raises errors.Invalid, by field,
     where no rate does.
     """
-    objective = find(spec, slo)
+    objective = find_slo(spec, slo)
     if reason := outcome.unmodelled(fault):
         raise errors.Invalid.field("rate.burn_rate", f"{reason}: give a ratio")
     if (parts := outcome.delays_looked_at(fault.model_copy(update={"schedule": Schedule()}))) > _PARTS:
@@ -124,7 +124,7 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
     def reached(rate: float) -> float:
         now = fault.model_copy(update={"rate": rate, "schedule": Schedule(duration=1.0)})
         counters = Counters([now], traffic.model_copy(update={"stages": []}), np.array([0.0, 1.0]))
-        read = indicator.of(objective)
+        read = indicator.parse_indicator(objective)
         total = float(counters.flow(read.total)[0])
         return float(counters.flow(read.error)[0]) / total if total else 0.0
 
@@ -146,10 +146,10 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
         f"a burn rate of {burn_rate:g} × a budget of {objective.budget:.4g} = {ratio:.4g} of the requests of "
         f"{objective.name}; a rate of 1 would make {most:.4g} of them bad, so the rate is {rate:.4g}"
     )
-    return Burn(rate=float(f"{rate:.6g}"), sum=sum_)
+    return RateThatBurns(rate=float(f"{rate:.6g}"), sum=sum_)
 
 
-def find(spec: Spec, name: str) -> Objective:
+def find_slo(spec: Spec, name: str) -> Objective:
     """Give the SLO of this name, or `service-name`; raises errors.Invalid with those that there are."""
     for slo in spec.slos:
         if name in {slo.name, f"{spec.service}-{slo.name}"}:
@@ -158,7 +158,7 @@ def find(spec: Spec, name: str) -> Objective:
     raise errors.Invalid.field("slo", f"there is no SLO {name!r}: choose one of {known}")
 
 
-def _only(model: Model) -> Fault:
+def _only(model: ForecastModel) -> Fault:
     if len(model.faults) != 1:
         raise errors.Invalid.field("faults", "this question is about one fault: give just one")
     if reason := outcome.unmodelled(model.faults[0]):
@@ -174,7 +174,7 @@ def _lasting(fault: Fault, duration: float) -> Fault:
     return fault.model_copy(update={"schedule": fault.schedule.model_copy(update={"duration": duration})})
 
 
-def _spent(model: Model, fault: Fault, slo: Objective) -> float:
+def _spent(model: ForecastModel, fault: Fault, slo: Objective) -> float:
     end = fault.schedule.start_after + fault.schedule.duration + model.traffic.client_timeout
     scrape = max(model.monitoring.scrape, math.ceil(end / _POINTS))
     coarse = model.monitoring.model_copy(update={"horizon": end, "scrape": scrape})

@@ -8,7 +8,7 @@ Match = tuple[Episode | None, Episode | None]
 """Said and fact; None: there is none."""
 
 
-def matched(said: Sequence[Episode], fact: Sequence[Episode], slack: int) -> list[Match]:
+def match_episodes(said: Sequence[Episode], fact: Sequence[Episode], slack: int) -> list[Match]:
     """Match episodes that fire, both in the order of time: those that overlap, or nearly so by `slack` milliseconds."""
     left, right = ([each for each in both if each.firing is not None] for both in (said, fact))
     found: list[Match] = []

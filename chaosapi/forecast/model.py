@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import burn, exposure, indicator, outcome
-from chaosapi.forecast.burn import Burn
+from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.counters import EARLY, Counters
 from chaosapi.forecast.indicator import Indicator, Term
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Range, Times
 from chaosapi.forecast.traffic import Array, Traffic
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, Profile
+from chaosapi.slo.windows import Profile, WindowPair
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Model:
+class ForecastModel:
     """What is known of faults, oldest first, and of what watches them; time 0 is when the faults are created."""
 
     faults: Sequence[Fault]
@@ -115,9 +115,9 @@ class Model:
     @cached_property
     def indicators(self) -> dict[str, Indicator]:
         """The counters behind each SLO, by its name."""
-        return {slo.name: indicator.of(slo) for slo in self.spec.slos}
+        return {slo.name: indicator.parse_indicator(slo) for slo in self.spec.slos}
 
-    def burns(self, slo: Objective) -> dict[float, Burn]:
+    def burns(self, slo: Objective) -> dict[float, BurnRates]:
         """Give the burn rate over each window (seconds), at each evaluation."""
         read = self.indicators[slo.name]
         error, total = (
@@ -125,7 +125,7 @@ class Model:
             for terms in (read.error, read.total)
         )
         budget = float(f"{slo.budget:.12g}")  # as the rules write it
-        return {window: burn.over(self._range(window), error, total, budget) for window in self.profile.windows}
+        return {window: burn.burn_over(self._range(window), error, total, budget) for window in self.profile.windows}
 
     def events(self, terms: Sequence[Term]) -> Array:
         """Give the expected events of a query since the faults were created, at the edges."""
@@ -154,7 +154,7 @@ class Model:
         return Range(self.scrapes, self.evaluations, round(window * 1000), self.monitoring.prometheus)
 
 
-def least(burns: dict[float, Burn], pair: Pair, deviations: float = 0.0) -> Array:
+def lower_burn(burns: dict[float, BurnRates], pair: WindowPair, deviations: float = 0.0) -> Array:
     """Give the lower burn rate of a pair's two windows; NaN where one is absent.
 
     With `deviations` it is that many standard deviations off. Bad luck (below 0) is looked for in the long window only:
@@ -167,9 +167,11 @@ def least(burns: dict[float, Burn], pair: Pair, deviations: float = 0.0) -> Arra
     return lower
 
 
-def over(burns: dict[float, Burn], pair: Pair, min_failures: int = 1, deviations: float = 0.0) -> NDArray[np.bool_]:
+def expression_holds(
+    burns: dict[float, BurnRates], pair: WindowPair, min_failures: int = 1, deviations: float = 0.0
+) -> NDArray[np.bool_]:
     """Tell at which evaluations the pair's alert expression holds; `min_failures` as the rules were made with."""
-    holds: NDArray[np.bool_] = least(burns, pair, deviations) > float(f"{pair.factor:g}")  # as the alert writes it
+    holds: NDArray[np.bool_] = lower_burn(burns, pair, deviations) > float(f"{pair.factor:g}")  # as the alert writes it
     return holds & (burns[pair.long].failures > min_failures - 0.5) if min_failures > 1 else holds
 
 

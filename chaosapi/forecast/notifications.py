@@ -14,7 +14,7 @@ Span = tuple[int, float]
 
 
 @dataclass
-class Notice:
+class Notification:
     """When one episode's firing and its end were told, in milliseconds; None if never."""
 
     episode: Episode
@@ -28,17 +28,19 @@ class Notice:
         return self.episode.firing, math.inf if self.episode.resolved is None else self.episode.resolved
 
 
-def told(episodes: Sequence[Episode], wait: int, interval: int, silencers: Sequence[Episode] = ()) -> list[Notice]:
+def notifications(
+    episodes: Sequence[Episode], wait: int, interval: int, silencers: Sequence[Episode] = ()
+) -> list[Notification]:
     """Give what is told of the episodes of one group (an SLO's alerts of one severity), in the given order.
 
     A group begins with its first alert and is flushed `wait` later, then every `interval` until all of it is resolved
     and told so. A flush tells new alerts that no silencer mutes at that moment, and the end of those told before.
     """
-    notices = [Notice(episode) for episode in episodes if episode.firing is not None]
-    mute = _Mute([Notice(silencer).span for silencer in silencers if silencer.firing is not None])
+    notices = [Notification(episode) for episode in episodes if episode.firing is not None]
+    mute = _Mute([Notification(silencer).span for silencer in silencers if silencer.firing is not None])
     coming = deque(sorted(notices, key=lambda notice: notice.span))
     while coming:
-        group: list[Notice] = []
+        group: list[Notification] = []
         flush = coming[0].span[0] + wait
         while True:
             while coming and coming[0].span[0] <= flush:
@@ -75,7 +77,7 @@ class _Mute:
         return self._edges[place] if place < len(self._edges) else math.inf
 
 
-def _flush(group: Sequence[Notice], now: int, *, muted: bool) -> None:
+def _flush(group: Sequence[Notification], now: int, *, muted: bool) -> None:
     for notice in group:
         over = notice.span[1] <= now
         if notice.fired is None and not over and not muted:

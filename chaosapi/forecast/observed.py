@@ -9,7 +9,7 @@ from chaosapi.forecast.episodes import Episode
 from chaosapi.models import Model
 
 
-class Delivered(Model):
+class DeliveredNotification(Model):
     """One alert as the webhook was told of it."""
 
     labels: dict[str, str]
@@ -22,7 +22,7 @@ class Delivered(Model):
     """When its end was told."""
 
 
-class Recorded(Model):
+class RecordedEpisode(Model):
     """One time that an alert went off, from ALERTS; Unix seconds, None: did not come, or not yet."""
 
     labels: dict[str, str]
@@ -31,16 +31,16 @@ class Recorded(Model):
     resolved: float | None
 
 
-class Facts(Model):
+class Observed(Model):
     """All that is known; a part that nobody could be asked for is None."""
 
-    delivered: list[Delivered] | None = None
-    recorded: list[Recorded] | None = None
+    delivered: list[DeliveredNotification] | None = None
+    recorded: list[RecordedEpisode] | None = None
     scrapes: list[float] | None = None
     """When the target was scraped, ascending; Unix seconds."""
 
 
-class Happened(NamedTuple):
+class Observation(NamedTuple):
     """One time that an alert fired, and when that was told; milliseconds."""
 
     episode: Episode
@@ -48,7 +48,7 @@ class Happened(NamedTuple):
     resolved_notified: int | None
 
 
-def happened(facts: Facts, labels: Mapping[str, str], origin: float, slack: int) -> list[Happened]:
+def observations(facts: Observed, labels: Mapping[str, str], origin: float, slack: int) -> list[Observation]:
     """Give each time that the alert with these labels fired, in milliseconds since the origin (Unix seconds).
 
     A delivery belongs to the episode that began to fire when it says so, give or take the slack in milliseconds.
@@ -78,4 +78,6 @@ def happened(facts: Facts, labels: Mapping[str, str], origin: float, slack: int)
             if labels.items() <= each.labels.items() and each.firing is not None
         ]
     ordered: Sequence[Episode] = sorted(found, key=lambda each: each.pending)
-    return [Happened(each, received(each, "received_at"), received(each, "resolved_received_at")) for each in ordered]
+    return [
+        Observation(each, received(each, "received_at"), received(each, "resolved_received_at")) for each in ordered
+    ]

@@ -9,7 +9,7 @@ import numpy as np
 from chaosapi.effects import Latency
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import latency
-from chaosapi.forecast.exposure import Acting
+from chaosapi.forecast.exposure import Exposure
 from chaosapi.forecast.traffic import Array, Traffic
 
 _DIGITS = 4
@@ -23,7 +23,7 @@ _MODELLED = {"error", "exception", "reset", "hang", "latency"} | SENT
 
 
 @dataclass(frozen=True)
-class Part:
+class OutcomePart:
     """Requests that end alike: their share in each cell, and how long after arrival they are counted."""
 
     status: str | None
@@ -38,11 +38,11 @@ class Part:
 class Outcome:
     """What becomes of the requests of routes that meet the same faults."""
 
-    parts: tuple[Part, ...]
-    faults: tuple[Acting, ...]
+    parts: tuple[OutcomePart, ...]
+    faults: tuple[Exposure, ...]
     baseline: float
 
-    def within(self, limit: float, part: Part) -> Array:
+    def within(self, limit: float, part: OutcomePart) -> Array:
         """Give the share of the part that ends within `limit` seconds, in each cell.
 
         Delays of several faults are taken one by one, not as a sum.
@@ -54,7 +54,7 @@ class Outcome:
         return share
 
 
-def of(faults: Sequence[Acting], traffic: Traffic, cells: int) -> Outcome:
+def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome:
     """Give what becomes of requests that meet these faults, oldest first.
 
     Faults roll independently, and of those that answer the oldest decides.
@@ -62,10 +62,10 @@ def of(faults: Sequence[Acting], traffic: Traffic, cells: int) -> Outcome:
     left, parts = np.ones(cells), []
     for acting in faults:
         for status, share, hold in _endings(acting.fault, traffic):
-            parts.append(Part(status, left * acting.hit * share, hold, acting.ends if hold else math.inf))
+            parts.append(OutcomePart(status, left * acting.hit * share, hold, acting.ends if hold else math.inf))
         if acting.fault.effect.ends_request:
             left = left * (1 - acting.hit)
-    return Outcome((Part(None, left), *parts), tuple(faults), traffic.baseline)
+    return Outcome((OutcomePart(None, left), *parts), tuple(faults), traffic.baseline)
 
 
 def unmodelled(fault: Fault) -> str | None:

@@ -15,7 +15,7 @@ _LOST = 1.5
 
 
 @dataclass(frozen=True)
-class Series:
+class RecordedSeries:
     """The samples of one series: when (Unix milliseconds, ascending) and what."""
 
     labels: Mapping[str, str]
@@ -29,16 +29,16 @@ class Series:
         return Counter(self.values, 0, np.cumsum(fallen) if fallen.any() else None)
 
 
-def alerts(found: Iterable[Series], evaluation: int, until: int) -> list[tuple[dict[str, str], list[Episode]]]:
+def alerts(found: Iterable[RecordedSeries], evaluation: int, until: int) -> list[tuple[dict[str, str], list[Episode]]]:
     """Give the labels and episodes of each alert from series of ALERTS; arguments as of `episodes`."""
-    grouped: dict[frozenset[tuple[str, str]], list[Series]] = {}
+    grouped: dict[frozenset[tuple[str, str]], list[RecordedSeries]] = {}
     for each in found:
         own = frozenset(item for item in each.labels.items() if item[0] not in {"__name__", "alertstate"})
         grouped.setdefault(own, []).append(each)
     return [(dict(labels), episodes(series, evaluation, until)) for labels, series in grouped.items()]
 
 
-def episodes(alerts: Iterable[Series], evaluation: int, until: int) -> list[Episode]:
+def episodes(alerts: Iterable[RecordedSeries], evaluation: int, until: int) -> list[Episode]:
     """Give the episodes of one alert from its ALERTS series, evaluated every so many milliseconds.
 
     It is over an evaluation after its last sample, unless it was still there `until` the end of the recording.
@@ -55,5 +55,5 @@ def episodes(alerts: Iterable[Series], evaluation: int, until: int) -> list[Epis
     return made
 
 
-def _moments(found: Iterable[Series]) -> Times:
+def _moments(found: Iterable[RecordedSeries]) -> Times:
     return np.unique(np.concatenate([np.array([], dtype=np.int64), *(each.times for each in found)]))

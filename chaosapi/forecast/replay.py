@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.schedule import Ramp
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import ForecastModel
 
 
 @dataclass(frozen=True)
 class Replay:
     """A fault among those that windows still remember, or that came after; times but `origin` are the model's."""
 
-    model: Model
+    model: ForecastModel
     origin: float
     """Unix seconds of the model's time 0."""
     start: float
@@ -22,7 +22,7 @@ class Replay:
     """When the next fault began, to which alerts belong from then on; inf: there is none."""
 
 
-def of(record: Record, records: Sequence[Record], model: Model) -> Replay:
+def of(record: Record, records: Sequence[Record], model: ForecastModel) -> Replay:
     """Put a fault, and the others that were there, on one clock on which a scrape coincides with its start.
 
     Each lasts as long as it really did; a shape that is made to measure, such as steps, is that of the shorter fault.

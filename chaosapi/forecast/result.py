@@ -5,7 +5,7 @@ from chaosapi.models import Model
 from chaosapi.slo.windows import Severity
 
 
-class Moments(Model):
+class AlertTimes(Model):
     """One time that an alert goes off; all times since the faults were created, None: not before the horizon."""
 
     pending: Duration
@@ -19,7 +19,7 @@ class Moments(Model):
     """The share of the period's budget that was spent when it fired."""
 
 
-class Chance(Model):
+class FiringRange(Model):
     """When it first fires if chance hits more, or fewer, requests than expected: two standard deviations.
 
     A forecast's scrapes and evaluations coincide with the faults' creation; those of a real Prometheus do not. So the
@@ -32,7 +32,7 @@ class Chance(Model):
     """None: perhaps not at all."""
 
 
-class Formula(Model):
+class ClosedFormula(Model):
     """What the closed formulas say of a constant fault with the strongest error ratio that is forecast."""
 
     error_ratio: float
@@ -42,7 +42,7 @@ class Formula(Model):
     """Time from the last bad request until it no longer does."""
 
 
-class Alert(Model):
+class ForecastAlert(Model):
     """One window pair of one SLO."""
 
     alert: str
@@ -53,10 +53,10 @@ class Alert(Model):
     burn_rate: float
     """The pair's factor: it fires above this burn rate."""
     fires: bool
-    moments: list[Moments]
+    moments: list[AlertTimes]
     """Each time that it goes off."""
-    chance: Chance
-    formula: Formula | None
+    chance: FiringRange
+    formula: ClosedFormula | None
     """None where no request of the SLO is bad."""
     peak: float
     """The highest burn rate that both windows reach together."""
@@ -64,7 +64,7 @@ class Alert(Model):
     """The peak as a share of `burn_rate`: above 1 it fires; 0.4 stays 60 % below."""
 
 
-class Budget(Model):
+class ForecastBudget(Model):
     """What becomes of one SLO's error budget; shares of a whole period's, with the traffic of the forecast."""
 
     slo: str
@@ -80,8 +80,8 @@ class Forecast(Model):
     """What will happen."""
 
     horizon: Duration
-    alerts: list[Alert]
-    budgets: list[Budget]
+    alerts: list[ForecastAlert]
+    budgets: list[ForecastBudget]
     assumed: list[str]
     """What was taken for granted."""
     not_modelled: list[str]

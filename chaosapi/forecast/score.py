@@ -7,16 +7,24 @@ from typing import Literal
 from chaosapi.forecast import identity, timetable
 from chaosapi.forecast.bounds import Bounds
 from chaosapi.forecast.episodes import Episode
-from chaosapi.forecast.matching import matched
-from chaosapi.forecast.observed import Facts, Happened, happened
+from chaosapi.forecast.matching import match_episodes
+from chaosapi.forecast.observed import Observation, Observed, observations
 from chaosapi.forecast.replay import Replay
-from chaosapi.forecast.result import Alert, Moments
-from chaosapi.forecast.scorecard import Both, Off, Score, Scored, Split, Times, Verdict
+from chaosapi.forecast.result import AlertTimes, ForecastAlert
+from chaosapi.forecast.scorecard import (
+    DetectionSplit,
+    Difference,
+    ForecastAndFact,
+    Score,
+    ScoredAlert,
+    ScoredTimes,
+    Verdict,
+)
 
 
-def score(fault: str, replay: Replay, facts: Facts, now: float) -> Score:
+def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
     """Compare what was to happen with the facts as they were known at a time (Unix seconds)."""
-    alerts = [each for alert in timetable.of(replay.model).alerts for each in _alert(alert, replay, facts, now)]
+    alerts = [each for alert in timetable.predict(replay.model).alerts for each in _alert(alert, replay, facts, now)]
     told = [each for each in alerts if each.verdict != "already firing"]
     both = sum(each.forecast is not None and each.fact is not None for each in told)
     came = sum(each.fact is not None for each in told)
@@ -28,22 +36,24 @@ def score(fault: str, replay: Replay, facts: Facts, now: float) -> Score:
         fault=fault,
         precision=both / came if came else None,
         recall=both / said if said else None,
-        detection=Both(forecast=_detection(expected), fact=_detection(real)),
-        reset=Both(forecast=_reset(expected, lasted), fact=_reset(real, lasted)),
+        detection=ForecastAndFact(forecast=_detection(expected), fact=_detection(real)),
+        reset=ForecastAndFact(forecast=_reset(expected, lasted), fact=_reset(real, lasted)),
         alerts=alerts,
         missing=_missing(facts),
     )
 
 
-def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[Scored]:
+def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) -> Iterator[ScoredAlert]:
     """Give each time that the alert began to fire in the fault's time; without Prometheus, each that is to be told."""
     slack = round(1000 * (replay.model.monitoring.scrape + replay.model.monitoring.evaluation))
     said = {_episode(each): each for each in alert.moments if each.firing is not None}
     slo = next(each for each in replay.model.spec.slos if each.name == alert.slo)
-    labels = identity.of(replay.model.spec, slo, replay.model.profile.pair(f"{alert.long_window}/{alert.short_window}"))
-    fact = {each.episode: each for each in happened(facts, labels, replay.origin, slack)}
+    labels = identity.alert_labels(
+        replay.model.spec, slo, replay.model.profile.pair(f"{alert.long_window}/{alert.short_window}")
+    )
+    fact = {each.episode: each for each in observations(facts, labels, replay.origin, slack)}
     bounds = Bounds(replay.model, alert)
-    for one, found in matched(list(said), list(fact), slack):
+    for one, found in match_episodes(list(said), list(fact), slack):
         begun = _begun(one or found)
         unheard = one is not None and found is None and facts.recorded is None and said[one].notified is None
         if unheard or not replay.start <= begun < replay.until:
@@ -54,7 +64,7 @@ def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[S
         expected = _forecast(said[one], replay.start) if one else None
         real = _fact(fact[other], replay.start) if other else None
         off = _off(expected, real)
-        scored = Scored(
+        scored = ScoredAlert(
             alert=alert.alert,
             slo=alert.slo,
             severity=alert.severity,
@@ -72,7 +82,7 @@ def _alert(alert: Alert, replay: Replay, facts: Facts, now: float) -> Iterator[S
         yield scored.model_copy(update={"verdict": verdict})
 
 
-def _verdict(scored: Scored, replay: Replay, facts: Facts, now: float) -> Verdict:
+def _verdict(scored: ScoredAlert, replay: Replay, facts: Observed, now: float) -> Verdict:
     said, fact, off = scored.forecast, scored.fact, scored.off
     watching = replay.model.monitoring
     tolerance = watching.scrape + watching.evaluation + watching.group_wait + 0.001
@@ -95,7 +105,7 @@ def _verdict(scored: Scored, replay: Replay, facts: Facts, now: float) -> Verdic
     return "by chance" if lucky and later and not hangs else "off"
 
 
-def _episode(moments: Moments) -> Episode:
+def _episode(moments: AlertTimes) -> Episode:
     pending, firing, resolved = (
         None if each is None else round(1000 * each) for each in (moments.pending, moments.firing, moments.resolved)
     )
@@ -106,31 +116,31 @@ def _begun(episode: Episode | None) -> float:
     return (episode.firing or 0) / 1000 if episode else 0.0
 
 
-def _forecast(moments: Moments, start: float) -> Times:
+def _forecast(moments: AlertTimes, start: float) -> ScoredTimes:
     told = (moments.notified, moments.resolved, moments.resolved_notified)
     return _times([moments.firing or 0.0, *told], start)
 
 
-def _fact(found: Happened, start: float) -> Times:
+def _fact(found: Observation, start: float) -> ScoredTimes:
     moments = (found.episode.firing, found.notified, found.episode.resolved, found.resolved_notified)
     return _times([None if each is None else each / 1000 for each in moments], start)
 
 
-def _times(moments: Sequence[float | None], start: float) -> Times:
+def _times(moments: Sequence[float | None], start: float) -> ScoredTimes:
     firing, *told = (None if each is None else round(each - start, 3) for each in moments)
     notified, resolved, resolved_notified = told
-    return Times(firing=firing or 0.0, notified=notified, resolved=resolved, resolved_notified=resolved_notified)
+    return ScoredTimes(firing=firing or 0.0, notified=notified, resolved=resolved, resolved_notified=resolved_notified)
 
 
-def _off(said: Times | None, fact: Times | None) -> Off:
+def _off(said: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
     def between(name: Literal["firing", "notified", "resolved"]) -> float | None:
         one, other = getattr(said, name, None), getattr(fact, name, None)
         return None if one is None or other is None else round(other - one, 3)
 
-    return Off(firing=between("firing"), notified=between("notified"), resolved=between("resolved"))
+    return Difference(firing=between("firing"), notified=between("notified"), resolved=between("resolved"))
 
 
-def _split(found: Happened, ideal: float | None, replay: Replay, facts: Facts) -> Split | None:
+def _split(found: Observation, ideal: float | None, replay: Replay, facts: Observed) -> DetectionSplit | None:
     """Tell where the time went: the scrape that counts is the last one before the evaluation that found the alert."""
     pending, firing = found.episode.pending / 1000, _begun(found.episode)
     scrapes = [each - replay.origin for each in facts.scrapes or []]
@@ -139,7 +149,7 @@ def _split(found: Happened, ideal: float | None, replay: Replay, facts: Facts) -
         return None
     scrape = max(scrapes[place - 1], replay.start)
     window = min(max(ideal, replay.start), scrape)
-    return Split(
+    return DetectionSplit(
         window=round(window - replay.start, 3),
         scrape=round(scrape - window, 3),
         evaluation=round(pending - scrape, 3),
@@ -148,17 +158,17 @@ def _split(found: Happened, ideal: float | None, replay: Replay, facts: Facts) -
     )
 
 
-def _detection(pages: Sequence[Times]) -> float | None:
+def _detection(pages: Sequence[ScoredTimes]) -> float | None:
     return min((each.firing if each.notified is None else each.notified for each in pages), default=None)
 
 
-def _reset(pages: Sequence[Times], lasted: float) -> float | None:
+def _reset(pages: Sequence[ScoredTimes], lasted: float) -> float | None:
     ends = [each.resolved for each in pages]
     known = [each for each in ends if each is not None]
     return round(max(known) - lasted, 3) if known and len(known) == len(ends) else None
 
 
-def _missing(facts: Facts) -> list[str]:
+def _missing(facts: Observed) -> list[str]:
     said = []
     if facts.recorded is None:
         said.append("Prometheus was not asked: alerts that were silenced, or not told, are not known")

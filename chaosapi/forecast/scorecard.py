@@ -11,7 +11,7 @@ still; said to fire, but did not; fired, but was not said to; not due yet; fired
 since before the fault, so that nothing can be told from it."""
 
 
-class Times(Model):
+class ScoredTimes(Model):
     """When one alert did what, in seconds since the fault's start; None: not, or not yet."""
 
     firing: float
@@ -20,7 +20,7 @@ class Times(Model):
     resolved_notified: float | None
 
 
-class Off(Model):
+class Difference(Model):
     """Fact less forecast, in seconds; None where one of them is missing."""
 
     firing: float | None
@@ -28,7 +28,7 @@ class Off(Model):
     resolved: float | None
 
 
-class Split(Model):
+class DetectionSplit(Model):
     """Where the time from the fault's start to the notification went, in seconds."""
 
     window: float
@@ -43,7 +43,7 @@ class Split(Model):
     """From firing to the notification; None: nobody was told."""
 
 
-class Scored(Model):
+class ScoredAlert(Model):
     """One time that one alert fired, or was to."""
 
     alert: str
@@ -52,18 +52,18 @@ class Scored(Model):
     long_window: str
     short_window: str
     verdict: Verdict
-    forecast: Times | None
+    forecast: ScoredTimes | None
     earliest: float | None
     """With luck (two standard deviations), and an evaluation earlier."""
     latest: float | None
     """With bad luck, and a scrape later; None: perhaps not at all."""
-    fact: Times | None
-    off: Off
-    split: Split | None
+    fact: ScoredTimes | None
+    off: Difference
+    split: DetectionSplit | None
     """None where the scrapes are not known."""
 
 
-class Both(Model):
+class ForecastAndFact(Model):
     """A time in seconds as forecast and as it was."""
 
     forecast: float | None
@@ -81,10 +81,10 @@ class Score(Model):
     """The share of what began to fire that was to; None: nothing did."""
     recall: float | None
     """The share of what was to fire by now that did; None: nothing was to."""
-    detection: Both
+    detection: ForecastAndFact
     """From the fault's start to the first page's notification (its firing, where no notification is known)."""
-    reset: Both
+    reset: ForecastAndFact
     """From the fault's end until no page fires any more; None: not over, or none fired."""
-    alerts: list[Scored]
+    alerts: list[ScoredAlert]
     missing: list[str]
     """What could not be known, and what follows from that."""

@@ -8,16 +8,16 @@ import numpy as np
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import episodes, notifications, outcome
-from chaosapi.forecast.burn import Burn
+from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.episodes import Episode
-from chaosapi.forecast.model import Effort, Model, least, over
+from chaosapi.forecast.model import Effort, ForecastModel, expression_holds, lower_burn
 from chaosapi.forecast.monitoring import Monitoring
-from chaosapi.forecast.notifications import Notice
-from chaosapi.forecast.result import Alert, Budget, Chance, Forecast, Formula, Moments
+from chaosapi.forecast.notifications import Notification
+from chaosapi.forecast.result import AlertTimes, ClosedFormula, FiringRange, Forecast, ForecastAlert, ForecastBudget
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import burn_alerts, burn_rate
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, Profile, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 LIKELY = 2.0
 """Standard deviations within which chance stays 19 times of 20."""
@@ -37,12 +37,12 @@ def forecast(  # noqa: PLR0913, PLR0917 - the parts of a model
     for the scrape interval, or the forecast would be more than the effort allows.
     """
     profile.check(monitoring.scrape)
-    return of(Model(faults, traffic, spec, profile, monitoring, effort))
+    return predict(ForecastModel(faults, traffic, spec, profile, monitoring, effort))
 
 
-def of(model: Model) -> Forecast:
+def predict(model: ForecastModel) -> Forecast:
     """Give the timetable of a model."""
-    alerts: list[Alert] = []
+    alerts: list[ForecastAlert] = []
     for slo in model.spec.slos:
         alerts += _alerts(model, slo)
     return Forecast(
@@ -54,7 +54,7 @@ def of(model: Model) -> Forecast:
     )
 
 
-def _alerts(model: Model, slo: Objective) -> list[Alert]:
+def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
     burns = model.burns(slo)
     pairs = [pair for pair in model.profile.pairs if not burn_alerts.disabled(slo, pair)]
     found = {pair: _episodes(model, burns, pair) for pair in pairs}
@@ -64,7 +64,7 @@ def _alerts(model: Model, slo: Objective) -> list[Alert]:
         return None if episode.firing is None else float(np.interp(episode.firing / 1000, model.edges, spent))
 
     return [
-        Alert(
+        ForecastAlert(
             alert=slo.alerting.name,
             slo=slo.name,
             severity=pair.severity,
@@ -81,30 +81,32 @@ def _alerts(model: Model, slo: Objective) -> list[Alert]:
     ]
 
 
-def _episodes(model: Model, burns: dict[float, Burn], pair: Pair, deviations: float = 0.0) -> list[Episode]:
+def _episodes(
+    model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair, deviations: float = 0.0
+) -> list[Episode]:
     wait = round(model.monitoring.pending_for * 1000)
-    holds = over(burns, pair, model.monitoring.min_failures, deviations)
-    if (count := episodes.count(holds)) > model.effort.episodes:
+    holds = expression_holds(burns, pair, model.monitoring.min_failures, deviations)
+    if (count := episodes.count_episodes(holds)) > model.effort.episodes:
         raise errors.Invalid.field(
             "horizon", f"an alert goes off {count:,} times, more than {model.effort.episodes:,}: look less far"
         )
-    return episodes.of(holds, model.evaluations, wait)
+    return episodes.find_episodes(holds, model.evaluations, wait)
 
 
-def _notices(model: Model, found: dict[Pair, list[Episode]]) -> dict[int, Notice]:
+def _notices(model: ForecastModel, found: dict[WindowPair, list[Episode]]) -> dict[int, Notification]:
     """Give what Alertmanager tells of each episode, by its id: one group for each severity."""
     wait, interval = (round(1000 * each) for each in (model.monitoring.group_wait, model.monitoring.group_interval))
     pages = [episode for pair, each in found.items() if pair.severity == "page" for episode in each]
-    notices: dict[int, Notice] = {}
+    notices: dict[int, Notification] = {}
     for severity, pairs in groupby(found, key=lambda pair: pair.severity):
         group = [episode for pair in pairs for episode in found[pair]]
-        told = notifications.told(group, wait, interval, pages if severity == "ticket" else ())
+        told = notifications.notifications(group, wait, interval, pages if severity == "ticket" else ())
         notices |= {id(notice.episode): notice for notice in told}
     return notices
 
 
-def _moments(episode: Episode, notice: Notice | None, spent: float | None) -> Moments:
-    return Moments(
+def _moments(episode: Episode, notice: Notification | None, spent: float | None) -> AlertTimes:
+    return AlertTimes(
         pending=episode.pending / 1000,
         firing=_seconds(episode.firing),
         notified=_seconds(notice.fired if notice else None),
@@ -118,9 +120,9 @@ def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _chance(model: Model, burns: dict[float, Burn], pair: Pair) -> Chance:
+def _chance(model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair) -> FiringRange:
     early, late = (_first(_episodes(model, burns, pair, sign * LIKELY)) for sign in (1, -1))
-    return Chance(
+    return FiringRange(
         earliest=None if early is None else max(0.0, early - model.monitoring.evaluation),
         latest=None if late is None else late + model.monitoring.scrape,
     )
@@ -130,7 +132,7 @@ def _first(found: Sequence[Episode]) -> float | None:
     return next((episode.firing / 1000 for episode in found if episode.firing is not None), None)
 
 
-def _formula(model: Model, slo: Objective, pair: Pair) -> Formula | None:
+def _formula(model: ForecastModel, slo: Objective, pair: WindowPair) -> ClosedFormula | None:
     error_ratio = model.worst(slo)
     if error_ratio <= 0:
         return None
@@ -140,23 +142,23 @@ def _formula(model: Model, slo: Objective, pair: Pair) -> Formula | None:
         error_ratio=error_ratio, budget=budget, factor=factor, long=pair.long, history=history
     )
     if not np.isfinite(detection):
-        return Formula(error_ratio=error_ratio, detection=None, reset=None)
+        return ClosedFormula(error_ratio=error_ratio, detection=None, reset=None)
     reset = burn_rate.reset(error_ratio=error_ratio, budget=budget, factor=factor, short=pair.short)
-    return Formula(error_ratio=error_ratio, detection=detection, reset=reset)
+    return ClosedFormula(error_ratio=error_ratio, detection=detection, reset=reset)
 
 
-def _peak(burns: dict[float, Burn], pair: Pair) -> dict[str, float]:
-    peak = float(np.nanmax(least(burns, pair), initial=0.0))
+def _peak(burns: dict[float, BurnRates], pair: WindowPair) -> dict[str, float]:
+    peak = float(np.nanmax(lower_burn(burns, pair), initial=0.0))
     return {"peak": peak, "reach": peak / pair.factor}
 
 
-def _budget(model: Model, slo: Objective) -> Budget:
+def _budget(model: ForecastModel, slo: Objective) -> ForecastBudget:
     read, spent = model.indicators[slo.name], float(model.spent(slo)[-1])
     requests, bad = (float(model.events(terms)[-1]) for terms in (read.total, read.error))
-    return Budget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
+    return ForecastBudget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
 
 
-def _assumed(model: Model) -> list[str]:
+def _assumed(model: ForecastModel) -> list[str]:
     said = [each for fault in model.modelled for each in outcome.assumptions(fault)]
     said += [
         f"{slo.name}: its queries are no sums of this service's counters, or of some that may be absent alone; "

@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Requests = Annotated[Number, Field(ge=0, le=1e9)]
 
 
-class Route(NamedTuple):
+class TrafficRoute(NamedTuple):
     """A route as the request metrics label it, and the status of its success."""
 
     method: str
@@ -30,7 +30,9 @@ class Route(NamedTuple):
         return "201" if self.method == "POST" else "200"
 
 
-SHOP: dict[Route, float] = {Route(*name.split()): share for name, share in locust_scenarios.module().MIX.items()}
+SHOP: dict[TrafficRoute, float] = {
+    TrafficRoute(*name.split()): share for name, share in locust_scenarios.module().MIX.items()
+}
 """What share of the traffic each route gets from Locust."""
 
 
@@ -86,7 +88,7 @@ class Traffic(Model):
         return cls(rps=rps, shares={route: rate / rps for route, rate in served.items()}, replicas=max(1, replicas))
 
     @property
-    def mix(self) -> dict[Route, float]:
+    def mix(self) -> dict[TrafficRoute, float]:
         """The share of each route; they add up to 1 unless the given ones name every route."""
         given = {_route(name): share for name, share in self.shares.items()}
         others = {route: share for route, share in SHOP.items() if route not in given}
@@ -99,8 +101,8 @@ class Traffic(Model):
         return rates[np.searchsorted([stage.after for stage in self.stages], seconds, side="right")]
 
 
-def _route(name: str) -> Route:
+def _route(name: str) -> TrafficRoute:
     method, _, handler = name.rpartition(" ")
     if method:
-        return Route(method.upper(), handler)
-    return next((route for route in SHOP if route.handler == handler), Route("GET", handler))
+        return TrafficRoute(method.upper(), handler)
+    return next((route for route in SHOP if route.handler == handler), TrafficRoute("GET", handler))

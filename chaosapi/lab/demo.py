@@ -6,12 +6,12 @@ from typing import Final
 from chaosapi import assets
 from chaosapi.faults.fault import Fault
 from chaosapi.lab import timeline
-from chaosapi.lab.demo_run import Story
+from chaosapi.lab.demo_run import DemoRun
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.prediction import Prediction
 from chaosapi.lab.prometheus import JOB
 from chaosapi.lab.stack import Lab
-from chaosapi.lab.timeline import Expected
+from chaosapi.lab.timeline import ExpectedAlert
 from chaosapi.slo import spec
 from chaosapi.terminal import Terminal
 
@@ -39,7 +39,7 @@ def run(lab: Lab, console: Terminal) -> None:
         console.print(f"{RATE:g} requests/s, healthy for {_CALM:g} s and, so Prometheus remembers, for long before")
 
         status.update("waiting for the alert")
-        story = Story(lab, _prediction(lab), console)
+        story = DemoRun(lab, _prediction(lab), console)
         story.wait_for(timeline.RECEIVED)
         story.end()
 
@@ -52,7 +52,7 @@ def run(lab: Lab, console: Terminal) -> None:
 def _prediction(lab: Lab) -> Prediction:
     """Forecast the quick page of the availability SLO."""
     shop = spec.load(assets.path("alerts") / "slo.yaml")
-    return Prediction(Expected(_SLO, lab.profile.pairs[0]), FAULT, RATE, shop, lab.profile)
+    return Prediction(ExpectedAlert(_SLO, lab.profile.pairs[0]), FAULT, RATE, shop, lab.profile)
 
 
 def _calm(lab: Lab) -> None:

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import NotReadyError
-from chaosapi.lab.prediction import Predicted, Prediction
+from chaosapi.lab.prediction import PredictedMoment, Prediction
 from chaosapi.lab.prometheus import JOB
 from chaosapi.lab.stack import Lab
 from chaosapi.terminal import Terminal
@@ -16,7 +16,7 @@ _PATIENCE: Final = 30.0  # seconds that a moment may come later than predicted
 _SERVER_ERRORS: Final = f'http_requests_total{{job="{JOB}",status=~"5.."}}[10m]'
 
 
-class Story:
+class DemoRun:
     """A fault and what has happened since: Unix seconds by moment, each told as soon as it is known."""
 
     def __init__(self, lab: Lab, prediction: Prediction, console: Terminal) -> None:
@@ -84,7 +84,7 @@ class Story:
 
     def _resolved(self) -> float | None:
         """Return the time of the first evaluation that no longer found the alert."""
-        if any(self._expected.is_in(alert.labels) for alert in self._lab.prometheus.alerts()):
+        if any(self._expected.matches(alert.labels) for alert in self._lab.prometheus.alerts()):
             return None
         found = self._span("firing")
         return found[1] + self._lab.interval if found else None
@@ -95,7 +95,7 @@ class Story:
     def _delivered(self, status: str) -> float | None:
         return timeline.received(self._lab.service.alerts(), self._expected, status, self._applied)
 
-    def _predicted(self) -> dict[str, Predicted]:
+    def _predicted(self) -> dict[str, PredictedMoment]:
         ended = self._times.get(timeline.ENDED)
         return self._prediction.moments(None if ended is None else ended - self._applied)
 

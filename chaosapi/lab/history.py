@@ -15,7 +15,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from chaosapi.forecast.traffic import SHOP, Route
+from chaosapi.forecast.traffic import SHOP, TrafficRoute
 from chaosapi.lab import environment
 from chaosapi.lab.errors import LabError
 from chaosapi.slo.windows import Profile
@@ -27,7 +27,7 @@ _MEANT: Final = ("http_requests", "http_request_duration_seconds")
 
 
 @dataclass(frozen=True)
-class Series:
+class HistorySeries:
     """One series of the past: its name and labels as text, its rise per second, and its value at the very start."""
 
     name: str
@@ -55,18 +55,18 @@ def instants(profile: Profile, end: float) -> list[float]:
     ] + [end]
 
 
-def healthy(exposition: str, rate: float, labels: Mapping[str, str]) -> dict[str, list[Series]]:
+def healthy(exposition: str, rate: float, labels: Mapping[str, str]) -> dict[str, list[HistorySeries]]:
     """Return the series by metric family of a shop that serves `rate` requests/s without an error.
 
     Takes the series from the `exposition` of the live target, so names and labels are the same; `labels` are those
     that Prometheus adds to the target's own. Histograms only where there is traffic, counters of errors at 0.
     """
-    families = {"up": ("gauge", [Series(_text("up", labels), 0, 1)])}
+    families = {"up": ("gauge", [HistorySeries(_text("up", labels), 0, 1)])}
     for family in text_string_to_metric_families(exposition):
         if family.name in _MEANT:
             rises = ((sample, _share(sample)) for sample in family.samples)
             series = [
-                Series(_text(sample.name, {**sample.labels, **labels}), rate * share)
+                HistorySeries(_text(sample.name, {**sample.labels, **labels}), rate * share)
                 for sample, share in rises
                 if share or sample.name == "http_requests_total"
             ]
@@ -74,7 +74,7 @@ def healthy(exposition: str, rate: float, labels: Mapping[str, str]) -> dict[str
     return {f"# TYPE {name} {kind}": series for name, (kind, series) in families.items()}
 
 
-def openmetrics(families: Mapping[str, Iterable[Series]], times: list[float]) -> Iterator[str]:
+def openmetrics(families: Mapping[str, Iterable[HistorySeries]], times: list[float]) -> Iterator[str]:
     """Write the series at these times as OpenMetrics text, one chunk a series."""
     stamps = [(time - times[0], f"{time:.3f}") for time in times]
     for header, series in families.items():
@@ -107,7 +107,7 @@ def store(chunks: Iterable[str], promtool: Path, data: Path) -> None:
 def _share(sample: Sample) -> float:
     """Return the sample's rise for each request to the shop: the share of its route, of its bucket, or both."""
     labels = sample.labels
-    route = Route(labels["method"], labels["handler"])
+    route = TrafficRoute(labels["method"], labels["handler"])
     share = SHOP.get(route, 0.0) if labels["status"] == route.success else 0.0
     if sample.name.endswith("_bucket"):
         return share * max((part for limit, part in _FAST if limit <= float(labels["le"])), default=0.0)

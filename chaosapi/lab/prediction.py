@@ -6,16 +6,16 @@ from typing import NamedTuple
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
 from chaosapi.forecast.monitoring import usual
-from chaosapi.forecast.result import Alert
+from chaosapi.forecast.result import ForecastAlert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import LabError
-from chaosapi.lab.timeline import Expected
+from chaosapi.lab.timeline import ExpectedAlert
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
 
 
-class Predicted(NamedTuple):
+class PredictedMoment(NamedTuple):
     """A moment in seconds after the injection: as expected, and the range that chance leaves, where it is known."""
 
     expected: float
@@ -27,13 +27,13 @@ class Predicted(NamedTuple):
 class Prediction:
     """A fault, its traffic in requests/s, and the alert that it is to fire."""
 
-    alert: Expected
+    alert: ExpectedAlert
     fault: Fault
     rate: float
     spec: Spec
     profile: Profile
 
-    def moments(self, ended: float | None = None) -> dict[str, Predicted]:
+    def moments(self, ended: float | None = None) -> dict[str, PredictedMoment]:
         """Give each moment; what follows the fault's end needs that end, in seconds after the injection.
 
         Raises LabError when the alert will not fire.
@@ -44,21 +44,21 @@ class Prediction:
         firing, notified = fires.firing or 0.0, fires.notified or 0.0
         early, late = said.chance.earliest, said.chance.latest
         moments = {
-            timeline.BAD_SCRAPE: Predicted(step, 0.0, step),
-            timeline.PENDING: Predicted(fires.pending, early, late),
+            timeline.BAD_SCRAPE: PredictedMoment(step, 0.0, step),
+            timeline.PENDING: PredictedMoment(fires.pending, early, late),
         }
         moments |= {
-            timeline.FIRING: Predicted(firing, early, late),
-            timeline.RECEIVED: Predicted(notified, early, late),
+            timeline.FIRING: PredictedMoment(firing, early, late),
+            timeline.RECEIVED: PredictedMoment(notified, early, late),
         }
         if ended is not None:
             lasted = max(ended, notified + step)  # with luck it fired, and ended, sooner than expected
             last = self._alert(lasted).moments[-1]
-            moments[timeline.RESOLVED] = Predicted(ended + (last.resolved or lasted) - lasted)
-            moments[timeline.RESOLVED_RECEIVED] = Predicted(ended + (last.resolved_notified or lasted) - lasted)
+            moments[timeline.RESOLVED] = PredictedMoment(ended + (last.resolved or lasted) - lasted)
+            moments[timeline.RESOLVED_RECEIVED] = PredictedMoment(ended + (last.resolved_notified or lasted) - lasted)
         return moments
 
-    def _alert(self, duration: float) -> Alert:
+    def _alert(self, duration: float) -> ForecastAlert:
         schedule = self.fault.schedule.model_copy(update={"duration": duration})
         fault = self.fault.model_copy(update={"schedule": schedule})
         watching = usual(self.profile)

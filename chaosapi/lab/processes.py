@@ -18,7 +18,7 @@ _TAIL: Final = 12  # lines of a dead part's log that tell why
 
 
 @dataclass(frozen=True)
-class Part:
+class Program:
     """A running program of the lab: its name, its process (leader of its own group) and the file of its output."""
 
     name: str
@@ -36,7 +36,7 @@ class Part:
             os.killpg(self.process.pid, number)
 
 
-class Parts:
+class Programs:
     """The lab's programs, started in order and stopped in reverse when the `with` block ends, whatever ended it.
 
     Start them from the main thread: the kernel watches the thread that started a part, not the process.
@@ -44,7 +44,7 @@ class Parts:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._running: list[Part] = []
+        self._running: list[Program] = []
 
     def __enter__(self) -> Self:
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class Parts:
         while self._running:
             self.stop(self._running[-1])
 
-    def start(self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Part:
+    def start(self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Program:
         """Start a program, its output in `<logs>/<name>.log`.
 
         It gets `env`, and of this process' environment only what any program may have: no secrets.
@@ -71,11 +71,11 @@ class Parts:
                 env={**environment.shared(os.environ), **(env or {})},
                 process_group=0,  # Ctrl-C reaches the lab alone, which then stops the parts in order
             )
-        part = Part(name, process, log)
+        part = Program(name, process, log)
         self._running.append(part)
         return part
 
-    def stop(self, part: Part) -> None:
+    def stop(self, part: Program) -> None:
         """Ask a part to stop, then kill it and all it started; returns when its process is gone."""
         self._running.remove(part)
         part.signal(signal.SIGTERM)

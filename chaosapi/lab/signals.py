@@ -9,7 +9,7 @@ from typing import Final
 _ASKED_TO_STOP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Stopped(KeyboardInterrupt):
+class StopRequested(KeyboardInterrupt):
     """SIGINT, SIGTERM or SIGHUP came; `number` says which."""
 
     def __init__(self, number: int) -> None:
@@ -24,7 +24,7 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in _ASKED_TO_STOP:
             signal.signal(each, signal.SIG_IGN)
-        raise Stopped(number)
+        raise StopRequested(number)
 
     heard = [number for number in _ASKED_TO_STOP if signal.getsignal(number) is not signal.SIG_IGN]  # nohup holds
     before = {number: signal.signal(number, stop) for number in heard}

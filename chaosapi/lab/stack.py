@@ -26,12 +26,12 @@ from chaosapi.lab import (
 )
 from chaosapi.lab.errors import LabError, NotReadyError
 from chaosapi.lab.ports import Ports, address, url
-from chaosapi.lab.processes import Parts
+from chaosapi.lab.processes import Programs
 from chaosapi.lab.prometheus import Prometheus
 from chaosapi.lab.service import Service
 from chaosapi.settings import SettingsError, token_of
 from chaosapi.slo import windows
-from chaosapi.slo.annotations import Bases
+from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.windows import Profile
 
 _SLOWEST_SCRAPE: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
@@ -57,7 +57,7 @@ class Options:
 class Lab:
     """A lab: its parts and their ports, and clients of them; `interval` is that of scrapes and evaluations."""
 
-    parts: Parts
+    parts: Programs
     ports: Ports
     profile: Profile
     interval: float
@@ -107,7 +107,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     token = _token()
     with (
-        Parts(folder / "logs") as parts,
+        Programs(folder / "logs") as parts,
         httpx2.Client(base_url=url(options.ports.service), timeout=_TIMEOUT) as to_service,
         httpx2.Client(base_url=url(options.ports.admin), timeout=_TIMEOUT) as to_admin,
         httpx2.Client(base_url=url(options.ports.prometheus), timeout=_TIMEOUT) as to_prometheus,
@@ -168,7 +168,7 @@ def _seed(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
 def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> None:
     port, config_file = lab.ports.prometheus, folder / "prometheus.yml"
     if lab.with_grafana:  # then the links of alerts lead there, wherever they are read
-        whole = Bases(grafana=url(lab.ports.grafana)).put_into(rules.read_text(encoding="utf-8"))
+        whole = LinkBases(grafana=url(lab.ports.grafana)).complete_rules(rules.read_text(encoding="utf-8"))
         rules = folder / "rules.yml"
         rules.write_text(whole, encoding="utf-8")
     target, to_alertmanager = address(lab.ports.service), address(lab.ports.alertmanager)

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from chaosapi.slo.windows import Pair, text
+from chaosapi.slo.windows import WindowPair, text
 
 Samples = Sequence[Sequence[tuple[float, float]]]
 """Series of (Unix seconds, value), as `Prometheus.samples` returns them."""
@@ -24,18 +24,18 @@ MOMENTS: Final = (APPLIED, BAD_SCRAPE, PENDING, FIRING, RECEIVED, ENDED, RESOLVE
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedAlert:
     """The alert to wait for: its SLO and its window pair."""
 
     slo: str
-    pair: Pair
+    pair: WindowPair
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels that tell this alert from all others."""
         return {"slo": self.slo, "severity": self.pair.severity, "long_window": text(self.pair.long)}
 
-    def is_in(self, labels: Mapping[str, str]) -> bool:
+    def matches(self, labels: Mapping[str, str]) -> bool:
         """Tell whether labels are those of this alert."""
         return self.labels.items() <= labels.items()
 
@@ -62,12 +62,12 @@ def span(series: Samples, after: float) -> tuple[float, float] | None:
     return (min(times), max(times)) if times else None
 
 
-def received(alerts: Iterable[Mapping[str, Any]], expected: Expected, status: str, after: float) -> float | None:
+def received(alerts: Iterable[Mapping[str, Any]], expected: ExpectedAlert, status: str, after: float) -> float | None:
     """Return when the webhook first got the expected alert in this status (firing, resolved) later than `after`."""
     moment = {"firing": "received_at", "resolved": "resolved_received_at"}[status]
     times = (
         datetime.fromisoformat(alert[moment]).timestamp()
         for alert in alerts
-        if alert[moment] and expected.is_in(alert["labels"])
+        if alert[moment] and expected.matches(alert["labels"])
     )
     return min((time for time in times if time > after), default=None)

@@ -15,7 +15,7 @@ from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import Replica
-from chaosapi.store.tallies import denied, dump, readable, total
+from chaosapi.store.tallies import denied, dump_counts, is_readable, sum_counts
 
 _SOON: Final = 0.015
 """Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
@@ -79,12 +79,12 @@ class Fleet:
     def _receipt(self, record: Record, reported: dict[str, str], replicas: Replicas) -> Receipt:
         tally, rate = self._engine.tally(record), record.spec.rate
         foreign = [(replica, text) for replica, text in sorted(reported.items()) if replica != self._me.id]
-        others = [(replica, text) for replica, text in foreign if readable(text)]
+        others = [(replica, text) for replica, text in foreign if is_readable(text)]
         reasons = [(self._me.id, tally.denied), *((replica, denied(text)) for replica, text in others)]
         refusals = [Denied(replica=replica, reason=why) for replica, why in reasons if why]
         if not others:
             return tally.receipt(rate, replicas, refusals)
-        whole = self._summed([dump(tally), *(text for _, text in others)])
+        whole = self._summed([dump_counts(tally), *(text for _, text in others)])
         requested = whole.requested_rate if whole.matched else rate
         return whole.model_copy(update={"requested_rate": requested, "replicas": replicas, "denied": refusals})
 
@@ -94,7 +94,7 @@ class Fleet:
         with self._lock:
             found = self._sums.get(known)
         if found is None:
-            found = total(texts).receipt(rate=0.0)
+            found = sum_counts(texts).receipt(rate=0.0)
             with self._lock:
                 self._sums[known] = found
         return found

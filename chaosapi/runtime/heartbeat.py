@@ -13,7 +13,7 @@ from chaosapi.faults.receipt import Tally
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import BEAT, Replica
-from chaosapi.store.tallies import dump
+from chaosapi.store.tallies import dump_counts
 
 _GATHER: Final = 0.01
 """Seconds between an applied revision and its report: what has yet to be applied on this machine comes first."""
@@ -73,10 +73,10 @@ class Heartbeat:
         if full:
             # At another revision the store may be another one, which knows nothing.
             told = self._told if me.revision == self._told_at else {}
-            current = {key(record): dump(tally) for record, tally in counted}
+            current = {key(record): dump_counts(tally) for record, tally in counted}
             changed = {fault: text for fault, text in current.items() if told.get(fault) != text}
         else:
-            changed = {key(record): dump(tally) for record, tally in counted if record.revision > self._told_at}
+            changed = {key(record): dump_counts(tally) for record, tally in counted if record.revision > self._told_at}
         try:
             await self._store.report(me, changed, leaving=leaving)
         except StoreUnavailable as error:

@@ -9,7 +9,7 @@ import yaml
 from chaosapi import errors
 from chaosapi.slo import document
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, Profile, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 RUNBOOKS = "alerts/runbooks"
 DASHBOARDS = "/d"
@@ -29,7 +29,7 @@ _LEFT = (
 
 
 @dataclass(frozen=True)
-class Bases:
+class LinkBases:
     """Addresses that links which are paths are put behind; with an empty one they stay paths.
 
     Raises errors.Invalid, by the option's name, for what is no http(s) address.
@@ -43,7 +43,7 @@ class Bases:
             if not _BASE.fullmatch(base):
                 raise errors.Invalid.field(option, f"{base}: write a base address such as https://example.com/shop")
 
-    def whole(self, annotations: dict[str, str]) -> dict[str, str]:
+    def complete(self, annotations: dict[str, str]) -> dict[str, str]:
         """Give an alert's annotations with the links made whole; one that has an address, or a template's, keeps it."""
         links = (("dashboard_url", self.grafana), ("runbook_url", self.runbooks))
         return annotations | {
@@ -52,14 +52,14 @@ class Bases:
             if base and name in annotations and not re.match(r"\w+:|//|\{\{", annotations[name])
         }
 
-    def put_into(self, rules: str) -> str:
+    def complete_rules(self, rules: str) -> str:
         """Give the text of generated rules, plain or an operator's object, with the links of every alert made whole."""
         if not any((self.grafana, self.runbooks)):
             return rules
         data = yaml.safe_load(rules)
         for rule in (rule for group in data.get("spec", data)["groups"] for rule in group["rules"]):
             if "annotations" in rule:
-                rule["annotations"] = self.whole(rule["annotations"])
+                rule["annotations"] = self.complete(rule["annotations"])
         _, command, *_ = rules.split("`")  # the first line says what made them
         return document.write(data, " ".join([command, *(f"{option} {base}" for option, base in self._told())]))
 
@@ -68,7 +68,7 @@ class Bases:
         return [(option, base) for option, base in options if base]
 
 
-def of_pair(spec: Spec, slo: Objective, profile: Profile, pair: Pair, remaining: str) -> dict[str, str]:
+def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, remaining: str) -> dict[str, str]:
     """Give the annotations of a pair's alert; `remaining` is the query for the ratio of the budget that is left."""
     fast = '{{ printf "%.1f" $value }}×'
     promise = f"{spec.service} {slo.name} ({slo.objective.normalize():f}%)"
@@ -86,22 +86,22 @@ def of_pair(spec: Spec, slo: Objective, profile: Profile, pair: Pair, remaining:
             f"{told} by {pair}: both windows burn more than {pair.factor:g}× too fast. "
             f"Once the errors stop, this alert resets after {reset}."
         ),
-        "dashboard_url": dashboard("chaosapi-slo", 2 * pair.long, slo=spec.identity(slo)["sloth_id"]),
+        "dashboard_url": dashboard_path("chaosapi-slo", 2 * pair.long, slo=spec.identity_labels(slo)["sloth_id"]),
     }
 
 
-def of_absence(spec: Spec, job: str) -> dict[str, str]:
+def absence_annotations(spec: Spec, job: str) -> dict[str, str]:
     """Give the annotations of the alert on a job without targets."""
     return {
         "summary": f"Prometheus cannot scrape {job}",
         "description": f"No target of the job {job} is up: it is gone, or does not answer scrapes. "
         f"Until it is back, the SLOs of {spec.service} see nothing, and no ErrorBudgetBurn can fire.",
         "runbook_url": f"{RUNBOOKS}/TargetAbsent.md",
-        "dashboard_url": dashboard("chaosapi-golden-signals", 3600, job=job),
+        "dashboard_url": dashboard_path("chaosapi-golden-signals", 3600, job=job),
     }
 
 
-def dashboard(uid: str, back: float, **variables: str) -> str:
+def dashboard_path(uid: str, back: float, **variables: str) -> str:
     """Give the path of a Grafana dashboard that shows the last `back` seconds; variables by their names there."""
     chosen = {f"var-{name}": value for name, value in variables.items()}
     return f"{DASHBOARDS}/{uid}?{urlencode(chosen | {'from': f'now-{back:.0f}s', 'to': 'now'})}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from chaosapi.slo import annotations
 from chaosapi.slo.spec import AlertSettings, Objective, Spec
-from chaosapi.slo.windows import Pair, Profile, Severity, text
+from chaosapi.slo.windows import Profile, Severity, WindowPair, text
 
 Rule = dict[str, Any]
 BUDGET_LEFT = "slo:period_error_budget_remaining:ratio"
@@ -34,12 +34,12 @@ def alerts(spec: Spec, slo: Objective, profile: Profile, min_failures: int = 1) 
     return [_alert(spec, slo, profile, pair, min_failures) for pair in enabled(slo, profile)]
 
 
-def enabled(slo: Objective, profile: Profile) -> list[Pair]:
+def enabled(slo: Objective, profile: Profile) -> list[WindowPair]:
     """Give the pairs whose severity the spec leaves on, quickest first."""
     return [pair for pair in profile.pairs if not disabled(slo, pair)]
 
 
-def disabled(slo: Objective, pair: Pair) -> bool:
+def disabled(slo: Objective, pair: WindowPair) -> bool:
     """Tell whether the spec turns off alerts of the pair's severity."""
     return _settings(slo, pair.severity).disable
 
@@ -54,11 +54,11 @@ def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
         "expr": f"absent(up{selector({'job': job})} == 1)",
         "for": text(profile.windows[0]),
         "labels": spec.labels | {"service": spec.service, "severity": "page", "job": job},
-        "annotations": annotations.of_absence(spec, job),
+        "annotations": annotations.absence_annotations(spec, job),
     }
 
 
-def labels(spec: Spec, slo: Objective, pair: Pair) -> dict[str, str]:
+def labels(spec: Spec, slo: Objective, pair: WindowPair) -> dict[str, str]:
     """Give the labels that the pair's alert adds to those its series bring along."""
     return {
         "slo": slo.name,
@@ -77,10 +77,10 @@ def _settings(slo: Objective, severity: Severity) -> AlertSettings:
     return slo.alerting.page_alert if severity == "page" else slo.alerting.ticket_alert
 
 
-def _alert(spec: Spec, slo: Objective, profile: Profile, pair: Pair, min_failures: int) -> Rule:
+def _alert(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, min_failures: int) -> Rule:
     def series(metric: str) -> str:
         # without: all sides then match, and labels of the spec and of the queries stay on the alert
-        return f"max without (sloth_window) ({metric}{selector(spec.identity(slo))})"
+        return f"max without (sloth_window) ({metric}{selector(spec.identity_labels(slo))})"
 
     conditions = [  # the value of the first, hence of the alert, is the burn rate now
         f"{series(ratio_metric(window))} / {slo.budget:.12g} > {pair.factor:g}" for window in (pair.short, pair.long)
@@ -92,7 +92,7 @@ def _alert(spec: Spec, slo: Objective, profile: Profile, pair: Pair, min_failure
         "expr": "\nand\n".join(conditions),
         "labels": labels(spec, slo, pair),
         "annotations": {
-            **annotations.of_pair(spec, slo, profile, pair, BUDGET_LEFT + selector(spec.identity(slo))),
+            **annotations.pair_annotations(spec, slo, profile, pair, BUDGET_LEFT + selector(spec.identity_labels(slo))),
             **slo.alerting.annotations,
             **_settings(slo, pair.severity).annotations,
         },

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from chaosapi.slo import document, promql
 from chaosapi.slo.burn_alerts import Rule, selector
-from chaosapi.slo.document import Model
+from chaosapi.slo.document import FileModel
 from chaosapi.slo.promtool_cases import Case
 from chaosapi.slo.spec import Labels, Name
 from chaosapi.slo.windows import Profile, text
@@ -39,7 +39,7 @@ Template = Annotated[str, AfterValidator(_names)]
 """Text with `{{.quick}}` and `{{.slow}}`, the short windows of a profile's two pages; the rest is Prometheus' own."""
 
 
-class Played(Model):
+class Played(FileModel):
     """One series in the tests: a counter (by the end of its name) grows so much in every step, a gauge is it."""
 
     series: str
@@ -47,7 +47,7 @@ class Played(Model):
     ill: float
 
 
-class Cause(Model):
+class Cause(FileModel):
     """One alert, and the series that make it fire."""
 
     alert: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -58,7 +58,7 @@ class Cause(Model):
     played: Annotated[list[Played], Field(min_length=1)]
 
 
-class Causes(Model):
+class Causes(FileModel):
     """The alerts on causes of one service; `labels` are on all of them, unless an alert has its own."""
 
     service: Name
@@ -68,13 +68,13 @@ class Causes(Model):
 
 def parse(text: str, source: str) -> Causes:
     """Read the text of a file of causes; raises errors.Invalid with line and field of every mistake."""
-    found = document.only(document.documents(text, source), source)
+    found = document.single(document.documents(text, source), source)
     return found.into(Causes, by_alias=True)  # `for` is no name that Python allows
 
 
 def load(path: Path) -> Causes:
     """Read a file of causes; raises errors.Invalid with line and field of every mistake."""
-    return parse(document.text_of(path), str(path))
+    return parse(document.read_text(path), str(path))
 
 
 def beside(spec: Path) -> Causes | None:

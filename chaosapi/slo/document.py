@@ -21,7 +21,7 @@ _TOLD = 100
 """Mistakes of one document that are told; the others are counted."""
 
 
-class Model(BaseModel):
+class FileModel(BaseModel):
     """Base of what is read from files: unknown fields are refused, nothing changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,7 +32,7 @@ Loc = tuple[int | str, ...]
 """A place in a document: keys and indices from its root, as pydantic reports them."""
 
 
-class Bounded(yaml.SafeLoader):
+class BoundedLoader(yaml.SafeLoader):
     """Refuses, at its line, what is beyond a file's budget with all references resolved, and what is no plain data.
 
     Aliases and merge keys make a tree of a few lines as large as they like.
@@ -109,7 +109,7 @@ def _refusal(at: Any, problem: str) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
 
 
-class _Text(Bounded):
+class _TextLoader(BoundedLoader):
     """Leaves scalars as they are written, so that a label `0.20` or `true` stays just that; the model converts."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's name for it, and a class attribute there too
@@ -126,7 +126,7 @@ class Mistake(NamedTuple):
     message: str
 
 
-class Refused(errors.Invalid):
+class InvalidFile(errors.Invalid):
     """A file that does not hold what it should; `mistakes` has every reason."""
 
     def __init__(self, source: str, mistakes: list[Mistake]) -> None:
@@ -155,7 +155,7 @@ class Document:
             mistakes = sorted(self.mistake(each["loc"], _message(each)) for each in found[:_TOLD])
             if len(found) > _TOLD:
                 mistakes.append(Mistake(mistakes[-1].line, "", f"and {len(found) - _TOLD:,} mistakes more"))
-            raise Refused(self.source, mistakes) from error
+            raise InvalidFile(self.source, mistakes) from error
 
     def mistake(self, loc: Loc, message: str) -> Mistake:
         """Give a mistake at a place in the document: keys and indices from its root."""
@@ -177,7 +177,7 @@ class Document:
         return line + 1
 
 
-def text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Read a file; raises errors.Invalid when that cannot be done, or when it is larger than a file may be."""
     try:
         with path.open("rb") as file:
@@ -193,20 +193,22 @@ def documents(text: str, source: str) -> list[Document]:
     """Take YAML text apart at its `---` lines, leaving out empty documents; raises Refused when it is no YAML."""
     found = []
     try:
-        loader = _Text(text)
+        loader = _TextLoader(text)
         while loader.check_node():
             node = loader.get_node()
             found.append(Document(source, node, loader.construct_document(node)))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        raise Refused(source, [Mistake(line, "", f"not YAML: {getattr(error, 'problem', None) or error}")]) from error
+        raise InvalidFile(
+            source, [Mistake(line, "", f"not YAML: {getattr(error, 'problem', None) or error}")]
+        ) from error
     return [document for document in found if document.data is not None]
 
 
 def read(path: Path, model: type[M]) -> M:
     """Read a file into `model`; raises errors.Invalid as `parse` does, or when it cannot be read."""
-    return parse(text_of(path), model, str(path))
+    return parse(read_text(path), model, str(path))
 
 
 def parse(text: str, model: type[M], source: str) -> M:
@@ -214,13 +216,13 @@ def parse(text: str, model: type[M], source: str) -> M:
 
     Raises Refused whose detail has a line `source:LINE: field: what would be right` for every mistake.
     """
-    return only(documents(text, source), source).into(model)
+    return single(documents(text, source), source).into(model)
 
 
-def only(found: list[Document], source: str) -> Document:
+def single(found: list[Document], source: str) -> Document:
     """Give the one document of a file, an empty one if there is none; raises Refused when there are several."""
     if len(found) > 1:
-        raise Refused(source, [found[1].mistake((), "one YAML document is expected here, and this is the second")])
+        raise InvalidFile(source, [found[1].mistake((), "one YAML document is expected here, and this is the second")])
     return found[0] if found else Document(source, None, None)
 
 

@@ -4,14 +4,14 @@ from typing import Any
 
 from chaosapi.slo import burn_rate
 from chaosapi.slo.burn_alerts import enabled
-from chaosapi.slo.document import Model
+from chaosapi.slo.document import FileModel
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, Profile, Severity, text
+from chaosapi.slo.windows import Profile, Severity, WindowPair, text
 
 ERROR_RATIOS = (1.0, 0.1, 0.01, 0.001)
 
 
-class PairFacts(Model):
+class PairExplanation(FileModel):
     """One window pair: times in seconds from the first or last bad request, ratios from 0 to 1.
 
     To `detection` and `reset` come at most one scrape, one evaluation and Alertmanager's group_wait.
@@ -35,7 +35,7 @@ class PairFacts(Model):
     """With fewer in the long window, one failure fires it."""
 
 
-class Facts(Model):
+class SloExplanation(FileModel):
     """One SLO under one profile; times in seconds."""
 
     service: str
@@ -45,12 +45,12 @@ class Facts(Model):
     budget: float
     outage: float
     """How long everything may fail in a period: P·B."""
-    pairs: list[PairFacts]
+    pairs: list[PairExplanation]
 
 
-def explain(spec: Spec, slo: Objective, profile: Profile) -> Facts:
+def explain(spec: Spec, slo: Objective, profile: Profile) -> SloExplanation:
     """Give the facts of an SLO, without the pairs it disables."""
-    return Facts(
+    return SloExplanation(
         service=spec.service,
         slo=slo.name,
         objective=slo.ratio,
@@ -61,12 +61,12 @@ def explain(spec: Spec, slo: Objective, profile: Profile) -> Facts:
     )
 
 
-def sentences(facts: Facts) -> list[str]:
+def sentences(facts: SloExplanation) -> list[str]:
     """Say the most important of it plainly."""
     said = [
         (
             f"{_percent(facts.objective)} over {text(facts.period)}: {_percent(facts.budget)} of all events may go "
-            f"wrong, or everything for {span(facts.outage)}."
+            f"wrong, or everything for {human_duration(facts.outage)}."
         )
     ]
     if not facts.pairs:
@@ -78,15 +78,17 @@ def sentences(facts: Facts) -> list[str]:
             if not told:
                 said.append(f"A total outage never {verb}.")
                 continue
-            at_once, lowest = min(told), min(pair.fires_above for pair in of_kind)
+            at_once = min(told)
+            lowest = min(pair.fires_above for pair in of_kind)
+            spent = _percent(at_once / facts.outage)
             said.append(
-                f"A total outage {verb} after {span(at_once)}, with {_percent(at_once / facts.outage)} of the budget "
-                f"gone. Up to {_percent(lowest)} errors, nothing {verb}."
+                f"A total outage {verb} after {human_duration(at_once)}, with {spent} of the budget gone. "
+                f"Up to {_percent(lowest)} errors, nothing {verb}."
             )
     silent = min(pair.fires_above for pair in facts.pairs)
     said.append(
         f"{_percent(silent)} errors for good make no alert at all, and spend the budget in "
-        f"{span(burn_rate.exhaustion(burn_rate.burn(silent, facts.budget), facts.period))}."
+        f"{human_duration(burn_rate.exhaustion(burn_rate.burn(silent, facts.budget), facts.period))}."
     )
     quickest = facts.pairs[0]
     said.append(
@@ -96,7 +98,7 @@ def sentences(facts: Facts) -> list[str]:
     return said
 
 
-def rows(facts: Facts) -> list[tuple[str, list[str]]]:
+def rows(facts: SloExplanation) -> list[tuple[str, list[str]]]:
     """Give the table: a title, and a cell for each pair.
 
     `budget lasts, then`: a full one, at the burn rate that just fires. `fewest requests`: with fewer in the long
@@ -105,7 +107,7 @@ def rows(facts: Facts) -> list[tuple[str, list[str]]]:
     pairs = facts.pairs
 
     def per_ratio(field: str, ratio: float) -> list[str]:
-        return [span(getattr(pair, field)[ratio]) for pair in pairs]
+        return [human_duration(getattr(pair, field)[ratio]) for pair in pairs]
 
     return [
         ("severity", [pair.severity for pair in pairs]),
@@ -114,13 +116,13 @@ def rows(facts: Facts) -> list[tuple[str, list[str]]]:
         *((f"fires at {_percent(ratio)} after", per_ratio("detection", ratio)) for ratio in ERROR_RATIOS),
         ("budget spent by then", [_percent(pair.budget_spent) for pair in pairs]),
         *((f"resets at {_percent(ratio)} after", per_ratio("reset", ratio)) for ratio in ERROR_RATIOS[:2]),
-        ("budget lasts, then", [span(pair.exhaustion) for pair in pairs]),
+        ("budget lasts, then", [human_duration(pair.exhaustion) for pair in pairs]),
         ("fewest requests", [f"{pair.fewest_requests:.0f}" for pair in pairs]),
         ("  in an hour", [f"{pair.fewest_requests / pair.long * 3600:.0f}" for pair in pairs]),
     ]
 
 
-def as_json(facts: Facts) -> dict[str, Any]:
+def as_json(facts: SloExplanation) -> dict[str, Any]:
     """Give the facts as JSON data: durations as text, `null` for never."""
     data = facts.model_dump()
     for field in ("period", "outage"):
@@ -133,18 +135,18 @@ def as_json(facts: Facts) -> dict[str, Any]:
     return data
 
 
-def span(seconds: float | None) -> str:
+def human_duration(seconds: float | None) -> str:
     """Write a time for people: to the second, or below ten to three digits; None is `never`."""
     if seconds is None:
         return "never"
     return text(round(seconds)) if seconds >= 10 else f"{seconds:.3g}s"
 
 
-def _pair(slo: Objective, pair: Pair, period: float) -> PairFacts:
+def _pair(slo: Objective, pair: WindowPair, period: float) -> PairExplanation:
     threshold = pair.factor * slo.budget
     fault = {"budget": slo.budget, "factor": pair.factor}
     firing = {ratio: ratio > threshold for ratio in ERROR_RATIOS}
-    return PairFacts(
+    return PairExplanation(
         severity=pair.severity,
         long=pair.long,
         short=pair.short,

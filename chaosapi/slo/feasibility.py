@@ -9,7 +9,7 @@ from chaosapi.slo import burn_rate, promql
 from chaosapi.slo.burn_alerts import enabled
 from chaosapi.slo.document import Loc
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, Profile, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 Level = Literal["error", "warning"]
 
@@ -24,7 +24,7 @@ class Conditions:
     min_failures: int = 1
 
 
-class Finding(NamedTuple):
+class Feasibility(NamedTuple):
     """Something about a place in a spec, by its plain field names."""
 
     loc: Loc
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
     message: str
 
 
-def of_profile(profile: Profile, where: Conditions) -> Iterator[str]:
+def check_profile(profile: Profile, where: Conditions) -> Iterator[str]:
     """Yield why the profile's windows cannot work under these conditions."""
     checks = ((profile.check, where.scrape_interval), (profile.check_retention, where.retention))
     for check, value in checks:
@@ -43,17 +43,19 @@ def of_profile(profile: Profile, where: Conditions) -> Iterator[str]:
             yield str(error)  # names the condition
 
 
-def of_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Finding]:
+def check_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Feasibility]:
     """Yield what is wrong with each SLO: an error makes rules that cannot do their work, a warning surprises."""
     for index, slo in enumerate(spec.slos):
         here: Loc = ("slos", index)
-        yield from (Finding((*here, "objective"), "error", message) for message in never_fires(slo, profile))
+        yield from (Feasibility((*here, "objective"), "error", message) for message in never_fires(slo, profile))
         if where.min_failures > 1:
-            yield from (Finding((*here, "sli"), "error", message) for message in _uncountable(slo))
+            yield from (Feasibility((*here, "sli"), "error", message) for message in _uncountable(slo))
         elif where.requests_per_second is not None:
             rate = where.requests_per_second
-            yield from (Finding((*here, "objective"), "warning", message) for message in few(slo, profile, rate))
-        yield from (Finding((*here, "sli", *place), "warning", message) for place, message in _queries(slo))
+            yield from (
+                Feasibility((*here, "objective"), "warning", message) for message in single_failures(slo, profile, rate)
+            )
+        yield from (Feasibility((*here, "sli", *place), "warning", message) for place, message in _queries(slo))
 
 
 def never_fires(slo: Objective, profile: Profile) -> Iterator[str]:
@@ -67,7 +69,7 @@ def never_fires(slo: Objective, profile: Profile) -> Iterator[str]:
             )
 
 
-def few(slo: Objective, profile: Profile, requests_per_second: float) -> Iterator[str]:
+def single_failures(slo: Objective, profile: Profile, requests_per_second: float) -> Iterator[str]:
     """Yield a reason for each pair that a single bad request fires at this rate of requests."""
     for pair in enabled(slo, profile):
         fewest = burn_rate.fewest_requests(pair.factor, slo.budget)
@@ -79,7 +81,7 @@ def few(slo: Objective, profile: Profile, requests_per_second: float) -> Iterato
             )
 
 
-def _does(pair: Pair) -> str:
+def _does(pair: WindowPair) -> str:
     return {"page": "pages", "ticket": "opens a ticket"}[pair.severity]
 
 

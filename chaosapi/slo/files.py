@@ -6,10 +6,10 @@ from pathlib import Path
 from chaosapi import errors
 from chaosapi.slo import cause_alerts, document, kubernetes, promtool, rules, windows
 from chaosapi.slo.cause_alerts import Causes
-from chaosapi.slo.promtool import Traffic
+from chaosapi.slo.promtool import _TrafficModel
 from chaosapi.slo.rules import Groups
 from chaosapi.slo.spec import Spec, load_all
-from chaosapi.slo.windows import Pair, Profile, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 
 def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, beside: Causes | None = None) -> Groups:
@@ -59,7 +59,7 @@ def rules_command(profile: str, min_failures: int = 1) -> str:
 
 
 def unit_tests(  # noqa: PLR0913 - what a test file depends on
-    specs: Sequence[Spec], profile: str, pair: Pair, *, traffic: Traffic, rules: str, min_failures: int = 1
+    specs: Sequence[Spec], profile: str, pair: WindowPair, *, traffic: _TrafficModel, rules: str, min_failures: int = 1
 ) -> str:
     """Give the promtool tests of one pair; `rules` is the rule file's path as seen from the test file."""
     data = promtool.suite(specs, windows.load(profile), pair, traffic, rules, min_failures)

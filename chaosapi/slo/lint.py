@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic.alias_generators import to_camel
 
 from chaosapi.slo import document, feasibility, spec
-from chaosapi.slo.document import Document, Loc, Refused
+from chaosapi.slo.document import Document, InvalidFile, Loc
 from chaosapi.slo.feasibility import Conditions, Level
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
@@ -34,34 +34,35 @@ def lint(path: Path, profile: Profile, profile_source: str, where: Conditions) -
     """
     source = str(path)
     unfit = [
-        Finding(profile_source, None, "profile", "error", message) for message in feasibility.of_profile(profile, where)
+        Finding(profile_source, None, "profile", "error", message)
+        for message in feasibility.check_profile(profile, where)
     ]
-    return unfit + sorted(_in_file(document.text_of(path), source, profile, where), key=lambda found: found.line or 0)
+    return unfit + sorted(_in_file(document.read_text(path), source, profile, where), key=lambda found: found.line or 0)
 
 
 def _in_file(text: str, source: str, profile: Profile, where: Conditions) -> list[Finding]:
     try:
         documents = document.documents(text, source) or [Document(source, None, None)]
-    except Refused as refused:
+    except InvalidFile as refused:
         return _mistakes(refused)
     found: list[Finding] = []
     specs: list[tuple[Document, Spec]] = []
     for each in documents:
         try:
-            specs.append((each, spec.of(each)))
-        except Refused as refused:
+            specs.append((each, spec.read_document(each)))
+        except InvalidFile as refused:
             found += _mistakes(refused)
     for each, one in specs:
         found += _about(each, one, profile, where)
     return found + list(_twice(specs))
 
 
-def _mistakes(refused: Refused) -> list[Finding]:
+def _mistakes(refused: InvalidFile) -> list[Finding]:
     return [Finding(refused.source, line, field, "error", message) for line, field, message in refused.mistakes]
 
 
 def _about(each: Document, one: Spec, profile: Profile, where: Conditions) -> Iterator[Finding]:
-    for loc, level, message in feasibility.of_spec(one, profile, where):
+    for loc, level, message in feasibility.check_spec(one, profile, where):
         yield _located(each, _spelled(one, loc), level, message)
 
 
@@ -70,7 +71,7 @@ def _twice(specs: Sequence[tuple[Document, Spec]]) -> Iterator[Finding]:
     seen: set[str] = set()
     for each, one in specs:
         for index, slo in enumerate(one.slos):
-            identity = one.identity(slo)["sloth_id"]
+            identity = one.identity_labels(slo)["sloth_id"]
             if identity in seen:
                 loc = _spelled(one, ("slos", index, "name"))
                 yield _located(each, loc, "error", f"the SLO {identity} is there twice in this file")

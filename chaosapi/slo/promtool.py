@@ -15,10 +15,10 @@ from pydantic import RootModel
 
 from chaosapi import errors
 from chaosapi.slo import burn_alerts, burn_rate, document
-from chaosapi.slo.document import Model
-from chaosapi.slo.promtool_cases import Case, Play, firing, named, nothing_fires
+from chaosapi.slo.document import FileModel
+from chaosapi.slo.promtool_cases import Case, PlayedTraffic, nothing_fires, pair_fires, selector
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, Profile, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 REQUESTS = 100_000
 """The fewest requests a step in the tests' traffic."""
@@ -30,31 +30,31 @@ STEPS = 5
 """Steps in the short window of the pair under test."""
 
 
-class Series(Model):
+class _PlayedSeries(FileModel):
     """The series that one good and one bad event add to."""
 
     good: list[str]
     bad: list[str]
 
 
-class Traffic(RootModel[dict[str, Series]]):
+class _TrafficModel(RootModel[dict[str, _PlayedSeries]]):
     """The series of each SLO, by its name, or by service and name (`shop-availability`) where names repeat."""
 
-    def of(self, spec: Spec, slo: Objective) -> Series:
+    def of(self, spec: Spec, slo: Objective) -> _PlayedSeries:
         """Give the series of an SLO; raises errors.Invalid when they are not there."""
-        for name in (spec.identity(slo)["sloth_id"], slo.name):
+        for name in (spec.identity_labels(slo)["sloth_id"], slo.name):
             if name in self.root:
                 return self.root[name]
         raise errors.Invalid.field(slo.name, "the traffic file does not say what its good and bad events add to")
 
 
-def load(path: Path) -> Traffic:
+def load(path: Path) -> _TrafficModel:
     """Read a traffic file; raises errors.Invalid with line and field of every mistake."""
-    return document.read(path, Traffic)
+    return document.read(path, _TrafficModel)
 
 
 def suite(  # noqa: PLR0913, PLR0917 - what a test file depends on
-    specs: Sequence[Spec], profile: Profile, pair: Pair, traffic: Traffic, rules: str, min_failures: int = 1
+    specs: Sequence[Spec], profile: Profile, pair: WindowPair, traffic: _TrafficModel, rules: str, min_failures: int = 1
 ) -> Case:
     """Give the test file for one pair as data; `rules` is the rule file's path as seen from the test file.
 
@@ -65,7 +65,7 @@ def suite(  # noqa: PLR0913, PLR0917 - what a test file depends on
     for spec in specs:
         for slo in spec.slos:
             series = traffic.of(spec, slo)
-            play = Play(spec, slo, pair, step, series.good, series.bad)
+            play = PlayedTraffic(spec, slo, pair, step, series.good, series.bad)
             if not burn_alerts.disabled(slo, pair):
                 cases += _of_pair(play, min_failures)
             if pair == profile.pairs[0]:
@@ -75,11 +75,11 @@ def suite(  # noqa: PLR0913, PLR0917 - what a test file depends on
     return {"rule_files": [rules], "evaluation_interval": text(step), "tests": cases}
 
 
-def _of_pair(play: Play, min_failures: int) -> list[Case]:
+def _of_pair(play: PlayedTraffic, min_failures: int) -> list[Case]:
     return [_outage(play), *_slow_traffic(play, min_failures), _traffic_ends(play)]
 
 
-def _outage(play: Play) -> Case:
+def _outage(play: PlayedTraffic) -> Case:
     """Health for the long window, errors until the pair has fired and the short window is full, health.
 
     Halfway to the alert the service restarts: its counters begin again at zero, which may change nothing.
@@ -95,16 +95,16 @@ def _outage(play: Play) -> Case:
         [(start, requests, 0), (restart, requests - bad, bad)],
         [
             nothing_fires(play, start),
-            firing(play, start + silent, fires=False),
-            firing(play, start + fires, fires=True),
-            firing(play, end + still, fires=True),
-            firing(play, end + clear, fires=False),
+            pair_fires(play, start + silent, fires=False),
+            pair_fires(play, start + fires, fires=True),
+            pair_fires(play, end + still, fires=True),
+            pair_fires(play, end + clear, fires=False),
         ],
         restarted=[(end - start - restart, requests - bad, bad), (play.short + 1, requests, 0)],
     )
 
 
-def _slow_traffic(play: Play, min_failures: int) -> list[Case]:
+def _slow_traffic(play: PlayedTraffic, min_failures: int) -> list[Case]:
     """Play one failure among a few more, and a few less, than the fewest requests of which one may fail.
 
     They come within two short windows, so that the long one, which sees them all, decides.
@@ -118,34 +118,34 @@ def _slow_traffic(play: Play, min_failures: int) -> list[Case]:
             play.case(
                 f"one failure among {share * fewest:.3g} requests {'fires' if fires else 'does not fire'}",
                 [(steps, good, 0), (1, good, 1)],
-                [nothing_fires(play, steps), firing(play, steps + 1, fires=fires)],
+                [nothing_fires(play, steps), pair_fires(play, steps + 1, fires=fires)],
             )
         )
     return cases
 
 
-def _traffic_ends(play: Play) -> Case:
+def _traffic_ends(play: PlayedTraffic) -> Case:
     """Play an outage of everything, then no requests: first because nobody asks, then because the target is gone."""
     full = play.short
     return play.case(
         "an alert ends with the traffic, and with the target",
         [(full, 0, REQUESTS), (full + 1, 0, 0), (full, 0, REQUESTS)],
         [
-            firing(play, full, fires=True),
-            firing(play, 2 * full + 1, fires=False),
-            firing(play, 3 * full + 1, fires=True),
-            firing(play, 4 * full - 1, fires=True),  # the last step at which every Prometheus has two samples left
-            firing(play, 4 * full + 1, fires=False),
+            pair_fires(play, full, fires=True),
+            pair_fires(play, 2 * full + 1, fires=False),
+            pair_fires(play, 3 * full + 1, fires=True),
+            pair_fires(play, 4 * full - 1, fires=True),  # the last step at which every Prometheus has two samples left
+            pair_fires(play, 4 * full + 1, fires=False),
         ],
     )
 
 
-def _first_steps(play: Play, profile: Profile) -> Case:
+def _first_steps(play: PlayedTraffic, profile: Profile) -> Case:
     """Half of what the budget allows goes wrong from the very first request on."""
     requests = _requests(play)
     bad = round(requests * play.slo.budget / 2)
-    carried = play.spec.carried(play.slo) | {"sloth_window": text(profile.period)}
-    remaining = named("slo:period_error_budget_remaining:ratio", play)
+    carried = play.spec.recorded_labels(play.slo) | {"sloth_window": text(profile.period)}
+    remaining = selector("slo:period_error_budget_remaining:ratio", play)
     return play.case(
         "the remaining budget is right from the first minutes",
         [(STEPS, requests - bad, bad)],
@@ -160,10 +160,14 @@ def _first_steps(play: Play, profile: Profile) -> Case:
     )
 
 
-def _no_traffic(play: Play, profile: Profile) -> Case:
+def _no_traffic(play: PlayedTraffic, profile: Profile) -> Case:
     """Play a service that is up while nobody asks."""
     nothing = [
-        {"expr": named(burn_alerts.ratio_metric(window), play), "eval_time": text(STEPS * play.step), "exp_samples": []}
+        {
+            "expr": selector(burn_alerts.ratio_metric(window), play),
+            "eval_time": text(STEPS * play.step),
+            "exp_samples": [],
+        }
         for window in (*profile.windows, profile.period)
     ]
     return play.case(
@@ -200,7 +204,7 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
     }
 
 
-def _requests(play: Play) -> int:
+def _requests(play: PlayedTraffic) -> int:
     """Give the requests a step: so many that half the budget is a whole number of them, and that `_bad` is many."""
     requests = REQUESTS
     while requests * (100 - play.slo.objective) % 200 or requests * play.pair.factor * play.slo.budget < FEW:
@@ -208,17 +212,17 @@ def _requests(play: Play) -> int:
     return requests
 
 
-def _bad(play: Play) -> int:
+def _bad(play: PlayedTraffic) -> int:
     """Give the bad events a step: twice what fires the pair, which takes half the long window and so tests theory."""
     requests = _requests(play)
     return min(requests, round(2 * play.pair.factor * play.slo.budget * requests))
 
 
-def _fault(play: Play) -> dict[str, float]:
+def _fault(play: PlayedTraffic) -> dict[str, float]:
     return {"error_ratio": _bad(play) / _requests(play), "budget": play.slo.budget, "factor": play.pair.factor}
 
 
-def _fires(play: Play) -> tuple[int, int]:
+def _fires(play: PlayedTraffic) -> tuple[int, int]:
     early, late = (burn_rate.detection(**_fault(play), long=play.pair.long - missing) for missing in (play.step, 0))
     return _around(early, late, play.step)
 

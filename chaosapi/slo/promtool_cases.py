@@ -5,7 +5,7 @@ from typing import Any
 
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Pair, text
+from chaosapi.slo.windows import WindowPair, text
 
 Case = dict[str, Any]
 Phase = tuple[int, float, float]
@@ -13,12 +13,12 @@ Phase = tuple[int, float, float]
 
 
 @dataclass(frozen=True)
-class Play:
+class PlayedTraffic:
     """The traffic of one SLO, watched by one pair, on a grid of `step` seconds."""
 
     spec: Spec
     slo: Objective
-    pair: Pair
+    pair: WindowPair
     step: float
     good: list[str]
     bad: list[str]
@@ -56,23 +56,23 @@ class Play:
         return " ".join(parts)
 
 
-def named(metric: str, play: Play) -> str:
+def selector(metric: str, play: PlayedTraffic) -> str:
     """Write the selector of an SLO's series."""
-    return metric + burn_alerts.selector(play.spec.identity(play.slo))
+    return metric + burn_alerts.selector(play.spec.identity_labels(play.slo))
 
 
-def nothing_fires(play: Play, at: int) -> Case:
+def nothing_fires(play: PlayedTraffic, at: int) -> Case:
     """Expect no alert of the SLO at a step."""
-    expr = "ALERTS" + burn_alerts.selector({"alertstate": "firing"} | play.spec.identity(play.slo))
+    expr = "ALERTS" + burn_alerts.selector({"alertstate": "firing"} | play.spec.identity_labels(play.slo))
     return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": []}
 
 
-def firing(play: Play, at: int, *, fires: bool) -> Case:
+def pair_fires(play: PlayedTraffic, at: int, *, fires: bool) -> Case:
     """Expect the pair's alert, with all its labels, or expect it not, at a step."""
     labels = burn_alerts.labels(play.spec, play.slo, play.pair)
     own = {name: labels[name] for name in ("long_window", "short_window")}
     state = {"alertstate": "firing"}
-    whole = {"alertname": play.slo.alerting.name} | state | play.spec.carried(play.slo) | labels
+    whole = {"alertname": play.slo.alerting.name} | state | play.spec.recorded_labels(play.slo) | labels
     samples = [{"labels": "ALERTS" + burn_alerts.selector(whole), "value": 1}]
-    expr = "ALERTS" + burn_alerts.selector(state | play.spec.identity(play.slo) | own)
+    expr = "ALERTS" + burn_alerts.selector(state | play.spec.identity_labels(play.slo) | own)
     return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": samples if fires else []}

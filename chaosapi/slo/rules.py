@@ -43,8 +43,8 @@ def groups(spec: Spec, profile: Profile, min_failures: int = 1) -> Groups:
 
 
 def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> list[dict[str, Any]]:
-    identity = spec.identity(slo)
-    carried = spec.carried(slo)
+    identity = spec.identity_labels(slo)
+    carried = spec.recorded_labels(slo)
 
     def ratio(window: float) -> Rule:
         expr = slo.sli.error_ratio(text(window))

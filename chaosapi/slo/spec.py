@@ -13,13 +13,13 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringC
 from pydantic.alias_generators import to_camel
 
 from chaosapi.slo import document, promql
-from chaosapi.slo.document import Document, Refused
+from chaosapi.slo.document import Document, InvalidFile
 
 KUBERNETES: Final = "sloth.slok.dev/v1"
 _WINDOW = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 
 
-class Model(document.Model):
+class SpecModel(document.FileModel):
     """Base of what has two spellings: `error_query` in the plain form, the alias `errorQuery` in Kubernetes."""
 
     model_config = ConfigDict(alias_generator=to_camel)
@@ -58,24 +58,24 @@ Plugin = Annotated[None, BeforeValidator(_plugin)]
 """A field of Sloth's that is always refused."""
 
 
-class Events(Model):
+class EventsIndicator(SpecModel):
     """Bad and all events, each as a rate over the window."""
 
     error_query: Query
     total_query: Query
 
 
-class Raw(Model):
+class RawIndicator(SpecModel):
     """An error ratio (0 to 1) that is already there."""
 
     error_ratio_query: Query
 
 
-class Indicator(Model):
+class ServiceLevelIndicator(SpecModel):
     """The service level indicator: events or a raw ratio, one of the two."""
 
-    events: Events | None = None
-    raw: Raw | None = None
+    events: EventsIndicator | None = None
+    raw: RawIndicator | None = None
     plugin: Plugin = None
 
     @model_validator(mode="before")
@@ -126,7 +126,7 @@ def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-class AlertSettings(Model):
+class AlertSettings(SpecModel):
     """What is special about the alerts of one severity."""
 
     disable: bool = False
@@ -134,7 +134,7 @@ class AlertSettings(Model):
     annotations: Labels = Field(default_factory=dict)
 
 
-class Alerting(Model):
+class AlertSpec(SpecModel):
     """Name, labels and annotations of an SLO's alerts."""
 
     name: Annotated[str, Field(min_length=1)] = "ErrorBudgetBurn"
@@ -144,15 +144,15 @@ class Alerting(Model):
     ticket_alert: AlertSettings = AlertSettings()
 
 
-class Objective(Model):
+class Objective(SpecModel):
     """One service level objective; `objective` is a percentage, as in 99.9."""
 
     name: Name
     objective: Annotated[Decimal, Field(gt=0, lt=100)]
     description: str = ""
     labels: Labels = Field(default_factory=dict)
-    sli: Indicator
-    alerting: Alerting
+    sli: ServiceLevelIndicator
+    alerting: AlertSpec
     plugins: Plugin = None
 
     @property
@@ -166,7 +166,7 @@ class Objective(Model):
         return float(1 - self.objective / 100)
 
 
-class Spec(Model):
+class Spec(SpecModel):
     """The objectives of one service, whichever form they were written in."""
 
     version: Literal["prometheus/v1", "sloth.slok.dev/v1"]
@@ -187,34 +187,34 @@ class Spec(Model):
         """The scrape jobs that any query names, sorted."""
         return sorted({job for slo in self.slos for job in slo.sli.jobs})
 
-    def identity(self, slo: Objective) -> dict[str, str]:
+    def identity_labels(self, slo: Objective) -> dict[str, str]:
         """Give the labels that tell one SLO from all others, named as Sloth names them."""
         return {"sloth_id": f"{self.service}-{slo.name}", "sloth_service": self.service, "sloth_slo": slo.name}
 
-    def carried(self, slo: Objective) -> dict[str, str]:
+    def recorded_labels(self, slo: Objective) -> dict[str, str]:
         """Give the labels of everything recorded for an SLO: its identity and the labels of spec and SLO."""
-        return self.identity(slo) | self.labels | slo.labels
+        return self.identity_labels(slo) | self.labels | slo.labels
 
 
-class _Plain(Spec):
+class _PlainSpec(Spec):
     version: Literal["prometheus/v1"]
 
 
-class _Body(Spec):
+class _KubernetesSpec(Spec):
     version: Literal["sloth.slok.dev/v1"] = KUBERNETES
 
 
-class _ServiceLevel(Model):
+class _ServiceLevel(SpecModel):
     """The Kubernetes object around a spec."""
 
     api_version: Literal["sloth.slok.dev/v1"]
     kind: Literal["PrometheusServiceLevel"]
     metadata: dict[str, Any] = Field(default_factory=dict)
-    spec: _Body
+    spec: _KubernetesSpec
     status: Any = None
 
 
-def of(found: Document) -> Spec:
+def read_document(found: Document) -> Spec:
     """Read one document of either form; raises Refused with line and field of every mistake."""
     if isinstance(found.data, dict):
         kind, api = found.data.get("kind"), str(found.data.get("apiVersion"))
@@ -222,22 +222,22 @@ def of(found: Document) -> Spec:
             return found.into(_ServiceLevel, by_alias=True).spec
         known = "known are Sloth's plain form, `version: prometheus/v1`, and its kind PrometheusServiceLevel"
         if api.startswith("openslo/"):
-            raise Refused(found.source, [found.mistake(("apiVersion",), f"OpenSLO is not read here: {known}")])
+            raise InvalidFile(found.source, [found.mistake(("apiVersion",), f"OpenSLO is not read here: {known}")])
         if kind is not None:
-            raise Refused(found.source, [found.mistake(("kind",), f"the kind {kind} is not read here: {known}")])
-    return found.into(_Plain)
+            raise InvalidFile(found.source, [found.mistake(("kind",), f"the kind {kind} is not read here: {known}")])
+    return found.into(_PlainSpec)
 
 
 def parse(text: str, source: str) -> list[Spec]:
     """Read every document of YAML text; raises Refused with line and field of every mistake."""
-    return [of(each) for each in document.documents(text, source) or [Document(source, None, None)]]
+    return [read_document(each) for each in document.documents(text, source) or [Document(source, None, None)]]
 
 
 def load(path: Path) -> Spec:
     """Read the one spec of a file; raises errors.Invalid with line and field of every mistake."""
-    return of(document.only(document.documents(document.text_of(path), str(path)), str(path)))
+    return read_document(document.single(document.documents(document.read_text(path), str(path)), str(path)))
 
 
 def load_all(path: Path) -> list[Spec]:
     """Read every spec of a file; raises errors.Invalid with line and field of every mistake."""
-    return parse(document.text_of(path), str(path))
+    return parse(document.read_text(path), str(path))

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from chaosapi import errors
 from chaosapi.durations import Duration
 from chaosapi.slo import burn_rate, document
-from chaosapi.slo.document import Model
+from chaosapi.slo.document import FileModel
 
 FOLDER = Path(__file__).with_name("profiles")
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
@@ -40,7 +40,7 @@ def text(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Pair:
+class WindowPair:
     """Two windows (seconds) that must both burn faster than `factor` for an alert of this severity."""
 
     severity: Severity
@@ -52,7 +52,7 @@ class Pair:
         return f"{text(self.long)}/{text(self.short)}"
 
 
-class _Windows(Model):
+class _Windows(FileModel):
     errorBudgetPercent: Annotated[float, Field(gt=0, le=100)]  # noqa: N815 - names of the file format
     shortWindow: Annotated[Duration, Field(gt=0)]  # noqa: N815
     longWindow: Annotated[Duration, Field(gt=0)]  # noqa: N815
@@ -64,12 +64,12 @@ class _Windows(Model):
         return self
 
 
-class _Severity(Model):
+class _Severity(FileModel):
     quick: _Windows
     slow: _Windows
 
 
-class _Body(Model):
+class _AlertWindowsSpec(FileModel):
     sloPeriod: Annotated[Duration, Field(gt=0)]  # noqa: N815 - name of the file format
     page: _Severity
     ticket: _Severity
@@ -94,12 +94,12 @@ class _Body(Model):
         return self
 
 
-class Profile(Model):
+class Profile(FileModel):
     """A set of window pairs for one SLO period, as in an `AlertWindows` file."""
 
     apiVersion: Literal["sloth.slok.dev/v1"]  # noqa: N815 - names of the file format
     kind: Literal["AlertWindows"]
-    spec: _Body
+    spec: _AlertWindowsSpec
 
     @property
     def period(self) -> float:
@@ -107,11 +107,11 @@ class Profile(Model):
         return self.spec.sloPeriod
 
     @cached_property
-    def pairs(self) -> tuple[Pair, ...]:
+    def pairs(self) -> tuple[WindowPair, ...]:
         """The four pairs, quick page first; the factor is pct·P/L."""
         severities: tuple[tuple[Severity, _Severity], ...] = (("page", self.spec.page), ("ticket", self.spec.ticket))
         return tuple(
-            Pair(
+            WindowPair(
                 severity,
                 windows.longWindow,
                 windows.shortWindow,
@@ -121,7 +121,7 @@ class Profile(Model):
             for windows in (both.quick, both.slow)
         )
 
-    def pair(self, name: str | None = None) -> Pair:
+    def pair(self, name: str | None = None) -> WindowPair:
         """Give a pair by its name ("1h/5m"), or the quickest; raises errors.Invalid for a name that is none."""
         names = {str(pair): pair for pair in self.pairs}
         if name is not None and name not in names:

@@ -13,7 +13,7 @@ UNATTENDED: Final = "nobody ran the faults for a while, or the store is a copy"
 RESTARTED: Final = "the store was started anew while nobody ran the faults: it may be an older copy"
 
 
-class Mark(NamedTuple):
+class Lease(NamedTuple):
     """The last revision that was stored, the last sign of life in Unix seconds, and which server took it."""
 
     revision: int
@@ -21,7 +21,7 @@ class Mark(NamedTuple):
     server: str = ""
 
 
-def doubt(mark: Mark | None, revision: int, now: float, server: str = "") -> str | None:
+def reason_to_end(mark: Lease | None, revision: int, now: float, server: str = "") -> str | None:
     """Say why faults of a state found at this revision may not go on; None where they may."""
     if mark is None:
         return UNATTENDED

@@ -16,7 +16,7 @@ _FURTHEST: Final = 100_000
 _Count = Annotated[float, Field(ge=0, le=1e15)]
 
 
-def dump(tally: Tally) -> str:
+def dump_counts(tally: Tally) -> str:
     """Return the tally as JSON."""
     delays = tally.delays
     return json.dumps(
@@ -32,7 +32,7 @@ def dump(tally: Tally) -> str:
     )
 
 
-def total(texts: Sequence[str]) -> Tally:
+def sum_counts(texts: Sequence[str]) -> Tally:
     """Return the sum of what `dump` wrote, as one replica that saw it all would have counted it.
 
     Raises ValueError, KeyError or TypeError for anything else.
@@ -71,7 +71,7 @@ class _Document(Model):
     denied: str = ""
 
 
-def readable(text: str) -> bool:
+def is_readable(text: str) -> bool:
     """Tell whether `dump` may have written it."""
     try:
         _Document.model_validate_json(text)

@@ -18,9 +18,9 @@ from chaosapi.cli import app
 from chaosapi.cli import prometheus as client
 from chaosapi.cli.prometheus import Prometheus
 from chaosapi.lab import history, prometheus
-from chaosapi.lab.processes import Parts
+from chaosapi.lab.processes import Programs
 from chaosapi.slo import spec, windows
-from chaosapi.slo.windows import Pair, text
+from chaosapi.slo.windows import WindowPair, text
 from tests.conftest import Serve
 
 pytestmark = pytest.mark.slow
@@ -72,7 +72,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -
     with socket.create_server(("127.0.0.1", 0)) as free:
         listen = f"127.0.0.1:{free.getsockname()[1]}"
     command = prometheus.command(tools["prometheus"], config_file=config, data=folder / "data", listen=listen)
-    with Parts(folder / "logs") as parts, httpx2.Client(base_url=f"http://{listen}") as http:
+    with Programs(folder / "logs") as parts, httpx2.Client(base_url=f"http://{listen}") as http:
         parts.start("prometheus", command)
         parts.wait_until(prometheus.Prometheus(http).ready, "Prometheus")
         yield Recorded(f"http://{listen}", start, start + LENGTH)
@@ -83,7 +83,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
 
 
-def firing(recorded: Recorded, pair: Pair) -> list[tuple[float, float]]:
+def firing(recorded: Recorded, pair: WindowPair) -> list[tuple[float, float]]:
     """Ask Prometheus itself when the alert's expression held: from and until, in seconds since the start."""
     conditions = [
         f"(({SLO.sli.error_ratio(text(window))}) / {SLO.budget:.12g} > {pair.factor:g})"

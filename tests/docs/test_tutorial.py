@@ -32,7 +32,7 @@ END = Block("", "")
 
 
 @dataclass(frozen=True)
-class Burnt(history.Series):
+class Burnt(history.HistorySeries):
     """A counter of fast requests, of which fewer came from some time on (seconds after the start)."""
 
     since: float = 0.0
@@ -40,7 +40,7 @@ class Burnt(history.Series):
     def at(self, seconds: float) -> str:
         """Write its value so many seconds after the start of history."""
         missing = LOST * self.slope * max(0.0, seconds - self.since)
-        return history.Series(self.name, self.slope, self.start - missing).at(seconds)
+        return history.HistorySeries(self.name, self.slope, self.start - missing).at(seconds)
 
 
 def seed(data: Path, target: str, promtool: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chaosapi.faults.receipt import Tally
 from chaosapi.faults.sketch import ACCURACY, GAMMA, Sketch
-from chaosapi.store.tallies import dump, total
+from chaosapi.store.tallies import dump_counts, sum_counts
 
 NUMBERS = st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=200)
 SHARES = (0.0, 0.01, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -35,7 +35,7 @@ def test_sketches_add_up_without_loss(one: list[float], other: list[float]) -> N
         for number in numbers:
             tally.delayed(number, number)
             whole.delayed(number, number)
-    summed = total([dump(tally) for tally in tallies])
+    summed = sum_counts([dump_counts(tally) for tally in tallies])
     assert summed.delays
     assert whole.delays
     assert summed.delays.planned.buckets == whole.delays.planned.buckets
@@ -77,7 +77,7 @@ def test_a_sketch_is_read_while_another_thread_adds() -> None:
     thread = threading.Thread(target=add)
     thread.start()
     while not done.is_set():
-        assert json.loads(dump(tally))["delays"]["planned"]["bins"]
+        assert json.loads(dump_counts(tally))["delays"]["planned"]["bins"]
         assert tally.receipt(1).delay
     thread.join()
 

@@ -5,12 +5,12 @@ import pytest
 
 from chaosapi import assets
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import usual
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
 
-Ask = Callable[..., Model]
+Ask = Callable[..., ForecastModel]
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def ask() -> Ask:
 
     def model(
         *faults: dict[str, Any], traffic: dict[str, Any] | None = None, profile: str = "lab", **monitoring: Any
-    ) -> Model:
+    ) -> ForecastModel:
         chosen = windows.load(profile)
-        return Model(
+        return ForecastModel(
             [Fault.model_validate(fault) for fault in faults],
             Traffic.model_validate(traffic or {}),
             spec.load(assets.path("alerts") / "slo.yaml"),

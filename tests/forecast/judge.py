@@ -16,12 +16,12 @@ import yaml
 
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import document, rules, spec, windows
 from chaosapi.slo.spec import Spec
-from chaosapi.slo.windows import Pair, Profile, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 _LABELS = 'job="chaosapi", method="GET", handler="/api/products"'
 _FAILED = {
@@ -149,8 +149,8 @@ def forecast(case: Case, prometheus: int) -> dict[str, Verdict]:
         }
     )
     traffic = Traffic(rps=case.rps, replicas=case.replicas, shares={"/api/products": 1.0})
-    model = Model([fault], traffic, _spec(case), windows.load(case.profile), monitoring)
-    found = timetable.of(model)  # coarse grids are too coarse for the windows not looked at
+    model = ForecastModel([fault], traffic, _spec(case), windows.load(case.profile), monitoring)
+    found = timetable.predict(model)  # coarse grids are too coarse for the windows not looked at
     looked_at = {text(pair.long) for pair in _pairs(case)}
     verdicts = {}
     for alert in found.alerts:
@@ -193,7 +193,7 @@ def _spec(case: Case) -> Spec:
     return spec.parse(yaml.safe_dump({"version": "prometheus/v1", "service": "shop", "slos": [slo]}), "slo.yaml")[0]
 
 
-def _pairs(case: Case) -> list[Pair]:
+def _pairs(case: Case) -> list[WindowPair]:
     return [windows.load(case.profile).pairs[place] for place in case.pairs]
 
 

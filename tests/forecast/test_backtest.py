@@ -8,7 +8,7 @@ from chaosapi.forecast.backtest import Recording, backtest, selectors
 from chaosapi.forecast.comparison import Backtest
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Times
-from chaosapi.forecast.recording import Series
+from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.slo import spec, windows
 from chaosapi.slo.spec import Objective, Spec
 
@@ -36,12 +36,12 @@ def objective(error: str) -> Objective:
 SHOP = shop('sum(rate(requests_total{code="500"}[{{.window}}]))')
 
 
-def series(values: object, **labels: str) -> Series:
+def series(values: object, **labels: str) -> RecordedSeries:
     """Make a series scraped every second, half a second after it began."""
-    return Series(labels, SECONDS * 1000 + 500, np.asarray(values, dtype=np.float64))
+    return RecordedSeries(labels, SECONDS * 1000 + 500, np.asarray(values, dtype=np.float64))
 
 
-def result(evaluated: Times = NEVER, *alerts: Series, pending_for: float = 0.0) -> Backtest:
+def result(evaluated: Times = NEVER, *alerts: RecordedSeries, pending_for: float = 0.0) -> Backtest:
     """Test 100 requests/s of which 20 % fail from 600 s to 660 s."""
     failed = series(20.0 * np.clip(SECONDS - 600, 0, 60))
     recording = Recording([(1, failed)], [(1, series(100.0 * SECONDS))], evaluated, alerts)
@@ -72,8 +72,8 @@ def test_for_holds_it_back() -> None:
 def test_rules_are_evaluated_when_prometheus_did() -> None:
     """At its tenth of a second; and what it recorded itself lies beside it, with the difference."""
     evaluated = SECONDS * 1000 + 300
-    labels = identity.of(SHOP, SHOP.slos[0], LAB.pairs[0]) | {"alertstate": "firing"}
-    alerts = Series(labels, np.arange(607_300, 666_301, 1000, dtype=np.int64), np.ones(60))
+    labels = identity.alert_labels(SHOP, SHOP.slos[0], LAB.pairs[0]) | {"alertstate": "firing"}
+    alerts = RecordedSeries(labels, np.arange(607_300, 666_301, 1000, dtype=np.int64), np.ones(60))
     quick = result(evaluated, alerts).alerts[0]
     assert quick.compared
     [episode] = quick.episodes

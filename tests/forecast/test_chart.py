@@ -9,7 +9,7 @@ def test_a_short_spike_is_drawn(ask: Ask) -> None:
     second = {"effect": {"type": "error"}, "schedule": {"start_after": "61s", "duration": "1s"}}
     model = ask(second, horizon="8h")
     rates = model.burns(model.spec.slos[0])[model.profile.windows[0]].rate
-    drawn = chart.figure(model, timetable.of(model))
+    drawn = chart.figure(model, timetable.predict(model))
     line = next(each for each in drawn.data if each.name == "5s (1m/5s)")
     assert len(line.y) < len(rates) / 10
     assert np.nanmax(line.y) == np.nanmax(rates) > model.profile.pairs[0].factor

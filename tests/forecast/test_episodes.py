@@ -7,7 +7,7 @@ TIMES = np.arange(8, dtype=np.int64) * 10
 
 
 def _of(pattern: str, pending_for: int = 0) -> list[Episode]:
-    return episodes.of(np.array([each == "#" for each in pattern]), TIMES, pending_for)
+    return episodes.find_episodes(np.array([each == "#" for each in pattern]), TIMES, pending_for)
 
 
 def test_it_fires_when_found_and_resolves_when_not() -> None:

@@ -25,7 +25,9 @@ def _slo(error: str) -> Objective:
 
 def test_the_shops_slos_are_understood() -> None:
     """All three read the service's own counters; the latency one takes a bucket away."""
-    availability, latency, checkout = (indicator.of(slo) for slo in spec.load(assets.path("alerts") / "slo.yaml").slos)
+    availability, latency, checkout = (
+        indicator.parse_indicator(slo) for slo in spec.load(assets.path("alerts") / "slo.yaml").slos
+    )
     assert not any(each.foreign for each in (availability, latency, checkout))
     assert [(term.sign, term.limit) for term in latency.error] == [(1, None), (-1, 0.25)]
     product = {"method": "GET", "handler": "/api/products", "status": "503"}
@@ -39,7 +41,9 @@ def test_the_shops_slos_are_understood() -> None:
 )
 def test_matchers_are_anchored_as_in_promql(matcher: str, *, matches: bool) -> None:
     """All four kinds."""
-    [term] = indicator.of(_slo(f"sum(rate(http_requests_total{{status{matcher}}}[{{{{.window}}}}]))")).error
+    [term] = indicator.parse_indicator(
+        _slo(f"sum(rate(http_requests_total{{status{matcher}}}[{{{{.window}}}}]))")
+    ).error
     assert term.matches({"method": "GET", "handler": "/", "status": "503"}) is matches
 
 
@@ -63,4 +67,4 @@ def test_other_queries_stand_for_failed_requests(query: str) -> None:
 
     So does a sum of which one part may be absent: then so is the whole.
     """
-    assert indicator.of(_slo(query)).foreign
+    assert indicator.parse_indicator(_slo(query)).foreign

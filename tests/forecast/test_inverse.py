@@ -5,7 +5,7 @@ import pytest
 from chaosapi import assets, errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, timetable
-from chaosapi.forecast.model import Model
+from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec
 from tests.forecast.conftest import Ask
@@ -14,9 +14,9 @@ SHOP = spec.load(assets.path("alerts") / "slo.yaml")
 ERRORS = {"effect": {"type": "error"}, "schedule": {"duration": "3m"}}
 
 
-def _first_page(model: Model, rate: float) -> float:
+def _first_page(model: ForecastModel, rate: float) -> float:
     fault = model.faults[0].model_copy(update={"rate": rate})
-    found = timetable.of(replace(model, faults=[fault]))
+    found = timetable.predict(replace(model, faults=[fault]))
     pages = [alert.moments[0].notified for alert in found.alerts if alert.severity == "page" and alert.fires]
     return min((page for page in pages if page is not None), default=float("inf"))
 

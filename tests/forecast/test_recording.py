@@ -4,15 +4,15 @@ import pytest
 from chaosapi.forecast import recording
 from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.promql import Range
-from chaosapi.forecast.recording import Series
+from chaosapi.forecast.recording import RecordedSeries
 
 
-def series(times: list[int], values: list[float], **labels: str) -> Series:
+def series(times: list[int], values: list[float], **labels: str) -> RecordedSeries:
     """Make a series of seconds and values."""
-    return Series(labels, np.array(times, dtype=np.int64) * 1000, np.array(values, dtype=np.float64))
+    return RecordedSeries(labels, np.array(times, dtype=np.int64) * 1000, np.array(values, dtype=np.float64))
 
 
-def alerts(state: str, *times: int, **labels: str) -> Series:
+def alerts(state: str, *times: int, **labels: str) -> RecordedSeries:
     """Make a series of ALERTS."""
     return series(list(times), [1.0] * len(times), alertstate=state, **labels)
 

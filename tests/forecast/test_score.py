@@ -6,7 +6,7 @@ import pytest
 
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
-from chaosapi.forecast.observed import Delivered, Facts, Recorded
+from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
 from chaosapi.forecast.score import score
 from chaosapi.forecast.scorecard import Score
 from tests.forecast.conftest import Ask
@@ -29,27 +29,29 @@ def record(start: float = START, ended: float | None = None, **fields: Any) -> R
     return Record(name=spec.name or "f", spec=spec, created_at=start, revision=1, ended_at=ended)
 
 
-def delivered(firing: float, told: float, resolved: float | None = None, told_so: float | None = None) -> Delivered:
+def delivered(
+    firing: float, told: float, resolved: float | None = None, told_so: float | None = None
+) -> DeliveredNotification:
     """Make what the webhook knows of the quick page; seconds after the start."""
     moments = [
         None if each is None else datetime.fromtimestamp(START + each, UTC)
         for each in (firing, told, resolved, told_so)
     ]
     names = ("starts_at", "received_at", "ends_at", "resolved_received_at")
-    return Delivered.model_validate({"labels": QUICK, **dict(zip(names, moments, strict=True))})
+    return DeliveredNotification.model_validate({"labels": QUICK, **dict(zip(names, moments, strict=True))})
 
 
-def recorded(firing: float, resolved: float | None, **labels: str) -> Recorded:
+def recorded(firing: float, resolved: float | None, **labels: str) -> RecordedEpisode:
     """Make an episode of ALERTS; seconds after the start."""
     end = None if resolved is None else START + resolved
-    return Recorded(labels=QUICK | labels, pending=START + firing, firing=START + firing, resolved=end)
+    return RecordedEpisode(labels=QUICK | labels, pending=START + firing, firing=START + firing, resolved=end)
 
 
 @pytest.fixture
 def scored(ask: Ask) -> Any:
     """Give a function that scores the fault by some facts."""
 
-    def score_(facts: Facts, *others: Record, one: Record | None = None, now: float = 600) -> Score:
+    def score_(facts: Observed, *others: Record, one: Record | None = None, now: float = 600) -> Score:
         chosen = one or record()
         return score("f", replay.of(chosen, others, ask(BODY)), facts, START + now)
 
@@ -63,7 +65,7 @@ def quick(found: Score) -> Any:
 
 def test_a_page_as_forecast(scored: Any) -> None:
     """Forecast at 5 s and until 64 s; a second later is as good, and the detection is split to the last tenth."""
-    facts = Facts(
+    facts = Observed(
         delivered=[delivered(5.9, 6.0, 64.9, 65.0)],
         recorded=[recorded(5.9, 64.9)],
         scrapes=[START + 0.5 + second for second in range(120)],
@@ -82,7 +84,7 @@ def test_a_page_as_forecast(scored: Any) -> None:
 def test_the_four_attributes(scored: Any) -> None:
     """One of the two pages came, beside a false alarm: precision and recall tell, and the page's times."""
     false = recorded(20, 25, slo="latency")
-    found = scored(Facts(delivered=[delivered(6, 6.1)], recorded=[recorded(6, 64), false]))
+    found = scored(Observed(delivered=[delivered(6, 6.1)], recorded=[recorded(6, 64), false]))
     said = sum(each.forecast is not None for each in found.alerts)
     assert found.precision == 1 / 2
     assert found.recall == 1 / said
@@ -100,20 +102,20 @@ def test_the_four_attributes(scored: Any) -> None:
 def test_how_far_off_is_too_far(ask: Ask, firing: float, rps: float, verdict: str) -> None:
     """Beyond a scrape and an evaluation only chance excuses, and with much traffic there is none."""
     model = ask(BODY, traffic={"rps": rps})
-    facts = Facts(delivered=[], recorded=[recorded(firing, 64)])
+    facts = Observed(delivered=[], recorded=[recorded(firing, 64)])
     assert quick(score("f", replay.of(record(), [], model), facts, START + 600)).verdict == verdict
 
 
 def test_an_alert_that_does_not_let_go_is_off(scored: Any) -> None:
     """Long after it was to be resolved; and what is not due yet is still to come."""
-    assert quick(scored(Facts(recorded=[recorded(5.5, None)]))).verdict == "off"
-    assert quick(scored(Facts(recorded=[]), now=2)).verdict == "to come"
-    assert quick(scored(Facts(recorded=[recorded(5.5, None)]), now=20)).verdict == "as forecast"
+    assert quick(scored(Observed(recorded=[recorded(5.5, None)]))).verdict == "off"
+    assert quick(scored(Observed(recorded=[]), now=2)).verdict == "to come"
+    assert quick(scored(Observed(recorded=[recorded(5.5, None)]), now=20)).verdict == "as forecast"
 
 
 def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
     """Without Prometheus the service knows when its webhook was told, and says what is missing."""
-    found = scored(Facts(delivered=[delivered(5.9, 6.0, 64.9, 65.0)]))
+    found = scored(Observed(delivered=[delivered(5.9, 6.0, 64.9, 65.0)]))
     page = quick(found)
     assert (page.fact.firing, page.fact.notified, page.fact.resolved) == (5.9, 6, 64.9)
     assert page.split is None
@@ -125,8 +127,8 @@ def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
 
 def test_what_is_to_come_counts_for_no_recall(scored: Any) -> None:
     """Nothing is due at two seconds; at seven only the quick page is, and it came."""
-    assert scored(Facts(recorded=[]), now=2).recall is None
-    due = scored(Facts(recorded=[recorded(5.5, None)]), now=8)
+    assert scored(Observed(recorded=[]), now=2).recall is None
+    due = scored(Observed(recorded=[recorded(5.5, None)]), now=8)
     assert {each.verdict for each in due.alerts if not each.fact} == {"to come"}
     assert due.recall == 1
 
@@ -135,7 +137,7 @@ def test_without_prometheus_a_ticket_is_due_when_it_is_told(scored: Any) -> None
     """Pages silence it until 89 s, though it fires at 22 s: only who can see that misses it before."""
 
     def verdicts(now: float, **known: Any) -> set[str]:
-        found = scored(Facts(delivered=[], **known), now=now)
+        found = scored(Observed(delivered=[], **known), now=now)
         return {each.verdict for each in found.alerts if each.severity == "ticket"}
 
     assert verdicts(80, recorded=[]) == {"missed"}
@@ -148,7 +150,7 @@ def test_without_prometheus_nobody_misses_what_is_not_told(ask: Ask) -> None:
     model, short = ask(BODY, group_wait=30), record(schedule={"duration": "10s"})
     blind, seeing = (
         score("f", replay.of(short, [], model), facts, START + 600)
-        for facts in (Facts(delivered=[]), Facts(recorded=[]))
+        for facts in (Observed(delivered=[]), Observed(recorded=[]))
     )
     assert quick(seeing).verdict == "missed"
     assert (blind.alerts, blind.recall) == ([], None)
@@ -164,7 +166,7 @@ def test_an_alert_is_known_by_the_labels_that_the_spec_gives_it(ask: Ask) -> Non
     model = replace(model, spec=model.spec.model_copy(update={"slos": [renamed, *model.spec.slos[1:]]}))
 
     def verdict(**labels: str) -> str:
-        facts = Facts(recorded=[recorded(5.5, 64, **labels)])
+        facts = Observed(recorded=[recorded(5.5, 64, **labels)])
         return str(quick(score("f", replay.of(record(), [], model), facts, START + 600)).verdict)
 
     assert verdict(severity="critical", team="shop") == "as forecast"
@@ -174,17 +176,17 @@ def test_an_alert_is_known_by_the_labels_that_the_spec_gives_it(ask: Ask) -> Non
 
 def test_a_fault_that_was_ended_lasted_only_so_long(scored: Any) -> None:
     """Ended as soon as it had paged, it resolves soon after."""
-    page = quick(scored(Facts(), one=record(ended=START + 10)))
+    page = quick(scored(Observed(), one=record(ended=START + 10)))
     assert page.forecast.resolved == 14
 
 
 def test_windows_remember_the_faults_before(scored: Any) -> None:
     """With the long windows hot from a fault two minutes ago, the slow page takes what the short one needs."""
     before = record(START - 120, START - 60, name="before")
-    found = scored(Facts(), before)
+    found = scored(Observed(), before)
     alone, after = (
         next(each for each in one.alerts if (each.slo, each.long_window) == ("availability", "6m"))
-        for one in (scored(Facts()), found)
+        for one in (scored(Observed()), found)
     )
     assert alone.forecast.firing == 11
     assert after.forecast.firing <= 2
@@ -193,16 +195,16 @@ def test_windows_remember_the_faults_before(scored: Any) -> None:
 def test_alerts_of_the_next_fault_are_its_own(scored: Any) -> None:
     """What fires after another fault has begun counts for that one."""
     after = record(START + 300, name="after")
-    found = scored(Facts(recorded=[recorded(5.5, 64), recorded(305.5, 365)]), after)
+    found = scored(Observed(recorded=[recorded(5.5, 64), recorded(305.5, 365)]), after)
     firing = [each.fact.firing for each in found.alerts if each.fact]
     assert firing == [5.5]
-    second = scored(Facts(recorded=[recorded(5.5, 64), recorded(305.5, 365)]), record(), one=after)
+    second = scored(Observed(recorded=[recorded(5.5, 64), recorded(305.5, 365)]), record(), one=after)
     assert [each.fact.firing for each in second.alerts if each.fact] == [5.5]
 
 
 def test_what_fired_before_tells_nothing(scored: Any) -> None:
     """An alert that something else had fired cannot fire again."""
-    found = scored(Facts(recorded=[recorded(-40, 64)]))
+    found = scored(Observed(recorded=[recorded(-40, 64)]))
     assert quick(found).verdict == "already firing"
     assert quick(found).fact is None
     assert found.precision is None

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from chaosapi import errors
 from chaosapi.forecast import locust_scenarios, scenarios
-from chaosapi.forecast.traffic import SHOP, Route, Traffic
+from chaosapi.forecast.traffic import SHOP, Traffic, TrafficRoute
 
 
 def test_the_mix_is_that_of_the_load_tests() -> None:
@@ -17,9 +17,11 @@ def test_the_mix_is_that_of_the_load_tests() -> None:
 def test_given_shares_leave_the_rest_to_the_others() -> None:
     """In the shop's proportions; a route that the shop lacks is a GET unless it says otherwise."""
     mix = Traffic(shares={"/api/checkout": 0.53, "/extra": 0.1}).mix
-    assert mix[Route("POST", "/api/checkout")] == 0.53
-    assert mix[Route("GET", "/extra")] == 0.1
-    assert mix[Route("GET", "/api/products")] == pytest.approx(0.37 * 0.3 / (1 - SHOP[Route("POST", "/api/checkout")]))
+    assert mix[TrafficRoute("POST", "/api/checkout")] == 0.53
+    assert mix[TrafficRoute("GET", "/extra")] == 0.1
+    assert mix[TrafficRoute("GET", "/api/products")] == pytest.approx(
+        0.37 * 0.3 / (1 - SHOP[TrafficRoute("POST", "/api/checkout")])
+    )
     assert sum(mix.values()) == pytest.approx(1)
 
 
@@ -38,7 +40,7 @@ def test_a_scenario_becomes_stages() -> None:
     seconds = np.array([-5.0, 0.0, 30.0, 59.9, 60.0, 90.0])
     assert traffic.rate_at(seconds).tolist() == [20, 20, 100, 100, 20, 0]
     assert traffic.mix == SHOP
-    assert Traffic(**scenarios.traffic("flash-sale")).mix[Route("POST", "/api/checkout")] == 0.28
+    assert Traffic(**scenarios.traffic("flash-sale")).mix[TrafficRoute("POST", "/api/checkout")] == 0.28
 
 
 def test_a_scale_multiplies_a_scenario() -> None:

@@ -4,7 +4,7 @@ from chaosapi import assets
 from chaosapi.lab import demo, timeline
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.prediction import Prediction
-from chaosapi.lab.timeline import Expected
+from chaosapi.lab.timeline import ExpectedAlert
 from chaosapi.slo import spec, windows
 
 LAB = windows.load("lab")
@@ -13,7 +13,7 @@ SHOP = spec.load(assets.path("alerts") / "slo.yaml")
 
 def predict(rate: float = 1e9, slo: str = "availability") -> Prediction:
     """Make the demo's prediction, with so many requests/s."""
-    return Prediction(Expected(slo, LAB.pairs[0]), demo.FAULT, rate, SHOP, LAB)
+    return Prediction(ExpectedAlert(slo, LAB.pairs[0]), demo.FAULT, rate, SHOP, LAB)
 
 
 def test_every_moment_is_forecast() -> None:

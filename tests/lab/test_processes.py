@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from chaosapi.lab.errors import NotReadyError, PartDiedError
-from chaosapi.lab.processes import Parts
+from chaosapi.lab.processes import Programs
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -28,9 +28,9 @@ PARENT = [
 LAB = """
     import sys
     from pathlib import Path
-    from chaosapi.lab.processes import Parts
+    from chaosapi.lab.processes import Programs
     from chaosapi.lab.signals import stoppable
-    with stoppable(), Parts(Path(sys.argv[1])) as parts:
+    with stoppable(), Programs(Path(sys.argv[1])) as parts:
         started = [parts.start(name, ["sleep", "600"]).process.pid for name in ("one", "two")]
         print(*started, flush=True)
         parts.wait_until(lambda: False, "the end", timeout=600)
@@ -77,7 +77,7 @@ def test_whatever_ends_the_lab_ends_its_parts(number: signal.Signals, tmp_path: 
 
 def test_a_crash_of_one_part_ends_all_and_is_told(tmp_path: Path) -> None:
     """A part that dies is named with its status and the end of its log, and the others are stopped."""
-    with Parts(tmp_path) as parts:
+    with Programs(tmp_path) as parts:
         healthy = parts.start("healthy", SLEEPER)
         parts.start("fragile", [sys.executable, "-c", "import sys; print('the disk is full'); sys.exit(3)"])
         with pytest.raises(PartDiedError, match=r"(?s)fragile ended with status 3.*the disk is full"):
@@ -87,7 +87,7 @@ def test_a_crash_of_one_part_ends_all_and_is_told(tmp_path: Path) -> None:
 
 def test_a_killed_part_is_told(tmp_path: Path) -> None:
     """A part that was killed is reported with the signal's name."""
-    with Parts(tmp_path) as parts:
+    with Programs(tmp_path) as parts:
         part = parts.start("victim", SLEEPER)
         os.kill(part.process.pid, signal.SIGKILL)
         with pytest.raises(PartDiedError, match="victim was killed by SIGKILL"):
@@ -97,7 +97,7 @@ def test_a_killed_part_is_told(tmp_path: Path) -> None:
 def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking comes first, but it does not have the last word."""
     monkeypatch.setattr("chaosapi.lab.processes._GRACE", 0.1)
-    with Parts(tmp_path) as parts:
+    with Programs(tmp_path) as parts:
         part = parts.start("stubborn", STUBBORN)
         parts.wait_until(lambda: said(part.log), "its first line")
     assert part.process.returncode == -signal.SIGKILL
@@ -105,7 +105,7 @@ def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pyte
 
 def test_what_a_part_started_is_stopped_too(tmp_path: Path) -> None:
     """A part's own children end with it."""
-    with Parts(tmp_path) as parts:
+    with Programs(tmp_path) as parts:
         part = parts.start("parent", PARENT)
         parts.wait_until(lambda: said(part.log), "its first line")
     grandchild = int(part.log.read_text())
@@ -120,7 +120,7 @@ def test_parts_stop_in_reverse_order(tmp_path: Path) -> None:
         "def stop(*_):\n    open(sys.argv[1], 'a').write(sys.argv[2] + '\\n')\n    sys.exit()\n"
         "signal.signal(signal.SIGTERM, stop)\nprint('up', flush=True)\ntime.sleep(600)\n"
     )
-    with Parts(tmp_path) as parts:
+    with Programs(tmp_path) as parts:
         for name in ("service", "prometheus"):
             part = parts.start(name, [sys.executable, "-c", script, str(order), name])
             parts.wait_until(lambda log=part.log: said(log), "its first line")  # type: ignore[misc]
@@ -129,7 +129,7 @@ def test_parts_stop_in_reverse_order(tmp_path: Path) -> None:
 
 def test_not_ready_in_time(tmp_path: Path) -> None:
     """What was waited for and how long is in the error."""
-    with pytest.raises(NotReadyError, match=r"the service on port 1: not within 0\.1 s"), Parts(tmp_path) as parts:
+    with pytest.raises(NotReadyError, match=r"the service on port 1: not within 0\.1 s"), Programs(tmp_path) as parts:
         parts.wait_until(lambda: False, "the service on port 1", timeout=0.1)
 
 

@@ -1,8 +1,8 @@
 from chaosapi.lab import timeline
-from chaosapi.lab.timeline import Expected
-from chaosapi.slo.windows import Pair
+from chaosapi.lab.timeline import ExpectedAlert
+from chaosapi.slo.windows import WindowPair
 
-PAGE = Expected("availability", Pair("page", 60, 5, 14.4))
+PAGE = ExpectedAlert("availability", WindowPair("page", 60, 5, 14.4))
 LABELS = {"alertname": "ErrorBudgetBurn", "slo": "availability", "severity": "page", "long_window": "1m"}
 
 

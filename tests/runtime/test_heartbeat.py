@@ -10,7 +10,7 @@ from chaosapi.runtime import heartbeat
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.store import MemoryStore, Replica, open_store
 from chaosapi.store.codec import key
-from chaosapi.store.tallies import total
+from chaosapi.store.tallies import sum_counts
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 
 ME = Replica(id="me", host="here", pid=1, started=0)
@@ -38,7 +38,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
         await asyncio.wait([beating])
         await heart.leave()
         assert await store.replicas() == []
-        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 12
+        assert sum_counts(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 12
 
     asyncio.run(scenario())
 
@@ -58,7 +58,8 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
             async def counted() -> int:
                 try:
                     return sum(
-                        total((text,)).matched for text in (await store.tallies([key(record)]))[key(record)].values()
+                        sum_counts((text,)).matched
+                        for text in (await store.tallies([key(record)]))[key(record)].values()
                     )
                 except StoreUnavailable:
                     return 0
@@ -94,7 +95,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
         async with asyncio.timeout(10):
             while [replica.revision for replica in await store.replicas()] != [2]:
                 await asyncio.sleep(0)
-        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
+        assert sum_counts(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
         beating.cancel()
         await asyncio.wait([beating])
 
@@ -127,6 +128,6 @@ def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
         beating.cancel()
         await asyncio.wait([beating])
         await heart.leave()
-        assert total(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
+        assert sum_counts(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
 
     asyncio.run(scenario())

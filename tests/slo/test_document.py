@@ -69,7 +69,7 @@ HOSTILE = [
 @pytest.mark.parametrize(("text", "line", "says"), HOSTILE, ids=lambda value: str(value)[:40])
 def test_a_file_that_would_harm_is_refused_at_its_line(text: str, line: int, says: str) -> None:
     """A few bytes that stand for gigabytes, endless depth, objects of Python, text that nothing can encode."""
-    with pytest.raises(document.Refused) as caught:
+    with pytest.raises(document.InvalidFile) as caught:
         document.documents(text, "f.yaml")
     (mistake,) = caught.value.mistakes
     assert says in mistake.message
@@ -90,16 +90,16 @@ def test_a_file_is_read_no_further_than_its_budget(tmp_path: Path) -> None:
     large.write_text("#" * 1_000_001)
     for path in (large, Path("/dev/zero")):
         with pytest.raises(errors.Invalid, match="more than 1,000,000 bytes"):
-            document.text_of(path)
+            document.read_text(path)
 
 
 def test_of_many_mistakes_some_are_told_and_the_others_counted() -> None:
     """A thousand lines tell nobody more than a hundred do."""
 
-    class Strict(document.Model):
+    class Strict(document.FileModel):
         items: list[int]
 
-    with pytest.raises(document.Refused) as caught:
+    with pytest.raises(document.InvalidFile) as caught:
         document.parse("items:\n" + "- x\n" * 1000, Strict, "f.yaml")
     assert len(caught.value.mistakes) == 101
     assert caught.value.mistakes[-1].message == "and 900 mistakes more"

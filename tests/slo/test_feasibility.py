@@ -26,24 +26,24 @@ def _spec(text: str = SPEC) -> Spec:
 
 def _messages(text: str = SPEC, where: Conditions | None = None) -> list[tuple[feasibility.Level, str]]:
     return [
-        (level, message) for _, level, message in feasibility.of_spec(_spec(text), PRODUCTION, where or Conditions())
+        (level, message) for _, level, message in feasibility.check_spec(_spec(text), PRODUCTION, where or Conditions())
     ]
 
 
 def test_a_good_spec_has_no_findings() -> None:
     """Enough scrapes, retention and requests: nothing to say."""
     where = Conditions(scrape_interval=15, retention=31 * 86400, requests_per_second=1)
-    assert not list(feasibility.of_profile(PRODUCTION, where))
+    assert not list(feasibility.check_profile(PRODUCTION, where))
     assert not _messages(where=where)
 
 
 def test_windows_need_scrapes_and_the_budget_needs_its_period() -> None:
     """Both conditions are told at once, with what would be enough."""
-    found = list(feasibility.of_profile(PRODUCTION, Conditions(scrape_interval=120, retention=15 * 86400)))
+    found = list(feasibility.check_profile(PRODUCTION, Conditions(scrape_interval=120, retention=15 * 86400)))
     assert [each.split(":")[0] for each in found] == ["scrape_interval", "retention"]
     assert "every 1m15s or faster" in found[0]
     assert "Keep 30d" in found[1]
-    assert not list(feasibility.of_profile(windows.load("lab"), Conditions(scrape_interval=1, retention=12 * HOUR)))
+    assert not list(feasibility.check_profile(windows.load("lab"), Conditions(scrape_interval=1, retention=12 * HOUR)))
 
 
 @pytest.mark.parametrize(

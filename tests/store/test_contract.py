@@ -14,7 +14,7 @@ from chaosapi.faults.receipt import Tally
 from chaosapi.faults.state import Halt, State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import key
-from chaosapi.store.tallies import dump, total
+from chaosapi.store.tallies import dump_counts, sum_counts
 from tests.store.conftest import Open, Seen, a_fault, an_entry, started, until
 
 
@@ -313,13 +313,13 @@ def test_tallies_add_up_over_replicas_that_come_and_go(open_one: Open) -> None:
         async with started(here, there):
             state = await here.apply(changes.create(a_fault(), here.now()), an_entry())
             fault = key(state.faults[0])
-            await here.report(a_replica("one"), {fault: dump(counted(5, [0.1]))})
-            await here.report(a_replica("one"), {fault: dump(counted(10, [0.1, 0.0], max_held=2))})
-            await there.report(a_replica("two"), {fault: dump(counted(7, [0.3], max_held=1, preempted=1))})
+            await here.report(a_replica("one"), {fault: dump_counts(counted(5, [0.1]))})
+            await here.report(a_replica("one"), {fault: dump_counts(counted(10, [0.1, 0.0], max_held=2))})
+            await there.report(a_replica("two"), {fault: dump_counts(counted(7, [0.3], max_held=1, preempted=1))})
             await there.report(a_replica("two"), {}, leaving=True)
             found = await here.tallies([fault, "nobody@1"])
             assert found["nobody@1"] == {}
-            whole = total(tuple(found[fault].values()))
+            whole = sum_counts(tuple(found[fault].values()))
             assert whole.receipt(1) == counted(17, [0.1, 0.0, 0.3], max_held=3, preempted=1).receipt(1)
             assert whole.skipped == {"max_held": 3, "preempted": 1}
 
@@ -333,7 +333,7 @@ def test_tallies_go_with_their_fault(open_one: Open) -> None:
         store = open_one()
         async with started(store):
             former = key((await store.apply(changes.create(a_fault(), 0), an_entry())).faults[0])
-            await store.report(a_replica("one"), {former: dump(counted(5, []))})
+            await store.report(a_replica("one"), {former: dump_counts(counted(5, []))})
             later = key((await store.apply(changes.create(a_fault(), 1000), an_entry())).faults[0])
             assert await store.tallies([former, later]) == {former: {}, later: {}}
 
@@ -386,7 +386,7 @@ def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
 
 def test_the_audit_is_bounded_in_bytes(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large entries push out older ones; the latest stays, however large it is."""
-    for module in ("sqlite.tables", "redis.contents"):
+    for module in ("sqlite.tables", "redis.records"):
         monkeypatch.setattr(f"chaosapi.store.{module}.AUDIT_SIZE", 20_000)
         monkeypatch.setattr(f"chaosapi.store.{module}.AUDIT_LARGE", 500)
 

@@ -12,7 +12,7 @@ import redis
 
 from chaosapi.faults import state as changes
 from chaosapi.store import Replica, Store, open_store
-from chaosapi.store.lease import LEASE, OLD, RESTARTED, UNATTENDED, Mark, doubt
+from chaosapi.store.lease import LEASE, OLD, RESTARTED, UNATTENDED, Lease, reason_to_end
 from tests.conftest import Clock
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started
 
@@ -23,18 +23,18 @@ KEYS = "{chaosapi}:*"
 @pytest.mark.parametrize(
     ("mark", "why"),
     [
-        (Mark(5, 100.0, "a"), None),
-        (Mark(4, 100.0 - LEASE + 1, "a"), None),
+        (Lease(5, 100.0, "a"), None),
+        (Lease(4, 100.0 - LEASE + 1, "a"), None),
         (None, UNATTENDED),
-        (Mark(6, 100.0, "a"), OLD),
-        (Mark(5, 100.0 - LEASE, "a"), UNATTENDED),
-        (Mark(5, 100.0 + LEASE, "a"), UNATTENDED),
-        (Mark(5, 100.0, "b"), RESTARTED),
+        (Lease(6, 100.0, "a"), OLD),
+        (Lease(5, 100.0 - LEASE, "a"), UNATTENDED),
+        (Lease(5, 100.0 + LEASE, "a"), UNATTENDED),
+        (Lease(5, 100.0, "b"), RESTARTED),
     ],
 )
-def test_faults_go_on_only_where_nothing_speaks_for_a_copy(mark: Mark | None, why: str | None) -> None:
+def test_faults_go_on_only_where_nothing_speaks_for_a_copy(mark: Lease | None, why: str | None) -> None:
     """By revision, by the last sign of life, by the server."""
-    assert doubt(mark, 5, 100.0, "a") == why
+    assert reason_to_end(mark, 5, 100.0, "a") == why
 
 
 async def begin(store: Store) -> Seen:

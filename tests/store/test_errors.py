@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.store.redis.errors import reaching
+from chaosapi.store.redis.errors import translate_errors
 
 
 async def loses_it() -> None:
@@ -33,7 +33,7 @@ def test_a_cancellation_that_a_call_loses_ends_the_task(ask: Callable[[], Awaita
             while True:
                 asked.set()
                 try:
-                    async with reaching():
+                    async with translate_errors():
                         await ask()
                 except StoreUnavailable:
                     continue
@@ -53,7 +53,7 @@ def test_a_time_limit_around_it_is_that_and_no_cancellation() -> None:
 
     async def play() -> None:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), reaching():
+            async with asyncio.timeout(0.01), translate_errors():
                 await loses_it()
         task = asyncio.current_task()
         assert task

@@ -13,7 +13,7 @@ from chaosapi.faults import state as changes
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import Store, open_store
 from chaosapi.store.redis import recovery
-from chaosapi.store.redis.audit_cache import Remembered, bounded, revision
+from chaosapi.store.redis.audit_cache import AuditCache, bounded, revision
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 
 WRITERS = 12
@@ -86,18 +86,18 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
 
 def line(number: int, size: int = 0) -> str:
     """Make a line of the audit."""
-    return recovery.line(an_entry(actor=size * "x").model_copy(update={"revision": number}))
+    return recovery.audit_line(an_entry(actor=size * "x").model_copy(update={"revision": number}))
 
 
 def test_what_is_remembered_is_bounded_by_number_and_by_size() -> None:
     """The newest stay, in whatever order they came."""
     lines = [line(number) for number in range(1, 101)]
-    few = Remembered(10, 10**9)
+    few = AuditCache(10, 10**9)
     few.add(reversed(lines))
     few.add(lines)
     assert len(few) <= 11
     assert few.newest()[:10] == lines[:-11:-1]
-    small = Remembered(10**9, 10 * len(lines[-1]))
+    small = AuditCache(10**9, 10 * len(lines[-1]))
     small.add(lines)
     small.add([line(1000, size=5 * len(lines[-1]))])
     assert sum(map(len, small.newest())) <= 11 * len(lines[-1])
@@ -107,7 +107,7 @@ def test_what_is_remembered_is_bounded_by_number_and_by_size() -> None:
 
 def test_garbage_is_not_remembered() -> None:
     """It could not be put in order."""
-    kept = Remembered(10, 1000)
+    kept = AuditCache(10, 1000)
     kept.add(["garbage", "x {}", 'x {"revision":"1"}', ""])
     assert kept.newest() == []
     assert bounded(["much too long"], 1, 1) == ["much too long"], "one at least"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from chaosapi.faults.receipt import Tally
-from chaosapi.store.tallies import dump, readable, total
+from chaosapi.store.tallies import dump_counts, is_readable, sum_counts
 
 
 def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
@@ -16,7 +16,7 @@ def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
             tally.injected += 1
             tally.skipped["max_held"] += index % 2
             tally.delayed(delay, delay * 1.01)
-    whole = total(tuple(map(dump, parts)))
+    whole = sum_counts(tuple(map(dump_counts, parts)))
     assert whole.receipt(1) == one.receipt(1)
     assert whole.delays
     assert one.delays
@@ -31,26 +31,26 @@ def test_what_earlier_releases_stored_is_still_read() -> None:
         '{"planned":{"gamma":1.0040080160320641,"zeros":1.0,"bins":{"-346":2.0,"174":3.0}},'
         '"measured":{"gamma":1.0040080160320641,"zeros":0.0,"bins":{"-345":3.0,"175":3.0}}}}'
     )
-    assert readable(text)
-    twice = total((text, text))
+    assert is_readable(text)
+    twice = sum_counts((text, text))
     assert (twice.matched, twice.injected, twice.skipped["max_held"]) == (14, 12, 2)
     receipt = twice.receipt(1)
     assert receipt.delay
     assert receipt.delay.planned.p50 == pytest.approx(0.25, rel=0.002)
     assert receipt.delay.measured.p99 == pytest.approx(2.01, rel=0.002)
-    assert '"-346":4' in dump(twice)
+    assert '"-346":4' in dump_counts(twice)
 
 
 def test_nothing_sums_to_nothing() -> None:
     """A fault that nobody has met."""
-    assert total(()).receipt(0.5) == total((dump(Tally()),)).receipt(0.5) == Tally().receipt(0.5)
+    assert sum_counts(()).receipt(0.5) == sum_counts((dump_counts(Tally()),)).receipt(0.5) == Tally().receipt(0.5)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]"])
 def test_what_is_no_tally_is_refused(text: str) -> None:
     """Not counted as zero."""
     with pytest.raises((ValueError, KeyError, TypeError)):
-        total((text,))
+        sum_counts((text,))
 
 
 def test_what_a_replica_wrote_is_told_from_garbage() -> None:
@@ -59,9 +59,9 @@ def test_what_a_replica_wrote_is_told_from_garbage() -> None:
     tally.skipped["max_held"] += 1
     for delay in (0.0, 1e-9, 0.25, 86400.0 * 365):
         tally.delayed(delay, delay)
-    text = dump(tally)
-    assert readable(text)
-    assert readable(dump(Tally()))
+    text = dump_counts(tally)
+    assert is_readable(text)
+    assert is_readable(dump_counts(Tally()))
     far = text.replace('"bins":{', '"bins":{"1000000000":1,')
     assert far != text
     for garbage in (
@@ -74,4 +74,4 @@ def test_what_a_replica_wrote_is_told_from_garbage() -> None:
         text.replace('"gamma":1', '"gamma":2'),
         text[:-9],
     ):
-        assert not readable(garbage)
+        assert not is_readable(garbage)

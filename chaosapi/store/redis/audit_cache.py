@@ -15,7 +15,7 @@ def revision(line: str) -> int | None:
     return int(found[1]) if found else None
 
 
-class Remembered:
+class AuditCache:
     """Lines of the audit, each once; of many those with the highest revisions."""
 
     def __init__(self, most: int, size: int) -> None:

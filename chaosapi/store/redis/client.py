@@ -14,7 +14,7 @@ from chaosapi.store.redis.errors import TIMEOUT
 _OWN: Final = {"decode_responses", "socket_timeout", "socket_connect_timeout"}
 
 
-def connected(url: str) -> Redis:
+def connect(url: str) -> Redis:
     """Make a client, which connects when it is used; raises ValueError for a URL that can never work.
 
     The URL may carry user, password, database and options of redis-py's connections, such as `ssl_ca_certs`.

@@ -20,7 +20,9 @@ AWAY: Final = (*_FAILED, StoreUnavailable)
 
 
 @asynccontextmanager
-async def reaching(hint: str = "", refused: Callable[[StoreUnavailable], None] = lambda _: None) -> AsyncIterator[None]:
+async def translate_errors(
+    hint: str = "", refused: Callable[[StoreUnavailable], None] = lambda _: None
+) -> AsyncIterator[None]:
     """Bound the time of whatever asks Redis; raises StoreUnavailable, with the hint, for all that may go wrong.
 
     Where a key of ours holds something that we do not put there, it is a StoreUnreadable. `refused` is told either.
@@ -45,12 +47,12 @@ async def reaching(hint: str = "", refused: Callable[[StoreUnavailable], None] =
 
 
 def _explained(error: BaseException, hint: str) -> StoreUnavailable:
-    if garbled(error):
+    if is_garbled(error):
         return StoreUnreadable(f"{UNREADABLE}: {error}")
     why = f"did not answer within {PATIENCE:g} s" if isinstance(error, TimeoutError) else f"says: {error}"
     return StoreUnavailable("; ".join(filter(None, (f"the store {why}", hint))))
 
 
-def garbled(error: object) -> bool:
+def is_garbled(error: object) -> bool:
     """Tell whether what Redis says means that a key is not ours, or no text."""
     return isinstance(error, UnicodeDecodeError) or (isinstance(error, RedisError) and "WRONGTYPE" in str(error))

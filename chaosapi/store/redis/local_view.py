@@ -5,9 +5,9 @@ from typing import Final
 from chaosapi.faults.state import State
 from chaosapi.store.codec import AUDIT, read
 from chaosapi.store.redis.announcement import Announcement
-from chaosapi.store.redis.audit_cache import Remembered
-from chaosapi.store.redis.records import Contents, Version
-from chaosapi.store.redis.recovery import Held
+from chaosapi.store.redis.audit_cache import AuditCache
+from chaosapi.store.redis.records import Records, Version
+from chaosapi.store.redis.recovery import Versioned
 from chaosapi.store.snapshot import Snapshot
 
 _REMEMBERED: Final = AUDIT
@@ -18,12 +18,12 @@ _RECENT: Final = 16
 """Entries among which one that is just being written is found."""
 
 
-class Knowledge:
+class LocalView:
     """Grows with what is read, announced, or written by this replica."""
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
-        self.audit = Remembered(_REMEMBERED, _REMEMBERED_SIZE)
+        self.audit = AuditCache(_REMEMBERED, _REMEMBERED_SIZE)
         self._epoch = self._word = ""
 
     @property
@@ -34,7 +34,7 @@ class Knowledge:
     @property
     def version(self) -> Version:
         """Return the state, and what tells it from others."""
-        return Version(Held(self._epoch, self.snapshot.state), self._word)
+        return Version(Versioned(self._epoch, self.snapshot.state), self._word)
 
     def take(self, version: Version, line: str = "") -> None:
         """Take over a version, unless a newer one is known, and the line of the audit that it came with."""
@@ -57,17 +57,17 @@ class Knowledge:
         except (ValueError, IndexError):
             return False
         if made:
-            self.take(Version(Held(news.epoch, made), news.version), news.line)
+            self.take(Version(Versioned(news.epoch, made), news.version), news.line)
         return news.epoch == self._epoch and news.revision <= self.state.revision
 
-    async def recall(self, contents: Contents, missed: int) -> None:
+    async def recall(self, contents: Records, missed: int) -> None:
         """Remember what was missed of the audit; only that is read, if it tells."""
         new = await contents.lines(min(missed + _RECENT, _REMEMBERED))
         if missed < _REMEMBERED and not any(line in self.audit for line in new):
             new = await contents.lines(_REMEMBERED)
         self.audit.add(new)
 
-    async def give_back(self, contents: Contents) -> None:
+    async def give_back(self, contents: Records) -> None:
         """Put back what another replica, which healed the store, did not know: it was acknowledged all the same."""
         lines = await contents.lines(AUDIT)
         if missing := self.audit.missing(lines):

@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.state import State
 from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, read_state, write_state
-from chaosapi.store.lease import Mark
+from chaosapi.store.lease import Lease
 from chaosapi.store.redis.clock import SharedClock
-from chaosapi.store.redis.errors import garbled
-from chaosapi.store.redis.recovery import Held
+from chaosapi.store.redis.errors import is_garbled
+from chaosapi.store.redis.recovery import Versioned
 from chaosapi.store.redis.scripts import CHANGE, HEAL, PAGE, PUT_BACK, RENEW, RESET
 
 _ASIDE: Final = 7 * 86400
@@ -21,16 +21,16 @@ _ASIDE: Final = 7 * 86400
 class Version(NamedTuple):
     """A state, and the random word that tells it from all others."""
 
-    held: Held
+    held: Versioned
     word: str
 
     @property
     def mark(self) -> tuple[str, int, str]:
         """Return what a script compares."""
-        return *self.held.mark, self.word
+        return *self.held.version, self.word
 
 
-class Contents:
+class Records:
     """Reads and writes all but the reports; `key` names the keys. Raises what redis-py does, and StoreUnreadable."""
 
     def __init__(self, client: Redis, key: Callable[..., str], channel: str, clock: SharedClock) -> None:
@@ -55,7 +55,7 @@ class Contents:
             time = await self._client.time()
             found = error
         for answer in (time, found):
-            if isinstance(answer, Exception) and not garbled(answer):
+            if isinstance(answer, Exception) and not is_garbled(answer):
                 raise answer
         self._clock.learn(asked, time[0] + time[1] / 1e6, self._clock.local())
         return bool(found == [str(each) if each else None for each in known.mark])
@@ -67,7 +67,7 @@ class Contents:
         state = State() if text is None else read_state(text)
         if (revision or "0") != str(state.revision):
             raise StoreUnreadable(f"{UNREADABLE}: its revision is {state.revision}, not {revision}")
-        return Version(Held(epoch or "", state), word or "")
+        return Version(Versioned(epoch or "", state), word or "")
 
     async def lines(self, limit: int) -> list[str]:
         """Return the latest lines of the audit, newest first."""
@@ -125,7 +125,7 @@ class Contents:
         """Note that somebody lives who has seen the state, and how far that is."""
         await self._renew(keys=self._keys("lease"), args=[revision])
 
-    async def lease(self) -> tuple[Mark | None, str]:
+    async def lease(self) -> tuple[Lease | None, str]:
         """Return what was noted last, if anything was, and which server it is now; empty where that is a secret."""
         async with self._client.pipeline(transaction=False) as pipe:
             pipe.hmget(self._key("lease"), "revision", "seen", "server")
@@ -133,7 +133,7 @@ class Contents:
             noted, server = await pipe.execute(raise_on_error=False)
         current = server.get("run_id", "") if isinstance(server, dict) else ""
         try:
-            return Mark(int(noted[0]), float(noted[1]), noted[2]), current
+            return Lease(int(noted[0]), float(noted[1]), noted[2]), current
         except (TypeError, ValueError, IndexError):
             return None, current
 

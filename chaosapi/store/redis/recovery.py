@@ -19,12 +19,12 @@ _LEAP: Final = 1_000_000
 """Two replicas that heal at once, or one after the other and unheard of, leap to different revisions."""
 
 
-def leap() -> int:
+def revision_leap() -> int:
     """Return by how much a healed revision exceeds what is known."""
     return _UNHEARD + secrets.randbelow(_LEAP)
 
 
-class Held(NamedTuple):
+class Versioned(NamedTuple):
     """A state, and the history it is part of: another one begins where changes were lost."""
 
     epoch: str
@@ -32,12 +32,12 @@ class Held(NamedTuple):
     state: State
 
     @property
-    def mark(self) -> tuple[str, int]:
+    def version(self) -> tuple[str, int]:
         """Return what tells it from all others."""
         return self.epoch, self.state.revision
 
 
-def healed(mine: Held, theirs: Held, now: float, by: int) -> State | None:
+def recovered_state(mine: Versioned, theirs: Versioned, now: float, by: int) -> State | None:
     """Return the state that must take the place of the stored one; None where that is to be taken as it is.
 
     `mine` is what this replica knew before it read `theirs`; the revision leaps `by` so many.
@@ -49,30 +49,30 @@ def healed(mine: Held, theirs: Held, now: float, by: int) -> State | None:
     if theirs.epoch and theirs.epoch != mine.epoch:
         # Another replica has healed it, but knew less: its faults stay, and the revision does not go backwards.
         return theirs.state.model_copy(update={"revision": mine.state.revision + by})
-    return ended(mine.state, now, by)
+    return all_ended(mine.state, now, by)
 
 
-def ended(state: State, now: float, by: int) -> State:
+def all_ended(state: State, now: float, by: int) -> State:
     """Return the state with all faults ended, at a revision so much higher."""
     return end_all(now)(state).model_copy(update={"revision": state.revision + by})
 
 
-def entry(state: State, now: float, reason: str = REASON) -> AuditEntry:
+def recovery_entry(state: State, now: float, reason: str = REASON) -> AuditEntry:
     """Return what the audit says of a healed state."""
     return AuditEntry(revision=state.revision, at=now, actor="store", action="end_all", reason=reason)
 
 
-def line(entry: AuditEntry) -> str:
+def audit_line(entry: AuditEntry) -> str:
     """Return the entry as it is kept: behind a random word, which tells a repeated change from one just like it."""
     return f"{secrets.token_hex(8)} {write(entry)}"
 
 
-def text_of(line: str) -> str:
+def entry_text(line: str) -> str:
     """Return the entry that a line holds, as text."""
     return line.partition(" ")[2]
 
 
-def merged(*audits: list[str]) -> list[str]:
+def merge_audits(*audits: list[str]) -> list[str]:
     """Return the lines of several audits, each once, newest first, without what is no line of an audit."""
     lines = {line: number for line in chain(*audits) if (number := revision(line)) is not None}
     return sorted(lines, key=lines.__getitem__, reverse=True)

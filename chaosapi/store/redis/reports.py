@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.store.codec import read_all, write
-from chaosapi.store.redis.errors import reaching
+from chaosapi.store.redis.errors import translate_errors
 from chaosapi.store.replica import Replica
 
 _KEPT: Final = 7 * 86400
@@ -26,12 +26,12 @@ class Reports:
         try:
             await self._report(seen, tallies, leaving=leaving)
         except StoreUnreadable:  # something else stands in their place, and signs of life are soon given again
-            async with reaching():
+            async with translate_errors():
                 await self._client.delete(self._key("replicas"), *(self._key("tally", fault) for fault in tallies))
             raise
 
     async def _report(self, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
-        async with reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             for fault, text in tallies.items():
                 pipe.hset(self._key("tally", fault), seen.id, text)
                 pipe.expire(self._key("tally", fault), _KEPT)
@@ -44,7 +44,7 @@ class Reports:
 
     async def replicas(self) -> list[Replica]:
         """Return those that gave a sign of life lately, and forget the others."""
-        async with reaching():
+        async with translate_errors():
             known = await self._client.hgetall(self._key("replicas"))
             replicas = read_all(Replica, (str(known[name]) for name in sorted(known)))
             alive = [replica for replica in replicas if replica.alive(self.now())]
@@ -55,7 +55,7 @@ class Reports:
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
         """Return what the replicas reported."""
-        async with reaching(), self._client.pipeline(transaction=False) as pipe:
+        async with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             for fault in faults:
                 pipe.hgetall(self._key("tally", fault))
             answers = await pipe.execute(raise_on_error=False)

@@ -12,19 +12,19 @@ from chaosapi.errors import ChaosError, StoreUnavailable, StoreUnreadable
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import AUDIT, AUDIT_SIZE, UNREADABLE, forgotten, read_entries, write
-from chaosapi.store.lease import doubt
+from chaosapi.store.lease import reason_to_end
 from chaosapi.store.redis import recovery
 from chaosapi.store.redis.announcement import Announcement
 from chaosapi.store.redis.audit_cache import bounded, revision
-from chaosapi.store.redis.client import connected
+from chaosapi.store.redis.client import connect
 from chaosapi.store.redis.clock import SharedClock
 from chaosapi.store.redis.condition import Condition
-from chaosapi.store.redis.errors import AWAY, PATIENCE, garbled, reaching
-from chaosapi.store.redis.local_view import Knowledge
-from chaosapi.store.redis.records import Contents, Version
-from chaosapi.store.redis.recovery import Held
+from chaosapi.store.redis.errors import AWAY, PATIENCE, is_garbled, translate_errors
+from chaosapi.store.redis.local_view import LocalView
+from chaosapi.store.redis.records import Records, Version
+from chaosapi.store.redis.recovery import Versioned
 from chaosapi.store.redis.reports import Reports
-from chaosapi.store.redis.subscriber import Follower
+from chaosapi.store.redis.subscriber import Subscriber
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener
 
@@ -38,22 +38,22 @@ class RedisStore:
     """Keeps everything under `{prefix}:…`; `url` may carry user, password and database, and `rediss://` means TLS."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time, prefix: str = "chaosapi") -> None:
-        self._client = connected(url)
+        self._client = connect(url)
         self._prefix = f"{{{prefix}}}"
         # Channels, unlike keys, are the same in all databases of a server.
         channel = self._key("changes", str(self._client.connection_pool.connection_kwargs.get("db") or 0))
         self._clock = SharedClock(clock, time.monotonic)
-        self._contents = Contents(self._client, self._key, channel, self._clock)
+        self._contents = Records(self._client, self._key, channel, self._clock)
         self.now = self._clock.now
         self._condition = Condition()
         self._known = False
         """Whether this replica has ever seen a state there."""
-        self._knowledge = Knowledge()
+        self._knowledge = LocalView()
         self.subscribe: Callable[[Listener], None] = self._knowledge.snapshot.subscribe
         self._turn = asyncio.Lock()
         self._reports = Reports(self._client, self._key, self.now)
         self.replicas, self.tallies = self._reports.replicas, self._reports.tallies
-        self._follower = Follower(self._client, channel, self._look, self._knowledge.heard, self._condition.lost)
+        self._follower = Subscriber(self._client, channel, self._look, self._knowledge.heard, self._condition.lost)
 
     @property
     def up(self) -> bool:
@@ -80,7 +80,7 @@ class RedisStore:
     async def apply(self, change: Change, entry: AuditEntry) -> State:
         """Make one change: compute it here, and let Redis swap the states if nobody else did meanwhile."""
         hint = "unless it is in the audit when the store is back, nothing was changed"
-        async with reaching(hint, self._condition.refused), self._turn:
+        async with translate_errors(hint, self._condition.refused), self._turn:
             return await self._made(change, entry)
 
     async def _made(self, change: Change, entry: AuditEntry) -> State:
@@ -114,12 +114,12 @@ class RedisStore:
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         """Write a state without faults over whatever is there, which is kept under other keys for a week."""
-        async with reaching(refused=self._condition.refused), self._turn:
+        async with translate_errors(refused=self._condition.refused), self._turn:
             return await self._overwritten(entry, halt)
 
     async def refresh(self) -> State:
         """Read the state now."""
-        async with reaching(), self._turn:
+        async with translate_errors(), self._turn:
             await self._refresh()
         return self._knowledge.state
 
@@ -128,7 +128,7 @@ class RedisStore:
         try:
             await self._reports.report(replica, tallies, leaving=leaving)
             if self._known:  # who has not seen the state can't vouch for it
-                async with reaching():
+                async with translate_errors():
                     await self._contents.renew(replica.revision)
         except StoreUnreadable:
             raise
@@ -150,9 +150,9 @@ class RedisStore:
                     found = self._contents.lines(limit) if before is None else self._contents.page(limit, before)
                     lines = await found
             except AWAY as error:
-                if not garbled(error):
+                if not is_garbled(error):
                     self._condition.lost(error)
-        return await asyncio.to_thread(lambda: read_entries(map(recovery.text_of, lines)))
+        return await asyncio.to_thread(lambda: read_entries(map(recovery.entry_text, lines)))
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._prefix, *parts))
@@ -160,8 +160,8 @@ class RedisStore:
     async def _swap(self, before: Version, state: State, entry: AuditEntry, deadline: float) -> bool:
         """Let Redis replace `before` by `state`; False where somebody else was faster."""
         known = before.held.state
-        line = recovery.line(entry)
-        after = Version(Held(before.held.epoch or secrets.token_hex(8), state), line.partition(" ")[0])
+        line = recovery.audit_line(entry)
+        after = Version(Versioned(before.held.epoch or secrets.token_hex(8), state), line.partition(" ")[0])
         about = {"epoch": after.held.epoch, "version": after.word, "follows": before.word, "line": line}
         news = write(Announcement.of(known, state, **about))
         done = await self._contents.change(before, after, line, news, forgotten(known, state), deadline)
@@ -175,8 +175,8 @@ class RedisStore:
         above: int | None = self._knowledge.state.revision
         while above is not None:
             state = State(revision=min(above + 1, MAX_REVISION), halt=halt)
-            after = Version(Held(secrets.token_hex(8), state), secrets.token_hex(8))
-            line = recovery.line(entry.signed(state))
+            after = Version(Versioned(secrets.token_hex(8), state), secrets.token_hex(8))
+            line = recovery.audit_line(entry.signed(state))
             above = await self._contents.reset(after, line)
         self._condition.written()
         self._knowledge.take(after, line)
@@ -194,13 +194,13 @@ class RedisStore:
             while not await self._caught_up():
                 pass
         except AWAY as error:
-            if not garbled(error) and not isinstance(error, StoreUnreadable):
+            if not is_garbled(error) and not isinstance(error, StoreUnreadable):
                 raise
             unreadable = StoreUnreadable(f"{UNREADABLE}: {error}")
             if self._known:
                 self._condition.lost(unreadable)
                 raise unreadable from error
-            await self._overwritten(recovery.entry(self._knowledge.state, self.now(), UNREADABLE), None)
+            await self._overwritten(recovery.recovery_entry(self._knowledge.state, self.now(), UNREADABLE), None)
             log.warning("all faults in the store are ended", reason=str(error))
         self._condition.reached = self._known = True
         if not was and self.up:
@@ -216,8 +216,8 @@ class RedisStore:
         found = theirs.held.state
         reason = None if self._known else await self._doubt(found)
         if reason:
-            return await self._heal(theirs, recovery.ended(found, self.now(), recovery.leap()), reason)
-        if mended := recovery.healed(before, theirs.held, self.now(), recovery.leap()):
+            return await self._heal(theirs, recovery.all_ended(found, self.now(), recovery.revision_leap()), reason)
+        if mended := recovery.recovered_state(before, theirs.held, self.now(), recovery.revision_leap()):
             return await self._heal(theirs, mended, recovery.REASON)
         if before.epoch and theirs.held.epoch != before.epoch:
             await self._knowledge.give_back(self._contents)
@@ -232,14 +232,14 @@ class RedisStore:
         if not found.live(self.now()):
             return None
         mark, server = await self._contents.lease()
-        return doubt(mark if server else None, found.revision, self.now(), server)
+        return reason_to_end(mark if server else None, found.revision, self.now(), server)
 
     async def _heal(self, theirs: Version, state: State, reason: str) -> bool:
         """Write a healed state, and an audit with what only this replica remembers; False where another was faster."""
-        after = Version(Held(secrets.token_hex(8), state), secrets.token_hex(8))
+        after = Version(Versioned(secrets.token_hex(8), state), secrets.token_hex(8))
         ended = theirs.held.epoch in ("", self._knowledge.version.held.epoch) or not self._known
-        new = [recovery.line(recovery.entry(state, self.now(), reason))] if ended else []
-        lines = recovery.merged(new, await self._contents.lines(AUDIT), self._knowledge.audit.newest())
+        new = [recovery.audit_line(recovery.recovery_entry(state, self.now(), reason))] if ended else []
+        lines = recovery.merge_audits(new, await self._contents.lines(AUDIT), self._knowledge.audit.newest())
         audit = bounded(lines, AUDIT, AUDIT_SIZE)
         done = await self._contents.heal(theirs, after, audit)
         if done:

@@ -18,7 +18,7 @@ _PAUSE: Final = 0.1
 log = structlog.stdlib.get_logger("chaosapi.store")
 
 
-class Follower:
+class Subscriber:
     """Listens and looks at the same time: a look takes a while, in which an announcement would have to wait.
 
     `look` reads the store and raises what means that it is away; `heard` takes over what was announced, and returns

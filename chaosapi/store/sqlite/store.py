@@ -20,7 +20,7 @@ from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import UNREADABLE, Reader, forgotten, read_all, read_entries, write_state
-from chaosapi.store.lease import OLD, doubt
+from chaosapi.store.lease import OLD, reason_to_end
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 from chaosapi.store.sqlite import tables
@@ -86,7 +86,7 @@ class SqliteStore:
         if found.revision == 0:
             await self._in_thread(lambda: self._watermark.begin(0, now))
         least = mark.revision if mark else 0
-        reason = doubt(mark, found.revision, now)
+        reason = reason_to_end(mark, found.revision, now)
         if not reason or not (found.live(now) or found.revision < least):
             self._snapshot.take(found)
             return None

@@ -5,7 +5,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from chaosapi.store.lease import Mark
+from chaosapi.store.lease import Lease
 
 
 class Watermark:
@@ -28,14 +28,14 @@ class Watermark:
             os.close(self._file)
             self._file = None
 
-    def read(self) -> Mark | None:
+    def read(self) -> Lease | None:
         """Return what was noted last; None where that cannot be told."""
         try:
             text = os.pread(self._file, 100, 0) if self._file is not None else b""
         except OSError:
             return None
         found = re.fullmatch(rb"(\d{1,16}) (\d{1,12}\.\d{6})\n", text)
-        return Mark(int(found[1]), float(found[2])) if found else None
+        return Lease(int(found[1]), float(found[2])) if found else None
 
     def note(self, revision: int, now: float) -> None:
         """Note a sign of life; the revision never goes back."""
