@@ -52,7 +52,7 @@ class Recording:
 
 
 def selectors(slo: Objective) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Give what the SLO's error and total queries select, with signs; raises errors.Invalid where they do otherwise."""
+    """Return the selectors of the SLO's error and total queries with signs; raises errors.Invalid for other queries."""
     try:
         error, total = (
             [(sign, _selector(selected)) for sign, selected in indicator.sums(slo.sli.queries[name])]
@@ -113,7 +113,7 @@ def _burns(
 
 
 def _rates(window: Range, terms: Sequence[tuple[int, RecordedSeries]]) -> Rates:
-    """Give the rates; a series of one sample has none."""
+    """Return the rates; a series of one sample has none."""
     return [
         (sign, replace(window, scrapes=series.times).rate(series.counter))
         for sign, series in terms
@@ -155,7 +155,7 @@ def _tested(  # noqa: PLR0913 - which alert, how it is watched, what was recorde
 
 
 def _within(episode: Episode, evaluated: Times) -> bool:
-    """Tell whether rules were evaluated at any time of the episode."""
+    """Return whether rules were evaluated at any time of the episode."""
     return episode.pending <= evaluated[-1] and (episode.resolved is None or episode.resolved >= evaluated[0])
 
 

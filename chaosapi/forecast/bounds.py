@@ -26,7 +26,7 @@ class Bounds:
         self._pair = model.profile.pair(f"{alert.long_window}/{alert.short_window}")
 
     def firing(self, moment: float) -> tuple[float | None, float | None]:
-        """Give the earliest and the latest moment at which an alert that fires at this one could begin to.
+        """Return the earliest and the latest moment at which an alert that fires at this one could begin to.
 
         As `answer.Chance`: two standard deviations, an evaluation earlier and a scrape later; None: perhaps never.
         """
@@ -42,7 +42,7 @@ class Bounds:
         )
 
     def ideal(self, moment: float) -> float | None:
-        """Give when the condition of an alert that fired at this moment began to hold, as a constant look would see."""
+        """Return when the condition of an alert that fired at this moment began to hold, evaluated continuously."""
         place = bisect_right(self._ideal, moment, key=itemgetter(0))
         return self._ideal[max(0, place - 1)][0] if self._ideal else None
 

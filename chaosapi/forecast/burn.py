@@ -28,13 +28,13 @@ class BurnRates:
 
 
 def burn_over(window: Range, error: Signed, total: Signed, budget: float) -> BurnRates:
-    """Give the burn rate over a window; as in the rule absent without traffic, and 0 without bad events."""
+    """Return the burn rate over a window; as in the rule absent without traffic, and 0 without bad events."""
     bad, all_ = ([(sign, window.rate(counter)) for sign, counter in terms] for terms in (error, total))
     return burn_from_rates(bad, all_, window, budget)
 
 
 def burn_from_rates(error: Rates, total: Rates, window: Range, budget: float) -> BurnRates:
-    """Give the burn rate from the rates over a window."""
+    """Return the burn rate from the rates over a window."""
     bad, all_ = (_sum(rates, window.ends.size) for rates in (error, total))
     seconds = window.length / 1000
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -127,13 +127,13 @@ def _budget(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, sc
 
 
 def _thin(times: Array, values: Array) -> tuple[Array, Array]:
-    """Give fewer points, the highest of each stretch, so that what is above a threshold for a moment is seen."""
+    """Return fewer points, the highest of each stretch, so that what is above a threshold for a moment is seen."""
     starts = np.arange(0, times.size, max(1, times.size // _POINTS))
     return times[starts], np.fmax.reduceat(values, starts) if starts.size else values
 
 
 def _unit(horizon: float) -> tuple[float, str]:
-    """Give seconds a unit, and its name."""
+    """Return seconds a unit, and its name."""
     return next(
         (scale, name)
         for scale, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))

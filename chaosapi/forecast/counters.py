@@ -56,7 +56,7 @@ class Counters:
         self._known: dict[tuple[int, int, float | None], Array] = {}
 
     def of(self, term: Term, times: Array) -> list[Counter]:
-        """Give the counters that the term selects, as read at these times."""
+        """Return the counters that the term selects, as read at these times."""
         counters, silent = [], False
         for series in self._selected(term):
             if not any(self._cumulated(series.group, part, None)[-1] for part in series.parts):
@@ -75,7 +75,7 @@ class Counters:
         return counters
 
     def flow(self, terms: Sequence[Term]) -> Array:
-        """Give the expected events of a query in each cell, by the time of the request's arrival."""
+        """Return the expected events of a query in each cell, by the time of the request's arrival."""
         flow = np.zeros_like(self._arrivals)
         for term in terms:
             for series in self._selected(term):
@@ -84,7 +84,7 @@ class Counters:
         return flow
 
     def _selected(self, term: Term) -> Iterator[_Series]:
-        """Give all series of the term, those that exist from the start and grow alike as one."""
+        """Yield all series of the term, those that exist from the start and grow alike as one."""
         for group, (routes, result) in enumerate(self._groups):
             shares: dict[tuple[str | None, TrafficRoute | None], float] = {}
             statuses = EARLY | {part.status for part in result.parts if part.status}
@@ -99,7 +99,7 @@ class Counters:
                 yield _Series(group, parts, share, early=alone is None)
 
     def _read(self, series: _Series, limit: float | None, times: Array) -> Array:
-        """Give the counts at these times; who is held is counted later."""
+        """Return the counts at these times; who is held is counted later."""
         counts = np.zeros_like(times)
         for part in series.parts:
             due = np.where(times < part.release, times - part.hold, times)
@@ -107,7 +107,7 @@ class Counters:
         return counts * series.share
 
     def _cumulated(self, group: int, part: OutcomePart, limit: float | None) -> Array:
-        """Give the requests of the group that have arrived by each edge to end as this part does, within the limit."""
+        """Return the requests of the group that arrived by each edge and end as this part does, within the limit."""
         key = (group, id(part), limit)  # parts hold arrays and live as long as this object
         if key not in self._known:
             _, result = self._groups[group]

@@ -23,7 +23,7 @@ def count_episodes(holds: NDArray[np.bool_]) -> int:
 
 
 def find_episodes(holds: NDArray[np.bool_], times: Times, pending_for: int) -> list[Episode]:
-    """Give the episodes of an alert whose expression `holds` at these evaluation times, with `for` in milliseconds.
+    """Return the episodes of an alert whose expression `holds` at these evaluation times, with `for` in milliseconds.
 
     It is pending from the first evaluation that finds it, fires at the first one at least `for` later that still does
     (at once without `for`), and is resolved at the first that does not.

@@ -26,13 +26,13 @@ class Exposure:
     magnitude: Array
 
     def meets(self, route: TrafficRoute) -> bool:
-        """Tell whether the fault means this route."""
+        """Return whether the fault means this route."""
         target = self.fault.target
         return target.matches_route(route.handler) and (not target.methods or route.method in target.methods)
 
 
 def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> Array:
-    """Give the borders of cells in which nothing changes: scrapes (s), changes of traffic, begin and end of faults.
+    """Return the borders of cells in which nothing changes: scrapes (s), changes of traffic, begin and end of faults.
 
     While a shape other than constant acts, cells are finer, and within each the strength is that of its middle: right
     for straight lines, and off by less than half a cell where a pulse begins or ends.
@@ -50,7 +50,7 @@ def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> 
 
 
 def exposure(fault: Fault, middles: Array) -> Exposure:
-    """Give the fault in cells with these middles (seconds after its creation)."""
+    """Return the fault in cells with these middles (seconds after its creation)."""
     schedule = fault.schedule
     record = Record(name=fault.name or fault.effect.type, spec=fault, created_at=0.0, revision=0)
     active = (middles >= record.starts_at) & (middles < record.ends_at)

@@ -9,6 +9,6 @@ _TELLING = ("slo", "service", "severity", "long_window", "short_window")
 
 
 def alert_labels(spec: Spec, slo: Objective, pair: WindowPair) -> dict[str, str]:
-    """Give name and labels that tell the pair's alert from all others, as the spec has them: it may override each."""
+    """Return name and labels that tell the pair's alert from all others, as the spec has them: it may override each."""
     labels = burn_alerts.labels(spec, slo, pair)
     return {"alertname": slo.alerting.name} | {name: labels[name] for name in _TELLING}

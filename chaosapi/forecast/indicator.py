@@ -32,7 +32,7 @@ class Matcher:
     pattern: bool = False
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether a series matches; labels that scraping adds are taken to."""
+        """Return whether a series matches; labels that scraping adds are taken to."""
         if self.label in _SCRAPED:
             return True
         actual = labels.get(self.label, "")
@@ -49,12 +49,12 @@ class Term:
     matchers: tuple[Matcher, ...]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether the series with these labels is selected; `le` is not among them."""
+        """Return whether the series with these labels is selected; `le` is not among them."""
         return all(matcher.matches(labels) for matcher in self.matchers if matcher.label != "le")
 
     @property
     def limit(self) -> float | None:
-        """The bucket's bound in seconds; None where every request counts."""
+        """Return the bucket's bound in seconds; None where every request counts."""
         le = next((matcher.value for matcher in self.matchers if matcher.label == "le"), "+Inf")
         return None if le == "+Inf" else float(le)
 
@@ -86,7 +86,7 @@ def parse_indicator(slo: Objective) -> Indicator:
 
 
 def sums(query: str) -> list[tuple[int, grammar.Expr]]:
-    """Give the ranges whose summed rates a query adds, or takes away, each with its sign; raises Foreign for others."""
+    """Return the ranges whose summed rates a query adds or subtracts, with signs; raises Foreign for other queries."""
     return list(_sums(grammar.parse(query)))
 
 

@@ -55,7 +55,7 @@ class RateThatBurns(Answer):
 
 
 def page_within(model: ForecastModel, within: float) -> RateThatPages:
-    """Give the smallest rate of the model's one fault whose page is notified at most `within` seconds after its start.
+    """Return the smallest rate at which the model's one fault pages at most `within` seconds after its start.
 
     Exact to a ten-thousandth, if a higher rate never pages later. Raises errors.Invalid where no rate does it.
     """
@@ -80,7 +80,7 @@ def page_within(model: ForecastModel, within: float) -> RateThatPages:
 
 
 def spend(model: ForecastModel, share: float, slo: str | None = None) -> RateThatSpends:
-    """Give the rate, and the duration, at which the model's one fault spends the share of an SLO's budget.
+    """Return the rate, and the duration, at which the model's one fault spends the share of an SLO's budget.
 
     `slo` is the SLO's name; unless given, the one that the fault hurts most. Exact to a ten-thousandth. Raises
     errors.Invalid where the fault hurts no SLO.
@@ -107,7 +107,7 @@ def spend(model: ForecastModel, share: float, slo: str | None = None) -> RateTha
 
 
 def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traffic) -> RateThatBurns:
-    """Give the rate at which the fault, at full strength, burns the SLO's budget `burn_rate` times too fast.
+    """Return the rate at which the fault, at full strength, burns the SLO's budget `burn_rate` times too fast.
 
     `slo` is a name as in the spec, with or without the service (`shop-availability`). Raises errors.Invalid, by field,
     where no rate does.
@@ -150,7 +150,7 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
 
 
 def find_slo(spec: Spec, name: str) -> Objective:
-    """Give the SLO of this name, or `service-name`; raises errors.Invalid with those that there are."""
+    """Return the SLO of this name, or `service-name`; raises errors.Invalid with those that there are."""
     for slo in spec.slos:
         if name in {slo.name, f"{spec.service}-{slo.name}"}:
             return slo
@@ -182,7 +182,7 @@ def _spent(model: ForecastModel, fault: Fault, slo: Objective) -> float:
 
 
 def _smallest(enough: Callable[[float], bool], low: float, high: float, precision: float = _PRECISION) -> float:
-    """Give the smallest number that is enough, from above, by bisection of its logarithm; more is always enough too."""
+    """Return the smallest sufficient number by bisection of its logarithm; every larger one must suffice."""
     if enough(low):
         return low
     while high / low > 1 + precision:

@@ -7,7 +7,7 @@ _HALVINGS = 53  # as many bits as a uniform number has
 
 
 def within(distribution: Distribution, limit: float) -> float:
-    """Give P(delay ≤ limit) for a limit in seconds, to 2⁻⁵³.
+    """Return P(delay ≤ limit) for a limit in seconds, to 2⁻⁵³.
 
     `sample` is the inverse of the distribution function and grows with u, so bisection finds the largest u that
     stays within the limit; only a mixture does not grow, and adds up from its parts.

@@ -64,7 +64,7 @@ class ForecastModel:
 
     @cached_property
     def modelled(self) -> list[Fault]:
-        """The faults whose outcome can be told."""
+        """Return the faults whose outcome can be told."""
         return [fault for fault in self.faults if not outcome.unmodelled(fault)]
 
     @cached_property
@@ -84,17 +84,17 @@ class ForecastModel:
 
     @cached_property
     def scrapes(self) -> Times:
-        """The scrapes; one coincides with the faults' creation."""
+        """Return the scrapes; one coincides with the faults' creation."""
         return _grid(-self.past, self.horizon, self.monitoring.scrape)
 
     @cached_property
     def evaluations(self) -> Times:
-        """The evaluations since the faults were created."""
+        """Return the evaluations since the faults were created."""
         return _grid(0.0, self.horizon, self.monitoring.evaluation)
 
     @cached_property
     def edges(self) -> Array:
-        """The borders of the cells in which expected counts are added up, in seconds."""
+        """Return the borders of the cells in which expected counts are added up, in seconds."""
         history = self.monitoring.history
         born = -10 * self.profile.windows[-1] if history is None else -history
         times = self.scrapes[self.scrapes >= 0] / 1000
@@ -109,16 +109,16 @@ class ForecastModel:
 
     @cached_property
     def counters(self) -> Counters:
-        """The service's counters."""
+        """Return the service's counters."""
         return Counters(self.modelled, self.traffic, self.edges)
 
     @cached_property
     def indicators(self) -> dict[str, Indicator]:
-        """The counters behind each SLO, by its name."""
+        """Return the counters behind each SLO, by its name."""
         return {slo.name: indicator.parse_indicator(slo) for slo in self.spec.slos}
 
     def burns(self, slo: Objective) -> dict[float, BurnRates]:
-        """Give the burn rate over each window (seconds), at each evaluation."""
+        """Return the burn rate over each window (seconds), at each evaluation."""
         read = self.indicators[slo.name]
         error, total = (
             [(term.sign, counter) for term in terms for counter in self.counters.of(term, self.scrapes / 1000)]
@@ -128,12 +128,12 @@ class ForecastModel:
         return {window: burn.burn_over(self._range(window), error, total, budget) for window in self.profile.windows}
 
     def events(self, terms: Sequence[Term]) -> Array:
-        """Give the expected events of a query since the faults were created, at the edges."""
+        """Return the expected events of a query since the faults were created, at the edges."""
         flow = np.where(self.edges[:-1] >= 0, self.counters.flow(terms), 0.0)
         return np.concatenate([[0.0], np.cumsum(flow)])
 
     def spent(self, slo: Objective) -> Array:
-        """Give the share of the SLO's budget for one period that the faults have spent, at the edges.
+        """Return the share of the SLO's budget for one period that the faults have spent, at the edges.
 
         The period's requests are those forecast, filled up with the traffic before; without any nothing is spent.
         """
@@ -145,7 +145,7 @@ class ForecastModel:
         return bad / (slo.budget * requests) if requests else np.zeros_like(bad)
 
     def worst(self, slo: Objective) -> float:
-        """Give the highest share of bad among the SLO's requests at any time; 0 without any."""
+        """Return the highest share of bad among the SLO's requests at any time; 0 without any."""
         read = self.indicators[slo.name]
         bad, total = self.counters.flow(read.error), self.counters.flow(read.total)
         return float(np.max(np.divide(bad, total, out=np.zeros_like(bad), where=total > 0), initial=0.0))
@@ -155,7 +155,7 @@ class ForecastModel:
 
 
 def lower_burn(burns: dict[float, BurnRates], pair: WindowPair, deviations: float = 0.0) -> Array:
-    """Give the lower burn rate of a pair's two windows; NaN where one is absent.
+    """Return the lower burn rate of a pair's two windows; NaN where one is absent.
 
     With `deviations` it is that many standard deviations off. Bad luck (below 0) is looked for in the long window only:
     the short one draws anew every few evaluations and so delays by little, while the long one keeps its luck.
@@ -170,7 +170,7 @@ def lower_burn(burns: dict[float, BurnRates], pair: WindowPair, deviations: floa
 def expression_holds(
     burns: dict[float, BurnRates], pair: WindowPair, min_failures: int = 1, deviations: float = 0.0
 ) -> NDArray[np.bool_]:
-    """Tell at which evaluations the pair's alert expression holds; `min_failures` as the rules were made with."""
+    """Return at which evaluations the pair's alert expression holds; `min_failures` as the rules were made with."""
     holds: NDArray[np.bool_] = lower_burn(burns, pair, deviations) > float(f"{pair.factor:g}")  # as the alert writes it
     return holds & (burns[pair.long].failures > min_failures - 0.5) if min_failures > 1 else holds
 

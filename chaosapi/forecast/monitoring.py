@@ -44,7 +44,7 @@ class Monitoring(Model):
 
 
 def usual(profile: Profile) -> Monitoring:
-    """Give the settings that fit a profile: those of `chaosapi lab` for windows of seconds, else common ones."""
+    """Return the settings that fit a profile: those of `chaosapi lab` for windows of seconds, else common ones."""
     if profile.step < 15:
         step = profile.step
         return Monitoring(scrape=step, evaluation=step, group_wait=0, group_interval=1)

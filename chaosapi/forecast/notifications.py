@@ -31,7 +31,7 @@ class Notification:
 def notifications(
     episodes: Sequence[Episode], wait: int, interval: int, silencers: Sequence[Episode] = ()
 ) -> list[Notification]:
-    """Give what is told of the episodes of one group (an SLO's alerts of one severity), in the given order.
+    """Return what is told of the episodes of one group (an SLO's alerts of one severity), in the given order.
 
     A group begins with its first alert and is flushed `wait` later, then every `interval` until all of it is resolved
     and told so. A flush tells new alerts that no silencer mutes at that moment, and the end of those told before.
@@ -67,7 +67,7 @@ class _Mute:
         self._edges = sorted(edge for span in spans for edge in span)
 
     def at(self, moment: int) -> bool:
-        """Tell whether any fires at this moment."""
+        """Return whether any fires at this moment."""
         begun = bisect_right(self._starts, moment)
         return bool(begun) and self._ends[begun - 1] > moment
 

@@ -49,7 +49,7 @@ class Observation(NamedTuple):
 
 
 def observations(facts: Observed, labels: Mapping[str, str], origin: float, slack: int) -> list[Observation]:
-    """Give each time that the alert with these labels fired, in milliseconds since the origin (Unix seconds).
+    """Return each time that the alert with these labels fired, in milliseconds since the origin (Unix seconds).
 
     A delivery belongs to the episode that began to fire when it says so, give or take the slack in milliseconds.
     """

@@ -43,7 +43,7 @@ class Outcome:
     baseline: float
 
     def within(self, limit: float, part: OutcomePart) -> Array:
-        """Give the share of the part that ends within `limit` seconds, in each cell.
+        """Return the share of the part that ends within `limit` seconds, in each cell.
 
         Delays of several faults are taken one by one, not as a sum.
         """
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome:
-    """Give what becomes of requests that meet these faults, oldest first.
+    """Return what becomes of requests that meet these faults, oldest first.
 
     Faults roll independently, and of those that answer the oldest decides.
     """
@@ -69,7 +69,7 @@ def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome
 
 
 def unmodelled(fault: Fault) -> str | None:
-    """Say why nothing can be said about the fault, None where something can."""
+    """Return why nothing can be said about the fault, None where something can."""
     kind = fault.effect.type
     if fault.target.points:
         return f"{_name(fault)}: what a failing call to {', '.join(fault.target.points)} leads to is up to the app"
@@ -81,7 +81,7 @@ def unmodelled(fault: Fault) -> str | None:
 
 
 def assumptions(fault: Fault) -> list[str]:
-    """Say what is taken for granted about a fault that is modelled."""
+    """Return what is taken for granted about a fault that is modelled."""
     said = []
     if fault.guard:
         said.append(f"{_name(fault)}: its guard is taken not to end it early")
@@ -112,7 +112,7 @@ def _name(fault: Fault) -> str:
 
 
 def _endings(fault: Fault, traffic: Traffic) -> list[tuple[str, float, float]]:
-    """Give statuses with their shares of the requests hit, and how long those are held."""
+    """Return statuses with their shares of the requests hit, and how long those are held."""
     effect = fault.effect
     match effect.type:
         case "error":
@@ -129,7 +129,7 @@ def _endings(fault: Fault, traffic: Traffic) -> list[tuple[str, float, float]]:
 
 
 def _in_time(effect: Latency, limit: float, baseline: float, magnitude: Array) -> Array:
-    """Give P(answered within the limit) of a request that is hit."""
+    """Return P(answered within the limit) of a request that is hit."""
     room = limit if effect.mode == "floor" else limit - baseline
     if effect.cap <= room:
         return np.ones_like(magnitude)

@@ -43,7 +43,7 @@ class Range:
     prometheus: Literal[2, 3]
 
     def rate(self, counter: Counter) -> Array:
-        """Give the rate per second; NaN where fewer than two samples lie in the range.
+        """Return the rate per second; NaN where fewer than two samples lie in the range.
 
         The range is left-open in Prometheus 3 and closed in 2. Growth is extrapolated to an edge of the range that is
         nearer than 1.1 times the mean distance of samples, else by half that distance; and at the start never beyond

@@ -24,13 +24,13 @@ class RecordedSeries:
 
     @property
     def counter(self) -> Counter:
-        """The series as a counter, which begins anew where it falls."""
+        """Return the series as a counter, which begins anew where it falls."""
         fallen = np.concatenate([[0.0], np.where(np.diff(self.values) < 0, self.values[:-1], 0.0)])
         return Counter(self.values, 0, np.cumsum(fallen) if fallen.any() else None)
 
 
 def alerts(found: Iterable[RecordedSeries], evaluation: int, until: int) -> list[tuple[dict[str, str], list[Episode]]]:
-    """Give the labels and episodes of each alert from series of ALERTS; arguments as of `episodes`."""
+    """Return the labels and episodes of each alert from series of ALERTS; arguments as of `episodes`."""
     grouped: dict[frozenset[tuple[str, str]], list[RecordedSeries]] = {}
     for each in found:
         own = frozenset(item for item in each.labels.items() if item[0] not in {"__name__", "alertstate"})
@@ -39,7 +39,7 @@ def alerts(found: Iterable[RecordedSeries], evaluation: int, until: int) -> list
 
 
 def episodes(alerts: Iterable[RecordedSeries], evaluation: int, until: int) -> list[Episode]:
-    """Give the episodes of one alert from its ALERTS series, evaluated every so many milliseconds.
+    """Return the episodes of one alert from its ALERTS series, evaluated every so many milliseconds.
 
     It is over an evaluation after its last sample, unless it was still there `until` the end of the recording.
     """

@@ -18,7 +18,7 @@ def traffic(
     duration: float | None = None,
     scale: float | None = None,
 ) -> dict[str, Any]:
-    """Give the fields of Traffic for the scenario called `name`: before it, its first requests/s; after it, none.
+    """Return the fields of Traffic for the scenario called `name`: before it, its first requests/s; after it, none.
 
     What is None is as usual with the scenario: rate and peak in requests/s, which the scale multiplies, the duration in
     seconds. Raises errors.Invalid for a name or number that the scenario refuses, with what would be right.

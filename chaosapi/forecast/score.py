@@ -44,7 +44,7 @@ def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
 
 
 def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) -> Iterator[ScoredAlert]:
-    """Give each time that the alert began to fire in the fault's time; without Prometheus, each that is to be told."""
+    """Yield each time that the alert began to fire in the fault's time; without Prometheus, each that is to be told."""
     slack = round(1000 * (replay.model.monitoring.scrape + replay.model.monitoring.evaluation))
     said = {_episode(each): each for each in alert.moments if each.firing is not None}
     slo = next(each for each in replay.model.spec.slos if each.name == alert.slo)
@@ -141,7 +141,7 @@ def _off(said: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
 
 
 def _split(found: Observation, ideal: float | None, replay: Replay, facts: Observed) -> DetectionSplit | None:
-    """Tell where the time went: the scrape that counts is the last one before the evaluation that found the alert."""
+    """Return where the time went: the scrape that counts is the last one before the evaluation that found the alert."""
     pending, firing = found.episode.pending / 1000, _begun(found.episode)
     scrapes = [each - replay.origin for each in facts.scrapes or []]
     place = bisect_right(scrapes, pending)

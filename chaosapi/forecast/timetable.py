@@ -41,7 +41,7 @@ def forecast(  # noqa: PLR0913, PLR0917 - the parts of a model
 
 
 def predict(model: ForecastModel) -> Forecast:
-    """Give the timetable of a model."""
+    """Return the timetable of a model."""
     alerts: list[ForecastAlert] = []
     for slo in model.spec.slos:
         alerts += _alerts(model, slo)
@@ -94,7 +94,7 @@ def _episodes(
 
 
 def _notices(model: ForecastModel, found: dict[WindowPair, list[Episode]]) -> dict[int, Notification]:
-    """Give what Alertmanager tells of each episode, by its id: one group for each severity."""
+    """Return what Alertmanager tells of each episode, by its id: one group for each severity."""
     wait, interval = (round(1000 * each) for each in (model.monitoring.group_wait, model.monitoring.group_interval))
     pages = [episode for pair, each in found.items() if pair.severity == "page" for episode in each]
     notices: dict[int, Notification] = {}

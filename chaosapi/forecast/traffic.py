@@ -26,7 +26,7 @@ class TrafficRoute(NamedTuple):
 
     @property
     def success(self) -> str:
-        """The status of a healthy answer: whoever posts to the shop makes something."""
+        """Return the status of a healthy answer: whoever posts to the shop makes something."""
         return "201" if self.method == "POST" else "200"
 
 
@@ -89,14 +89,14 @@ class Traffic(Model):
 
     @property
     def mix(self) -> dict[TrafficRoute, float]:
-        """The share of each route; they add up to 1 unless the given ones name every route."""
+        """Return the share of each route; they add up to 1 unless the given ones name every route."""
         given = {_route(name): share for name, share in self.shares.items()}
         others = {route: share for route, share in SHOP.items() if route not in given}
         left = max(0.0, 1 - sum(given.values())) / sum(others.values()) if others else 0.0
         return {route: share for route, share in ({r: s * left for r, s in others.items()} | given).items() if share}
 
     def rate_at(self, seconds: Array) -> Array:
-        """Give the requests per second at these times."""
+        """Return the requests per second at these times."""
         rates = np.array([self.rps, *(stage.rps for stage in self.stages)])
         return rates[np.searchsorted([stage.after for stage in self.stages], seconds, side="right")]
 

@@ -43,7 +43,7 @@ def command(program: Path, *, config_file: Path, data: Path, listen: str) -> lis
 
 
 def ready(url: str) -> bool:
-    """Tell whether the Alertmanager at `url` accepts alerts."""
+    """Return whether the Alertmanager at `url` accepts alerts."""
     try:
         return httpx2.get(f"{url}/-/ready", timeout=5).status_code == httpx2.codes.OK
     except httpx2.HTTPError:

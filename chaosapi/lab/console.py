@@ -5,7 +5,7 @@ from chaosapi.lab.ports import HOST, Ports, url
 
 
 def installed() -> bool:
-    """Tell whether what the console is made with is there."""
+    """Return whether what the console is made with is there."""
     return importlib.util.find_spec("nicegui") is not None
 
 

@@ -16,7 +16,7 @@ _LOCK: Final = ".lab"
 
 @contextmanager
 def temporary(parent: Path) -> Iterator[Path]:
-    """Give a folder of its own in `parent`, which goes afterwards; what killed labs have left there goes before."""
+    """Yield a folder of its own in `parent`, which goes afterwards; what killed labs have left there goes before."""
     sweep(parent)
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent) as name, (Path(name) / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -68,7 +68,7 @@ def environment(*, port: int, provisioning: Path, data: Path) -> dict[str, str]:
 
 
 def ready(url: str) -> bool:
-    """Tell whether the Grafana at `url` answers."""
+    """Return whether the Grafana at `url` answers."""
     try:
         return httpx2.get(f"{url}/api/health", timeout=5).status_code == httpx2.codes.OK
     except httpx2.HTTPError:

@@ -34,7 +34,7 @@ class Prediction:
     profile: Profile
 
     def moments(self, ended: float | None = None) -> dict[str, PredictedMoment]:
-        """Give each moment; what follows the fault's end needs that end, in seconds after the injection.
+        """Return each moment; what follows the fault's end needs that end, in seconds after the injection.
 
         Raises LabError when the alert will not fire.
         """

@@ -62,7 +62,7 @@ class Rule:
     interval: float
 
     def fine(self, soon: float) -> bool:
-        """Tell whether it works; one that is evaluated less often than every `soon` seconds may still be unknown."""
+        """Return whether it works; one that is evaluated less often than every `soon` seconds may still be unknown."""
         return self.health == "ok" or (self.health == "unknown" and self.interval > soon)
 
 
@@ -73,7 +73,7 @@ class Prometheus:
         self._http = http
 
     def ready(self) -> bool:
-        """Tell whether it serves queries."""
+        """Return whether it serves queries."""
         try:
             return self._http.get("/-/ready").status_code == httpx2.codes.OK
         except httpx2.HTTPError:

@@ -25,7 +25,7 @@ class Service:
             self._admin.headers["authorization"] = f"Bearer {token}"
 
     def ready(self) -> bool:
-        """Tell whether it takes traffic."""
+        """Return whether it takes traffic."""
         try:
             return self._http.get("/readyz").status_code == httpx2.codes.OK
         except httpx2.HTTPError:

@@ -80,7 +80,7 @@ class Lab:
         return links | ({"Grafana": url(self.ports.grafana)} if self.with_grafana else {})
 
     def trouble(self) -> str:
-        """Say what is not as it should be: a target that is not up, a rule that is not loaded or fails."""
+        """Return what is not as it should be: a target that is not up, a rule that is not loaded or fails."""
         targets = self.prometheus.targets()
         down = [f"target {url} is {health}" for url, health in targets.items() if health != "up"]
         rules = self.prometheus.rules()

@@ -32,11 +32,11 @@ class ExpectedAlert:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels that tell this alert from all others."""
+        """Return the labels that tell this alert from all others."""
         return {"slo": self.slo, "severity": self.pair.severity, "long_window": text(self.pair.long)}
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels are those of this alert."""
+        """Return whether labels are those of this alert."""
         return self.labels.items() <= labels.items()
 
     def selector(self, state: str) -> str:

@@ -35,7 +35,7 @@ def router(shop: Shop) -> APIRouter:
 
     @api.get("/products/{product_id}", responses=refusals(NotFound))
     async def product(product_id: str) -> Product:
-        """Show one product."""
+        """Return one product."""
         return await shop.product(product_id)
 
     @api.get("/search")
@@ -67,7 +67,7 @@ def router(shop: Shop) -> APIRouter:
 
     @api.get("/orders/{order_id}", responses=refusals(NotFound))
     async def show_order(order_id: str) -> Order:
-        """Show one order."""
+        """Return one order."""
         return await shop.order(order_id)
 
     return api

@@ -109,7 +109,7 @@ class Dependency:
 
 
 def _passing(error: BaseException) -> bool:
-    """Tell whether the next try may succeed: a request that was wrong stays wrong."""
+    """Return whether the next try may succeed: a request that was wrong stays wrong."""
     if isinstance(error, DependencyError):
         return error.status >= 500 or error.status == HTTPStatus.TOO_MANY_REQUESTS
     return isinstance(error, (TimeoutError, ConnectionError))

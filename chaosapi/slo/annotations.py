@@ -44,7 +44,7 @@ class LinkBases:
                 raise errors.Invalid.field(option, f"{base}: write a base address such as https://example.com/shop")
 
     def complete(self, annotations: dict[str, str]) -> dict[str, str]:
-        """Give an alert's annotations with the links made whole; one that has an address, or a template's, keeps it."""
+        """Return an alert's annotations with complete links; a link with an address or a template keeps it."""
         links = (("dashboard_url", self.grafana), ("runbook_url", self.runbooks))
         return annotations | {
             name: f"{base.rstrip('/')}/{annotations[name].lstrip('/')}"
@@ -53,7 +53,7 @@ class LinkBases:
         }
 
     def complete_rules(self, rules: str) -> str:
-        """Give the text of generated rules, plain or an operator's object, with the links of every alert made whole."""
+        """Return the text of generated rules, plain or an operator's object, with complete links in every alert."""
         if not any((self.grafana, self.runbooks)):
             return rules
         data = yaml.safe_load(rules)
@@ -69,7 +69,7 @@ class LinkBases:
 
 
 def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, remaining: str) -> dict[str, str]:
-    """Give the annotations of a pair's alert; `remaining` is the query for the ratio of the budget that is left."""
+    """Return the annotations of a pair's alert; `remaining` is the query for the ratio of the budget that is left."""
     fast = '{{ printf "%.1f" $value }}×'
     promise = f"{spec.service} {slo.name} ({slo.objective.normalize():f}%)"
     budget = f"{_adjective(profile.period)} error budget"
@@ -91,7 +91,7 @@ def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowP
 
 
 def absence_annotations(spec: Spec, job: str) -> dict[str, str]:
-    """Give the annotations of the alert on a job without targets."""
+    """Return the annotations of the alert on a job without targets."""
     return {
         "summary": f"Prometheus cannot scrape {job}",
         "description": f"No target of the job {job} is up: it is gone, or does not answer scrapes. "
@@ -102,7 +102,7 @@ def absence_annotations(spec: Spec, job: str) -> dict[str, str]:
 
 
 def dashboard_path(uid: str, back: float, **variables: str) -> str:
-    """Give the path of a Grafana dashboard that shows the last `back` seconds; variables by their names there."""
+    """Return the path of a Grafana dashboard that shows the last `back` seconds; variables by their names there."""
     chosen = {f"var-{name}": value for name, value in variables.items()}
     return f"{DASHBOARDS}/{uid}?{urlencode(chosen | {'from': f'now-{back:.0f}s', 'to': 'now'})}"
 

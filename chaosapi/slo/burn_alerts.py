@@ -12,12 +12,12 @@ BUDGET_LEFT = "slo:period_error_budget_remaining:ratio"
 
 
 def ratio_metric(window: float) -> str:
-    """Give Sloth's name for the error ratio over `window` seconds."""
+    """Return Sloth's name for the error ratio over `window` seconds."""
     return f"slo:sli_error:ratio_rate{text(window)}"
 
 
 def failures_metric(window: float) -> str:
-    """Give the name for the number of bad events over `window` seconds; Sloth has none."""
+    """Return the name for the number of bad events over `window` seconds; Sloth has none."""
     return f"slo:sli_error:increase{text(window)}"
 
 
@@ -27,7 +27,7 @@ def selector(labels: dict[str, str]) -> str:
 
 
 def alerts(spec: Spec, slo: Objective, profile: Profile, min_failures: int = 1) -> list[Rule]:
-    """Give the SLO's alerts, quickest pair first; those of a disabled severity are left out.
+    """Return the SLO's alerts, quickest pair first; those of a disabled severity are left out.
 
     With `min_failures` above 1 they also wait until the long window holds that many bad events.
     """
@@ -35,17 +35,17 @@ def alerts(spec: Spec, slo: Objective, profile: Profile, min_failures: int = 1) 
 
 
 def enabled(slo: Objective, profile: Profile) -> list[WindowPair]:
-    """Give the pairs whose severity the spec leaves on, quickest first."""
+    """Return the pairs whose severity the spec leaves on, quickest first."""
     return [pair for pair in profile.pairs if not disabled(slo, pair)]
 
 
 def disabled(slo: Objective, pair: WindowPair) -> bool:
-    """Tell whether the spec turns off alerts of the pair's severity."""
+    """Return whether the spec turns off alerts of the pair's severity."""
     return _settings(slo, pair.severity).disable
 
 
 def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
-    """Give the alert for a job of which no target is up, or none is known: its SLOs are blind then.
+    """Return the alert for a job of which no target is up, or none is known: its SLOs are blind then.
 
     It waits for the shortest window, so that one scrape that came late pages nobody.
     """
@@ -59,7 +59,7 @@ def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
 
 
 def labels(spec: Spec, slo: Objective, pair: WindowPair) -> dict[str, str]:
-    """Give the labels that the pair's alert adds to those its series bring along."""
+    """Return the labels that the pair's alert adds to those its series bring along."""
     return {
         "slo": slo.name,
         "service": spec.service,

@@ -10,27 +10,27 @@ import math
 
 
 def burn(error_ratio: float, budget: float) -> float:
-    """Give the burn rate e/B: 1 spends the budget in exactly one period."""
+    """Return the burn rate e/B: 1 spends the budget in exactly one period."""
     return error_ratio / budget
 
 
 def factor(spent: float, long: float, period: float) -> float:
-    """Give F, the burn rate that spends the share `spent` of the budget within the long window: F = spent·P/L."""
+    """Return F, the burn rate that spends the share `spent` of the budget within the long window: F = spent·P/L."""
     return spent * period / long
 
 
 def spent(factor: float, long: float, period: float) -> float:
-    """Give the share of the budget that is gone when the pair fires: F·L/P."""
+    """Return the share of the budget that is gone when the pair fires: F·L/P."""
     return factor * long / period
 
 
 def exhaustion(burn: float, period: float) -> float:
-    """Give the seconds in which a full budget is spent at this burn rate: P/burn; endless at burn 0."""
+    """Return the seconds in which a full budget is spent at this burn rate: P/burn; endless at burn 0."""
     return period / burn if burn else math.inf
 
 
 def detection(*, error_ratio: float, budget: float, factor: float, long: float, history: float = math.inf) -> float:
-    """Give the seconds from the first bad request until the pair's condition holds; `inf` if it never does.
+    """Return the seconds from the first bad request until the pair's condition holds; `inf` if it never does.
 
     With healthy traffic all through the long window: F·B·L/e. With only `history` seconds of it before the fault
     the window is diluted less, and it takes h·F·B/(e - F·B): at most as long, and nothing without history. The
@@ -44,7 +44,7 @@ def detection(*, error_ratio: float, budget: float, factor: float, long: float, 
 
 
 def reset(*, error_ratio: float, budget: float, factor: float, short: float) -> float:
-    """Give the seconds from the last bad request until a firing pair lets go: S·(1 - F·B/e).
+    """Return the seconds from the last bad request until a firing pair lets go: S·(1 - F·B/e).
 
     By then the short window holds too few errors; the long one lets go later, because L > S. Holds for every
     constant fault that was long enough to fire.
@@ -53,5 +53,5 @@ def reset(*, error_ratio: float, budget: float, factor: float, short: float) -> 
 
 
 def fewest_requests(factor: float, budget: float) -> float:
-    """Give 1/(F·B): with fewer requests in a window, one failure alone is over the threshold (69 at 14.4, 99.9 %)."""
+    """Return 1/(F·B): with fewer requests in a window, one failure alone is over the threshold (69 at 14.4, 99.9 %)."""
     return 1 / (factor * budget)

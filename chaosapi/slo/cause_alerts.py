@@ -84,12 +84,12 @@ def beside(spec: Path) -> Causes | None:
 
 
 def group(causes: Causes, profile: Profile) -> dict[str, Any]:
-    """Give the rule group for a profile."""
+    """Return the rule group for a profile."""
     return {"name": f"causes-{causes.service}", "rules": [_rule(causes, cause, profile) for cause in causes.alerts]}
 
 
 def suite(causes: Causes, profile: Profile, rules: str) -> Case:
-    """Give the file of promtool tests; `rules` is the rule file's path as seen from the test file."""
+    """Return the file of promtool tests; `rules` is the rule file's path as seen from the test file."""
     cases = [_case(causes, cause, profile) for cause in causes.alerts]
     return {"rule_files": [rules], "evaluation_interval": text(profile.step), "tests": cases}
 

@@ -158,7 +158,7 @@ class Document:
             raise InvalidFile(self.source, mistakes) from error
 
     def mistake(self, loc: Loc, message: str) -> Mistake:
-        """Give a mistake at a place in the document: keys and indices from its root."""
+        """Return a mistake at a place in the document: keys and indices from its root."""
         return Mistake(self.line(loc), ".".join(map(str, loc)), message)
 
     def line(self, loc: Loc) -> int:
@@ -220,14 +220,14 @@ def parse(text: str, model: type[M], source: str) -> M:
 
 
 def single(found: list[Document], source: str) -> Document:
-    """Give the one document of a file, an empty one if there is none; raises Refused when there are several."""
+    """Return the one document of a file, an empty one if there is none; raises Refused when there are several."""
     if len(found) > 1:
         raise InvalidFile(source, [found[1].mistake((), "one YAML document is expected here, and this is the second")])
     return found[0] if found else Document(source, None, None)
 
 
 def _message(error: Any) -> str:
-    """Say a pydantic error in this project's words where pydantic's are about itself."""
+    """Return a pydantic error in this project's words where pydantic's are about itself."""
     if error["type"] == "extra_forbidden":
         return "unknown field"
     message = str(error["msg"])

@@ -49,7 +49,7 @@ class SloExplanation(FileModel):
 
 
 def explain(spec: Spec, slo: Objective, profile: Profile) -> SloExplanation:
-    """Give the facts of an SLO, without the pairs it disables."""
+    """Return the facts of an SLO, without the pairs it disables."""
     return SloExplanation(
         service=spec.service,
         slo=slo.name,
@@ -62,7 +62,7 @@ def explain(spec: Spec, slo: Objective, profile: Profile) -> SloExplanation:
 
 
 def sentences(facts: SloExplanation) -> list[str]:
-    """Say the most important of it plainly."""
+    """Return the most important of it plainly."""
     said = [
         (
             f"{_percent(facts.objective)} over {text(facts.period)}: {_percent(facts.budget)} of all events may go "
@@ -99,7 +99,7 @@ def sentences(facts: SloExplanation) -> list[str]:
 
 
 def rows(facts: SloExplanation) -> list[tuple[str, list[str]]]:
-    """Give the table: a title, and a cell for each pair.
+    """Return the table: a title, and a cell for each pair.
 
     `budget lasts, then`: a full one, at the burn rate that just fires. `fewest requests`: with fewer in the long
     window, one failure fires.
@@ -123,7 +123,7 @@ def rows(facts: SloExplanation) -> list[tuple[str, list[str]]]:
 
 
 def as_json(facts: SloExplanation) -> dict[str, Any]:
-    """Give the facts as JSON data: durations as text, `null` for never."""
+    """Return the facts as JSON data: durations as text, `null` for never."""
     data = facts.model_dump()
     for field in ("period", "outage"):
         data[field] = text(data[field])

@@ -13,7 +13,7 @@ from chaosapi.slo.windows import Profile, WindowPair, text
 
 
 def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, beside: Causes | None = None) -> Groups:
-    """Give the rule groups of several specs as one, and of the causes beside them.
+    """Return the rule groups of several specs as one, and of the causes beside them.
 
     Raises errors.Invalid, also for an SLO that is there twice.
     """
@@ -26,7 +26,7 @@ def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, besid
 
 
 def rule_file(specs: Sequence[Spec], profile: str, min_failures: int = 1, beside: Causes | None = None) -> str:
-    """Give the rule file for a profile (name or path); raises errors.Invalid."""
+    """Return the rule file for a profile (name or path); raises errors.Invalid."""
     made = groups(specs, windows.load(profile), min_failures, beside)
     return document.write(made, rules_command(profile, min_failures))
 
@@ -41,7 +41,7 @@ def prometheus_rule(  # noqa: PLR0913 - the rules, and the envelope around them
     namespace: str | None = None,
     labels: dict[str, str] | None = None,
 ) -> str:
-    """Give the rules as an object of the Prometheus operator, called slo-SERVICE unless told; raises errors.Invalid.
+    """Return the rules as an object of the Prometheus operator, called slo-SERVICE unless told; raises errors.Invalid.
 
     Its groups say how often they are evaluated: who runs the Prometheus of a cluster has chosen that for everybody.
     """
@@ -54,20 +54,20 @@ def prometheus_rule(  # noqa: PLR0913 - the rules, and the envelope around them
 
 
 def rules_command(profile: str, min_failures: int = 1) -> str:
-    """Give the command that makes the rules."""
+    """Return the command that makes the rules."""
     return f"chaosapi slo rules --profile {profile}" + _if_more(min_failures)
 
 
 def unit_tests(  # noqa: PLR0913 - what a test file depends on
     specs: Sequence[Spec], profile: str, pair: WindowPair, *, traffic: _TrafficModel, rules: str, min_failures: int = 1
 ) -> str:
-    """Give the promtool tests of one pair; `rules` is the rule file's path as seen from the test file."""
+    """Return the promtool tests of one pair; `rules` is the rule file's path as seen from the test file."""
     data = promtool.suite(specs, windows.load(profile), pair, traffic, rules, min_failures)
     return document.write(data, f"chaosapi slo tests --profile {profile} --pair {pair}" + _if_more(min_failures))
 
 
 def generated(folder: Path) -> dict[Path, str]:
-    """Give every file made from slo.yaml, traffic.yaml and, if there is one, causes.yaml in `folder`: path → text.
+    """Return every file made from slo.yaml, traffic.yaml and, if there is one, causes.yaml in `folder`: path → text.
 
     Nothing is written; raises errors.Invalid.
     """

@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 
 
 def lint(path: Path, profile: Profile, profile_source: str, where: Conditions) -> list[Finding]:
-    """Give all findings: about the profile first, then about the file, from its top to its end.
+    """Return all findings: about the profile first, then about the file, from its top to its end.
 
     Raises errors.Invalid only when the file cannot be read at all.
     """
@@ -84,7 +84,7 @@ def _located(each: Document, loc: Loc, level: Level, message: str) -> Finding:
 
 
 def _spelled(one: Spec, loc: Loc) -> Loc:
-    """Give a place in a spec as its file spells it: Kubernetes has an envelope and camelCase."""
+    """Return a place in a spec as its file spells it: Kubernetes has an envelope and camelCase."""
     if one.version != spec.KUBERNETES:
         return loc
     return ("spec", *(to_camel(step) if isinstance(step, str) else step for step in loc))

@@ -29,7 +29,7 @@ def check(query: str) -> None:
 
 
 def exact(query: str, label: str) -> set[str]:
-    """Give the values that the selectors of a valid query ask of `label` with `=`."""
+    """Return the values that the selectors of a valid query ask of `label` with `=`."""
     return {
         matcher.value
         for node in _nodes(query)
@@ -40,7 +40,7 @@ def exact(query: str, label: str) -> set[str]:
 
 
 def counts_with(query: str) -> set[str]:
-    """Give the names of the functions that a valid query applies to ranges: {"rate"}."""
+    """Return the names of the functions that a valid query applies to ranges: {"rate"}."""
     return {
         node.func.name
         for node in _nodes(query)

@@ -41,7 +41,7 @@ class _TrafficModel(RootModel[dict[str, _PlayedSeries]]):
     """The series of each SLO, by its name, or by service and name (`shop-availability`) where names repeat."""
 
     def of(self, spec: Spec, slo: Objective) -> _PlayedSeries:
-        """Give the series of an SLO; raises errors.Invalid when they are not there."""
+        """Return the series of an SLO; raises errors.Invalid when they are not there."""
         for name in (spec.identity_labels(slo)["sloth_id"], slo.name):
             if name in self.root:
                 return self.root[name]
@@ -56,7 +56,7 @@ def load(path: Path) -> _TrafficModel:
 def suite(  # noqa: PLR0913, PLR0917 - what a test file depends on
     specs: Sequence[Spec], profile: Profile, pair: WindowPair, traffic: _TrafficModel, rules: str, min_failures: int = 1
 ) -> Case:
-    """Give the test file for one pair as data; `rules` is the rule file's path as seen from the test file.
+    """Return the test file for one pair as data; `rules` is the rule file's path as seen from the test file.
 
     What does not depend on a pair is tested beside the quickest. Raises errors.Invalid when `traffic` lacks an SLO.
     """
@@ -205,7 +205,7 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
 
 
 def _requests(play: PlayedTraffic) -> int:
-    """Give the requests a step: so many that half the budget is a whole number of them, and that `_bad` is many."""
+    """Return the requests a step: so many that half the budget is a whole number of them, and that `_bad` is many."""
     requests = REQUESTS
     while requests * (100 - play.slo.objective) % 200 or requests * play.pair.factor * play.slo.budget < FEW:
         requests *= 10
@@ -213,7 +213,7 @@ def _requests(play: PlayedTraffic) -> int:
 
 
 def _bad(play: PlayedTraffic) -> int:
-    """Give the bad events a step: twice what fires the pair, which takes half the long window and so tests theory."""
+    """Return the bad events a step: twice what fires the pair, which takes half the long window and so tests theory."""
     requests = _requests(play)
     return min(requests, round(2 * play.pair.factor * play.slo.budget * requests))
 
@@ -228,7 +228,7 @@ def _fires(play: PlayedTraffic) -> tuple[int, int]:
 
 
 def _around(early: float, late: float, step: float) -> tuple[int, int]:
-    """Give the last step surely before `early` and the first surely after `late` (seconds)."""
+    """Return the last step surely before `early` and the first surely after `late` (seconds)."""
     before, after = (round(time / step, 6) for time in (early, late))  # on the grid means on it, whatever floats say
     return max(0, math.ceil(before) - 1), math.floor(after) + 1
 

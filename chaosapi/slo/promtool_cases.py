@@ -25,16 +25,16 @@ class PlayedTraffic:
 
     @property
     def long(self) -> int:
-        """The long window in steps."""
+        """Return the long window in steps."""
         return round(self.pair.long / self.step)
 
     @property
     def short(self) -> int:
-        """The short window in steps."""
+        """Return the short window in steps."""
         return round(self.pair.short / self.step)
 
     def case(self, story: str, phases: list[Phase], checks: list[Case], restarted: list[Phase] | None = None) -> Case:
-        """Give a test: counters grow from zero through the phases, from zero again after a restart, then are gone."""
+        """Return a test: counters grow from zero through the phases, from zero again after a restart, then are gone."""
         lives = [phases, restarted] if restarted else [phases]
         return {
             "name": f"{self.slo.name}, {self.pair}: {story}",

@@ -26,7 +26,7 @@ must come more often than a sample stays visible (5 minutes)."""
 
 
 def groups(spec: Spec, profile: Profile, min_failures: int = 1) -> Groups:
-    """Give the rule file as data.
+    """Return the rule file as data.
 
     One group for each SLO holds its ratios, then what is made of them, then the alerts: Prometheus evaluates a group
     in order, so an alert sees the ratios of its own evaluation. A second, slower group holds what spans the whole

@@ -88,12 +88,12 @@ class ServiceLevelIndicator(SpecModel):
 
     @property
     def queries(self) -> dict[str, str]:
-        """The queries by their fields, the window filled in with 5m."""
+        """Return the queries by their fields, the window filled in with 5m."""
         part = self.events or self.raw
         return {field: _WINDOW.sub("5m", query) for field, query in part.model_dump().items()} if part else {}
 
     def error_ratio(self, window: str) -> str:
-        """Give PromQL for the ratio of bad events over `window` ("5m"): absent, never NaN, when nothing happened.
+        """Return PromQL for the ratio of bad events over `window` ("5m"): absent, never NaN, when nothing happened.
 
         No bad event yet, hence no series of one, makes a ratio of 0.
         """
@@ -105,7 +105,7 @@ class ServiceLevelIndicator(SpecModel):
         return f"((\n{error}\n) or 0 * (\n{total}\n))\n/\n((\n{total}\n) > 0)"
 
     def failures(self, window: float, name: str) -> str:
-        """Give PromQL for the number of bad events over `window` (seconds; `name` in PromQL).
+        """Return PromQL for the number of bad events over `window` (seconds; `name` in PromQL).
 
         Raises ValueError when the queries do not tell: raw ratios, or events not counted with rate() or increase().
         """
@@ -118,7 +118,7 @@ class ServiceLevelIndicator(SpecModel):
 
     @property
     def jobs(self) -> list[str]:
-        """The scrape jobs that the queries name with `job="…"`, sorted."""
+        """Return the scrape jobs that the queries name with `job="…"`, sorted."""
         return sorted({job for query in self.queries.values() for job in promql.exact(query, "job")})
 
 
@@ -157,12 +157,12 @@ class Objective(SpecModel):
 
     @property
     def ratio(self) -> float:
-        """The objective as a ratio: 0.999 for 99.9."""
+        """Return the objective as a ratio: 0.999 for 99.9."""
         return float(self.objective / 100)
 
     @property
     def budget(self) -> float:
-        """The error budget B = 1 - objective as a ratio: 0.001 for 99.9, exact to the last digit written."""
+        """Return the error budget B = 1 - objective as a ratio: 0.001 for 99.9, exact to the last digit written."""
         return float(1 - self.objective / 100)
 
 
@@ -184,15 +184,15 @@ class Spec(SpecModel):
 
     @property
     def jobs(self) -> list[str]:
-        """The scrape jobs that any query names, sorted."""
+        """Return the scrape jobs that any query names, sorted."""
         return sorted({job for slo in self.slos for job in slo.sli.jobs})
 
     def identity_labels(self, slo: Objective) -> dict[str, str]:
-        """Give the labels that tell one SLO from all others, named as Sloth names them."""
+        """Return the labels that tell one SLO from all others, named as Sloth names them."""
         return {"sloth_id": f"{self.service}-{slo.name}", "sloth_service": self.service, "sloth_slo": slo.name}
 
     def recorded_labels(self, slo: Objective) -> dict[str, str]:
-        """Give the labels of everything recorded for an SLO: its identity and the labels of spec and SLO."""
+        """Return the labels of everything recorded for an SLO: its identity and the labels of spec and SLO."""
         return self.identity_labels(slo) | self.labels | slo.labels
 
 

@@ -103,12 +103,12 @@ class Profile(FileModel):
 
     @property
     def period(self) -> float:
-        """The SLO period P in seconds."""
+        """Return the SLO period P in seconds."""
         return self.spec.sloPeriod
 
     @cached_property
     def pairs(self) -> tuple[WindowPair, ...]:
-        """The four pairs, quick page first; the factor is pct·P/L."""
+        """Return the four pairs, quick page first; the factor is pct·P/L."""
         severities: tuple[tuple[Severity, _Severity], ...] = (("page", self.spec.page), ("ticket", self.spec.ticket))
         return tuple(
             WindowPair(
@@ -122,7 +122,7 @@ class Profile(FileModel):
         )
 
     def pair(self, name: str | None = None) -> WindowPair:
-        """Give a pair by its name ("1h/5m"), or the quickest; raises errors.Invalid for a name that is none."""
+        """Return a pair by its name ("1h/5m"), or the quickest; raises errors.Invalid for a name that is none."""
         names = {str(pair): pair for pair in self.pairs}
         if name is not None and name not in names:
             raise errors.Invalid.field("pair", f"{name} is none of {', '.join(names)}")
@@ -135,7 +135,7 @@ class Profile(FileModel):
 
     @property
     def step(self) -> float:
-        """The scrape and evaluation interval (seconds) at which five scrapes fit the shortest window: 60 or 1.
+        """Return the scrape and evaluation interval (seconds) at which five scrapes fit the shortest window: 60 or 1.
 
         At most 60: a sample is visible for 5 minutes, so what is evaluated more seldom is absent in between.
         """

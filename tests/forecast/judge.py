@@ -117,7 +117,7 @@ def _round(seconds: float, step: float) -> float:
 
 
 def version(promtool: Path) -> int:
-    """Give promtool's major version."""
+    """Return promtool's major version."""
     done = subprocess.run([promtool, "--version"], capture_output=True, text=True, check=True)
     found = re.search(r"version (\d+)", done.stdout + done.stderr)
     assert found
@@ -125,13 +125,13 @@ def version(promtool: Path) -> int:
 
 
 def other(root: Path) -> Path | None:
-    """Give the system's promtool, kept beside the pinned one, where there is one."""
+    """Return the system's promtool, kept beside the pinned one, where there is one."""
     found = root / ".tools" / "system" / "promtool"
     return found if found.exists() else None
 
 
 def forecast(case: Case, prometheus: int) -> dict[str, Verdict]:
-    """Give what the forecast says, by long window; only alerts that fire."""
+    """Return what the forecast says, by long window; only alerts that fire."""
     fault = Fault.model_validate(
         {
             "effect": _EFFECTS[case.kind],
@@ -177,7 +177,7 @@ def judged(promtool: Path, folder: Path, chosen: Iterable[Case]) -> Iterator[dic
 
 
 def agree(case: Case, said: dict[str, Verdict], fact: dict[str, Verdict]) -> bool:
-    """Tell whether first and last firing lie within one evaluation step of each other, for the same alerts."""
+    """Return whether first and last firing lie within one evaluation step of each other, for the same alerts."""
     step = case.evaluation * 1.001
     return said.keys() == fact.keys() and all(
         abs(said[key].first - fact[key].first) <= step
@@ -203,7 +203,7 @@ def _horizon(case: Case) -> float:
 
 
 def _rules(case: Case) -> dict[str, Any]:
-    """Give the rules as generated, without those that the case does not look at."""
+    """Return the rules as generated, without those that the case does not look at."""
     profile: Profile = windows.load(case.profile)
     pairs = _pairs(case)
     group = rules.groups(_spec(case), profile)["groups"][0]

@@ -50,7 +50,7 @@ def result(evaluated: Times = NEVER, *alerts: RecordedSeries, pending_for: float
 
 
 def seconds(found: Backtest, place: int = 0) -> list[float | None]:
-    """Give firing and resolved of an alert's only episode, predicted."""
+    """Return firing and resolved of an alert's only episode, predicted."""
     [episode] = found.alerts[place].episodes
     assert episode.predicted is not None
     return [each.timestamp() if each else None for each in (episode.predicted.firing, episode.predicted.resolved)]

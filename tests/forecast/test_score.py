@@ -49,7 +49,7 @@ def recorded(firing: float, resolved: float | None, **labels: str) -> RecordedEp
 
 @pytest.fixture
 def scored(ask: Ask) -> Any:
-    """Give a function that scores the fault by some facts."""
+    """Return a function that scores the fault by some facts."""
 
     def score_(facts: Observed, *others: Record, one: Record | None = None, now: float = 600) -> Score:
         chosen = one or record()

@@ -23,5 +23,5 @@ def free_ports() -> list[int]:
 
 @pytest.fixture
 def lab_ports() -> dict[str, int]:
-    """Give a free port for each part of a lab, by its option."""
+    """Return a free port for each part of a lab, by its option."""
     return dict(zip(PORT_OPTIONS, free_ports(), strict=True))

@@ -52,7 +52,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def alive(part: psutil.Process) -> bool:
-    """Tell whether a process runs; one that only waits for its parent to take note does not."""
+    """Return whether a process runs; one that only waits for its parent to take note does not."""
     try:
         return part.is_running() and part.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -46,7 +46,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def gone(pid: int) -> bool:
-    """Tell whether a process is no more (one that waits for its parent to notice counts as no more)."""
+    """Return whether a process is no more (one that waits for its parent to notice counts as no more)."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -54,7 +54,7 @@ def gone(pid: int) -> bool:
 
 
 def said(log: Path) -> bool:
-    """Tell whether a part wrote a line."""
+    """Return whether a part wrote a line."""
     return log.read_text().endswith("\n")
 
 

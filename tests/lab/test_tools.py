@@ -17,7 +17,7 @@ SCRIPT = '#!/bin/sh\necho "promtool, version 3.5.0"\n'
 
 @pytest.fixture
 def no_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a folder that alone is PATH, and empty."""
+    """Return a folder that alone is PATH, and empty."""
     folder = tmp_path / "path"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/bin")

@@ -23,7 +23,7 @@ HANG = {"type": "hang", "at_most": "1h"}
 
 @pytest.fixture
 def client(make_client: MakeClient) -> TestClient:
-    """Give a client of a shop that tries everything twice."""
+    """Return a client of a shop that tries everything twice."""
     return make_client(shop_retries=1)
 
 

@@ -11,7 +11,7 @@ from chaosapi.lab.errors import ToolMissingError
 
 @pytest.fixture(scope="session", params=["newest", "distribution"])
 def promtool(request: pytest.FixtureRequest, tools: dict[str, Path]) -> Path:
-    """Give promtool: the lab's, then the one of this system's distribution (2.42 on Debian 12)."""
+    """Return promtool: the lab's, then the one of this system's distribution (2.42 on Debian 12)."""
     if request.param == "newest":
         return tools["promtool"]
     folder = lab_tools.home() / "system"

@@ -8,7 +8,7 @@ HOUR = 3600.0
 
 
 def next_step(seconds: float, step: float) -> float:
-    """Give the first evaluation after a moment, on a grid of `step` seconds."""
+    """Return the first evaluation after a moment, on a grid of `step` seconds."""
     return (math.floor(seconds / step) + 1) * step
 
 

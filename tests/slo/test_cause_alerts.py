@@ -26,7 +26,7 @@ Judge = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
-    """Give a function that has promtool test the shop's rules, one of them changed, with the tests made for them."""
+    """Return a function that has promtool test the shop's rules, one of them changed, with the tests made for them."""
 
     def run(alert: str = "", before: str = "", after: str = "") -> subprocess.CompletedProcess[str]:
         made = cause_alerts.group(SHOP, LAB)

@@ -36,7 +36,7 @@ Judge = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
-    """Give a function that has promtool test the rules of a spec, changed or not, with the tests made for it."""
+    """Return a function that has promtool test the rules of a spec, changed or not, with the tests made for it."""
 
     def run(text: str = SPEC, pair: str = "1m/5s", change: Change = lambda _: None, min_failures: int = 1) -> Any:
         specs = spec.parse(text, "slo.yaml")
