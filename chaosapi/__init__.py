@@ -4,6 +4,7 @@
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ _HOMES = {
     "point": "chaosapi.injection.dependencies",
 }
 
+# A library is silent unless the host asks: whatever is logged goes through the standard library's `chaosapi` loggers.
+logging.getLogger("chaosapi").addHandler(logging.NullHandler())
+
 
 def __getattr__(name: str) -> Any:
-    """Import on first use: the command line starts without the web framework."""
+    """Import on first use: what is not asked for is not loaded."""
     if name not in _HOMES:
         raise AttributeError(f"module 'chaosapi' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

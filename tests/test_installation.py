@@ -23,11 +23,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Host, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from structlog.testing import capture_logs
 
 import chaosapi
 from chaosapi.installation import routes_of
 from chaosapi.settings import Settings
+from tests.captured import captured
 
 QUIET = Settings(access_log=False)
 Serve = Callable[[ASGIApp], httpx2.Client]
@@ -250,7 +250,7 @@ def test_a_plain_app_without_a_lifespan_is_served(serve: Serve, plain: ASGIApp) 
     app = chaosapi.ChaosMiddleware(
         plain, routes=["/items/{item}", "/rest/{path:path}"], settings=settings, points=["db"]
     )
-    with capture_logs() as logs:
+    with captured() as logs:
         client = serve(app)
     (url,) = [entry["url"] for entry in logs if entry["event"] == "admin API"]
     with httpx2.Client(base_url=url) as admin:
@@ -341,7 +341,7 @@ def test_with_an_admin_port_both_keep_their_paths(serve: Serve) -> None:
     """The app's on its port, ours on ours."""
     app = an_app_with("/metrics", "/hooks/mine")
     chaosapi.install(app, Settings(access_log=False, admin_port=0))
-    with capture_logs() as logs:
+    with captured() as logs:
         client = serve(app)
     (url,) = [entry["url"] for entry in logs if entry["event"] == "admin API"]
     for path in ("/metrics", "/admin/users", "/hooks/mine"):

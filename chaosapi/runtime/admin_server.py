@@ -1,24 +1,22 @@
 """A server of its own for the control plane: another port, another thread, another event loop."""
 
 import contextlib
-import gc
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from chaosapi.logger import get_logger
 from chaosapi.runtime.acceptor import Acceptor, in_use, room
 from chaosapi.runtime.http_protocol import Protocol
 
-log = structlog.stdlib.get_logger("chaosapi.runtime.admin_server")
+log = get_logger("chaosapi.runtime.admin_server")
 
 UVICORN: Final[dict[str, Any]] = {
     "loop": "uvloop",
@@ -39,11 +37,6 @@ _DRAIN = 3
 """Seconds that requests have to end in."""
 _END = 15.0
 """Seconds for all that ends with it, such as the last word to a store that does not answer."""
-_TURN = 0.001
-"""Seconds after which a busy thread lets another one run; Python's 5 ms add up where an answer needs many turns."""
-_FULL = 1000
-"""Collections of the middle generation before a full one, instead of Python's 10: a full one stops every thread, for
-seconds in all while thousands of requests come to be held."""
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:
@@ -89,11 +82,7 @@ class Accepting(uvicorn.Server):
 
 
 class Listener:
-    """Serves `app` on an address until stopped, whatever the event loop of the main port is doing.
-
-    While it runs, threads take shorter turns and full garbage collections are rarer in the whole process:
-    benchmarks/control.py shows what for.
-    """
+    """Serves `app` on an address until stopped, whatever the event loop of the main port is doing."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, bound: socket.socket | None = None) -> None:
         self._app, self._host, self._port, self._bound = app, host, port, bound
@@ -113,9 +102,6 @@ class Listener:
             timeout_graceful_shutdown=_DRAIN,
         )
         self._server = Accepting(config, _ADMIN)
-        self._former = sys.getswitchinterval(), gc.get_threshold()
-        sys.setswitchinterval(_TURN)
-        gc.set_threshold(*gc.get_threshold()[:2], _FULL)
         self._thread = threading.Thread(target=self._serve, args=[bound], name="chaosapi-admin", daemon=True)
         self._thread.start()
         while not self._server.started:
@@ -137,6 +123,3 @@ class Listener:
             self._server.should_exit = True
             self._thread.join(_END)
             self._thread = None
-            turn, thresholds = self._former
-            sys.setswitchinterval(turn)
-            gc.set_threshold(*thresholds)

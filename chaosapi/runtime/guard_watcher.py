@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import structlog
-
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Record
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from chaosapi.faults.state import AuditEntry, Change, State
 from chaosapi.injection.engine import Engine
+from chaosapi.logger import get_logger
 from chaosapi.store import Store
 from chaosapi.store.alerts import DeliveredAlert, Inbox
 from chaosapi.telemetry.requests import Answers
@@ -20,7 +19,7 @@ _BEAT = 1.0
 _SLICE = 500
 """Alerts that guards look at without a pause."""
 
-log = structlog.stdlib.get_logger("chaosapi.runtime.guard_watcher")
+log = get_logger("chaosapi.runtime.guard_watcher")
 
 
 class Watch:

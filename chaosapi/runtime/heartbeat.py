@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-import structlog
-
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Tally
+from chaosapi.logger import get_logger
 from chaosapi.store import Store
 from chaosapi.store.codec import key
 from chaosapi.store.replica import BEAT, Replica
@@ -18,7 +17,7 @@ from chaosapi.store.tallies import dump_counts
 _GATHER: Final = 0.01
 """Seconds between an applied revision and its report: what has yet to be applied on this machine comes first."""
 
-log = structlog.stdlib.get_logger("chaosapi.store")
+log = get_logger("chaosapi.store")
 
 
 class Heartbeat:

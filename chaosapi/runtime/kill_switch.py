@@ -14,12 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-import structlog
-
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import AuditEntry, Halt, State
 from chaosapi.injection.engine import Engine
+from chaosapi.logger import get_logger
 from chaosapi.runtime.kill_flags import Alarm, Cell
 from chaosapi.store import Store
 
@@ -39,7 +38,7 @@ _LOOK: Final = 0.05
 _KEPT: Final = 100
 """Calls that wait for the store at most; older ones are covered by later ones, and miss in the audit only."""
 
-log = structlog.stdlib.get_logger("chaosapi.runtime.kill_switch")
+log = get_logger("chaosapi.runtime.kill_switch")
 
 
 class Stopped(NamedTuple):

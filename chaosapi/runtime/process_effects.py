@@ -6,17 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-import structlog
-
 from chaosapi.effects import Probe, ProcessEffect
 from chaosapi.effects.pause import BREATH
 from chaosapi.injection.engine import Run
+from chaosapi.logger import get_logger
 from chaosapi.runtime.burners import Burners
 
 _LOOK = 0.5
 """Seconds after which a sleeping effect looks at the clock again, at the latest."""
 
-log = structlog.stdlib.get_logger("chaosapi.runtime.process_effects")
+log = get_logger("chaosapi.runtime.process_effects")
 
 
 class Probes:

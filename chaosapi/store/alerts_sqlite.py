@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import structlog
-
+from chaosapi.logger import get_logger
 from chaosapi.store.alerts import MEMORY, Delivery, Inbox
 
 _KEPT: Final = 10_000
@@ -26,7 +25,7 @@ DELETE FROM inbox WHERE number <= (
 """
 """Deletes what is older than so many deliveries, or so many characters."""
 
-log = structlog.stdlib.get_logger("chaosapi.store.alerts")
+log = get_logger("chaosapi.store.alerts")
 
 
 class SharedInbox(Inbox):

@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
-import structlog
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
+
+from chaosapi.logger import get_logger
 
 _SMALLEST: Final = 2**16
 """Bytes of a new file; it doubles as it grows."""
 _AROUND_KEY: Final = 32
 """Bytes that an entry has besides its key, at most."""
 
-log = structlog.stdlib.get_logger("chaosapi.telemetry.counters")
+log = get_logger("chaosapi.telemetry.counters")
 
 Cell: TypeAlias = "list[float] | memoryview[float]"
 """A number, as its only item."""

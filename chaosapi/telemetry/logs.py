@@ -18,6 +18,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
+from chaosapi.logger import write_with
 from chaosapi.settings import Settings
 from chaosapi.telemetry.log_writer import Output, Stream
 
@@ -100,6 +101,7 @@ def configure(settings: Settings) -> Dropped:
         logger_factory=partial(_Line, output),
         cache_logger_on_first_use=True,
     )
+    write_with(structlog.stdlib.get_logger)
     return lambda: sum(each.dropped for each in {output, errors})
 
 

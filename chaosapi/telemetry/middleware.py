@@ -4,21 +4,16 @@ import itertools
 import re
 import time
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
+from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.routes import RouteTable, exempt
 from chaosapi.telemetry.requests import CLOSED, RequestMetrics
 
 _ID = re.compile(rb"^[\x21-\x7e]{1,128}$")
 
-# What `bind_contextvars` would make of it: every line that is logged meanwhile names the request.
-_REQUEST_ID: ContextVar[str] = ContextVar(f"{STRUCTLOG_KEY_PREFIX}request_id")
-
-log = structlog.stdlib.get_logger("chaosapi.access")
+log = get_logger("chaosapi.access")
 
 
 class Telemetry:
@@ -52,7 +47,7 @@ class Telemetry:
         scope["chaosapi.request_id"] = request_id
         # Leads to the connection, which effects may break; only the outermost layer still sees the server's own `send`.
         scope["chaosapi.runtime.server"] = getattr(send, "__self__", None)
-        _REQUEST_ID.set(request_id)
+        REQUEST_ID.set(request_id)
         status, started = CLOSED, self._clock()
 
         def observed(message: Message) -> Awaitable[None]:

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import redis
 import trustme
-from structlog.testing import capture_logs
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.store import Replica, open_store
+from tests.captured import captured
 from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until
 
 PAGE = Path(__file__).parents[2] / "docs" / "many-machines.md"
@@ -57,7 +57,7 @@ async def behind_tls(server: RedisServer, context: ssl.SSLContext, ca: Path, pas
 
 def reasons(logs: list[Any]) -> list[str]:
     """Return why the store was said to be away."""
-    return [line["reason"] for line in logs if line["log_level"] == "warning"]
+    return [line["reason"] for line in logs if line["level"] == "warning"]
 
 
 def test_all_that_a_store_does_works_over_tls_with_few_rights(
@@ -90,7 +90,7 @@ def test_all_that_a_store_does_works_over_tls_with_few_rights(
                     await seen.reach(4)
                 assert [entry.action for entry in await there.audit(10)] == ["end_all", *3 * ["replace"]]
 
-    with capture_logs() as logs:
+    with captured() as logs:
         asyncio.run(scenario())
     assert not any("away" in line["event"] for line in logs)
 
@@ -124,7 +124,7 @@ def test_a_server_that_cannot_be_trusted_is_refused_until_it_can(
                 await until(lambda: store.up, "it is trusted")
                 await store.apply(changes.create(a_fault(), store.now()), an_entry())
 
-    with capture_logs() as logs:
+    with captured() as logs:
         asyncio.run(scenario())
     (reason,) = reasons(logs)
     assert "certificate verify failed" in reason
@@ -146,7 +146,7 @@ def test_a_wrong_password_is_refused_until_it_is_right(
                 await until(lambda: store.up, "it may come in")
                 await store.apply(changes.create(a_fault(), store.now()), an_entry())
 
-    with capture_logs() as logs:
+    with captured() as logs:
         asyncio.run(scenario())
     (reason,) = reasons(logs)
     assert "invalid username-password pair" in reason

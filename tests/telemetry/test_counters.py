@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
-from structlog.testing import capture_logs
 
 from chaosapi.telemetry.counters import Key, Shared, own
+from tests.captured import captured
 
 SMALLEST = 65536
 
@@ -88,7 +88,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_on_a_full_disk_cells_are_ones_own(hire: Hire, tmp_path: Path, full: list[int]) -> None:
     """Nothing is written to a file that has no room for it, which would kill the process; no empty file stays."""
     shared = hire(0)
-    with capture_logs() as logs:
+    with captured() as logs:
         (cell,) = shared("counter", keys(0, 1))
         shared("counter", keys(1, 2))
     assert [entry["reason"] for entry in logs] == ["[Errno 28] No space left on device"]

@@ -17,13 +17,14 @@ import pytest
 from tests.runtime.test_admin_server import free_port
 
 PROGRAM = """
-import logging, structlog
+import logging
+from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.telemetry import logs
 from chaosapi.settings import Settings
 
+log = get_logger("chaosapi.mine")
 logs.configure(Settings())
-log = structlog.stdlib.get_logger("chaosapi.mine")
-structlog.contextvars.bind_contextvars(request_id="abc-1")
+REQUEST_ID.set("abc-1")
 log.info("much ado", path="/é")
 logging.getLogger("theirs").info("nothing")
 log.warning("beware", seconds=0.5)

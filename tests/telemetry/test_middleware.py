@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import structlog
 from fastapi.testclient import TestClient
 
+from tests.captured import captured
 from tests.conftest import MakeClient, Serve
 
 
@@ -28,7 +28,7 @@ def test_an_unusable_or_missing_id_is_replaced_by_the_replicas_own(client: TestC
 def test_every_request_writes_one_line_with_its_id(make_client: MakeClient) -> None:
     """Method, path, status and seconds; exempt paths stay silent."""
     client = make_client(access_log=True)
-    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+    with captured() as lines:
         client.get("/api/products?page=2", headers={"x-request-id": "abc-1"})
         client.get("/healthz")
     (line,) = lines

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import structlog
 from pydantic import SecretStr
 
+from chaosapi.logger import get_logger
 from chaosapi.runtime import admin_server, kill_flags
 from chaosapi.runtime.workers.folder import shared_folder
 from chaosapi.runtime.workers.supervisor import Crew, NotStartedError
 from chaosapi.settings import Settings
 from chaosapi.telemetry import multiprocess
 
-log = structlog.stdlib.get_logger("chaosapi.runtime.workers")
+log = get_logger("chaosapi.runtime.workers")
 
 
 def run(factory: str, settings: Settings) -> int:

@@ -9,8 +9,7 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import structlog
-
+from chaosapi.logger import get_logger
 from chaosapi.runtime.acceptor import refuse
 from chaosapi.runtime.workers.worker import READY
 
@@ -22,7 +21,7 @@ _DOUBLED: Final = 5
 _PATIENCE: Final = 90.0
 """Seconds that workers have to stop in: one that stands in a pause, at most 60 s, hears it only afterwards."""
 
-log = structlog.stdlib.get_logger("chaosapi.runtime.workers")
+log = get_logger("chaosapi.runtime.workers")
 
 
 class NotStartedError(Exception):

@@ -1,11 +1,11 @@
 """Whether Redis can be used now, and the line in the log when that changes."""
 
-import structlog
 from redis.exceptions import ResponseError
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
+from chaosapi.logger import get_logger
 
-log = structlog.stdlib.get_logger("chaosapi.store")
+log = get_logger("chaosapi.store")
 
 
 class Condition:

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import structlog
-
 from chaosapi.errors import ChaosError, StoreUnavailable, StoreUnreadable
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.logger import get_logger
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import AUDIT, AUDIT_SIZE, UNREADABLE, forgotten, read_entries, write
 from chaosapi.store.lease import reason_to_end
@@ -31,7 +30,7 @@ from chaosapi.store.snapshot import Listener
 _DEADLINE: Final = 1.5
 """Seconds after which Redis itself refuses a change, before its caller gives up."""
 
-log = structlog.stdlib.get_logger("chaosapi.store")
+log = get_logger("chaosapi.store")
 
 
 class RedisStore:

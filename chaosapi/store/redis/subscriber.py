@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from chaosapi.logger import get_logger
 from chaosapi.store.redis.errors import AWAY, PATIENCE, TIMEOUT
 
 _BEAT: Final = 1.0
@@ -15,7 +15,7 @@ _BEAT: Final = 1.0
 _PAUSE: Final = 0.1
 """Seconds before a channel that was lost is followed again."""
 
-log = structlog.stdlib.get_logger("chaosapi.store")
+log = get_logger("chaosapi.store")
 
 
 class Subscriber:

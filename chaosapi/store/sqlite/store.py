@@ -14,10 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-import structlog
-
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.logger import get_logger
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import UNREADABLE, Reader, forgotten, read_all, read_entries, write_state
 from chaosapi.store.lease import OLD, reason_to_end
@@ -32,7 +31,7 @@ _PATIENCE: Final = 1.5
 """Seconds to wait for a process that is writing, from when it was asked for."""
 T = TypeVar("T")
 
-log = structlog.stdlib.get_logger("chaosapi.store")
+log = get_logger("chaosapi.store")
 
 
 class SqliteStore:

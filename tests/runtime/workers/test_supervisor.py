@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from chaosapi.runtime.workers.supervisor import Crew, NotStartedError
+from tests.captured import captured
 
 READY = "import os, sys, time; os.write(int(sys.argv[2]), b'+')"
 
@@ -58,7 +58,7 @@ def test_one_that_is_killed_while_it_starts_is_tried_again(tmp_path: Path) -> No
         f"import os, pathlib; mark = pathlib.Path({str(tmp_path / 'mark')!r}); first = not mark.exists(); mark.touch()"
     )
     program = f"{once}; os.kill(os.getpid(), 9) if first else None; {READY}; time.sleep(600)"
-    with capture_logs() as logs:
+    with captured() as logs:
         asyncio.run(crew(program, []).run(2, leave))
     assert [(entry["slot"], entry["status"]) for entry in logs] == [(0, -signal.SIGKILL)]
 
@@ -94,7 +94,7 @@ def again(crew: Crew, count: int) -> list[tuple[int, int, float]]:
     """Run until three workers have ended; return their slots, statuses and the pauses after them."""
 
     async def watch() -> list[tuple[int, int, float]]:
-        with capture_logs() as logs:
+        with captured() as logs:
             running = asyncio.create_task(crew.run(count, lambda: None))
             async with asyncio.timeout(30):
                 while len(logs) < 3:

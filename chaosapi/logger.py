@@ -1,0 +1,90 @@
+"""chaosapi's own log lines: an event and its fields, to the standard library's logging unless `chaosapi serve` runs."""
+
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+REQUEST_ID: ContextVar[str] = ContextVar("structlog_request_id")
+"""The id of the request that is being served; every line names it. structlog knows it by the prefix of its name."""
+
+
+class Writer(Protocol):
+    """Writes lines of one name; structlog's loggers are writers."""
+
+    def debug(self, event: str, **fields: Any) -> Any: ...  # noqa: D102 - as in logging
+    def info(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
+    def warning(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
+    def error(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
+    def exception(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
+
+
+class Standard:
+    """Writes to the logger of that name in the standard library: `the store is away reason='timed out'`.
+
+    The event and its fields are also the record's attribute `chaosapi`, for hosts that log JSON.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: Any) -> None:  # noqa: D102 - as in Writer
+        self._log(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:  # noqa: D102
+        self._log(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:  # noqa: D102
+        self._log(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:  # noqa: D102
+        self._log(logging.ERROR, event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:  # noqa: D102
+        self._log(logging.ERROR, event, fields, exc_info=True)
+
+    def _log(self, level: int, event: str, fields: dict[str, Any], *, exc_info: bool = False) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        if request_id := REQUEST_ID.get(None):
+            fields = {"request_id": request_id, **fields}
+        text = " ".join((event, *(f"{name}={value!r}" for name, value in fields.items())))
+        self._logger.log(level, text, exc_info=exc_info, extra={"chaosapi": {"event": event, **fields}}, stacklevel=3)
+
+
+class Loggers:
+    """The writers by their names."""
+
+    def __init__(self) -> None:
+        self._make: Callable[[str], Writer] = Standard
+        self._known: dict[str, Logger] = {}
+
+    def get(self, name: str) -> "Logger":
+        """Return the logger of that name."""
+        return self._known.setdefault(name, Logger(self._make(name)))
+
+    def write_with(self, make: Callable[[str], Writer]) -> None:
+        """Let all loggers write with what `make` returns for their names, those of the past too."""
+        self._make = make
+        for name, logger in self._known.items():
+            logger.write_with(make(name))
+
+
+class Logger:
+    """Passes lines on to its writer, which may be replaced."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.write_with(writer)
+
+    def write_with(self, writer: Writer) -> None:
+        """Replace the writer."""
+        self.debug = writer.debug
+        self.info = writer.info
+        self.warning = writer.warning
+        self.error = writer.error
+        self.exception = writer.exception
+
+
+_ALL = Loggers()
+get_logger = _ALL.get
+write_with = _ALL.write_with

@@ -1,0 +1,31 @@
+"""What chaosapi logs as a guest, as the host's handlers get it."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class _Kept(logging.Handler):
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = {"event": record.getMessage(), "level": record.levelname.lower()}
+        self._lines.append({**event, **getattr(record, "chaosapi", {})})
+
+
+@contextmanager
+def captured() -> Iterator[list[dict[str, Any]]]:
+    """Give the lines that are logged meanwhile: event, level and fields."""
+    lines: list[dict[str, Any]] = []
+    handler, logger = _Kept(lines), logging.getLogger("chaosapi")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield lines
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)

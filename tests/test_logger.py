@@ -1,0 +1,61 @@
+import logging
+
+import pytest
+
+from chaosapi.logger import REQUEST_ID, Loggers
+from tests.captured import captured
+
+
+def test_lines_go_to_the_standard_librarys_logging(caplog: pytest.LogCaptureFixture) -> None:
+    """Under the same name and from the place that logs, with fields in the text and as an attribute."""
+    log = Loggers().get("chaosapi.mine")
+    caplog.set_level(logging.INFO, "chaosapi")
+    log.debug("nobody asked")
+    log.warning("the store is away", reason="100 % of\ntime", after=2)
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.filename) == ("chaosapi.mine", "WARNING", "test_logger.py")
+    assert record.getMessage() == "the store is away reason='100 % of\\ntime' after=2"
+    assert vars(record)["chaosapi"] == {"event": "the store is away", "reason": "100 % of\ntime", "after": 2}
+
+
+def test_a_line_names_the_request_that_is_served() -> None:
+    """As the access line does."""
+    log = Loggers().get("chaosapi.mine")
+    token = REQUEST_ID.set("abc-1")
+    with captured() as lines:
+        log.info("much ado")
+    REQUEST_ID.reset(token)
+    assert lines == [{"event": "much ado", "level": "info", "request_id": "abc-1"}]
+
+
+def test_an_exception_brings_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """As `logging.exception` does."""
+    try:
+        {}["k"]
+    except KeyError:
+        Loggers().get("chaosapi.mine").exception("broken")
+    assert caplog.records[0].exc_info
+    assert caplog.records[0].levelname == "ERROR"
+
+
+def test_another_writer_takes_all_loggers_over() -> None:
+    """Those that were made before, and those made later."""
+    loggers = Loggers()
+    before = loggers.get("chaosapi.before")
+    written: list[str] = []
+
+    class Writer:
+        """Keeps the events."""
+
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        def info(self, event: str, **_: object) -> None:
+            written.append(f"{self._name}: {event}")
+
+        debug = warning = error = exception = info
+
+    loggers.write_with(Writer)
+    before.info("one")
+    loggers.get("chaosapi.later").error("two")
+    assert written == ["chaosapi.before: one", "chaosapi.later: two"]
