@@ -6,14 +6,15 @@ import signal
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from types import FrameType
 from typing import Final
 
-import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from chaosapi.runtime import admin_server, heap
+from chaosapi.logger import get_logger
+from chaosapi.runtime import admin_server, heap, interpreter
 from chaosapi.runtime.acceptor import refuse
 from chaosapi.runtime.lifespan import Life
 from chaosapi.settings import Settings
@@ -26,7 +27,7 @@ _USERS: Final = 3 / 4
 """The share of the descriptors that connections may have; the rest is for the admin port, the store and effects."""
 _CLOSE: Final = (b"connection", b"close")
 
-log = structlog.stdlib.get_logger("chaosapi.runtime.server")
+log = get_logger("chaosapi.runtime.server")
 
 
 class Server(admin_server.Accepting):
@@ -49,6 +50,8 @@ class Server(admin_server.Accepting):
         )
         super().__init__(config, _USERS)
         self._leave, self._delay = app.leave, settings.drain_delay
+        self._has_admin_thread = settings.admin_port is not None
+        self._tuned = ExitStack()
         self._own: list[socket.socket] = []
         self._told = False
         self._until: float | None = None
@@ -77,6 +80,8 @@ class Server(admin_server.Accepting):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve: on the address of the settings, unless listening sockets are given, which others share."""
+        if self._has_admin_thread:
+            self._tuned.enter_context(interpreter.short_turns())
         await super().startup(sockets)
         if sockets is None:
             try:
@@ -104,3 +109,4 @@ class Server(admin_server.Accepting):
                 server.close()
             await asyncio.sleep(_LAST)
         await super().shutdown(sockets)
+        self._tuned.close()

@@ -32,6 +32,7 @@ def test_it_answers_from_a_thread_of_its_own_until_it_is_stopped() -> None:
     listener.start()  # the app may be started twice: once is enough
     try:
         assert httpx2.get(f"http://127.0.0.1:{port}/", timeout=20).text == "here"
+        assert (sys.getswitchinterval(), gc.get_threshold()) == before
     finally:
         listener.stop()
     assert "chaosapi-admin" not in {thread.name for thread in threading.enumerate()}

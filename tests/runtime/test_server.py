@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,9 +22,9 @@ from tests.effects.hosts import until
 
 
 @contextmanager
-def serving() -> Iterator[None]:
+def serving(settings: Settings = Settings(port=0)) -> Iterator[None]:  # noqa: B008 - frozen
     """Run a server for as long as the block lasts."""
-    server = Server(Life(Starlette(), []), Settings(port=0))
+    server = Server(Life(Starlette(), []), settings)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -42,6 +43,17 @@ def test_what_was_there_at_the_start_is_never_collected_again() -> None:
     before = gc.get_freeze_count()
     with serving():
         assert gc.get_freeze_count() > before + 10_000
+
+
+def test_threads_take_short_turns_where_the_admin_port_has_one() -> None:
+    """And only while it serves; a guest leaves its host's interpreter as it is, with an admin port too."""
+    before = sys.getswitchinterval(), gc.get_threshold()
+    with serving():
+        assert (sys.getswitchinterval(), gc.get_threshold()) == before
+    with serving(Settings(port=0, admin_port=0)):
+        assert sys.getswitchinterval() < before[0]
+        assert gc.get_threshold()[2] > before[1][2]
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before
 
 
 def test_free_memory_is_given_back_while_it_serves_and_never_in_somebody_elses_process(
