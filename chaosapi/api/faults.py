@@ -85,7 +85,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
             await fleet.reached(state.revision, wait)
         (receipt,) = await fleet.receipts([record])
         response.headers["etag"] = etag.of(record)
-        return responses.FaultView.of(record, receipt, engine.time_of(record))
+        return _view(engine, record, receipt)
 
     async def resolved(request: Request, draft: Draft) -> Fault:
         if isinstance(draft.rate, BurnRate):
@@ -133,7 +133,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
             if page.full:
                 break
             part = left[start : start + _PART]
-            await lists.run(partial(page.fill, part, partial(_shown, await fleet.counted(part), time_of)))
+            await lists.run(partial(page.fill, part, partial(_shown, engine, await fleet.counted(part))))
         more = len(left) > len(page.texts)
         onwards = pages.following(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
         fields = responses.FaultList(
@@ -240,8 +240,12 @@ class Created(responses.FaultView):
     """Where it was asked for."""
 
 
-def _shown(receipt_of: Callable[[Record], Receipt], time_of: Callable[[Record], float], record: Record) -> str:
-    return responses.FaultView.of(record, receipt_of(record), time_of(record)).model_dump_json()
+def _shown(engine: Engine, receipt_of: Callable[[Record], Receipt], record: Record) -> str:
+    return _view(engine, record, receipt_of(record)).model_dump_json()
+
+
+def _view(engine: Engine, record: Record, receipt: Receipt) -> responses.FaultView:
+    return responses.FaultView.of(record, receipt, engine.time_of(record), engine.strength_of(record))
 
 
 def _invented(fault: Draft, state: State) -> str:

@@ -30,8 +30,8 @@ class FaultView(Fault):
     receipt: Receipt
 
     @classmethod
-    def of(cls, record: Record, receipt: Receipt, now: float) -> "FaultView":
-        """Show a fault at time `now`."""
+    def of(cls, record: Record, receipt: Receipt, now: float, strength: float) -> "FaultView":
+        """Show a fault at time `now`, when it is this strong."""
         spec = {field: getattr(record.spec, field) for field in Fault.model_fields if field != "name"}
         return cls(
             name=record.name,
@@ -42,7 +42,7 @@ class FaultView(Fault):
             starts_at=_time(record.starts_at),
             ends_at=_time(record.ends_at),
             remaining=max(0.0, record.ends_at - now),
-            strength=round(record.strength(now), 6),
+            strength=round(strength, 6),
             receipt=receipt,
         )
 

@@ -157,12 +157,6 @@ class Record(Model):
             return "ended"
         return "active" if now >= self.starts_at else "scheduled"
 
-    def strength(self, now: float) -> float:
-        """Return its strength in [0, 1] at time `now`."""
-        if self.phase(now) == "ended":
-            return 0.0
-        return self.spec.schedule.strength(now - self.created_at, self.dice.hit_seed)
-
     @functools.cached_property
     def text(self) -> str:
         """It as JSON, durations as plain seconds, as stores keep it; one change writes a hundred that stay."""

@@ -4,7 +4,6 @@ import math
 import threading
 from array import array
 from bisect import bisect_right
-from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -32,7 +31,7 @@ class Constant(_Shape):
 
     type: Literal["constant"] = "constant"
 
-    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
         """Return 1."""
         return 1.0
 
@@ -46,7 +45,7 @@ class Ramp(_Shape):
     down: Duration = 0.0
     """How long it falls to 0 before the end."""
 
-    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:
         """Return the strength `elapsed` seconds after the start."""
         rise = elapsed / self.up if self.up else 1.0
         fall = (duration - elapsed) / self.down if self.down else 1.0
@@ -60,7 +59,7 @@ class Steps(_Shape):
     levels: Annotated[list[Level], Field(min_length=1, max_length=100)]
     """Strengths from 0 to 1."""
 
-    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:
         """Return the strength `elapsed` seconds after the start."""
         place = int(elapsed / duration * len(self.levels))
         return self.levels[min(max(place, 0), len(self.levels) - 1)]
@@ -75,7 +74,7 @@ class Pulse(_Shape):
     off: Span
     """How long the pause after it is."""
 
-    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
         """Return 1 within a pulse, 0 between two."""
         return 1.0 if elapsed % (self.on + self.off) < self.on else 0.0
 
@@ -89,7 +88,7 @@ class Sine(_Shape):
     low: Level = 0.0
     """The strength in the troughs."""
 
-    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
         """Return the strength `elapsed` seconds after the start."""
         wave = (1 - math.cos(2 * math.pi * elapsed / self.period)) / 2
         return self.low + (1 - self.low) * wave
@@ -104,9 +103,9 @@ class Bursts(_Shape):
     off: Span
     """The mean length of the quiet between two."""
 
-    def strength(self, elapsed: float, duration: float, seed: int) -> float:  # noqa: ARG002 - the shapes' signature
-        """Return 1 within a burst, 0 in the quiet; it begins quiet."""
-        return float(_alternation(self.on, self.off, seed).edges_until(elapsed) % 2)
+    def drawn(self, seed: int) -> "_Alternation":
+        """Return the bursts of this seed; it begins quiet."""
+        return _Alternation(self.on, self.off, seed)
 
 
 class _Alternation:
@@ -119,6 +118,10 @@ class _Alternation:
         self._means, self._seed = (off, on), seed
         self._edges = array("d", [0.0])
         self._lock = threading.Lock()
+
+    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
+        """Return 1 within a burst, 0 in the quiet."""
+        return float(self.edges_until(elapsed) % 2)
 
     def edges_until(self, elapsed: float) -> int:
         """Return how many lie up to `elapsed` seconds; may be called from any thread."""
@@ -133,10 +136,6 @@ class _Alternation:
         for number in range(len(self._edges) - 1, len(self._edges) - 1 + _BLOCK):
             length = -self._means[number % 2] * math.log1p(-uniform(self._seed, f"burst:{number}"))
             self._edges.append(self._edges[-1] + length)
-
-
-_alternation = lru_cache(maxsize=256)(_Alternation)
-"""That of a fault, for as long as it is among those in use."""
 
 
 Shape = Annotated[Constant | Ramp | Steps | Pulse | Sine | Bursts, Field(discriminator="type")]
@@ -161,9 +160,27 @@ class Schedule(Model):
             raise PydanticCustomError("bursts", "more than 10,000 bursts: lengthen on or off, or shorten the duration")
         return self
 
-    def strength(self, since_creation: float, seed: int) -> float:
+    def course(self, seed: int) -> "Course":
+        """Return the strength over time; whoever keeps it draws nothing twice."""
+        return Course(self, seed)
+
+
+class Course:
+    """How strong a fault is over time: its schedule, and what its seed decides."""
+
+    def __init__(self, schedule: Schedule, seed: int) -> None:
+        self._schedule, self._seed = schedule, seed
+        shape = schedule.shape
+        self._shape = shape.drawn(seed) if isinstance(shape, Bursts) else shape
+
+    def of(self, schedule: Schedule, seed: int) -> "Course":
+        """Return that of another schedule and seed: itself, where these are its own."""
+        return self if (schedule, seed) == (self._schedule, self._seed) else schedule.course(seed)
+
+    def strength(self, since_creation: float) -> float:
         """Return the strength in [0, 1], `since_creation` seconds after the fault was made; 0 outside its time."""
-        elapsed = since_creation - self.start_after
-        if not 0 <= elapsed < self.duration:
+        schedule = self._schedule
+        elapsed = since_creation - schedule.start_after
+        if not 0 <= elapsed < schedule.duration:
             return 0.0
-        return self.shape.strength(elapsed, self.duration, seed)
+        return self._shape.strength(elapsed, schedule.duration)

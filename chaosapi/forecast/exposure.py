@@ -56,7 +56,8 @@ def exposure(fault: Fault, middles: Array) -> Exposure:
     active = (middles >= record.starts_at) & (middles < record.ends_at)
     strength = active.astype(np.float64)
     if not isinstance(schedule.shape, Constant):
-        strength[active] = [schedule.strength(t, record.dice.hit_seed) for t in middles[active].tolist()]
+        course = schedule.course(record.dice.hit_seed)
+        strength[active] = [course.strength(t) for t in middles[active].tolist()]
     if schedule.shape.scales == "magnitude":
         return Exposure(fault, record.ends_at, fault.rate * active.astype(np.float64), strength)
     return Exposure(fault, record.ends_at, fault.rate * strength, np.ones_like(strength))

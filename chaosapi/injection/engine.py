@@ -11,6 +11,7 @@ from starlette.types import Scope
 from chaosapi.effects import Effect, ProcessEffect, RequestEffect
 from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Tally
+from chaosapi.faults.schedule import Course
 from chaosapi.faults.state import Difference, State
 from chaosapi.routes import RouteTable
 
@@ -24,7 +25,7 @@ class Plan:
     """A record compiled; never changed, so that a request sees all of a change or nothing."""
 
     def __init__(self, record: Record, templates: Iterable[str], former: "Plan | None" = None) -> None:
-        target, shape = record.spec.target, record.spec.schedule.shape
+        target, schedule, seed = record.spec.target, record.spec.schedule, record.dice.hit_seed
         self.record = record
         self.templates = [template for template in templates if target.matches_route(template)]
         """The routes that it means."""
@@ -37,11 +38,17 @@ class Plan:
         self.starts_at = record.starts_at
         self.ends_at = record.ends_at
         self.over = record.ended_at is not None
-        self.steady = shape.type == "constant"
-        self.scales_rate = shape.scales == "rate"
+        self.steady = schedule.shape.type == "constant"
+        self.scales_rate = schedule.shape.scales == "rate"
+        self.course: Course = former.course.of(schedule, seed) if former else schedule.course(seed)
+        """Kept with the bursts that were drawn, so that no request draws them again."""
         self.methods = frozenset(target.methods) if target.methods else None
         self.headers = [(name.encode(), value.encode()) for name, value in target.headers.items()]
         self.sticky = target.sticky_by.encode() if target.sticky_by else None
+
+    def strength(self, now: float) -> float:
+        """Return the strength in [0, 1] at time `now`; 0 once it has ended."""
+        return self.course.strength(now - self.record.created_at) if not self.over and now < self.ends_at else 0.0
 
     def readings(self) -> Mapping[str, float]:
         """Return what the effect shows as metrics."""
@@ -126,7 +133,9 @@ class Run:
 
     def update(self, record: Record) -> None:
         """Take over a changed record; counts stay, and whoever waits looks again."""
-        self.plan = Plan(record, self._templates, self.plan)
+        plan = Plan(record, self._templates, self.plan)
+        plan.strength(self.time())  # a changed schedule is drawn here too
+        self.plan = plan
         self.over = self.plan.over or self.untimely or self._ended
         if self._ended:  # by another thread, meanwhile
             self.over = True
@@ -152,7 +161,7 @@ class Run:
 
     def strength(self) -> float:
         """Return the fault's strength now; 0 once it has ended, or where it is denied."""
-        return 0.0 if self.over or self._denied else self.plan.record.strength(self.time())
+        return 0.0 if self.over or self._denied else self.plan.strength(self.time())
 
     @contextmanager
     def waking(self, wake: Callable[[], object]) -> Iterator[None]:
@@ -179,7 +188,7 @@ class Run:
         now = steady + self._ahead
         if self.over or not plan.starts_at <= now < plan.ends_at or not plan.means(scope):
             return None
-        strength = 1.0 if plan.steady else plan.record.strength(now)
+        strength = 1.0 if plan.steady else plan.course.strength(now - plan.record.created_at)
         chance = plan.record.spec.rate * (strength if plan.scales_rate else strength > 0)
         self.tally.matched += 1
         self.tally.expected += chance
@@ -333,6 +342,12 @@ class Engine:
         """Return the time by which this replica runs the fault, Unix seconds: the shared one that never goes back."""
         run = self._runs.get(record.identity)
         return run.time() if run else self.clock()
+
+    def strength_of(self, record: Record) -> float:
+        """Return the strength that the record gives the fault now, whether or not it may act here."""
+        run = self._runs.get(record.identity)
+        plan = run.plan if run and run.plan.record == record else Plan(record, ())
+        return plan.strength(self.time_of(record))
 
     def outlived(self) -> list[tuple[Record, str]]:
         """Return the faults that are over here while their record says otherwise, and why, for the record to be ended.

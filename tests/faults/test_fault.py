@@ -56,7 +56,6 @@ def test_a_fault_goes_through_its_phases_by_itself() -> None:
         "active",
         "ended",
     ]
-    assert [fault.strength(time) for time in (1009.9, 1010, 1070)] == [0, 1, 0]
 
 
 def test_an_early_end_counts_and_a_late_one_does_not() -> None:

@@ -20,13 +20,14 @@ def schedule(shape: dict[str, object] | None = None, **fields: object) -> Schedu
 
 def strengths(shape: dict[str, object], *times: float, seed: int = 0) -> list[float]:
     """Return the strengths of a 100-second fault at these times."""
-    return [round(schedule(shape).strength(time, seed), 6) for time in times]
+    course = schedule(shape).course(seed)
+    return [round(course.strength(time), 6) for time in times]
 
 
 def test_it_is_off_before_its_start_and_from_its_end_on() -> None:
     """The start belongs to the fault, the end does not."""
-    delayed = schedule(start_after="10s")
-    assert [delayed.strength(time, 0) for time in (0, 9.999, 10, 109.999, 110, 1e9)] == [0, 0, 1, 1, 0, 0]
+    delayed = schedule(start_after="10s").course(0)
+    assert [delayed.strength(time) for time in (0, 9.999, 10, 109.999, 110, 1e9)] == [0, 0, 1, 1, 0, 0]
 
 
 def test_a_ramp_rises_holds_and_falls() -> None:
@@ -66,8 +67,8 @@ def test_bursts_repeat_for_their_seed_only() -> None:
 
 def test_bursts_have_the_mean_lengths_that_were_asked_for() -> None:
     """Over 2,000 cycles the time in bursts is on / (on + off) within 6 standard errors (alarm below 1 in a million)."""
-    long = Schedule.model_validate({"duration": "10h", "shape": {"type": "bursts", "on": 6, "off": 12}})
-    share = sum(long.strength(second, 3) for second in range(36_000)) / 36_000
+    long = Schedule.model_validate({"duration": "10h", "shape": {"type": "bursts", "on": 6, "off": 12}}).course(3)
+    share = sum(long.strength(second) for second in range(36_000)) / 36_000
     # Alternating renewal: variance of the share over n cycles is 2 (on·off)² / (n (on + off)⁴).
     error = (2 * (6 * 12) ** 2 / (2000 * 18**4)) ** 0.5
     assert abs(share - 1 / 3) < stats.norm.isf(5e-7) * error * 1.2
@@ -92,12 +93,12 @@ MOST = Schedule.model_validate({"duration": "24h", "shape": {"type": "bursts", "
 
 def test_bursts_are_drawn_as_far_as_time_has_come(draws: Counter[int]) -> None:
     """The first request of a hundred faults with 10,000 bursts each does not wait for two million draws."""
-    for seed in range(1000, 1100):
-        assert MOST.strength(0.0, seed) == 0
+    courses = [MOST.course(seed) for seed in range(1000, 1100)]
+    assert {course.strength(0.0) for course in courses} == {0}
     assert max(draws.values()) <= 100
     before = draws.total()
     for second in range(1, 600):
-        MOST.strength(second, 1000)
+        courses[0].strength(second)
     assert draws.total() - before < 600
 
 
@@ -105,15 +106,17 @@ def test_bursts_are_the_same_in_whatever_order_they_are_asked_for(draws: Counter
     """A replica that starts late sees those of one that was there from the start; each is drawn once."""
     lengths = [-(4, 4.64)[n % 2 == 0] * math.log1p(-dice.uniform(1200, f"burst:{n}")) for n in range(21_000)]
     edges = list(accumulate(lengths))
+    course = MOST.course(1200)
     for time in [86_399.0, *(step * 97.0 for step in range(800)), 86_000.0]:
-        assert MOST.strength(time, 1200) == bisect_right(edges, time) % 2
+        assert course.strength(time) == bisect_right(edges, time) % 2
     assert draws[1200] < 21_000
 
 
 def test_bursts_are_drawn_once_by_threads_that_ask_at_once(draws: Counter[int]) -> None:
     """The admin API's thread and that of the requests."""
+    course = MOST.course(1300)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: MOST.strength(80_000.0, 1300), range(64)))
+        found = list(pool.map(lambda _: course.strength(80_000.0), range(64)))
     assert len(set(found)) == 1
     assert draws[1300] < 21_000
 

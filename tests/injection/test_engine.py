@@ -1,10 +1,13 @@
 """The faults that a replica knows, as changes come and faults end."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
+from chaosapi.faults import dice
+from chaosapi.faults import schedule as schedules
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
@@ -91,3 +94,42 @@ def test_faults_are_found_by_the_routes_that_they_mean(clock: Clock) -> None:
     clock.now += 7200
     assert [hits(engine, each) for each in TEMPLATES] == [[], [], []]
     assert (engine.by_route, engine.pointed) == ({}, frozenset())
+
+
+def test_bursts_are_drawn_once_however_many_faults_have_some(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request and no patch draws again what was drawn, or each would hold up the event loop."""
+    drawn: Counter[tuple[int, str]] = Counter()
+
+    def uniform(seed: int, key: str) -> float:
+        drawn[seed, key] += 1
+        return dice.uniform(seed, key)
+
+    monkeypatch.setattr(schedules, "uniform", uniform)
+    bursts = {"duration": "2h", "shape": {"type": "bursts", "on": "10s", "off": "20s"}}
+    engine = Engine(ROUTES, clock)
+    names, made = [f"f{number}" for number in range(300)], clock.now
+    for revision, reason in enumerate(("made", "patched"), 1):
+        body = {"reason": reason, "effect": {"type": "error"}, "schedule": bursts}
+        specs = [Fault.model_validate({"name": name, **body}) for name in names]
+        records = [Record(name=spec.name or "", spec=spec, created_at=made, revision=revision) for spec in specs]
+        engine.load(State(revision=revision, faults=tuple(records)))
+        for _ in range(2):
+            clock.now += 600
+            hits(engine)
+    assert len(drawn) >= 300 * 80
+    assert set(drawn.values()) == {1}
+
+
+def test_the_strength_of_a_fault_is_that_of_its_record(clock: Clock) -> None:
+    """Known here or not: 0 until it starts, as its schedule says while it acts, and 0 once it has ended."""
+    schedule = {"start_after": "10s", "duration": "100s", "shape": {"type": "ramp", "up": "20s"}}
+    spec = Fault.model_validate({"effect": {"type": "error"}, "schedule": schedule})
+    known = Record(name="known", spec=spec, created_at=clock.now, revision=1)
+    others = [known.model_copy(update={"name": "other"}), known.ended(clock.now + 20)]
+    engine = Engine(ROUTES, clock)
+    engine.load(State(revision=1, faults=(known,)))
+    found = []
+    for _ in range(4):
+        found.append([engine.strength_of(record) for record in (known, *others)])
+        clock.now += 15
+    assert found == [[0, 0, 0], [0.25, 0.25, 0], [1, 1, 0], [1, 1, 0]]
