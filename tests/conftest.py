@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 from chaosapi.app import create_app
 from chaosapi.lab import tools as lab_tools
 from chaosapi.settings import Settings
+from tests.patience import patience
 
 MakeClient = Callable[..., TestClient]
 Serve = Callable[..., str]
@@ -28,6 +29,13 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test more time where the machine is busy."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(patience(300)))
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +81,7 @@ def _served(log: Path, arguments: list[str], environment: dict[str, str]) -> Ite
         yield found[1]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patience(20))
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx2
 
+from tests.patience import patience
+
 COMMAND = [sys.executable, "-m", "chaosapi", "serve", "--port", "0"]
 
 
@@ -26,25 +28,27 @@ class Planes:
 
     def inject(self, effect: dict[str, Any], **fault: Any) -> dict[str, Any]:
         """Put the fault `f` in place and return it."""
-        answer = httpx2.put(f"{self.admin}/admin/faults/f", json={"effect": effect, **fault}, timeout=30)
+        answer = httpx2.put(f"{self.admin}/admin/faults/f", json={"effect": effect, **fault}, timeout=patience(30))
         assert answer.is_success, answer.text
         shown: dict[str, Any] = answer.raise_for_status().json()
         return shown
 
     def fault(self) -> dict[str, Any]:
         """Return the fault `f` with its receipt."""
-        shown: dict[str, Any] = httpx2.get(f"{self.admin}/admin/faults/f", timeout=30).raise_for_status().json()
+        shown: dict[str, Any] = (
+            httpx2.get(f"{self.admin}/admin/faults/f", timeout=patience(30)).raise_for_status().json()
+        )
         return shown
 
     def end(self) -> dict[str, Any]:
         """End the fault `f` and return it."""
-        answer = httpx2.delete(f"{self.admin}/admin/faults/f", timeout=30)
+        answer = httpx2.delete(f"{self.admin}/admin/faults/f", timeout=patience(30))
         shown: dict[str, Any] = answer.raise_for_status().json()
         return shown
 
     def metrics(self) -> list[str]:
         """Return the lines of the metrics."""
-        return httpx2.get(f"{self.admin}/metrics", timeout=30).text.splitlines()
+        return httpx2.get(f"{self.admin}/metrics", timeout=patience(30)).text.splitlines()
 
 
 @contextmanager
@@ -77,4 +81,4 @@ def started(log: Path, *, apart: bool = True, prefix: Sequence[str] = (), **envi
         yield Planes(users, admin, process)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(patience(30))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-_PATIENCE = 20.0
+from tests.patience import patience
 
 
 def freeze(processes: Iterable[psutil.Process]) -> None:
@@ -21,7 +21,7 @@ def freeze(processes: Iterable[psutil.Process]) -> None:
             process.send_signal(signal.SIGSTOP)
         except psutil.NoSuchProcess:
             continue
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience(20)
     while not all(map(_stands, stopped)):
         if time.monotonic() > deadline:
             raise TimeoutError(f"some of {stopped} run on after SIGSTOP")

@@ -28,6 +28,7 @@ import chaosapi
 from chaosapi.installation import routes_of
 from chaosapi.settings import Settings
 from tests.captured import captured
+from tests.patience import patience
 
 QUIET = Settings(access_log=False)
 Serve = Callable[[ASGIApp], httpx2.Client]
@@ -47,7 +48,7 @@ def _serving(app: ASGIApp) -> Iterator[httpx2.Client]:
             yield client
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(patience(20))
         bound.close()
 
 

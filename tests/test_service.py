@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from tests.conftest import Serve
+from tests.patience import patience
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +85,7 @@ def test_a_fault_ends_by_itself(serve: Serve) -> None:
             while (await client.get("/api/products")).status_code == 503:
                 await asyncio.sleep(0.02)
 
-    asyncio.run(asyncio.wait_for(until_it_works(), 30))
+    asyncio.run(asyncio.wait_for(until_it_works(), patience(30)))
     fault = httpx2.get(f"{url}/admin/faults/f").json()
     assert (fault["state"], fault["ends_at"], fault["remaining"]) == ("ended", ends_at, "0s")
 

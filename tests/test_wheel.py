@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from chaosapi.lab import tools as lab_tools
+from tests.patience import patience
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("alerts", "dashboards", "loadtests")
@@ -99,7 +100,13 @@ def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools
     words = [word for pair in zip(options, free_ports(4), strict=True) for word in pair]
     command: list[str | Path] = [program, "lab", "--once", *words]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment(program), capture_output=True, text=True, check=False, timeout=120
+        command,
+        cwd=tmp_path,
+        env=environment(program),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(120),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"targets 1/1 up; rules ([1-9]\d*)/\1 fine", done.stdout)
@@ -125,4 +132,4 @@ def test_serve_answers(program: Path, tmp_path: Path) -> None:
         assert 'chaosapi_build_info{version="0.1.0"} 1.0' in httpx2.get(f"{found[0]}/metrics").text
     finally:
         service.terminate()
-        service.wait(20)
+        service.wait(patience(20))

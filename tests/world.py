@@ -22,6 +22,7 @@ from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import Faults
 from chaosapi.routes import Route, RouteTable
 from tests.conftest import Clock
+from tests.patience import patience
 
 ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))
 
@@ -158,7 +159,7 @@ class Crowd(World):
                     act()
             return [answer for task in tasks if (answer := task.result()) is not None]
 
-        return asyncio.run(asyncio.wait_for(played(), 60))
+        return asyncio.run(asyncio.wait_for(played(), patience(60)))
 
 
 def _finish(future: asyncio.Future[None]) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 import httpx2
 import yaml
 
+from tests.patience import patience
+
 Labels = dict[str, str]
 
 
@@ -93,7 +95,7 @@ def alerting(program: Path, config: dict[str, Any], receiver: Receiver, folder: 
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        with httpx2.Client(base_url=f"http://{address}", timeout=5) as client:
+        with httpx2.Client(base_url=f"http://{address}", timeout=patience(5)) as client:
 
             def ready() -> bool:
                 assert process.poll() is None, (folder / "log").read_text()
@@ -106,12 +108,12 @@ def alerting(program: Path, config: dict[str, Any], receiver: Receiver, folder: 
             yield Alerting(client, receiver)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patience(20))
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
     """Wait for a condition, for as long as a busy machine may need."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + patience(30)
     while not (answer := condition()):
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -15,6 +15,7 @@ from chaosapi.api.bodies import LARGE, reading
 from chaosapi.budget import Budget
 from chaosapi.models import Model
 from chaosapi.runtime.pool import Pool
+from tests.patience import patience
 
 WHERE: list[str] = []
 """The threads in which something was validated."""
@@ -84,13 +85,13 @@ def test_large_bodies_are_refused_while_too_many_are_read(notes: TestClient, poo
 
     def work() -> None:
         begun.set()
-        hold.wait(60)
+        hold.wait(patience(60))
 
     portal = notes.portal
     assert portal is not None
     running = portal.start_task_soon(pool.run, work)
     try:
-        assert begun.wait(10)
+        assert begun.wait(patience(10))
         refused = notes.post("/", json={"text": "a" * LARGE})
         assert (refused.status_code, refused.json()["type"]) == (503, "urn:chaosapi:problem:busy")
         assert notes.post("/", json={"text": "a"}).status_code == 200

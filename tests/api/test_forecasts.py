@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from chaosapi.api.forecasts import Forecaster, Outlook
 from chaosapi.settings import SettingsError
 from tests.conftest import Clock, MakeClient
+from tests.patience import patience
 
 TRAFFIC = {"rps": 100}
 ERROR = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}
@@ -184,7 +185,7 @@ def test_of_many_forecasts_at_once_one_runs_and_most_are_refused(
     def slow(*arguments: Any) -> Outlook:
         running[0] += 1
         most[0] = max(most[0], running[0])
-        gate.wait(60)
+        gate.wait(patience(60))
         running[0] -= 1
         return forecast(*arguments)
 
@@ -192,8 +193,8 @@ def test_of_many_forecasts_at_once_one_runs_and_most_are_refused(
     client, paths = make_client(), ["/admin/forecast", "/admin/faults?forecast=true"]
     with ThreadPoolExecutor(20) as people:
         asked = [people.submit(client.post, paths[number % 2], json=ERROR) for number in range(20)]
-        done, _ = wait(asked, timeout=20, return_when=FIRST_COMPLETED)
-        deadline = time.monotonic() + 20
+        done, _ = wait(asked, timeout=patience(20), return_when=FIRST_COMPLETED)
+        deadline = time.monotonic() + patience(20)
         while len(done) < 17 and time.monotonic() < deadline:
             done = {each for each in asked if each.done()}
         killed = client.delete("/admin/faults")

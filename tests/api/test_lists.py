@@ -15,6 +15,7 @@ from chaosapi.api import responses
 from chaosapi.api.pages import PAGE
 from tests.api.test_webhooks import notification
 from tests.conftest import Clock, MakeClient
+from tests.patience import patience
 
 LARGE = {"type": "error", "body": "x" * 90_000}
 
@@ -149,7 +150,7 @@ def test_of_many_lists_at_once_most_are_refused_and_the_kill_switch_works(
 
     def slow(*arguments: Any) -> responses.FaultView:
         if threading.current_thread().name.startswith("lists"):
-            gate.wait(60)
+            gate.wait(patience(60))
         return of(*arguments)
 
     monkeypatch.setattr(responses.FaultView, "of", slow)

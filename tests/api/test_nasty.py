@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Scope
 from chaosapi.app import create_app
 from chaosapi.settings import Settings
 from tests.conftest import Clock
+from tests.patience import patience
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -152,7 +153,7 @@ def test_no_oddity_of_http_is_a_server_error(document: str, clock: Clock) -> Non
         asked = list(nasty(operations))
         assert len(asked) > 500
         for ask in asked:
-            status, headers, body = await asyncio.wait_for(answer(app, ask), 30)
+            status, headers, body = await asyncio.wait_for(answer(app, ask), patience(30))
             kind = headers.get(b"content-type", b"")
             told = status < 400 or not body or kind == b"application/problem+json"
             if status >= 500 or not told or len(body) > (200_000 if status < 400 else 16_000):

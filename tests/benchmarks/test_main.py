@@ -5,6 +5,7 @@ from pathlib import Path
 import psutil
 
 from tests.benchmarks.pure import main
+from tests.patience import patience
 
 PARENT = """
 import pathlib, subprocess, sys, time
@@ -32,6 +33,6 @@ def test_a_benchmark_that_is_late_tidies_up_and_its_servers_end(tmp_path: Path) 
         assert process.stdout
         server = psutil.Process(int(process.stdout.readline()))
         main()["end"](process)
-    psutil.wait_procs([server], timeout=30)
+    psutil.wait_procs([server], timeout=patience(30))
     assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
     assert tidied.read_text() == "tidied"

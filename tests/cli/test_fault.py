@@ -11,6 +11,7 @@ import pytest
 
 from chaosapi.cli import fault as command
 from tests.conftest import Serve
+from tests.patience import patience
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ def run(*arguments: str, url: str, stdin: str = "", **environment: str) -> subpr
         text=True,
         check=False,
         env={"CHAOSAPI_URL": url, "COLUMNS": "80", **environment},
-        timeout=30,
+        timeout=patience(30),
     )
 
 

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from tests.conftest import Serve
+from tests.patience import patience
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.slow
 def test_an_unsafe_address_is_refused_before_anything_listens() -> None:
     """Exit code 2 and the three ways out."""
     command = [sys.executable, "-m", "chaosapi", "serve", "--host", "0.0.0.0"]  # noqa: S104 - refused
-    failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(30))
     assert failed.returncode == 2
     assert "CHAOSAPI_ADMIN_OPEN" in failed.stderr
     assert "Traceback" not in failed.stderr
@@ -28,7 +29,7 @@ def test_a_wrong_setting_is_named() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=patience(30),
         env={**os.environ, "CHAOSAPI_MAX_HELD": "none"},
     )
     assert failed.returncode == 2
@@ -46,7 +47,7 @@ def test_a_signal_ends_it_cleanly(ending: signal.Signals) -> None:
                 break
         process.send_signal(ending)
         rest = process.stdout.read()
-        process.wait(20)
+        process.wait(patience(20))
     assert "Finished server process" in rest
     assert "Traceback" not in rest
 

@@ -15,6 +15,7 @@ import yaml
 from chaosapi.lab import alertmanager, grafana, prometheus, releases
 from chaosapi.peers import is_loopback
 from chaosapi.settings import Settings
+from tests.patience import patience
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "compose"
@@ -29,14 +30,16 @@ def valid(path: Path) -> bool:
     """Tell whether a file is one by the Compose specification."""
     program = Path(sys.executable).with_name("check-jsonschema")
     command: list[str | Path] = [program, "--builtin-schema", "vendor.compose-spec", path]
-    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, timeout=patience(60)).returncode == 0
 
 
 def docker_compose() -> list[str]:
     """Return the command of Docker Compose, which needs no engine to read a file; nothing where it is missing."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
-            done = subprocess.run([*command, "version"], capture_output=True, text=True, check=False, timeout=60)
+            done = subprocess.run(
+                [*command, "version"], capture_output=True, text=True, check=False, timeout=patience(60)
+            )
             if re.search(r"version v?2", done.stdout):
                 return command
     return []
@@ -60,14 +63,14 @@ def test_docker_compose_reads_it() -> None:
     if not (command := docker_compose()):
         pytest.skip("Docker Compose 2 is not installed")
     command += ["--file", str(FILE), "--profile", "load", "config", "--services"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60))
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) == set(SERVICES)
 
 
 def test_the_checked_in_configuration_is_fresh(tmp_path: Path) -> None:
     """`python compose/configs.py` would write exactly the files that are checked in."""
-    subprocess.run([sys.executable, FOLDER / "configs.py", tmp_path], check=True, timeout=60)
+    subprocess.run([sys.executable, FOLDER / "configs.py", tmp_path], check=True, timeout=patience(60))
     fresh = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.y*ml")}
     assert fresh == {path.relative_to(FOLDER): path.read_text() for path in FOLDER.rglob("*.y*ml")}
     assert len(fresh) == 4
@@ -80,7 +83,7 @@ def test_the_real_programs_accept_it(tools: dict[str, Path]) -> None:
         [tools["amtool"], "check-config", FOLDER / "alertmanager.yml"],
     ]
     for command in commands:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60))
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -215,7 +218,7 @@ def test_a_token_is_made_once_and_one_that_is_given_comes_first(tmp_path: Path) 
     file = tmp_path / "token"
 
     def token(given: str = "") -> str:
-        subprocess.run(words, check=True, timeout=60, env={**os.environ, "CHAOSAPI_ADMIN_TOKEN": given})
+        subprocess.run(words, check=True, timeout=patience(60), env={**os.environ, "CHAOSAPI_ADMIN_TOKEN": given})
         made = Settings(host="192.0.2.1", admin_token_file=file).admin_token
         assert made is not None
         return made.get_secret_value()

@@ -14,6 +14,7 @@ from chaosapi.lab import stack
 from chaosapi.lab.ports import Ports
 from chaosapi.terminal import Terminal
 from tests.lab.conftest import free_ports
+from tests.patience import patience
 
 pytest.importorskip("nicegui", reason="needs NiceGUI, of the extra `console`")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the dev group")
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 SHOTS = Path(__file__).parents[2] / ".lab" / "console"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-PATIENCE = 40_000  # milliseconds, for a machine that is busy
+PATIENCE = 20_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,8 @@ def page(lab: stack.Lab) -> Iterator[Any]:
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=FLAGS)
         made = browser.new_page(viewport={"width": 1280, "height": 720}, accept_downloads=True)
-        made.set_default_timeout(PATIENCE)
-        playwright.expect.set_options(timeout=PATIENCE)
+        made.set_default_timeout(patience(PATIENCE))
+        playwright.expect.set_options(timeout=patience(PATIENCE))
         made.on("request", lambda sent: elsewhere.append(sent.url) if is_elsewhere(sent.url) else None)
         made.on("pageerror", lambda error: broken.append(str(error)))
         lab.parts.wait_until(lambda: reachable(lab), "the console")

@@ -12,6 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.patience import patience
+
 pytest.importorskip("nicegui", reason="needs NiceGUI, of the extra `console`")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the dev group")
 
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 HACK = "{text: 'window.hacked = 1'}"
-PATIENCE = 40_000  # milliseconds, for a machine that is busy
+PATIENCE = 20_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found[1]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patience(20))
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as running:
         started = running.chromium.launch(executable_path=program, args=FLAGS)
         context = started.new_context()
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(patience(PATIENCE))
         yield context
         started.close()
 

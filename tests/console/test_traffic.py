@@ -11,6 +11,7 @@ import pytest
 
 from tests.loadtests import shop
 from tests.loadtests.processes import answers, free_port, wait_for, web_ui
+from tests.patience import patience
 
 pytest.importorskip("nicegui", reason="needs NiceGUI, of the extra `console`")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the dev group")
@@ -18,7 +19,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright
 pytestmark = pytest.mark.slow
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-PATIENCE = 40_000  # milliseconds, for a machine that is busy
+PATIENCE = 20_000  # milliseconds
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -37,8 +38,8 @@ def page(target: shop.Shop) -> Iterator[Any]:
     with web_ui("-H", target.url) as locust, console(locust) as address, playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=program, args=FLAGS)
         made = browser.new_page(viewport={"width": 1280, "height": 720})
-        made.set_default_timeout(PATIENCE)
-        playwright.expect.set_options(timeout=PATIENCE)
+        made.set_default_timeout(patience(PATIENCE))
+        playwright.expect.set_options(timeout=patience(PATIENCE))
         made.goto(address)
         made.get_by_text("Locust: up", exact=True).wait_for()
         made.get_by_role("tab", name="Traffic").click()

@@ -14,6 +14,7 @@ import yaml
 
 from chaosapi import assets
 from tests.loadtests.processes import ENVIRONMENT, answers, free_port, wait_for
+from tests.patience import patience
 
 FAULTS: tuple[dict[str, Any], ...] = (
     {"name": "errors", "effect": {"type": "error", "status": 503}, "rate": 0.3},
@@ -128,4 +129,4 @@ def _running(command: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patience(20))

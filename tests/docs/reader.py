@@ -16,6 +16,7 @@ import httpx2
 from tests.docs import page
 from tests.docs.page import Block, Query
 from tests.loadtests.processes import ENVIRONMENT
+from tests.patience import patience
 
 PATIENCE = 150.0
 """Seconds in which what a page says must come true on a busy machine; a reader waits less."""
@@ -50,7 +51,7 @@ class Reader:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patience(60),
             check=False,
         )
         assert done.returncode == 0, f"{block.text}{done.stdout}{done.stderr}"
@@ -121,7 +122,7 @@ class Reader:
 
 
 def _until(condition: Callable[[], bool], told: Callable[[], str]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience(PATIENCE)
     while not condition():
         assert time.monotonic() < deadline, f"not within {PATIENCE:g} s: {told()}"
         time.sleep(0.5)

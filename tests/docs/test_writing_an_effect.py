@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patience
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -27,6 +29,6 @@ def test_an_effect_is_one_file_and_its_name_in_the_union(tmp_path: Path) -> None
     (effects / "__init__.py").write_text(union)
     (tmp_path / "tests" / "effects" / "test_redirect.py").write_text(test)
     run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/effects/test_redirect.py"]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=patience(120), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout

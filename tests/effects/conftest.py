@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from tests.conftest import Serve
+from tests.patience import patience
 
 Raw = Callable[[str, str], tuple[bytes, str]]
 Inject = Callable[..., str]
@@ -21,7 +22,7 @@ def raw() -> Raw:
         parts = urlsplit(url)
         request = f"GET {path} HTTP/1.1\r\nhost: {parts.netloc}\r\nconnection: close\r\n\r\n"
         arrived = b""
-        with socket.create_connection((parts.hostname, parts.port), timeout=20) as client:
+        with socket.create_connection((parts.hostname, parts.port), timeout=patience(20)) as client:
             client.sendall(request.encode())
             try:
                 while part := client.recv(65536):

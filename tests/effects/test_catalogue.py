@@ -16,6 +16,7 @@ from chaosapi.effects.memory import Memory
 from chaosapi.routes import EXEMPT
 from tests.effects.conftest import Raw
 from tests.effects.hosts import until
+from tests.patience import patience
 from tests.planes import Planes, started
 
 pytestmark = pytest.mark.slow
@@ -182,7 +183,7 @@ def test_it_acts_counts_and_is_over_when_it_is_ended(kind: str, planes: Planes, 
     user = User(planes, raw)
     planes.inject(CATALOGUE[kind].example)
     counts = SEEN[kind](user)
-    httpx2.delete(f"{planes.admin}/admin/faults", timeout=30).raise_for_status()
+    httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(30)).raise_for_status()
     until(lambda: user.get() == user.healthy)
     receipt = planes.fault()["receipt"]
     assert (receipt["matched"], receipt["injected"]) == counts
@@ -200,7 +201,7 @@ def test_the_effect_that_ends_the_process_does(tmp_path: Path) -> None:
     """Crash, in a service of its own."""
     with started(tmp_path / "log", CHAOSAPI_ALLOW_CRASH="true") as planes:
         planes.inject(CATALOGUE["crash"].example)
-        assert planes.process.wait(30) == CATALOGUE["crash"].example["exit_code"]
+        assert planes.process.wait(patience(30)) == CATALOGUE["crash"].example["exit_code"]
 
 
 @pytest.mark.parametrize("kind", LASTING)
@@ -215,9 +216,9 @@ def test_exempt_paths_never_pass_through_it(kind: str, url: str) -> None:
     if kind == "health":
         del paths["/readyz"]
     for prefix, path in paths.items():
-        answer = httpx2.get(f"{url}{path or prefix}", timeout=30)
+        answer = httpx2.get(f"{url}{path or prefix}", timeout=patience(30))
         assert answer.status_code == (405 if prefix == "/hooks" else 200)
-    fault = httpx2.get(f"{url}/admin/faults/f", timeout=30).json()
+    fault = httpx2.get(f"{url}/admin/faults/f", timeout=patience(30)).json()
     assert fault["strength"] == 1.0
     assert fault["receipt"]["matched"] == 0 or not issubclass(CATALOGUE[kind], RequestEffect)
-    httpx2.delete(f"{url}/admin/faults", timeout=30).raise_for_status()
+    httpx2.delete(f"{url}/admin/faults", timeout=patience(30)).raise_for_status()

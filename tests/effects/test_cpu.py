@@ -13,6 +13,7 @@ from chaosapi.effects.cpu import Cpu
 from chaosapi.runtime import _burner
 from chaosapi.runtime.burners import Burners
 from tests.effects.hosts import Host, until
+from tests.patience import patience
 from tests.planes import started
 
 
@@ -164,7 +165,7 @@ def test_no_burner_outlives_the_service(ending: signal.Signals, tmp_path: Path) 
         until(lambda: len(burners(planes.process.pid)) == 2)
         orphans = burners(planes.process.pid)
         planes.process.send_signal(ending)
-        assert planes.process.wait(30) == (-ending if ending == signal.SIGKILL else 0)
+        assert planes.process.wait(patience(30)) == (-ending if ending == signal.SIGKILL else 0)
         until(lambda: all(gone(each) for each in orphans))
 
 

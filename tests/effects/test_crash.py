@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from tests.conftest import MakeClient
+from tests.patience import patience
 from tests.planes import started
 
 
@@ -20,7 +21,7 @@ def test_the_process_ends_as_asked_and_whoever_asked_was_answered(
     with started(tmp_path / "log", CHAOSAPI_ALLOW_CRASH="true") as planes:
         fault = planes.inject({"type": "crash", "after": "500ms", **how})
         assert fault["state"] == "active"
-        assert planes.process.wait(30) == status
+        assert planes.process.wait(patience(30)) == status
         with pytest.raises(httpx2.TransportError):
             planes.fault()
 

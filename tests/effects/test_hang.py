@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from tests.effects.conftest import Inject, Raw
+from tests.patience import patience
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +39,8 @@ def test_a_client_that_leaves_is_held_no_longer(inject: Inject, body: bytes) -> 
     with socket.create_connection((parts.hostname, parts.port)) as client:
         head = f"POST /api/checkout HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
         client.sendall(head.encode() + body)
-        asyncio.run(asyncio.wait_for(until_held(url, 1), 30))
-    asyncio.run(asyncio.wait_for(until_held(url, 0), 30))
+        asyncio.run(asyncio.wait_for(until_held(url, 1), patience(30)))
+    asyncio.run(asyncio.wait_for(until_held(url, 0), patience(30)))
 
 
 def test_the_end_of_the_fault_lets_go(inject: Inject) -> None:
@@ -47,7 +48,7 @@ def test_the_end_of_the_fault_lets_go(inject: Inject) -> None:
     url = inject({"type": "hang", "at_most": "1h"}, schedule={"duration": "2h"})
 
     async def story() -> None:
-        async with httpx2.AsyncClient(base_url=url, timeout=30) as client:
+        async with httpx2.AsyncClient(base_url=url, timeout=patience(30)) as client:
             request = asyncio.create_task(client.get("/api/products"))
             await until_held(url, 1)
             await client.delete("/admin/faults")

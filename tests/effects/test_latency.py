@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from chaosapi import durations
 from chaosapi.effects import Latency
 from tests.conftest import Serve
+from tests.patience import patience
 
 
 @pytest.mark.slow
@@ -33,7 +34,7 @@ def test_the_kill_switch_lets_held_requests_go(serve: Serve) -> None:
     httpx2.post(f"{url}/admin/faults", json={"effect": effect}).raise_for_status()
 
     async def story() -> int:
-        async with httpx2.AsyncClient(base_url=url, timeout=20) as client:
+        async with httpx2.AsyncClient(base_url=url, timeout=patience(20)) as client:
             held = asyncio.create_task(client.get("/api/products"))
             while "chaosapi_held_requests 1.0" not in (await client.get("/metrics")).text:
                 await asyncio.sleep(0.01)

@@ -12,6 +12,7 @@ from chaosapi import durations
 from chaosapi.effects.pause import Pause
 from chaosapi.runtime.process_effects import Frost
 from tests.effects.hosts import Turned, until
+from tests.patience import patience
 from tests.planes import Planes, started
 
 
@@ -38,10 +39,10 @@ def test_users_wait_while_people_can_still_steer_and_the_kill_switch_frees_them(
     until(lambda: stands(planes))
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.get(f"{planes.users}/healthz", timeout=0.3)
-    assert httpx2.get(f"{planes.admin}/healthz", timeout=20).status_code == 200
+    assert httpx2.get(f"{planes.admin}/healthz", timeout=patience(20)).status_code == 200
     assert planes.fault()["state"] == "active"
-    assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=20).json()["ended"] == 1
-    assert httpx2.get(f"{planes.users}/api/products", timeout=20).status_code == 200
+    assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(20)).json()["ended"] == 1
+    assert httpx2.get(f"{planes.users}/api/products", timeout=patience(20)).status_code == 200
     until(lambda: planes.fault()["receipt"]["delay"])
     receipt = planes.fault()["receipt"]
     assert (receipt["matched"], receipt["injected"]) == (1, 1)
@@ -53,7 +54,7 @@ def test_it_ends_by_itself_in_the_middle_of_a_pause(planes: Planes) -> None:
     """Nobody calls the admin API; the receipt has the pause as it was."""
     planes.inject({"type": "pause", "pause": "1m", "every": "2m"}, schedule={"duration": "3s"})
     until(lambda: planes.fault()["receipt"]["injected"] == 1)
-    assert httpx2.get(f"{planes.users}/api/products", timeout=30).status_code == 200
+    assert httpx2.get(f"{planes.users}/api/products", timeout=patience(30)).status_code == 200
     fault = planes.fault()
     assert fault["state"] == "ended"
     assert durations.parse(fault["receipt"]["delay"]["measured"]["p50"]) < 30
@@ -65,7 +66,7 @@ def test_a_pause_right_after_that_of_another_fault_is_not_lost(planes: Planes) -
     for _ in range(2):
         planes.inject({"type": "pause", "pause": "1m", "every": "2m"})
         until(lambda: stands(planes))
-        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=20).json()["ended"] == 1
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(20)).json()["ended"] == 1
 
 
 def test_a_scale_makes_pauses_shorter_and_none_at_nothing() -> None:
@@ -124,7 +125,10 @@ def test_the_loop_runs_between_two_pauses_however_short_the_rest_is() -> None:
 @pytest.mark.slow
 def test_ten_pauses_hold_up_the_kill_switch_of_a_shared_port_for_one_of_them_at_most(tmp_path: Path) -> None:
     """Ten of two seconds every ten: together they stand no longer than one."""
-    with started(tmp_path / "log", apart=False) as planes, httpx2.Client(base_url=planes.users, timeout=60) as client:
+    with (
+        started(tmp_path / "log", apart=False) as planes,
+        httpx2.Client(base_url=planes.users, timeout=patience(60)) as client,
+    ):
         for number in range(10):
             body = {"effect": {"type": "pause", "pause": "2s", "every": "10s"}, "schedule": {"start_after": "1s"}}
             client.put(f"/admin/faults/p{number}", json=body).raise_for_status()
@@ -148,4 +152,4 @@ def test_sigterm_is_heard_in_the_middle_of_a_pause(tmp_path: Path) -> None:
         planes.inject({"type": "pause", "pause": "1m", "every": "2m"})
         until(lambda: stands(planes))
         planes.process.terminate()
-        assert planes.process.wait(40) == 0
+        assert planes.process.wait(patience(40)) == 0

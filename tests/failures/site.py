@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpx2
 
 from tests.failures.networks import Link
+from tests.patience import patience
 from tests.planes import started
 
 _CLOCK: Final = Path(__file__).parent / "clock"
@@ -45,7 +46,7 @@ class Site:
         self._starts = itertools.count(1)
         self._over = threading.Event()
         self._stack = ExitStack()
-        self.client = self._stack.enter_context(httpx2.Client(timeout=60))
+        self.client = self._stack.enter_context(httpx2.Client(timeout=patience(60)))
         self._users = threading.Thread(target=self._visit, daemon=True)
 
     def open(self) -> None:
@@ -126,7 +127,7 @@ class Site:
         return any(visit.sent < back and since < visit.answered for since, back in self._absences)
 
     def _visit(self) -> None:
-        with self.inside(), httpx2.Client(timeout=60) as client:
+        with self.inside(), httpx2.Client(timeout=patience(60)) as client:
             while not self._over.wait(_BREATH):
                 sent = time.time()
                 try:

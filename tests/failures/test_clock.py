@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.patience import patience
 from tests.planes import Planes, started
 
 pytestmark = pytest.mark.slow
@@ -40,30 +41,30 @@ def soon(condition: Callable[[], object]) -> None:
     """Wait for a condition, far less long than the clocks are set by."""
     begun = time.monotonic()
     while not condition():
-        assert time.monotonic() < begun + _SOON
+        assert time.monotonic() < begun + patience(_SOON)
         time.sleep(0.05)
 
 
 def inject(planes: Planes, name: str, effect: dict[str, Any], **fault: Any) -> None:
     """Put a fault in place that means requests whose header `x-kind` is its name."""
     body = {"effect": effect, "target": {"headers": {"x-kind": name}}, **fault}
-    httpx2.put(f"{planes.admin}/admin/faults/{name}", json=body, timeout=30).raise_for_status()
+    httpx2.put(f"{planes.admin}/admin/faults/{name}", json=body, timeout=patience(30)).raise_for_status()
 
 
 def get(planes: Planes, kind: str) -> int:
     """Visit the shop; return the status."""
-    return httpx2.get(f"{planes.users}/api/products", headers={"x-kind": kind}, timeout=_SOON).status_code
+    return httpx2.get(f"{planes.users}/api/products", headers={"x-kind": kind}, timeout=patience(_SOON)).status_code
 
 
 def states(planes: Planes) -> dict[str, str]:
     """Return what every fault is doing."""
-    faults = httpx2.get(f"{planes.admin}/admin/faults", timeout=30).json()["faults"]
+    faults = httpx2.get(f"{planes.admin}/admin/faults", timeout=patience(30)).json()["faults"]
     return {fault["name"]: fault["state"] for fault in faults}
 
 
 def reasons(planes: Planes) -> dict[str, str]:
     """Return the faults that the clock ended, and why."""
-    entries = httpx2.get(f"{planes.admin}/admin/audit", timeout=30).json()["entries"]
+    entries = httpx2.get(f"{planes.admin}/admin/audit", timeout=patience(30)).json()["entries"]
     return {entry["fault"]: entry["reason"] for entry in entries if entry["actor"] == "clock"}
 
 
@@ -80,7 +81,7 @@ def test_every_fault_ends_in_time_whatever_the_clock_is_set_to(tmp_path: Path, s
         waiting = threads.submit(get, planes, "held")
         soon(lambda: get(planes, "acts") == 503 and "chaosapi_held_requests 1.0" in planes.metrics())
         turn(clock, step)
-        assert waiting.result(_SOON) == 200
+        assert waiting.result(patience(_SOON)) == 200
         soon(lambda: set(states(planes).values()) == {"ended"})
         assert [get(planes, kind) for kind in ("held", "acts", "later")] == [200] * 3
         if step < 0:
@@ -103,7 +104,7 @@ def test_a_fault_from_the_future_is_ended_when_the_service_starts_again(tmp_path
     with turned(clock, tmp_path / "second", store) as planes:
         assert get(planes, "f") == 200
         soon(lambda: states(planes) == {"f": "ended"})
-        entry = httpx2.get(f"{planes.admin}/admin/audit", timeout=30).json()["entries"][0]
+        entry = httpx2.get(f"{planes.admin}/admin/audit", timeout=patience(30)).json()["entries"][0]
         assert entry["actor"] in {"store", "clock"}
         assert entry["reason"]
         turn(clock, HOUR)

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from tests.failures.world import until
+from tests.patience import patience
 from tests.planes import Planes, started
 from tests.store.conftest import RedisServer, full, running
 
@@ -112,7 +113,7 @@ def statuses(planes: Planes, workers: int) -> set[int]:
     """Return how the workers answer, all of them, each asked over connections of its own."""
     asked: set[str] = set()
     found: set[int] = set()
-    with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=30) as client:
+    with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=patience(30)) as client:
         while len(asked) < workers:
             for _ in range(12):
                 answer = client.get("/api/products")
@@ -123,14 +124,14 @@ def statuses(planes: Planes, workers: int) -> set[int]:
 
 def standing_in_audit(planes: Planes, reason: str) -> bool:
     """Tell whether the audit has the call."""
-    answer = httpx2.get(f"{planes.admin}/admin/audit", timeout=30)
+    answer = httpx2.get(f"{planes.admin}/admin/audit", timeout=patience(30))
     return answer.is_success and reason in {entry["reason"] for entry in answer.json()["entries"]}
 
 
 def injected(planes: Planes) -> bool:
     """Make the fault, as soon as the store takes it."""
     fault = {"effect": {"type": "error"}, "schedule": {"duration": "1h"}}
-    answer = httpx2.put(f"{planes.admin}/admin/faults/f", json=fault, timeout=30)
+    answer = httpx2.put(f"{planes.admin}/admin/faults/f", json=fault, timeout=patience(30))
     assert answer.status_code in {200, 201, 503}, answer.text
     return answer.is_success
 
@@ -141,22 +142,22 @@ def stopped(planes: Planes, trouble: AbstractContextManager[None], name: str, wo
     until(lambda: statuses(planes, workers) == {503}, "all fail")
     with trouble:
         begun = time.monotonic()
-        answer = httpx2.delete(f"{planes.admin}/admin/faults", params={"reason": name}, timeout=30)
+        answer = httpx2.delete(f"{planes.admin}/admin/faults", params={"reason": name}, timeout=patience(30))
         took = time.monotonic() - begun
         assert answer.status_code == 200, f"{name}: {answer.text}"
         assert answer.json()["ended"] <= 1
-        assert took < _SOON, f"{name}: {took:.2f} s"
+        assert took < patience(_SOON), f"{name}: {took:.2f} s"
         until(lambda: statuses(planes, workers) == {200}, f"{name}: all serve")
-        again = httpx2.post(f"{planes.admin}/admin/halt", json={"reason": f"halt {name}"}, timeout=30)
+        again = httpx2.post(f"{planes.admin}/admin/halt", json={"reason": f"halt {name}"}, timeout=patience(30))
         assert again.status_code == 200, f"{name}: {again.text}"
-        refused = httpx2.put(f"{planes.admin}/admin/faults/g", json={"effect": {"type": "error"}}, timeout=30)
+        refused = httpx2.put(f"{planes.admin}/admin/faults/g", json={"effect": {"type": "error"}}, timeout=patience(30))
         assert refused.status_code in {409, 503}, f"{name}: {refused.text}"
-        assert httpx2.get(f"{planes.users}/healthz", timeout=30).status_code == 200
-        assert httpx2.get(f"{planes.admin}/admin/faults", timeout=30).status_code == 200
+        assert httpx2.get(f"{planes.users}/healthz", timeout=patience(30)).status_code == 200
+        assert httpx2.get(f"{planes.admin}/admin/faults", timeout=patience(30)).status_code == 200
     until(lambda: standing_in_audit(planes, f"halt {name}"), f"{name}: the store knows")
 
     def resumed() -> bool:
-        answer = httpx2.delete(f"{planes.admin}/admin/halt", timeout=30)
+        answer = httpx2.delete(f"{planes.admin}/admin/halt", timeout=patience(30))
         assert answer.status_code in {200, 503}, answer.text
         return answer.is_success
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.failures.ledger import HARMLESS, Ledger
 from tests.failures.world import until
+from tests.patience import patience
 from tests.planes import Planes, started
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,7 @@ def changing(ledger: Ledger, planes: Planes, writers: int) -> Iterator[None]:
     over = threading.Event()
 
     def write(name: str) -> None:
-        with httpx2.Client(timeout=60) as client:
+        with httpx2.Client(timeout=patience(60)) as client:
             while not over.is_set() and ledger.put(client, planes.admin, {**HARMLESS, "name": name}):
                 pass
 
@@ -56,7 +57,7 @@ def test_services_that_are_killed_while_they_change(tmp_path: Path) -> None:
             return stack.enter_context(started(tmp_path / f"{number}.log", apart=False, **settings))
 
         survivor = start(0)
-        client = stack.enter_context(httpx2.Client(timeout=60))
+        client = stack.enter_context(httpx2.Client(timeout=patience(60)))
         for number in range(KILLS):
             last = number == KILLS - 1
             victim = survivor if last else start(number + 1)

@@ -16,6 +16,7 @@ import redis
 from tests.failures.ledger import HARMLESS, Ledger
 from tests.failures.networks import Network
 from tests.failures.site import Site, Visit
+from tests.patience import patience
 from tests.store.conftest import RedisServer
 
 CLOCKS: Final = (0.0, -15.0, 15.0)
@@ -40,7 +41,7 @@ class Planned:
 
 def until(condition: Callable[[], object], what: str) -> None:
     """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within 30 s"
         time.sleep(0.01)

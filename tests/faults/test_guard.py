@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from tests.api.test_webhooks import notification
 from tests.conftest import Clock, Serve
+from tests.patience import patience
 
 BURNED = {"stop_when": {"budget_burned": 0.25}}
 PAGED = {"stop_when": {"alert": "ErrorBudgetBurn", "severity": "page"}}
@@ -177,7 +178,7 @@ def test_a_guard_works_while_the_event_loop_stands(serve: Serve) -> None:
     httpx2.put(f"{admin}/faults/frozen", json={"effect": {"type": "pause", "pause": "1m", "every": "2m"}})
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.get(f"{main}/api/products", timeout=0.5)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while httpx2.get(f"{admin}/faults/f").json()["state"] != "ended":
         assert time.monotonic() < deadline
         time.sleep(0.1)

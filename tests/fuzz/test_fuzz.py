@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import patience
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
@@ -14,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 def run(module: str, *arguments: str) -> str:
     """Run one of the machines; return what it printed. It must find nothing."""
     command = [sys.executable, "-m", module, *arguments]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patience(280), check=False)
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from chaosapi.lab import tools as lab_tools
+from tests.patience import patience
 
 ROOT = Path(__file__).parents[2]
 _PROGRAMS = ("buildah", "podman", "runc", "debootstrap")
@@ -45,7 +46,7 @@ class Engine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=patience(600),
             env={**os.environ, **self.environment},
             **options,  # type: ignore[call-overload]
         )

@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.patience import patience
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -31,7 +33,7 @@ def names(path: Path) -> set[str]:
 def hadolint(path: Path) -> str:
     """Return what hadolint finds."""
     program = Path(sys.executable).with_name("hadolint")
-    return subprocess.run([program, path], capture_output=True, text=True, check=False, timeout=60).stdout
+    return subprocess.run([program, path], capture_output=True, text=True, check=False, timeout=patience(60)).stdout
 
 
 def test_hadolint_finds_nothing_and_would_find_something(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import httpx2
 import pytest
 
 from tests.image.conftest import Engine
+from tests.patience import patience
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(patience(900))]
 
 UID = random.randint(20_000, 60_000)
 
@@ -38,8 +39,8 @@ def service(engine: Engine, images: dict[str, str], port: int) -> Iterator[Conta
     started = time.monotonic()
     name = engine.start(images["service"], user=UID, **settings)
     with (
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as users,
-        httpx2.Client(base_url=f"http://127.0.0.1:{port + 1}", timeout=30) as admin,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=patience(30)) as users,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port + 1}", timeout=patience(30)) as admin,
     ):
         while not _ready(users):
             state = engine.podman("inspect", "--format", "{{.State.Running}}", name).stdout.strip()
@@ -78,7 +79,7 @@ def test_on_sigterm_a_request_under_way_is_answered_and_it_exits_with_0(service:
     while "chaosapi_held_requests 1.0" not in service.admin.get("/metrics").text:
         time.sleep(0.02)
     engine.podman("stop", "--time", "30", service.name)
-    slow.join(30)
+    slow.join(patience(30))
     assert answers == [200]
     assert engine.podman("inspect", "--format", "{{.State.ExitCode}}", service.name).stdout.strip() == "0"
 
@@ -88,10 +89,10 @@ def test_a_crash_ends_the_container(engine: Engine, images: dict[str, str], port
     settings = {"CHAOSAPI_HOST": "127.0.0.1", "CHAOSAPI_PORT": str(port), "CHAOSAPI_ADMIN_PORT": str(port + 1)}
     name = engine.start(images["service"], user=UID, CHAOSAPI_ALLOW_CRASH="true", **settings)
     fault = {"effect": {"type": "crash", "signal": "SIGKILL", "after": "500ms"}}
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as users:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=patience(30)) as users:
         while not _ready(users):
             time.sleep(0.02)
-    httpx2.post(f"http://127.0.0.1:{port + 1}/admin/faults", json=fault, timeout=30).raise_for_status()
+    httpx2.post(f"http://127.0.0.1:{port + 1}/admin/faults", json=fault, timeout=patience(30)).raise_for_status()
     assert engine.podman("wait", name).stdout.strip() == "137"
 
 

@@ -21,6 +21,7 @@ import pytest
 
 from chaosapi import effects
 from chaosapi.effects import EFFECTS, RequestEffect
+from tests.patience import patience
 from tests.planes import started
 
 HOUR = {"type": "constant", "value": "1h"}
@@ -94,7 +95,7 @@ class Guest:
     def __init__(self, url: str, log: Path, admin: str = "") -> None:
         parts = urlsplit(url)
         self.address = str(parts.hostname), int(parts.port or 0)
-        self.client = httpx2.Client(base_url=admin or url, timeout=20)
+        self.client = httpx2.Client(base_url=admin or url, timeout=patience(20))
         self._log = log
 
     def inject(self, name: str, effect: dict[str, Any], *, kind: str = "", **fault: Any) -> None:
@@ -108,7 +109,7 @@ class Guest:
         connected = socket.socket()
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connected.connect(self.address)
-        connected.settimeout(20)
+        connected.settimeout(patience(20))
         connected.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nx-kind: {kind}\r\n\r\n".encode() * count)
         return connected
 
@@ -159,7 +160,7 @@ def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             guest.quiet()
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(patience(30))
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -317,5 +318,5 @@ def test_a_server_that_stops_lets_go_of_pipelined_requests_and_of_clients_that_d
                 stack.enter_context(guest.connect(name, 5, "/api/products"))
             until(lambda: guest.total("chaosapi_held_requests") == len(HOLDING))
             planes.process.send_signal(signal.SIGTERM)
-            assert planes.process.wait(60) == os.EX_OK
+            assert planes.process.wait(patience(60)) == os.EX_OK
     assert "Traceback" not in log.read_text()

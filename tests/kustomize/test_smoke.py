@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kustomize.conftest import ROOT
+from tests.patience import patience
 
 SCRIPT = ROOT / "kustomize/smoke.sh"
 
@@ -39,7 +40,9 @@ def run(script: Path, *words: str, folder: Path = ROOT, **environment: str) -> s
     """Run the script in a folder, with no cluster in reach."""
     given = {**os.environ, "KUBECONFIG": "/dev/null", **environment}
     command = [str(script), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=given, cwd=folder, timeout=60)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=given, cwd=folder, timeout=patience(60)
+    )
 
 
 @pytest.fixture

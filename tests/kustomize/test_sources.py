@@ -14,6 +14,7 @@ from chaosapi.lab import releases
 from tests.kustomize.conftest import ROOT
 from tests.kustomize.manifests import load
 from tests.kustomize.monitoring import RELEASE
+from tests.patience import patience
 
 KUSTOMIZE = ROOT / "kustomize"
 COMPONENTS = sorted(path.parent for path in KUSTOMIZE.glob("components/**/kustomization.yaml"))
@@ -44,7 +45,7 @@ def test_every_dashboard_is_listed() -> None:
 
 def test_the_settings_of_alertmanager_are_fresh(tmp_path: Path) -> None:
     """`make gen` would write exactly the files that are checked in."""
-    subprocess.run([sys.executable, KUSTOMIZE / "alertmanager.py", tmp_path], check=True, timeout=60)
+    subprocess.run([sys.executable, KUSTOMIZE / "alertmanager.py", tmp_path], check=True, timeout=patience(60))
     made = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.y*ml")}
     assert len(made) == 2
     assert made == {path: (KUSTOMIZE / path).read_text() for path in made}

@@ -19,6 +19,7 @@ from chaosapi.lab import tools as tools_of_the_lab
 from chaosapi.lab.errors import PartDiedError
 from chaosapi.lab.ports import Ports
 from chaosapi.terminal import Terminal
+from tests.patience import patience
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHAOSAPI_")} | {
     "COLUMNS": "120"
@@ -45,7 +46,7 @@ def run(name: str, ports: dict[str, int], cwd: Path, *options: str) -> subproces
 
 def eventually(condition: Callable[[], bool]) -> bool:
     """Wait for a condition, for as long as a busy machine may need."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     return condition()
@@ -175,7 +176,7 @@ def test_nothing_is_left(
         parts = psutil.Process(lab.pid).children(recursive=True)
         assert len(parts) == 4  # with the console, which the dev environment has what it needs for
         lab.send_signal(number)
-        assert lab.wait(60) == code
+        assert lab.wait(patience(60)) == code
     # A killed process is dead a moment before the last of its threads closes its port.
     assert eventually(lambda: not any(alive(part) for part in parts) and listening(lab_ports) == [])
     assert number == signal.SIGKILL or list(tmp_path.iterdir()) == []
@@ -190,7 +191,7 @@ def test_a_crash_of_any_part_ends_the_lab(
     with lab_running(lab_ports, tmp_path) as lab:
         parts = psutil.Process(lab.pid).children(recursive=True)
         next(part for part in parts if victim in " ".join(part.cmdline())).kill()
-        _, told = lab.communicate(timeout=60)
+        _, told = lab.communicate(timeout=patience(60))
     assert lab.returncode == 1
     assert "was killed by SIGKILL. The end of" in told
     assert not any(alive(part) for part in parts)
@@ -254,10 +255,12 @@ def test_an_outage_pages_first_under_the_production_profile(
     options = stack.Options(tmp_path, "production", Ports(*lab_ports.values()), traffic=True)
     with stack.running(options, Terminal(quiet=True).print) as lab:
         flowing = 'sum(rate(http_requests_total{job="chaosapi"}[30s])) > 15'
-        lab.parts.wait_until(lambda: lab.prometheus.value(flowing) is not None, "traffic", timeout=60, every=0.5)
+        lab.parts.wait_until(
+            lambda: lab.prometheus.value(flowing) is not None, "traffic", timeout=patience(60), every=0.5
+        )
         lab.service.inject({"effect": {"type": "error", "status": 503}})
         applied = time.time()
-        lab.parts.wait_until(lambda: lab.prometheus.alerts() != [], "the first alert", timeout=150, every=0.5)
+        lab.parts.wait_until(lambda: lab.prometheus.alerts() != [], "the first alert", timeout=patience(150), every=0.5)
         first = [
             (alert.labels["slo"], alert.labels["severity"], alert.labels["long_window"])
             for alert in lab.prometheus.alerts()

@@ -12,6 +12,7 @@ import pytest
 
 from chaosapi.lab.errors import NotReadyError, PartDiedError
 from chaosapi.lab.processes import Programs
+from tests.patience import patience
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 STUBBORN = [
@@ -39,7 +40,7 @@ LAB = """
 
 def eventually(condition: Callable[[], bool]) -> bool:
     """Wait for a condition, for as long as a busy machine may need."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
     return condition()

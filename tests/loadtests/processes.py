@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 
 from chaosapi import assets
+from tests.patience import patience
 
 LOADTESTS = assets.path("loadtests")
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "CHAOSAPI_"))}
@@ -49,7 +50,7 @@ def locust(
         env={**ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patience(60),
         check=False,
     )
 
@@ -75,7 +76,7 @@ def running(*arguments: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(patience(20))
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def answers(url: str) -> bool:
 
 def wait_for(condition: Callable[[], bool], what: str, at_most: float = 30) -> None:
     """Return as soon as the condition holds; fail after `at_most` seconds."""
-    deadline = time.monotonic() + at_most
+    deadline = time.monotonic() + patience(at_most)
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {at_most} s"
         time.sleep(0.05)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.loadtests.processes import ENVIRONMENT, LOADTESTS, free_port, locust, statistics, wait_for
 from tests.loadtests.shop import Shop
+from tests.patience import patience
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def test_a_killed_worker_loses_its_part_and_no_more(shop: Shop) -> None:
     try:
         wait_for(lambda: any("-stock-" not in headers["x-request-id"] for headers in list(shop.headers)), "the plan")
         os.kill(workers[0].pid, signal.SIGKILL)
-        _, told = master.communicate(timeout=60)
+        _, told = master.communicate(timeout=patience(60))
     finally:
         for process in (master, *workers):
             process.kill()

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from chaosapi.runtime.acceptor import Acceptor, refuse, room
+from tests.patience import patience
 
 
 class Line(asyncio.Protocol):
@@ -49,7 +50,7 @@ async def accepting(lines: list[Line], limit: int, *, idle: bool) -> AsyncIterat
 
 async def until(condition: Callable[[], object]) -> None:
     """Return once the condition holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(patience(30)):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -66,7 +67,7 @@ def run(part: Callable[[], Awaitable[None]]) -> None:
 
 def dial(bound: socket.socket, count: int) -> list[socket.socket]:
     """Connect so many clients."""
-    return [socket.create_connection(bound.getsockname(), timeout=30) for _ in range(count)]
+    return [socket.create_connection(bound.getsockname(), timeout=patience(30)) for _ in range(count)]
 
 
 def hang_up(clients: list[socket.socket]) -> None:

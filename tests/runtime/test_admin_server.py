@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chaosapi.runtime.admin_server import Listener
+from tests.patience import patience
 from tests.planes import COMMAND, started
 
 
@@ -31,13 +32,13 @@ def test_it_answers_from_a_thread_of_its_own_until_it_is_stopped() -> None:
     listener.start()
     listener.start()  # the app may be started twice: once is enough
     try:
-        assert httpx2.get(f"http://127.0.0.1:{port}/", timeout=20).text == "here"
+        assert httpx2.get(f"http://127.0.0.1:{port}/", timeout=patience(20)).text == "here"
         assert (sys.getswitchinterval(), gc.get_threshold()) == before
     finally:
         listener.stop()
     assert "chaosapi-admin" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(httpx2.ConnectError):
-        httpx2.get(f"http://127.0.0.1:{port}/", timeout=20)
+        httpx2.get(f"http://127.0.0.1:{port}/", timeout=patience(20))
     assert (sys.getswitchinterval(), gc.get_threshold()) == before
 
 
@@ -68,7 +69,7 @@ def test_the_service_does_not_start_without_its_admin_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         failed = subprocess.run(
-            [*COMMAND, "--admin-port", str(port)], capture_output=True, text=True, check=False, timeout=60
+            [*COMMAND, "--admin-port", str(port)], capture_output=True, text=True, check=False, timeout=patience(60)
         )
     assert failed.returncode == 3
     output = failed.stdout + failed.stderr
@@ -125,14 +126,14 @@ def test_no_flood_of_users_shuts_the_kill_switch_out(workers: str, tmp_path: Pat
         ):
             flood(stack, planes.users, 4 * FEW, sent)
             planes.inject({"type": "error"})
-            assert httpx2.get(f"{planes.users}/api/products", timeout=30).status_code in {200, 503}
-            assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+            assert httpx2.get(f"{planes.users}/api/products", timeout=patience(30)).status_code in {200, 503}
+            assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(10)).status_code == 200
         planes.inject({"type": "hang"})
         flood(stack, planes.users, 4 * FEW, b"GET /api/products HTTP/1.1\r\nHost: a\r\n\r\n")
         for _ in range(5):
             flood(stack, planes.users, FEW)
-            assert httpx2.get(f"{planes.admin}/readyz", timeout=10).status_code == 200
-        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+            assert httpx2.get(f"{planes.admin}/readyz", timeout=patience(10)).status_code == 200
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(10)).status_code == 200
 
 
 @pytest.mark.slow
@@ -141,10 +142,10 @@ def test_a_port_lets_the_kill_switch_in_past_idle_connections_to_itself(tmp_path
     with started(tmp_path / "log", prefix=ULIMIT, apart=False) as planes, ExitStack() as stack:
         planes.inject({"type": "error"})
         flood(stack, planes.users, 4 * FEW, b"GET / HTTP/1.1\r\nX:")
-        assert httpx2.delete(f"{planes.users}/admin/faults", timeout=10).status_code == 200
+        assert httpx2.delete(f"{planes.users}/admin/faults", timeout=patience(10)).status_code == 200
     with started(tmp_path / "log", prefix=ULIMIT) as planes, ExitStack() as stack:
         flood(stack, planes.admin, 4 * FEW)
-        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(10)).status_code == 200
 
 
 @pytest.mark.slow

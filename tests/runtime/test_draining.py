@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.patience import patience
 from tests.planes import Planes, started
 from tests.runtime.test_admin_server import free_port
 
@@ -27,7 +28,7 @@ LOST = 0
 
 def until(condition: Callable[[], object]) -> None:
     """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -35,7 +36,7 @@ def until(condition: Callable[[], object]) -> None:
 
 def ready(url: str) -> bool:
     """Ask whether the service takes traffic, as load balancers do."""
-    return httpx2.get(f"{url}/readyz", timeout=60).status_code == 200
+    return httpx2.get(f"{url}/readyz", timeout=patience(60)).status_code == 200
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Crowd:
     statuses: list[int] = field(default_factory=list)
 
     def customer(self, _: int) -> None:
-        with httpx2.Client(base_url=self.users, timeout=60) as client:
+        with httpx2.Client(base_url=self.users, timeout=patience(60)) as client:
             while not self.turned_away.is_set():
                 try:
                     self.statuses.append(client.get("/api/products").status_code)
@@ -79,11 +80,13 @@ def test_requests_under_way_are_answered(lasts: str, tmp_path: Path) -> None:
     """
     with started(tmp_path / "log") as planes, ThreadPoolExecutor(CUSTOMERS) as pool:
         planes.inject(latency(lasts) | {"cap": "2h"})
-        under_way = [pool.submit(httpx2.get, f"{planes.users}/api/products", timeout=60) for _ in range(CUSTOMERS)]
+        under_way = [
+            pool.submit(httpx2.get, f"{planes.users}/api/products", timeout=patience(60)) for _ in range(CUSTOMERS)
+        ]
         until(lambda: held(planes) == CUSTOMERS)
         planes.process.send_signal(signal.SIGTERM)
         answers = [each.result() for each in under_way]
-        assert planes.process.wait(60) == 0
+        assert planes.process.wait(patience(60)) == 0
     assert {(answer.status_code, answer.headers["connection"]) for answer in answers} == {(200, "close")}
 
 
@@ -102,7 +105,7 @@ def test_no_request_is_lost_while_the_load_balancer_turns_away(workers: int, tmp
         planes.process.send_signal(signal.SIGTERM)
         crowd.watch()
         list(customers)
-        assert planes.process.wait(60) == 0
+        assert planes.process.wait(patience(60)) == 0
     assert len(crowd.statuses) >= before + CUSTOMERS / 2
     assert set(crowd.statuses) == {200}
 
@@ -116,7 +119,7 @@ def test_whoever_asks_again_does_not_wait(last: signal.Signals, tmp_path: Path) 
         assert not ready(planes.admin)
         assert httpx2.get(f"{planes.users}/healthz").status_code == 200
         planes.process.send_signal(last)
-        assert planes.process.wait(40) == 0
+        assert planes.process.wait(patience(40)) == 0
 
 
 class Passers:
@@ -131,7 +134,7 @@ class Passers:
         """Go on until nobody listens any more."""
         while True:
             try:
-                connection = socket.create_connection(self.address, timeout=30)
+                connection = socket.create_connection(self.address, timeout=patience(30))
             except OSError:
                 return
             with connection:
@@ -167,7 +170,7 @@ def test_no_connection_that_is_there_is_lost_without_a_load_balancer(workers: st
             until(lambda passers=passers: passers.answered >= CUSTOMERS)  # type: ignore[misc]
             planes.process.send_signal(signal.SIGTERM)
             list(coming)
-            assert planes.process.wait(60) == 0
+            assert planes.process.wait(patience(60)) == 0
         assert passers.lost == 0
 
 
@@ -194,13 +197,13 @@ def test_in_somebody_elses_server_a_held_request_does_not_outlive_sigterm(tmp_pa
             until(lambda: answers(url))
             hang = {"effect": {"type": "hang", "at_most": "1h"}, "schedule": {"duration": "1h"}}
             httpx2.post(f"{url}/admin/faults", json=hang).raise_for_status()
-            held = pool.submit(httpx2.get, url, timeout=60)
+            held = pool.submit(httpx2.get, url, timeout=patience(60))
             until(lambda: "chaosapi_held_requests 1.0" in httpx2.get(f"{url}/metrics").text)
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(patience(30))
         finally:
             process.kill()
-            process.wait(30)
+            process.wait(patience(30))
         assert isinstance(held.exception(), httpx2.RemoteProtocolError)
 
 

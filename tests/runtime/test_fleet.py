@@ -16,6 +16,7 @@ import yaml
 
 from chaosapi.lab.prometheus import Prometheus, command
 from tests.lab.conftest import free_ports
+from tests.patience import patience
 from tests.planes import Planes, started
 from tests.store.conftest import running
 
@@ -32,7 +33,7 @@ FAULT = {"name": "f", "effect": {"type": "error"}, "rate": RATE}
 
 def until(condition: Callable[[], object]) -> None:
     """Return once the condition holds; fails after a minute."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -69,19 +70,19 @@ def prometheus(
     with (folder / "log").open("wb") as log:
         program = subprocess.Popen(command(tools["prometheus"], **arguments), stdout=log, stderr=log)  # type: ignore[arg-type]
     try:
-        with closing(httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)) as http:
+        with closing(httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=patience(30))) as http:
             prometheus = Prometheus(http)
             until(prometheus.ready)
             yield prometheus
     finally:
         program.terminate()
-        program.wait(30)
+        program.wait(patience(30))
 
 
 def visit(planes: Planes, first: int, last: int) -> Counter[int]:
     """Send requests with these numbers, some to a connection; count the statuses."""
     statuses: Counter[int] = Counter()
-    with httpx2.Client(base_url=planes.users, timeout=30) as client:
+    with httpx2.Client(base_url=planes.users, timeout=patience(30)) as client:
         for number in range(first, last):
             headers = {"x-request-id": f"r-{number}", **({"connection": "close"} if number % 20 == 0 else {})}
             statuses[client.get("/api/products", headers=headers).status_code] += 1

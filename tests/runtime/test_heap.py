@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaosapi.runtime import heap
+from tests.patience import patience
 
 MUCH = 64 * 2**20
 STATM = Path("/proc/self/statm")
@@ -85,7 +86,7 @@ def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
                 loop.call_soon_threadsafe(twice.set)
 
         job = asyncio.create_task(heap.run(give_back, 0.0))
-        await asyncio.wait_for(twice.wait(), 10)
+        await asyncio.wait_for(twice.wait(), patience(10))
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job

@@ -11,6 +11,7 @@ from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.store import MemoryStore, Replica, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.tallies import sum_counts
+from tests.patience import patience
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 
 ME = Replica(id="me", host="here", pid=1, started=0)
@@ -30,7 +31,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
         async def applied() -> int:
             return max([0, *(replica.revision for replica in await store.replicas())])
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while await applied() < 1:
                 await asyncio.sleep(0)
         tally.matched = 12
@@ -64,7 +65,7 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
                 except StoreUnavailable:
                     return 0
 
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(patience(15)):
                 while await counted() != 5:
                     await asyncio.sleep(0.01)
                 server.kill()
@@ -92,7 +93,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
         store.subscribe(lambda _: heart.nudge())
         tally.matched = 7
         await store.apply(changes.end("a", store.now()), an_entry("end"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while [replica.revision for replica in await store.replicas()] != [2]:
                 await asyncio.sleep(0)
         assert sum_counts(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from chaosapi.runtime.admin_server import UVICORN, Accepting, bind
 from chaosapi.runtime.http_protocol import HEAD, HEADERS, PIPELINED, TARGET, Protocol
+from tests.patience import patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -83,7 +84,7 @@ class Served:
 
     def ask(self, *parts: bytes, until: bytes | None = None) -> bytes:
         """Send it, and return what comes until the connection is closed, or until some text has come."""
-        with socket.create_connection(self.address, timeout=30) as connection:
+        with socket.create_connection(self.address, timeout=patience(30)) as connection:
             for part in parts:
                 try:
                     connection.sendall(part)
@@ -119,7 +120,7 @@ def serving(protocol: type[Protocol], monkeypatch: pytest.MonkeyPatch) -> Iterat
     finally:
         served.app.gate.set()
         served.server.should_exit = True
-        thread.join(30)
+        thread.join(patience(30))
         assert not thread.is_alive()
 
 
@@ -139,7 +140,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 def until(condition: Callable[[], object]) -> None:
     """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -185,7 +186,7 @@ def test_what_is_no_http_is_refused_with_a_problem_document(served: Served, requ
 def test_a_head_that_is_too_large_is_refused(served: Served, head: bytes) -> None:
     """Also after another request on its connection, which is answered."""
     assert refusal(served.ask(head))[0] == 431
-    with socket.create_connection(served.address, timeout=30) as connection:
+    with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(GET)
         read(connection, b"read 0")
         connection.sendall(head)
@@ -238,7 +239,7 @@ def test_trailers_do_not_become_headers(served: Served) -> None:
 def test_what_was_asked_before_nonsense_is_answered_first(served: Served) -> None:
     """Whole, and nothing after it but the end of the connection."""
     served.app.gate.clear()
-    with socket.create_connection(served.address, timeout=30) as connection:
+    with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         until(lambda: served.app.arrived)
         connection.sendall(b"nonsense\r\n\r\n")
@@ -254,7 +255,7 @@ def test_an_answer_before_the_expected_body_closes_the_connection(served: Served
     expecting = b"Host: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
     early = served.ask(b"POST /early HTTP/1.1\r\n" + expecting)
     assert re.search(rb"^HTTP/1\.1 200 .*connection: close\r\n.*read 0$", early, re.DOTALL)
-    with socket.create_connection(served.address, timeout=30) as connection:
+    with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\n" + expecting)
         assert read(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"abc")
@@ -277,7 +278,7 @@ def test_a_connection_without_a_request_is_closed(hasty: Served, sent: bytes) ->
 
 def test_a_connection_that_was_used_is_closed_too(hasty: Served) -> None:
     """An empty line does not keep it open for ever."""
-    with socket.create_connection(hasty.address, timeout=30) as connection:
+    with socket.create_connection(hasty.address, timeout=patience(30)) as connection:
         connection.sendall(GET)
         read(connection, b"read 0")
         connection.sendall(b"\r\n")
@@ -293,11 +294,11 @@ def test_a_request_that_stands_still_is_refused(hasty: Served, part: bytes) -> N
 
 def test_a_body_that_trickles_is_refused(hasty: Served) -> None:
     """A byte now and then is not enough."""
-    with socket.create_connection(hasty.address, timeout=30) as connection:
+    with socket.create_connection(hasty.address, timeout=patience(30)) as connection:
         connection.sendall(POST + b"Content-Length: 100000\r\n\r\n")
         connection.settimeout(0.05)
         answer = b""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patience(30)
         while b"\r\n\r\n" not in answer:
             assert time.monotonic() < deadline
             connection.sendall(b"a")
@@ -321,7 +322,7 @@ def test_a_client_that_does_not_read_is_cut_off(hasty: Served) -> None:
 def test_a_request_that_is_served_is_not_cut_off(hasty: Served) -> None:
     """However long that takes, and whatever the client begins to send meanwhile."""
     hasty.app.gate.clear()
-    with socket.create_connection(hasty.address, timeout=30) as connection:
+    with socket.create_connection(hasty.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\nGET ")
         time.sleep(3 * Hasty.head_timeout)  # more cannot be waited for: nothing is to happen
         hasty.app.gate.set()
@@ -330,7 +331,7 @@ def test_a_request_that_is_served_is_not_cut_off(hasty: Served) -> None:
 
 def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) -> None:
     """Uvicorn tells the last one only."""
-    with socket.create_connection(served.address, timeout=30) as connection:
+    with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
         until(lambda: served.app.arrived)
     until(lambda: served.app.left == 1)
@@ -348,7 +349,7 @@ def test_only_so_many_requests_may_wait_on_a_connection(served: Served) -> None:
 def test_as_many_requests_as_may_wait_are_answered(served: Served) -> None:
     """One is being answered, the others wait; the connection goes on."""
     served.app.gate.clear()
-    with socket.create_connection(served.address, timeout=30) as connection:
+    with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + PIPELINED * GET)
         until(lambda: served.app.arrived)
         served.app.gate.set()
@@ -366,7 +367,7 @@ def test_a_client_that_takes_nothing_of_its_answer_counts_as_idle(served: Served
         until(lambda: [each is not None for each in served.idle()] == [True])
     until(lambda: not served.server.server_state.connections)
     served.app.gate.clear()
-    with socket.create_connection(served.address, timeout=30) as waiting:
+    with socket.create_connection(served.address, timeout=patience(30)) as waiting:
         waiting.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         until(lambda: served.app.arrived == 2)
         assert served.idle() == [None]
@@ -375,8 +376,8 @@ def test_a_client_that_takes_nothing_of_its_answer_counts_as_idle(served: Served
 def test_at_the_end_idle_connections_close_and_what_has_arrived_is_answered(served: Served) -> None:
     """A request that was sent before the connection is closed, and not read yet, would be reset otherwise."""
     with (
-        socket.create_connection(served.address, timeout=30) as idle,
-        socket.create_connection(served.address, timeout=30) as late,
+        socket.create_connection(served.address, timeout=patience(30)) as idle,
+        socket.create_connection(served.address, timeout=patience(30)) as late,
     ):
         for connection in (idle, late):
             connection.sendall(GET)

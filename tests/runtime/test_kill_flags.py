@@ -3,6 +3,7 @@ import sys
 
 from chaosapi.runtime import kill_flags
 from chaosapi.runtime.kill_flags import Alarm
+from tests.patience import patience
 
 WORKER = """
 import sys
@@ -17,7 +18,7 @@ def test_what_one_process_raises_all_see() -> None:
     with kill_flags.shared() as file:
         here = Alarm.joined(file, 0)
         assert here.cells() == []
-        subprocess.run([sys.executable, "-c", WORKER, str(file)], pass_fds=[file], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", WORKER, str(file)], pass_fds=[file], check=True, timeout=patience(60))
         for each in (here, Alarm.joined(file, 1)):
             (cell,) = each.cells()
             assert (cell.pending, cell.at, cell.made_by, cell.halted) == (True, 5.0, 6.0, True)

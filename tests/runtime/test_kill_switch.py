@@ -16,6 +16,7 @@ from chaosapi.runtime.kill_flags import Alarm
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import MemoryStore
 from tests.conftest import Clock
+from tests.patience import patience
 from tests.store.conftest import a_fault, an_entry, until
 
 ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))
@@ -78,7 +79,7 @@ def play(clock: Clock, scenario: Callable[[Service], Awaitable[None]]) -> None:
             service.store.stands = False
             await service.kill.close()
 
-    asyncio.run(asyncio.wait_for(played(), 30))
+    asyncio.run(asyncio.wait_for(played(), patience(30)))
 
 
 def away(service: Service) -> None:
@@ -226,4 +227,4 @@ def test_all_workers_end_theirs_without_a_store(clock: Clock) -> None:
             for service in (other, heir):
                 await service.kill.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    asyncio.run(asyncio.wait_for(scenario(), patience(30)))

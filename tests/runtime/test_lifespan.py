@@ -8,6 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from chaosapi.runtime.lifespan import Life
+from tests.patience import patience
 
 
 class Story:
@@ -177,7 +178,7 @@ def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: 
         await asyncio.sleep(0)
         assert story.told == ["request"]
         signal.raise_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patience(30)):
             while len(story.told) < 3:
                 await asyncio.sleep(0.01)
         assert story.told == ["request", "leave", "release"]

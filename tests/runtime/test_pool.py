@@ -12,6 +12,7 @@ from starlette.types import Message
 
 from chaosapi.errors import Busy, ClientGone
 from chaosapi.runtime.pool import Pool, Shared, Turns, unless_gone
+from tests.patience import patience
 
 
 class Gate:
@@ -25,7 +26,7 @@ class Gate:
         self.running += 1
         self.runs += 1
         self.most = max(self.most, self.running)
-        self.open.wait(60)
+        self.open.wait(patience(60))
         self.running -= 1
         return self.runs
 
@@ -75,7 +76,7 @@ def test_what_an_error_carries_is_freed_with_it(way: str) -> None:
     gc.collect()
     gc.disable()
     try:
-        asyncio.run(asyncio.wait_for(play(), 10))
+        asyncio.run(asyncio.wait_for(play(), patience(10)))
     finally:
         gc.enable()
 

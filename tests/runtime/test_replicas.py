@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.patience import patience
 from tests.planes import Planes, started
 from tests.store.conftest import RedisServer, running
 
@@ -54,7 +55,7 @@ def pair(replicas: Replicas) -> tuple[Planes, Planes]:
 
 def until(condition: Callable[[], object]) -> None:
     """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -62,12 +63,12 @@ def until(condition: Callable[[], object]) -> None:
 
 def get(planes: Planes, path: str) -> Any:
     """Read from the admin API."""
-    return httpx2.get(f"{planes.admin}{path}", timeout=30).raise_for_status().json()
+    return httpx2.get(f"{planes.admin}{path}", timeout=patience(30)).raise_for_status().json()
 
 
 def ask(planes: Planes, method: str, path: str, **how: Any) -> httpx2.Response:
     """Change something by the admin API."""
-    return httpx2.request(method, f"{planes.admin}{path}", timeout=60, **how)
+    return httpx2.request(method, f"{planes.admin}{path}", timeout=patience(60), **how)
 
 
 def visit(planes: Planes, count: int, prefix: str) -> int:
@@ -110,7 +111,7 @@ def test_the_receipt_is_what_the_client_counted_also_when_a_replica_has_left(
     with ThreadPoolExecutor() as pool:
         failed = sum(pool.map(visit, [*pair, third], [100, 70, 50], ["one", "two", "three"]))
     third.process.terminate()
-    third.process.wait(30)
+    third.process.wait(patience(30))
     answer = everywhere(ask(pair[0], "DELETE", "/admin/faults/f?wait=30s"))
     receipts = [answer["receipt"], *(get(each, "/admin/faults/f")["receipt"] for each in pair)]
     for receipt in receipts:

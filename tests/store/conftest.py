@@ -20,6 +20,7 @@ import redis
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry, State
 from chaosapi.store import Store, open_store
+from tests.patience import patience
 
 Open = Callable[..., Store]
 
@@ -37,7 +38,7 @@ def an_entry(action: str = "create", actor: str = "me", at: float = 0.0) -> Audi
 async def until(condition: Callable[[], object], what: str) -> None:
     """Return once the condition holds; fails the test after 15 seconds."""
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(patience(15)):
             while not condition():
                 await asyncio.sleep(0.01)
     except TimeoutError:

@@ -15,6 +15,7 @@ from chaosapi.faults.state import Halt, State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import key
 from chaosapi.store.tallies import dump_counts, sum_counts
+from tests.patience import patience
 from tests.store.conftest import Open, Seen, a_fault, an_entry, started, until
 
 
@@ -239,7 +240,7 @@ def test_processes_that_write_at_once_lose_nothing(store_url: str) -> None:
     """Two real processes, 40 changes each."""
     commands = [[sys.executable, "-W", "error", "-c", WRITER, store_url, name] for name in ("one", "two")]
     processes = [subprocess.Popen(command) for command in commands]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    assert [process.wait(patience(60)) for process in processes] == [0, 0]
 
     async def scenario() -> None:
         store = open_store(store_url)

@@ -14,6 +14,7 @@ from chaosapi.faults import state as changes
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.lease import LEASE, OLD, RESTARTED, UNATTENDED, Lease, reason_to_end
 from tests.conftest import Clock
+from tests.patience import patience
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started
 
 ME = Replica(id="me", host="h", pid=1, started=0, revision=1)
@@ -220,7 +221,7 @@ def test_redis_that_comes_back_old_after_the_replicas_started(redis_server: Call
                     await asyncio.sleep(0.01)
                 assert all(not state.live(late.now()) for state in seen.states)
 
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    asyncio.run(asyncio.wait_for(scenario(), patience(30)))
 
 
 def modes(folder: Path) -> dict[str, int]:

@@ -6,6 +6,7 @@ import pytest
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.store.redis.errors import translate_errors
+from tests.patience import patience
 
 
 async def loses_it() -> None:
@@ -41,7 +42,7 @@ def test_a_cancellation_that_a_call_loses_ends_the_task(ask: Callable[[], Awaita
         task = asyncio.create_task(again_and_again())
         await asked.wait()
         task.cancel()
-        done, _ = await asyncio.wait([task], timeout=10)
+        done, _ = await asyncio.wait([task], timeout=patience(10))
         assert done
         assert task.cancelled()
 

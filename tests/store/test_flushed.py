@@ -14,6 +14,7 @@ from chaosapi.faults.state import AuditEntry
 from chaosapi.store import Store, open_store
 from chaosapi.store.redis import recovery
 from chaosapi.store.redis.audit_cache import AuditCache, bounded, revision
+from tests.patience import patience
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 
 WRITERS = 12
@@ -81,7 +82,7 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
         assert not doubled
         assert [entry.revision for entry in audit] == sorted((entry.revision for entry in audit), reverse=True)
 
-    asyncio.run(asyncio.wait_for(scenario(), 60))
+    asyncio.run(asyncio.wait_for(scenario(), patience(60)))
 
 
 def line(number: int, size: int = 0) -> str:

@@ -12,6 +12,7 @@ from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import state as changes
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.codec import write
+from tests.patience import patience
 from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until
 
 Start = Callable[..., RedisServer]
@@ -19,7 +20,7 @@ Start = Callable[..., RedisServer]
 
 async def refused(store: Store) -> None:
     """Make a change that must be refused as the store is away; also that within a bound."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience(10)):
         with pytest.raises(StoreUnavailable):
             await store.apply(changes.create(a_fault("refused"), store.now()), an_entry())
 

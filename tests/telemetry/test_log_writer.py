@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chaosapi.telemetry.log_writer import Output, Stream
+from tests.patience import patience
 
 LINE = "x" * 99 + "\n"
 MANY = 5_000
@@ -23,7 +24,7 @@ def notice(dropped: int) -> str:
 
 def until(condition: Callable[[], object]) -> None:
     """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -92,7 +93,7 @@ def test_nobody_waits_for_a_reader_that_stands_still_and_what_is_lost_is_said(pi
 
     writer = threading.Thread(target=write)
     writer.start()
-    writer.join(30)
+    writer.join(patience(30))
     assert not writer.is_alive()
     assert 0 < output.dropped <= MANY - 1_000
     text = read_until(pipe.reader, b"missing")
@@ -118,7 +119,7 @@ def test_a_flush_is_bounded(pipe: Pipe) -> None:
         output.write(LINE)
     started = time.monotonic()
     output.flush(0.1)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < patience(20)
 
 
 def test_a_closed_pipe_loses_lines_and_nothing_else(pipe: Pipe) -> None:

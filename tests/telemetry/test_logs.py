@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.patience import patience
 from tests.runtime.test_admin_server import free_port
 
 PROGRAM = """
@@ -152,7 +153,7 @@ def test_a_log_that_cannot_be_written_hurts_nobody(output: Callable[[], Any], wo
     command = [sys.executable, "-m", "chaosapi", "serve", "--port", str(users), "--admin-port", str(admin)]
     closing = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh"]  # the shell's way to start with closed streams
     settings = os.environ | {"CHAOSAPI_LOG_FORMAT": "json", "CHAOSAPI_WORKERS": workers}
-    with output() as fd, httpx2.Client(timeout=10) as client:
+    with output() as fd, httpx2.Client(timeout=patience(10)) as client:
         streams = {"stdout": fd, "stderr": fd} if fd >= 0 else {}
         process = subprocess.Popen([*(() if streams else closing), *command], env=settings, **streams)
         try:
@@ -168,19 +169,19 @@ def test_a_log_that_cannot_be_written_hurts_nobody(output: Callable[[], Any], wo
             assert dropped
             assert float(dropped[1]) > 100
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(patience(30)) == 0
         finally:
             process.kill()
-            process.wait(30)
+            process.wait(patience(30))
 
 
 def ready(url: str, process: subprocess.Popen[bytes]) -> None:
     """Return once the service is ready; it cannot say so itself."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience(60)
     while time.monotonic() < deadline:
         assert process.poll() is None
         with suppress(httpx2.HTTPError):
-            if httpx2.get(url, timeout=10).status_code == 200:
+            if httpx2.get(url, timeout=patience(10)).status_code == 200:
                 return
         time.sleep(0.05)
     raise AssertionError("never ready")

@@ -14,6 +14,7 @@ import pytest
 
 from chaosapi.runtime.workers.supervisor import Crew, NotStartedError
 from tests.captured import captured
+from tests.patience import patience
 
 READY = "import os, sys, time; os.write(int(sys.argv[2]), b'+')"
 
@@ -96,7 +97,7 @@ def again(crew: Crew, count: int) -> list[tuple[int, int, float]]:
     async def watch() -> list[tuple[int, int, float]]:
         with captured() as logs:
             running = asyncio.create_task(crew.run(count, lambda: None))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(patience(30)):
                 while len(logs) < 3:
                     await asyncio.sleep(0.01)
             leave()

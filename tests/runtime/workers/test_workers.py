@@ -17,6 +17,7 @@ import httpx2
 import psutil
 import pytest
 
+from tests.patience import patience
 from tests.planes import Planes, started
 from tests.processes import freeze
 
@@ -33,7 +34,7 @@ Seen = Counter[tuple[str, int]]
 
 def until(condition: Callable[[], object]) -> None:
     """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + patience(30)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -46,20 +47,20 @@ def replica(answer: httpx2.Response) -> str:
 
 def visit(planes: Planes, count: int) -> Seen:
     """Send so many requests to the shop, each over a connection of its own."""
-    with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=30) as client:
+    with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=patience(30)) as client:
         answers = [client.get("/api/products") for _ in range(count)]
     return Counter((replica(answer), answer.status_code) for answer in answers)
 
 
 def replicas(planes: Planes) -> dict[int, str]:
     """Return the living workers: process ids and names."""
-    answer = httpx2.get(f"{planes.admin}/admin/replicas", timeout=30).raise_for_status()
+    answer = httpx2.get(f"{planes.admin}/admin/replicas", timeout=patience(30)).raise_for_status()
     return {each["pid"]: each["id"] for each in answer.json()["replicas"]}
 
 
 def change(planes: Planes, method: str, path: str = "/admin/faults/f", **how: Any) -> dict[str, Any]:
     """Change something and wait for all workers."""
-    answer = httpx2.request(method, f"{planes.admin}{path}?wait=30s", timeout=60, **how)
+    answer = httpx2.request(method, f"{planes.admin}{path}?wait=30s", timeout=patience(60), **how)
     shown: dict[str, Any] = answer.raise_for_status().json()
     return shown
 
@@ -128,7 +129,7 @@ def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
     told: dict[str, dict[str, float]] = {}
 
     def counts() -> dict[str, float]:
-        answer = httpx2.get(f"{planes.users}/metrics", timeout=30)
+        answer = httpx2.get(f"{planes.users}/metrics", timeout=patience(30))
         assert "pid=" not in answer.text
         told[replica(answer)] = now = series(answer.text)
         counted, failures = "http_requests_total", ("http_requests_total", 'status="503"')
@@ -158,7 +159,7 @@ def test_what_alertmanager_tells_one_worker_all_know(planes: Planes) -> None:
     times = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
     alert = {"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "a", **times}
     body = {"version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "alerts": [alert]}
-    with httpx2.Client(base_url=planes.admin, headers={"connection": "close"}, timeout=30) as client:
+    with httpx2.Client(base_url=planes.admin, headers={"connection": "close"}, timeout=patience(30)) as client:
         client.post("/hooks/alertmanager", json=body).raise_for_status()
         told = [client.get("/admin/alerts").raise_for_status().json()["alerts"] for _ in range(30)]
     assert [[each["labels"] for each in alerts] for alerts in told] == [[{"alertname": "A"}]] * 30
@@ -201,8 +202,8 @@ def test_of_a_worker_that_is_killed_no_count_is_lost_and_another_takes_its_place
 
         def replaced() -> bool:
             nonlocal last
-            assert httpx2.get(f"{planes.users}/readyz", timeout=30).status_code == 200
-            now = series(httpx2.get(f"{planes.admin}/metrics", timeout=30).text)
+            assert httpx2.get(f"{planes.users}/readyz", timeout=patience(30)).status_code == 200
+            now = series(httpx2.get(f"{planes.admin}/metrics", timeout=patience(30)).text)
             assert {name: value for name, value in counters(last).items() if now.get(name, -1) < value} == {}
             last = now
             served = {who for each in traffic for who, _ in each.seen.copy()}
@@ -254,9 +255,9 @@ def test_a_worker_that_stands_still_holds_nobody_else(planes: Planes) -> None:
     try:
         freeze([psutil.Process(stopped)])
         until(lambda: {status for _, status in visit(planes, 5)} == {503})
-        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=10).status_code == 200
+        assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(10)).status_code == 200
         until(lambda: {status for _, status in visit(planes, 20)} == {200})
-        assert httpx2.get(f"{planes.admin}/readyz", timeout=10).status_code == 200
+        assert httpx2.get(f"{planes.admin}/readyz", timeout=patience(10)).status_code == 200
     finally:
         os.kill(stopped, signal.SIGCONT)
     until(lambda: (name, 200) in visit(planes, 20))
@@ -283,12 +284,12 @@ def test_a_full_temporary_folder_kills_no_worker(small_disk: Path, tmp_path: Pat
             while True:
                 file.write(bytes(2**12))
         assert shutil.disk_usage(small_disk).free == 0
-        with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=30) as client:
+        with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=patience(30)) as client:
             for number in range(100):
                 for path in ("/api/products", f"/api/products/{number}", "/api/search?q=oak", f"/nowhere/{number}"):
                     assert client.get(path).status_code in {200, 404}
                 assert client.post("/api/checkout", json={}).status_code == 422
-        assert httpx2.get(f"{planes.users}/metrics", timeout=30).status_code == 200
+        assert httpx2.get(f"{planes.users}/metrics", timeout=patience(30)).status_code == 200
         children = psutil.Process(planes.process.pid).children()
         assert {child.pid for child in children if not ended(child.pid)} == pids
 
@@ -300,7 +301,7 @@ def test_no_orphan_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         pids = list(replicas(planes))
         assert [path for path in tmp_path.iterdir() if path.is_dir()]
         planes.process.kill()
-        planes.process.wait(30)
+        planes.process.wait(patience(30))
         gone(pids, tmp_path)
 
 
@@ -312,9 +313,9 @@ def test_sigterm_drains_every_worker_and_nothing_stays(planes: Planes, folder: P
     streams: list[httpx2.Response] = []
     with ExitStack() as stack:
         while len({replica(answer) for answer in streams}) < WORKERS:
-            client = stack.enter_context(httpx2.Client(timeout=60))
+            client = stack.enter_context(httpx2.Client(timeout=patience(60)))
             streams.append(stack.enter_context(client.stream("GET", f"{planes.users}/api/products")))
         planes.process.terminate()
         assert [answer.read() for answer in streams] == [whole] * len(streams)
-    assert planes.process.wait(30) == 0
+    assert planes.process.wait(patience(30)) == 0
     gone(pids, folder)
