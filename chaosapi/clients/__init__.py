@@ -1,0 +1,1 @@
+"""Clients of the HTTP APIs around a service; `chaosapi.clients.admin` is public."""

@@ -1,0 +1,117 @@
+"""A client of the admin API, for programs and for tests.
+
+    from chaosapi.clients.admin import AdminClient
+
+    with AdminClient("http://127.0.0.1:8001") as admin:
+        fault = admin.create_fault({"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "5m"}})
+        ...  # send requests
+        assert admin.end_fault(fault["name"])["receipt"]["injected"] > 0
+
+In a test of your own, faults never outlive it, whatever happens in it:
+
+    @pytest.fixture
+    def admin() -> Iterator[AdminClient]:
+        with AdminClient("http://127.0.0.1:8001") as client:
+            yield client
+            client.end_all_faults(reason="the test is over")
+
+    def test_the_checkout_survives_slow_payments(admin: AdminClient) -> None:
+        admin.create_fault({"effect": {"type": "latency"}, "target": {"points": ["payments"]}}, wait="2s")
+        assert httpx2.post("http://127.0.0.1:8000/api/checkout", …).status_code == 201
+
+Every method raises a ClientError: UnreachableError, NoAnswerError, UnauthorizedError, or RefusedError. `problem` is the
+API's problem document, `status` the answer's status, and the text says what is wrong, with "did you mean" where a
+spelling is near. What the calls take and return is in `chaosapi.clients.admin_calls`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import httpx2
+
+from chaosapi.clients import admin_calls as calls
+from chaosapi.clients.errors import ClientError, NoAnswerError, RefusedError, UnauthorizedError, UnreachableError
+from chaosapi.clients.exchange import AsyncClient, Client, awaitable, blocking
+
+__all__ = [
+    "AdminClient",
+    "AsyncAdminClient",
+    "ClientError",
+    "NoAnswerError",
+    "RefusedError",
+    "UnauthorizedError",
+    "UnreachableError",
+]
+
+_TIMEOUT_S: Final = 40.0  # longer than any `wait`
+
+
+class AdminClient(Client):
+    """A client of the admin API.
+
+    `service` is where it is, or an httpx2.Client of it, such as a TestClient, which stays open. `token` is the admin
+    token where one is set; `actor` is who asks, for the audit. `timeout_s` is seconds until an answer must have come.
+    """
+
+    def __init__(
+        self,
+        service: str | httpx2.Client,
+        *,
+        token: str | None = None,
+        actor: str | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        super().__init__(service, _headers(token, actor), timeout_s)
+
+    create_fault = blocking(calls.create_fault)
+    get_fault = blocking(calls.get_fault)
+    list_faults = blocking(calls.list_faults)
+    change_fault = blocking(calls.change_fault)
+    replace_fault = blocking(calls.replace_fault)
+    end_fault = blocking(calls.end_fault)
+    end_all_faults = blocking(calls.end_all_faults)
+    halt = blocking(calls.halt)
+    resume = blocking(calls.resume)
+    forecast = blocking(calls.forecast)
+    score = blocking(calls.score)
+    effects = blocking(calls.effects)
+    replicas = blocking(calls.replicas)
+    audit = blocking(calls.audit)
+    alerts = blocking(calls.alerts)
+    openapi = blocking(calls.openapi)
+
+
+class AsyncAdminClient(AsyncClient):
+    """The same with `await`: `async with AsyncAdminClient(url) as admin`, over an httpx2.AsyncClient."""
+
+    def __init__(
+        self,
+        service: str | httpx2.AsyncClient,
+        *,
+        token: str | None = None,
+        actor: str | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        super().__init__(service, _headers(token, actor), timeout_s)
+
+    create_fault = awaitable(calls.create_fault)
+    get_fault = awaitable(calls.get_fault)
+    list_faults = awaitable(calls.list_faults)
+    change_fault = awaitable(calls.change_fault)
+    replace_fault = awaitable(calls.replace_fault)
+    end_fault = awaitable(calls.end_fault)
+    end_all_faults = awaitable(calls.end_all_faults)
+    halt = awaitable(calls.halt)
+    resume = awaitable(calls.resume)
+    forecast = awaitable(calls.forecast)
+    score = awaitable(calls.score)
+    effects = awaitable(calls.effects)
+    replicas = awaitable(calls.replicas)
+    audit = awaitable(calls.audit)
+    alerts = awaitable(calls.alerts)
+    openapi = awaitable(calls.openapi)
+
+
+def _headers(token: str | None, actor: str | None) -> Mapping[str, str]:
+    authorization = {"authorization": f"Bearer {token}"} if token else {}
+    return authorization | ({"x-chaos-actor": actor} if actor else {})

@@ -1,0 +1,229 @@
+"""Calls of HTTP APIs, each written once as a generator of requests, for clients with and without `await`."""
+
+import inspect
+import json
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar, get_args
+
+import httpx2
+
+from chaosapi.clients.errors import ClientError, NoAnswerError, RefusedError, UnauthorizedError, UnreachableError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Json: TypeAlias = dict[str, Any]
+
+_FAILURES: Final = (httpx2.HTTPError, httpx2.InvalidURL)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request; `options` are those of httpx2, such as `params` and `json`."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+Exchange: TypeAlias = Generator[Request, httpx2.Response, T]
+"""Yields requests, is sent their responses, returns the result; a ClientError is thrown in where no response came."""
+
+
+def asked(method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any) -> Exchange[Any]:
+    """Return the JSON of the answer, None for an empty body; parameters that are None are left out."""
+    if "params" in options:
+        options["params"] = {name: value for name, value in options["params"].items() if value is not None}
+    response = yield Request(method, path, headers or {}, options)
+    return content(response)
+
+
+def pages(path: str, items: str, params: Mapping[str, Any]) -> Exchange[Any]:
+    """Return a list with the items of all its pages; `items` is the field that has them."""
+    page = yield from asked("GET", path, params=params)
+    found = list(page[items])
+    while page.get("next"):
+        page = yield from asked("GET", path + page["next"])
+        found += page[items]
+    return {**page, items: found}
+
+
+def ready(path: str) -> Exchange[bool]:
+    """Return whether a probe answers 200."""
+    try:
+        response = yield Request("GET", path)
+    except ClientError:
+        return False
+    return response.status_code == httpx2.codes.OK
+
+
+def content(response: httpx2.Response) -> Any:
+    """Return the JSON of a response; raises NoAnswerError, UnauthorizedError or RefusedError."""
+    status = response.status_code
+    if response.is_success and not response.content:
+        return None  # as Alertmanager does where there is nothing to say
+    try:
+        found = _read(response.text)
+    except (ValueError, RecursionError) as error:
+        raise NoAnswerError(f"it answered {status}, and no JSON", status) from error
+    if response.is_success:
+        return found
+    problem = found if isinstance(found, dict) else {}
+    if status == httpx2.codes.UNAUTHORIZED:
+        raise UnauthorizedError("it wants a token, or another one", status, problem)
+    text = problem.get("detail") or problem.get("error") or problem.get("message")  # ours, Prometheus', Alertmanager's
+    if not isinstance(found, dict):
+        text = found
+    raise RefusedError(str(text or f"it answered {status}"), status, problem)
+
+
+def _read(text: str) -> Any:
+    """Read JSON; a lone surrogate, which cannot be written anywhere, becomes a question mark."""
+    found = json.loads(text)
+    if "\\ud" not in text.lower():
+        return found
+    return json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+
+
+class Client:
+    """Runs exchanges over an httpx2.Client, one of its own where `service` is a URL; closes only its own.
+
+    `headers` go with every request. `timeout_s`, in seconds, is that of its own client.
+    """
+
+    def __init__(
+        self, service: str | httpx2.Client, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> None:
+        self._own = isinstance(service, str)
+        with _invalid_url_refused():
+            self._http = httpx2.Client(base_url=service, timeout=timeout_s) if isinstance(service, str) else service
+        self._headers = dict(headers or {})
+
+    def run(self, exchange: Exchange[T]) -> T:
+        """Return the result of an exchange; raises ClientError."""
+        try:
+            request = next(exchange)
+            while True:
+                headers = _encoded({**self._headers, **request.headers})
+                try:
+                    response = self._http.request(request.method, request.path, headers=headers, **request.options)
+                except _FAILURES as error:
+                    request = exchange.throw(_failed(error))
+                else:
+                    request = exchange.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._own:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """Runs exchanges over an httpx2.AsyncClient; as Client otherwise."""
+
+    def __init__(
+        self, service: str | httpx2.AsyncClient, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> None:
+        self._own = isinstance(service, str)
+        with _invalid_url_refused():
+            self._http = (
+                httpx2.AsyncClient(base_url=service, timeout=timeout_s) if isinstance(service, str) else service
+            )
+        self._headers = dict(headers or {})
+
+    async def run(self, exchange: Exchange[T]) -> T:
+        """Return the result of an exchange; raises ClientError."""
+        try:
+            request = next(exchange)
+            while True:
+                headers = _encoded({**self._headers, **request.headers})
+                try:
+                    response = await self._http.request(
+                        request.method, request.path, headers=headers, **request.options
+                    )
+                except _FAILURES as error:
+                    request = exchange.throw(_failed(error))
+                else:
+                    request = exchange.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._own:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def blocking(call: Callable[P, Exchange[T]]) -> Callable[Concatenate[Client, P], T]:
+    """Return a call as a method of a Client."""
+
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(call(*args, **kwargs))
+
+    _describe(method, call)
+    return method
+
+
+def awaitable(call: Callable[P, Exchange[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    """Return a call as a method of an AsyncClient."""
+
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.run(call(*args, **kwargs))
+
+    _describe(method, call)
+    return method
+
+
+def _describe(method: Any, call: Callable[..., Any]) -> None:
+    """Give a method the name, the docstring and the signature of its call, for help() and editors."""
+    signature = inspect.signature(call)
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    result = get_args(signature.return_annotation)[-1]
+    method.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()], return_annotation=result)
+    method.__name__ = method.__qualname__ = call.__name__
+    method.__doc__ = call.__doc__
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]  # httpx2 would refuse what is not ASCII
+
+
+@contextmanager
+def _invalid_url_refused() -> Iterator[None]:
+    try:
+        yield
+    except httpx2.InvalidURL as error:
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> ClientError:
+    """Return a failure of httpx2 in words; the failure itself is its cause."""
+    if isinstance(error, httpx2.InvalidURL):
+        failed: ClientError = UnreachableError(f"this is no URL: {error}")
+    elif isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+        failed = UnreachableError("nothing answers there")
+    else:
+        failed = NoAnswerError(f"no answer ({type(error).__name__})")
+    failed.__cause__ = error
+    return failed

@@ -1,0 +1,128 @@
+"""What becomes of an answer, and of none: against transports of the test's own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from chaosapi.clients.errors import ClientError, NoAnswerError, RefusedError, UnauthorizedError, UnreachableError
+from chaosapi.clients.exchange import AsyncClient, Client, asked, pages, ready
+
+Answer = Callable[[httpx2.Request], httpx2.Response]
+
+
+def client(answer: Answer) -> Client:
+    """Return a client of a server that answers so."""
+    return Client(httpx2.Client(transport=httpx2.MockTransport(answer), base_url="http://source"))
+
+
+def answering(text: str, status: int = 200) -> Client:
+    """Return a client of a server that always answers the same."""
+    return client(lambda _: httpx2.Response(status, text=text))
+
+
+def failing(error: Exception) -> Client:
+    """Return a client of a server that does not answer."""
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    return client(answer)
+
+
+def test_a_lone_surrogate_becomes_a_question_mark() -> None:
+    """No page and no terminal can be sent one; a pair is a character."""
+    found = answering(r'{"a\ud800": ["\uD83D\uDE00", "x\uDFFFy"]}').run(asked("GET", "/"))
+    assert found == {"a?": ["\U0001f600", "x?y"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "raised", "says"),
+    [
+        (answering("[" * 200_000), NoAnswerError, "it answered 200, and no JSON"),
+        (answering("<html>", 502), NoAnswerError, "it answered 502, and no JSON"),
+        (answering("{}", 401), UnauthorizedError, "it wants a token, or another one"),
+        (answering('{"detail": "no rate of 5"}', 422), RefusedError, "no rate of 5"),
+        (answering('{"status": "error", "error": "parse error"}', 400), RefusedError, "parse error"),
+        (answering('"silence not found"', 404), RefusedError, "silence not found"),
+        (answering("[]", 404), RefusedError, "it answered 404"),
+        (failing(httpx2.ConnectError("refused")), UnreachableError, "nothing answers there"),
+        (failing(httpx2.ReadTimeout("slow")), NoAnswerError, "no answer (ReadTimeout)"),
+    ],
+)
+def test_every_failure_is_a_client_error_in_words(source: Client, raised: type[ClientError], says: str) -> None:
+    """Whatever httpx2 raises, and whatever the answer is."""
+    with pytest.raises(raised) as failure:
+        source.run(asked("GET", "/"))
+    assert str(failure.value) == says
+
+
+def test_an_error_has_the_problem_document_and_its_fields() -> None:
+    """Status and document as they came."""
+    document = '{"title": "Invalid", "detail": "no", "errors": [{"field": "rate", "message": "did you mean 0.05"}, {}]}'
+    with pytest.raises(RefusedError) as failure:
+        answering(document, 422).run(asked("POST", "/"))
+    assert failure.value.status == 422
+    assert failure.value.problem["title"] == "Invalid"
+    assert failure.value.fields == {"rate": "did you mean 0.05"}
+
+
+def test_an_empty_success_is_none() -> None:
+    """As Alertmanager answers where there is nothing to say."""
+    assert answering("").run(asked("DELETE", "/")) is None
+
+
+def test_a_list_is_read_page_by_page() -> None:
+    """The fields are those of the last page; `next` is relative to the list."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if "after" in request.url.params:
+            return httpx2.Response(200, json={"items": [3], "revision": 8, "next": None})
+        assert dict(request.url.params) == {"state": "active"}
+        return httpx2.Response(200, json={"items": [1, 2], "revision": 7, "next": "?state=active&after=2"})
+
+    found = client(answer).run(pages("/list", "items", {"state": "active", "limit": None}))
+    assert found == {"items": [1, 2, 3], "revision": 8, "next": None}
+
+
+def test_a_probe_is_ready_only_if_it_answers_200() -> None:
+    """Neither a refusal nor silence is an error here."""
+    assert answering("").run(ready("/readyz"))
+    assert not answering("", 503).run(ready("/readyz"))
+    assert not failing(httpx2.ConnectError("refused")).run(ready("/readyz"))
+
+
+def test_the_asynchronous_client_does_the_same() -> None:
+    """The exchange is one; only the waiting differs."""
+
+    async def ask(answer: Answer) -> Any:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), base_url="http://source")
+        async with http, AsyncClient(http, {"x-chaos-actor": "Jürgen"}) as source:
+            return await source.run(asked("GET", "/", {"if-match": '"7"'}))
+
+    def heard(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json=[request.headers["if-match"], request.headers.raw[-2][1].decode()])
+
+    def silent(_: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ReadTimeout("slow")
+
+    assert asyncio.run(ask(heard)) == ['"7"', "Jürgen"]
+    with pytest.raises(NoAnswerError):
+        asyncio.run(ask(silent))
+
+
+def test_a_client_closes_only_the_connections_that_are_its_own() -> None:
+    """One that it was given stays open for whoever made it."""
+    with httpx2.Client(base_url="http://source") as http:
+        with Client(http):
+            pass
+        assert not http.is_closed
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a:port", "nothing"])
+def test_what_is_no_url_is_a_client_error(url: str) -> None:
+    """When the client is made or when it is used."""
+    with pytest.raises(ClientError), Client(url) as source:
+        source.run(asked("GET", "/"))
