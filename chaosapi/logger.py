@@ -12,11 +12,11 @@ REQUEST_ID: ContextVar[str] = ContextVar("structlog_request_id")
 class Writer(Protocol):
     """Writes lines of one name; structlog's loggers are writers."""
 
-    def debug(self, event: str, **fields: Any) -> Any: ...  # noqa: D102 - as in logging
-    def info(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
-    def warning(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
-    def error(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
-    def exception(self, event: str, **fields: Any) -> Any: ...  # noqa: D102
+    def debug(self, event: str, **fields: Any) -> Any: ...
+    def info(self, event: str, **fields: Any) -> Any: ...
+    def warning(self, event: str, **fields: Any) -> Any: ...
+    def error(self, event: str, **fields: Any) -> Any: ...
+    def exception(self, event: str, **fields: Any) -> Any: ...
 
 
 class Standard:
@@ -28,19 +28,19 @@ class Standard:
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
 
-    def debug(self, event: str, **fields: Any) -> None:  # noqa: D102 - as in Writer
+    def debug(self, event: str, **fields: Any) -> None:
         self._log(logging.DEBUG, event, fields)
 
-    def info(self, event: str, **fields: Any) -> None:  # noqa: D102
+    def info(self, event: str, **fields: Any) -> None:
         self._log(logging.INFO, event, fields)
 
-    def warning(self, event: str, **fields: Any) -> None:  # noqa: D102
+    def warning(self, event: str, **fields: Any) -> None:
         self._log(logging.WARNING, event, fields)
 
-    def error(self, event: str, **fields: Any) -> None:  # noqa: D102
+    def error(self, event: str, **fields: Any) -> None:
         self._log(logging.ERROR, event, fields)
 
-    def exception(self, event: str, **fields: Any) -> None:  # noqa: D102
+    def exception(self, event: str, **fields: Any) -> None:
         self._log(logging.ERROR, event, fields, exc_info=True)
 
     def _log(self, level: int, event: str, fields: dict[str, Any], *, exc_info: bool = False) -> None:
