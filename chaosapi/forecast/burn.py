@@ -6,9 +6,9 @@ from functools import reduce
 
 import numpy as np
 
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.counters import Counter
 from chaosapi.forecast.promql import Range
-from chaosapi.forecast.traffic import Array
 
 Signed = Sequence[tuple[int, Counter]]
 """Counters of a query, each with the sign of its term."""

@@ -6,9 +6,9 @@ import numpy as np
 import plotly.graph_objects as go  # type: ignore[import-untyped]  # Plotly ships no types
 from plotly.subplots import make_subplots  # type: ignore[import-untyped]  # the same
 
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.result import Forecast, ForecastAlert
-from chaosapi.forecast.traffic import Array
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective
 from chaosapi.slo.windows import text

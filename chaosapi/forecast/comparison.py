@@ -4,7 +4,7 @@ from datetime import datetime
 
 from chaosapi.durations import Duration
 from chaosapi.models import Model
-from chaosapi.slo.windows import Severity
+from chaosapi.slo.severity import Severity
 
 
 class FiringSpan(Model):

@@ -7,9 +7,10 @@ import numpy as np
 
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import exposure, outcome
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.indicator import Term
 from chaosapi.forecast.outcome import OutcomePart
-from chaosapi.forecast.traffic import Array, Traffic, TrafficRoute
+from chaosapi.forecast.traffic import Traffic, TrafficRoute
 
 EARLY = {"200", "500", "503"}
 """Statuses that every route counts from 0 on, beside its success; other series are born with their first request."""
@@ -42,7 +43,7 @@ class Counters:
     def __init__(self, faults: Sequence[Fault], traffic: Traffic, edges: Array) -> None:
         self._traffic, self._edges = traffic, edges
         middles, lengths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
-        self._arrivals = traffic.rate_at(middles) * lengths
+        self._arrivals = rate_at(traffic, middles) * lengths
         actings = [exposure.exposure(fault, middles) for fault in faults]
         # Routes that meet the same faults differ only in their share.
         groups: dict[tuple[int, ...], dict[TrafficRoute, float]] = {}
@@ -114,3 +115,9 @@ class Counters:
             share = part.share if limit is None else part.share * result.within(limit, part)
             self._known[key] = np.concatenate([[0.0], np.cumsum(self._arrivals * share)])
         return self._known[key]
+
+
+def rate_at(traffic: Traffic, seconds: Array) -> Array:
+    """Return the requests per second at these times."""
+    rates = np.array([traffic.rps, *(stage.rps for stage in traffic.stages)])
+    return rates[np.searchsorted([stage.after for stage in traffic.stages], seconds, side="right")]

@@ -7,7 +7,8 @@ import numpy as np
 
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.schedule import Constant
-from chaosapi.forecast.traffic import Array, TrafficRoute
+from chaosapi.forecast.arrays import Array
+from chaosapi.forecast.traffic import TrafficRoute
 
 _CALLS = 200_000
 """About how often strengths are asked for; more would take seconds."""

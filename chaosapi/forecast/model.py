@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import burn, exposure, indicator, outcome
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.counters import EARLY, Counters
 from chaosapi.forecast.indicator import Indicator, Term
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Range, Times
-from chaosapi.forecast.traffic import Array, Traffic
+from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair
 

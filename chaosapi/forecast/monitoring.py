@@ -1,13 +1,15 @@
 """How often and how far back Prometheus looks, and how patient Alertmanager is."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from chaosapi.durations import Duration
 from chaosapi.models import Integer, Model
-from chaosapi.slo.windows import Profile
+
+if TYPE_CHECKING:
+    from chaosapi.slo.windows import Profile
 
 Interval = Annotated[Duration, Field(ge=0.01)]
 
@@ -43,7 +45,7 @@ class Monitoring(Model):
         return self
 
 
-def usual(profile: Profile) -> Monitoring:
+def usual(profile: "Profile") -> Monitoring:
     """Return the settings that fit a profile: those of `chaosapi lab` for windows of seconds, else common ones."""
     if profile.step < 15:
         step = profile.step

@@ -9,8 +9,9 @@ import numpy as np
 from chaosapi.effects import Latency
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import latency
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.exposure import Exposure
-from chaosapi.forecast.traffic import Array, Traffic
+from chaosapi.forecast.traffic import Traffic
 
 _DIGITS = 4
 _STRENGTHS = 10**_DIGITS

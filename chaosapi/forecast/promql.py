@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.counters import Counter
-from chaosapi.forecast.traffic import Array
 
 Times = NDArray[np.int64]
 """Milliseconds, as Prometheus keeps them: windows meet samples exactly."""

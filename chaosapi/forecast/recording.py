@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.counters import Counter
 from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.promql import Times
-from chaosapi.forecast.traffic import Array
 
 _LOST = 1.5
 """So many intervals without a sample, and something is over."""

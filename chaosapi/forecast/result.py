@@ -2,7 +2,7 @@
 
 from chaosapi.durations import Duration
 from chaosapi.models import Model
-from chaosapi.slo.windows import Severity
+from chaosapi.slo.severity import Severity
 
 
 class AlertTimes(Model):

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from chaosapi.models import Model
-from chaosapi.slo.windows import Severity
+from chaosapi.slo.severity import Severity
 
 Verdict = Literal["as forecast", "by chance", "off", "missed", "unexpected", "to come", "already firing"]
 """Within a scrape, an evaluation and group_wait; further off, but within two standard deviations of chance; further

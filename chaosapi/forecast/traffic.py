@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, NamedTuple, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -14,7 +12,6 @@ from chaosapi.durations import Duration
 from chaosapi.forecast import locust_scenarios
 from chaosapi.models import Integer, Model, Number, Ratio, few
 
-Array = NDArray[np.float64]
 Requests = Annotated[Number, Field(ge=0, le=1e9)]
 
 
@@ -94,11 +91,6 @@ class Traffic(Model):
         others = {route: share for route, share in SHOP.items() if route not in given}
         left = max(0.0, 1 - sum(given.values())) / sum(others.values()) if others else 0.0
         return {route: share for route, share in ({r: s * left for r, s in others.items()} | given).items() if share}
-
-    def rate_at(self, seconds: Array) -> Array:
-        """Return the requests per second at these times."""
-        rates = np.array([self.rps, *(stage.rps for stage in self.stages)])
-        return rates[np.searchsorted([stage.after for stage in self.stages], seconds, side="right")]
 
 
 def _route(name: str) -> TrafficRoute:

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from chaosapi.slo import annotations
+from chaosapi.slo.severity import Severity
 from chaosapi.slo.spec import AlertSettings, Objective, Spec
-from chaosapi.slo.windows import Profile, Severity, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 Rule = dict[str, Any]
 BUDGET_LEFT = "slo:period_error_budget_remaining:ratio"

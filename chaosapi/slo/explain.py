@@ -5,8 +5,9 @@ from typing import Any
 from chaosapi.slo import burn_rate
 from chaosapi.slo.burn_alerts import enabled
 from chaosapi.slo.document import FileModel
+from chaosapi.slo.severity import Severity
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, Severity, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, text
 
 ERROR_RATIOS = (1.0, 0.1, 0.01, 0.001)
 

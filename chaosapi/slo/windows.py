@@ -12,6 +12,7 @@ from chaosapi import errors
 from chaosapi.durations import Duration
 from chaosapi.slo import burn_rate, document
 from chaosapi.slo.document import FileModel
+from chaosapi.slo.severity import Severity
 
 FOLDER = Path(__file__).with_name("profiles")
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
@@ -24,7 +25,6 @@ window of two scrapes one increment is left, and one late scrape takes that too.
 SLOWEST = 60.0
 """The slowest step in seconds, with which also the rules of a whole period, every fourth step, come often enough."""
 
-Severity = Literal["page", "ticket"]
 _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from chaosapi import errors
 from chaosapi.forecast import locust_scenarios, scenarios
+from chaosapi.forecast.counters import rate_at
 from chaosapi.forecast.traffic import SHOP, Traffic, TrafficRoute
 
 
@@ -38,7 +39,7 @@ def test_a_scenario_becomes_stages() -> None:
     traffic = Traffic(**scenarios.traffic("spike", rate=20, peak=100, duration=90))
     assert [(stage.after, stage.rps) for stage in traffic.stages] == [(0, 20), (30, 100), (60, 20), (90, 0)]
     seconds = np.array([-5.0, 0.0, 30.0, 59.9, 60.0, 90.0])
-    assert traffic.rate_at(seconds).tolist() == [20, 20, 100, 100, 20, 0]
+    assert rate_at(traffic, seconds).tolist() == [20, 20, 100, 100, 20, 0]
     assert traffic.mix == SHOP
     assert Traffic(**scenarios.traffic("flash-sale")).mix[TrafficRoute("POST", "/api/checkout")] == 0.28
 
