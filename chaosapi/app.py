@@ -1,5 +1,6 @@
 """The shop with everything around it: what `chaosapi serve` runs."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -9,13 +10,17 @@ from fastapi_offline import FastAPIOffline
 from chaosapi import shop
 from chaosapi.api import problems
 from chaosapi.api.descriptions import UNTRACED
-from chaosapi.effects.exception import Raise
+from chaosapi.injected_error import Raise
 from chaosapi.installation import routes_of
 from chaosapi.runtime.lifespan import Life
 from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings
 from chaosapi.telemetry.faults import Count
 from chaosapi.wiring import Chaos
+
+with contextlib.suppress(ModuleNotFoundError):
+    # With the first question it would be loaded anyway, and then be looked at by every full garbage collection.
+    import chaosapi.api.prediction  # noqa: F401
 
 _ABOUT = """A small shop, the target of a practice range for on-call.
 

@@ -12,6 +12,7 @@ ChaosError
  ├─ Invalid            422  a field is wrong; `errors` names it and says what would be right
  ├─ LimitReached       429  no room for another fault
  ├─ ClientGone         499  nobody is there to be answered
+ ├─ NotInstalled       501  the answer takes packages that are not installed
  ├─ StoreUnavailable   503  the shared store does not answer
  │   └─ StoreUnreadable     it does, but nobody here can read the state that it holds
  └─ Busy               503  the queue for heavy work is full; Retry-After says when to ask again
@@ -98,6 +99,12 @@ class LimitReached(ChaosError):  # noqa: N818 - as above
     """There is no room for more."""
 
     status, title, slug = 429, "Too Many Requests", "limit-reached"
+
+
+class NotInstalled(ChaosError):  # noqa: N818 - as above
+    """The answer takes packages that are not installed; the detail names the extra that brings them."""
+
+    status, title, slug = 501, "Not Implemented", "not-installed"
 
 
 class StoreUnavailable(ChaosError):  # noqa: N818 - as above

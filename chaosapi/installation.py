@@ -4,15 +4,14 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from fastapi.routing import iter_route_contexts
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.effects.exception import Raise
+from chaosapi.frameworks import every_route, original
+from chaosapi.injected_error import Raise
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
-from chaosapi.wiring import Chaos
 
 _REST = "/{path:path}"
 _LOG: Final = logging.getLogger("chaosapi")
@@ -40,6 +39,8 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
 
     # Around the whole stack rather than in it: only there can an effect reach the connection.
     def build() -> ASGIApp:
+        from chaosapi.wiring import Chaos  # noqa: PLC0415 - most of chaosapi: it is loaded when the app starts
+
         _warn(chosen)
         return Chaos(chosen, routes_of(app), points=named).around(inner())
 
@@ -61,6 +62,8 @@ class ChaosMiddleware:
         settings: Settings | None = None,
         points: Iterable[str] = (),
     ) -> None:
+        from chaosapi.wiring import Chaos  # noqa: PLC0415 - as above
+
         table = RouteTable.of(_route(path, ("GET", "POST")) for path in routes)
         chosen = settings or _of_guest()
         _warn(chosen)
@@ -92,13 +95,15 @@ def routes_of(app: Starlette) -> RouteTable:
 
 
 def _routes_in(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Route]:
-    for context in iter_route_contexts(routes):
-        path = prefix + (context.path or "")
-        if isinstance(context.original_route, (Mount, Host)):
-            inner = context.routes  # none where it is not a Starlette app
+    for each in every_route(routes):
+        route = original(each)
+        path = prefix + (getattr(each, "path", "") or "")
+        methods = getattr(each, "methods", None) or ("GET",)
+        if isinstance(route, (Mount, Host)):
+            inner = route.routes  # none where it is not a Starlette app
             yield from _routes_in(inner, path) if inner else [_route(path + _REST)]
-        elif not isinstance(context.original_route, WebSocketRoute):
-            yield _route(path, context.methods or ("GET",), getattr(context, "status_code", None) or 200)
+        elif not isinstance(route, WebSocketRoute):
+            yield _route(path, methods, getattr(each, "status_code", None) or 200)
 
 
 def _route(path: str, methods: Iterable[str] = ("GET",), success: int = 200) -> Route:

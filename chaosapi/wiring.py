@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
-from fastapi_offline import FastAPIOffline
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 from starlette.types import ASGIApp
 
@@ -22,12 +22,12 @@ from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
 from chaosapi.api.dispatch import Switch
 from chaosapi.api.policy import Limits
-from chaosapi.errors import Forbidden, Invalid
+from chaosapi.errors import Forbidden, Invalid, NotInstalled
+from chaosapi.extras import needed
 from chaosapi.faults.state import Difference, State
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import Faults
 from chaosapi.routes import RouteTable
-from chaosapi.runtime.admin_server import Listener
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.guard_watcher import Watch
 from chaosapi.runtime.heartbeat import Heartbeat
@@ -35,18 +35,19 @@ from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.runtime.lifespan import Life
 from chaosapi.runtime.pool import Pool
 from chaosapi.runtime.process_effects import Supervisor
-from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings, SettingsError
-from chaosapi.slo import spec, windows
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.alerts import Inbox
-from chaosapi.store.alerts_sqlite import SharedInbox
-from chaosapi.telemetry.counters import Shared
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge, Reading
 from chaosapi.telemetry.middleware import Telemetry
-from chaosapi.telemetry.multiprocess import Totals
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.traffic import Flow
+
+if TYPE_CHECKING:
+    from chaosapi.runtime.workers.place import Place
+    from chaosapi.store.alerts_sqlite import SharedInbox
+    from chaosapi.telemetry.counters import Shared
+    from chaosapi.telemetry.multiprocess import Totals
 
 _ABOUT = """Faults are dialled in here.
 
@@ -68,7 +69,7 @@ class Chaos:
         routes: RouteTable,
         clock: Callable[[], float] = time.time,
         points: Iterable[str] = (),
-        place: Place | None = None,
+        place: "Place | None" = None,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._routes, self._place = settings, routes, place
@@ -82,9 +83,10 @@ class Chaos:
         self._engine = engine = Engine(routes, self._store.now, steady, self._limits.law)
         faults = FaultMetrics(engine)
         self._totals: Totals | None = None
+        self._inbox = Inbox()
         if place:
-            self._totals = Totals(self.registry, faults, place.folder, place.slot)
-            self._metrics = RequestMetrics(routes.routes, Shared(place.folder, place.slot), self._totals.counted)
+            self._totals, cells, self._inbox = _among_workers(place, self.registry, faults)
+            self._metrics = RequestMetrics(routes.routes, cells, self._totals.counted)
         else:
             self._metrics = RequestMetrics(routes.routes)
             self.registry.register(self._metrics)
@@ -99,7 +101,6 @@ class Chaos:
             lambda: ((run.plan.record, run.tally) for run in engine.runs()),
         )
         self._fleet = Fleet(self._store, engine, self._me)
-        self._inbox = SharedInbox(place.folder / "inbox.sqlite") if place else Inbox()
         self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers, self._settle)
         self._kill = KillSwitch(self._store, engine, self._apply, place.alarm if place else None)
         self._store.subscribe(self._kill.take)
@@ -112,7 +113,7 @@ class Chaos:
     @cached_property
     def control(self) -> FastAPI:
         """The control plane: admin API, webhook, probes and metrics."""
-        app = FastAPIOffline(
+        app = _documented(
             title="chaosapi",
             version=version("chaosapi"),
             description=_ABOUT,
@@ -120,7 +121,6 @@ class Chaos:
             docs_url="/admin/docs",
             redoc_url=None,
             openapi_url="/admin/openapi.json",
-            static_url="/admin/static",
             swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
         )
         problems.install(app)
@@ -162,6 +162,8 @@ class Chaos:
         if settings.admin_port is None:
             jobs += beside
         else:
+            with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
+                from chaosapi.runtime.admin_server import Listener  # noqa: PLC0415 - uvicorn's, a server of our own
             # The store lives in the loop of the control plane, which is another one here.
             control = Life(guarded, beside, open_, close)
             bound = self._place.admin if self._place else None
@@ -220,6 +222,18 @@ class Chaos:
             self._lag.observe(loop.time() - due)
 
 
+def _among_workers(
+    place: "Place", registry: CollectorRegistry, faults: FaultMetrics
+) -> "tuple[Totals, Shared, SharedInbox]":
+    """Make what adds up the counts of several workers, where each counts, and the alerts that they all know."""
+    from chaosapi.store.alerts_sqlite import SharedInbox  # noqa: PLC0415 - of no use in one process
+    from chaosapi.telemetry.counters import Shared  # noqa: PLC0415
+    from chaosapi.telemetry.multiprocess import Totals  # noqa: PLC0415
+
+    totals = Totals(registry, faults, place.folder, place.slot)
+    return totals, Shared(place.folder, place.slot), SharedInbox(place.folder / "inbox.sqlite")
+
+
 def _store(settings: Settings, clock: Callable[[], float]) -> Store:
     try:
         return open_store(settings.store, clock)
@@ -229,10 +243,22 @@ def _store(settings: Settings, clock: Callable[[], float]) -> Store:
 
 def _forecaster(settings: Settings, flow: Flow) -> forecasts.Forecaster:
     source = settings.slo or assets.path("alerts") / "slo.yaml"
+    forecaster = forecasts.Forecaster(source, settings.profile, flow)
+    if settings.slo or settings.profile != Settings.model_fields["profile"].default:
+        try:
+            forecaster.load()  # what is wrong with the files is said at the start
+        except (Invalid, NotInstalled) as error:
+            raise SettingsError(f"CHAOSAPI_SLO={source}, CHAOSAPI_PROFILE={settings.profile}: {error}") from None
+    return forecaster
+
+
+def _documented(**options: Any) -> FastAPI:
+    """Make the app; its docs need no network where fastapi-offline is installed, as it is with the extra `serve`."""
     try:
-        return forecasts.Forecaster(spec.load(source), windows.load(settings.profile), flow)
-    except Invalid as error:
-        raise SettingsError(f"CHAOSAPI_SLO={source}, CHAOSAPI_PROFILE={settings.profile}: {error}") from None
+        from fastapi_offline import FastAPIOffline  # noqa: PLC0415 - as above
+    except ModuleNotFoundError:
+        return FastAPI(**options)
+    return FastAPIOffline(**options, static_url="/admin/static")
 
 
 def _registry() -> CollectorRegistry:

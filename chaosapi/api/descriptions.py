@@ -2,9 +2,8 @@
 
 import inspect
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from fastapi.telemetry import TelemetryConfig
 from pydantic import BaseModel
 
 from chaosapi.errors import (
@@ -16,8 +15,12 @@ from chaosapi.errors import (
     UnsupportedType,
 )
 
-UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
-"""Chaosapi's own telemetry stands around its apps; FastAPI would look for OpenTelemetry's with every request."""
+if TYPE_CHECKING:
+    from fastapi.telemetry import TelemetryConfig
+
+UNTRACED: "Final[TelemetryConfig]" = {"tracing": False, "metrics": False, "logs": False}
+"""Chaosapi's own telemetry stands around its apps; FastAPI would look for OpenTelemetry's with every request.
+Releases that do not are deaf to it."""
 
 _SCHEMAS = "#/components/schemas/"
 

@@ -16,7 +16,16 @@ from chaosapi.api.descriptions import header, refusals
 from chaosapi.api.forecasts import Forecaster, Outlook
 from chaosapi.api.policy import Limits
 from chaosapi.api.requests import BurnRate, Draft
-from chaosapi.errors import Busy, Conflict, Invalid, LimitReached, NotFound, PreconditionFailed, StoreUnavailable
+from chaosapi.errors import (
+    Busy,
+    Conflict,
+    Invalid,
+    LimitReached,
+    NotFound,
+    NotInstalled,
+    PreconditionFailed,
+    StoreUnavailable,
+)
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault, Phase, Record
 from chaosapi.faults.receipt import Receipt
@@ -32,7 +41,7 @@ _MOST_LISTED: Final = 1000
 _PART: Final = 10
 """Faults that are looked up and written at once."""
 
-_FULL = (Conflict, LimitReached, StoreUnavailable, Busy)
+_FULL = (Conflict, LimitReached, StoreUnavailable, Busy, NotInstalled)
 """What may keep a new fault out."""
 _TAGGED: Final = header("ETag", required=True)
 

@@ -1,7 +1,9 @@
 """What a fault would do, asked before it is injected."""
 
 from collections.abc import Sequence
-from typing import Final
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
@@ -13,25 +15,20 @@ from chaosapi.api.descriptions import refusals
 from chaosapi.api.pages import written
 from chaosapi.api.policy import Limits
 from chaosapi.api.requests import BurnRate, Draft
-from chaosapi.errors import Busy, Conflict, Invalid, NotFound
+from chaosapi.errors import Busy, Conflict, Invalid, NotFound, NotInstalled
+from chaosapi.extras import needed
 from chaosapi.faults.fault import Fault, Record
-from chaosapi.forecast import inverse, replay, timetable
-from chaosapi.forecast import score as scoring
-from chaosapi.forecast.model import Effort, ForecastModel
-from chaosapi.forecast.monitoring import Monitoring, usual
-from chaosapi.forecast.observed import DeliveredNotification, Observed
+from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.injection.engine import Engine
 from chaosapi.runtime.pool import Pool, unless_gone
-from chaosapi.slo.spec import Spec
-from chaosapi.slo.windows import Profile
 from chaosapi.store.alerts import KEPT, DeliveredAlert, Inbox
 from chaosapi.telemetry.traffic import Flow
 
-EFFORT: Final = Effort(steps=500_000, cells=2_000_000, episodes=2_000, samples=4_000_000, delays=50_000)
-"""What one forecast may take here: about a second, and 100 MiB while it lasts. `chaosapi forecast` takes more."""
+if TYPE_CHECKING:
+    from chaosapi.api.prediction import Predictor
 
 
 class Question(Draft):
@@ -50,46 +47,52 @@ class Outlook(Forecast):
 
 
 class Forecaster:
-    """Answers for the SLOs of one file, under one profile of windows."""
+    """Answers for the SLOs of one file, under one profile of windows.
 
-    def __init__(self, spec: Spec, profile: Profile, flow: Flow) -> None:
-        self._spec, self._profile, self._flow = spec, profile, flow
+    What works forecasts out is large, and an extra: it is imported, and the files are read, with the first question.
+    """
+
+    def __init__(self, source: Path, profile: str, flow: Flow) -> None:
+        self._source = source
+        self._profile = profile
+        self._flow = flow
+
+    def load(self) -> None:
+        """Read the files now; raises what `predictor` raises."""
+        _ = self.predictor
+
+    @cached_property
+    def predictor(self) -> "Predictor":
+        """What works forecasts out; raises NotInstalled, or Invalid for a file that cannot be read."""
+        with needed("a forecast", "forecast", NotInstalled):
+            from chaosapi.api.prediction import Predictor  # noqa: PLC0415 - as above
+        return Predictor.of(self._source, self._profile)
 
     def resolved(self, draft: Draft) -> Fault:
         """Turn a draft into a fault; raises Invalid where no rate burns so fast, or no traffic tells which one does."""
         rate = draft.rate
         if not isinstance(rate, BurnRate):
             return draft.at(rate, draft.rate_sum)
+        predictor = self.predictor
         traffic = self._measured()
         if traffic is None:
             raise Invalid.field("rate.burn_rate", "there was no traffic in the last minute: send some, or give a ratio")
-        burn = inverse.rate_for(draft.at(1.0, ""), rate.burn_rate, rate.slo, self._spec, traffic)
-        return draft.at(burn.rate, burn.sum)
+        return draft.at(*predictor.rate_for(draft.at(1.0, ""), rate, traffic))
 
     def forecast(self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None) -> Outlook:
         """Forecast one fault; raises Invalid where the windows are too short for the scrape interval."""
-        assumed, watching = traffic or self._measured() or Traffic(), usual(self._profile)
-        if monitoring:
-            given = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
-            watching = watching.model_copy(update=given)
-        found = timetable.forecast([fault], assumed, self._spec, self._profile, watching, EFFORT)
+        predictor = self.predictor
+        assumed = traffic or self._measured() or Traffic()
+        found = predictor.forecast(fault, assumed, monitoring)
         return Outlook(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
 
     def score(
         self, record: Record, records: Sequence[Record], delivered: Sequence[DeliveredAlert], now: float
     ) -> Score:
         """Compare the fault's forecast with what Alertmanager delivered; `missing` says what Prometheus would add."""
+        predictor = self.predictor
         traffic = self._measured()
-        model = ForecastModel(
-            [record.spec], traffic or Traffic(), self._spec, self._profile, usual(self._profile), EFFORT
-        )
-        facts = Observed(
-            delivered=[
-                DeliveredNotification(**{name: getattr(each, name) for name in DeliveredNotification.model_fields})
-                for each in delivered
-            ]
-        )
-        found = scoring.score(record.name, replay.of(record, records, model), facts, now)
+        found = predictor.score(record, records, delivered, traffic or Traffic(), now)
         guess = "the traffic is taken to be " + (
             "that of the last minute" if traffic else "100 requests/s in the usual mix"
         )
@@ -110,7 +113,7 @@ def router(  # noqa: PLR0913, PLR0917 - whom the routes speak to
     """Make the routes; forecasts are worked out in the pool, large bodies read in one of their own."""
     api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, bodies))
 
-    @api.post("/forecast", response_model=Outlook, responses=refusals(Invalid, Busy))
+    @api.post("/forecast", response_model=Outlook, responses=refusals(Invalid, Busy, NotInstalled))
     async def forecast(request: Request, question: Question) -> Response:
         """Say which alerts a fault would fire, when, and what it would cost; nothing is injected."""
 
@@ -120,7 +123,7 @@ def router(  # noqa: PLR0913, PLR0917 - whom the routes speak to
 
         return await unless_gone(request, pool.run(work))
 
-    @api.get("/faults/{name}/score", response_model=Score, responses=refusals(NotFound, Conflict, Busy))
+    @api.get("/faults/{name}/score", response_model=Score, responses=refusals(NotFound, Conflict, Busy, NotInstalled))
     async def score(request: Request, name: FaultName) -> Response:
         """Compare a fault's forecast with what was delivered; `chaosapi score` asks Prometheus as well."""
         record, now = engine.state.find(name), engine.clock()

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from chaosapi.api import descriptions, validation
 from chaosapi.budget import TOLD, shown
 from chaosapi.errors import ChaosError, UnsupportedType
+from chaosapi.frameworks import every_route
 from chaosapi.models import Model
 
 MEDIA_TYPE = "application/problem+json"
@@ -143,9 +143,9 @@ async def _http(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> list[str]:
     found = {
         method
-        for context in iter_route_contexts(request.app.routes)
-        if context.path_regex and context.path_regex.match(request.scope["path"])
-        for method in context.methods or ()
+        for route in every_route(request.app.routes)
+        if (pattern := getattr(route, "path_regex", None)) and pattern.match(request.scope["path"])
+        for method in getattr(route, "methods", None) or ()
     }
     return sorted(found)
 

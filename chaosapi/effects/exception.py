@@ -1,18 +1,12 @@
 """Raise an exception in the app."""
 
-from collections.abc import Awaitable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
-
-_KEY = "chaosapi.exception"
-
-
-class InjectedError(RuntimeError):
-    """What the effect raises."""
+from chaosapi.injected_error import MESSAGE
 
 
 class AppException(RequestEffect):
@@ -28,17 +22,4 @@ class AppException(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
         """Leave word for `Raise`, which stands inside the app's error handling."""
-        await app({**scope, _KEY: self.message}, receive, send)
-
-
-class Raise:
-    """Pure ASGI, to be added to the app as its innermost middleware: raises what the effect left word of."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Raise InjectedError, or pass the request on."""
-        if _KEY in scope:
-            raise InjectedError(scope[_KEY])
-        return self.app(scope, receive, send)
+        await app({**scope, MESSAGE: self.message}, receive, send)

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.effects.exception import Raise
+from chaosapi.injected_error import Raise
 
 
 class DependencyError(Exception):

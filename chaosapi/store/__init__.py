@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from chaosapi.extras import needed
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.store.memory import MemoryStore
 from chaosapi.store.replica import Replica
@@ -86,10 +87,8 @@ def open_store(url: str, clock: Callable[[], float] = time.time) -> Store:
             raise ValueError("sqlite:///faults.db is a file in this folder, sqlite:////var/lib/faults.db one anywhere")
         return SqliteStore(Path(unquote(parts.path[1:])), clock)
     if parts.scheme in ("redis", "rediss", "unix"):
-        try:
+        with needed("a store on Redis", "redis", ValueError):
             from chaosapi.store.redis import RedisStore  # noqa: PLC0415 - redis-py is an extra
-        except ImportError as missing:
-            raise ValueError("a store on Redis needs redis-py: pip install 'chaosapi[redis]'") from missing
         return RedisStore(url, clock)
     raise ValueError("a store is memory://, sqlite:///faults.db or redis://host:6379/0 (rediss:// with TLS)")
 

@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chaosapi import DependencyError, point
-from chaosapi.effects.exception import InjectedError
 from chaosapi.faults import state as changes
+from chaosapi.injected_error import InjectedError
 from chaosapi.telemetry.faults import FaultMetrics
 from tests.conftest import Clock, MakeClient
 from tests.world import World, constant, near
