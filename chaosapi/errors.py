@@ -1,7 +1,7 @@
 """Everything that can be refused, with its HTTP status and title.
 
 ChaosError
- ├─ BadRequest         400  the body cannot be read at all
+ ├─ BadRequest         400  the body cannot be read at all, or there is no telling which Host is meant
  ├─ Unauthorized       401  no token, or a wrong one
  ├─ Forbidden          403  a browser page of another origin, or a name that is not this machine's
  ├─ NotFound           404
@@ -37,7 +37,7 @@ class ChaosError(Exception):
 
 
 class BadRequest(ChaosError):  # noqa: N818 - named after what HTTP calls it
-    """The body cannot be read at all."""
+    """The body cannot be read at all, or there is no telling which Host is meant."""
 
     status, title, slug = 400, "Bad Request", "bad-request"
 

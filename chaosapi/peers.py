@@ -56,6 +56,15 @@ def hostname(host: str) -> str | None:
     return (found[1] or found[2]).lower() if found else None
 
 
+def wrong_host(values: Sequence[str]) -> str:
+    """Say what is wrong with the Host headers of a request (RFC 9112, 3.2); nothing where one names a host or none."""
+    if len(values) > 1:
+        return "a request has one Host, not several"
+    if values and values[0] and hostname(values[0]) is None:
+        return "Host must be a name or an address, with a port or without"
+    return ""
+
+
 def is_own_origin(origin: str, host: str) -> bool:
     """Tell whether an Origin header (RFC 6454) names the server that the Host header names."""
     return origin.lower() in {f"http://{host.lower()}", f"https://{host.lower()}"}

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import peers
 from chaosapi.api import problems
-from chaosapi.errors import ChaosError, Forbidden, Unauthorized
+from chaosapi.errors import BadRequest, ChaosError, Forbidden, Unauthorized
 from chaosapi.routes import PROBES
 from chaosapi.settings import Settings
 
@@ -38,7 +38,7 @@ class AccessGuard:
         self._hosts = settings.admin_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401 or 403."""
+        """Pass the request on, or answer 400, 401 or 403."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -52,6 +52,8 @@ class AccessGuard:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if wrong := peers.wrong_host(headers.getlist("host")):
+            raise BadRequest(wrong)
         host = headers.get("host", "")
         _refuse_foreign_page(headers, host)
         if self._token is not None:

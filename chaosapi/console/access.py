@@ -144,6 +144,8 @@ class Guard:
 
     def _refusal(self, request: HTTPConnection, session: Session | None) -> Response | None:
         """Return what is answered instead of the page, nothing where it may be seen."""
+        if wrong := peers.wrong_host(request.headers.getlist("host")):
+            return PlainTextResponse(wrong, 400)
         if trouble := self._trouble(request):
             return PlainTextResponse(trouble, 403)
         if request.scope["path"] == LOGIN:

@@ -15,6 +15,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from chaosapi import peers
+
 HEAD: Final = 64 * 1024
 """Bytes that the head of a request may have: request line and headers."""
 TARGET: Final = 8 * 1024
@@ -135,6 +137,8 @@ class Protocol(HttpToolsProtocol):
             self._relax()
         if len(self.url) > TARGET:
             self._fail(_LONG_TARGET)
+        if wrong := self._wrong_host():
+            self._fail((400, wrong))
         if len(self.pipeline) >= PIPELINED:
             raise HttpParserCallbackError  # those before it are answered, then the connection closes
         may_be_large = self._bare > HEAD or self._fed > HEAD
@@ -196,6 +200,12 @@ class Protocol(HttpToolsProtocol):
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _wrong_host(self) -> str:
+        values = [value.decode("latin-1") for name, value in self.headers if name == b"host"]
+        if not values and self.parser.get_http_version() == "1.1":
+            return "a request needs a Host"
+        return peers.wrong_host(values)
 
     def _fail(self, refusal: tuple[int, str]) -> None:
         self._refusal = refusal

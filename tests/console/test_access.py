@@ -102,8 +102,15 @@ def test_a_malformed_header_is_refused(password: str | None, value: str, clock: 
     """Host and Origin; it is no failure of the console."""
     client = guarded(password, clock)
     client.get("/")
-    for name in ("host", "origin"):
-        assert client.get("/", headers={name: value}).status_code == 403
+    assert client.get("/", headers={"host": value}).status_code == (400 if value else 403)
+    assert client.get("/", headers={"origin": value}).status_code == 403
+
+
+@pytest.mark.parametrize("password", [None, PASSWORD])
+def test_a_request_with_two_hosts_is_refused(password: str | None, clock: Clock) -> None:
+    """RFC 9112, 3.2."""
+    sent = [("host", "localhost"), ("host", "localhost")]
+    assert guarded(password, clock).get("/", headers=sent).status_code == 400
 
 
 @pytest.mark.parametrize(

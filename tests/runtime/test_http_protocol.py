@@ -176,6 +176,33 @@ def test_what_is_no_http_is_refused_with_a_problem_document(served: Served, requ
 
 
 @pytest.mark.parametrize(
+    "hosts",
+    [
+        b"",
+        b"Host: localhost\r\nHost: localhost\r\n",
+        b"Host: localhost\r\nX: y\r\nhost: evil.example\r\n",
+        b"Host:\r\nHost:\r\n",
+        b"Host: user@localhost\r\n",
+        b"Host: localhost, evil.example\r\n",
+        b"Host: localhost:x\r\n",
+        b"Host: [::1\r\n",
+    ],
+)
+def test_a_request_has_one_valid_host(served: Served, hosts: bytes) -> None:
+    """RFC 9112, 3.2: a proxy on the way may have gone by another one than we do."""
+    assert refusal(served.ask(b"GET / HTTP/1.1\r\n" + hosts + b"\r\n"))[0] == 400
+    assert served.app.arrived == 0
+
+
+@pytest.mark.parametrize(
+    "head", [b"1.0\r\n", b"1.1\r\nHost:\r\n", b"1.1\r\nHost: [::1]:80\r\n", b"1.1\r\nhost: A_b.c\r\n"]
+)
+def test_a_host_may_be_empty_and_in_http_1_0_missing(served: Served, head: bytes) -> None:
+    """As RFC 9112, 3.2 has it."""
+    assert served.ask(b"GET / HTTP/" + head + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
     "head",
     [
         b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (HEAD + 1) + b"\r\n\r\n",
@@ -340,7 +367,7 @@ def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) 
 
 def test_only_so_many_requests_may_wait_on_a_connection(served: Served) -> None:
     """Those that may are answered, then the connection closes, however many came at once."""
-    answers = served.ask(b"GET / HTTP/1.1\r\n\r\n" * 10_000)
+    answers = served.ask(GET * 10_000)
     assert 0 < answers.count(b"HTTP/1.1 200 OK") <= PIPELINED + 2
     assert served.app.arrived <= PIPELINED + 2
     assert b"connection: close" in answers[answers.rindex(b"HTTP/1.1 ") :]
