@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
+from starlette.requests import ClientDisconnect
 
 from chaosapi import budget
 from chaosapi.api import pages, responses
@@ -25,6 +27,8 @@ from chaosapi.runtime.pool import Pool, Turns
 
 _COUNTED: Final = 0.05
 """Seconds that the store has to say how far the replicas are, beyond what the caller waits for them."""
+_HEARD: Final = 0.1
+"""Seconds that the body of a halt has to arrive in: other replicas stop only then."""
 _PART: Final = 10
 _MOST: Final = 1000
 """Entries of the audit that are read and written at once, at first and at most."""
@@ -78,10 +82,14 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
     @api.post("/halt/", include_in_schema=False)
     @api.post("/halt", openapi_extra=_HALT)
     async def halt(request: Request, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
-        """End every fault and refuse new ones until the halt is lifted. It works without the store too."""
+        """End every fault and refuse new ones until the halt is lifted. It works without the store too.
+
+        Faults end before the body is read; a reason that has not come 0.1 s later is left out.
+        """
         begun = time.monotonic()
-        reason = HaltBody.lenient(await understood(request, budget.SMALL)).reason
-        done = await kill.halt(desk.signed(request, "halt", now=clock(), reason=reason))
+        now = clock()
+        kill.end_here(now, halted=True)
+        done = await kill.halt(desk.signed(request, "halt", now=now, reason=await _reason(request)))
         return _answer(done.state, await stopped(done, wait, begun), stored=done.stored)
 
     @api.delete("/halt", responses=away)
@@ -113,6 +121,14 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         return pages.listed(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
 
     return api
+
+
+async def _reason(request: Request) -> str:
+    """Return why chaos is halted; nothing where the body does not say it, is late, or ends with its client."""
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(_HEARD):
+            return HaltBody.lenient(await understood(request, budget.SMALL)).reason
+    return ""
 
 
 def _answer(state: State, replicas: Replicas, *, stored: bool = True) -> responses.HaltAnswer:

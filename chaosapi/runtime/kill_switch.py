@@ -124,6 +124,17 @@ class KillSwitch:
             self._telling.cancel()
             await asyncio.wait([self._telling])
 
+    def end_here(self, at: float, *, halted: bool) -> float:
+        """End every fault of this service, before anything is waited for; `end_all` or `halt` has to follow.
+
+        Returns by when the faults that are meant were made.
+        """
+        made_by = max([at, *(record.created_at for record in self._engine.state.live(at))])
+        self._alarm.raise_(at, made_by, halted=halted)
+        self._engine.release(made_by)
+        self.take(self._known)
+        return made_by
+
     async def end_all(self, entry: AuditEntry) -> Stopped:
         """End every fault. Never raises, and takes no longer than the store is waited for."""
         return await self._stop(entry, None)
@@ -143,10 +154,7 @@ class KillSwitch:
 
     async def _stop(self, entry: AuditEntry, halt: Halt | None) -> Stopped:
         live = self._engine.state.live(entry.at)
-        made_by = max([entry.at, *(record.created_at for record in live)])
-        order = _Order(entry, halt, made_by)
-        self._alarm.raise_(entry.at, made_by, halted=halt is not None)
-        self._engine.release(made_by)
+        order = _Order(entry, halt, self.end_here(entry.at, halted=halt is not None))
         self._tell(order)
         self.take(self._known)
         with suppress(TimeoutError):

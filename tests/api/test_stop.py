@@ -1,5 +1,6 @@
 """The kill switch and the halt over HTTP: they answer whatever has become of the store."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,8 +8,10 @@ from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import ASGIApp, Message, Receive
 
 from tests.conftest import MakeClient
+from tests.patience import patience
 from tests.store.test_poisoned import GARBAGE
 
 ERROR = {"effect": {"type": "error"}}
@@ -100,6 +103,65 @@ def test_nothing_said_beside_it_keeps_a_stop_from_working(client: TestClient, ca
     method, address = call.split()
     assert client.request(method, f"{address}?wait={quote(wait)}", follow_redirects=False).status_code == 200
     assert not failing(client)
+
+
+async def asked(app: ASGIApp, method: str, path: str, receive: Receive) -> int:
+    """Send a request whose body comes as it comes; return the status."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-length", b"18")],
+        "client": ("127.0.0.1", 1),
+    }
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async with asyncio.timeout(patience(10)):
+        await app(scope, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
+@pytest.mark.parametrize("parts", [[], [b'{"reason": '], [b'{"reason": ', None]], ids=["none", "half", "client leaves"])
+def test_a_halt_ends_faults_before_its_body_is_read(client: TestClient, parts: list[bytes | None]) -> None:
+    """It is stored without the reason where that does not come, or the client leaves while it sends it."""
+    coming = iter(parts)
+    failed: list[bool] = []
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    async def slow() -> Message:
+        failed.append(await asked(client.app, "GET", "/api/products", nothing) == 503)
+        part = next(coming, b"")
+        if part is None:
+            return {"type": "http.disconnect"}
+        if not part:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": part, "more_body": True}
+
+    assert client.portal is not None
+    assert client.portal.call(asked, client.app, "POST", "/admin/halt", slow) == 200
+    assert set(failed) == {False}
+    assert client.get("/admin/faults").json()["halt"]["reason"] == ""
+    assert client.get("/admin/audit").json()["entries"][0]["action"] == "halt"
+
+
+def test_the_reason_of_a_halt_may_come_after_its_head(client: TestClient) -> None:
+    """Many clients send the body apart."""
+
+    async def apart() -> Message:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b'{"reason": "fire"}'}
+
+    assert client.portal is not None
+    assert client.portal.call(asked, client.app, "POST", "/admin/halt", apart) == 200
+    assert client.get("/admin/faults").json()["halt"]["reason"] == "fire"
 
 
 @pytest.mark.parametrize("address", ["/admin/halt", "/admin/halt/"])
