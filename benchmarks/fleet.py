@@ -32,7 +32,7 @@ from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store
-from chaosapi.store.codec import AUDIT
+from chaosapi.store.codec import MAX_AUDIT_ENTRIES
 
 RATES = (20, 50, 100, 200, 400)
 """Changes a second; the price of one is that at the first."""
@@ -177,7 +177,9 @@ def main() -> int:
         traffic = sent + count * sent_each + rate * (told + count * told_each)
         computed.add_row(str(count), f"{100 * resting:.1f}", f"{1e6 * dear:.0f}", f"{rate:.0f}", f"{traffic / 1e6:.1f}")
     Console().print(
-        measured, computed, f"an entry of the audit takes {many.audit:.0f} bytes; at most {AUDIT:,} are kept"
+        measured,
+        computed,
+        f"an entry of the audit takes {many.audit:.0f} bytes; at most {MAX_AUDIT_ENTRIES:,} are kept",
     )
     curves = {
         "Redis while nothing changes, % of a core": {"": [(each.replicas, 100 * each.idle_cpu) for each in prices]},

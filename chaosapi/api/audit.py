@@ -129,7 +129,7 @@ def _readable(change: Change) -> Change:
         after = change(before)
         kept = {id(record.spec) for record in before.faults}
         for record in after.faults:
-            if id(record.spec) not in kept and not codec.survives(record):
+            if id(record.spec) not in kept and not codec.round_trips(record):
                 raise Invalid.field("body", "this fault cannot be stored: it would not be read back as it is")
         return after
 

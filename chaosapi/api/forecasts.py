@@ -24,7 +24,7 @@ from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.injection.engine import Engine
 from chaosapi.runtime.pool import Pool, unless_gone
-from chaosapi.store.alerts import KEPT, DeliveredAlert, Inbox
+from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Inbox
 from chaosapi.telemetry.traffic import Flow
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def router(  # noqa: PLR0913, PLR0917 - whom the routes speak to
         if record.starts_at > now:
             raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
         await inbox.catch_up()
-        delivered, faults = inbox.latest(KEPT), engine.state.faults
+        delivered, faults = inbox.latest(MAX_ALERTS), engine.state.faults
         return await unless_gone(request, pool.run(lambda: written(forecaster.score(record, faults, delivered, now))))
 
     return api

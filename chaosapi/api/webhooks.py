@@ -20,7 +20,7 @@ from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy
 from chaosapi.models import Model, few
 from chaosapi.runtime.pool import Pool
-from chaosapi.store.alerts import KEPT, DeliveredAlert, Delivery, Inbox, Status
+from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Delivery, Inbox, Status
 
 
 def _timestamp(value: Any) -> Any:
@@ -116,13 +116,13 @@ def router(
             news.append(_delivery(alert, now))
             if number % _SLICE == 0:
                 await asyncio.sleep(0)  # others have their turn
-        await inbox.take(news)
+        await inbox.receive(news)
         await arrived()
         return Accepted(received=len(notification.alerts))
 
     @api.get("/admin/alerts", response_model=DeliveredAlerts, responses=refusals(Busy))
     async def alerts(
-        limit: Annotated[int, Query(ge=1, le=KEPT)] = 100,
+        limit: Annotated[int, Query(ge=1, le=MAX_ALERTS)] = 100,
         before: Annotated[int | None, Query(ge=0, le=2**53, description="Only with a lower number.")] = None,
     ) -> Response:
         """List the alerts that were delivered, each once with its first, last and final notification; newest first.

@@ -13,9 +13,9 @@ from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Denied, Receipt, Replicas
 from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
-from chaosapi.store.codec import key
+from chaosapi.store.codec import tally_key
 from chaosapi.store.replica import Replica
-from chaosapi.store.tallies import denied, dump_counts, is_readable, sum_counts
+from chaosapi.store.tallies import denied_reason, dump_counts, is_readable, sum_counts
 
 _SOON: Final = 0.015
 """Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
@@ -72,7 +72,7 @@ class Fleet:
 
         def receipt_of(record: Record) -> Receipt:
             replicas = _counted(revisions, record.revision)
-            return self._receipt(record, others.get(key(record), {}), replicas)
+            return self._receipt(record, others.get(tally_key(record), {}), replicas)
 
         return receipt_of
 
@@ -80,7 +80,7 @@ class Fleet:
         tally, rate = self._engine.tally(record), record.spec.rate
         foreign = [(replica, text) for replica, text in sorted(reported.items()) if replica != self._me.id]
         others = [(replica, text) for replica, text in foreign if is_readable(text)]
-        reasons = [(self._me.id, tally.denied), *((replica, denied(text)) for replica, text in others)]
+        reasons = [(self._me.id, tally.denied), *((replica, denied_reason(text)) for replica, text in others)]
         refusals = [Denied(replica=replica, reason=why) for replica, why in reasons if why]
         if not others:
             return tally.receipt(rate, replicas, refusals)
@@ -111,7 +111,7 @@ class Fleet:
     async def _reported(self, records: Sequence[Record]) -> dict[str, dict[str, str]]:
         try:
             if records and self._store.up:
-                return await self._store.tallies([key(record) for record in records])
+                return await self._store.tallies([tally_key(record) for record in records])
         except StoreUnavailable:
             pass
         return {}

@@ -69,7 +69,7 @@ class Watch:
         for run in self._engine.live():
             run.strength()  # bursts are drawn as time passes, not all by the request that comes after a quiet hour
         await self._inbox.catch_up()
-        version = self._inbox.taken
+        version = self._inbox.deliveries
         live = [run.plan.record for run in self._engine.live() if run.remaining() > 0]
         guarded = [record for record in live if record.spec.guard]
         burned = await self._burned(guarded)

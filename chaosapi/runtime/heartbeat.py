@@ -10,8 +10,8 @@ from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Tally
 from chaosapi.logger import get_logger
 from chaosapi.store import Store
-from chaosapi.store.codec import key
-from chaosapi.store.replica import BEAT, Replica
+from chaosapi.store.codec import tally_key
+from chaosapi.store.replica import HEARTBEAT_S, Replica
 from chaosapi.store.tallies import dump_counts
 
 _GATHER: Final = 0.01
@@ -50,7 +50,7 @@ class Heartbeat:
             news.clear()
             full = loop.time() >= due
             if full:
-                due = loop.time() + BEAT
+                due = loop.time() + HEARTBEAT_S
             await self._tell(full=full)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
@@ -72,10 +72,12 @@ class Heartbeat:
         if full:
             # At another revision the store may be another one, which knows nothing.
             told = self._told if me.revision == self._told_at else {}
-            current = {key(record): dump_counts(tally) for record, tally in counted}
+            current = {tally_key(record): dump_counts(tally) for record, tally in counted}
             changed = {fault: text for fault, text in current.items() if told.get(fault) != text}
         else:
-            changed = {key(record): dump_counts(tally) for record, tally in counted if record.revision > self._told_at}
+            changed = {
+                tally_key(record): dump_counts(tally) for record, tally in counted if record.revision > self._told_at
+            }
         try:
             await self._store.report(me, changed, leaving=leaving)
         except StoreUnavailable as error:

@@ -11,11 +11,11 @@ from pydantic import computed_field
 
 from chaosapi.models import Model
 
-KEPT = 1000
+MAX_ALERTS = 1000
 """How many alerts that fire are kept, and as many that are over."""
-MEMORY: Final = 8 * 2**20
+MAX_BYTES: Final = 8 * 2**20
 """Bytes that those which fire may take, and as many those that are over; then fewer are kept."""
-_SLICE: Final = 50
+_BATCH: Final = 50
 """Deliveries that are taken in without a pause."""
 
 Status = Literal["firing", "resolved"]
@@ -57,13 +57,13 @@ class DeliveredAlert(Model):
     @property
     def delay(self) -> float | None:
         """Seconds from its start until it was told."""
-        return _seconds(self.starts_at, self.received_at)
+        return _seconds_between(self.starts_at, self.received_at)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def resolved_delay(self) -> float | None:
         """Seconds from its end until that was told."""
-        return _seconds(self.ends_at, self.resolved_received_at)
+        return _seconds_between(self.ends_at, self.resolved_received_at)
 
 
 class Inbox:
@@ -75,23 +75,23 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        self.number = 0
+        self.last_number = 0
         """That of the last delivery."""
-        self.taken = 0
+        self.deliveries = 0
         """How many deliveries were taken in here."""
-        self._firing: _Kept[str] = _Kept()
-        self._over: _Kept[tuple[str, datetime]] = _Kept()
+        self._firing: _AlertCache[str] = _AlertCache()
+        self._resolved: _AlertCache[tuple[str, datetime]] = _AlertCache()
 
     @property
     def dropped(self) -> int:
         """How many alerts were told and had to make room."""
-        return self._firing.dropped + self._over.dropped
+        return self._firing.dropped + self._resolved.dropped
 
-    async def take(self, news: Sequence[Delivery]) -> None:
+    async def receive(self, news: Sequence[Delivery]) -> None:
         """Take deliveries in; others have their turn in between."""
         for place, each in enumerate(news, 1):
-            self._take(each, self.number + 1)
-            if place % _SLICE == 0:
+            self._deliver(each, self.last_number + 1)
+            if place % _BATCH == 0:
                 await asyncio.sleep(0)
 
     async def catch_up(self) -> None:
@@ -99,7 +99,7 @@ class Inbox:
 
     def latest(self, limit: int, before: int | None = None) -> list[DeliveredAlert]:
         """Return the alerts that were told last, newest first; those before a number, where one is given."""
-        known = [*self._firing.values(), *self._over.values()]
+        known = [*self._firing.values(), *self._resolved.values()]
         meant = [alert for alert in known if before is None or alert.number < before]
         return sorted(meant, key=lambda alert: alert.number, reverse=True)[:limit]
 
@@ -107,33 +107,33 @@ class Inbox:
         """Return the alerts that are firing."""
         return list(self._firing.values())
 
-    def _take(self, news: Delivery, number: int) -> None:
-        self.number = number
-        self.taken += 1
+    def _deliver(self, news: Delivery, number: int) -> None:
+        self.last_number = number
+        self.deliveries += 1
         before = self._firing.pop(news.fingerprint, None)
         if before and news.starts_at > before.starts_at:
-            self._keep(before.model_copy(update={"status": "resolved"}))
+            self._store(before.model_copy(update={"status": "resolved"}))
             before = None
         elif before and news.ends_at and news.starts_at < before.starts_at >= news.ends_at:
-            self._keep(before)
+            self._store(before)
             before = None
-        self._keep(_after(before or self._over.pop((news.fingerprint, news.starts_at), None), news, number))
+        self._store(_update(before or self._resolved.pop((news.fingerprint, news.starts_at), None), news, number))
 
-    def _keep(self, alert: DeliveredAlert) -> None:
+    def _store(self, alert: DeliveredAlert) -> None:
         if alert.status == "firing":
             self._firing[alert.fingerprint] = alert
         else:
-            self._over[alert.fingerprint, alert.starts_at] = alert
+            self._resolved[alert.fingerprint, alert.starts_at] = alert
 
 
 K = TypeVar("K")
 
 
-class _Kept(FIFOCache[K, DeliveredAlert]):
+class _AlertCache(FIFOCache[K, DeliveredAlert]):
     """The last alerts that fit, and how many did not."""
 
     def __init__(self) -> None:
-        super().__init__(MEMORY, _size)
+        super().__init__(MAX_BYTES, _memory_size)
         self.dropped = 0
 
     def popitem(self) -> tuple[K, DeliveredAlert]:
@@ -142,13 +142,13 @@ class _Kept(FIFOCache[K, DeliveredAlert]):
         return super().popitem()
 
 
-def _size(alert: DeliveredAlert) -> int:
+def _memory_size(alert: DeliveredAlert) -> int:
     """Return about how many bytes of memory an alert takes, at least its part of all."""
     texts = [text for pairs in (alert.labels, alert.annotations) for pair in pairs.items() for text in pair]
-    return max(MEMORY // KEPT, 1000 + sum(map(getsizeof, texts)) + 100 * len(texts))
+    return max(MAX_BYTES // MAX_ALERTS, 1000 + sum(map(getsizeof, texts)) + 100 * len(texts))
 
 
-def _after(before: DeliveredAlert | None, news: Delivery, number: int) -> DeliveredAlert:
+def _update(before: DeliveredAlert | None, news: Delivery, number: int) -> DeliveredAlert:
     """Give the alert as it is known after the news, its first or not."""
     fires = news.status == "firing"
     received, resolved = (before.received_at, before.resolved_received_at) if before else (None, None)
@@ -162,5 +162,5 @@ def _after(before: DeliveredAlert | None, news: Delivery, number: int) -> Delive
     )
 
 
-def _seconds(since: datetime | None, until: datetime | None) -> float | None:
+def _seconds_between(since: datetime | None, until: datetime | None) -> float | None:
     return None if since is None or until is None else round((until - since).total_seconds(), 3)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from chaosapi.logger import get_logger
-from chaosapi.store.alerts import MEMORY, Delivery, Inbox
+from chaosapi.store.alerts import MAX_BYTES, Delivery, Inbox
 
-_KEPT: Final = 10_000
-_PATIENCE: Final = 1.0
+_MAX_ROWS: Final = 10_000
+_LOCK_TIMEOUT_S: Final = 1.0
 """Seconds to wait for another worker that is writing."""
-_PART: Final = 100
+_BATCH: Final = 100
 """Deliveries that are read at once."""
-_FORGET: Final = """
+_DELETE_OLD: Final = """
 DELETE FROM inbox WHERE number <= (
     SELECT max(number) FROM (
         SELECT number, row_number() OVER newest AS place, sum(length(delivery)) OVER newest AS size
@@ -36,42 +36,42 @@ class SharedInbox(Inbox):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+        self._db = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA synchronous = OFF")  # it lives no longer than the service
         self._db.execute("CREATE TABLE IF NOT EXISTS inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, delivery TEXT)")
-        self._lock = threading.Lock()
-        self._turn = asyncio.Lock()
-        self._seen = 0
+        self._db_lock = threading.Lock()
+        self._catch_up_lock = asyncio.Lock()
+        self._last_read = 0
         """The last delivery of the file that was taken in here."""
 
-    async def take(self, news: Sequence[Delivery]) -> None:
+    async def receive(self, news: Sequence[Delivery]) -> None:
         """Take deliveries in, for all."""
         try:
             await asyncio.to_thread(self._write, news)
         except sqlite3.Error as error:
             log.warning("other workers will not know of these alerts", alerts=len(news), reason=str(error))
-            await super().take(news)
+            await super().receive(news)
 
     async def catch_up(self) -> None:
         """Take in what any worker was told."""
-        async with self._turn:
+        async with self._catch_up_lock:
             try:
                 while found := await asyncio.to_thread(self._read):
                     for number, delivery in found:
-                        self._take(delivery, number)
-                        self._seen = number
+                        self._deliver(delivery, number)
+                        self._last_read = number
             except sqlite3.Error as error:
                 log.warning("what other workers were told of alerts is not known", reason=str(error))
 
     def _write(self, news: Sequence[Delivery]) -> None:
         rows = [(each.model_dump_json(),) for each in news]
-        with self._lock, self._db:
+        with self._db_lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT INTO inbox (delivery) VALUES (?)", rows)
-            self._db.execute(_FORGET, (_KEPT, MEMORY))
+            self._db.execute(_DELETE_OLD, (_MAX_ROWS, MAX_BYTES))
 
     def _read(self) -> list[tuple[int, Delivery]]:
         query = "SELECT number, delivery FROM inbox WHERE number > ? ORDER BY number LIMIT ?"
-        with self._lock:
-            rows = self._db.execute(query, (self._seen, _PART)).fetchall()
+        with self._db_lock:
+            rows = self._db.execute(query, (self._last_read, _BATCH)).fetchall()
         return [(number, Delivery.model_validate_json(text)) for number, text in rows]

@@ -13,20 +13,20 @@ from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.fault import Record
 from chaosapi.faults.state import Action, AuditEntry, Difference, State
 
-AUDIT: Final = 10_000
+MAX_AUDIT_ENTRIES: Final = 10_000
 """How many entries of the audit a store keeps."""
-AUDIT_SIZE: Final = 2**24
+MAX_AUDIT_BYTES: Final = 2**24
 """How many bytes they may have together. Looked at only when a larger than average one comes, so at most twice this."""
-AUDIT_LARGE: Final = AUDIT_SIZE // AUDIT
+LARGE_ENTRY_BYTES: Final = MAX_AUDIT_BYTES // MAX_AUDIT_ENTRIES
 """Bytes from which on an entry is larger than average."""
 UNREADABLE: Final = "the stored state could not be read"
 """Why all faults ended, for the audit."""
-_LAST: Final = 2.5e11
+_MAX_TIME_S: Final = 2.5e11
 """Unix seconds up to which there are dates; durations of garbage may lead beyond."""
 _HEAD: Final = re.compile(r'\{"revision":[0-9]+,"faults":\[')
 _RECORD: Final = re.compile(r'\{"name":"([a-z0-9-]+)"')
 _DECODER: Final = json.JSONDecoder()
-_FEW: Final = 8
+_MAX_NEW_RECORDS: Final = 8
 """Records that are read one by one at most; of more, such as after the kill switch, all are read at once."""
 
 M = TypeVar("M", bound=BaseModel)
@@ -49,7 +49,7 @@ def read(kind: type[M], text: str) -> M:
     return kind.model_validate_json(text)
 
 
-def survives(record: Record) -> bool:
+def round_trips(record: Record) -> bool:
     """Tell whether a state gives a record back as it is."""
     state = State(faults=(record,))
     try:
@@ -62,7 +62,11 @@ def read_state(text: str | bytes) -> State:
     """Return the state that `write_state` wrote; raises StoreUnreadable for anything else."""
     try:
         state = State.model_validate_json(text)
-        late = [record.name for record in state.faults if not record.ends_at < _LAST or not record.starts_at < _LAST]
+        late = [
+            record.name
+            for record in state.faults
+            if not record.ends_at < _MAX_TIME_S or not record.starts_at < _MAX_TIME_S
+        ]
     except (ValueError, TypeError, RecursionError) as error:  # ValidationError is a ValueError
         raise StoreUnreadable(f"{UNREADABLE}: {_first_line(error)}") from error
     if late:
@@ -70,14 +74,14 @@ def read_state(text: str | bytes) -> State:
     return state
 
 
-class Reader:
+class StateReader:
     """Reads states of which most is known: what stayed since the last one is neither parsed nor made anew."""
 
     def __init__(self) -> None:
         self._text: str | None = None
         self._state = State()
 
-    def note(self, text: str, state: State) -> None:
+    def remember(self, text: str, state: State) -> None:
         """Remember what a state is written as."""
         self._text = text
         self._state = state
@@ -87,10 +91,10 @@ class Reader:
         if not isinstance(text, str):
             return read_state(text)
         if text != self._text:
-            self.note(text, self._changed(text) or read_state(text))
+            self.remember(text, self._read_changes(text) or read_state(text))
         return self._state
 
-    def _changed(self, text: str) -> State | None:
+    def _read_changes(self, text: str) -> State | None:
         """Read the records that are new; None where they are many, or for what `write_state` would not write."""
         known = {record.name: record for record in self._state.faults}
         if not (head := _HEAD.match(text)):
@@ -103,7 +107,7 @@ class Reader:
                 record = known.get(name[1])
                 if not record or not text.startswith(record.text, place):
                     new += 1
-                    if new > _FEW:
+                    if new > _MAX_NEW_RECORDS:
                         return None
                     _, end = _DECODER.raw_decode(text, place)
                     record = read(Record, text[place:end])
@@ -115,16 +119,16 @@ class Reader:
         except (ValueError, TypeError, RecursionError, StoreUnreadable):
             return None
         state = frame.model_copy(update={"faults": tuple(faults)})
-        dated = all(record.starts_at < _LAST and record.ends_at < _LAST for record in faults)
+        dated = all(record.starts_at < _MAX_TIME_S and record.ends_at < _MAX_TIME_S for record in faults)
         return state if dated and write_state(state) == text else None
 
 
 def read_entries(texts: Iterable[str]) -> list[AuditEntry]:
     """Return the audit entries that can be read; one whose fault cannot be, without it."""
-    return [entry for text in texts if (entry := _entry(text))]
+    return [entry for text in texts if (entry := _read_entry(text))]
 
 
-def read_all(kind: type[M], texts: Iterable[str]) -> list[M]:
+def read_valid(kind: type[M], texts: Iterable[str]) -> list[M]:
     """Return what `write` wrote, without the texts that nobody can read."""
     found = []
     for text in texts:
@@ -133,7 +137,7 @@ def read_all(kind: type[M], texts: Iterable[str]) -> list[M]:
     return found
 
 
-def _entry(text: str) -> AuditEntry | None:
+def _read_entry(text: str) -> AuditEntry | None:
     try:
         entry = AuditEntry.model_validate_json(text)
     except (ValueError, TypeError):
@@ -149,12 +153,12 @@ def _first_line(error: Exception) -> str:
     return str(error).replace("\n", " ")[:200]
 
 
-def key(record: Record) -> str:
+def tally_key(record: Record) -> str:
     """Return what tells this fault from an earlier one of its name."""
     return f"{record.name}@{record.created_at!r}"
 
 
-def forgotten(before: State, after: State) -> set[str]:
+def dropped_tallies(before: State, after: State) -> set[str]:
     """Return the keys of the faults that a change has dropped from the state."""
     came, went = Difference.of(before, after)
-    return set(map(key, went.values())).difference(map(key, came))
+    return set(map(tally_key, went.values())).difference(map(tally_key, came))

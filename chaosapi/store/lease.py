@@ -6,9 +6,9 @@ last revision that was noted apart from the state, by the last sign of life, and
 
 from typing import Final, NamedTuple
 
-LEASE: Final = 60.0
+LEASE_S: Final = 60.0
 """Seconds for which faults outlive the last process that ran them."""
-OLD: Final = "the store was put back from an older copy"
+OLDER_COPY: Final = "the store was put back from an older copy"
 UNATTENDED: Final = "nobody ran the faults for a while, or the store is a copy"
 RESTARTED: Final = "the store was started anew while nobody ran the faults: it may be an older copy"
 
@@ -26,7 +26,7 @@ def reason_to_end(mark: Lease | None, revision: int, now: float, server: str = "
     if mark is None:
         return UNATTENDED
     if revision < mark.revision:
-        return OLD
+        return OLDER_COPY
     if mark.server != server:
         return RESTARTED
-    return None if abs(now - mark.seen) < LEASE else UNATTENDED
+    return None if abs(now - mark.seen) < LEASE_S else UNATTENDED

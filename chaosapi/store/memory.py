@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
-from chaosapi.store.codec import AUDIT, AUDIT_SIZE, forgotten, read_entries, write
+from chaosapi.store.codec import MAX_AUDIT_BYTES, MAX_AUDIT_ENTRIES, dropped_tallies, read_entries, write
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 
@@ -38,18 +38,18 @@ class MemoryStore:
         before = self._snapshot.state
         state = change(before)
         if state.revision != before.revision:
-            self._sign(entry.signed(state))
-            for key in forgotten(before, state):
+            self._write_audit(entry.signed(state))
+            for key in dropped_tallies(before, state):
                 self._tallies.pop(key, None)
-            self._snapshot.take(state)
+            self._snapshot.update(state)
         return state
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         """Write a state without faults."""
         state = State(revision=self._snapshot.state.revision + 1, halt=halt)
-        self._sign(entry.signed(state))
+        self._write_audit(entry.signed(state))
         self._tallies.clear()
-        self._snapshot.take(state)
+        self._snapshot.update(state)
         return state
 
     async def refresh(self) -> State:
@@ -62,11 +62,11 @@ class MemoryStore:
         texts = list(islice(meant, limit))
         return await asyncio.to_thread(read_entries, texts)
 
-    def _sign(self, entry: AuditEntry) -> None:
+    def _write_audit(self, entry: AuditEntry) -> None:
         text = write(entry)
         self._audit.appendleft((entry.revision, text))
         self._audit_size += len(text)
-        while len(self._audit) > 1 and (len(self._audit) > AUDIT or self._audit_size > AUDIT_SIZE):
+        while len(self._audit) > 1 and (len(self._audit) > MAX_AUDIT_ENTRIES or self._audit_size > MAX_AUDIT_BYTES):
             self._audit_size -= len(self._audit.pop()[1])
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
@@ -79,7 +79,7 @@ class MemoryStore:
 
     async def replicas(self) -> list[Replica]:
         """Return those that gave a sign of life lately."""
-        return [replica for replica in self._replicas.values() if replica.alive(self.now())]
+        return [replica for replica in self._replicas.values() if replica.is_alive(self.now())]
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
         """Return what the replicas reported."""

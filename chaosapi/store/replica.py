@@ -4,9 +4,9 @@ from typing import Final
 
 from chaosapi.models import Model, Moment
 
-BEAT: Final = 1.0
+HEARTBEAT_S: Final = 1.0
 """Seconds between two signs of life."""
-ALIVE_FOR: Final = 5 * BEAT
+ALIVE_FOR_S: Final = 5 * HEARTBEAT_S
 """Seconds after which a replica that gave no sign of life counts as gone."""
 
 
@@ -24,6 +24,6 @@ class Replica(Model):
     seen: Moment = 0.0
     """Its last sign of life; the store fills it in."""
 
-    def alive(self, now: float) -> bool:
+    def is_alive(self, now: float) -> bool:
         """Tell whether it gave a sign of life lately."""
-        return abs(now - self.seen) < ALIVE_FOR
+        return abs(now - self.seen) < ALIVE_FOR_S

@@ -19,7 +19,7 @@ class Snapshot:
         self._listeners.append(listener)
         listener(self.state)
 
-    def take(self, state: State) -> None:
+    def update(self, state: State) -> None:
         """Take over a state, and tell it, where its revision is newer."""
         if state.revision > self.state.revision:
             self.state = state

@@ -11,7 +11,7 @@ from chaosapi.faults.receipt import Delays, Tally
 from chaosapi.faults.sketch import GAMMA, Sketch
 from chaosapi.models import Model
 
-_FURTHEST: Final = 100_000
+_MAX_BUCKET: Final = 100_000
 """Buckets that a delay may be away from that of one second: more than a year or a nanosecond are."""
 _Count = Annotated[float, Field(ge=0, le=1e15)]
 
@@ -25,7 +25,8 @@ def dump_counts(tally: Tally) -> str:
             "expected": tally.expected,
             "injected": tally.injected,
             "skipped": tally.skipped.copy(),
-            "delays": delays and {"planned": _dumped(delays.planned), "measured": _dumped(delays.measured)},
+            "delays": delays
+            and {"planned": _sketch_document(delays.planned), "measured": _sketch_document(delays.measured)},
             **({"denied": tally.denied} if tally.denied else {}),
         },
         separators=(",", ":"),
@@ -47,14 +48,14 @@ def sum_counts(texts: Sequence[str]) -> Tally:
         whole.skipped.update(document["skipped"])
     delays = [document["delays"] for document in documents if document["delays"]]
     if delays:
-        whole.delays = Delays(*(_merged([each[kind] for each in delays]) for kind in ("planned", "measured")))
+        whole.delays = Delays(*(_merge_sketches([each[kind] for each in delays]) for kind in ("planned", "measured")))
     return whole
 
 
 class _Sketch(Model):
     gamma: Annotated[float, Field(ge=GAMMA, le=GAMMA)]
     zeros: _Count
-    bins: dict[Annotated[int, Field(ge=-_FURTHEST, le=_FURTHEST)], _Count]
+    bins: dict[Annotated[int, Field(ge=-_MAX_BUCKET, le=_MAX_BUCKET)], _Count]
 
 
 class _Sketches(Model):
@@ -80,17 +81,17 @@ def is_readable(text: str) -> bool:
     return True
 
 
-def denied(text: str) -> str | None:
+def denied_reason(text: str) -> str | None:
     """Return why the fault does not act where `dump` wrote this, if so."""
     return str(why) if '"denied"' in text and (why := json.loads(text).get("denied")) else None
 
 
-def _dumped(sketch: Sketch) -> dict[str, Any]:
+def _sketch_document(sketch: Sketch) -> dict[str, Any]:
     buckets = sketch.buckets.copy()  # another thread may add one meanwhile
     return {"gamma": GAMMA, "zeros": sketch.zeros, "bins": buckets}
 
 
-def _merged(documents: Sequence[Mapping[str, Any]]) -> Sketch:
+def _merge_sketches(documents: Sequence[Mapping[str, Any]]) -> Sketch:
     """Sum up what `_dumped` wrote, bucket by bucket; raises ValueError where the buckets are of another width."""
     if any(document["gamma"] != GAMMA for document in documents):
         raise ValueError("a sketch of another accuracy cannot be added")

@@ -175,8 +175,8 @@ def test_every_store_reads_back_what_the_model_takes() -> None:
         news = Announcement.of(before, after, epoch="e", version="v", follows="", line="l")
         assert codec.read(State, codec.write_state(after)) == after
         assert codec.read(AuditEntry, codec.write(entry)) == entry
-        assert codec.read(Announcement, codec.write(news)).made(before) == after
-        assert codec.survives(after.faults[0])
+        assert codec.read(Announcement, codec.write(news)).apply(before) == after
+        assert codec.round_trips(after.faults[0])
 
     tried()
     assert min(outcomes[True], outcomes[False]) > 50

@@ -46,7 +46,7 @@ class Guarded:
     async def fire(self, count: int, name: str = "A") -> None:
         """Let so many alerts of one name be told."""
         at = datetime.fromtimestamp(self.engine.clock(), UTC)
-        await self.inbox.take(
+        await self.inbox.receive(
             [
                 Delivery(
                     received_at=at,

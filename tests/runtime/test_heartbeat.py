@@ -9,7 +9,7 @@ from chaosapi.faults.receipt import Tally
 from chaosapi.runtime import heartbeat
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.store import MemoryStore, Replica, open_store
-from chaosapi.store.codec import key
+from chaosapi.store.codec import tally_key
 from chaosapi.store.tallies import sum_counts
 from tests.patience import patience
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
@@ -39,7 +39,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
         await asyncio.wait([beating])
         await heart.leave()
         assert await store.replicas() == []
-        assert sum_counts(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 12
+        assert sum_counts(((await store.tallies([tally_key(record)]))[tally_key(record)]["me"],)).matched == 12
 
     asyncio.run(scenario())
 
@@ -60,7 +60,7 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
                 try:
                     return sum(
                         sum_counts((text,)).matched
-                        for text in (await store.tallies([key(record)]))[key(record)].values()
+                        for text in (await store.tallies([tally_key(record)]))[tally_key(record)].values()
                     )
                 except StoreUnavailable:
                     return 0
@@ -81,7 +81,7 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
 
 def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a beat later: whoever has waited for the end may read the receipt."""
-    monkeypatch.setattr(heartbeat, "BEAT", 1000.0)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 1000.0)
 
     async def scenario() -> None:
         store = MemoryStore()
@@ -96,7 +96,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
         async with asyncio.timeout(patience(10)):
             while [replica.revision for replica in await store.replicas()] != [2]:
                 await asyncio.sleep(0)
-        assert sum_counts(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
+        assert sum_counts(((await store.tallies([tally_key(record)]))[tally_key(record)]["me"],)).matched == 7
         beating.cancel()
         await asyncio.wait([beating])
 
@@ -129,6 +129,6 @@ def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
         beating.cancel()
         await asyncio.wait([beating])
         await heart.leave()
-        assert sum_counts(((await store.tallies([key(record)]))[key(record)]["me"],)).matched == 7
+        assert sum_counts(((await store.tallies([tally_key(record)]))[tally_key(record)]["me"],)).matched == 7
 
     asyncio.run(scenario())

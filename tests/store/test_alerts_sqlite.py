@@ -35,9 +35,9 @@ def told(inbox: Inbox) -> list[DeliveredAlert]:
 def test_what_one_worker_is_told_all_know_in_the_same_order(tmp_path: Path) -> None:
     """Also that it ended, and also one that comes later."""
     one, other = SharedInbox(tmp_path / "inbox"), SharedInbox(tmp_path / "inbox")
-    asyncio.run(one.take([news("a")]))
-    asyncio.run(other.take([news("b", 1)]))
-    asyncio.run(one.take([news("a", 2, "resolved")]))
+    asyncio.run(one.receive([news("a")]))
+    asyncio.run(other.receive([news("b", 1)]))
+    asyncio.run(one.receive([news("a", 2, "resolved")]))
     late = SharedInbox(tmp_path / "inbox")
     for inbox in (one, other, late):
         assert [(alert.fingerprint, alert.status) for alert in told(inbox)] == [("a", "resolved"), ("b", "firing")]
@@ -47,29 +47,29 @@ def test_what_one_worker_is_told_all_know_in_the_same_order(tmp_path: Path) -> N
 
 def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes late gets what was delivered last; who was there knows more."""
-    monkeypatch.setattr(alerts_sqlite, "_KEPT", 3)
+    monkeypatch.setattr(alerts_sqlite, "_MAX_ROWS", 3)
     inbox = SharedInbox(tmp_path / "inbox")
     for number in range(10):
-        asyncio.run(inbox.take([news(f"{number}", number)]))
+        asyncio.run(inbox.receive([news(f"{number}", number)]))
     assert [alert.fingerprint for alert in told(SharedInbox(tmp_path / "inbox"))] == ["9", "8", "7"]
 
 
 def test_the_file_has_a_budget_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large alerts push out older ones earlier than small ones do."""
-    monkeypatch.setattr(alerts_sqlite, "MEMORY", 3000)
+    monkeypatch.setattr(alerts_sqlite, "MAX_BYTES", 3000)
     inbox = SharedInbox(tmp_path / "inbox")
     for number in range(10):
-        asyncio.run(inbox.take([news(f"{number}", number, text="x" * 1200)]))
+        asyncio.run(inbox.receive([news(f"{number}", number, text="x" * 1200)]))
     assert [alert.fingerprint for alert in told(SharedInbox(tmp_path / "inbox"))] == ["9", "8"]
 
 
 def test_what_the_file_cannot_take_one_worker_knows(tmp_path: Path) -> None:
     """As on a full disk: the alert is not lost, and nothing fails."""
     inbox = SharedInbox(tmp_path / "inbox")
-    asyncio.run(inbox.take([news("a")]))
+    asyncio.run(inbox.receive([news("a")]))
     assert told(inbox)
     with sqlite3.connect(tmp_path / "inbox") as other:
         other.execute("DROP TABLE inbox")
     other.close()
-    asyncio.run(inbox.take([news("b", 1)]))
+    asyncio.run(inbox.receive([news("b", 1)]))
     assert [alert.fingerprint for alert in told(inbox)] == ["b", "a"]

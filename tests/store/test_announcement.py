@@ -44,7 +44,7 @@ def test_whoever_makes_the_same_steps_is_in_the_same_state(moves: list[Change]) 
             continue
         if after.revision != mine.revision:
             told = write(Announcement.of(mine, after, epoch="e", version="v", follows="f", line="l"))
-            theirs = read(Announcement, told).made(theirs)
+            theirs = read(Announcement, told).apply(theirs)
             mine = after
             assert theirs == mine
 
@@ -54,7 +54,7 @@ def test_the_oldest_ended_faults_are_dropped_everywhere() -> None:
     mine = theirs = State()
     for number in range(changes.MAX_ENDED + 5):
         after = changes.create(a_fault(f"f-{number}"), 100.0 * number)(mine)
-        theirs = Announcement.of(mine, after, epoch="e", version="v", follows="f", line="l").made(theirs)
+        theirs = Announcement.of(mine, after, epoch="e", version="v", follows="f", line="l").apply(theirs)
         mine = after
         assert theirs == mine
     assert len(mine.faults) == changes.MAX_ENDED + 1

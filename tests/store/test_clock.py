@@ -17,15 +17,15 @@ def test_the_error_is_never_more_than_the_quickest_answer_took(
         local += there
         told = local + ahead
         local += back
-        clock.learn(asked, told, local)
+        clock.synchronize(asked, told, local)
     assert abs(clock.now() - (local + ahead)) <= min(there + back for there, back in answers) + 1e-9
 
 
 def test_a_known_time_is_not_disturbed_by_a_slow_answer() -> None:
     """It moves only as far as it must."""
     clock = SharedClock(lambda: 0.0)
-    clock.learn(0, 30, 0)
-    clock.learn(0, 31, 3)
+    clock.synchronize(0, 30, 0)
+    clock.synchronize(0, 31, 3)
     assert clock.now() == 30
 
 
@@ -37,7 +37,7 @@ def test_a_local_clock_that_is_set_disturbs_nobody() -> None:
     local += 3600
     steady += 1
     assert clock.now() == 1_000_001
-    clock.learn(6, 1_000_031, 6)
+    clock.synchronize(6, 1_000_031, 6)
     local -= 7200
     steady += 1
     assert clock.now() == 1_000_032

@@ -7,7 +7,7 @@ from chaosapi.errors import StoreUnreadable
 from chaosapi.faults import state as changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
-from chaosapi.store.codec import Reader, read, read_state, write, write_state
+from chaosapi.store.codec import StateReader, read, read_state, write, write_state
 from tests.store.conftest import a_fault
 
 
@@ -55,7 +55,7 @@ def test_a_reader_reads_what_is_new_and_keeps_the_rest(change: Callable[[State],
     """What it gives equals what is read from nothing; records whose texts stay are the same objects."""
     before = a_state("a", "b", "c")
     after = change(before)
-    reader = Reader()
+    reader = StateReader()
     known = {record.name: record for record in reader.read(write_state(before)).faults}
     text = write_state(after)
     found = reader.read(text)
@@ -70,8 +70,8 @@ def test_a_reader_reads_what_is_new_and_keeps_the_rest(change: Callable[[State],
 def test_a_reader_knows_its_own_writing() -> None:
     """Whoever has written a state does not read it."""
     state = a_state("a", "b")
-    reader = Reader()
-    reader.note(write_state(state), state)
+    reader = StateReader()
+    reader.remember(write_state(state), state)
     assert reader.read(write_state(state)) is state
 
 
@@ -97,7 +97,7 @@ def test_a_reader_takes_and_refuses_what_is_taken_and_refused_otherwise(
     spoil: Callable[[str], str], known: tuple[str, ...]
 ) -> None:
     """Whatever it knew before: text of a person or of another version too."""
-    reader = Reader()
+    reader = StateReader()
     reader.read(write_state(a_state(*known)))
     text = spoil(write_state(changes.halt("enough", 7.0)(changes.create(a_fault("c"), 6.0)(a_state("a", "b")))))
     try:
@@ -113,7 +113,7 @@ def test_a_reader_reads_many_new_ones_at_once(monkeypatch: pytest.MonkeyPatch) -
     """One by one they would take thrice the time, and after the kill switch all are new."""
     names = [f"f{number}" for number in range(100)]
     state = a_state(*names)
-    reader = Reader()
+    reader = StateReader()
     reader.read(write_state(state))
     parsed: list[str] = []
 

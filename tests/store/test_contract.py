@@ -13,7 +13,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.faults.receipt import Tally
 from chaosapi.faults.state import Halt, State
 from chaosapi.store import Replica, open_store
-from chaosapi.store.codec import key
+from chaosapi.store.codec import tally_key
 from chaosapi.store.tallies import dump_counts, sum_counts
 from tests.patience import patience
 from tests.store.conftest import Open, Seen, a_fault, an_entry, started, until
@@ -289,9 +289,9 @@ def test_a_silent_replica_is_forgotten(open_shared: Open, monkeypatch: pytest.Mo
         async with started(here):
             await here.report(a_replica("one"), {})
             (known,) = await here.replicas()
-            assert known.alive(known.seen + 4.9)
-            assert not known.alive(known.seen + 5)
-            monkeypatch.setattr("chaosapi.store.replica.ALIVE_FOR", 0.0)
+            assert known.is_alive(known.seen + 4.9)
+            assert not known.is_alive(known.seen + 5)
+            monkeypatch.setattr("chaosapi.store.replica.ALIVE_FOR_S", 0.0)
             assert await here.replicas() == []
 
     asyncio.run(scenario())
@@ -313,7 +313,7 @@ def test_tallies_add_up_over_replicas_that_come_and_go(open_one: Open) -> None:
         here, there = open_one(), open_one()
         async with started(here, there):
             state = await here.apply(changes.create(a_fault(), here.now()), an_entry())
-            fault = key(state.faults[0])
+            fault = tally_key(state.faults[0])
             await here.report(a_replica("one"), {fault: dump_counts(counted(5, [0.1]))})
             await here.report(a_replica("one"), {fault: dump_counts(counted(10, [0.1, 0.0], max_held=2))})
             await there.report(a_replica("two"), {fault: dump_counts(counted(7, [0.3], max_held=1, preempted=1))})
@@ -333,9 +333,9 @@ def test_tallies_go_with_their_fault(open_one: Open) -> None:
     async def scenario() -> None:
         store = open_one()
         async with started(store):
-            former = key((await store.apply(changes.create(a_fault(), 0), an_entry())).faults[0])
+            former = tally_key((await store.apply(changes.create(a_fault(), 0), an_entry())).faults[0])
             await store.report(a_replica("one"), {former: dump_counts(counted(5, []))})
-            later = key((await store.apply(changes.create(a_fault(), 1000), an_entry())).faults[0])
+            later = tally_key((await store.apply(changes.create(a_fault(), 1000), an_entry())).faults[0])
             assert await store.tallies([former, later]) == {former: {}, later: {}}
 
     asyncio.run(scenario())
@@ -388,8 +388,8 @@ def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
 def test_the_audit_is_bounded_in_bytes(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large entries push out older ones; the latest stays, however large it is."""
     for module in ("sqlite.tables", "redis.records"):
-        monkeypatch.setattr(f"chaosapi.store.{module}.AUDIT_SIZE", 20_000)
-        monkeypatch.setattr(f"chaosapi.store.{module}.AUDIT_LARGE", 500)
+        monkeypatch.setattr(f"chaosapi.store.{module}.MAX_AUDIT_BYTES", 20_000)
+        monkeypatch.setattr(f"chaosapi.store.{module}.LARGE_ENTRY_BYTES", 500)
 
     async def scenario() -> None:
         store = open_shared()

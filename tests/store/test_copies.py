@@ -12,7 +12,7 @@ import redis
 
 from chaosapi.faults import state as changes
 from chaosapi.store import Replica, Store, open_store
-from chaosapi.store.lease import LEASE, OLD, RESTARTED, UNATTENDED, Lease, reason_to_end
+from chaosapi.store.lease import LEASE_S, OLDER_COPY, RESTARTED, UNATTENDED, Lease, reason_to_end
 from tests.conftest import Clock
 from tests.patience import patience
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started
@@ -25,11 +25,11 @@ KEYS = "{chaosapi}:*"
     ("mark", "why"),
     [
         (Lease(5, 100.0, "a"), None),
-        (Lease(4, 100.0 - LEASE + 1, "a"), None),
+        (Lease(4, 100.0 - LEASE_S + 1, "a"), None),
         (None, UNATTENDED),
-        (Lease(6, 100.0, "a"), OLD),
-        (Lease(5, 100.0 - LEASE, "a"), UNATTENDED),
-        (Lease(5, 100.0 + LEASE, "a"), UNATTENDED),
+        (Lease(6, 100.0, "a"), OLDER_COPY),
+        (Lease(5, 100.0 - LEASE_S, "a"), UNATTENDED),
+        (Lease(5, 100.0 + LEASE_S, "a"), UNATTENDED),
         (Lease(5, 100.0, "b"), RESTARTED),
     ],
 )
@@ -82,11 +82,11 @@ def test_sqlite(tmp_path: Path, clock: Clock) -> None:
             each.unlink()
     for name in ("faults.db", "faults.db-wal"):
         shutil.copy(backup / name, path.parent / name)
-    assert again() == ([], OLD, 3), "the revision of what ended it is not used twice"
+    assert again() == ([], OLDER_COPY, 3), "the revision of what ended it is not used twice"
 
     for each in backup.iterdir():
         shutil.copy(each, path.parent / each.name)
-    clock.now += LEASE - 1
+    clock.now += LEASE_S - 1
     assert again() == (["a"], "", 1), "killed, and started in time"
 
     for each in backup.iterdir():
@@ -97,7 +97,7 @@ def test_sqlite(tmp_path: Path, clock: Clock) -> None:
     for each in backup.iterdir():
         shutil.copy(each, path.parent / each.name)
     (path.parent / "faults.db-watermark").write_text("garbage")
-    clock.now -= LEASE
+    clock.now -= LEASE_S
     assert again() == ([], UNATTENDED, 2)
 
 
@@ -124,7 +124,7 @@ def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:
             copy(backup, path)
             await seen.reach(5)
             assert seen.state.live(there.now()) == []
-            assert (await there.audit(1))[0].reason == OLD
+            assert (await there.audit(1))[0].reason == OLDER_COPY
             assert all(not {"a"} & {each.name for each in old.live(there.now())} for old in seen.states[2:])
 
     asyncio.run(scenario())
@@ -187,7 +187,7 @@ def test_redis_restarted_with_an_older_copy_while_no_replica_ran(redis_server: C
         later = admin.hgetall("{chaosapi}:lease")
         restore(admin, copy)
         admin.hset("{chaosapi}:lease", mapping=later)
-        assert again()[:2] == ([], OLD), "a part of it was put back"
+        assert again()[:2] == ([], OLDER_COPY), "a part of it was put back"
         restore(admin, copy)
         admin.hset("{chaosapi}:lease", "seen", 1.0)
         assert again()[:2] == ([], UNATTENDED)

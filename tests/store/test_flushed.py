@@ -13,7 +13,7 @@ from chaosapi.faults import state as changes
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import Store, open_store
 from chaosapi.store.redis import recovery
-from chaosapi.store.redis.audit_cache import AuditCache, bounded, revision
+from chaosapi.store.redis.audit_cache import AuditCache, line_revision, trim
 from tests.patience import patience
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 
@@ -102,7 +102,7 @@ def test_what_is_remembered_is_bounded_by_number_and_by_size() -> None:
     small.add(lines)
     small.add([line(1000, size=5 * len(lines[-1]))])
     assert sum(map(len, small.newest())) <= 11 * len(lines[-1])
-    assert revision(small.newest()[0]) == 1000
+    assert line_revision(small.newest()[0]) == 1000
     assert few.missing(lines[:-1]) == lines[-1:]
 
 
@@ -111,4 +111,4 @@ def test_garbage_is_not_remembered() -> None:
     kept = AuditCache(10, 1000)
     kept.add(["garbage", "x {}", 'x {"revision":"1"}', ""])
     assert kept.newest() == []
-    assert bounded(["much too long"], 1, 1) == ["much too long"], "one at least"
+    assert trim(["much too long"], 1, 1) == ["much too long"], "one at least"

@@ -32,5 +32,5 @@ def test_the_audit_keeps_the_newest_entries_that_fit_into_its_bytes(bodies: list
             assert sum(sizes[: len(kept) + 1]) > SIZE
 
     with pytest.MonkeyPatch.context() as smaller:
-        smaller.setattr(memory, "AUDIT_SIZE", SIZE)
+        smaller.setattr(memory, "MAX_AUDIT_BYTES", SIZE)
         asyncio.run(play())

@@ -2,18 +2,18 @@ import pytest
 
 from chaosapi.faults import state as changes
 from chaosapi.faults.state import State
-from chaosapi.store.redis.recovery import Versioned, audit_line, merge_audits, recovered_state, recovery_entry
+from chaosapi.store.redis.recovery import EpochState, audit_line, merge_audits, recovered_state, recovery_entry
 from tests.store.conftest import a_fault
 
-EMPTY = Versioned("", State())
+EMPTY = EpochState("", State())
 
 
-def held(epoch: str, *names: str) -> Versioned:
+def held(epoch: str, *names: str) -> EpochState:
     """Make a history of creations, one a revision."""
     state = State()
     for name in names:
         state = changes.create(a_fault(name), 0)(state)
-    return Versioned(epoch, state)
+    return EpochState(epoch, state)
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,13 @@ def held(epoch: str, *names: str) -> Versioned:
         (held("one", "a"), held("two", "a", "b")),
     ],
 )
-def test_a_store_that_knows_more_is_believed(mine: Versioned, theirs: Versioned) -> None:
+def test_a_store_that_knows_more_is_believed(mine: EpochState, theirs: EpochState) -> None:
     """Whether its history is the same or another replica has healed it."""
     assert recovered_state(mine, theirs, 1, 1000) is None
 
 
 @pytest.mark.parametrize("theirs", [EMPTY, held("one", "a"), held("one", "a", "other")])
-def test_where_changes_were_lost_all_faults_end(theirs: Versioned) -> None:
+def test_where_changes_were_lost_all_faults_end(theirs: EpochState) -> None:
     """Emptied, restored from an older copy, or gone another way since: the revision leaps."""
     state = recovered_state(held("one", "a", "b"), theirs, 1, 1000)
     assert state

@@ -86,7 +86,7 @@ def test_a_redis_that_comes_back_empty(redis_server: Start) -> None:
 
 def test_a_redis_that_lost_its_last_change_keeps_all_else(redis_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a fail-over: what it still has of the audit stays, also what no replica remembers."""
-    monkeypatch.setattr("chaosapi.store.redis.local_view._REMEMBERED", 2)
+    monkeypatch.setattr("chaosapi.store.redis.local_view._CACHED_LINES", 2)
 
     async def scenario() -> None:
         server = redis_server()

@@ -12,7 +12,7 @@ from chaosapi.faults import state as changes
 from chaosapi.faults.receipt import Tally
 from chaosapi.faults.state import State
 from chaosapi.store import Replica, open_store
-from chaosapi.store.codec import key
+from chaosapi.store.codec import tally_key
 from chaosapi.store.tallies import dump_counts
 from tests.store.conftest import Seen, a_fault, an_entry, started, until
 
@@ -169,7 +169,7 @@ def test_a_tally_that_comes_too_late_goes_with_the_next_forgotten_fault(tmp_path
         await store.start()
         keys = []
         for moment in range(3):
-            keys.append(key((await store.apply(changes.create(a_fault(), 1000 * moment), an_entry())).faults[0]))
+            keys.append(tally_key((await store.apply(changes.create(a_fault(), 1000 * moment), an_entry())).faults[0]))
             await store.report(
                 Replica(id="me", host="here", pid=1, started=0), {keys[0]: dump_counts(Tally(matched=5))}
             )

@@ -44,7 +44,7 @@ class Announcement(Model):
             **about,
         )
 
-    def made(self, before: State) -> State:
+    def apply(self, before: State) -> State:
         """Make the same step."""
         faults = list(before.faults)
         for place, record in self.changed:

@@ -9,7 +9,7 @@ _SLACK: Final = 1.1
 """How far the bounds may be passed before the oldest entries go; all at once is cheaper than one by one."""
 
 
-def revision(line: str) -> int | None:
+def line_revision(line: str) -> int | None:
     """Return the revision of a line of the audit; None where it is not one."""
     found = _LINE.match(line)
     return int(found[1]) if found else None
@@ -19,10 +19,10 @@ class AuditCache:
     """Lines of the audit, each once; of many those with the highest revisions."""
 
     def __init__(self, most: int, size: int) -> None:
-        self._most = most
-        self._size = size
+        self._max_lines = most
+        self._max_characters = size
         self._lines: dict[str, int] = {}
-        self._bytes = 0
+        self._characters = 0
 
     def __contains__(self, line: str) -> bool:
         return line in self._lines
@@ -33,14 +33,14 @@ class AuditCache:
     def add(self, lines: Iterable[str]) -> None:
         """Remember them too."""
         for line in lines:
-            number = revision(line)
+            number = line_revision(line)
             if number is not None and line not in self._lines:
                 self._lines[line] = number
-                self._bytes += len(line)
-        if len(self._lines) > self._most * _SLACK or self._bytes > self._size * _SLACK:
-            kept = bounded(self.newest(), self._most, self._size)
+                self._characters += len(line)
+        if len(self._lines) > self._max_lines * _SLACK or self._characters > self._max_characters * _SLACK:
+            kept = trim(self.newest(), self._max_lines, self._max_characters)
             self._lines = {line: self._lines[line] for line in kept}
-            self._bytes = sum(map(len, kept))
+            self._characters = sum(map(len, kept))
 
     def newest(self) -> list[str]:
         """Return all, newest first."""
@@ -52,7 +52,7 @@ class AuditCache:
         return [line for line in self._lines if line not in known]
 
 
-def bounded(lines: Iterable[str], most: int, size: int) -> list[str]:
+def trim(lines: Iterable[str], most: int, size: int) -> list[str]:
     """Return the first of them: at most so many, of at most so many characters together, but one at least."""
     kept: list[str] = []
     for line in lines:

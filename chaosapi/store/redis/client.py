@@ -9,9 +9,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 
-from chaosapi.store.redis.errors import TIMEOUT
+from chaosapi.store.redis.errors import SOCKET_TIMEOUT_S
 
-_OWN: Final = {"decode_responses", "socket_timeout", "socket_connect_timeout"}
+_RESERVED_OPTIONS: Final = {"decode_responses", "socket_timeout", "socket_connect_timeout"}
 
 
 def connect(url: str) -> Redis:
@@ -22,13 +22,13 @@ def connect(url: str) -> Redis:
     parts = urlsplit(url)
     if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
         raise ValueError("what follows the host of a Redis URL is the number of a database, such as /0")
-    if own := parse_qs(parts.query).keys() & _OWN:
+    if own := parse_qs(parts.query).keys() & _RESERVED_OPTIONS:
         raise ValueError(f"{', '.join(sorted(own))}: the store decides on that itself, leave it out of the URL")
     client = Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 1),
     )
     try:

@@ -10,19 +10,19 @@ class SharedClock:
         """Begin at what `clock`, this machine's, says in Unix seconds; run on with `steady`, if that is given."""
         self.local = steady or clock
         """What runs here between two answers, in seconds."""
-        self.known = False
+        self.synchronized = False
         """Whether the other one was ever heard of."""
-        self._ahead = clock() - self.local() if steady else 0.0
+        self._offset_s = clock() - self.local() if steady else 0.0
 
     def now(self) -> float:
         """Return the store's time, Unix seconds."""
-        return self.local() + self._ahead
+        return self.local() + self._offset_s
 
-    def learn(self, asked: float, told: float, answered: float) -> None:
+    def synchronize(self, asked: float, told: float, answered: float) -> None:
         """Take over what the store's clock said between two moments of the local one.
 
         The true difference lies between told - answered and told - asked (Cristian 1989): what is already known moves
         only as far as it must, so that a slow answer does not disturb it.
         """
-        self.known = True
-        self._ahead = min(max(self._ahead, told - answered), told - asked)
+        self.synchronized = True
+        self._offset_s = min(max(self._offset_s, told - answered), told - asked)

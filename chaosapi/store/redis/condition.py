@@ -16,30 +16,30 @@ class Condition:
         """Whether it answered last time."""
         self.writable = True
         """Whether it took the last change or report; a Redis without memory can still be read."""
-        self.garbled = False
+        self.unreadable = False
         """Whether it holds a state that nobody here can read."""
 
     @property
     def up(self) -> bool:
         """Whether it would take a change."""
-        return self.reached and self.writable and not self.garbled
+        return self.reached and self.writable and not self.unreadable
 
-    def lost(self, error: BaseException) -> None:
+    def record_read_failure(self, error: BaseException) -> None:
         """Note that it could not be read."""
         was = self.up
         if isinstance(error, StoreUnreadable):
-            self.garbled = True
+            self.unreadable = True
         else:
             self.reached = False
         if was:
             log.warning("the store is away; going on with what is known", reason=str(error) or type(error).__name__)
 
-    def refused(self, error: StoreUnavailable) -> None:
+    def record_write_failure(self, error: StoreUnavailable) -> None:
         """Note that it took no change."""
         was = self.up
         cause = error.__cause__
         if isinstance(error, StoreUnreadable):
-            self.garbled = True
+            self.unreadable = True
         elif isinstance(cause, ResponseError):
             self.writable = False
         elif cause is not None:
@@ -47,7 +47,7 @@ class Condition:
         if was and not self.up:
             log.warning("the store takes no changes", reason=str(error))
 
-    def written(self) -> None:
+    def record_write(self) -> None:
         """Note that it took a change."""
         self.writable = True
-        self.garbled = False
+        self.unreadable = False

@@ -10,12 +10,12 @@ from redis.exceptions import RedisError
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.store.codec import UNREADABLE
 
-PATIENCE: Final = 2.0
+CALL_TIMEOUT_S: Final = 2.0
 """Seconds that a call may take, all retries included."""
-TIMEOUT: Final = 0.9
+SOCKET_TIMEOUT_S: Final = 0.9
 """Seconds for one answer."""
-_FAILED: Final = (RedisError, OSError, TimeoutError, UnicodeDecodeError, RuntimeError)
-AWAY: Final = (*_FAILED, StoreUnavailable)
+_REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError, UnicodeDecodeError, RuntimeError)
+UNAVAILABLE: Final = (*_REDIS_ERRORS, StoreUnavailable)
 """What means that the store cannot be used now; RuntimeError is uvloop's word for a connection that was just closed."""
 
 
@@ -34,10 +34,10 @@ async def translate_errors(
     before = task.cancelling() if task else 0
     try:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CALL_TIMEOUT_S):
                 yield
-        except _FAILED as error:
-            raise _explained(error, hint) from error
+        except _REDIS_ERRORS as error:
+            raise _translate(error, hint) from error
     except StoreUnavailable as error:
         refused(error)
         raise
@@ -46,13 +46,13 @@ async def translate_errors(
             raise asyncio.CancelledError
 
 
-def _explained(error: BaseException, hint: str) -> StoreUnavailable:
-    if is_garbled(error):
+def _translate(error: BaseException, hint: str) -> StoreUnavailable:
+    if is_unreadable(error):
         return StoreUnreadable(f"{UNREADABLE}: {error}")
-    why = f"did not answer within {PATIENCE:g} s" if isinstance(error, TimeoutError) else f"says: {error}"
+    why = f"did not answer within {CALL_TIMEOUT_S:g} s" if isinstance(error, TimeoutError) else f"says: {error}"
     return StoreUnavailable("; ".join(filter(None, (f"the store {why}", hint))))
 
 
-def is_garbled(error: object) -> bool:
+def is_unreadable(error: object) -> bool:
     """Tell whether what Redis says means that a key is not ours, or no text."""
     return isinstance(error, UnicodeDecodeError) or (isinstance(error, RedisError) and "WRONGTYPE" in str(error))

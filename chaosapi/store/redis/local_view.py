@@ -3,16 +3,16 @@
 from typing import Final
 
 from chaosapi.faults.state import State
-from chaosapi.store.codec import AUDIT, read
+from chaosapi.store.codec import MAX_AUDIT_ENTRIES, read
 from chaosapi.store.redis.announcement import Announcement
 from chaosapi.store.redis.audit_cache import AuditCache
 from chaosapi.store.redis.records import Records, Version
-from chaosapi.store.redis.recovery import Versioned
+from chaosapi.store.redis.recovery import EpochState
 from chaosapi.store.snapshot import Snapshot
 
-_REMEMBERED: Final = AUDIT
+_CACHED_LINES: Final = MAX_AUDIT_ENTRIES
 """Entries of the audit that each replica keeps, to show them while the store is away and to put them back."""
-_REMEMBERED_SIZE: Final = 2**23
+_CACHED_CHARACTERS: Final = 2**23
 """Characters that they may have together."""
 _RECENT: Final = 16
 """Entries among which one that is just being written is found."""
@@ -23,8 +23,8 @@ class LocalView:
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
-        self.audit = AuditCache(_REMEMBERED, _REMEMBERED_SIZE)
-        self._epoch = self._word = ""
+        self.audit = AuditCache(_CACHED_LINES, _CACHED_CHARACTERS)
+        self._epoch = self._token = ""
 
     @property
     def state(self) -> State:
@@ -34,42 +34,42 @@ class LocalView:
     @property
     def version(self) -> Version:
         """Return the state, and what tells it from others."""
-        return Version(Versioned(self._epoch, self.snapshot.state), self._word)
+        return Version(EpochState(self._epoch, self.snapshot.state), self._token)
 
-    def take(self, version: Version, line: str = "") -> None:
+    def update(self, version: Version, line: str = "") -> None:
         """Take over a version, unless a newer one is known, and the line of the audit that it came with."""
-        held = version.held
+        held = version.content
         if line:
             self.audit.add([line])
         if held.state.revision > self.state.revision or not self._epoch:
             self._epoch = held.epoch
-            self.snapshot.take(held.state)
-        if held == self.version.held:
-            self._word = version.word
+            self.snapshot.update(held.state)
+        if held == self.version.content:
+            self._token = version.token
 
-    def heard(self, message: object) -> bool:
+    def apply_message(self, message: object) -> bool:
         """Take over what was announced; False where it is garbage, or does not follow what is known."""
         if not message or not isinstance(message, str):
             return False  # healed, and not told how
         try:
             news = read(Announcement, message)
-            made = news.made(self.state) if news.follows == self._word else None
+            made = news.apply(self.state) if news.follows == self._token else None
         except (ValueError, IndexError):
             return False
         if made:
-            self.take(Version(Versioned(news.epoch, made), news.version), news.line)
+            self.update(Version(EpochState(news.epoch, made), news.version), news.line)
         return news.epoch == self._epoch and news.revision <= self.state.revision
 
-    async def recall(self, contents: Records, missed: int) -> None:
+    async def cache_audit(self, contents: Records, missed: int) -> None:
         """Remember what was missed of the audit; only that is read, if it tells."""
-        new = await contents.lines(min(missed + _RECENT, _REMEMBERED))
-        if missed < _REMEMBERED and not any(line in self.audit for line in new):
-            new = await contents.lines(_REMEMBERED)
+        new = await contents.read_audit(min(missed + _RECENT, _CACHED_LINES))
+        if missed < _CACHED_LINES and not any(line in self.audit for line in new):
+            new = await contents.read_audit(_CACHED_LINES)
         self.audit.add(new)
 
-    async def give_back(self, contents: Records) -> None:
+    async def restore_audit(self, contents: Records) -> None:
         """Put back what another replica, which healed the store, did not know: it was acknowledged all the same."""
-        lines = await contents.lines(AUDIT)
+        lines = await contents.read_audit(MAX_AUDIT_ENTRIES)
         if missing := self.audit.missing(lines):
-            await contents.put_back(missing)
+            await contents.restore_audit(missing)
         self.audit.add(lines)

@@ -7,27 +7,34 @@ from redis.asyncio import Redis
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.state import State
-from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, read_state, write_state
+from chaosapi.store.codec import (
+    LARGE_ENTRY_BYTES,
+    MAX_AUDIT_BYTES,
+    MAX_AUDIT_ENTRIES,
+    UNREADABLE,
+    read_state,
+    write_state,
+)
 from chaosapi.store.lease import Lease
 from chaosapi.store.redis.clock import SharedClock
-from chaosapi.store.redis.errors import is_garbled
-from chaosapi.store.redis.recovery import Versioned
-from chaosapi.store.redis.scripts import CHANGE, HEAL, PAGE, PUT_BACK, RENEW, RESET
+from chaosapi.store.redis.errors import is_unreadable
+from chaosapi.store.redis.recovery import EpochState
+from chaosapi.store.redis.scripts import AUDIT_PAGE, HEAL, RENEW_LEASE, RESET, RESTORE_AUDIT, SWAP
 
-_ASIDE: Final = 7 * 86400
+_UNREADABLE_TTL_S: Final = 7 * 86400
 """Seconds for which something that could not be read is kept under `unreadable`."""
 
 
 class Version(NamedTuple):
     """A state, and the random word that tells it from all others."""
 
-    held: Versioned
-    word: str
+    content: EpochState
+    token: str
 
     @property
-    def mark(self) -> tuple[str, int, str]:
+    def identity(self) -> tuple[str, int, str]:
         """Return what a script compares."""
-        return *self.held.version, self.word
+        return *self.content.version, self.token
 
 
 class Records:
@@ -39,10 +46,10 @@ class Records:
         self._channel = channel
         self._clock = clock
         self._change, self._heal, self._reset, self._put_back, self._renew, self._page = map(
-            client.register_script, (CHANGE, HEAL, RESET, PUT_BACK, RENEW, PAGE)
+            client.register_script, (SWAP, HEAL, RESET, RESTORE_AUDIT, RENEW_LEASE, AUDIT_PAGE)
         )
 
-    async def holds(self, known: Version) -> bool:
+    async def is_current(self, known: Version) -> bool:
         """Tell whether it still holds the version, and set the clock by it."""
         asked = self._clock.local()
         try:
@@ -55,10 +62,10 @@ class Records:
             time = await self._client.time()
             found = error
         for answer in (time, found):
-            if isinstance(answer, Exception) and not is_garbled(answer):
+            if isinstance(answer, Exception) and not is_unreadable(answer):
                 raise answer
-        self._clock.learn(asked, time[0] + time[1] / 1e6, self._clock.local())
-        return bool(found == [str(each) if each else None for each in known.mark])
+        self._clock.synchronize(asked, time[0] + time[1] / 1e6, self._clock.local())
+        return bool(found == [str(each) if each else None for each in known.identity])
 
     async def read(self) -> Version:
         """Return what is stored; raises StoreUnreadable where that is not what a script of ours wrote."""
@@ -67,17 +74,17 @@ class Records:
         state = State() if text is None else read_state(text)
         if (revision or "0") != str(state.revision):
             raise StoreUnreadable(f"{UNREADABLE}: its revision is {state.revision}, not {revision}")
-        return Version(Versioned(epoch or "", state), word or "")
+        return Version(EpochState(epoch or "", state), word or "")
 
-    async def lines(self, limit: int) -> list[str]:
+    async def read_audit(self, limit: int) -> list[str]:
         """Return the latest lines of the audit, newest first."""
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
 
-    async def page(self, limit: int, before: int) -> list[str]:
+    async def read_audit_page(self, limit: int, before: int) -> list[str]:
         """Return the latest lines of the audit, newest first, of the revisions before one."""
         return [str(line) for line in await self._page(keys=self._keys("audit"), args=[limit, before])]
 
-    async def change(  # noqa: PLR0913, PLR0917 - from where to where, and who is told
+    async def swap(  # noqa: PLR0913, PLR0917 - from where to where, and who is told
         self, before: Version, after: Version, line: str, message: str, forgotten: Collection[str], deadline: float
     ) -> bool:
         """Swap two versions; False where somebody else was faster. Raises TimeoutError past the deadline."""
@@ -85,16 +92,16 @@ class Records:
         answer = await self._change(
             keys=[*self._keys("state", "audit", "lease"), *tallies],
             args=[
-                *before.mark,
-                *after.mark,
-                write_state(after.held.state),
+                *before.identity,
+                *after.identity,
+                write_state(after.content.state),
                 line,
-                AUDIT,
+                MAX_AUDIT_ENTRIES,
                 deadline,
                 self._channel,
                 message,
-                AUDIT_SIZE,
-                AUDIT_LARGE,
+                MAX_AUDIT_BYTES,
+                LARGE_ENTRY_BYTES,
             ],
         )
         if answer == "late":
@@ -105,7 +112,7 @@ class Records:
         """Swap two versions, and the whole audit; False where somebody else was faster."""
         answer = await self._heal(
             keys=self._keys("state", "audit", "lease"),
-            args=[*before.mark, *after.mark, write_state(after.held.state), self._channel, *audit],
+            args=[*before.identity, *after.identity, write_state(after.content.state), self._channel, *audit],
         )
         return bool(answer == "done")
 
@@ -113,19 +120,19 @@ class Records:
         """Write a version over whatever is there; return the revision that is there where it is not a lower one."""
         answer = await self._reset(
             keys=self._keys("state", "audit", "lease", "unreadable:state", "unreadable:audit"),
-            args=[*after.mark, write_state(after.held.state), line, self._channel, _ASIDE],
+            args=[*after.identity, write_state(after.content.state), line, self._channel, _UNREADABLE_TTL_S],
         )
         return None if answer == "done" else int(answer)
 
-    async def put_back(self, lines: Sequence[str]) -> None:
+    async def restore_audit(self, lines: Sequence[str]) -> None:
         """Put lines into the audit, each at its place."""
-        await self._put_back(keys=self._keys("audit"), args=[AUDIT, AUDIT_SIZE, *lines])
+        await self._put_back(keys=self._keys("audit"), args=[MAX_AUDIT_ENTRIES, MAX_AUDIT_BYTES, *lines])
 
-    async def renew(self, revision: int) -> None:
+    async def renew_lease(self, revision: int) -> None:
         """Note that somebody lives who has seen the state, and how far that is."""
         await self._renew(keys=self._keys("lease"), args=[revision])
 
-    async def lease(self) -> tuple[Lease | None, str]:
+    async def read_lease(self) -> tuple[Lease | None, str]:
         """Return what was noted last, if anything was, and which server it is now; empty where that is a secret."""
         async with self._client.pipeline(transaction=False) as pipe:
             pipe.hmget(self._key("lease"), "revision", "seen", "server")

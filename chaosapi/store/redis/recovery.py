@@ -10,21 +10,21 @@ from typing import Final, NamedTuple
 
 from chaosapi.faults.state import AuditEntry, State, end_all
 from chaosapi.store.codec import write
-from chaosapi.store.redis.audit_cache import revision
+from chaosapi.store.redis.audit_cache import line_revision
 
-REASON: Final = "the store had lost changes"
-_UNHEARD: Final = 1000
+LOST_CHANGES: Final = "the store had lost changes"
+_MAX_MISSED: Final = 1000
 """More changes than a replica can have missed when it heals the store."""
-_LEAP: Final = 1_000_000
+_MAX_LEAP: Final = 1_000_000
 """Two replicas that heal at once, or one after the other and unheard of, leap to different revisions."""
 
 
 def revision_leap() -> int:
     """Return by how much a healed revision exceeds what is known."""
-    return _UNHEARD + secrets.randbelow(_LEAP)
+    return _MAX_MISSED + secrets.randbelow(_MAX_LEAP)
 
 
-class Versioned(NamedTuple):
+class EpochState(NamedTuple):
     """A state, and the history it is part of: another one begins where changes were lost."""
 
     epoch: str
@@ -37,7 +37,7 @@ class Versioned(NamedTuple):
         return self.epoch, self.state.revision
 
 
-def recovered_state(mine: Versioned, theirs: Versioned, now: float, by: int) -> State | None:
+def recovered_state(mine: EpochState, theirs: EpochState, now: float, by: int) -> State | None:
     """Return the state that must take the place of the stored one; None where that is to be taken as it is.
 
     `mine` is what this replica knew before it read `theirs`; the revision leaps `by` so many.
@@ -49,15 +49,15 @@ def recovered_state(mine: Versioned, theirs: Versioned, now: float, by: int) -> 
     if theirs.epoch and theirs.epoch != mine.epoch:
         # Another replica has healed it, but knew less: its faults stay, and the revision does not go backwards.
         return theirs.state.model_copy(update={"revision": mine.state.revision + by})
-    return all_ended(mine.state, now, by)
+    return ended_state(mine.state, now, by)
 
 
-def all_ended(state: State, now: float, by: int) -> State:
+def ended_state(state: State, now: float, by: int) -> State:
     """Return the state with all faults ended, at a revision so much higher."""
     return end_all(now)(state).model_copy(update={"revision": state.revision + by})
 
 
-def recovery_entry(state: State, now: float, reason: str = REASON) -> AuditEntry:
+def recovery_entry(state: State, now: float, reason: str = LOST_CHANGES) -> AuditEntry:
     """Return what the audit says of a healed state."""
     return AuditEntry(revision=state.revision, at=now, actor="store", action="end_all", reason=reason)
 
@@ -74,5 +74,5 @@ def entry_text(line: str) -> str:
 
 def merge_audits(*audits: list[str]) -> list[str]:
     """Return the lines of several audits, each once, newest first, without what is no line of an audit."""
-    lines = {line: number for line in chain(*audits) if (number := revision(line)) is not None}
+    lines = {line: number for line in chain(*audits) if (number := line_revision(line)) is not None}
     return sorted(lines, key=lines.__getitem__, reverse=True)

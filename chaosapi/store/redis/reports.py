@@ -6,11 +6,11 @@ from typing import Final
 from redis.asyncio import Redis
 
 from chaosapi.errors import StoreUnreadable
-from chaosapi.store.codec import read_all, write
+from chaosapi.store.codec import read_valid, write
 from chaosapi.store.redis.errors import translate_errors
 from chaosapi.store.replica import Replica
 
-_KEPT: Final = 7 * 86400
+_TALLY_TTL_S: Final = 7 * 86400
 """Seconds: whoever has not heard yet that a fault is forgotten may report it once more, and nobody deletes that."""
 
 
@@ -24,17 +24,17 @@ class Reports:
         """Note a sign of life, or that the replica leaves, and what its faults did."""
         seen = replica.model_copy(update={"seen": self.now()})
         try:
-            await self._report(seen, tallies, leaving=leaving)
+            await self._write(seen, tallies, leaving=leaving)
         except StoreUnreadable:  # something else stands in their place, and signs of life are soon given again
             async with translate_errors():
                 await self._client.delete(self._key("replicas"), *(self._key("tally", fault) for fault in tallies))
             raise
 
-    async def _report(self, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
+    async def _write(self, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
         async with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             for fault, text in tallies.items():
                 pipe.hset(self._key("tally", fault), seen.id, text)
-                pipe.expire(self._key("tally", fault), _KEPT)
+                pipe.expire(self._key("tally", fault), _TALLY_TTL_S)
             # At last: whoever sees how far the replica is finds its tallies.
             if leaving:
                 pipe.hdel(self._key("replicas"), seen.id)
@@ -46,8 +46,8 @@ class Reports:
         """Return those that gave a sign of life lately, and forget the others."""
         async with translate_errors():
             known = await self._client.hgetall(self._key("replicas"))
-            replicas = read_all(Replica, (str(known[name]) for name in sorted(known)))
-            alive = [replica for replica in replicas if replica.alive(self.now())]
+            replicas = read_valid(Replica, (str(known[name]) for name in sorted(known)))
+            alive = [replica for replica in replicas if replica.is_alive(self.now())]
             gone = set(known).difference(replica.id for replica in alive)
             if gone:
                 await self._client.hdel(self._key("replicas"), *gone)

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-_STALE: Final = """
+_CHECK_STALE: Final = """
 local known = redis.call('HMGET', KEYS[1], 'epoch', 'revision', 'version')
 local stale = (known[1] or '') ~= ARGV[1] or (known[2] or '0') ~= ARGV[2] or (known[3] or '') ~= ARGV[3]
 """
 
-_RENEW: Final = """
+_RENEW_FUNCTION: Final = """
 -- Note beside the state how far it has come, when, and which server took that: an older copy shows by it.
 local function renew(key, revision)
     if redis.call('TYPE', key).ok ~= 'hash' then redis.call('DEL', key) end
@@ -19,7 +19,7 @@ local function renew(key, revision)
 end
 """
 
-_TRIM: Final = """
+_TRIM_FUNCTION: Final = """
 -- Keep so many entries of the audit at most, and so many bytes of them.
 local function trim(key, most, size)
     redis.call('LTRIM', key, 0, most - 1)
@@ -35,20 +35,20 @@ local function trim(key, most, size)
 end
 """
 
-RENEW: Final = f"""
+RENEW_LEASE: Final = f"""
 -- KEYS: lease. ARGV: revision.
-{_RENEW}
+{_RENEW_FUNCTION}
 renew(KEYS[1], ARGV[1])
 return 'done'
 """
 
-CHANGE: Final = f"""
+SWAP: Final = f"""
 -- KEYS: state, audit, lease, then what to forget. ARGV: epoch, revision and version as the caller knows them, the same
 -- and the state as they shall be, the audit entry, how many to keep, the deadline, the channel, the message, how many
 -- bytes to keep, and from which size of an entry on to look at that.
-{_STALE}
-{_RENEW}
-{_TRIM}
+{_CHECK_STALE}
+{_RENEW_FUNCTION}
+{_TRIM_FUNCTION}
 if stale then
     -- A repeated call whose first answer got lost finds its own entry.
     for _, line in ipairs(redis.call('LRANGE', KEYS[2], 0, 15)) do
@@ -76,8 +76,8 @@ return 'done'
 HEAL: Final = f"""
 -- KEYS: state, audit, lease. ARGV: epoch, revision and version as the caller knows them, the same and the state as they
 -- shall be, the channel, then all of the audit, newest first. The message is empty: read it all again.
-{_STALE}
-{_RENEW}
+{_CHECK_STALE}
+{_RENEW_FUNCTION}
 if stale then return 'stale' end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'revision', ARGV[5], 'version', ARGV[6], 'state', ARGV[7])
 redis.call('DEL', KEYS[2])
@@ -91,7 +91,7 @@ RESET: Final = f"""
 -- KEYS: state, audit, lease, and where to keep the first two if they cannot be read. ARGV: epoch, revision, version and
 -- state as they shall be, the audit entry, the channel, how long to keep what cannot be read. Returns the stored
 -- revision where that is not below the given one: ask again with a higher one.
-{_RENEW}
+{_RENEW_FUNCTION}
 local kind = redis.call('TYPE', KEYS[1]).ok
 local known = kind == 'hash' and tonumber(redis.call('HGET', KEYS[1], 'revision') or '') or 0
 if known >= tonumber(ARGV[2]) and known < 9007199254740992 then return string.format('%.0f', known) end
@@ -109,9 +109,9 @@ redis.pcall('PUBLISH', ARGV[6], '')
 return 'done'
 """
 
-PUT_BACK: Final = f"""
+RESTORE_AUDIT: Final = f"""
 -- KEYS: audit. ARGV: how many entries and bytes to keep, then entries that are missing there.
-{_TRIM}
+{_TRIM_FUNCTION}
 local lines = redis.call('LRANGE', KEYS[1], 0, -1)
 local revisions = {{}}
 local function revision(line) return tonumber(string.match(line, '"revision":(%d+)') or '') or 0 end
@@ -132,7 +132,7 @@ trim(KEYS[1], ARGV[1], ARGV[2])
 return 'done'
 """
 
-PAGE: Final = """
+AUDIT_PAGE: Final = """
 -- KEYS: audit. ARGV: how many entries, and the revision that they are before. Returns them, newest first.
 local found, start = {}, 0
 while true do

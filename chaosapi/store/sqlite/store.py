@@ -18,16 +18,16 @@ from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.logger import get_logger
 from chaosapi.models import MAX_REVISION
-from chaosapi.store.codec import UNREADABLE, Reader, forgotten, read_all, read_entries, write_state
-from chaosapi.store.lease import OLD, reason_to_end
+from chaosapi.store.codec import UNREADABLE, StateReader, dropped_tallies, read_entries, read_valid, write_state
+from chaosapi.store.lease import OLDER_COPY, reason_to_end
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 from chaosapi.store.sqlite import tables
 from chaosapi.store.sqlite.watermark import Watermark
 
-_BEAT: Final = 0.1
+_POLL_INTERVAL_S: Final = 0.1
 """Seconds between two looks for what other processes changed."""
-_PATIENCE: Final = 1.5
+_LOCK_TIMEOUT_S: Final = 1.5
 """Seconds to wait for a process that is writing, from when it was asked for."""
 T = TypeVar("T")
 
@@ -43,10 +43,10 @@ class SqliteStore:
         self._path = path
         self._watermark = Watermark(path)
         self._snapshot = Snapshot()
-        self._reader = Reader()
+        self._reader = StateReader()
         self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
         self._thread = ThreadPoolExecutor(1, "chaosapi-sqlite")
-        self._looking: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     @property
     def up(self) -> bool:
@@ -59,9 +59,9 @@ class SqliteStore:
         A state that cannot be read, and faults that must not go on, are ended.
         """
         try:
-            self._db = await self._in_thread(self._opened)
+            self._db = await self._in_thread(self._open)
             self._writable = True
-            reason = await self._resumed()
+            reason = await self._resume()
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
             raise OSError(
                 f"the store {self._path} cannot be opened: {error}; give it back its rights and room, "
@@ -69,43 +69,43 @@ class SqliteStore:
             ) from error
         if reason:
             log.warning("all faults in the store are ended", store=str(self._path), reason=reason)
-        self._looking = asyncio.create_task(self._keep_looking())
+        self._polling = asyncio.create_task(self._keep_polling())
 
-    async def _resumed(self) -> str | None:
+    async def _resume(self) -> str | None:
         """Take over the state that is found; return why its faults were ended, if they were."""
         now = self.now()
         entry = AuditEntry(at=now, actor="store", action="end_all", reason=UNREADABLE)
         mark = await self._in_thread(self._watermark.read)  # before the state, which others may change meanwhile
         try:
-            found = await self._run(lambda: tables.state(self._db, self._reader))
+            found = await self._run(lambda: tables.read_state(self._db, self._reader))
         except StoreUnreadable as error:
             await self.reset(entry, None)
             return str(error)
         self._readable = True
         if found.revision == 0:
-            await self._in_thread(lambda: self._watermark.begin(0, now))
+            await self._in_thread(lambda: self._watermark.write(0, now))
         least = mark.revision if mark else 0
         reason = reason_to_end(mark, found.revision, now)
         if not reason or not (found.live(now) or found.revision < least):
-            self._snapshot.take(found)
+            self._snapshot.update(found)
             return None
-        await self._mend(least, reason)
+        await self._end_all(least, reason)
         return reason
 
-    async def _mend(self, least: int, reason: str) -> None:
+    async def _end_all(self, least: int, reason: str) -> None:
         """End all faults that are found, at a revision above the least."""
 
         def work() -> State:
             with tables.transaction(self._db) as db:
-                return tables.mend(db, self._reader, least, reason, self.now())
+                return tables.end_all_faults(db, self._reader, least, reason, self.now())
 
-        await self._written(work)
+        await self._write(work)
 
     async def close(self) -> None:
         """Close the file."""
-        if self._looking:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._polling:
+            self._polling.cancel()
+            await asyncio.wait([self._polling])
             await self._in_thread(self._db.close)
         await self._in_thread(self._watermark.close)
         self._thread.shutdown()
@@ -115,18 +115,18 @@ class SqliteStore:
 
         def work() -> State:
             with tables.transaction(self._db) as db:
-                before = tables.state(db, self._reader)
+                before = tables.read_state(db, self._reader)
                 known = self._snapshot.state.revision
                 if before.revision < known:
-                    before = tables.mend(db, self._reader, known, OLD, self.now())
+                    before = tables.end_all_faults(db, self._reader, known, OLDER_COPY, self.now())
                 state = change(before)
                 if state.revision != before.revision:
-                    tables.store(db, state, entry)
-                    if forgotten(before, state):
-                        tables.drop_tallies(db, state)
+                    tables.write_state_and_audit(db, state, entry)
+                    if dropped_tallies(before, state):
+                        tables.drop_stale_tallies(db, state)
             return state
 
-        return await self._written(work)
+        return await self._write(work)
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         """Write a state without faults over whatever is there, which is kept in the table `unreadable`."""
@@ -137,31 +137,31 @@ class SqliteStore:
                 least = max(self._snapshot.state.revision, mark.revision if mark else 0)
                 return tables.reset(db, entry, halt, least)
 
-        return await self._written(work)
+        return await self._write(work)
 
-    async def _written(self, work: Callable[[], State]) -> State:
+    async def _write(self, work: Callable[[], State]) -> State:
         """Take over the state that it has stored."""
 
         def noted() -> State:
             state = work()
-            self._reader.note(write_state(state), state)
-            self._watermark.note(state.revision, self.now())
+            self._reader.remember(write_state(state), state)
+            self._watermark.advance(state.revision, self.now())
             return state
 
         state = await self._run(noted, writes=True)
         self._readable = True
-        self._snapshot.take(state)
+        self._snapshot.update(state)
         return state
 
     async def refresh(self) -> State:
         """Read the state now."""
-        await self._look()
+        await self._poll()
         return self._snapshot.state
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """Return the latest entries, newest first."""
         latest = MAX_REVISION + 1 if before is None else before
-        rows = await self._run(lambda: tables.audit(self._db, limit, latest))
+        rows = await self._run(lambda: tables.read_audit(self._db, limit, latest))
         return await asyncio.to_thread(read_entries, rows)
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
@@ -170,15 +170,15 @@ class SqliteStore:
 
         def work() -> None:
             with tables.transaction(self._db) as db:
-                tables.report(db, seen, tallies, leaving=leaving)
-            self._watermark.note(replica.revision, seen.seen)
+                tables.write_report(db, seen, tallies, leaving=leaving)
+            self._watermark.advance(replica.revision, seen.seen)
 
         await self._run(work, writes=True)
 
     async def replicas(self) -> list[Replica]:
         """Return those that gave a sign of life lately."""
         rows = await self._run(lambda: self._db.execute("SELECT replica FROM replicas ORDER BY id").fetchall())
-        return [replica for replica in read_all(Replica, (text for (text,) in rows)) if replica.alive(self.now())]
+        return [replica for replica in read_valid(Replica, (text for (text,) in rows)) if replica.is_alive(self.now())]
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
         """Return what the replicas reported."""
@@ -189,47 +189,47 @@ class SqliteStore:
 
         return await self._run(work)
 
-    def _opened(self) -> sqlite3.Connection:
-        db = tables.connect(self._path, _PATIENCE)
+    def _open(self) -> sqlite3.Connection:
+        db = tables.connect(self._path, _LOCK_TIMEOUT_S)
         db.execute("DELETE FROM replicas WHERE seen < ?", (self.now() - 86400,))
         self._file = os.stat(self._path)  # noqa: PTH116 - for samestat
         self._watermark.open()
         return db
 
-    async def _keep_looking(self) -> None:
+    async def _keep_polling(self) -> None:
         while True:
-            await asyncio.sleep(_BEAT)
+            await asyncio.sleep(_POLL_INTERVAL_S)
             try:
                 with contextlib.suppress(StoreUnavailable):
-                    await self._look()
+                    await self._poll()
             except Exception:
                 log.exception("the store cannot be read")
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Take over what other processes changed, and what a caller who left early changed here."""
 
         def work() -> tuple[int, State | None]:
             # Not PRAGMA data_version: it overlooks changes of this connection, and every heartbeat moves it.
-            revision = tables.revision(self._db)
+            revision = tables.read_revision(self._db)
             same = self._readable and revision <= self._snapshot.state.revision
-            return revision, None if same else tables.state(self._db, self._reader)
+            return revision, None if same else tables.read_state(self._db, self._reader)
 
         revision, state = await self._run(work)
         self._readable = True
         if revision < self._snapshot.state.revision:
-            await self._mend(self._snapshot.state.revision, OLD)
+            await self._end_all(self._snapshot.state.revision, OLDER_COPY)
         elif state:
-            self._snapshot.take(state)
+            self._snapshot.update(state)
 
     async def _run(self, work: Callable[[], T], *, writes: bool = False) -> T:
         """Run it in the thread; raises StoreUnavailable for whatever is wrong with the file."""
         was = self.up
-        due = time.monotonic() + _PATIENCE
+        due = time.monotonic() + _LOCK_TIMEOUT_S
 
         def timely() -> T:
             # Those that write wait at the same time, not one after the other: readers would wait for all of them.
-            tables.wait(self._db, due - time.monotonic() if writes else _PATIENCE)
-            return self._checked(work)
+            tables.set_lock_timeout(self._db, due - time.monotonic() if writes else _LOCK_TIMEOUT_S)
+            return self._run_if_same_file(work)
 
         try:
             result = await self._in_thread(timely)
@@ -247,7 +247,7 @@ class SqliteStore:
             log.warning("the store is away", store=str(self._path), reason=str(away))
         raise away
 
-    def _checked(self, work: Callable[[], T]) -> T:
+    def _run_if_same_file(self, work: Callable[[], T]) -> T:
         """Refuse to go on with a file that nobody else can see any more."""
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(self._file, os.stat(self._path)):  # noqa: PTH116 - as above

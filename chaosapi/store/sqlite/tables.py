@@ -14,10 +14,19 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.state import AuditEntry, Halt, State, end_all
 from chaosapi.models import MAX_REVISION
-from chaosapi.store.codec import AUDIT, AUDIT_LARGE, AUDIT_SIZE, UNREADABLE, Reader, key, write, write_state
+from chaosapi.store.codec import (
+    LARGE_ENTRY_BYTES,
+    MAX_AUDIT_BYTES,
+    MAX_AUDIT_ENTRIES,
+    UNREADABLE,
+    StateReader,
+    tally_key,
+    write,
+    write_state,
+)
 from chaosapi.store.replica import Replica
 
-_PAUSE: Final = 0.01
+_RETRY_INTERVAL_S: Final = 0.01
 """Seconds before what another process kept from being done is tried again."""
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS state (
@@ -28,9 +37,9 @@ _SCHEMA: Final = (
         fault TEXT NOT NULL, replica TEXT NOT NULL, tally TEXT NOT NULL, PRIMARY KEY (fault, replica))""",
     "CREATE TABLE IF NOT EXISTS unreadable (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, state)",
 )
-_ASIDE: Final = 3
+_MAX_UNREADABLE: Final = 3
 """How many states that could not be read are kept, of each so many characters."""
-_ASIDE_SIZE: Final = 1_000_000
+_MAX_UNREADABLE_CHARACTERS: Final = 1_000_000
 
 
 def connect(path: Path, patience: float) -> sqlite3.Connection:
@@ -41,21 +50,21 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
     waiting = Retrying(
         retry=retry_if_exception_type(sqlite3.OperationalError),
         stop=stop_after_delay(patience),
-        wait=wait_fixed(_PAUSE),
+        wait=wait_fixed(_RETRY_INTERVAL_S),
         reraise=True,
     )
     waiting(db.execute, "PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = NORMAL")  # safe but for a power cut, and no wait for the disk
-    make(db)
+    create_tables(db)
     return db
 
 
-def wait(db: sqlite3.Connection, seconds: float) -> None:
+def set_lock_timeout(db: sqlite3.Connection, seconds: float) -> None:
     """Wait so long, from now on, for who writes; where that is nothing, try once."""
     db.execute(f"PRAGMA busy_timeout = {max(0, round(1000 * seconds))}")
 
 
-def make(db: sqlite3.Connection) -> None:
+def create_tables(db: sqlite3.Connection) -> None:
     """Make the tables that there are not."""
     for statement in _SCHEMA:
         db.execute(statement)
@@ -75,16 +84,19 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 def reset(db: sqlite3.Connection, entry: AuditEntry, halt: Halt | None, least: int) -> State:
     """Write a state without faults, above the least revision, and keep what was stored for a person to look at."""
-    make(db)
-    result = State(revision=min(max(least, revision(db)) + 1, MAX_REVISION), halt=halt)
-    db.execute("INSERT INTO unreadable (at, state) SELECT ?, substr(state, 1, ?) FROM state", (entry.at, _ASIDE_SIZE))
-    db.execute("DELETE FROM unreadable WHERE number <= (SELECT max(number) FROM unreadable) - ?", (_ASIDE,))
-    store(db, result, entry)
+    create_tables(db)
+    result = State(revision=min(max(least, read_revision(db)) + 1, MAX_REVISION), halt=halt)
+    db.execute(
+        "INSERT INTO unreadable (at, state) SELECT ?, substr(state, 1, ?) FROM state",
+        (entry.at, _MAX_UNREADABLE_CHARACTERS),
+    )
+    db.execute("DELETE FROM unreadable WHERE number <= (SELECT max(number) FROM unreadable) - ?", (_MAX_UNREADABLE,))
+    write_state_and_audit(db, result, entry)
     db.execute("DELETE FROM tallies")
     return result
 
 
-def report(db: sqlite3.Connection, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
+def write_report(db: sqlite3.Connection, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
     """Note a sign of life of a replica, or that it leaves, and what its faults did."""
     db.execute("DELETE FROM replicas WHERE id = ?", (seen.id,))
     if not leaving:
@@ -102,13 +114,13 @@ def _make_private(path: Path) -> None:
                 each.chmod(0o600)
 
 
-def revision(db: sqlite3.Connection) -> int:
+def read_revision(db: sqlite3.Connection) -> int:
     """Return the revision that is stored; 0 where that is none."""
     row = db.execute("SELECT revision FROM state WHERE typeof(revision) = 'integer'").fetchone()
     return row[0] if row and 0 <= row[0] <= MAX_REVISION else 0
 
 
-def state(db: sqlite3.Connection, reader: Reader) -> State:
+def read_state(db: sqlite3.Connection, reader: StateReader) -> State:
     """Return the state that is stored; raises StoreUnreadable."""
     row = db.execute("SELECT state, revision FROM state").fetchone()
     if row is None:
@@ -119,36 +131,36 @@ def state(db: sqlite3.Connection, reader: Reader) -> State:
     return found
 
 
-def store(db: sqlite3.Connection, state: State, entry: AuditEntry) -> None:
+def write_state_and_audit(db: sqlite3.Connection, state: State, entry: AuditEntry) -> None:
     """Write a state, and the audit entry of what led to it."""
     row = (state.revision, write_state(state))
     db.execute("INSERT OR REPLACE INTO state (id, revision, state) VALUES (1, ?, ?)", row)
     text = write(entry.signed(state))
     added = db.execute("INSERT INTO audit (entry) VALUES (?)", (text,)).lastrowid or 0
-    db.execute("DELETE FROM audit WHERE number <= ?", (added - AUDIT,))
-    if len(text) > AUDIT_LARGE:
+    db.execute("DELETE FROM audit WHERE number <= ?", (added - MAX_AUDIT_ENTRIES,))
+    if len(text) > LARGE_ENTRY_BYTES:
         sizes = "SELECT number, sum(length(entry)) OVER (ORDER BY number DESC) AS size FROM audit"
         past = f"SELECT number FROM ({sizes}) WHERE size > ?"  # noqa: S608 - no input
-        db.execute(f"DELETE FROM audit WHERE number < ? AND number IN ({past})", (added, AUDIT_SIZE))  # noqa: S608
+        db.execute(f"DELETE FROM audit WHERE number < ? AND number IN ({past})", (added, MAX_AUDIT_BYTES))  # noqa: S608
 
 
-def mend(db: sqlite3.Connection, reader: Reader, least: int, reason: str, now: float) -> State:
+def end_all_faults(db: sqlite3.Connection, reader: StateReader, least: int, reason: str, now: float) -> State:
     """End all faults of a state that is an older copy, at a revision that nobody was told, and return the result."""
-    found = state(db, reader)
+    found = read_state(db, reader)
     ended = end_all(now)(found).model_copy(update={"revision": max(found.revision, least) + 1})
-    store(db, ended, AuditEntry(at=now, actor="store", action="end_all", reason=reason))
+    write_state_and_audit(db, ended, AuditEntry(at=now, actor="store", action="end_all", reason=reason))
     return ended
 
 
-def audit(db: sqlite3.Connection, limit: int, before: int) -> list[str]:
+def read_audit(db: sqlite3.Connection, limit: int, before: int) -> list[str]:
     """Return the latest entries of the audit as text, newest first, of the revisions before one."""
     # Each begins with {"revision":17, so the number is read without the rest.
     query = "SELECT entry FROM audit WHERE CAST(substr(entry, 13, 17) AS INTEGER) < ? ORDER BY number DESC LIMIT ?"
     return [str(text) for (text,) in db.execute(query, (before, limit)).fetchall()]
 
 
-def drop_tallies(db: sqlite3.Connection, state: State) -> None:
+def drop_stale_tallies(db: sqlite3.Connection, state: State) -> None:
     """Drop those of faults that are forgotten, and of earlier ones, reported by who had not heard of that yet."""
-    known = {key(record) for record in state.faults}
+    known = {tally_key(record) for record in state.faults}
     found = db.execute("SELECT DISTINCT fault FROM tallies").fetchall()
     db.executemany("DELETE FROM tallies WHERE fault = ?", [row for row in found if row[0] not in known])

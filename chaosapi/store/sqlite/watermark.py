@@ -37,12 +37,12 @@ class Watermark:
         found = re.fullmatch(rb"(\d{1,16}) (\d{1,12}\.\d{6})\n", text)
         return Lease(int(found[1]), float(found[2])) if found else None
 
-    def note(self, revision: int, now: float) -> None:
+    def advance(self, revision: int, now: float) -> None:
         """Note a sign of life; the revision never goes back."""
         known = self.read()
-        self.begin(max(revision, known.revision if known else 0), now)
+        self.write(max(revision, known.revision if known else 0), now)
 
-    def begin(self, revision: int, now: float) -> None:
+    def write(self, revision: int, now: float) -> None:
         """Note a sign of life of a store that is at this revision, whatever was noted before."""
         if self._file is not None:
             with suppress(OSError):
