@@ -89,7 +89,9 @@ def look(page: Page, route: str, span: str) -> None:
 
 def burning(lab: stack.Lab) -> None:
     """Let a fault act until the end, alerts fire, and silence one of them."""
-    lab.service.inject({"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "30m"}, "reason": "bench"})
+    lab.admin.create_fault(
+        {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "30m"}, "reason": "bench"}
+    )
     fires = 'max(ALERTS{alertstate="firing", severity="ticket"}) + max(ALERTS{alertstate="firing", severity="page"})'
     lab.parts.wait_until(lambda: lab.prometheus.value(fires) is not None, "the alerts", timeout=90, every=0.5)
     now = datetime.now(UTC)

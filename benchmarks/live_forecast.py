@@ -25,7 +25,7 @@ from rich.table import Table
 
 from chaosapi import assets
 from chaosapi.cli import facts
-from chaosapi.cli.prometheus import Prometheus
+from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay, score
 from chaosapi.forecast.model import ForecastModel
@@ -109,13 +109,13 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
         for number, each in enumerate(planned)
     ]
     for each in planned:
-        lab.service.inject(each.model_dump(mode="json", exclude_none=True))
+        lab.admin.create_fault(each.model_dump(mode="json", exclude_none=True))
     console.print(f"{len(planned)} faults created within {time.time() - began:.2f} s of the forecast's time 0")
     end = max(record.ends_at for record in records) + runs[-1][2]
     lab.parts.wait_until(lambda: time.time() > end, "the end", timeout=end - time.time() + 60, every=1)
     shop = spec.load(assets.path("alerts") / "slo.yaml")
     answer = httpx2.get(f"{url(lab.ports.admin)}/admin/alerts", params={"limit": 1000}).raise_for_status().json()
-    known = facts.recorded(Prometheus(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval)
+    known = facts.recorded(PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval)
     known = known.model_copy(update={"delivered": [facts.delivery(each) for each in answer["alerts"]]})
     model = ForecastModel(planned, Traffic(rps=rate), shop, lab.profile, usual(lab.profile))
     return [

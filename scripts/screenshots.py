@@ -119,7 +119,7 @@ def terminal(lab: Lab, shots: Camera, scratch: Path) -> None:
 
 def alerts(lab: Lab, shots: Camera) -> None:
     """Inject a fault, and show the page that fires in all who show pages."""
-    name = lab.service.inject(FAULT)["name"]
+    name = lab.admin.create_fault(FAULT)["name"]
     burning = 'slo:sli_error:ratio_rate5s{sloth_slo="availability"} > 0.18'
     firing = f'ALERTS{{slo="availability", severity="page", alertstate="firing"}} and on () {burning}'
     lab.parts.wait_until(lambda: lab.prometheus.value(firing) is not None, "the page", timeout=WAIT, every=0.5)
@@ -135,7 +135,7 @@ def alerts(lab: Lab, shots: Camera) -> None:
     else:
         _told.print("no Grafana: it is not installed")
     shots.take("openapi", f"{url(lab.ports.admin)}/admin/docs", ".opblock")
-    lab.service.end(name)
+    lab.admin.end_fault(name)
 
 
 def _unfolded(page: Page) -> None:
@@ -168,7 +168,7 @@ def chart(shots: Camera, scratch: Path) -> None:
 
 def console(lab: Lab, shots: Camera) -> None:
     """Show the console while a fault burns: light and dark, on a desk and on a phone, and its form."""
-    name = lab.service.inject(FAULT)["name"]
+    name = lab.admin.create_fault(FAULT)["name"]
     firing = 'ALERTS{slo="availability", severity="ticket", alertstate="firing"}'
     lab.parts.wait_until(
         lambda: lab.prometheus.value(f"max({firing})") is not None, "the ticket", timeout=WAIT, every=0.5
@@ -179,7 +179,7 @@ def console(lab: Lab, shots: Camera) -> None:
         with shots.seen(size, theme):
             shots.take(picture, address, f"text={name}", _drawn)
     shots.take("console-form", address, f"text={name}", _filled)
-    lab.service.end(name)
+    lab.admin.end_fault(name)
 
 
 def _drawn(page: Page) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import assets, durations, errors
-from chaosapi.cli.prometheus import HERE, Prometheus
+from chaosapi.cli.prometheus import HERE, PrometheusReader
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
 from chaosapi.cli.tables import listing
 from chaosapi.forecast import identity
@@ -55,7 +55,7 @@ def backtest(  # noqa: PLR0913 - one option a condition
         if not span[0] < span[1]:
             raise errors.Invalid.field("--to", f"{end} does not come after --from {start}")
         chosen = windows.load(profile)
-        source = Prometheus(prometheus)
+        source = PrometheusReader(prometheus)
         known = usual(chosen).model_dump() | {"prometheus": source.version(), "min_failures": min_failures}
         known |= {"pending_for": durations.parse(pending_for)} | ({"evaluation": durations.parse(step)} if step else {})
         monitoring = Monitoring.model_validate(known)
@@ -73,7 +73,7 @@ def backtest(  # noqa: PLR0913 - one option a condition
 
 
 def _recordings(
-    source: Prometheus, spec: Spec, profile: Profile, span: tuple[float, float]
+    source: PrometheusReader, spec: Spec, profile: Profile, span: tuple[float, float]
 ) -> tuple[dict[str, Recording], list[str]]:
     """Read all that is recorded, each selector once; and say which SLOs cannot be tested."""
     start, end = span
@@ -101,7 +101,9 @@ def _recordings(
     return recordings, refused
 
 
-def _evaluated(source: Prometheus, spec: Spec, slo: Objective, profile: Profile, span: tuple[float, float]) -> Times:
+def _evaluated(
+    source: PrometheusReader, spec: Spec, slo: Objective, profile: Profile, span: tuple[float, float]
+) -> Times:
     """Give when the SLO's rules were evaluated: each evaluation records a ratio."""
     name = burn_alerts.ratio_metric(profile.windows[0])
     found = source.series(name + burn_alerts.selector(spec.identity_labels(slo)), *span)

@@ -2,16 +2,17 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from chaosapi.cli.prometheus import Prometheus
+from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.forecast import recording
 from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo.spec import Spec
 
 
-def traffic(prometheus: Prometheus, spec: Spec, window: float, at: float | None = None) -> Traffic:
+def traffic(prometheus: PrometheusReader, spec: Spec, window: float, at: float | None = None) -> Traffic:
     """Measure the requests over a window (seconds) that ends now, or then (Unix seconds)."""
     served = "http_requests_total" + of_jobs(spec)
     rates = prometheus.vector(f"sum by (method, handler) (rate({served}[{round(1000 * window)}ms]))", at)
@@ -19,12 +20,12 @@ def traffic(prometheus: Prometheus, spec: Spec, window: float, at: float | None 
     return Traffic.measured(rates, round(replicas[0][1]) if replicas else 1)
 
 
-def delivery(sent: dict[str, Any]) -> DeliveredNotification:
+def delivery(sent: Mapping[str, Any]) -> DeliveredNotification:
     """Read one of the alerts that the admin API lists as delivered."""
     return DeliveredNotification.model_validate({name: sent.get(name) for name in DeliveredNotification.model_fields})
 
 
-def recorded(prometheus: Prometheus, spec: Spec, start: float, end: float, evaluation: float) -> Observed:
+def recorded(prometheus: PrometheusReader, spec: Spec, start: float, end: float, evaluation: float) -> Observed:
     """Give what Prometheus recorded from start to end (Unix seconds), evaluating every so many seconds."""
     names = "|".join(sorted({slo.alerting.name for slo in spec.slos}))
     alerts = recording.alerts(

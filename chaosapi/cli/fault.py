@@ -3,16 +3,18 @@
 import contextlib
 import getpass
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import quote
+from typing import Annotated, Any, cast
 
-import httpx2
 import typer
 from rich.text import Text
 
 from chaosapi.cli import body, tables
+from chaosapi.clients.admin import AdminClient, ClientError
+from chaosapi.clients.answers import Phase
 from chaosapi.settings import SettingsError, token_of
 from chaosapi.terminal import Terminal, complain
 from chaosapi.text import stripped, visible
@@ -30,9 +32,6 @@ Wait = Annotated[str | None, typer.Option(help="Until every replica has applied 
 
 HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
 """Where the admin API of `chaosapi lab` is, and that of `chaosapi serve`."""
-
-_PATIENCE = 40.0
-"""Seconds: the longest `--wait`, and some."""
 
 _out = Terminal()
 
@@ -91,8 +90,9 @@ def add(  # noqa: PLR0913 - one option a field of the API
     }
     sent.update(body.present(given))
     body.put(sent, parameters or [])
-    answer = call("POST", "/admin/faults", url, token, params=body.present({"wait": wait}), json=sent)
-    _print(answer, as_json=as_json)
+    with service(url, token) as admin:
+        made = admin.create_fault(sent, wait=wait)
+    _print(made, as_json=as_json)
 
 
 @app.command("list")
@@ -104,20 +104,23 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the faults, newest first."""
-    answer = every("/admin/faults", "faults", url, token, params=body.present({"state": state}))
+    with service(url, token) as admin:
+        answer = admin.list_faults(cast("Phase | None", state))  # of anything else the API says what is right
     if as_json:
         _out.print_json(data=answer)
         return
     if answer["halt"]:
-        since, reason = (answer["halt"][name] for name in ("since", "reason"))
-        _out.print(Text.assemble(("Chaos is halted", "bold red"), visible(f" since {since}: {reason}")))
+        halted = f" since {answer['halt']['since']}: {answer['halt']['reason']}"
+        _out.print(Text.assemble(("Chaos is halted", "bold red"), visible(halted)))
     _out.print(tables.many(answer["faults"]) if answer["faults"] else "No faults.")
 
 
 @app.command()
 def show(name: str, *, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """Show one fault with its receipt."""
-    _print(call("GET", f"/admin/faults/{quote(name, safe='')}", url, token), as_json=as_json)
+    with service(url, token) as admin:
+        found = admin.get_fault(name)
+    _print(found, as_json=as_json)
 
 
 @app.command()
@@ -131,9 +134,9 @@ def end(  # noqa: PLR0913 - one option a parameter of the API
     as_json: AsJson = False,
 ) -> None:
     """End one fault now."""
-    asked = body.present({"reason": reason, "wait": wait})
-    answer = call("DELETE", f"/admin/faults/{quote(name, safe='')}", url, token, params=asked)
-    _print(answer, as_json=as_json)
+    with service(url, token) as admin:
+        ended = admin.end_fault(name, reason=reason, wait=wait)
+    _print(ended, as_json=as_json)
 
 
 @app.command()
@@ -141,7 +144,8 @@ def clear(
     *, reason: Reason = None, wait: Wait = None, url: Url = None, token: Token = None, as_json: AsJson = False
 ) -> None:
     """End every fault now: the kill switch."""
-    answer = call("DELETE", "/admin/faults", url, token, params=body.present({"reason": reason, "wait": wait}))
+    with service(url, token) as admin:
+        answer = admin.end_all_faults(reason=reason, wait=wait)
     if as_json:
         _out.print_json(data=answer)
     else:
@@ -152,7 +156,8 @@ def clear(
 @app.command()
 def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """List the replicas that are alive, and how far each has come."""
-    answer = call("GET", "/admin/replicas", url, token)
+    with service(url, token) as admin:
+        answer = admin.replicas()
     if as_json:
         _out.print_json(data=answer)
     else:
@@ -162,46 +167,35 @@ def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -
 def find(urls: Sequence[str]) -> str:
     """Return the first URL at which chaosapi answers, else the last; no token is sent to see."""
     for url in urls[:-1]:
-        with contextlib.suppress(httpx2.HTTPError, ValueError, LookupError, TypeError):
-            if httpx2.get(f"{url}/admin/openapi.json", timeout=2).json()["info"]["title"] == "chaosapi":
+        with contextlib.suppress(ClientError, LookupError, TypeError), AdminClient(url, timeout_s=2) as admin:
+            if admin.openapi()["info"]["title"] == "chaosapi":
                 return url
     return urls[-1]
 
 
-def every(path: str, items: str, url: str | None, token: str | None, **request: Any) -> Any:
-    """Ask for a list, and page by page for the rest of it; `items` is the field that has its items."""
-    answer = page = call("GET", path, url, token, **request)
-    while page.get("next"):
-        page = call("GET", path + page["next"], url, token)
-        answer = {**page, items: [*answer[items], *page[items]]}
-    return answer
-
-
-def call(method: str, path: str, url: str | None, token: str | None, **request: Any) -> Any:
-    """Ask the admin API; a refusal, or no answer, becomes a message and exit code 1."""
+@contextmanager
+def service(url: str | None, token: str | None) -> Iterator[AdminClient]:
+    """Open a client of the admin API; its errors become a message and exit code 1."""
     url = url or find(HERE)
-    headers = [(b"x-chaos-actor", stripped(_user()).encode())]
     try:
         token = token_of({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
     except SettingsError as error:
         raise _failed(str(error)) from None
-    if token:
-        headers.append((b"authorization", f"Bearer {token}".encode()))
     try:
-        answer = httpx2.request(method, url.rstrip("/") + path, headers=headers, timeout=_PATIENCE, **request)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise _failed(f"no answer from {url}: {error}; is `chaosapi serve` running there? (--url)") from None
-    if answer.is_success:
-        try:
-            return answer.json()
-        except ValueError:
-            raise _failed(f"{url} answered {answer.status_code} without JSON; is it chaosapi?") from None
-    try:
-        problem = answer.json()
-        detail = f"{problem['title']}: {problem['detail']}"
-    except (ValueError, KeyError, TypeError):
-        detail = f"{url} answered {answer.status_code}; is it chaosapi?"
-    raise _failed(detail)
+        with AdminClient(url, token=token, actor=stripped(_user())) as admin:
+            yield admin
+    except ClientError as error:
+        raise _failed(_explained(error, url)) from None
+
+
+def _explained(error: ClientError, url: str) -> str:
+    """Say what went wrong, in the API's words where it has any."""
+    if error.status is None:
+        return f"no answer from {url}: {error.__cause__ or error}; is `chaosapi serve` running there? (--url)"
+    if "title" in error.problem and "detail" in error.problem:
+        return f"{error.problem['title']}: {error.problem['detail']}"
+    without = " without JSON" if error.status < HTTPStatus.BAD_REQUEST else ""
+    return f"{url} answered {error.status}{without}; is it chaosapi?"
 
 
 def _user() -> str:
@@ -217,7 +211,7 @@ def _failed(message: str) -> typer.Exit:
     return typer.Exit(1)
 
 
-def _print(fault: dict[str, Any], *, as_json: bool) -> None:
+def _print(fault: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         _out.print_json(data=fault)
     else:

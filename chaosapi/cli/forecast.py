@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from chaosapi import assets, durations, errors
 from chaosapi.api import validation
 from chaosapi.cli import body, facts, timetables
-from chaosapi.cli.prometheus import Prometheus
+from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.cli.slo import ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
@@ -118,7 +118,7 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
         shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
         if traffic_from:
             window = _seconds(traffic_window, "--traffic-window")
-            sent = facts.traffic(Prometheus(traffic_from), shop, window).model_dump() | body.present(sent)
+            sent = facts.traffic(PrometheusReader(traffic_from), shop, window).model_dump() | body.present(sent)
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
             sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (

@@ -1,6 +1,7 @@
 """`chaosapi score`: what a fault was to do to the alerts, and what it did."""
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from chaosapi import assets, durations, errors
 from chaosapi.cli import facts, fault, scorecards
-from chaosapi.cli.prometheus import HERE, Prometheus
+from chaosapi.cli.prometheus import HERE, PrometheusReader
 from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
@@ -40,8 +41,9 @@ def score(  # noqa: PLR0913 - one option a source
 ) -> None:
     """Compare forecast and fact of a fault, alert by alert, and split up how long its detection took."""
     now = time.time()
-    records = [_record(each) for each in fault.every("/admin/faults", "faults", url, token)["faults"]]
-    delivered = fault.every("/admin/alerts", "alerts", url, token, params={"limit": 1000})["alerts"]
+    with fault.service(url, token) as admin:
+        records = [_record(each) for each in admin.list_faults()["faults"]]
+        delivered = admin.alerts()["alerts"]
     try:
         record = _chosen(records, name, now)
         shop, chosen = spec.load(spec_file or assets.path("alerts") / "slo.yaml"), windows.load(profile)
@@ -50,7 +52,7 @@ def score(  # noqa: PLR0913 - one option a source
         settings |= {key: durations.parse(value) for key, value in waits.items() if value}
         known, traffic, missing = Observed(), Traffic(), []
         try:
-            source = Prometheus(prometheus)
+            source = PrometheusReader(prometheus)
             until = min(now, record.ends_at)
             settings |= _intervals(source, shop, chosen, record.starts_at, now) | {"prometheus": source.version()}
             known = facts.recorded(source, shop, record.starts_at - 60, now, settings["evaluation"])
@@ -77,7 +79,7 @@ def _chosen(records: list[Record], name: str | None, now: float) -> Record:
     return max(begun, key=lambda each: each.starts_at)
 
 
-def _record(view: dict[str, Any]) -> Record:
+def _record(view: Mapping[str, Any]) -> Record:
     """Read a fault as the admin API shows it."""
     times = {each: datetime.fromisoformat(view[each]).timestamp() for each in ("created_at", "ends_at")}
     sent = Fault.model_validate({field: view[field] for field in Fault.model_fields})
@@ -90,7 +92,7 @@ def _record(view: dict[str, Any]) -> Record:
     )
 
 
-def _intervals(source: Prometheus, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
+def _intervals(source: PrometheusReader, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
     """Tell how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
     ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": shop.service})
     looked = {"scrape": "up" + facts.of_jobs(shop), "evaluation": ratio}

@@ -1,5 +1,6 @@
 """Faults as people read them in a terminal of eighty columns."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -7,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import durations
+from chaosapi.clients.answers import Replicas, ReplicaView
 from chaosapi.effects import EFFECTS, ProcessEffect
 from chaosapi.terminal import styled
 
@@ -14,7 +16,7 @@ _ON_THE_PROCESS = {effect.model_fields["type"].default for effect in EFFECTS if 
 _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
 
 
-def many(faults: list[dict[str, Any]]) -> Table:
+def many(faults: Sequence[Mapping[str, Any]]) -> Table:
     """Show one fault a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("fault", "what and where"):
@@ -35,7 +37,7 @@ def many(faults: list[dict[str, Any]]) -> Table:
     return table
 
 
-def one(fault: dict[str, Any]) -> Table:
+def one(fault: Mapping[str, Any]) -> Table:
     """Show one fault with its receipt, a field a row."""
     receipt, schedule = fault["receipt"], fault["schedule"]
     shape = {name: value for name, value in schedule["shape"].items() if (name, value) != ("scales", "rate")}
@@ -65,12 +67,12 @@ def one(fault: dict[str, Any]) -> Table:
     return table
 
 
-def applied(replicas: dict[str, int]) -> str:
+def applied(replicas: Replicas) -> str:
     """Say how many of the replicas have applied a change."""
     return f"{replicas['applied']} of {replicas['known']} replicas"
 
 
-def replicas(known: list[dict[str, Any]]) -> Table:
+def replicas(known: Sequence[ReplicaView]) -> Table:
     """Show one replica a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("replica", "process"):
@@ -92,7 +94,7 @@ def listing(title: str, style: str, name: str, *columns: str) -> Table:
     return table
 
 
-def effect(fields: dict[str, Any]) -> str:
+def effect(fields: Mapping[str, Any]) -> str:
     """Say an effect in a line."""
     inner = fields.get("distribution")
     if inner:
@@ -100,7 +102,7 @@ def effect(fields: dict[str, Any]) -> str:
     return _words({name: value for name, value in fields.items() if (name, value) != ("when", "before")})
 
 
-def target(fault: dict[str, Any]) -> str:
+def target(fault: Mapping[str, Any]) -> str:
     """Say what a fault acts on in a line."""
     if fault["effect"]["type"] in _ON_THE_PROCESS:
         return "the process"
@@ -124,9 +126,9 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _state(fault: dict[str, Any]) -> Text:
+def _state(fault: Mapping[str, Any]) -> Text:
     return styled(fault["state"], _STYLES.get(fault["state"], ""))
 
 
-def _remaining(fault: dict[str, Any]) -> str:
+def _remaining(fault: Mapping[str, Any]) -> str:
     return durations.format(round(durations.parse(fault["remaining"])))

@@ -6,7 +6,7 @@ raised, status 412.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import quote
 
 from chaosapi.clients.answers import (
@@ -18,6 +18,7 @@ from chaosapi.clients.answers import (
     FaultList,
     FaultView,
     HaltAnswer,
+    Phase,
     ReplicaList,
 )
 from chaosapi.clients.exchange import Exchange, Json, asked, pages
@@ -44,7 +45,7 @@ def get_fault(name: str) -> Exchange[FaultView]:
     return asked("GET", _fault(name))
 
 
-def list_faults(state: Literal["scheduled", "active", "ended"] | None = None) -> Exchange[FaultList]:
+def list_faults(state: Phase | None = None) -> Exchange[FaultList]:
     """Return the faults of all pages, newest first: the live ones and the last hundred that have ended."""
     return pages(_FAULTS, "faults", {"state": state})
 

@@ -3,6 +3,7 @@
 from typing import Any, Literal, TypedDict
 
 Json = dict[str, Any]
+Phase = Literal["scheduled", "active", "ended"]
 
 
 class Replicas(TypedDict):
@@ -37,7 +38,7 @@ class FaultView(TypedDict):
     seed: int
     reason: str
     guard: Json | None
-    state: Literal["scheduled", "active", "ended"]
+    state: Phase
     revision: int
     created_at: str
     starts_at: str

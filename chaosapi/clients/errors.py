@@ -2,6 +2,7 @@
 
 ClientError
 ├── UnreachableError    nothing listens there
+│   └── InvalidURLError its address is no URL
 ├── NoAnswerError       no answer in time, or none that is JSON
 ├── UnauthorizedError   401: it wants a token, or another one
 └── RefusedError        any other error of the API, in the API's own words
@@ -32,6 +33,10 @@ class ClientError(Exception):
 
 class UnreachableError(ClientError):
     """Nothing listens there, or no such host is known."""
+
+
+class InvalidURLError(UnreachableError):
+    """What was given as the address is no URL."""
 
 
 class NoAnswerError(ClientError):

@@ -10,7 +10,14 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar,
 
 import httpx2
 
-from chaosapi.clients.errors import ClientError, NoAnswerError, RefusedError, UnauthorizedError, UnreachableError
+from chaosapi.clients.errors import (
+    ClientError,
+    InvalidURLError,
+    NoAnswerError,
+    RefusedError,
+    UnauthorizedError,
+    UnreachableError,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,6 +65,14 @@ def ready(path: str) -> Exchange[bool]:
     except ClientError:
         return False
     return response.status_code == httpx2.codes.OK
+
+
+def text(path: str) -> Exchange[str]:
+    """Return the text of an answer, such as /metrics."""
+    response = yield Request("GET", path)
+    if not response.is_success:
+        raise RefusedError(f"it answered {response.status_code}", response.status_code)
+    return response.text
 
 
 def content(response: httpx2.Response) -> Any:
@@ -220,7 +235,7 @@ def _invalid_url_refused() -> Iterator[None]:
 def _failed(error: Exception) -> ClientError:
     """Return a failure of httpx2 in words; the failure itself is its cause."""
     if isinstance(error, httpx2.InvalidURL):
-        failed: ClientError = UnreachableError(f"this is no URL: {error}")
+        failed: ClientError = InvalidURLError(f"this is no URL: {error}")
     elif isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
         failed = UnreachableError("nothing answers there")
     else:

@@ -2,7 +2,6 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import yaml
 
 
@@ -40,11 +39,3 @@ def command(program: Path, *, config_file: Path, data: Path, listen: str) -> lis
         f"--web.listen-address={listen}",
         "--cluster.listen-address=",
     ]
-
-
-def ready(url: str) -> bool:
-    """Return whether the Alertmanager at `url` accepts alerts."""
-    try:
-        return httpx2.get(f"{url}/-/ready", timeout=5).status_code == httpx2.codes.OK
-    except httpx2.HTTPError:
-        return False

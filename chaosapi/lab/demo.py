@@ -62,5 +62,5 @@ def _calm(lab: Lab) -> None:
     )
     until = time.monotonic() + _CALM
     lab.parts.wait_until(lambda: time.monotonic() > until, "healthy traffic")
-    if pages := [alert for alert in lab.prometheus.alerts() if alert.labels["severity"] == "page"]:
-        raise LabError(f"pages before any fault: {', '.join(page.labels['alertname'] for page in pages)}")
+    if pages := [alert for alert in lab.prometheus.alerts() if alert["labels"]["severity"] == "page"]:
+        raise LabError(f"pages before any fault: {', '.join(page['labels']['alertname'] for page in pages)}")

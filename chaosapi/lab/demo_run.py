@@ -22,14 +22,14 @@ class DemoRun:
     def __init__(self, lab: Lab, prediction: Prediction, console: Terminal) -> None:
         self._lab, self._prediction, self._console = lab, prediction, console
         self._expected = prediction.alert
-        self._name = lab.service.inject(prediction.fault.model_dump(mode="json", exclude_none=True))["name"]
+        self._name = lab.admin.create_fault(prediction.fault.model_dump(mode="json", exclude_none=True))["name"]
         self._applied = time.time()
         self._times: dict[str, float] = {}
         self._tell(timeline.APPLIED, self._applied)
 
     def end(self) -> None:
         """End the fault, as someone who was paged would."""
-        receipt = self._lab.service.end(self._name)["receipt"]
+        receipt = self._lab.admin.end_fault(self._name)["receipt"]
         self._tell(timeline.ENDED, time.time())
         self._console.print(
             f"{receipt['injected']} of {receipt['matched']} requests failed: {receipt['achieved_rate']:.1%}, "
@@ -84,7 +84,7 @@ class DemoRun:
 
     def _resolved(self) -> float | None:
         """Return the time of the first evaluation that no longer found the alert."""
-        if any(self._expected.matches(alert.labels) for alert in self._lab.prometheus.alerts()):
+        if any(self._expected.matches(alert["labels"]) for alert in self._lab.prometheus.alerts()):
             return None
         found = self._span("firing")
         return found[1] + self._lab.interval if found else None
@@ -93,7 +93,7 @@ class DemoRun:
         return timeline.span(self._lab.prometheus.samples(self._expected.selector(state)), self._applied)
 
     def _delivered(self, status: str) -> float | None:
-        return timeline.received(self._lab.service.alerts(), self._expected, status, self._applied)
+        return timeline.received(self._lab.admin.alerts(limit=100)["alerts"], self._expected, status, self._applied)
 
     def _predicted(self) -> dict[str, PredictedMoment]:
         ended = self._times.get(timeline.ENDED)

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import httpx2
 import yaml
 
 from chaosapi import durations
@@ -65,11 +64,3 @@ def environment(*, port: int, provisioning: Path, data: Path) -> dict[str, str]:
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
         "GF_LOG_MODE": "console",
     }
-
-
-def ready(url: str) -> bool:
-    """Return whether the Grafana at `url` answers."""
-    try:
-        return httpx2.get(f"{url}/api/health", timeout=5).status_code == httpx2.codes.OK
-    except httpx2.HTTPError:
-        return False

@@ -1,10 +1,10 @@
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import httpx2
 import yaml
+
+from chaosapi.clients.prometheus import PrometheusClient
 
 JOB: Final = "chaosapi"
 LOADTEST: Final = "loadtest"
@@ -46,14 +46,6 @@ def command(program: Path, *, config_file: Path, data: Path, listen: str) -> lis
 
 
 @dataclass(frozen=True)
-class Alert:
-    """An alert as Prometheus sees it now: its labels and its state, pending or firing."""
-
-    labels: Mapping[str, str]
-    state: str
-
-
-@dataclass(frozen=True)
 class Rule:
     """A loaded rule: its name, its health (ok, err, unknown until evaluated) and its interval in seconds."""
 
@@ -66,48 +58,19 @@ class Rule:
         return self.health == "ok" or (self.health == "unknown" and self.interval > soon)
 
 
-class Prometheus:
-    """A client of Prometheus' HTTP API; every method raises httpx2.HTTPError when it does not answer."""
+def rules(prometheus: PrometheusClient) -> list[Rule]:
+    """Return every rule that is loaded; raises ClientError."""
+    return [
+        Rule(rule["name"], rule["health"], group["interval"])
+        for group in prometheus.groups()
+        for rule in group["rules"]
+    ]
 
-    def __init__(self, http: httpx2.Client) -> None:
-        self._http = http
 
-    def ready(self) -> bool:
-        """Return whether it serves queries."""
-        try:
-            return self._http.get("/-/ready").status_code == httpx2.codes.OK
-        except httpx2.HTTPError:
-            return False
+def target_health(prometheus: PrometheusClient) -> dict[str, str]:
+    """Return the health (up, down, unknown) of each target by its URL, those of load tests left out: they come and go.
 
-    def targets(self) -> dict[str, str]:
-        """Return the health (up, down, unknown) of each target by its URL; load tests come and go and are left out."""
-        found = self._get("/api/v1/targets", state="active")["activeTargets"]
-        return {target["scrapeUrl"]: target["health"] for target in found if target["labels"]["job"] != LOADTEST}
-
-    def rules(self) -> list[Rule]:
-        """Return every rule that is loaded."""
-        return [
-            Rule(rule["name"], rule["health"], group["interval"])
-            for group in self._get("/api/v1/rules")["groups"]
-            for rule in group["rules"]
-        ]
-
-    def alerts(self) -> list[Alert]:
-        """Return the alerts that are pending or firing."""
-        found = self._get("/api/v1/alerts")["alerts"]
-        return [Alert(alert["labels"], alert["state"]) for alert in found]
-
-    def value(self, expression: str) -> float | None:
-        """Return the value of an expression with one result, None when it has none."""
-        result = self._get("/api/v1/query", query=expression)["result"]
-        return float(result[0]["value"][1]) if result else None
-
-    def samples(self, selector: str) -> list[list[tuple[float, float]]]:
-        """Return the stored (Unix seconds, value) samples of each series that a range selector finds."""
-        result = self._get("/api/v1/query", query=selector)["result"]
-        return [[(float(time), float(value)) for time, value in series["values"]] for series in result]
-
-    def _get(self, path: str, **query: str) -> Any:
-        answer = self._http.get(path, params=query)
-        answer.raise_for_status()
-        return answer.json()["data"]
+    Raises ClientError.
+    """
+    found = prometheus.targets()
+    return {target["scrapeUrl"]: target["health"] for target in found if target["labels"]["job"] != LOADTEST}

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import httpx2
-
 from chaosapi import assets
+from chaosapi.clients.admin import AdminClient
+from chaosapi.clients.alertmanager import AlertmanagerClient
+from chaosapi.clients.errors import ClientError
+from chaosapi.clients.exchange import Client, ready, text
+from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.lab import (
     alertmanager,
     console,
@@ -27,15 +30,13 @@ from chaosapi.lab import (
 from chaosapi.lab.errors import LabError, NotReadyError
 from chaosapi.lab.ports import Ports, address, url
 from chaosapi.lab.processes import Programs
-from chaosapi.lab.prometheus import Prometheus
-from chaosapi.lab.service import Service
 from chaosapi.settings import SettingsError, token_of
 from chaosapi.slo import windows
 from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.windows import Profile
 
 _SLOWEST_SCRAPE: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
-_TIMEOUT: Final = 5.0  # seconds until a part that does not answer is taken for down
+_TIMEOUT_S: Final = 5.0  # seconds until a part that does not answer is taken for down
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,11 @@ class Lab:
     ports: Ports
     profile: Profile
     interval: float
-    service: Service
-    prometheus: Prometheus
+    users: Client
+    """Talks to the port that users see."""
+    admin: AdminClient
+    """Talks to the port that answers whatever a fault does to the other."""
+    prometheus: PrometheusClient
     with_grafana: bool
     with_console: bool
 
@@ -81,9 +85,9 @@ class Lab:
 
     def trouble(self) -> str:
         """Return what is not as it should be: a target that is not up, a rule that is not loaded or fails."""
-        targets = self.prometheus.targets()
+        targets = prometheus.target_health(self.prometheus)
         down = [f"target {url} is {health}" for url, health in targets.items() if health != "up"]
-        rules = self.prometheus.rules()
+        rules = prometheus.rules(self.prometheus)
         bad = [f"rule {rule.name} is {rule.health}" for rule in rules if not rule.fine(self.interval)]
         none = [f"no {what} yet" for what, found in (("targets", targets), ("rules", rules)) if not found]
         return next(iter(down + bad + none), "")
@@ -108,19 +112,18 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     token = _token()
     with (
         Programs(folder / "logs") as parts,
-        httpx2.Client(base_url=url(options.ports.service), timeout=_TIMEOUT) as to_service,
-        httpx2.Client(base_url=url(options.ports.admin), timeout=_TIMEOUT) as to_admin,
-        httpx2.Client(base_url=url(options.ports.prometheus), timeout=_TIMEOUT) as to_prometheus,
+        Client(url(options.ports.service), timeout_s=_TIMEOUT_S) as users,
+        AdminClient(url(options.ports.admin), token=token, timeout_s=_TIMEOUT_S) as admin,
+        PrometheusClient(url(options.ports.prometheus), timeout_s=_TIMEOUT_S) as store,
     ):
         interval = min(profile.step, _SLOWEST_SCRAPE)
-        shop, store = Service(to_service, to_admin, token), Prometheus(to_prometheus)
-        lab = Lab(parts, options.ports, profile, interval, shop, store, with_grafana, with_console)
+        lab = Lab(parts, options.ports, profile, interval, users, admin, store, with_grafana, with_console)
         say("starting the service")
         command = service.command(options.ports.service, options.ports.admin)
         env = environment.service(os.environ)
         env |= {"CHAOSAPI_ADMIN_HOST": ports.HOST, "CHAOSAPI_PROFILE": options.profile}
         parts.start("service", command, env)
-        parts.wait_until(shop.ready, f"the service on port {options.ports.service}")
+        parts.wait_until(lambda: users.run(ready("/readyz")), f"the service on port {options.ports.service}")
         if options.traffic:  # before Prometheus, so that its past goes over into its present without a gap
             say("starting Locust")
             parts.start("locust", traffic.command(options.ports, options.rate), environment.traffic(os.environ))
@@ -156,11 +159,12 @@ def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None
     data = folder / "alertmanager"
     command = alertmanager.command(program, config_file=config_file, data=data, listen=address(port))
     lab.parts.start("alertmanager", command)
-    lab.parts.wait_until(lambda: alertmanager.ready(url(port)), f"Alertmanager on port {port}")
+    with AlertmanagerClient(url(port), timeout_s=_TIMEOUT_S) as client:
+        lab.parts.wait_until(client.is_ready, f"Alertmanager on port {port}")
 
 
 def _seed(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
-    past = history.healthy(lab.service.metrics(), rate, prometheus.labels(address(lab.ports.service)))
+    past = history.healthy(lab.users.run(text("/metrics")), rate, prometheus.labels(address(lab.ports.service)))
     chunks = history.openmetrics(past, history.instants(lab.profile, time.time()))
     history.store(chunks, promtool, data)
 
@@ -183,7 +187,7 @@ def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> Non
     data = folder / "prometheus"
     command = prometheus.command(program, config_file=config_file, data=data, listen=address(port))
     lab.parts.start("prometheus", command)
-    lab.parts.wait_until(lab.prometheus.ready, f"Prometheus on port {port}")
+    lab.parts.wait_until(lab.prometheus.is_ready, f"Prometheus on port {port}")
 
 
 def _start_grafana(lab: Lab, folder: Path) -> None:
@@ -197,7 +201,8 @@ def _start_grafana(lab: Lab, folder: Path) -> None:
     env = environment.grafana(os.environ)
     env |= grafana.environment(port=port, provisioning=provisioning, data=folder / "data")
     lab.parts.start("grafana", grafana.find() or [], env)
-    lab.parts.wait_until(lambda: grafana.ready(url(port)), f"Grafana on port {port}", timeout=90)
+    with Client(url(port), timeout_s=_TIMEOUT_S) as client:
+        lab.parts.wait_until(lambda: client.run(ready("/api/health")), f"Grafana on port {port}", timeout=90)
 
 
 def _settle(lab: Lab) -> None:
@@ -210,7 +215,7 @@ def _settle(lab: Lab) -> None:
 
     try:
         lab.parts.wait_until(settled, "all targets up and all rules loaded", every=0.2)
-    except httpx2.HTTPError as error:
+    except ClientError as error:
         raise LabError(f"Prometheus does not answer: {error}") from error
     except NotReadyError as error:
         raise NotReadyError(f"{error}: {troubles[-1]}") from error

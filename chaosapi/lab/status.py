@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import httpx2
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from chaosapi.clients.answers import FaultList
+from chaosapi.clients.errors import ClientError
+from chaosapi.lab.prometheus import rules, target_health
 from chaosapi.lab.stack import Lab
 from chaosapi.terminal import Terminal, styled
 from chaosapi.text import visible
@@ -35,13 +37,15 @@ class Status:
 
 def look(lab: Lab) -> Status:
     """Ask the parts how they are; what does not answer says so instead, since a fault may be why."""
-    health = _asked(lambda: lab.prometheus.targets().values())
-    rules = _asked(lab.prometheus.rules)
-    alerts = _asked(lambda: sorted(_alert(alert.labels, alert.state) for alert in lab.prometheus.alerts()))
-    faults = _asked(lambda: [fault["name"] for fault in lab.service.faults()], ["the service does not answer"])
+    health = _asked(lambda: target_health(lab.prometheus).values())
+    loaded = _asked(lambda: rules(lab.prometheus))
+    alerts = _asked(lambda: sorted(_alert(alert["labels"], alert["state"]) for alert in lab.prometheus.alerts()))
+    faults = _asked(
+        lambda: [fault["name"] for fault in lab.admin.list_faults("active")["faults"]], ["the service does not answer"]
+    )
     return Status(
         targets=f"{health.count('up')}/{len(health)} up",
-        rules=f"{sum(rule.fine(lab.interval) for rule in rules)}/{len(rules)} fine",
+        rules=f"{sum(rule.fine(lab.interval) for rule in loaded)}/{len(loaded)} fine",
         alerts=alerts,
         faults=faults,
     )
@@ -73,8 +77,12 @@ def _wait(lab: Lab) -> None:
 def _asked(question: Callable[[], Iterable[_T]], otherwise: Iterable[_T] = ()) -> tuple[_T, ...]:
     try:
         return tuple(question())
-    except httpx2.HTTPError:
+    except ClientError:
         return tuple(otherwise)
+
+
+def _names(listed: FaultList) -> list[str]:
+    return [fault["name"] for fault in listed["faults"]]
 
 
 def _alert(labels: Mapping[str, str], state: str) -> str:

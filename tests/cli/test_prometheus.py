@@ -16,7 +16,8 @@ from typer.testing import CliRunner, Result
 from chaosapi import assets, errors
 from chaosapi.cli import app
 from chaosapi.cli import prometheus as client
-from chaosapi.cli.prometheus import Prometheus
+from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.lab import history, prometheus
 from chaosapi.lab.processes import Programs
 from chaosapi.slo import spec, windows
@@ -72,9 +73,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -
     with socket.create_server(("127.0.0.1", 0)) as free:
         listen = f"127.0.0.1:{free.getsockname()[1]}"
     command = prometheus.command(tools["prometheus"], config_file=config, data=folder / "data", listen=listen)
-    with Programs(folder / "logs") as parts, httpx2.Client(base_url=f"http://{listen}") as http:
+    with Programs(folder / "logs") as parts, PrometheusClient(f"http://{listen}") as source:
         parts.start("prometheus", command)
-        parts.wait_until(prometheus.Prometheus(http).ready, "Prometheus")
+        parts.wait_until(source.is_ready, "Prometheus")
         yield Recorded(f"http://{listen}", start, start + LENGTH)
 
 
@@ -149,9 +150,9 @@ def test_what_a_back_test_refuses(recorded: Recorded, arguments: tuple[str, ...]
 
 def test_long_spans_are_read_in_parts(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sample once, in order, however many answers it takes."""
-    selector, source = 'http_requests_total{status="503"}', Prometheus(recorded.url)
+    selector, source = 'http_requests_total{status="503"}', PrometheusReader(recorded.url)
     whole = source.series(selector, recorded.start - 1, recorded.end)
-    monkeypatch.setattr(client, "_FIRST", 7.0)
+    monkeypatch.setattr(client, "_FIRST_S", 7.0)
     monkeypatch.setattr(client, "_ENOUGH", 500)
     parts = source.series(selector, recorded.start - 1, recorded.end)
     assert sorted(each.times.size for each in whole) == [LENGTH - 11, LENGTH]
@@ -164,9 +165,9 @@ def test_long_spans_are_read_in_parts(recorded: Recorded, monkeypatch: pytest.Mo
 def test_prometheus_own_words_reach_the_reader(recorded: Recorded, serve: Serve) -> None:
     """A query that it refuses; and something that is no Prometheus at all."""
     with pytest.raises(errors.Invalid, match="parse error"):
-        Prometheus(recorded.url).vector("sum(")
+        PrometheusReader(recorded.url).vector("sum(")
     with pytest.raises(errors.Invalid, match=r"refuses|is it a Prometheus"):
-        Prometheus(serve()).vector("up")
+        PrometheusReader(serve()).vector("up")
 
 
 def test_traffic_is_measured(recorded: Recorded) -> None:

@@ -135,7 +135,7 @@ def test_a_token_is_used_throughout(
     known: dict[str, set[str]] = {}
     others = set(psutil.Process().children())  # of tests before this one
     with stack.running(stack.Options(tmp_path, "lab", ports, console=True), Terminal(quiet=True).print) as lab:
-        assert lab.service.faults() == []
+        assert lab.admin.list_faults("active")["faults"] == []
         for child in set(psutil.Process().children()) - others:
             what = [word for word in parts if word in " ".join(child.cmdline())]
             known[what[0]] = {"a-token", "a password", "a secret"} & set(child.environ().values())
@@ -214,9 +214,9 @@ def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path:
     """The status shows a fault while it acts, even one that freezes the service; a part that died ends the screen."""
     with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:
         assert status.look(lab).faults == ()
-        lab.service.inject({"name": "shown", "effect": {"type": "error"}})
+        lab.admin.create_fault({"name": "shown", "effect": {"type": "error"}})
         assert status.look(lab).faults == ("shown",)
-        lab.service.inject({"name": "frozen", "effect": {"type": "pause", "pause": "1m", "every": "2m"}})
+        lab.admin.create_fault({"name": "frozen", "effect": {"type": "pause", "pause": "1m", "every": "2m"}})
         lab.parts.wait_until(lambda: status.look(lab).targets == "0/1 up", "a target that looks frozen", every=0.2)
         assert status.look(lab).faults == ("frozen", "shown")
         next(child for child in psutil.Process().children() if "serve" in child.cmdline()).kill()
@@ -258,11 +258,11 @@ def test_an_outage_pages_first_under_the_production_profile(
         lab.parts.wait_until(
             lambda: lab.prometheus.value(flowing) is not None, "traffic", timeout=patience(60), every=0.5
         )
-        lab.service.inject({"effect": {"type": "error", "status": 503}})
+        lab.admin.create_fault({"effect": {"type": "error", "status": 503}})
         applied = time.time()
         lab.parts.wait_until(lambda: lab.prometheus.alerts() != [], "the first alert", timeout=patience(150), every=0.5)
         first = [
-            (alert.labels["slo"], alert.labels["severity"], alert.labels["long_window"])
+            (alert["labels"]["slo"], alert["labels"]["severity"], alert["labels"]["long_window"])
             for alert in lab.prometheus.alerts()
         ]
         waited = time.time() - applied

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +14,8 @@ import httpx2
 import pytest
 import yaml
 
-from chaosapi.lab.prometheus import Prometheus, command
+from chaosapi.clients.prometheus import PrometheusClient
+from chaosapi.lab.prometheus import command
 from tests.lab.conftest import free_ports
 from tests.patience import patience
 from tests.planes import Planes, started
@@ -58,7 +59,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Planes]]:
 @pytest.fixture(scope="module")
 def prometheus(
     fleet: list[Planes], tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Prometheus]:
+) -> Iterator[PrometheusClient]:
     """Give a Prometheus that scrapes the three every half second."""
     folder = tmp_path_factory.mktemp("prometheus")
     targets = [urlsplit(planes.users).netloc for planes in fleet]
@@ -70,9 +71,8 @@ def prometheus(
     with (folder / "log").open("wb") as log:
         program = subprocess.Popen(command(tools["prometheus"], **arguments), stdout=log, stderr=log)  # type: ignore[arg-type]
     try:
-        with closing(httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=patience(30))) as http:
-            prometheus = Prometheus(http)
-            until(prometheus.ready)
+        with PrometheusClient(f"http://127.0.0.1:{port}", timeout_s=patience(30)) as prometheus:
+            until(prometheus.is_ready)
             yield prometheus
     finally:
         program.terminate()
@@ -101,7 +101,7 @@ def test_one_post_and_twelve_of_twelve_have_it(fleet: list[Planes]) -> None:
         assert ended["replicas"] == {"applied": REPLICAS, "known": REPLICAS}
 
 
-def test_client_receipt_and_prometheus_count_the_same(fleet: list[Planes], prometheus: Prometheus) -> None:
+def test_client_receipt_and_prometheus_count_the_same(fleet: list[Planes], prometheus: PrometheusClient) -> None:
     """Exactly, once traffic has stopped. Requests bear fixed ids, so who is hit is fixed too: no false alarm."""
     httpx2.post(f"{fleet[0].admin}/admin/faults?wait=30s", json=FAULT).raise_for_status()
     clients = SERVICES * CLIENTS

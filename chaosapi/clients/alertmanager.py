@@ -1,0 +1,55 @@
+"""A client of Alertmanager's HTTP API, version 2; it returns Alertmanager's own JSON."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, asked, awaitable, blocking, ready
+
+
+def is_ready() -> Exchange[bool]:
+    """Return whether it accepts alerts."""
+    return ready("/-/ready")
+
+
+def alerts() -> Exchange[list[Json]]:
+    """Return the alerts that it has."""
+    return asked("GET", "/api/v2/alerts")
+
+
+def silences() -> Exchange[list[Json]]:
+    """Return all silences, those that have ended among them."""
+    return asked("GET", "/api/v2/silences")
+
+
+def silence(labels: Mapping[str, str], comment: str, author: str, now: datetime, lasting: timedelta) -> Exchange[str]:
+    """Silence whatever has these labels from now on; return the silence's id."""
+    matchers = [{"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in labels.items()]
+    times = {"startsAt": now.isoformat(), "endsAt": (now + lasting).isoformat()}
+    body = {"matchers": matchers, **times, "createdBy": author, "comment": comment}
+    made = yield from asked("POST", "/api/v2/silences", json=body)
+    return str(made["silenceID"])
+
+
+def end_silence(silence_id: str) -> Exchange[None]:
+    """End a silence now."""
+    return asked("DELETE", f"/api/v2/silence/{silence_id}")
+
+
+class AlertmanagerClient(Client):
+    """A client of Alertmanager; every method raises ClientError."""
+
+    is_ready = blocking(is_ready)
+    alerts = blocking(alerts)
+    silences = blocking(silences)
+    silence = blocking(silence)
+    end_silence = blocking(end_silence)
+
+
+class AsyncAlertmanagerClient(AsyncClient):
+    """The same with `await`."""
+
+    is_ready = awaitable(is_ready)
+    alerts = awaitable(alerts)
+    silences = awaitable(silences)
+    silence = awaitable(silence)
+    end_silence = awaitable(end_silence)

@@ -1,0 +1,60 @@
+"""A client of Locust's own web API; it returns Locust's own JSON."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from chaosapi.clients.errors import RefusedError
+from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, Request, asked, awaitable, blocking
+
+
+def stats() -> Exchange[Json]:
+    """Return the numbers of the run; they may be two seconds old."""
+    return asked("GET", "/stats/requests")
+
+
+def arguments() -> Exchange[Json]:
+    """Return what Locust's page begins with: the state at this very moment, and the options that a run has."""
+    page = yield Request("GET", "/")
+    return arguments_of(page.text)
+
+
+def start(form: Mapping[str, str]) -> Exchange[None]:
+    """Start a run where none is under way; raises RefusedError, with Locust's words, where it refuses the form."""
+    answer = yield from asked("POST", "/swarm", data=dict(form))
+    if not answer["success"]:
+        raise RefusedError(answer["message"])
+
+
+def stop() -> Exchange[None]:
+    """End the run."""
+    yield from asked("POST", "/stop")
+
+
+def arguments_of(page: str) -> Json:
+    """Read the arguments that a page of Locust was made with; its API has no call that has all of them."""
+    found = re.search(r"window\.templateArgs\s*=\s*(\{.*\})\s*$", page, re.MULTILINE)
+    try:
+        read: dict[str, Any] = json.loads(found[1]) if found else {}
+    except ValueError:
+        return {}
+    return read
+
+
+class LocustClient(Client):
+    """A client of Locust; every method raises ClientError."""
+
+    stats = blocking(stats)
+    arguments = blocking(arguments)
+    start = blocking(start)
+    stop = blocking(stop)
+
+
+class AsyncLocustClient(AsyncClient):
+    """The same with `await`."""
+
+    stats = awaitable(stats)
+    arguments = awaitable(arguments)
+    start = awaitable(start)
+    stop = awaitable(stop)

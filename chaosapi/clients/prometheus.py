@@ -1,0 +1,107 @@
+"""A client of Prometheus' HTTP API, version 1; it returns Prometheus' own JSON. Times are Unix seconds."""
+
+from http import HTTPStatus
+from typing import Any, Literal
+
+from chaosapi.clients.errors import RefusedError
+from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, asked, awaitable, blocking, ready
+
+
+def is_ready() -> Exchange[bool]:
+    """Return whether it serves queries."""
+    return ready("/-/ready")
+
+
+def major_version() -> Exchange[Literal[2, 3]]:
+    """Return its major version; what comes after 3 is taken to be like it."""
+    found = yield from _data("status/buildinfo")
+    return 2 if found["version"].startswith("2.") else 3
+
+
+def query(expression: str, at: float | None = None) -> Exchange[list[Json]]:
+    """Return the series of an expression, now or at a time."""
+    found = yield from _data("query", query=expression, time=at)
+    result: list[Json] = found["result"]
+    return result
+
+
+def value(expression: str) -> Exchange[float | None]:
+    """Return the value of an expression with one result, None where it has none."""
+    found = yield from query(expression)
+    return float(found[0]["value"][1]) if found else None
+
+
+def samples(selector: str) -> Exchange[list[list[tuple[float, float]]]]:
+    """Return the stored (time, value) samples of each series that a range selector finds."""
+    found = yield from query(selector)
+    return [[(float(time), float(value)) for time, value in series["values"]] for series in found]
+
+
+def query_range(expression: str, start: float, end: float, step: float) -> Exchange[list[Json]]:
+    """Return the series of an expression from start to end, a value every `step` seconds."""
+    found = yield from _data("query_range", query=expression, start=start, end=end, step=step)
+    result: list[Json] = found["result"]
+    return result
+
+
+def groups(kind: Literal["alert", "record"] | None = None) -> Exchange[list[Json]]:
+    """Return the groups of rules that are loaded, with those of one kind alone."""
+    found = yield from _data("rules", type=kind)
+    result: list[Json] = found["groups"]
+    return result
+
+
+def alerts() -> Exchange[list[Json]]:
+    """Return the alerts that are pending or firing."""
+    found = yield from _data("alerts")
+    result: list[Json] = found["alerts"]
+    return result
+
+
+def targets() -> Exchange[list[Json]]:
+    """Return what is scraped."""
+    found = yield from _data("targets", state="active")
+    result: list[Json] = found["activeTargets"]
+    return result
+
+
+def label_values(label: str, selector: str) -> Exchange[list[str]]:
+    """Return the values of a label among the series that a selector finds."""
+    return _data(f"label/{label}/values", **{"match[]": selector})
+
+
+def _data(path: str, **parameters: str | float | None) -> Exchange[Any]:
+    answer = yield from asked("GET", f"/api/v1/{path}", params=parameters)
+    if not isinstance(answer, dict) or answer.get("status") != "success":
+        raise RefusedError(str(answer.get("error", answer) if isinstance(answer, dict) else answer), HTTPStatus.OK)
+    return answer["data"]
+
+
+class PrometheusClient(Client):
+    """A client of Prometheus; every method raises ClientError."""
+
+    is_ready = blocking(is_ready)
+    major_version = blocking(major_version)
+    query = blocking(query)
+    value = blocking(value)
+    samples = blocking(samples)
+    query_range = blocking(query_range)
+    groups = blocking(groups)
+    alerts = blocking(alerts)
+    targets = blocking(targets)
+    label_values = blocking(label_values)
+
+
+class AsyncPrometheusClient(AsyncClient):
+    """The same with `await`."""
+
+    is_ready = awaitable(is_ready)
+    major_version = awaitable(major_version)
+    query = awaitable(query)
+    value = awaitable(value)
+    samples = awaitable(samples)
+    query_range = awaitable(query_range)
+    groups = awaitable(groups)
+    alerts = awaitable(alerts)
+    targets = awaitable(targets)
+    label_values = awaitable(label_values)
