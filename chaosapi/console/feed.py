@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
-from chaosapi.console.errors import Locked, Silent, SourceError, Unreachable
+from chaosapi.clients.errors import ClientError, NoAnswerError, UnauthorizedError, UnreachableError
 
 Answer = TypeVar("Answer")
 State = Literal["waiting", "up", "stale", "down", "locked"]
@@ -33,7 +33,7 @@ class Feed(Generic[Answer]):
         self._ask, self._clock = ask, clock
         self.answer: Answer | None = None
         self.seen: float | None = None
-        self.trouble: SourceError | None = None
+        self.trouble: ClientError | None = None
         self.fresh = FORGOTTEN
         """Seconds that an answer is good for without a word of trouble."""
 
@@ -41,24 +41,24 @@ class Feed(Generic[Answer]):
         """Ask once; no answer is kept as the trouble, and the last good one stays."""
         try:
             self.answer = await self._ask()
-        except SourceError as trouble:
+        except ClientError as trouble:
             self.trouble = trouble
-            if isinstance(trouble, Locked):
+            if isinstance(trouble, UnauthorizedError):
                 self.answer = None  # who lost the right to see it must not go on seeing it
         except Exception as error:  # noqa: BLE001 - whatever an odd answer breaks, the other sources go on
-            self.trouble = Silent(f"it answered what the console cannot read ({type(error).__name__}: {error})")
+            self.trouble = NoAnswerError(f"it answered what the console cannot read ({type(error).__name__}: {error})")
         else:
             self.seen, self.trouble = self._clock(), None
 
     def state(self) -> State:
         """Tell how the source is: nothing there is down at once, one that is slow or fails is stale first."""
-        if isinstance(self.trouble, Locked):
+        if isinstance(self.trouble, UnauthorizedError):
             return "locked"
         if self.trouble is None:
             if self.seen is None:
                 return "waiting"
             return "up" if self._clock() - self.seen <= self.fresh else "stale"
-        gone = isinstance(self.trouble, Unreachable) or self.seen is None or self._clock() - self.seen > FORGOTTEN
+        gone = isinstance(self.trouble, UnreachableError) or self.seen is None or self._clock() - self.seen > FORGOTTEN
         return "down" if gone else "stale"
 
     def told(self) -> str:
@@ -68,7 +68,7 @@ class Feed(Generic[Answer]):
             return f"{where} has not been asked for {self._clock() - (self.seen or 0):.0f} s: start the console again"
         if self.trouble is None:
             return f"{where} answers" if self.seen else f"{where} has not been asked yet"
-        if isinstance(self.trouble, Locked):
+        if isinstance(self.trouble, UnauthorizedError):
             return f"{where} {self.source.locked}"
         old = f" What you see is {self._clock() - self.seen:.0f} s old." if self.seen and self.answer else ""
         return f"{where}: {self.trouble}.{old} {self.source.advice}"

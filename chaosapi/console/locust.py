@@ -1,15 +1,11 @@
-"""Locust's own web API: what runs, what could, start and stop."""
+"""Locust: what runs, what could, start and stop."""
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
-
-from chaosapi.console.errors import Refused, Silent, Unreachable
-from chaosapi.console.http import asked
+from chaosapi.clients.errors import RefusedError, UnreachableError
+from chaosapi.clients.locust import AsyncLocustClient
 
 
 @dataclass(frozen=True)
@@ -25,21 +21,21 @@ class Load:
     """What a run can be told, by name: `default_value`, `choices`, `help_text`; empty without scenarios."""
 
 
-class LocustClient:
-    """Every method raises SourceError."""
+class LocustRuns:
+    """Looks at Locust, and exchanges the run that is under way; every method raises ClientError."""
 
-    def __init__(self, http: httpx2.AsyncClient) -> None:
-        self._http = http
+    def __init__(self, client: AsyncLocustClient) -> None:
+        self._client = client
         self._options: Mapping[str, Mapping[str, Any]] | None = None
         self._accepted: Mapping[str, str] | None = None
 
     async def look(self) -> Load:
         """Ask for its numbers; the options are read off its page once."""
         if self._options is None:
-            self._options = options(arguments(await self._page()))
+            self._options = options(await self._client.arguments())
         try:
-            found = await asked(self._http, "GET", "/stats/requests")
-        except Unreachable:
+            found = await self._client.stats()
+        except UnreachableError:
             self._options = None  # another one may come
             raise
         return Load(
@@ -51,53 +47,34 @@ class LocustClient:
         )
 
     async def running(self) -> bool:
-        """Tell whether a run is under way at this very moment: what `look` asks may be two seconds old at Locust."""
-        return arguments(await self._page()).get("state") in {"running", "spawning"}
+        """Return whether a run is under way at this very moment: what `look` asks may be two seconds old at Locust."""
+        return (await self._client.arguments()).get("state") in {"running", "spawning"}
 
     async def start(self, form: Mapping[str, str]) -> None:
         """Start a run where none is under way."""
-        told = await asked(self._http, "POST", "/swarm", data=dict(form))
-        if not told["success"]:
-            raise Refused(told["message"])
+        await self._client.start(form)
         self._accepted = dict(form)
 
     async def change(self, form: Mapping[str, str]) -> None:
         """Stop the run and start another: Locust exchanges none that is under way.
 
-        Where it refuses the form, the run that it last accepted here is started again, and Refused raised.
+        Where it refuses the form, the run that it last accepted here is started again, and RefusedError raised.
         """
         await self.stop()
         try:
             await self.start(form)
-        except Refused as trouble:
+        except RefusedError as trouble:
             if self._accepted is None:
-                raise Refused(f"{trouble} The run before is stopped: it was not started here.") from trouble
+                raise RefusedError(f"{trouble} The run before is stopped: it was not started here.") from trouble
             await self.start(self._accepted)
-            raise Refused(f"{trouble} The run before was started again.") from trouble
+            raise RefusedError(f"{trouble} The run before was started again.") from trouble
 
     async def stop(self) -> None:
         """End the run."""
-        await asked(self._http, "POST", "/stop")
-
-    async def _page(self) -> str:
-        try:
-            return (await self._http.get("/")).text
-        except httpx2.ConnectError as error:
-            raise Unreachable("nothing answers there") from error
-        except httpx2.HTTPError as error:
-            raise Silent(f"no answer ({type(error).__name__})") from error
-
-
-def arguments(page: str) -> Mapping[str, Any]:
-    """Read what Locust's page begins with; its API has no call that tells all of it."""
-    found = re.search(r"window\.templateArgs\s*=\s*(\{.*\})\s*$", page, re.MULTILINE)
-    try:
-        return dict(json.loads(found[1])) if found else {}
-    except ValueError:
-        return {}
+        await self._client.stop()
 
 
 def options(arguments: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Return the options of a run."""
+    """Return the options of a run, by the arguments that Locust's page was made with."""
     known = arguments.get("extra_options") or {}
     return {name: option for name, option in known.items() if isinstance(option, dict)}

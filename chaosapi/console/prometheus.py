@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx2
-
+from chaosapi.clients.prometheus import AsyncPrometheusClient
 from chaosapi.console import signals, slos
-from chaosapi.console.http import asked
 from chaosapi.console.signals import Points, Span, View
 from chaosapi.console.slos import Pair, Promise, Standing
 from chaosapi.durations import parse
@@ -48,8 +46,8 @@ class Watch:
     curves: Mapping[View, Curves]
 
 
-class PrometheusClient:
-    """Prometheus' HTTP API; every method raises SourceError.
+class PrometheusWatcher:
+    """Looks at Prometheus; raises ClientError where it does not answer.
 
     `viewed` tells which views pages have open; each is asked for once, however many look at it, and one of hours less
     often than one of minutes.
@@ -57,12 +55,12 @@ class PrometheusClient:
 
     def __init__(
         self,
-        http: httpx2.AsyncClient,
+        client: AsyncPrometheusClient,
         job: str,
         viewed: Callable[[], Iterable[View]],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._http, self._job, self._viewed, self._clock = http, job, viewed, clock
+        self._client, self._job, self._viewed, self._clock = client, job, viewed, clock
         self._reached = signals.union({"up": Job(job).now("max", "up")})
         self._facts, self._learnt = Facts(), -_FACTS_EVERY
         self._curves: dict[View, Curves] = {}
@@ -74,18 +72,16 @@ class PrometheusClient:
             self._facts, self._learnt = await self._seldom(), now
         views = set(self._viewed())
         due = [view for view in views if view not in self._curves or now - self._curves[view].at >= view.step / 4]
-        groups, budgets, *fresh = await asyncio.gather(
-            self._get("rules", type="alert"),
-            self._get("query", query=f"{slos.BUDGETS} or {self._reached}"),
+        alerting, result, *fresh = await asyncio.gather(
+            self._client.groups("alert"),
+            self._client.query(f"{slos.BUDGETS} or {self._reached}"),
             *(self._look_back(view, now) for view in due),
         )
         self._curves = {view: self._curves[view] for view in views if view in self._curves} | dict(
             zip(due, fresh, strict=True)
         )
-        result = budgets["result"]
         reached = [series["value"][1] for series in result if series["metric"]["signal"] == "up"]
         numbers = [series for series in result if series["metric"]["signal"] != "up"]
-        alerting = groups["groups"]
         return Watch(
             self._facts,
             slos.standings(alerting, numbers),
@@ -96,25 +92,19 @@ class PrometheusClient:
 
     async def _look_back(self, view: View, now: float) -> Curves:
         expr = signals.query(self._job, self._facts.scrape, view.route, view.step)
-        span = {"start": now - view.span, "end": now, "step": view.step}
-        lines, alerts = await asyncio.gather(
-            self._get("query_range", query=expr, **span), self._get("query_range", query="ALERTS", **span)
+        start = now - view.span
+        found, alerts = await asyncio.gather(
+            self._client.query_range(expr, start, now, view.step),
+            self._client.query_range("ALERTS", start, now, view.step),
         )
-        found = lines["result"]
-        return Curves(now, signals.curves(found), signals.acting(found, view.step), tuple(alerts["result"]))
+        return Curves(now, signals.curves(found), signals.acting(found, view.step), tuple(alerts))
 
     async def _seldom(self) -> Facts:
-        rules, targets, routes = await asyncio.gather(
-            self._get("rules", type="record"),
-            self._get("targets", state="active"),
-            self._get("label/handler/values", **{"match[]": f'http_requests_total{{job="{self._job}"}}'}),
+        groups, targets, routes = await asyncio.gather(
+            self._client.groups("record"),
+            self._client.targets(),
+            self._client.label_values("handler", f'http_requests_total{{job="{self._job}"}}'),
         )
-        intervals = [
-            parse(each["scrapeInterval"]) for each in targets["activeTargets"] if each["labels"]["job"] == self._job
-        ]
+        intervals = [parse(each["scrapeInterval"]) for each in targets if each["labels"]["job"] == self._job]
         named = tuple(route for route in routes if route.startswith("/"))
-        return Facts(named, slos.promises(rules["groups"]), max(intervals, default=15.0))
-
-    async def _get(self, path: str, **query: Any) -> Any:
-        answer = await asked(self._http, "GET", f"/api/v1/{path}", params=query)
-        return answer["data"]
+        return Facts(named, slos.promises(groups), max(intervals, default=15.0))

@@ -6,17 +6,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from chaosapi.console.alertmanager import Alerting, AlertmanagerClient
-from chaosapi.console.errors import Refused
+from chaosapi.clients.alertmanager import AsyncAlertmanagerClient
+from chaosapi.clients.errors import RefusedError
+from chaosapi.clients.locust import AsyncLocustClient
+from chaosapi.clients.prometheus import AsyncPrometheusClient
+from chaosapi.console import alertmanager
+from chaosapi.console.alertmanager import Alerting
 from chaosapi.console.feed import Feed, Source
-from chaosapi.console.http import shown
 from chaosapi.console.inhibitions import Inhibitions
-from chaosapi.console.locust import Load, LocustClient
-from chaosapi.console.prometheus import PrometheusClient, Watch
-from chaosapi.console.service import Service, ServiceClient
+from chaosapi.console.locust import Load, LocustRuns
+from chaosapi.console.prometheus import PrometheusWatcher, Watch
+from chaosapi.console.service import Service, ServiceWatcher
 from chaosapi.console.signals import View
 from chaosapi.settings import token_trouble
 
@@ -48,11 +52,12 @@ class Room:
             name: httpx2.AsyncClient(base_url=getattr(addresses, name), timeout=_PATIENCE)
             for name in ("service", "prometheus", "alertmanager", "locust")
         }
-        self.admin = ServiceClient(self._http["service"], token)
+        self.admin = ServiceWatcher(self._http["service"], token)
         self._until = math.inf
-        self.silencer = AlertmanagerClient(self._http["alertmanager"])
-        self.load = LocustClient(self._http["locust"])
-        prometheus = PrometheusClient(self._http["prometheus"], addresses.job, self.views.values, clock)
+        self.silencer = AsyncAlertmanagerClient(self._http["alertmanager"])
+        self.load = LocustRuns(AsyncLocustClient(self._http["locust"]))
+        client = AsyncPrometheusClient(self._http["prometheus"])
+        prometheus = PrometheusWatcher(client, addresses.job, self.views.values, clock)
         self.service: Feed[Service] = self._feed("service", "Start it: chaosapi serve, or chaosapi lab.", self._read)
         self.prometheus: Feed[Watch] = self._feed(
             "prometheus", "Start it, or say where it is: --prometheus. Faults can still be steered.", prometheus.look
@@ -88,10 +93,10 @@ class Room:
         return self.admin.token if self.has_own_token else token
 
     async def unlock(self, token: str) -> None:
-        """Read with this token from now on; raises SourceError, and changes nothing, where the service refuses it."""
+        """Read with this token from now on; raises ClientError, and changes nothing, where the service refuses it."""
         if trouble := token_trouble(token):
-            raise Refused(f"this cannot be a token: {trouble}")
-        await self.admin.call("GET", "/admin/replicas", token)
+            raise RefusedError(f"this cannot be a token: {trouble}")
+        await self.admin.with_token(token).replicas()
         if not self.has_own_token:
             self.admin.token, self._until = token, self.clock() + _HOURS * 3600
         await self.service.ask()
@@ -102,7 +107,7 @@ class Room:
         return await self.admin.look()
 
     async def _listen(self) -> Alerting:
-        found = await self.silencer.look()
+        found = await alertmanager.look(self.silencer)
         self.inhibitions.saw(found.alerts, self.clock())
         return found
 
@@ -117,3 +122,9 @@ class Room:
         if name == "service":
             source = replace(source, locked=_WRONG if self.has_own_token else _LOCKED)
         return Feed(source, look, self.clock)
+
+
+def shown(url: str) -> str:
+    """Return a URL as everybody may see it: without the name and the password in it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

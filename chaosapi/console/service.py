@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import httpx2
 
-from chaosapi.console.http import asked
+from chaosapi.clients.admin import AsyncAdminClient
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 KEPT: Final = 200
 """How many entries of the audit, and alerts that were delivered, are looked at."""
 
@@ -41,19 +41,18 @@ class Catalogue:
     definitions: Mapping[str, Json]
 
 
-class ServiceClient:
-    """The admin API; every method raises SourceError. `token` is what `look` reads with, where one is needed."""
+class ServiceWatcher:
+    """Looks at the service; every method raises ClientError. `token` is what it looks with, where one is needed."""
 
     def __init__(self, http: httpx2.AsyncClient, token: str | None) -> None:
-        self._http, self.token = http, token
+        self._http = http
+        self.token = token
 
     async def look(self) -> Service:
         """Ask for all that pages show."""
+        admin = self.with_token(self.token)
         faults, audit, alerts, replicas = await asyncio.gather(
-            self._faults(),
-            self.call("GET", f"/admin/audit?limit={KEPT}", self.token),
-            self.call("GET", f"/admin/alerts?limit={KEPT}", self.token),
-            self.call("GET", "/admin/replicas", self.token),
+            admin.list_faults(), admin.audit(KEPT), admin.alerts(KEPT), admin.replicas()
         )
         return Service(
             faults=tuple(faults["faults"]),
@@ -64,30 +63,18 @@ class ServiceClient:
             replicas=tuple(replicas["replicas"]),
         )
 
-    async def _faults(self) -> Json:
-        answer = page = await self.call("GET", "/admin/faults", self.token)
-        while page.get("next"):
-            page = await self.call("GET", "/admin/faults" + page["next"], self.token)
-            answer = {**page, "faults": [*answer["faults"], *page["faults"]]}
-        return answer
-
     async def catalogue(self, token: str | None) -> Catalogue:
         """Ask what can be injected; the schema of a fault is the one that the API describes itself with."""
-        effects, document = await asyncio.gather(
-            self.call("GET", "/admin/effects", token), self.call("GET", "/admin/openapi.json", token)
-        )
+        admin = self.with_token(token)
+        effects, document = await asyncio.gather(admin.effects(), admin.openapi())
         body = document["paths"]["/admin/faults"]["post"]["requestBody"]["content"]["application/json"]["schema"]
         definitions = document["components"]["schemas"]
         fault = definitions[body["$ref"].rpartition("/")[2]] if "$ref" in body else body
         return Catalogue({each["type"]: each for each in effects["effects"]}, fault, definitions)
 
-    async def call(self, method: str, path: str, token: str | None, **request: Any) -> Json:
-        """Make one call with `token` and no other."""
-        headers = {"x-chaos-actor": "console", **request.pop("headers", {})}
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        content: Json = await asked(self._http, method, path, headers=headers, **request)
-        return content
+    def with_token(self, token: str | None) -> AsyncAdminClient:
+        """Return a client of the admin API that sends this token and no other."""
+        return AsyncAdminClient(self._http, token=token, actor="console")
 
 
 def curl(url: str, body: Json, *, token: bool) -> str:

@@ -11,14 +11,15 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from chaosapi.console.alertmanager import AlertmanagerClient
-from chaosapi.console.errors import Locked, Refused, Silent
+from chaosapi.clients.alertmanager import AsyncAlertmanagerClient
+from chaosapi.clients.errors import NoAnswerError, RefusedError
+from chaosapi.clients.locust import AsyncLocustClient
+from chaosapi.clients.prometheus import AsyncPrometheusClient
 from chaosapi.console.feed import FORGOTTEN, Feed, Source
-from chaosapi.console.http import asked
-from chaosapi.console.locust import LocustClient
-from chaosapi.console.prometheus import PrometheusClient
+from chaosapi.console.locust import LocustRuns
+from chaosapi.console.prometheus import PrometheusWatcher
 from chaosapi.console.room import Addresses, Room
-from chaosapi.console.service import ServiceClient, curl
+from chaosapi.console.service import ServiceWatcher, curl
 from chaosapi.console.signals import View
 from tests.conftest import Clock
 
@@ -33,7 +34,7 @@ def client(answer: Callable[[Request], Awaitable[Response]]) -> httpx2.AsyncClie
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
 
 
-def prometheus(seen: Counter[str]) -> httpx2.AsyncClient:
+def prometheus(seen: Counter[str]) -> AsyncPrometheusClient:
     """Return a client of a Prometheus without any series that counts what it is asked."""
 
     async def answer(request: Request) -> Response:
@@ -41,7 +42,7 @@ def prometheus(seen: Counter[str]) -> httpx2.AsyncClient:
         data: Any = [] if "label" in request.url.path else EMPTY
         return JSONResponse({"status": "success", "data": data})
 
-    return client(answer)
+    return AsyncPrometheusClient(client(answer))
 
 
 def test_ten_pages_cost_what_one_costs(clock: Clock) -> None:
@@ -49,7 +50,7 @@ def test_ten_pages_cost_what_one_costs(clock: Clock) -> None:
 
     def asked_by(pages: list[View]) -> Counter[str]:
         seen: Counter[str] = Counter()
-        asyncio.run(PrometheusClient(prometheus(seen), "shop", lambda: pages, clock).look())
+        asyncio.run(PrometheusWatcher(prometheus(seen), "shop", lambda: pages, clock).look())
         return seen
 
     assert asked_by([View()] * 10) == asked_by([View()])
@@ -62,7 +63,7 @@ def test_a_view_of_hours_is_asked_for_less_often(clock: Clock) -> None:
     seen: Counter[str] = Counter()
 
     async def look() -> None:
-        asking = PrometheusClient(prometheus(seen), "shop", lambda: [View(21600)], clock)
+        asking = PrometheusWatcher(prometheus(seen), "shop", lambda: [View(21600)], clock)
         for _ in range(36):
             await asking.look()
             clock.now += 2
@@ -78,7 +79,7 @@ def test_a_source_is_stale_before_it_is_down(clock: Clock) -> None:
 
     async def ask() -> dict[str, int]:
         if not answers:
-            raise Silent("no answer")
+            raise NoAnswerError("no answer")
         return answers.pop()
 
     feed = Feed(SOURCE, ask, clock)
@@ -120,7 +121,7 @@ def test_an_odd_alert_is_trouble_of_its_source_alone(clock: Clock) -> None:
         return JSONResponse([{"labels": {}}])
 
     room = Room(Addresses(), None, clock)
-    room.silencer = AlertmanagerClient(client(answer))
+    room.silencer = AsyncAlertmanagerClient(client(answer))
     asyncio.run(room.alertmanager.ask())
     assert "cannot read" in room.alertmanager.told()
 
@@ -136,26 +137,6 @@ def test_an_answer_grows_stale_by_age_too(clock: Clock) -> None:
     clock.now += FORGOTTEN + 1
     assert feed.state() == "stale"
     assert "not been asked for 31 s" in feed.told()
-
-
-@pytest.mark.parametrize(
-    ("status", "content", "error", "text"),
-    [
-        (401, b'{"title": "Unauthorized"}', Locked, "token"),
-        (422, b'{"detail": "rate: no", "errors": [{"field": "rate", "message": "no"}]}', Refused, "rate: no"),
-        (400, b'{"status": "error", "error": "parse error"}', Refused, "parse error"),
-        (200, b"<html>", Silent, "no JSON"),
-        (502, b"bad gateway", Silent, "502"),
-    ],
-)
-def test_refusals_become_words(status: int, content: bytes, error: type[Exception], text: str) -> None:
-    """Those of the service, of Prometheus, and of whatever stands in between."""
-
-    async def answer(_: Request) -> Response:
-        return Response(content, status)
-
-    with pytest.raises(error, match=text):
-        asyncio.run(asked(client(answer), "GET", "/x"))
 
 
 def test_what_a_token_opened_is_shown_to_its_holder_alone(clock: Clock) -> None:
@@ -181,7 +162,7 @@ def test_a_token_that_somebody_entered_is_good_for_twelve_hours(clock: Clock) ->
 
     async def look(own: str | None) -> str:
         room = Room(Addresses(), own, clock)
-        room.admin = ServiceClient(client(answer), own)
+        room.admin = ServiceWatcher(client(answer), own)
         await room.unlock("entered")
         assert room.service.state() == "up"
         clock.now += 12 * 3600
@@ -200,7 +181,7 @@ def test_a_locked_service_tells_what_helps(clock: Clock) -> None:
 
     def told(own: str | None) -> str:
         room = Room(Addresses(), own, clock)
-        room.admin = ServiceClient(client(answer), own)
+        room.admin = ServiceWatcher(client(answer), own)
         asyncio.run(room.service.ask())
         return room.service.told()
 
@@ -224,9 +205,9 @@ def test_nobody_steers_with_a_token_that_somebody_else_entered() -> None:
 
     clock = Clock()
     room = Room(Addresses(), None, clock)
-    room.admin = ServiceClient(client(answer), "entered in one browser")
+    room.admin = ServiceWatcher(client(answer), "entered in one browser")
     for token in (None, "", "mine"):
-        asyncio.run(room.admin.call("DELETE", "/admin/faults", room.token_for(token)))
+        asyncio.run(room.admin.with_token(room.token_for(token)).end_all_faults())
     assert carried == [None, None, "Bearer mine"]
 
 
@@ -247,13 +228,13 @@ def test_a_run_that_is_refused_gives_way_to_the_one_before() -> None:
         done.append(f"{request.url.path} {form.get('rate', '')}".strip())
         return JSONResponse({"success": form.get("rate") != "typo", "message": "rate: a number."})
 
-    locust = LocustClient(client(answer))
+    locust = LocustRuns(AsyncLocustClient(client(answer)))
 
     async def steer() -> None:
-        with pytest.raises(Refused, match="was not started here"):
+        with pytest.raises(RefusedError, match="was not started here"):
             await locust.change({"rate": "typo"})
         await locust.start({"rate": "40"})
-        with pytest.raises(Refused, match=r"rate: a number\. The run before was started again"):
+        with pytest.raises(RefusedError, match=r"rate: a number\. The run before was started again"):
             await locust.change({"rate": "typo"})
 
     asyncio.run(steer())

@@ -144,7 +144,7 @@ class _Silence:
         self._text.set_text(f"{what}: {silence['comment']} ({silence['createdBy']}, {until})"[:_LONGEST])
 
     async def _end(self) -> None:
-        await self._desk.done(self._desk.room.silencer.unsilence(self._number), "The silence is ended.")
+        await self._desk.done(self._desk.room.silencer.end_silence(self._number), "The silence is ended.")
         await self._desk.room.alertmanager.ask()
 
 

@@ -6,10 +6,11 @@ from typing import TypeVar
 
 from nicegui import ui
 
+from chaosapi.clients.admin import AsyncAdminClient
+from chaosapi.clients.errors import ClientError
 from chaosapi.console.access import Session
-from chaosapi.console.errors import SourceError
 from chaosapi.console.room import Room
-from chaosapi.console.service import Json, Service
+from chaosapi.console.service import Service
 from chaosapi.console.signals import View
 
 Result = TypeVar("Result")
@@ -34,15 +35,16 @@ class Desk:
         """What this page steers with."""
         return self.room.token_for(self.session.token)
 
-    async def admin(self, method: str, path: str, **request: object) -> Json:
-        """Call the admin API with this page's token; raises SourceError."""
-        return await self.room.admin.call(method, path, self.token, **request)
+    @property
+    def admin(self) -> AsyncAdminClient:
+        """A client of the admin API with this page's token."""
+        return self.room.admin.with_token(self.token)
 
     async def done(self, act: Awaitable[Result], well: str) -> Result | None:
         """Do something, say that it went `well` where there is anything to say, or why not: then None is returned."""
         try:
             result = await act
-        except SourceError as trouble:
+        except ClientError as trouble:
             ui.notify(str(trouble), type="negative", multi_line=True, close_button=True, timeout=8000)
             return None
         if well:

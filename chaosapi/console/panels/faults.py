@@ -72,7 +72,7 @@ class _Row:
 
     async def _end(self) -> None:
         name = self._fault["name"]
-        await self._desk.done(self._desk.admin("DELETE", f"/admin/faults/{name}"), f"{name} is ended.")
+        await self._desk.done(self._desk.admin.end_fault(name), f"{name} is ended.")
 
     async def _edit(self) -> None:
         await _compose(self._desk, self._fault)

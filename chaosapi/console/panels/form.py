@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from nicegui import ui
 
+from chaosapi.clients.errors import ClientError
 from chaosapi.console import forecast
-from chaosapi.console.errors import Refused, SourceError
 from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.fields import Fields
 from chaosapi.console.schema import parts, patch
@@ -77,9 +77,9 @@ class FaultForm:
         with self._dialog:
             self._soon = ui.timer(_PAUSE, self._ask, once=True)
 
-    def _body(self) -> Json:
+    def _body(self) -> dict[str, Any]:
         """Read the form; raises ValueError where a field cannot be read, which then says so itself."""
-        body: Json = {"effect": {"type": self._effect.value}}
+        body: dict[str, Any] = {"effect": {"type": self._effect.value}}
         for fields in (self._parameters, self._first, self._more):
             for name, value in fields.read().items():
                 body[name] = {**body[name], **value} if isinstance(body.get(name), dict) else value
@@ -90,10 +90,10 @@ class FaultForm:
         self._trouble.set_text("")
         asked = self._edits
         try:
-            outlook = await self._desk.admin("POST", "/admin/forecast", json=self._body())
+            outlook = await self._desk.admin.forecast(self._body())
         except ValueError:
             return
-        except SourceError as trouble:
+        except ClientError as trouble:
             if asked == self._edits:
                 self._complain(trouble)
             return
@@ -115,15 +115,14 @@ class FaultForm:
         try:
             body = self._body()
             if self._fault:
-                path, headers = f"/admin/faults/{self._fault['name']}", {"content-type": "application/merge-patch+json"}
                 body.pop("name", None)
                 shown = {name: self._fault[name] for name in self._catalogue.fault["properties"] if name not in _KEPT}
-                await self._desk.admin("PATCH", path, json=patch(shown, body), headers=headers)
+                await self._desk.admin.change_fault(self._fault["name"], patch(shown, body))
             else:
-                await self._desk.admin("POST", "/admin/faults?wait=2s", json=body)
+                await self._desk.admin.create_fault(body, wait="2s")
         except ValueError:
             return
-        except SourceError as trouble:
+        except ClientError as trouble:
             self._complain(trouble)
             self._send.enable()
             return
@@ -131,12 +130,12 @@ class FaultForm:
         ui.notify("The fault is changed." if self._fault else "The fault is injected.", type="positive")
         self._dialog.close()
 
-    def _complain(self, trouble: SourceError) -> None:
+    def _complain(self, trouble: ClientError) -> None:
         self._forecast.clear()
-        left = dict(trouble.fields) if isinstance(trouble, Refused) else {}
+        left = trouble.fields
         for fields in (self._parameters, self._first, self._more):
             left = fields.complain(left)
-        shown = isinstance(trouble, Refused) and trouble.fields and not left
+        shown = trouble.fields and not left
         self._trouble.set_text("" if shown else str(trouble))
 
     def _copy(self) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from nicegui import ui
 
-from chaosapi.console.errors import SourceError
+from chaosapi.clients.errors import ClientError
 from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.look import TONES
 from chaosapi.console.panels.rows import applied, counted, said
@@ -57,7 +57,7 @@ class Header:
     async def _end_all(self) -> None:
         desk = self._desk
         ended = await desk.done(
-            desk.admin("DELETE", "/admin/faults", params={"reason": "kill switch of the console", "wait": "2s"}),
+            desk.admin.end_all_faults(reason="kill switch of the console", wait="2s"),
             "The kill switch was used.",
         )
         if ended:
@@ -69,8 +69,7 @@ class Header:
             why = ui.input("Reason, shown to whoever is refused").props("autofocus").classes("full-width")
 
             async def halt() -> None:
-                body = {"reason": why.value or ""}
-                if await self._desk.done(self._desk.admin("POST", "/admin/halt", json=body), "Chaos is halted."):
+                if await self._desk.done(self._desk.admin.halt(reason=why.value or ""), "Chaos is halted."):
                     dialog.close()
 
             why.on("keydown.enter", halt)
@@ -88,7 +87,7 @@ class Header:
             async def enter() -> None:
                 try:
                     await self._desk.room.unlock(token.value or "")
-                except SourceError as trouble:
+                except ClientError as trouble:
                     token.error = str(trouble)
                     return
                 self._desk.session.token = token.value
@@ -134,4 +133,4 @@ class Banners:
         self._blind.set_visibility(watch.state() == "up" and watch.answer is not None and not watch.answer.up)
 
     async def _resume(self) -> None:
-        await self._desk.done(self._desk.admin("DELETE", "/admin/halt"), "Faults are allowed again.")
+        await self._desk.done(self._desk.admin.resume(), "Faults are allowed again.")

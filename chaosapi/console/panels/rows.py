@@ -5,6 +5,8 @@ from typing import Generic, Protocol, TypeVar
 
 from nicegui import ui
 
+from chaosapi.clients.answers import Replicas
+
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
 
@@ -53,7 +55,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def applied(replicas: Mapping[str, int]) -> str:
+def applied(replicas: Replicas) -> str:
     """Say how many of the replicas that are known have followed."""
     return f"{replicas['applied']} of {counted(replicas['known'], 'replica')}"
 
