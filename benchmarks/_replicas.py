@@ -25,7 +25,7 @@ class Simulated:
 
     def _apply(self, state: State) -> None:
         self._state = state
-        self.heart.nudge()
+        self.heart.report_soon()
 
     def _counted(self) -> list[tuple[Record, Tally]]:
         self._tally.matched += 1

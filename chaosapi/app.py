@@ -12,10 +12,10 @@ from chaosapi.api import problems
 from chaosapi.api.descriptions import UNTRACED
 from chaosapi.injected_error import Raise
 from chaosapi.installation import routes_of
-from chaosapi.runtime.lifespan import Life
+from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings
-from chaosapi.telemetry.faults import Count
+from chaosapi.telemetry.faults import CallbackCounter
 from chaosapi.wiring import Chaos
 
 with contextlib.suppress(ModuleNotFoundError):
@@ -38,7 +38,7 @@ def create_app(
     place: Place | None = None,
     dropped: Callable[[], int] = _none,
     steady: Callable[[], float] = time.monotonic,
-) -> Life:
+) -> LifespanMiddleware:
     """Build the service; `clock` gives Unix seconds and decides when faults start and end.
 
     `place` is that of one of several workers; `dropped` counts the lines that its log lost.
@@ -53,5 +53,5 @@ def create_app(
     chaos = Chaos(settings, routes_of(app), clock, shop.POINTS, place, steady)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
     text = "Log lines that nobody read in time, or that could not be written."
-    chaos.registry.register(Count("chaosapi_log_lines_dropped", text, dropped))
+    chaos.registry.register(CallbackCounter("chaosapi_log_lines_dropped", text, dropped))
     return chaos.around(app)

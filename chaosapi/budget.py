@@ -9,9 +9,9 @@ from itertools import accumulate, islice
 from typing import Any, Final, NamedTuple
 
 from chaosapi.errors import BadRequest, Invalid, TooLarge
-from chaosapi.text import visible
+from chaosapi.text import escape_control
 
-TOLD: Final = 20
+MAX_ERRORS: Final = 20
 """How many errors of one document are explained; the others are counted."""
 
 _INTEGERS: Final = range(-(2**63), 2**64)
@@ -66,7 +66,7 @@ def read(body: bytes, budget: Budget) -> Any:
 
 def check(document: Any, budget: Budget) -> None:
     """Raise Invalid, by field, for what is beyond the budget, and for values that JSON in UTF-8 cannot carry."""
-    found = list(islice(_unfit(document, budget), TOLD))
+    found = list(islice(_find_problems(document, budget), MAX_ERRORS))
     if found:
         raise refusal([(".".join(path) or "body", message) for path, message in found])
 
@@ -80,7 +80,7 @@ def refusal(found: Iterable[tuple[str, str]], more: int = 0) -> Invalid:
 
 def shown(text: str, most: int = 200) -> str:
     """Return text fit to be shown: at most so many bytes of UTF-8, what steers a terminal or the eye written out."""
-    data = visible(text[: most + 1]).encode()
+    data = escape_control(text[: most + 1]).encode()
     return data.decode() if len(data) <= most else f"{data[: most - 3].decode(errors='ignore')}…"
 
 
@@ -118,7 +118,7 @@ def _check_structure(body: bytes, budget: Budget) -> None:
         raise Invalid.field("body", too_deep(budget))
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
@@ -126,15 +126,15 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_distinct)
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_without_duplicates)
 
-_Place = tuple["_Place", int | str] | None
+_Path = tuple["_Path", int | str] | None
 """Where a value stands in a document: the place of what it is in, and its key or index there."""
 
 
-def _unfit(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
+def _find_problems(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
     """Find what is beyond the budget and what JSON in UTF-8 cannot carry: path and message."""
-    pending: list[tuple[_Place, int, Any]] = [(None, 0, {"": document})]
+    pending: list[tuple[_Path, int, Any]] = [(None, 0, {"": document})]
     values = 0
     while pending:
         place, depth, container = pending.pop()
@@ -147,17 +147,17 @@ def _unfit(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
             yield [], too_deep(budget)
             return
         if named and not all(map(encodable, container)):
-            yield _steps(place), "the name of a field has a lone surrogate, which UTF-8 cannot encode"
+            yield _path_of(place), "the name of a field has a lone surrogate, which UTF-8 cannot encode"
         for key, value in container.items() if named else enumerate(container):
             if isinstance(value, str) and value.isascii():
                 continue
             if isinstance(value, dict | list):
                 pending.append(((place, key), depth + 1, value))
-            elif (message := _complaint(value)) is not None:
-                yield _steps((place, key)), message
+            elif (message := _problem_with(value)) is not None:
+                yield _path_of((place, key)), message
 
 
-def _complaint(value: Any) -> str | None:
+def _problem_with(value: Any) -> str | None:
     if isinstance(value, str):
         return None if encodable(value) else "this text has a lone surrogate, which UTF-8 cannot encode"
     if isinstance(value, float):
@@ -178,7 +178,7 @@ def encodable(text: Any) -> bool:
     return True
 
 
-def _steps(place: _Place) -> list[str]:
+def _path_of(place: _Path) -> list[str]:
     steps: list[str] = []
     while place is not None:
         place, step = place

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-_LONGEST = timedelta(days=36500).total_seconds()
-_LETTERS: Final = 100
+_MAX_S = timedelta(days=36500).total_seconds()
+_MAX_LETTERS: Final = 100
 _DIGITS: Final = 6
 """Text is read to the microsecond."""
 
@@ -41,12 +41,12 @@ def parse(value: Any) -> float:
     Raises PydanticCustomError (a ValueError) for anything else, for negative and for endless spans.
     """
     seconds = math.nan
-    if isinstance(value, str) and len(value) <= _LETTERS and re.fullmatch(_TEXT, value):
+    if isinstance(value, str) and len(value) <= _MAX_LETTERS and re.fullmatch(_TEXT, value):
         exact = sum((Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(value)), Decimal(0))
         seconds = float(round(exact, _DIGITS))
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value) if abs(value) <= _LONGEST else math.nan
-    if not 0 <= seconds <= _LONGEST:
+        seconds = float(value) if abs(value) <= _MAX_S else math.nan
+    if not 0 <= seconds <= _MAX_S:
         raise PydanticCustomError(
             "duration", 'a duration is text with units ("250ms", "1m30s") or a number of seconds, not negative'
         )
@@ -65,17 +65,17 @@ def format(seconds: float) -> str:  # noqa: A001 - reads as durations.format, th
     return "".join(text for text, present in parts if present)
 
 
-def _written(seconds: float, info: SerializationInfo) -> str | float:
+def _serialize(seconds: float, info: SerializationInfo) -> str | float:
     return seconds if info.context == EXACT else format(seconds)
 
 
 Duration = Annotated[
     float,
     BeforeValidator(parse),
-    PlainSerializer(_written, return_type=str | float),
+    PlainSerializer(_serialize, return_type=str | float),
     WithJsonSchema(
         {
-            "anyOf": [{"type": "string", "pattern": _TEXT}, {"type": "number", "minimum": 0, "maximum": _LONGEST}],
+            "anyOf": [{"type": "string", "pattern": _TEXT}, {"type": "number", "minimum": 0, "maximum": _MAX_S}],
             "description": 'Text with units ("250ms", "1m30s") or a number of seconds.',
             "examples": ["250ms", "1m30s"],
         },

@@ -25,13 +25,13 @@ def ratio(value: Any) -> Any:
     return value
 
 
-def _line(value: str) -> str:
+def _check_line(value: str) -> str:
     if re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", value):
         raise PydanticCustomError("line", "this must be one line of text, without control characters")
     return value
 
 
-def few(most: int) -> BeforeValidator:
+def at_most_entries(most: int) -> BeforeValidator:
     """Refuse an object of more than `most` entries before each of them is looked at, as pydantic does with lists."""
 
     def check(value: Any) -> Any:
@@ -42,7 +42,7 @@ def few(most: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def distinct(value: Any) -> Any:
+def case_insensitive_names(value: Any) -> Any:
     """Pass an object on; raises a PydanticCustomError where names differ by upper and lower case alone."""
     if isinstance(value, dict):
         names = [str(name).lower() for name in value]
@@ -51,7 +51,7 @@ def distinct(value: Any) -> Any:
     return value
 
 
-Line = Annotated[str, AfterValidator(_line)]
+Line = Annotated[str, AfterValidator(_check_line)]
 """Text that a log, a table or a page shows in one line."""
 
 Number = Annotated[float, Strict()]

@@ -10,7 +10,7 @@ TEST_CLIENT: Final = "testclient"
 _LOOPBACK_NAMES: Final = {"localhost", "localhost.localdomain", "ip6-localhost"}
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE | re.ASCII)
 """What stands in a Host header (RFC 9110, 7.2): an IPv6 address in brackets, or a name or IPv4 address; a port."""
-_FROM_PROXIES: Final = {
+_PROXY_HEADERS: Final = {
     "forwarded",
     "via",
     "x-real-ip",
@@ -26,7 +26,7 @@ _FROM_PROXIES: Final = {
     "cdn-loop",
     "x-scheme",
 }
-_PREFIXES_OF_PROXIES: Final = ("x-forwarded", "x-original-", "x-envoy-", "x-appengine-", "x-azure-", "cf-")
+_PROXY_HEADER_PREFIXES: Final = ("x-forwarded", "x-original-", "x-envoy-", "x-appengine-", "x-azure-", "cf-")
 
 
 def is_loopback(host: str) -> bool:
@@ -72,10 +72,10 @@ def is_own_origin(origin: str, host: str) -> bool:
 
 def proxy_header(names: Iterable[str]) -> str | None:
     """Return the first of the header names (lower case) that only proxies send, None where there is none."""
-    return next((name for name in names if name in _FROM_PROXIES or name.startswith(_PREFIXES_OF_PROXIES)), None)
+    return next((name for name in names if name in _PROXY_HEADERS or name.startswith(_PROXY_HEADER_PREFIXES)), None)
 
 
-def elsewhere(client: Sequence[object] | None, names: Iterable[str], http_version: str) -> str:
+def remote_reason(client: Sequence[object] | None, names: Iterable[str], http_version: str) -> str:
     """Say why a request may come from another machine; nothing where only this one can have sent it.
 
     `client` is the peer as ASGI has it, `names` are those of the headers in lower case. A reverse proxy on this machine

@@ -29,7 +29,7 @@ class SettingsError(ValueError):
     """A setting that does not fit the app it is for; names its environment variable."""
 
 
-def _listed(value: Any) -> Any:
+def _split_names(value: Any) -> Any:
     """Read `"pause, cpu"` or `'["pause", "cpu"]'`."""
     if not isinstance(value, str):
         return value
@@ -41,11 +41,11 @@ def _listed(value: Any) -> Any:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
-def _lowered(names: frozenset[str]) -> frozenset[str]:
+def _lower_names(names: frozenset[str]) -> frozenset[str]:
     return frozenset(name.lower() for name in names)
 
 
-def token_trouble(token: str) -> str:
+def token_problem(token: str) -> str:
     """Say why a text cannot be a bearer token, nothing where it can: a header carries no other characters.
 
     RFC 6750 has fewer still; what every client and server sends and reads as one word is let pass.
@@ -59,16 +59,16 @@ def token_trouble(token: str) -> str:
     return f"it must be 1 to 1024 visible ASCII characters without spaces, such as `openssl rand -hex 32` makes: {what}"
 
 
-def token_of(environment: Mapping[str, str]) -> str | None:
+def token_from_environment(environment: Mapping[str, str]) -> str | None:
     """Return the admin token that an environment has, itself or in a file; raises SettingsError where it is none."""
     token = environment.get("CHAOSAPI_ADMIN_TOKEN")
     file = environment.get("CHAOSAPI_ADMIN_TOKEN_FILE")
     if token is None and file is not None:
         try:
-            token = _read(Path(file))
+            token = _read_token_file(Path(file))
         except PydanticCustomError as error:
             raise SettingsError(error.message()) from None
-    if token is not None and (trouble := token_trouble(token)):
+    if token is not None and (trouble := token_problem(token)):
         raise SettingsError(f"CHAOSAPI_ADMIN_TOKEN: {trouble}")
     return token
 
@@ -96,7 +96,7 @@ class _Environment(EnvSettingsSource):
         }
 
 
-def _cores() -> int:
+def _usable_cores() -> int:
     """Count the cores that this process may use, where the system tells; else all there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -130,7 +130,9 @@ class Settings(BaseSettings):
     """A file that holds the token, instead of CHAOSAPI_ADMIN_TOKEN; a line end after it is left out."""
     admin_open: bool = False
     """Admit every peer without a token. Whoever can reach the service can break it."""
-    admin_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(_listed), AfterValidator(_lowered)] = frozenset()
+    admin_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(_split_names), AfterValidator(_lower_names)] = (
+        frozenset()
+    )
     """With CHAOSAPI_ADMIN_OPEN: the host names under which it is reached, besides IP addresses and loopback names."""
     store: str = "memory://"
     """What replicas share the faults in: `memory://` (nothing), `sqlite:///faults.db` (one machine), `redis://host`."""
@@ -140,11 +142,11 @@ class Settings(BaseSettings):
     """The highest rate a fault may ask for."""
     max_faults: Annotated[int, Field(ge=1)] = 100
     """How many faults may live at once."""
-    max_cpu: Annotated[float, Field(gt=0)] = Field(default_factory=lambda: float(_cores()))
+    max_cpu: Annotated[float, Field(gt=0)] = Field(default_factory=lambda: float(_usable_cores()))
     """How many cores all cpu faults together may load; those that this process may use unless given."""
     max_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2**30)
     """How much all memory faults together may take, in bytes (`512MiB`)."""
-    effects_denied: Annotated[frozenset[str], NoDecode, BeforeValidator(_listed)] = frozenset()
+    effects_denied: Annotated[frozenset[str], NoDecode, BeforeValidator(_split_names)] = frozenset()
     """Effects that are refused: comma-separated, or a JSON list."""
     allow_crash: bool = False
     """Whether a fault may end the process."""
@@ -183,18 +185,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_token(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _load_token_file(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Read the token's file, if there is one."""
         file = values.get("admin_token_file")
         if file is None:
             return values
         if "admin_token" in values:
             raise PydanticCustomError("token", "CHAOSAPI_ADMIN_TOKEN and CHAOSAPI_ADMIN_TOKEN_FILE: set one of them")
-        return {**values, "admin_token": _read(Path(file))}
+        return {**values, "admin_token": _read_token_file(Path(file))}
 
     @model_validator(mode="after")
-    def _guarded(self) -> Self:
-        if self.admin_token is not None and (trouble := token_trouble(self.admin_token.get_secret_value())):
+    def _check_admin_exposure(self) -> Self:
+        if self.admin_token is not None and (trouble := token_problem(self.admin_token.get_secret_value())):
             name = "CHAOSAPI_ADMIN_TOKEN_FILE" if self.admin_token_file else "CHAOSAPI_ADMIN_TOKEN"
             raise PydanticCustomError("token", "{name}: {trouble}", {"name": name, "trouble": trouble})
         if self.admin_port and self.admin_port == self.port:
@@ -210,7 +212,7 @@ class Settings(BaseSettings):
         return self
 
 
-def _read(file: Path) -> str:
+def _read_token_file(file: Path) -> str:
     """Read a token's file."""
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")

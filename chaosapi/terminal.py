@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from chaosapi.text import visible
+from chaosapi.text import escape_control
 
 _LAYOUT: Final = "\n\t"
 
@@ -25,12 +25,12 @@ class Terminal(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Make a Text of a string; strings are written out here, before they are measured."""
-        return super().render_str(visible(text, keep=_LAYOUT), **options)
+        return super().render_str(escape_control(text, keep=_LAYOUT), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render; a Text that was not made by `styled` is written out here."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible(segment.text, keep=_LAYOUT), segment.style)
+            yield segment if segment.control else Segment(escape_control(segment.text, keep=_LAYOUT), segment.style)
 
     def print_json(self, json: str | None = None, **options: Any) -> None:
         r"""Print JSON in ASCII: whatever is not is escaped, as in \u202e, and reads back the same."""
@@ -39,14 +39,14 @@ class Terminal(Console):
 
 def styled(text: str, style: str = "") -> Text:
     """Return what others wrote in a style: written out here, so that tables measure what will be shown."""
-    return Text(visible(text, keep=_LAYOUT), style)
+    return Text(escape_control(text, keep=_LAYOUT), style)
 
 
 def echo(text: str, *, err: bool = False) -> None:
     """Print lines to standard output or standard error."""
-    typer.echo(visible(text, keep=_LAYOUT), err=err)
+    typer.echo(escape_control(text, keep=_LAYOUT), err=err)
 
 
-def complain(trouble: object) -> None:
+def print_error(trouble: object) -> None:
     """Say on standard error why a command cannot go on."""
     echo(f"chaosapi: {trouble}", err=True)

@@ -12,12 +12,12 @@ def is_plain(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) not in _STEERING
 
 
-def stripped(text: str) -> str:
+def strip_control(text: str) -> str:
     """Return a text without the characters that steer."""
     return "".join(filter(is_plain, text))
 
 
-def visible(text: str, keep: str = "") -> str:
+def escape_control(text: str, keep: str = "") -> str:
     r"""Return a text with the characters that steer written out, such as \x1b, but for those to keep."""
     return "".join(
         each if is_plain(each) or each in keep else each.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -29,25 +29,25 @@ from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import Faults
 from chaosapi.routes import RouteTable
 from chaosapi.runtime.fleet import Fleet
-from chaosapi.runtime.guard_watcher import Watch
+from chaosapi.runtime.guard_watcher import GuardWatcher
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.runtime.kill_switch import KillSwitch
-from chaosapi.runtime.lifespan import Life
+from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.pool import Pool
-from chaosapi.runtime.process_effects import Supervisor
+from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.alerts import Inbox
-from chaosapi.telemetry.faults import FaultMetrics, LagGauge, Reading
-from chaosapi.telemetry.middleware import Telemetry
+from chaosapi.telemetry.faults import CallbackGauge, FaultMetrics, LagGauge
+from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.requests import RequestMetrics
-from chaosapi.telemetry.traffic import Flow
+from chaosapi.telemetry.traffic import RateMeter
 
 if TYPE_CHECKING:
     from chaosapi.runtime.workers.place import Place
     from chaosapi.store.alerts_sqlite import SharedInbox
-    from chaosapi.telemetry.counters import Shared
-    from chaosapi.telemetry.multiprocess import Totals
+    from chaosapi.telemetry.counters import MmapCounters
+    from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
 _ABOUT = """Faults are dialled in here.
 
@@ -78,11 +78,11 @@ class Chaos:
         self._lag = LagGauge(self.registry, time.monotonic)
         self._store = _store(settings, clock)
         text = "Whether the shared store answered last time."
-        self.registry.register(Reading("chaosapi_store_up", text, lambda: self._store.up))
+        self.registry.register(CallbackGauge("chaosapi_store_up", text, lambda: self._store.up))
         self._limits = Limits(routes, settings, frozenset(points))
         self._engine = engine = Engine(routes, self._store.now, steady, self._limits.law)
         faults = FaultMetrics(engine)
-        self._totals: Totals | None = None
+        self._totals: MultiprocessCollector | None = None
         self._inbox = Inbox()
         if place:
             self._totals, cells, self._inbox = _among_workers(place, self.registry, faults)
@@ -91,7 +91,7 @@ class Chaos:
             self._metrics = RequestMetrics(routes.routes)
             self.registry.register(self._metrics)
             self.registry.register(faults)
-        self._supervisor = Supervisor()
+        self._supervisor = ProcessEffectRunner()
         host = socket.gethostname()
         self._me = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
         self._heart = Heartbeat(
@@ -101,10 +101,10 @@ class Chaos:
             lambda: ((run.plan.record, run.tally) for run in engine.runs()),
         )
         self._fleet = Fleet(self._store, engine, self._me)
-        self._watch = Watch(self._store, self._engine, self._inbox, self._metrics.answers, self._settle)
-        self._kill = KillSwitch(self._store, engine, self._apply, place.alarm if place else None)
-        self._store.subscribe(self._kill.take)
-        self._flow = Flow(self._metrics.by_route)
+        self._watch = GuardWatcher(self._store, self._engine, self._inbox, self._metrics.count_answers, self._settle)
+        self._kill = KillSwitch(self._store, engine, self._apply, place.kill_flags if place else None)
+        self._store.subscribe(self._kill.apply_stored)
+        self._flow = RateMeter(self._metrics.count_by_route)
         self._forecaster = _forecaster(settings, self._flow)
         self._forecasts = Pool("forecasts", waiting=2)
         self._lists = Pool("lists", waiting=32)
@@ -140,21 +140,23 @@ class Chaos:
             forecasts.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts, self._bodies),
             stop.router(desk, self._kill, self._fleet, self._store.now, self._lists),
             replicas.router(self._fleet),
-            webhooks.router(self._inbox, self._watch.look, self._store.now, self._lists, self._bodies),
+            webhooks.router(self._inbox, self._watch.evaluate, self._store.now, self._lists, self._bodies),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
         app.include_router(health.router(self._totals or self.registry, self._supervisor.probes))
         return app
 
-    def around(self, app: ASGIApp) -> Life:
+    def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""
         settings = self._settings
         guarded = AccessGuard(self.control, settings)
         switch = Switch(app, guarded, self._supervisor.probes, self._routes, settings.admin_port)
         faults = Faults(switch, self._engine, max_held=settings.max_held, mark=settings.mark_responses)
         text = "Requests that effects keep waiting now."
-        self.registry.register(Reading("chaosapi_held_requests", text, lambda: faults.held))
-        telemetry = Telemetry(faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log)
+        self.registry.register(CallbackGauge("chaosapi_held_requests", text, lambda: faults.held))
+        telemetry = TelemetryMiddleware(
+            faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log
+        )
         jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run]
         if self._totals:
             jobs.append(self._totals.run)
@@ -163,11 +165,11 @@ class Chaos:
             jobs += beside
         else:
             with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
-                from chaosapi.runtime.admin_server import Listener  # noqa: PLC0415 - uvicorn's, a server of our own
+                from chaosapi.runtime.admin_server import AdminServer  # noqa: PLC0415 - uvicorn's, a server of our own
             # The store lives in the loop of the control plane, which is another one here.
-            control = Life(guarded, beside, open_, close)
+            control = LifespanMiddleware(guarded, beside, open_, close)
             bound = self._place.admin if self._place else None
-            listener = Listener(control, settings.admin_host or settings.host, settings.admin_port, bound)
+            listener = AdminServer(control, settings.admin_host or settings.host, settings.admin_port, bound)
             open_, close = partial(asyncio.to_thread, listener.start), partial(asyncio.to_thread, listener.stop)
 
         async def start() -> None:
@@ -181,7 +183,9 @@ class Chaos:
             if self._totals:
                 self._totals.close()
 
-        return Life(telemetry, jobs, start, stop, self._supervisor.probes.leave, self._engine.release)
+        return LifespanMiddleware(
+            telemetry, jobs, start, stop, self._supervisor.probes.mark_stopping, self._engine.release
+        )
 
     async def _open(self) -> None:
         try:
@@ -195,20 +199,20 @@ class Chaos:
         self._lists.close()
         self._bodies.close()
         await self._kill.close()
-        await self._heart.leave()
+        await self._heart.report_leaving()
         await self._store.close()
 
     def _apply(self, state: State) -> None:
         news = Difference.of(self._engine.state, state)
         replaced = self._totals if news.replaces else None
         if replaced:
-            replaced.note()  # the last counts of the former
+            replaced.snapshot()  # the last counts of the former
         self._engine.load(state, news)
         if replaced:
-            replaced.note()  # those of the new one begin at 0
+            replaced.snapshot()  # those of the new one begin at 0
         self._supervisor.sync(self._engine.live())
-        self._watch.mark()
-        self._heart.nudge()
+        self._watch.snapshot_counters()
+        self._heart.report_soon()
 
     def _settle(self) -> None:
         self._engine.settle()
@@ -224,14 +228,14 @@ class Chaos:
 
 def _among_workers(
     place: "Place", registry: CollectorRegistry, faults: FaultMetrics
-) -> "tuple[Totals, Shared, SharedInbox]":
+) -> "tuple[MultiprocessCollector, MmapCounters, SharedInbox]":
     """Make what adds up the counts of several workers, where each counts, and the alerts that they all know."""
     from chaosapi.store.alerts_sqlite import SharedInbox  # noqa: PLC0415 - of no use in one process
-    from chaosapi.telemetry.counters import Shared  # noqa: PLC0415
-    from chaosapi.telemetry.multiprocess import Totals  # noqa: PLC0415
+    from chaosapi.telemetry.counters import MmapCounters  # noqa: PLC0415
+    from chaosapi.telemetry.multiprocess import MultiprocessCollector  # noqa: PLC0415
 
-    totals = Totals(registry, faults, place.folder, place.slot)
-    return totals, Shared(place.folder, place.slot), SharedInbox(place.folder / "inbox.sqlite")
+    totals = MultiprocessCollector(registry, faults, place.folder, place.slot)
+    return totals, MmapCounters(place.folder, place.slot), SharedInbox(place.folder / "inbox.sqlite")
 
 
 def _store(settings: Settings, clock: Callable[[], float]) -> Store:
@@ -241,7 +245,7 @@ def _store(settings: Settings, clock: Callable[[], float]) -> Store:
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 
 
-def _forecaster(settings: Settings, flow: Flow) -> forecasts.Forecaster:
+def _forecaster(settings: Settings, flow: RateMeter) -> forecasts.Forecaster:
     source = settings.slo or assets.path("alerts") / "slo.yaml"
     forecaster = forecasts.Forecaster(source, settings.profile, flow)
     if settings.slo or settings.profile != Settings.model_fields["profile"].default:
@@ -265,5 +269,7 @@ def _registry() -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=True)
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
-    registry.register(Reading("chaosapi_build_info", "Which release runs.", lambda: 1, version=version("chaosapi")))
+    registry.register(
+        CallbackGauge("chaosapi_build_info", "Which release runs.", lambda: 1, version=version("chaosapi"))
+    )
     return registry

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from chaosapi.peers import is_loopback
-from chaosapi.settings import Settings, SettingsError, service_links, token_of
+from chaosapi.settings import Settings, SettingsError, service_links, token_from_environment
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LOCALHOST"])
@@ -92,12 +92,12 @@ def test_commands_find_the_token_where_the_service_does(tmp_path: Path) -> None:
     """In the variable or in the file; what cannot be one is refused with the reason."""
     file = tmp_path / "token"
     file.write_text("hush\n")
-    assert token_of({"CHAOSAPI_ADMIN_TOKEN": "hush"}) == "hush"
-    assert token_of({"CHAOSAPI_ADMIN_TOKEN_FILE": str(file)}) == "hush"
-    assert token_of({}) is None
+    assert token_from_environment({"CHAOSAPI_ADMIN_TOKEN": "hush"}) == "hush"
+    assert token_from_environment({"CHAOSAPI_ADMIN_TOKEN_FILE": str(file)}) == "hush"
+    assert token_from_environment({}) is None
     for wrong in ({"CHAOSAPI_ADMIN_TOKEN": ""}, {"CHAOSAPI_ADMIN_TOKEN_FILE": str(tmp_path / "none")}):
         with pytest.raises(SettingsError, match="CHAOSAPI_ADMIN_TOKEN"):
-            token_of(wrong)
+            token_from_environment(wrong)
 
 
 def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosapi.text import is_plain, stripped, visible
+from chaosapi.text import escape_control, is_plain, strip_control
 
 
 @pytest.mark.parametrize(
@@ -10,19 +10,19 @@ from chaosapi.text import is_plain, stripped, visible
 )
 def test_what_steers_is_stripped_or_written_out(character: str) -> None:
     """Controls, bidirectional formats, invisible characters, line ends, surrogates."""
-    assert stripped(f"a{character}b") == "ab"
-    assert visible(f"a{character}b") == f"a{character.encode('unicode_escape', 'surrogatepass').decode()}b"
+    assert strip_control(f"a{character}b") == "ab"
+    assert escape_control(f"a{character}b") == f"a{character.encode('unicode_escape', 'surrogatepass').decode()}b"
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"])))
 def test_all_other_text_stays_as_it_is(text: str) -> None:
     """In every language."""
-    assert stripped(text) == visible(text) == text
+    assert strip_control(text) == escape_control(text) == text
 
 
 @given(st.text())
 def test_nothing_visible_steers_but_what_is_kept(text: str) -> None:
     """Whatever comes in; twice is as once."""
-    shown = visible(text, keep="\n")
+    shown = escape_control(text, keep="\n")
     assert all(is_plain(each) for each in shown if each != "\n")
-    assert visible(shown, keep="\n") == shown
+    assert escape_control(shown, keep="\n") == shown

@@ -15,7 +15,7 @@ from chaosapi.faults.state import Action, AuditEntry, Change, State
 from chaosapi.models import Line
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import Store, codec
-from chaosapi.text import stripped
+from chaosapi.text import strip_control
 
 _OURS: Final = {"guard", "killswitch", "store"}
 """Actors that are no callers: parts of the service sign what they do by themselves so."""
@@ -30,7 +30,7 @@ Why = Annotated[Line, Query(max_length=_REASON, description="Why; for the audit.
 
 def _fitted(reason: str) -> str:
     """Return a reason as one line of at most 500 characters: nothing said beside it keeps a stop from working."""
-    return stripped(" ".join(reason.split()))[:_REASON]
+    return strip_control(" ".join(reason.split()))[:_REASON]
 
 
 FittedReason = Annotated[str, AfterValidator(_fitted)]
@@ -71,7 +71,7 @@ def actor_of(request: Request, *, trusted: bool) -> str:
     where they had to send the token; a name of our own parts always is.
     """
     sent = request.headers.get("x-chaos-actor", "").encode("latin-1")
-    name = stripped(sent.decode(errors="replace")).strip()[:_LONGEST]
+    name = strip_control(sent.decode(errors="replace")).strip()[:_LONGEST]
     if not name:
         return request.client.host if request.client else "unknown"
     return name if trusted and name.lower() not in _OURS else f"{name} (unverified)"
@@ -95,7 +95,7 @@ class Desk:
         reason: str = "",
     ) -> State:
         """Make a change at time `now`; `fault` names the one it is about, if any."""
-        await self._kill.settled()
+        await self._kill.wait_until_stored()
         entry = self.signed(request, action, now=now, fault=fault, reason=reason)
         return await self._store.apply(_readable(change), entry)
 

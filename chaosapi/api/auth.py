@@ -101,7 +101,7 @@ def _refuse_foreign_page(headers: Headers, host: str) -> None:
 
 def _check_machine(scope: Scope, headers: Headers, host: str) -> None:
     """Refuse what may come from another machine, directly or through a proxy, or from another site's page."""
-    if why := peers.elsewhere(scope.get("client"), headers.keys(), scope.get("http_version", "")):
+    if why := peers.remote_reason(scope.get("client"), headers.keys(), scope.get("http_version", "")):
         raise Forbidden(f"without a token this API answers to this machine alone, {why}: {_REMEDY}")
     name = peers.hostname(host)
     if name is None or not peers.is_loopback(name):

@@ -91,7 +91,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
     async def view(response: Response, state: State, name: str, wait: float = 0.0) -> responses.FaultView:
         record = state.find(name)
         if wait:
-            await fleet.reached(state.revision, wait)
+            await fleet.count_applied(state.revision, wait)
         (receipt,) = await fleet.receipts([record])
         response.headers["etag"] = etag.of(record)
         return _view(engine, record, receipt)
@@ -142,7 +142,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
             if page.full:
                 break
             part = left[start : start + _PART]
-            await lists.run(partial(page.fill, part, partial(_shown, engine, await fleet.counted(part))))
+            await lists.run(partial(page.fill, part, partial(_shown, engine, await fleet.receipt_writer(part))))
         more = len(left) > len(page.texts)
         onwards = pages.following(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
         fields = responses.FaultList(

@@ -25,7 +25,7 @@ from chaosapi.forecast.traffic import Traffic
 from chaosapi.injection.engine import Engine
 from chaosapi.runtime.pool import Pool, unless_gone
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Inbox
-from chaosapi.telemetry.traffic import Flow
+from chaosapi.telemetry.traffic import RateMeter
 
 if TYPE_CHECKING:
     from chaosapi.api.prediction import Predictor
@@ -52,7 +52,7 @@ class Forecaster:
     What works forecasts out is large, and an extra: it is imported, and the files are read, with the first question.
     """
 
-    def __init__(self, source: Path, profile: str, flow: Flow) -> None:
+    def __init__(self, source: Path, profile: str, flow: RateMeter) -> None:
         self._source = source
         self._profile = profile
         self._flow = flow

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chaosapi.api import descriptions, validation
-from chaosapi.budget import TOLD, shown
+from chaosapi.budget import MAX_ERRORS, shown
 from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.frameworks import every_route
 from chaosapi.models import Model
@@ -48,7 +48,7 @@ def response(
     """Write a problem document; without a slug it says no more than its status does (RFC 9457, 4.2.1)."""
     kind = f"urn:chaosapi:problem:{slug}" if slug else "about:blank"
     body = {"type": kind, "title": title, "status": status, "detail": shown(detail, _LONGEST)}
-    told = [{name: shown(text, _LONGEST) for name, text in each.items()} for each in errors[:TOLD]]
+    told = [{name: shown(text, _LONGEST) for name, text in each.items()} for each in errors[:MAX_ERRORS]]
     content = json.dumps({**body, "errors": told} if told else body)
     headers = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
     return Response(content, status, headers, media_type=MEDIA_TYPE)

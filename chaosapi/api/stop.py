@@ -22,7 +22,7 @@ from chaosapi.faults.receipt import Replicas
 from chaosapi.faults.state import AuditEntry, State
 from chaosapi.models import MAX_REVISION, Model
 from chaosapi.runtime.fleet import Fleet
-from chaosapi.runtime.kill_switch import KillSwitch, Stopped
+from chaosapi.runtime.kill_switch import KillSwitch, StopResult
 from chaosapi.runtime.pool import Pool, Turns
 
 _COUNTED: Final = 0.05
@@ -60,14 +60,14 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
     async def reached(revision: int, wait: float, spent: float = 0.0) -> Replicas:
         try:
             async with asyncio.timeout(wait + max(_COUNTED - spent, 0.0)):
-                return await fleet.reached(revision, wait)
+                return await fleet.count_applied(revision, wait)
         except TimeoutError:
-            return fleet.alone()
+            return fleet.count_self_applied()
 
-    async def stopped(done: Stopped, wait: float, begun: float) -> Replicas:
+    async def stopped(done: StopResult, wait: float, begun: float) -> Replicas:
         """Count the replicas that have stopped, in the time that storing the stop has left."""
         if not done.stored:
-            return fleet.alone()
+            return fleet.count_self_applied()
         return await reached(done.state.revision, wait, time.monotonic() - begun)
 
     @api.delete("/faults/", include_in_schema=False)

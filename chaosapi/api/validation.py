@@ -30,7 +30,7 @@ def read(model: type[M], document: Any) -> M:
 
 
 def invalid(errors: Sequence[Any], body: Any, model: type[BaseModel] | None, skipped: int = 0) -> Invalid:
-    """Name the fields that pydantic's errors are about, the first `budget.TOLD` of them.
+    """Name the fields that pydantic's errors are about, the first `budget.MAX_ERRORS` of them.
 
     `model` is what `body` was read with, where that is known; `skipped` parts of each location are not of the body.
     """
@@ -38,7 +38,7 @@ def invalid(errors: Sequence[Any], body: Any, model: type[BaseModel] | None, ski
     for seen, error in enumerate(errors):
         path = _path(error["loc"][skipped:], body, missing=error["type"] == "missing")
         field = ".".join(map(str, path)) or "body"
-        if field not in found and len(found) == budget.TOLD:
+        if field not in found and len(found) == budget.MAX_ERRORS:
             return budget.refusal(_told(found), len(errors) - seen)
         messages = found.setdefault(field, [])
         if (message := _message(error, path, body, model)) not in messages:

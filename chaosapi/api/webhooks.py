@@ -18,7 +18,7 @@ from chaosapi.api import pages
 from chaosapi.api.bodies import reading
 from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy
-from chaosapi.models import Model, few
+from chaosapi.models import Model, at_most_entries
 from chaosapi.runtime.pool import Pool
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Delivery, Inbox, Status
 
@@ -50,7 +50,7 @@ _SLICE: Final = 50
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc)]
 
 
-Texts = Annotated[dict[str, str], few(_MOST)]
+Texts = Annotated[dict[str, str], at_most_entries(_MOST)]
 
 
 class _Payload(BaseModel):

@@ -13,7 +13,7 @@ from chaosapi.cli.history import history
 from chaosapi.cli.lab import demo, lab
 from chaosapi.cli.score import score
 from chaosapi.cli.serve import serve
-from chaosapi.text import visible
+from chaosapi.text import escape_control
 
 
 class _Commands(TyperGroup):
@@ -23,7 +23,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except typer.BadParameter as refused:
-            refused.message = visible(refused.message, keep="\n")
+            refused.message = escape_control(refused.message, keep="\n")
             raise
 
 

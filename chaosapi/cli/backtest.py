@@ -26,7 +26,7 @@ from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile
-from chaosapi.terminal import Terminal, complain, styled
+from chaosapi.terminal import Terminal, print_error, styled
 
 _out = Terminal()
 _EPISODES = 10
@@ -64,7 +64,7 @@ def backtest(  # noqa: PLR0913 - one option a condition
         tested = run(shop, chosen, monitoring, found[0], span)
         tested = tested.model_copy(update={"missing": [*found[1], *tested.missing]})
     except (ValueError, errors.Invalid, OSError) as error:
-        complain(error)
+        print_error(error)
         raise typer.Exit(1) from None
     if as_json:
         _out.print_json(tested.model_dump_json())

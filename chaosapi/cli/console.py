@@ -10,7 +10,7 @@ import typer
 from chaosapi import durations
 from chaosapi.cli.fault import HERE, Url, find
 from chaosapi.peers import is_loopback
-from chaosapi.terminal import complain
+from chaosapi.terminal import print_error
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
@@ -44,7 +44,7 @@ def console(  # noqa: PLR0913 (one parameter an option)
     import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
 
     from chaosapi.runtime.admin_server import bind, url  # noqa: PLC0415 (as above)
-    from chaosapi.settings import SettingsError, token_of  # noqa: PLC0415 (as above)
+    from chaosapi.settings import SettingsError, token_from_environment  # noqa: PLC0415 (as above)
 
     try:
         from chaosapi.console import app, bounds, room  # noqa: PLC0415 (of the extra `console`)
@@ -56,7 +56,7 @@ def console(  # noqa: PLR0913 (one parameter an option)
             "set CHAOSAPI_CONSOLE_PASSWORD, or listen on 127.0.0.1"
         )
     try:
-        token = token_of({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
+        token = token_from_environment({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
     except SettingsError as error:
         raise _refused(str(error)) from None
     try:
@@ -104,5 +104,5 @@ def _address(option: str, text: str) -> str:
 
 
 def _refused(message: str) -> typer.Exit:
-    complain(message)
+    print_error(message)
     return typer.Exit(2)

@@ -15,9 +15,9 @@ from rich.text import Text
 from chaosapi.cli import body, tables
 from chaosapi.clients.admin import AdminClient, ClientError
 from chaosapi.clients.answers import Phase
-from chaosapi.settings import SettingsError, token_of
-from chaosapi.terminal import Terminal, complain
-from chaosapi.text import stripped, visible
+from chaosapi.settings import SettingsError, token_from_environment
+from chaosapi.terminal import Terminal, print_error
+from chaosapi.text import escape_control, strip_control
 
 app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults of a running service.")
 
@@ -111,7 +111,7 @@ def list_(
         return
     if answer["halt"]:
         halted = f" since {answer['halt']['since']}: {answer['halt']['reason']}"
-        _out.print(Text.assemble(("Chaos is halted", "bold red"), visible(halted)))
+        _out.print(Text.assemble(("Chaos is halted", "bold red"), escape_control(halted)))
     _out.print(tables.many(answer["faults"]) if answer["faults"] else "No faults.")
 
 
@@ -178,11 +178,11 @@ def service(url: str | None, token: str | None) -> Iterator[AdminClient]:
     """Open a client of the admin API; its errors become a message and exit code 1."""
     url = url or find(HERE)
     try:
-        token = token_of({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
+        token = token_from_environment({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
     except SettingsError as error:
         raise _failed(str(error)) from None
     try:
-        with AdminClient(url, token=token, actor=stripped(_user())) as admin:
+        with AdminClient(url, token=token, actor=strip_control(_user())) as admin:
             yield admin
     except ClientError as error:
         raise _failed(_explained(error, url)) from None
@@ -207,7 +207,7 @@ def _user() -> str:
 
 
 def _failed(message: str) -> typer.Exit:
-    complain(message)
+    print_error(message)
     return typer.Exit(1)
 
 

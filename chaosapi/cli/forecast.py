@@ -20,7 +20,7 @@ from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
-from chaosapi.terminal import Terminal, complain
+from chaosapi.terminal import Terminal, print_error
 
 _FAULT, _TRAFFIC, _MONITORING, _OUTPUT = "The fault", "Traffic", "Prometheus and Alertmanager", "Questions and output"
 _out = Terminal()
@@ -136,7 +136,7 @@ def forecast(  # noqa: PLR0913 - one option a field of the question
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)
     except (errors.Invalid, OSError) as error:
-        complain(error)
+        print_error(error)
         raise typer.Exit(1) from None
 
 

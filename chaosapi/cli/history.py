@@ -13,7 +13,7 @@ from chaosapi.errors import Invalid
 from chaosapi.lab import history as past
 from chaosapi.lab import prometheus
 from chaosapi.slo import windows
-from chaosapi.terminal import complain
+from chaosapi.terminal import print_error
 
 
 def history(
@@ -37,10 +37,10 @@ def history(
         address = httpx2.URL(url).netloc.decode()
         exposition = httpx2.get(f"{url.rstrip('/')}/metrics", timeout=30).raise_for_status().text
     except Invalid as error:
-        complain(error)
+        print_error(error)
         raise typer.Exit(1) from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        complain(f"no metrics from {url}: {error}")
+        print_error(f"no metrics from {url}: {error}")
         raise typer.Exit(1) from None
     series = past.healthy(exposition, rate, prometheus.labels(instance or address))
     with output.open("w", encoding="utf-8") if output else contextlib.nullcontext(sys.stdout) as file:

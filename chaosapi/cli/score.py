@@ -22,7 +22,7 @@ from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
-from chaosapi.terminal import Terminal, complain
+from chaosapi.terminal import Terminal, print_error
 
 _out = Terminal()
 
@@ -64,7 +64,7 @@ def score(  # noqa: PLR0913 - one option a source
         found = scoring.score(record.name, replay.of(record, records, model), known, now)
         found = found.model_copy(update={"missing": [*missing, *found.missing]})
     except (ValueError, errors.Invalid, OSError) as error:
-        complain(error)
+        print_error(error)
         raise typer.Exit(1) from None
     if as_json:
         _out.print_json(found.model_dump_json())

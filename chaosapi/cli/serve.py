@@ -12,7 +12,7 @@ from chaosapi.runtime import acceptor, workers
 from chaosapi.runtime.server import Server
 from chaosapi.settings import Settings, SettingsError, service_links
 from chaosapi.telemetry import logs
-from chaosapi.terminal import complain
+from chaosapi.terminal import print_error
 
 
 def serve(
@@ -51,7 +51,7 @@ def serve(
             raise typer.Exit(_together(settings))
         app = create_app(settings, dropped=dropped)
     except SettingsError as error:
-        complain(error)
+        print_error(error)
         raise typer.Exit(2) from None
     server = Server(app, settings)
     with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises once all is done

@@ -17,7 +17,7 @@ from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.feasibility import Conditions
 from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
-from chaosapi.terminal import Terminal, complain, echo, styled
+from chaosapi.terminal import Terminal, echo, print_error, styled
 
 app = typer.Typer(no_args_is_help=True, help="Check and explain an SLO file; make Prometheus rules and their tests.")
 
@@ -240,5 +240,5 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except (errors.Invalid, OSError) as error:
-        complain(error)
+        print_error(error)
         raise typer.Exit(1) from None

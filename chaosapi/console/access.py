@@ -191,7 +191,7 @@ class Guard:
 def _stranger(request: HTTPConnection, name: str) -> str:
     """Say why a request may not be of a person on this machine; `name` is that in its Host."""
     headers = request.headers
-    if why := peers.elsewhere(request.scope.get("client"), headers.keys(), request.scope.get("http_version", "")):
+    if why := peers.remote_reason(request.scope.get("client"), headers.keys(), request.scope.get("http_version", "")):
         return f"without a password the console answers to this machine alone, {why}: set CHAOSAPI_CONSOLE_PASSWORD"
     # A page can point a name of its own at 127.0.0.1; it cannot change the Host that is sent.
     if not peers.is_loopback(name):

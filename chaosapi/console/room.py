@@ -22,7 +22,7 @@ from chaosapi.console.locust import Load, LocustRuns
 from chaosapi.console.prometheus import PrometheusWatcher, Watch
 from chaosapi.console.service import Service, ServiceWatcher
 from chaosapi.console.signals import View
-from chaosapi.settings import token_trouble
+from chaosapi.settings import token_problem
 
 _PATIENCE: Final = 4.0  # seconds until a source that does not answer is taken to hang
 _HOURS: Final = 12.0  # that the console reads with a token which somebody entered
@@ -94,7 +94,7 @@ class Room:
 
     async def unlock(self, token: str) -> None:
         """Read with this token from now on; raises ClientError, and changes nothing, where the service refuses it."""
-        if trouble := token_trouble(token):
+        if trouble := token_problem(token):
             raise RefusedError(f"this cannot be a token: {trouble}")
         await self.admin.with_token(token).replicas()
         if not self.has_own_token:

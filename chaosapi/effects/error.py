@@ -17,7 +17,7 @@ from chaosapi.budget import Budget
 from chaosapi.durations import Duration
 from chaosapi.effects.base import RequestEffect, Tools
 from chaosapi.errors import Invalid
-from chaosapi.models import Number, distinct, few
+from chaosapi.models import Number, at_most_entries, case_insensitive_names
 
 _FRAMING = {"content-length", "transfer-encoding", "connection"}
 _LONGEST: Final = 100_000
@@ -84,7 +84,7 @@ class Error(RequestEffect):
 
     type: Literal["error"] = "error"
     status: Annotated[
-        Status | Annotated[dict[Status, Weight], Field(min_length=1, max_length=20), few(20)],
+        Status | Annotated[dict[Status, Weight], Field(min_length=1, max_length=20), at_most_entries(20)],
         BeforeValidator(_status_or_mix),
     ] = 503
     """A status from 400 to 599, or a mix of them with weights: `{"503": 0.8, "500": 0.2}`."""
@@ -94,9 +94,12 @@ class Error(RequestEffect):
         PlainSerializer(_shown, return_type=_Body),
     ] = None
     """Text, or JSON of at most 100,000 characters and 30 levels; a problem document of the status unless given."""
-    headers: Annotated[dict[HeaderName, HeaderValue], Field(max_length=50), BeforeValidator(distinct), few(50)] = Field(
-        default_factory=dict
-    )
+    headers: Annotated[
+        dict[HeaderName, HeaderValue],
+        Field(max_length=50),
+        BeforeValidator(case_insensitive_names),
+        at_most_entries(50),
+    ] = Field(default_factory=dict)
     """Headers to add to the answer."""
     retry_after: Duration | None = None
     """Sent as `Retry-After`, in whole seconds, rounded up."""

@@ -12,7 +12,7 @@ from chaosapi.effects import EFFECTS, AnyEffect, ProcessEffect
 from chaosapi.faults.dice import Dice
 from chaosapi.faults.guard import Guard
 from chaosapi.faults.schedule import Schedule
-from chaosapi.models import Integer, Line, Model, Moment, Ratio, distinct, few
+from chaosapi.models import Integer, Line, Model, Moment, Ratio, at_most_entries, case_insensitive_names
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -48,7 +48,10 @@ class Target(Model):
     methods: Annotated[list[Method], Field(min_length=1, max_length=7)] | None = None
     """Such as `["POST"]`."""
     headers: Annotated[
-        dict[Header, Annotated[Line, Field(max_length=1000)]], Field(max_length=20), BeforeValidator(distinct), few(20)
+        dict[Header, Annotated[Line, Field(max_length=1000)]],
+        Field(max_length=20),
+        BeforeValidator(case_insensitive_names),
+        at_most_entries(20),
     ] = Field(default_factory=dict)
     """Request headers and the exact values they must have."""
     sticky_by: Header | None = None

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from chaosapi import durations
 from chaosapi.durations import Duration
-from chaosapi.models import Model, Ratio, few, ratio
+from chaosapi.models import Model, Ratio, at_most_entries, ratio
 
 Label = Annotated[str, Field(max_length=1000)]
 
@@ -52,7 +52,7 @@ class AlertFiring(Model):
     """Its name: the label `alertname`."""
     severity: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """Only with this severity, such as `page`."""
-    labels: Annotated[dict[Label, Label], Field(max_length=20), few(20)] = Field(default_factory=dict)
+    labels: Annotated[dict[Label, Label], Field(max_length=20), at_most_entries(20)] = Field(default_factory=dict)
     """Only with these labels too, such as `{"slo": "availability"}`."""
 
     def seen(self, labels: Mapping[str, str]) -> str | None:

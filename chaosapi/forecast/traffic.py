@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from chaosapi import errors
 from chaosapi.durations import Duration
 from chaosapi.forecast import locust_scenarios
-from chaosapi.models import Integer, Model, Number, Ratio, few
+from chaosapi.models import Integer, Model, Number, Ratio, at_most_entries
 
 Requests = Annotated[Number, Field(ge=0, le=1e9)]
 
@@ -49,7 +49,7 @@ class Traffic(Model):
     """Requests per second: before the faults, and until the first stage."""
     stages: Annotated[list[Stage], Field(max_length=10_000)] = Field(default_factory=list)
     """How the rate changes from then on; a Locust scenario becomes these."""
-    shares: Annotated[dict[str, Ratio], Field(max_length=1000), few(1000)] = Field(default_factory=dict)
+    shares: Annotated[dict[str, Ratio], Field(max_length=1000), at_most_entries(1000)] = Field(default_factory=dict)
     """Shares of the traffic by route (`/api/checkout`, or `POST /api/checkout`); the shop's other routes share the rest
     as they do in loadtests/."""
     replicas: Annotated[Integer, Field(ge=1, le=10_000)] = 1

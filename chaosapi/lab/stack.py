@@ -30,7 +30,7 @@ from chaosapi.lab import (
 from chaosapi.lab.errors import LabError, NotReadyError
 from chaosapi.lab.ports import Ports, address, url
 from chaosapi.lab.processes import Programs
-from chaosapi.settings import SettingsError, token_of
+from chaosapi.settings import SettingsError, token_from_environment
 from chaosapi.slo import windows
 from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.windows import Profile
@@ -146,7 +146,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
 
 def _token() -> str | None:
     try:
-        return token_of(os.environ)
+        return token_from_environment(os.environ)
     except SettingsError as error:
         raise LabError(str(error)) from None
 

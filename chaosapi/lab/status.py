@@ -15,7 +15,7 @@ from chaosapi.clients.errors import ClientError
 from chaosapi.lab.prometheus import rules, target_health
 from chaosapi.lab.stack import Lab
 from chaosapi.terminal import Terminal, styled
-from chaosapi.text import visible
+from chaosapi.text import escape_control
 
 _T = TypeVar("_T")
 _BEAT: Final = 1.0  # seconds between two looks at the lab
@@ -87,7 +87,7 @@ def _names(listed: FaultList) -> list[str]:
 
 def _alert(labels: Mapping[str, str], state: str) -> str:
     words = (labels.get(label, "") for label in ("severity", "slo", "long_window"))
-    return visible(" ".join(filter(None, (labels["alertname"], *words, state))))  # a label may hold line ends
+    return escape_control(" ".join(filter(None, (labels["alertname"], *words, state))))  # a label may hold line ends
 
 
 def _screen(lab: Lab, status: Status) -> Group:

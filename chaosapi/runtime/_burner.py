@@ -11,11 +11,11 @@ import struct
 import time
 
 ORDER = struct.Struct("dd")
-_SLICE = 0.02
+_SLICE_S = 0.02
 """Seconds in which the share is kept: short beside what anybody measures."""
-_OWED = 0.5
+_MAX_DEBT_S = 0.5
 """Seconds of CPU time that are made up for, at most, where others had the core."""
-_READ = 512 * ORDER.size
+_READ_BYTES = 512 * ORDER.size
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     while True:
         idle = share == 0 or end >= lease
         if select.select([0], [], [], None if idle else max(0.0, end - time.monotonic()))[0]:
-            read = os.read(0, _READ)
+            read = os.read(0, _READ_BYTES)
             if not read:
                 return
             former = share
@@ -36,9 +36,9 @@ def main() -> None:
                 end = time.monotonic()
                 target = time.process_time()
         start = end
-        end = min(time.monotonic() + _SLICE, lease)
-        target = max(target + share * (end - start), time.process_time() - _OWED)
-        target = min(target, time.process_time() + _OWED)
+        end = min(time.monotonic() + _SLICE_S, lease)
+        target = max(target + share * (end - start), time.process_time() - _MAX_DEBT_S)
+        target = min(target, time.process_time() + _MAX_DEBT_S)
         while time.process_time() < target and time.monotonic() < end:
             pass
 

@@ -12,16 +12,16 @@ import sys
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-_BATCH: Final = 16
+_BATCH_SIZE: Final = 16
 """Connections accepted at once: workers share a queue, and none of them should take all of it."""
-_EVICTED: Final = 8
+_EVICTED_FRACTION: Final = 8
 """One in so many connections is given up at once where room is needed: looking for the idlest takes its time."""
-_PAUSE: Final = 0.05
+_RETRY_S: Final = 0.05
 """Seconds before the next try where there is neither room nor an idle connection."""
-_MOST: Final = 32_768
+_MAX_CONNECTIONS: Final = 32_768
 """Connections at once, however many descriptors there may be: each costs some 10 KiB."""
-_LEAST: Final = 8
-_SPARE: Final = 4
+_MIN_CONNECTIONS: Final = 8
+_SPARE_DESCRIPTORS: Final = 4
 """Descriptors kept in hand for connections that come when the process has none left."""
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -38,7 +38,7 @@ def raise_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def in_use() -> int:
+def open_descriptors() -> int:
     """Return how many descriptors this process has open; 0 where the system does not tell."""
     try:
         return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names alone
@@ -46,15 +46,15 @@ def in_use() -> int:
         return 0
 
 
-def room(share: float, used: int = 0) -> int:
+def connection_limit(share: float, used: int = 0) -> int:
     """Return how many connections may have this share of the descriptors of the process, beyond those in use."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return _MOST
-    return max(_LEAST, min(_MOST, int((soft - used) * share)))
+        return _MAX_CONNECTIONS
+    return max(_MIN_CONNECTIONS, min(_MAX_CONNECTIONS, int((soft - used) * share)))
 
 
-def refuse(bound: socket.socket) -> None:
+def drop_new_connections(bound: socket.socket) -> None:
     """Let no new connection begin (Linux): what the kernel has completed or begun can still be accepted.
 
     Otherwise the kernel would reset the connections that it completes between the last accept and the close. A client
@@ -95,7 +95,7 @@ class Acceptor:
         self._paused: asyncio.TimerHandle | None = None
         self._closed = False
         bound.setblocking(False)
-        self._loop.add_reader(bound, self._ready)
+        self._loop.add_reader(bound, self._accept_waiting)
 
     def close(self) -> None:
         """Accept what the kernel has completed already, then stop listening."""
@@ -117,10 +117,10 @@ class Acceptor:
         if self._opening:
             await asyncio.wait(self._opening)
 
-    def _ready(self) -> None:
+    def _accept_waiting(self) -> None:
         """Accept some of those who wait."""
-        self._save()
-        for _ in range(_BATCH):
+        self._reserve_descriptors()
+        for _ in range(_BATCH_SIZE):
             if len(self._connections) + len(self._opening) >= self._limit:
                 self._make_room()
                 return
@@ -151,17 +151,17 @@ class Acceptor:
         """Close the connections that have been idle the longest; if there are none, wait a moment."""
         idle = [(since, each) for each in self._connections if (since := each.idle_since) is not None]
         idle.sort(key=lambda pair: pair[0])
-        for _, connection in idle[: max(1, self._limit // _EVICTED)]:
+        for _, connection in idle[: max(1, self._limit // _EVICTED_FRACTION)]:
             connection.transport.abort()
         if not idle:
             self._loop.remove_reader(self._bound)
-            self._paused = self._loop.call_later(_PAUSE, self._resume)
+            self._paused = self._loop.call_later(_RETRY_S, self._resume)
 
     def _resume(self) -> None:
-        self._loop.add_reader(self._bound, self._ready)
+        self._loop.add_reader(self._bound, self._accept_waiting)
 
-    def _save(self) -> None:
+    def _reserve_descriptors(self) -> None:
         """Keep descriptors in hand."""
         with contextlib.suppress(OSError):
-            while len(self._spare) < _SPARE:
+            while len(self._spare) < _SPARE_DESCRIPTORS:
                 self._spare.append(os.open(os.devnull, os.O_RDONLY))

@@ -13,14 +13,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from chaosapi.logger import get_logger
-from chaosapi.runtime.acceptor import Acceptor, in_use, room
-from chaosapi.runtime.http_protocol import Protocol
+from chaosapi.runtime.acceptor import Acceptor, connection_limit, open_descriptors
+from chaosapi.runtime.http_protocol import HttpProtocol
 
 log = get_logger("chaosapi.runtime.admin_server")
 
-UVICORN: Final[dict[str, Any]] = {
+UVICORN_OPTIONS: Final[dict[str, Any]] = {
     "loop": "uvloop",
-    "http": Protocol,
+    "http": HttpProtocol,
     "ws": "none",
     "log_config": None,
     "access_log": False,
@@ -28,14 +28,14 @@ UVICORN: Final[dict[str, Any]] = {
     "proxy_headers": False,  # the peer is whoever is connected, not whom a header names
 }
 """How uvicorn runs on every port."""
-_ADMIN: Final = 1 / 8
+_ADMIN_SHARE: Final = 1 / 8
 """The share of the descriptors that connections to the admin port may have; those of users get another part."""
-_LOOK = 0.01
+_POLL_INTERVAL_S = 0.01
 """Seconds between two looks whether it serves."""
 _BACKLOG = 2048
-_DRAIN = 3
+_DRAIN_S = 3
 """Seconds that requests have to end in."""
-_END = 15.0
+_STOP_TIMEOUT_S = 15.0
 """Seconds for all that ends with it, such as the last word to a store that does not answer."""
 
 
@@ -55,7 +55,7 @@ def url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Accepting(uvicorn.Server):
+class CappedServer(uvicorn.Server):
     """Accepts connections while there is room: they may take a `share` of the descriptors of the process."""
 
     servers: list[Acceptor]  # type: ignore[assignment]  # instead of asyncio's, with the same methods
@@ -72,16 +72,16 @@ class Accepting(uvicorn.Server):
     def accept(self, sockets: Sequence[socket.socket]) -> None:
         """Accept connections on listening sockets."""
         make = partial(
-            Protocol,
+            HttpProtocol,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        connections, limit = self.server_state.connections, room(self._share, in_use())
+        connections, limit = self.server_state.connections, connection_limit(self._share, open_descriptors())
         self.servers = [Acceptor(bound, make, connections, limit) for bound in sockets]
 
 
-class Listener:
+class AdminServer:
     """Serves `app` on an address until stopped, whatever the event loop of the main port is doing."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, bound: socket.socket | None = None) -> None:
@@ -98,10 +98,10 @@ class Listener:
         bound = self._bound or bind(self._host, self._port, "CHAOSAPI_ADMIN_PORT")
         config = uvicorn.Config(
             self._app,
-            **UVICORN,
-            timeout_graceful_shutdown=_DRAIN,
+            **UVICORN_OPTIONS,
+            timeout_graceful_shutdown=_DRAIN_S,
         )
-        self._server = Accepting(config, _ADMIN)
+        self._server = CappedServer(config, _ADMIN_SHARE)
         self._thread = threading.Thread(target=self._serve, args=[bound], name="chaosapi-admin", daemon=True)
         self._thread.start()
         while not self._server.started:
@@ -109,7 +109,7 @@ class Listener:
                 self.stop()
                 bound.close()
                 raise RuntimeError("the admin API did not start: the line before says why")
-            time.sleep(_LOOK)
+            time.sleep(_POLL_INTERVAL_S)
         if self._bound is None:
             log.info("admin API", url=url(bound))
 
@@ -121,5 +121,5 @@ class Listener:
         """Stop serving and wait for it."""
         if self._thread is not None:
             self._server.should_exit = True
-            self._thread.join(_END)
+            self._thread.join(_STOP_TIMEOUT_S)
             self._thread = None

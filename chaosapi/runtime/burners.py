@@ -12,12 +12,12 @@ from typing import Final
 
 from chaosapi.runtime import _burner
 
-LEASE: Final = 1.0
+LEASE_S: Final = 1.0
 """Seconds for which a burner goes on without a word from the service, at most."""
-_RENEWAL: Final = 0.2
+_RENEW_AFTER_S: Final = 0.2
 """Seconds after which a lease is renewed though nothing has changed."""
 _SLACK: Final = 1e-9
-_INHERITED: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_INHERITED_VARIABLES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What Python may need in order to start; nothing else of the environment is a burner's business."""
 
 
@@ -33,9 +33,9 @@ class Burners:
         self._lock = threading.Lock()
         self._demands: dict[Hashable, tuple[float, float]] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._given = (0.0, 0.0)
+        self._last_order = (0.0, 0.0)
 
-    def use(self, who: Hashable, cores: float, seconds: float) -> None:
+    def use(self, owner: Hashable, cores: float, seconds: float) -> None:
         """Use so many cores for `who` from now on, for at most so many seconds unless this is called again.
 
         To be called every tenth of a second; 0 cores take the demand back. Raises OSError where no process can be
@@ -43,53 +43,57 @@ class Burners:
         """
         with self._lock:
             if cores > 0 and seconds > 0:
-                self._demands[who] = cores, time.monotonic() + seconds
+                self._demands[owner] = cores, time.monotonic() + seconds
             else:
-                self._demands.pop(who, None)
-            self._arrange()
+                self._demands.pop(owner, None)
+            self._apply_demands()
 
-    def _arrange(self) -> None:
+    def _apply_demands(self) -> None:
         now = time.monotonic()
         self._demands = {who: demand for who, demand in self._demands.items() if demand[1] > now}
         cores = math.fsum(cores for cores, _ in self._demands.values())
-        self._match(math.ceil(cores - _SLACK))
+        self._resize(math.ceil(cores - _SLACK))
         if not self._processes:
             return
         share = min(1.0, cores / len(self._processes))
-        lease = min(now + LEASE, *(until for _, until in self._demands.values()))
-        if share != self._given[0] or lease < self._given[1] or now > self._given[1] - LEASE + _RENEWAL:
-            self._given = share, lease
+        lease = min(now + LEASE_S, *(until for _, until in self._demands.values()))
+        if (
+            share != self._last_order[0]
+            or lease < self._last_order[1]
+            or now > self._last_order[1] - LEASE_S + _RENEW_AFTER_S
+        ):
+            self._last_order = share, lease
             for process in self._processes:
-                _order(process, share, lease)
+                _send_order(process, share, lease)
 
-    def _match(self, count: int) -> None:
+    def _resize(self, count: int) -> None:
         """Have so many processes; those that have died are replaced."""
         kept = [process for process in self._processes if process.poll() is None][:count]
         for process in self._processes:
             if process not in kept:
-                _end(process)
+                _kill_burner(process)
         self._processes = kept
         if len(kept) < count:
-            self._given = (0.0, 0.0)  # so that the new ones hear it
+            self._last_order = (0.0, 0.0)  # so that the new ones hear it
         while len(self._processes) < count:
-            self._processes.append(_started())
+            self._processes.append(_start_burner())
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _start_burner() -> subprocess.Popen[bytes]:
     process = subprocess.Popen(  # noqa: S603 - our own file
         # Without site-packages and in a process group of its own: it starts in no time and Ctrl-C is not for it.
         [sys.executable, "-I", "-S", "-E", str(Path(_burner.__file__))],
         stdin=subprocess.PIPE,
         bufsize=0,
         process_group=0,
-        env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+        env={name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ},
     )
     assert process.stdin  # noqa: S101 - piped above
     os.set_blocking(process.stdin.fileno(), False)
     return process
 
 
-def _order(process: subprocess.Popen[bytes], share: float, lease: float) -> None:
+def _send_order(process: subprocess.Popen[bytes], share: float, lease: float) -> None:
     """Tell a burner how much to use; one that has died is replaced the next time, one that stands reads it later."""
     assert process.stdin  # noqa: S101 - piped when it was started
     try:
@@ -98,6 +102,6 @@ def _order(process: subprocess.Popen[bytes], share: float, lease: float) -> None
         return
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill_burner(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.communicate()

@@ -17,11 +17,11 @@ from chaosapi.store.codec import tally_key
 from chaosapi.store.replica import Replica
 from chaosapi.store.tallies import denied_reason, dump_counts, is_readable, sum_counts
 
-_SOON: Final = 0.015
+_FIRST_POLL_S: Final = 0.015
 """Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
-_LATE: Final = 0.05
+_LONGEST_POLL_S: Final = 0.05
 """Seconds between two looks at most."""
-_REMEMBERED: Final = 1000
+_CACHED_RECEIPTS: Final = 1000
 """Receipts of sums that are remembered: about as many bytes each."""
 
 
@@ -31,7 +31,7 @@ class Fleet:
     def __init__(self, store: Store, engine: Engine, me: Replica) -> None:
         self._store, self._engine, self._me = store, engine, me
         self._others: list[Replica] = []
-        self._sums: LRUCache[bytes, Receipt] = LRUCache(_REMEMBERED)
+        self._sums: LRUCache[bytes, Receipt] = LRUCache(_CACHED_RECEIPTS)
         self._lock = threading.Lock()
 
     async def replicas(self) -> list[Replica]:
@@ -40,21 +40,21 @@ class Fleet:
         mine = {"revision": self._engine.state.revision, "seen": self._store.now()}
         return sorted([self._me.model_copy(update=mine), *self._others], key=lambda replica: replica.id)
 
-    async def reached(self, revision: int, wait: float = 0.0) -> Replicas:
+    async def count_applied(self, revision: int, wait: float = 0.0) -> Replicas:
         """Count who has applied a revision: at once, or when all have or so many seconds are over."""
         loop = asyncio.get_running_loop()
-        due, pause = loop.time() + wait, _SOON
+        due, pause = loop.time() + wait, _FIRST_POLL_S
         if self._others:
             await asyncio.sleep(min(pause, wait))
         while True:
-            counted = _counted(await self._revisions(), revision)
+            counted = _count_applied(await self._revisions(), revision)
             left = due - loop.time()
             if counted.applied == counted.known or left <= 0:
                 return counted
             await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, _LATE)
+            pause = min(2 * pause, _LONGEST_POLL_S)
 
-    def alone(self) -> Replicas:
+    def count_self_applied(self) -> Replicas:
         """Count this replica as the only one that is known to have come so far."""
         return Replicas(applied=1, known=1 + len(self._others))
 
@@ -63,15 +63,15 @@ class Fleet:
 
         Others' counts are those of their last report, at most a beat old; one that left in order has told them all.
         """
-        receipt_of = await self.counted(records)
+        receipt_of = await self.receipt_writer(records)
         return await asyncio.to_thread(lambda: [receipt_of(record) for record in records])
 
-    async def counted(self, records: Sequence[Record]) -> Callable[[Record], Receipt]:
+    async def receipt_writer(self, records: Sequence[Record]) -> Callable[[Record], Receipt]:
         """Ask what the faults did, and return what writes their receipts, for a thread: sums of delays take a while."""
-        revisions, others = await self._revisions(), await self._reported(records)
+        revisions, others = await self._revisions(), await self._reported_counts(records)
 
         def receipt_of(record: Record) -> Receipt:
-            replicas = _counted(revisions, record.revision)
+            replicas = _count_applied(revisions, record.revision)
             return self._receipt(record, others.get(tally_key(record), {}), replicas)
 
         return receipt_of
@@ -84,11 +84,11 @@ class Fleet:
         refusals = [Denied(replica=replica, reason=why) for replica, why in reasons if why]
         if not others:
             return tally.receipt(rate, replicas, refusals)
-        whole = self._summed([dump_counts(tally), *(text for _, text in others)])
+        whole = self._sum_receipt([dump_counts(tally), *(text for _, text in others)])
         requested = whole.requested_rate if whole.matched else rate
         return whole.model_copy(update={"requested_rate": requested, "replicas": replicas, "denied": refusals})
 
-    def _summed(self, texts: Sequence[str]) -> Receipt:
+    def _sum_receipt(self, texts: Sequence[str]) -> Receipt:
         """Write the receipt of a sum; those of faults that have ended, whose texts stay the same, are remembered."""
         known = blake2b("\0".join(texts).encode()).digest()
         with self._lock:
@@ -108,7 +108,7 @@ class Fleet:
             pass
         return [self._engine.state.revision, *(-1 for _ in self._others)]
 
-    async def _reported(self, records: Sequence[Record]) -> dict[str, dict[str, str]]:
+    async def _reported_counts(self, records: Sequence[Record]) -> dict[str, dict[str, str]]:
         try:
             if records and self._store.up:
                 return await self._store.tallies([tally_key(record) for record in records])
@@ -117,5 +117,5 @@ class Fleet:
         return {}
 
 
-def _counted(revisions: Sequence[int], revision: int) -> Replicas:
+def _count_applied(revisions: Sequence[int], revision: int) -> Replicas:
     return Replicas(applied=sum(each >= revision for each in revisions), known=len(revisions))

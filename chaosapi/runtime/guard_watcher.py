@@ -12,17 +12,17 @@ from chaosapi.injection.engine import Engine
 from chaosapi.logger import get_logger
 from chaosapi.store import Store
 from chaosapi.store.alerts import DeliveredAlert, Inbox
-from chaosapi.telemetry.requests import Answers
+from chaosapi.telemetry.requests import AnswerCounts
 
-_BEAT = 1.0
+_INTERVAL_S = 1.0
 """Seconds between two looks."""
-_SLICE = 500
+_ALERTS_PER_SLICE = 500
 """Alerts that guards look at without a pause."""
 
 log = get_logger("chaosapi.runtime.guard_watcher")
 
 
-class Watch:
+class GuardWatcher:
     """Knows what each fault has cost since it began to act, and which alerts are firing.
 
     It also ends, for all, what is over here though the shared clock says otherwise; `settle` lets the replica look
@@ -34,66 +34,66 @@ class Watch:
         store: Store,
         engine: Engine,
         inbox: Inbox,
-        answers: Callable[[], Answers],
+        answers: Callable[[], AnswerCounts],
         settle: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._engine, self._inbox, self._answers, self._settle = store, engine, inbox, answers, settle
-        self._looks = 0
-        self._turn = asyncio.Lock()
-        self._heard: dict[tuple[str, float, int], int] = {}
+        self._evaluations = 0
+        self._evaluating = asyncio.Lock()
+        self._checked_deliveries: dict[tuple[str, float, int], int] = {}
         """By fault and revision: the last delivery of an alert after which its guard was asked in vain."""
-        self._began: dict[tuple[str, float], tuple[float, Answers]] = {}
+        self._starts: dict[tuple[str, float], tuple[float, AnswerCounts]] = {}
 
     async def run(self) -> None:
         """Look every second, until cancelled."""
         while True:
-            await self.look()
-            await asyncio.sleep(_BEAT)
+            await self.evaluate()
+            await asyncio.sleep(_INTERVAL_S)
 
-    async def look(self) -> None:
+    async def evaluate(self) -> None:
         """End every fault whose guard says so; call it also when an alert has arrived.
 
         All who call it while it looks share the next look.
         """
-        asked = self._looks + 1
-        async with self._turn:
-            if self._looks < asked:
-                self._looks += 1
-                await self._look()
+        asked = self._evaluations + 1
+        async with self._evaluating:
+            if self._evaluations < asked:
+                self._evaluations += 1
+                await self._evaluate_guards()
 
-    async def _look(self) -> None:
+    async def _evaluate_guards(self) -> None:
         self._settle()
         for record, why in self._engine.outlived():
-            await self._end(record, "clock", why)
-        self.mark(unguarded=True)
+            await self._end_fault(record, "clock", why)
+        self.snapshot_counters(unguarded=True)
         for run in self._engine.live():
             run.strength()  # bursts are drawn as time passes, not all by the request that comes after a quiet hour
         await self._inbox.catch_up()
         version = self._inbox.deliveries
         live = [run.plan.record for run in self._engine.live() if run.remaining() > 0]
         guarded = [record for record in live if record.spec.guard]
-        burned = await self._burned(guarded)
-        alerts = _Alerts(self._inbox.firing())
+        burned = await self._budget_causes(guarded)
+        alerts = _FiringAlerts(self._inbox.firing())
         heard: dict[tuple[str, float, int], int] = {}
         for record in guarded:
             key = (*record.identity, record.revision)
             cause = burned.get(record.identity)
             stop_when = record.spec.guard and record.spec.guard.stop_when
-            if isinstance(stop_when, AlertFiring) and record.identity in self._began:
+            if isinstance(stop_when, AlertFiring) and record.identity in self._starts:
                 # What fired at the last look was not meant, unless there is news.
-                cause = None if self._heard.get(key) == version else await alerts.seen(stop_when)
+                cause = None if self._checked_deliveries.get(key) == version else await alerts.find_cause(stop_when)
                 heard[key] = version
-            if cause and not await self._end(record, "guard", cause):
+            if cause and not await self._end_fault(record, "guard", cause):
                 heard.pop(key, None)
-        self._heard = heard
+        self._checked_deliveries = heard
 
-    async def _burned(self, guarded: Sequence[Record]) -> dict[tuple[str, float], str]:
+    async def _budget_causes(self, guarded: Sequence[Record]) -> dict[tuple[str, float], str]:
         """Say what each fault has burned too much of; to add up all workers takes a while, so it is done once."""
         watched = [
-            (record.identity, record.spec.guard.stop_when, self._began[record.identity])
+            (record.identity, record.spec.guard.stop_when, self._starts[record.identity])
             for record in guarded
             if record.spec.guard and isinstance(record.spec.guard.stop_when, BudgetBurned)
-            if record.identity in self._began
+            if record.identity in self._starts
         ]
         if not watched:
             return {}
@@ -105,11 +105,11 @@ class Watch:
         )
         return {key: cause for key, cause in causes if cause}
 
-    async def _end(self, record: Record, actor: str, cause: str) -> bool:
+    async def _end_fault(self, record: Record, actor: str, cause: str) -> bool:
         now = self._engine.clock()
         entry = AuditEntry(at=now, actor=actor, action="end", fault=record.name, reason=f"{actor}: {cause}")
         try:
-            await self._store.apply(_end(record, now), entry)
+            await self._store.apply(_end_if_unchanged(record, now), entry)
         except StoreUnavailable as error:
             log.warning("a fault cannot be ended yet", fault=record.name, by=actor, reason=str(error))
             return False
@@ -118,7 +118,7 @@ class Watch:
             return False
         return True
 
-    def mark(self, *, unguarded: bool = False) -> None:
+    def snapshot_counters(self, *, unguarded: bool = False) -> None:
         """Note what the counters say where a fault has begun to act; call it also on every change.
 
         Faults without a guard, which may get one later, can wait for the beat: to add up all workers takes a while.
@@ -126,33 +126,33 @@ class Watch:
         now = self._engine.steady()
         records = [run.plan.record for run in self._engine.live() if run.early() <= 0 < run.remaining()]
         active = {record.identity: record.spec.guard for record in records}
-        fresh = {key for key, guard in active.items() if key not in self._began and (guard or unguarded)}
+        fresh = {key for key, guard in active.items() if key not in self._starts and (guard or unguarded)}
         began = (now, self._answers()) if fresh else None
-        known = {key: self._began.get(key, began if key in fresh else None) for key in active}
-        self._began = {key: since for key, since in known.items() if since}
+        known = {key: self._starts.get(key, began if key in fresh else None) for key in active}
+        self._starts = {key: since for key, since in known.items() if since}
 
 
-class _Alerts:
+class _FiringAlerts:
     """The alerts that fire, by name."""
 
     def __init__(self, firing: Iterable[DeliveredAlert]) -> None:
         self._labels: dict[str | None, list[Mapping[str, str]]] = {}
-        self._looked_at = 0
+        self._checked = 0
         for alert in firing:
             self._labels.setdefault(alert.labels.get("alertname"), []).append(alert.labels)
 
-    async def seen(self, guard: AlertFiring) -> str | None:
+    async def find_cause(self, guard: AlertFiring) -> str | None:
         """Say which alert is the one, if any is; others have their turn in between."""
         for labels in self._labels.get(guard.alert, ()):
             if cause := guard.seen(labels):
                 return cause
-            self._looked_at += 1
-            if self._looked_at % _SLICE == 0:
+            self._checked += 1
+            if self._checked % _ALERTS_PER_SLICE == 0:
                 await asyncio.sleep(0)
         return None
 
 
-def _end(record: Record, now: float) -> Change:
+def _end_if_unchanged(record: Record, now: float) -> Change:
     """End this very fault: not a new one of its name, and not once its guard was changed."""
 
     def change(state: State) -> State:

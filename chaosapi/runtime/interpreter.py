@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_TURN: Final = 0.001
+_SWITCH_INTERVAL_S: Final = 0.001
 """Seconds after which a busy thread lets another one run; Python's 5 ms add up where an answer needs many turns."""
-_FULL: Final = 1000
+_FULL_COLLECTION_THRESHOLD: Final = 1000
 """Collections of the middle generation before a full one, instead of Python's 10: a full one stops every thread, for
 seconds in all while thousands of requests come to be held."""
 
@@ -21,8 +21,8 @@ def short_turns() -> Iterator[None]:
     """
     turn = sys.getswitchinterval()
     thresholds = gc.get_threshold()
-    sys.setswitchinterval(_TURN)
-    gc.set_threshold(*thresholds[:2], _FULL)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    gc.set_threshold(*thresholds[:2], _FULL_COLLECTION_THRESHOLD)
     try:
         yield
     finally:

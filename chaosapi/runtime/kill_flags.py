@@ -11,10 +11,10 @@ SLOTS: Final = 64
 """The most workers there are."""
 _FIELDS: Final = 5
 _SIZE: Final = SLOTS * _FIELDS * 8
-_PENDING: Final = -1
+_NOT_STORED: Final = -1
 
 
-class Cell(NamedTuple):
+class KillFlag(NamedTuple):
     """The latest kill switches that one worker answered. Times are Unix seconds in the store's time."""
 
     calls: int
@@ -31,10 +31,10 @@ class Cell(NamedTuple):
     @property
     def pending(self) -> bool:
         """Whether the store has yet to take it."""
-        return self.revision == _PENDING
+        return self.revision == _NOT_STORED
 
 
-class Alarm:
+class KillFlags:
     """One cell for each worker, which only that one writes; all fields are words, written one at a time."""
 
     def __init__(self, memory: "mmap.mmap | bytearray", slot: int) -> None:
@@ -45,52 +45,52 @@ class Alarm:
         self.slot = slot
 
     @classmethod
-    def alone(cls) -> "Alarm":
+    def private(cls) -> "KillFlags":
         """Make one for a process without siblings."""
         return cls(bytearray(_SIZE), 0)
 
     @classmethod
-    def joined(cls, number: int, slot: int) -> "Alarm":
+    def attach(cls, number: int, slot: int) -> "KillFlags":
         """Make one on memory from `shared`, given its file descriptor."""
         return cls(mmap.mmap(number, _SIZE), slot)
 
     @property
-    def mine(self) -> Cell:
+    def own(self) -> KillFlag:
         """Return the cell of this worker, also as a predecessor in its slot has left it."""
-        return self._cell(self._first)
+        return self._read_flag(self._first)
 
-    def cells(self) -> list[Cell]:
+    def flags(self) -> list[KillFlag]:
         """Return all cells that were ever written."""
-        found = (self._cell(first) for first in range(0, SLOTS * _FIELDS, _FIELDS))
+        found = (self._read_flag(first) for first in range(0, SLOTS * _FIELDS, _FIELDS))
         return [cell for cell in found if cell.calls]
 
-    def calls(self) -> tuple[int, ...]:
+    def call_counts(self) -> tuple[int, ...]:
         """Return how many kill switches each worker answered."""
         return tuple(self._words[::_FIELDS])
 
-    def raise_(self, at: float, made_by: float, *, halted: bool) -> None:
+    def raise_own(self, at: float, made_by: float, *, halted: bool) -> None:
         """Tell all workers to end their faults."""
         first = self._first
-        halted = halted or (self.mine.pending and self.mine.halted)
+        halted = halted or (self.own.pending and self.own.halted)
         self._times[first + 2] = at
         self._times[first + 3] = made_by
         self._words[first + 4] = halted
-        self._words[first + 1] = _PENDING
+        self._words[first + 1] = _NOT_STORED
         self._words[first] += 1
 
-    def settle(self, revision: int) -> None:
+    def mark_stored(self, revision: int) -> None:
         """Tell all workers that the state of this revision has it."""
         self._words[self._first + 1] = revision
         self._words[self._first + 4] = False
 
-    def _cell(self, first: int) -> Cell:
+    def _read_flag(self, first: int) -> KillFlag:
         words = self._words
         times = self._times
-        return Cell(words[first], words[first + 1], times[first + 2], times[first + 3], bool(words[first + 4]))
+        return KillFlag(words[first], words[first + 1], times[first + 2], times[first + 3], bool(words[first + 4]))
 
 
 @contextmanager
-def shared() -> Iterator[int]:
+def shared_memory() -> Iterator[int]:
     """Give the file descriptor of memory that processes can share; its pages are taken now, not when it matters."""
     if hasattr(os, "memfd_create"):
         file = os.fdopen(os.memfd_create("chaosapi-alarm"), "wb", buffering=0)

@@ -7,23 +7,23 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_LOOK: Final = 0.2
+_POLL_INTERVAL_S: Final = 0.2
 """Seconds between two looks whether the server is about to stop."""
-_HELD: Final = 7.0
+_RELEASE_AFTER_S: Final = 7.0
 """Seconds after which faults let go of those that they hold, so that all are answered in time."""
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 
-async def _nothing() -> None:
+async def _async_noop() -> None:
     """Do nothing."""
 
 
-def _unheard() -> None:
+def _noop() -> None:
     """Tell nobody."""
 
 
-class Life:
+class LifespanMiddleware:
     """Outermost ASGI: starts the jobs with the app, and stops them with it.
 
     Under a server without lifespan events they start at the first request and end with the process. For an app
@@ -38,35 +38,35 @@ class Life:
         self,
         app: ASGIApp,
         jobs: Sequence[Job],
-        start: Callable[[], Awaitable[None]] = _nothing,
-        stop: Callable[[], Awaitable[None]] = _nothing,
-        leave: Callable[[], None] = _unheard,
-        release: Callable[[], None] = _unheard,
+        start: Callable[[], Awaitable[None]] = _async_noop,
+        stop: Callable[[], Awaitable[None]] = _async_noop,
+        leave: Callable[[], None] = _noop,
+        release: Callable[[], None] = _noop,
     ) -> None:
         self.app, self.leave, self.release = app, leave, release
         self._jobs, self._on_start, self._on_stop = jobs, start, stop
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lives = False
+        self._running = False
         self._starting: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on."""
         if scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._run_lifespan(scope, receive, send)
             return
-        if not self._lives and self._loop is not asyncio.get_running_loop():
-            await self._started()
+        if not self._running and self._loop is not asyncio.get_running_loop():
+            await self._ensure_started()
         await self.app(scope, receive, send)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._start()
         except (OSError, RuntimeError) as error:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
-        self._lives = True
+        self._running = True
 
         async def say(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown"):
@@ -74,20 +74,20 @@ class Life:
             await send(message)
 
         try:
-            await _lifespan(self.app, scope, receive, say)
+            await _run_app_lifespan(self.app, scope, receive, say)
         finally:
             await self._stop()
 
     async def _stop(self) -> None:
-        if not self._lives:
+        if not self._running:
             return
-        self._lives, self._loop = False, None
+        self._running, self._loop = False, None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._on_stop()
 
-    async def _started(self) -> None:
+    async def _ensure_started(self) -> None:
         """Start with the first request; those that come meanwhile wait too."""
         loop = asyncio.get_running_loop()
         if self._starting is None or self._starting.done() or self._starting.get_loop() is not loop:
@@ -97,19 +97,19 @@ class Life:
     async def _start(self) -> None:
         await self._on_start()
         self._loop = asyncio.get_running_loop()
-        self._tasks = [self._loop.create_task(job()) for job in (*self._jobs, self._heed)]
+        self._tasks = [self._loop.create_task(job()) for job in (*self._jobs, self._watch_for_stop)]
 
-    async def _heed(self) -> None:
+    async def _watch_for_stop(self) -> None:
         """Look whether the server is about to stop, and let requests come to their end in time."""
-        stopping = _stopping()
+        stopping = _stop_probe()
         while not stopping():  # noqa: ASYNC110 - it offers no event
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_INTERVAL_S)
         self.leave()
-        await asyncio.sleep(_HELD)
+        await asyncio.sleep(_RELEASE_AFTER_S)
         self.release()
 
 
-def _stopping() -> Callable[[], bool]:
+def _stop_probe() -> Callable[[], bool]:
     """Return what tells whether the server is about to stop.
 
     uvicorn, also as gunicorn's worker, takes SIGTERM with a method of its server, and notes there that it should exit.
@@ -119,7 +119,7 @@ def _stopping() -> Callable[[], bool]:
     return lambda: bool(getattr(server, "should_exit", False))
 
 
-async def _lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _run_app_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Let the app live; if it has nothing to say of it, complete start and stop for it."""
     heard: list[Message] = []
     said: list[Message] = []

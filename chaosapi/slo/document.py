@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaosapi import budget, errors
 from chaosapi.budget import FILE
-from chaosapi.text import visible
+from chaosapi.text import escape_control
 
 _MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
 _PLAIN = {None, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "null"))}
@@ -247,7 +247,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    if visible(text, keep=_LAYOUT) != text:
+    if escape_control(text, keep=_LAYOUT) != text:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
@@ -259,4 +259,6 @@ def write(data: dict[str, Any], made_by: str) -> str:
     """Turn generated data into YAML text whose first line says what made it."""
     body = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
     # Text with characters that steer is in double quotes, where YAML reads the escapes that `visible` writes.
-    return visible(f"# Made by `{made_by}`: change what it is made from, then run it again.\n{body}", keep=_LAYOUT)
+    return escape_control(
+        f"# Made by `{made_by}`: change what it is made from, then run it again.\n{body}", keep=_LAYOUT
+    )

@@ -12,9 +12,9 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from chaosapi.logger import get_logger
 
-_SMALLEST: Final = 2**16
+_NEW_FILE_BYTES: Final = 2**16
 """Bytes of a new file; it doubles as it grows."""
-_AROUND_KEY: Final = 32
+_ENTRY_OVERHEAD_BYTES: Final = 32
 """Bytes that an entry has besides its key, at most."""
 
 log = get_logger("chaosapi.telemetry.counters")
@@ -33,16 +33,16 @@ class Key(NamedTuple):
     """The metric's help."""
 
 
-Cells = Callable[[str, Sequence[Key]], list[Cell]]
+CellFactory = Callable[[str, Sequence[Key]], list[Cell]]
 """Gives the cells of keys; their kind is `counter`, `histogram`, or `gauge_` and how those of several workers merge."""
 
 
-def own(_: str, keys: Sequence[Key]) -> list[Cell]:
+def local(_: str, keys: Sequence[Key]) -> list[Cell]:
     """Keep them in this process alone."""
     return [[0.0] for _ in keys]
 
 
-class Book(MmapedDict):
+class AllocatedMmapDict(MmapedDict):
     """One of prometheus-client's multiprocess files, with space that is really there.
 
     The library maps files with holes: writing to one on a full disk kills the process (SIGBUS). Here whoever makes a
@@ -50,11 +50,11 @@ class Book(MmapedDict):
     """
 
     def __init__(self, path: Path) -> None:
-        _reserve(path, _SMALLEST)
+        _reserve(path, _NEW_FILE_BYTES)
         super().__init__(str(path))  # type: ignore[no-untyped-call]
 
     def _init_value(self, key: str) -> None:
-        if self._used + len(key.encode()) + _AROUND_KEY > self._capacity:
+        if self._used + len(key.encode()) + _ENTRY_OVERHEAD_BYTES > self._capacity:
             _reserve(Path(self._fname), 2 * self._capacity)
         super()._init_value(key)  # type: ignore[no-untyped-call]
 
@@ -71,7 +71,7 @@ def _reserve(path: Path, size: int) -> None:
             raise
 
 
-class Shared:
+class MmapCounters:
     """Keeps them in files that other processes read, one a kind.
 
     Where there is no room for them they are this process's own: others do not see them, and everything else goes on.
@@ -79,20 +79,20 @@ class Shared:
 
     def __init__(self, folder: Path, slot: int) -> None:
         self._folder, self._slot = folder, slot
-        self._files: dict[str, Book] = {}
+        self._files: dict[str, AllocatedMmapDict] = {}
         self._warned = False
 
     def __call__(self, kind: str, keys: Sequence[Key]) -> list[Cell]:
         """Give the cells; what a former worker of this slot has counted is in them."""
         try:
             if kind not in self._files:
-                self._files[kind] = Book(self._folder / f"{kind}_{self._slot}.db")
-            return [_cell(self._files[kind], as_text(*key)) for key in keys]
+                self._files[kind] = AllocatedMmapDict(self._folder / f"{kind}_{self._slot}.db")
+            return [_cell_in(self._files[kind], key_text(*key)) for key in keys]
         except OSError as error:
             if not self._warned:
                 log.warning("metrics of this worker are not in the sums", since=keys[0].family, reason=str(error))
             self._warned = True
-            return own(kind, keys)
+            return local(kind, keys)
 
     def close(self) -> None:
         """Close the files; cells that were given stay."""
@@ -100,7 +100,7 @@ class Shared:
             file._f.close()  # noqa: SLF001 - `close` would take the memory too
 
 
-def _cell(file: MmapedDict, name: str) -> Cell:
+def _cell_in(file: MmapedDict, name: str) -> Cell:
     # The library would find the place anew for each number, under a lock, and write it with a time stamp.
     file.read_value(name)  # type: ignore[no-untyped-call]  # makes it where it is new
     numbers = memoryview(file._m).cast("d")  # noqa: SLF001
@@ -108,7 +108,7 @@ def _cell(file: MmapedDict, name: str) -> Cell:
     return numbers[place : place + 1]
 
 
-def as_text(family: str, sample: str, labels: Sequence[tuple[str, str]], text: str) -> str:
+def key_text(family: str, sample: str, labels: Sequence[tuple[str, str]], text: str) -> str:
     """Write a key as the files have it."""
     key: str = mmap_key(family, sample, [name for name, _ in labels], [value for _, value in labels], text)
     return key

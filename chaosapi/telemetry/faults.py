@@ -11,12 +11,12 @@ from prometheus_client.registry import Collector
 from chaosapi.effects import EFFECTS
 from chaosapi.injection.engine import Engine, Run
 
-_SETTLED: Final = 10.0
+_RECENT_S: Final = 10.0
 """Seconds after which a fault that has ended holds nobody any more."""
 _Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily
 
 
-class Reading(Collector):
+class CallbackGauge(Collector):
     """A gauge that is read off something when scraped."""
 
     def __init__(self, name: str, text: str, read: Callable[[], float], **labels: str) -> None:
@@ -29,7 +29,7 @@ class Reading(Collector):
         yield family
 
 
-class Count(Collector):
+class CallbackCounter(Collector):
     """A counter that is read off something when scraped."""
 
     def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
@@ -52,7 +52,7 @@ class FaultMetrics(Collector):
 
     def recent(self) -> Iterator[_Family]:
         """Yield the families of those whose figures may have changed in the last seconds."""
-        return self._families(run for run in self._engine.runs() if run.time() < run.plan.ends_at + _SETTLED)
+        return self._families(run for run in self._engine.runs() if run.time() < run.plan.ends_at + _RECENT_S)
 
     def _families(self, runs: Iterable[Run]) -> Iterator[_Family]:
         labels = ["fault", "effect"]
@@ -99,24 +99,24 @@ class FaultMetrics(Collector):
 class LagGauge:
     """The largest delay of the event loop within the last seconds: a single late tick is not lost between scrapes."""
 
-    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float], memory: float = 5.0) -> None:
-        self._clock, self._memory = clock, memory
-        self._seen: deque[tuple[float, float]] = deque()
-        text = f"How late the event loop was at most in the last {memory:g} s."
-        registry.register(Reading("chaosapi_event_loop_lag_seconds", text, self._worst))
+    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float], window_s: float = 5.0) -> None:
+        self._clock, self._window_s = clock, window_s
+        self._samples: deque[tuple[float, float]] = deque()
+        text = f"How late the event loop was at most in the last {window_s:g} s."
+        registry.register(CallbackGauge("chaosapi_event_loop_lag_seconds", text, self._largest))
 
     def observe(self, lag: float) -> None:
         """Note one measured delay, in seconds."""
-        self._forget()
-        self._seen.append((self._clock(), max(0.0, lag)))
+        self._drop_old_samples()
+        self._samples.append((self._clock(), max(0.0, lag)))
 
-    def _worst(self) -> float:
-        since = self._clock() - self._memory  # read in other threads, which must not change what is noted
-        return max((lag for at, lag in list(self._seen) if at >= since), default=0.0)
+    def _largest(self) -> float:
+        since = self._clock() - self._window_s  # read in other threads, which must not change what is noted
+        return max((lag for at, lag in list(self._samples) if at >= since), default=0.0)
 
-    def _forget(self) -> None:
-        while self._seen and self._seen[0][0] < self._clock() - self._memory:
-            self._seen.popleft()
+    def _drop_old_samples(self) -> None:
+        while self._samples and self._samples[0][0] < self._clock() - self._window_s:
+            self._samples.popleft()
 
 
 def _family(name: str, text: str) -> _Family:

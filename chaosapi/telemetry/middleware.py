@@ -9,14 +9,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.routes import RouteTable, exempt
-from chaosapi.telemetry.requests import CLOSED, RequestMetrics
+from chaosapi.telemetry.requests import STATUS_CLOSED, RequestMetrics
 
 _ID = re.compile(rb"^[\x21-\x7e]{1,128}$")
 
 log = get_logger("chaosapi.access")
 
 
-class Telemetry:
+class TelemetryMiddleware:
     """Pure ASGI: `x-request-id` in and out, request metrics, one structured log line a request.
 
     A request without a usable id gets the replica's id and a counter, so that every decision can be replayed by
@@ -48,7 +48,7 @@ class Telemetry:
         # Leads to the connection, which effects may break; only the outermost layer still sees the server's own `send`.
         scope["chaosapi.runtime.server"] = getattr(send, "__self__", None)
         REQUEST_ID.set(request_id)
-        status, started = CLOSED, self._clock()
+        status, started = STATUS_CLOSED, self._clock()
 
         def observed(message: Message) -> Awaitable[None]:
             nonlocal status
@@ -63,13 +63,13 @@ class Telemetry:
             return
         handler = scope["chaosapi.handler"] = self.routes.template(path)
         method = scope["method"]
-        traffic = self.metrics.of(method, handler)
-        traffic.arrived()
+        traffic = self.metrics.counters_of(method, handler)
+        traffic.count_arrival()
         try:
             await self.app(scope, receive, observed)
         finally:
             seconds = self._clock() - started
-            traffic.answered(status, seconds)
+            traffic.count_answer(status, seconds)
             if self._access_log:
                 log.info("request", method=method, path=path, status=status, seconds=round(seconds, 6))
 

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
-from chaosapi.telemetry.counters import Book, as_text
+from chaosapi.telemetry.counters import AllocatedMmapDict, key_text
 
 _BEAT: Final = 0.5
 """Seconds between two notes; what was read in the last of them is lost when a worker is killed."""
@@ -44,10 +44,10 @@ _MODES: Final = {
 _ADD: Final = {"livemax": max, "livemin": min}
 _COUNTS: Final = {"counter", "histogram"}
 
-_written = lru_cache(10_000)(as_text)
+_written = lru_cache(10_000)(key_text)
 
 
-def bury(folder: Path, slot: int) -> None:
+def mark_process_dead(folder: Path, slot: int) -> None:
     """Forget the gauges of a worker that has ended. Its counters stay."""
     for path in folder.glob(f"gauge_live*_{slot}.db"):
         path.unlink()
@@ -55,12 +55,12 @@ def bury(folder: Path, slot: int) -> None:
         path.unlink()
 
 
-class _Sheet:
+class MmapFile:
     """One file of this worker. What there is no room for is not in it, until there is."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: Book | None = _book(path)
+        self._file: AllocatedMmapDict | None = _book(path)
         self.values: dict[str, float] = {}
         if self._file:
             found = self._file.read_all_values()  # type: ignore[no-untyped-call]
@@ -97,10 +97,10 @@ class _Sheet:
             self._file.close()  # type: ignore[no-untyped-call]
 
 
-def _book(path: Path) -> Book | None:
+def _book(path: Path) -> AllocatedMmapDict | None:
     """Open a file, or make it if there is room."""
     try:
-        return Book(path)
+        return AllocatedMmapDict(path)
     except OSError:
         return None
 
@@ -115,13 +115,15 @@ class Faults(Protocol):
         """Give the same families, where settled faults may be missing."""
 
 
-class Totals(Collector):
+class MultiprocessCollector(Collector):
     """Notes what this worker's own collectors and faults show, and adds up what all workers count and have noted."""
 
     def __init__(self, own: CollectorRegistry, faults: Faults, folder: Path, slot: int) -> None:
         self._own, self._faults, self._folder = own, faults, folder
-        self._counters = _Sheet(folder / f"counter_read-{slot}.db")
-        self._gauges = {mode: _Sheet(folder / f"gauge_{mode}_read-{slot}.db") for mode in {"livemax", *_MODES.values()}}
+        self._counters = MmapFile(folder / f"counter_read-{slot}.db")
+        self._gauges = {
+            mode: MmapFile(folder / f"gauge_{mode}_read-{slot}.db") for mode in {"livemax", *_MODES.values()}
+        }
         self._before = dict(self._counters.values)
         self._seen: dict[str, float] = {}
         self._fresh: set[str] = set()
@@ -132,9 +134,9 @@ class Totals(Collector):
         """Note until cancelled."""
         while True:
             await asyncio.sleep(_BEAT)
-            self.note(whole=time.monotonic() > self._swept + _SWEEP)
+            self.snapshot(whole=time.monotonic() > self._swept + _SWEEP)
 
-    def note(self, *, whole: bool = True) -> list[Metric]:
+    def snapshot(self, *, whole: bool = True) -> list[Metric]:
         """Write down what there is to read now, and return it; call it also around whatever sets counters back.
 
         What is no longer there is dropped when the whole is noted.
@@ -159,13 +161,13 @@ class Totals(Collector):
 
     def close(self) -> None:
         """Note for the last time."""
-        self.note()
+        self.snapshot()
         for sheet in (self._counters, *self._gauges.values()):
             sheet.close()
 
     def collect(self) -> Iterator[Metric]:
         """Yield all families; of the faults, those that this worker knows."""
-        own = self.note()
+        own = self.snapshot()
         known = {_fault(sample.labels) for family in own for sample in family.samples}
         merged = self._merged("*.db")
         for family in own:
@@ -243,7 +245,7 @@ def _figures(path: Path) -> list[tuple[str, float]]:
 
 @lru_cache(10_000)
 def _parsed(key: str) -> tuple[str, str, dict[str, str], str]:
-    """Read a key as `cells.as_text` wrote it; nobody changes what is returned."""
+    """Read a key as `counters.key_text` wrote it; nobody changes what is returned."""
     name, sample, labels, text = json.loads(key)
     return name, sample, labels, text
 

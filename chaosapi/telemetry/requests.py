@@ -14,11 +14,11 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from chaosapi.routes import Route
-from chaosapi.telemetry.counters import Cells, Key, own
+from chaosapi.telemetry.counters import CellFactory, Key, local
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-CLOSED = "000"
+STATUS_CLOSED = "000"
 """The status of a connection that was closed without an answer."""
 
 _LE: Final = (*map(str, BUCKETS), "+Inf")
@@ -27,17 +27,17 @@ _DURATION: Final = "http_request_duration_seconds", "From the request's arrival 
 _RUNNING: Final = "http_requests_inprogress", "Requests being answered now."
 
 
-class Answers(NamedTuple):
+class AnswerCounts(NamedTuple):
     """How many requests were answered, and how many of these with 5xx or not at all."""
 
     total: float
     failed: float
 
 
-class _Answered:
+class StatusCounters:
     """Requests by one method to one route that got one status."""
 
-    def __init__(self, labels: dict[str, str], cells: Cells) -> None:
+    def __init__(self, labels: dict[str, str], cells: CellFactory) -> None:
         self.labels = list(labels.values())
         pairs, (total, said), (duration, text) = tuple(labels.items()), _TOTAL, _DURATION
         (self.total,) = cells("counter", [Key(total, f"{total}_total", pairs, said)])
@@ -45,31 +45,31 @@ class _Answered:
         self.seconds, *self.buckets = cells("histogram", [Key(duration, f"{duration}_sum", pairs, text), *buckets])
 
 
-class Traffic:
+class RouteCounters:
     """Requests by one method to one route."""
 
-    def __init__(self, method: str, handler: str, cells: Cells) -> None:
+    def __init__(self, method: str, handler: str, cells: CellFactory) -> None:
         self.labels, self._cells = {"method": method, "handler": handler}, cells
-        (self.running,) = cells(
+        (self.in_progress,) = cells(
             "gauge_livesum", [Key(_RUNNING[0], _RUNNING[0], tuple(self.labels.items()), _RUNNING[1])]
         )
-        self.by_status: dict[str, _Answered] = {}
+        self.by_status: dict[str, StatusCounters] = {}
 
-    def expect(self, status: str) -> _Answered:
+    def expose_status(self, status: str) -> StatusCounters:
         """Return the counts of a status; from now on they show, at 0 at first."""
         found = self.by_status.get(status)
         if found is None:
-            found = self.by_status[status] = _Answered({**self.labels, "status": status}, self._cells)
+            found = self.by_status[status] = StatusCounters({**self.labels, "status": status}, self._cells)
         return found
 
-    def arrived(self) -> None:
+    def count_arrival(self) -> None:
         """Count a request in."""
-        self.running[0] += 1
+        self.in_progress[0] += 1
 
-    def answered(self, status: str, seconds: float) -> None:
+    def count_answer(self, status: str, seconds: float) -> None:
         """Count it out again."""
-        self.running[0] -= 1
-        counts = self.by_status.get(status) or self.expect(status)
+        self.in_progress[0] -= 1
+        counts = self.by_status.get(status) or self.expose_status(status)
         counts.total[0] += 1
         counts.seconds[0] += seconds
         counts.buckets[bisect_left(BUCKETS, seconds)][0] += 1
@@ -81,24 +81,24 @@ class RequestMetrics(Collector):
     def __init__(
         self,
         routes: Iterable[Route],
-        cells: Cells = own,
+        cells: CellFactory = local,
         counted: Callable[[], Iterable[Metric]] | None = None,
     ) -> None:
         self._cells, self._counted = cells, counted or self._totals
-        self._traffic: dict[tuple[str, str], Traffic] = {}
+        self._traffic: dict[tuple[str, str], RouteCounters] = {}
         # A series that is born with the first burst of errors loses it: increase() needs a sample before.
         for route in routes:
             for method in route.methods:
-                traffic = self.of(method, route.template)
+                traffic = self.counters_of(method, route.template)
                 for status in {route.success, 200, 500, 503, 504}:
-                    traffic.expect(str(status))
+                    traffic.expose_status(str(status))
 
-    def of(self, method: str, handler: str) -> Traffic:
+    def counters_of(self, method: str, handler: str) -> RouteCounters:
         """Return the traffic of a route by a method; what is no method of HTTP is `other`."""
         found = self._traffic.get((method, handler))
         if found is None:
             known = method if method in METHODS else "other"
-            found = self._traffic.get((known, handler)) or Traffic(known, handler, self._cells)
+            found = self._traffic.get((known, handler)) or RouteCounters(known, handler, self._cells)
             self._traffic[known, handler] = found
         return found
 
@@ -108,7 +108,7 @@ class RequestMetrics(Collector):
         duration = HistogramMetricFamily(*_DURATION, labels=["method", "handler", "status"])
         running = GaugeMetricFamily(*_RUNNING, labels=["method", "handler"])
         for traffic in list(self._traffic.values()):
-            running.add_metric(list(traffic.labels.values()), traffic.running[0])
+            running.add_metric(list(traffic.labels.values()), traffic.in_progress[0])
             for counts in list(traffic.by_status.values()):
                 so_far = accumulate(bucket[0] for bucket in counts.buckets)
                 duration.add_metric(counts.labels, list(zip(_LE, so_far, strict=True)), counts.seconds[0])
@@ -121,7 +121,7 @@ class RequestMetrics(Collector):
                 total.add_metric(counts.labels, counts.total[0])
         yield total
 
-    def by_route(self) -> dict[tuple[str, str], float]:
+    def count_by_route(self) -> dict[tuple[str, str], float]:
         """Count all requests so far by method and handler."""
         counts: dict[tuple[str, str], float] = {}
         for each in self._samples():
@@ -129,11 +129,11 @@ class RequestMetrics(Collector):
             counts[key] = counts.get(key, 0.0) + each.value
         return counts
 
-    def answers(self) -> Answers:
+    def count_answers(self) -> AnswerCounts:
         """Sum up all requests so far."""
         counts = [(each.labels["status"], each.value) for each in self._samples()]
-        failed = sum(count for status, count in counts if status == CLOSED or status.startswith("5"))
-        return Answers(sum(count for _, count in counts), failed)
+        failed = sum(count for status, count in counts if status == STATUS_CLOSED or status.startswith("5"))
+        return AnswerCounts(sum(count for _, count in counts), failed)
 
     def _samples(self) -> Iterator[Sample]:
         for family in self._counted():

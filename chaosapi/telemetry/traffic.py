@@ -8,29 +8,29 @@ from collections.abc import Callable, Mapping
 Counts = Mapping[tuple[str, str], float]
 """Requests so far, by method and handler."""
 
-_BEAT = 5.0
-_BEATS = 12
+_INTERVAL_S = 5.0
+_SAMPLES = 12
 
 
-class Flow:
+class RateMeter:
     """Looks at the request counters every few seconds, and remembers a minute."""
 
     def __init__(self, counts: Callable[[], Counts], clock: Callable[[], float] = time.monotonic) -> None:
         self._counts, self._clock = counts, clock
-        self._seen: deque[tuple[float, Counts]] = deque([(clock(), counts())], maxlen=_BEATS + 1)
+        self._samples: deque[tuple[float, Counts]] = deque([(clock(), counts())], maxlen=_SAMPLES + 1)
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            await asyncio.sleep(_BEAT)
-            self.look()
+            await asyncio.sleep(_INTERVAL_S)
+            self.sample()
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Note what the counters say now."""
-        self._seen.append((self._clock(), self._counts()))
+        self._samples.append((self._clock(), self._counts()))
 
     def rates(self) -> dict[tuple[str, str], float]:
         """Return requests per second by method and handler; empty where there were none."""
-        (since, before), now, after = self._seen[0], self._clock(), self._counts()
+        (since, before), now, after = self._samples[0], self._clock(), self._counts()
         grown = {route: count - before.get(route, 0.0) for route, count in after.items()}
         return {route: more / (now - since) for route, more in grown.items() if more > 0 and now > since}

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from chaosapi import durations
 from chaosapi.effects.pause import Pause
-from chaosapi.runtime.process_effects import Frost
+from chaosapi.runtime.process_effects import LoopFreeze
 from tests.effects.hosts import Turned, until
 from tests.patience import patience
 from tests.planes import Planes, started
@@ -95,7 +95,7 @@ def test_pauses_leave_room_to_breathe() -> None:
 
 def test_pauses_do_not_add_up() -> None:
     """One at a time; the next once the loop has run for as long as the fault would let it run alone."""
-    frost = Frost()
+    frost = LoopFreeze()
     assert frost.begin(10, rest=8)
     assert not frost.begin(11, rest=0.25)  # another fault's
     frost.end(12, lambda: True)

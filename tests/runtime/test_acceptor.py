@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvloop
 
-from chaosapi.runtime.acceptor import Acceptor, refuse, room
+from chaosapi.runtime.acceptor import Acceptor, connection_limit, drop_new_connections
 from tests.patience import patience
 
 
@@ -134,7 +134,7 @@ def test_a_socket_that_refuses_lets_no_connection_begin() -> None:
     """Nor does it reset one that has begun."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         (client,) = dial(bound, 1)
-        refuse(bound)
+        drop_new_connections(bound)
         with pytest.raises(TimeoutError):
             socket.create_connection(bound.getsockname(), timeout=0.2)
         served, _ = bound.accept()
@@ -187,11 +187,11 @@ def test_connections_get_a_share_of_the_descriptors(monkeypatch: pytest.MonkeyPa
     """A few at least; not more than there is memory for."""
     limits = {"soft": 1024}
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], 2**30))
-    assert (room(3 / 4), room(1 / 8)) == (768, 128)
-    assert room(3 / 4, used=24) == 750
+    assert (connection_limit(3 / 4), connection_limit(1 / 8)) == (768, 128)
+    assert connection_limit(3 / 4, used=24) == 750
     limits["soft"] = 16
-    assert room(1 / 8) == 8
+    assert connection_limit(1 / 8) == 8
     limits["soft"] = 2**30
-    assert room(1 / 8) == room(3 / 4) < 100_000
+    assert connection_limit(1 / 8) == connection_limit(3 / 4) < 100_000
     limits["soft"] = resource.RLIM_INFINITY
-    assert room(1 / 8) < 100_000
+    assert connection_limit(1 / 8) < 100_000

@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from chaosapi.runtime.admin_server import Listener
+from chaosapi.runtime.admin_server import AdminServer
 from tests.patience import patience
 from tests.planes import COMMAND, started
 
@@ -27,7 +27,7 @@ def free_port() -> int:
 def test_it_answers_from_a_thread_of_its_own_until_it_is_stopped() -> None:
     """While this thread, which started it, does nothing for it."""
     port = free_port()
-    listener = Listener(PlainTextResponse("here"), "127.0.0.1", port)
+    listener = AdminServer(PlainTextResponse("here"), "127.0.0.1", port)
     before = sys.getswitchinterval(), gc.get_threshold()
     listener.start()
     listener.start()  # the app may be started twice: once is enough
@@ -47,7 +47,7 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=rf"^CHAOSAPI_ADMIN_PORT: cannot listen on 127\.0\.0\.1:{port}: Address"):
-            Listener(PlainTextResponse(""), "127.0.0.1", port).start()
+            AdminServer(PlainTextResponse(""), "127.0.0.1", port).start()
 
 
 def test_an_app_that_does_not_start_is_no_service() -> None:
@@ -58,7 +58,7 @@ def test_an_app_that_does_not_start_is_no_service() -> None:
         await send({"type": "lifespan.startup.failed", "message": "no store"})
 
     with pytest.raises(RuntimeError, match="the admin API did not start"):
-        Listener(app, "127.0.0.1", free_port()).start()
+        AdminServer(app, "127.0.0.1", free_port()).start()
     assert "chaosapi-admin" not in {thread.name for thread in threading.enumerate()}
     assert (sys.getswitchinterval(), gc.get_threshold()) == before
 

@@ -11,10 +11,10 @@ from chaosapi.faults.fault import Fault
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from chaosapi.faults.state import AuditEntry
 from chaosapi.injection.engine import Engine
-from chaosapi.runtime.guard_watcher import Watch
+from chaosapi.runtime.guard_watcher import GuardWatcher
 from chaosapi.store import MemoryStore
 from chaosapi.store.alerts import Delivery, Inbox
-from chaosapi.telemetry.requests import Answers
+from chaosapi.telemetry.requests import AnswerCounts
 from tests.conftest import Clock
 from tests.world import ROUTES
 
@@ -30,11 +30,11 @@ class Guarded:
         self.store, self.engine, self.inbox = MemoryStore(clock), Engine(ROUTES, clock), Inbox()
         self.store.subscribe(self.engine.load)
         self.counted = 0
-        self.watch = Watch(self.store, self.engine, self.inbox, self.answers)
+        self.watch = GuardWatcher(self.store, self.engine, self.inbox, self.answers)
 
-    def answers(self) -> Answers:
+    def answers(self) -> AnswerCounts:
         self.counted += 1
-        return Answers(100.0, 0.0)
+        return AnswerCounts(100.0, 0.0)
 
     async def guard(self, count: int, stop_when: dict[str, Any]) -> None:
         """Create so many faults with this guard."""
@@ -92,7 +92,7 @@ def test_others_have_their_turn_while_guards_look_at_alerts(clock: Clock, asked:
         waiting = asyncio.create_task(others())
         await guarded.fire(ALERTS)
         taken = turns
-        await guarded.watch.look()
+        await guarded.watch.evaluate()
         waiting.cancel()
         return taken, turns - taken
 
@@ -111,14 +111,14 @@ def test_guards_are_asked_again_only_when_there_is_news(clock: Clock, asked: lis
         await guarded.guard(2, MISSED)
         await guarded.fire(10)
         for _ in range(3):
-            await guarded.watch.look()
+            await guarded.watch.evaluate()
             steps.append(len(asked))
         await guarded.fire(1, name="B")  # whose name no guard means, so only the ten are looked at
-        await guarded.watch.look()
+        await guarded.watch.evaluate()
         steps.append(len(asked))
         changed = changes.patch("f0", {"reason": "x"}, Fault.model_validate, clock.now)
         await guarded.store.apply(changed, AuditEntry(at=0, actor="test", action="patch"))
-        await guarded.watch.look()
+        await guarded.watch.evaluate()
         steps.append(len(asked))
         return steps
 
@@ -132,10 +132,10 @@ def test_all_who_call_at_once_share_a_look(clock: Clock, asked: list[str]) -> No
         guarded = Guarded(clock)
         await guarded.guard(1, MISSED)
         await guarded.fire(600)
-        first = asyncio.create_task(guarded.watch.look())
+        first = asyncio.create_task(guarded.watch.evaluate())
         await asyncio.sleep(0)
         await guarded.fire(1, name="B")
-        await asyncio.gather(first, *(guarded.watch.look() for _ in range(20)))
+        await asyncio.gather(first, *(guarded.watch.evaluate() for _ in range(20)))
 
     asyncio.run(play())
     assert len(asked) <= 1200
@@ -147,9 +147,9 @@ def test_what_was_counted_is_added_up_once_for_all_guards(clock: Clock) -> None:
     async def play() -> int:
         guarded = Guarded(clock)
         await guarded.guard(20, BURNED)
-        await guarded.watch.look()
+        await guarded.watch.evaluate()
         before = guarded.counted
-        await guarded.watch.look()
+        await guarded.watch.evaluate()
         return guarded.counted - before
 
     assert asyncio.run(play()) == 1
@@ -165,9 +165,9 @@ def test_a_guard_that_could_not_end_its_fault_tries_again(clock: Clock, monkeypa
         await guarded.fire(1)
         with monkeypatch.context() as broken:
             broken.setattr(MemoryStore, "apply", away)
-            await guarded.watch.look()
+            await guarded.watch.evaluate()
         phases.append(guarded.engine.state.find("f0").phase(clock.now))
-        await guarded.watch.look()
+        await guarded.watch.evaluate()
         phases.append(guarded.engine.state.find("f0").phase(clock.now))
         return phases
 
@@ -186,10 +186,10 @@ def test_a_budget_guard_ends_its_fault(clock: Clock) -> None:
     async def play() -> str:
         guarded = Guarded(clock)
         await guarded.guard(1, {"budget_burned": 0.5, "objective": 0.9, "period": "100s"})
-        await guarded.watch.look()
+        await guarded.watch.evaluate()
         clock.now += 10
-        guarded.watch._answers = lambda: Answers(200.0, 100.0)  # noqa: SLF001 - what was answered since
-        await guarded.watch.look()
+        guarded.watch._answers = lambda: AnswerCounts(200.0, 100.0)  # noqa: SLF001 - what was answered since
+        await guarded.watch.evaluate()
         return guarded.engine.state.find("f0").phase(clock.now)
 
     assert asyncio.run(play()) == "ended"

@@ -52,14 +52,14 @@ def test_old_garbage_is_freed_unless_so_much_lives_that_it_would_take_long(
     monkeypatch: pytest.MonkeyPatch, *, few: bool
 ) -> None:
     """A full collection stops every thread, for longer the more objects there are."""
-    monkeypatch.setattr(heap, "_FEW", len(gc.get_objects()) + 100_000 if few else 0)
+    monkeypatch.setattr(heap, "_MAX_OBJECTS", len(gc.get_objects()) + 100_000 if few else 0)
     knot = Knot()
     left = weakref.ref(knot)
     gc.collect()  # now it is old
     gc.disable()
     try:
         del knot
-        heap.give_back()
+        heap.collect_and_trim()
         assert (left() is None) == few
     finally:
         gc.enable()

@@ -24,7 +24,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
         store = MemoryStore()
         seen, tally = Seen(store), Tally()
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
-        store.subscribe(lambda _: heart.nudge())
+        store.subscribe(lambda _: heart.report_soon())
         beating = asyncio.create_task(heart.run())
         record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
 
@@ -37,7 +37,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
         tally.matched = 12
         beating.cancel()
         await asyncio.wait([beating])
-        await heart.leave()
+        await heart.report_leaving()
         assert await store.replicas() == []
         assert sum_counts(((await store.tallies([tally_key(record)]))[tally_key(record)]["me"],)).matched == 12
 
@@ -90,7 +90,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         beating = asyncio.create_task(heart.run())
         await asyncio.sleep(0)
-        store.subscribe(lambda _: heart.nudge())
+        store.subscribe(lambda _: heart.report_soon())
         tally.matched = 7
         await store.apply(changes.end("a", store.now()), an_entry("end"))
         async with asyncio.timeout(patience(10)):
@@ -128,7 +128,7 @@ def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
         await store.asked.wait()
         beating.cancel()
         await asyncio.wait([beating])
-        await heart.leave()
+        await heart.report_leaving()
         assert sum_counts(((await store.tallies([tally_key(record)]))[tally_key(record)]["me"],)).matched == 7
 
     asyncio.run(scenario())

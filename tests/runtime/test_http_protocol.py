@@ -14,8 +14,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from chaosapi.runtime.admin_server import UVICORN, Accepting, bind
-from chaosapi.runtime.http_protocol import HEAD, HEADERS, PIPELINED, TARGET, Protocol
+from chaosapi.runtime.admin_server import UVICORN_OPTIONS, CappedServer, bind
+from chaosapi.runtime.http_protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, MAX_TARGET_BYTES, HttpProtocol
 from tests.patience import patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -62,7 +62,7 @@ class App:
         await send({"type": "http.response.body", "body": answer})
 
 
-class Hasty(Protocol):
+class Hasty(HttpProtocol):
     """Waits for nobody."""
 
     head_timeout = body_timeout = stall_timeout = 0.3
@@ -73,14 +73,14 @@ class Served:
 
     def __init__(self) -> None:
         self.app = App()
-        config = uvicorn.Config(self.app, **UVICORN, lifespan="off")
-        self.server = Accepting(config, 1 / 2)
+        config = uvicorn.Config(self.app, **UVICORN_OPTIONS, lifespan="off")
+        self.server = CappedServer(config, 1 / 2)
         self.bound = bind("127.0.0.1", 0, "PORT")
         self.address = self.bound.getsockname()
 
     def idle(self) -> list[float | None]:
         """Return since when each connection has been idle."""
-        return [each.idle_since for each in self.server.server_state.connections if isinstance(each, Protocol)]
+        return [each.idle_since for each in self.server.server_state.connections if isinstance(each, HttpProtocol)]
 
     def ask(self, *parts: bytes, until: bytes | None = None) -> bytes:
         """Send it, and return what comes until the connection is closed, or until some text has come."""
@@ -109,9 +109,9 @@ def read(connection: socket.socket, until: bytes | None = None) -> bytes:
 
 
 @contextmanager
-def serving(protocol: type[Protocol], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def serving(protocol: type[HttpProtocol], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Run a server with such connections."""
-    monkeypatch.setattr("chaosapi.runtime.admin_server.Protocol", protocol)
+    monkeypatch.setattr("chaosapi.runtime.admin_server.HttpProtocol", protocol)
     served = Served()
     thread = threading.Thread(target=served.server.run, kwargs={"sockets": [served.bound]})
     thread.start()
@@ -127,7 +127,7 @@ def serving(protocol: type[Protocol], monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Give a server with the bounds of the service."""
-    with serving(Protocol, monkeypatch) as served:
+    with serving(HttpProtocol, monkeypatch) as served:
         yield served
 
 
@@ -205,8 +205,8 @@ def test_a_host_may_be_empty_and_in_http_1_0_missing(served: Served, head: bytes
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (HEAD + 1) + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"x%d: 1\r\n" % number for number in range(HEADERS)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1) + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"x%d: 1\r\n" % number for number in range(MAX_HEADERS)) + b"\r\n",
     ],
     ids=["size", "number"],
 )
@@ -225,15 +225,15 @@ def test_a_head_that_is_too_large_is_refused(served: Served, head: bytes) -> Non
 def test_a_large_head_within_the_limits_is_served(served: Served) -> None:
     """The same answer as ever, and the connection stays."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(
-        b"x%d: %s\r\n" % (number, b"y" * 200) for number in range(HEADERS - 1)
+        b"x%d: %s\r\n" % (number, b"y" * 200) for number in range(MAX_HEADERS - 1)
     )
     assert served.ask(head + b"\r\n", until=b"read 0").startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_target_that_is_too_long_is_refused(served: Served) -> None:
     """Path and query together."""
-    assert refusal(served.ask(b"GET /" + b"x" * TARGET + b" HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 414
-    longest = b"GET /" + b"x" * (TARGET - 1) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert refusal(served.ask(b"GET /" + b"x" * MAX_TARGET_BYTES + b" HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 414
+    longest = b"GET /" + b"x" * (MAX_TARGET_BYTES - 1) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
     assert served.ask(longest, until=b"read 0").startswith(b"HTTP/1.1 200 OK")
 
 
@@ -368,8 +368,8 @@ def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) 
 def test_only_so_many_requests_may_wait_on_a_connection(served: Served) -> None:
     """Those that may are answered, then the connection closes, however many came at once."""
     answers = served.ask(GET * 10_000)
-    assert 0 < answers.count(b"HTTP/1.1 200 OK") <= PIPELINED + 2
-    assert served.app.arrived <= PIPELINED + 2
+    assert 0 < answers.count(b"HTTP/1.1 200 OK") <= MAX_PIPELINED + 2
+    assert served.app.arrived <= MAX_PIPELINED + 2
     assert b"connection: close" in answers[answers.rindex(b"HTTP/1.1 ") :]
 
 
@@ -377,12 +377,12 @@ def test_as_many_requests_as_may_wait_are_answered(served: Served) -> None:
     """One is being answered, the others wait; the connection goes on."""
     served.app.gate.clear()
     with socket.create_connection(served.address, timeout=patience(30)) as connection:
-        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + PIPELINED * GET)
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + MAX_PIPELINED * GET)
         until(lambda: served.app.arrived)
         served.app.gate.set()
-        until(lambda: served.app.arrived == PIPELINED + 1)
+        until(lambda: served.app.arrived == MAX_PIPELINED + 1)
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        assert read(connection).count(b"HTTP/1.1 200 OK") == PIPELINED + 2
+        assert read(connection).count(b"HTTP/1.1 200 OK") == MAX_PIPELINED + 2
 
 
 def test_a_client_that_takes_nothing_of_its_answer_counts_as_idle(served: Served) -> None:
@@ -423,8 +423,8 @@ def test_at_the_end_idle_connections_close_and_what_has_arrived_is_answered(serv
 
 def test_uvicorn_has_what_is_used_of_its_own() -> None:
     """Its private names, which another release may change: then the version cap in pyproject.toml has to wait."""
-    ours = {name for name in vars(Protocol) if not name.startswith("__")}
-    theirs = set(dir(Protocol.__mro__[1]))
+    ours = {name for name in vars(HttpProtocol) if not name.startswith("__")}
+    theirs = set(dir(HttpProtocol.__mro__[1]))
     overridden = {
         *("connection_made", "connection_lost", "data_received", "on_message_begin", "on_headers_complete", "on_body"),
         *("on_response_complete", "timeout_keep_alive_handler", "pause_writing", "resume_writing", "shutdown"),

@@ -12,7 +12,7 @@ from chaosapi.faults.state import AuditEntry, Change, Halt, State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
 from chaosapi.runtime import kill_flags
-from chaosapi.runtime.kill_flags import Alarm
+from chaosapi.runtime.kill_flags import KillFlags
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import MemoryStore
 from tests.conftest import Clock
@@ -49,11 +49,11 @@ class Failing(MemoryStore):
 class Service:
     """A replica: a store, an engine, a kill switch."""
 
-    def __init__(self, clock: Clock, store: Failing, shared: Alarm | None = None) -> None:
+    def __init__(self, clock: Clock, store: Failing, shared: KillFlags | None = None) -> None:
         self.clock, self.store = clock, store
         self.engine = Engine(ROUTES, clock)
         self.kill = KillSwitch(store, self.engine, self.engine.load, shared)
-        store.subscribe(self.kill.take)
+        store.subscribe(self.kill.apply_stored)
 
     def entry(self, action: changes.Action = "end_all", reason: str = "") -> AuditEntry:
         return AuditEntry(at=self.clock.now, actor="me", action=action, reason=reason)
@@ -105,11 +105,11 @@ def test_without_a_store_faults_end_here_and_the_store_is_told_later(
         assert not service.hits()
         assert service.engine.state.live(clock.now) == []
         with pytest.raises(StoreUnavailable, match="could not be told"):
-            await service.kill.settled()
+            await service.kill.wait_until_stored()
         if service.store.fails:
             service.store.fails = None
             await until(lambda: service.store._snapshot.state.revision == 2, "it is stored")  # noqa: SLF001
-            await service.kill.settled()
+            await service.kill.wait_until_stored()
             assert [entry.reason for entry in await service.store.audit(10)] == ["enough", ""]
             await service.inject("b")
             assert service.hits()
@@ -129,11 +129,11 @@ def test_a_newer_state_that_shows_them_alive_revives_none(clock: Clock) -> None:
         state = State(revision=9)
         for name, made in (("unheard", earlier), ("a", earlier)):
             state = changes.create(a_fault(name), made)(state)
-        service.kill.take(state)
+        service.kill.apply_stored(state)
         assert not service.hits()
-        service.kill.take(changes.create(a_fault("later"), clock.now)(state))
+        service.kill.apply_stored(changes.create(a_fault("later"), clock.now)(state))
         assert service.hits()
-        await service.kill.settled()
+        await service.kill.wait_until_stored()
         assert [record.name for record in service.store._snapshot.state.live(clock.now)] == []  # noqa: SLF001
 
     play(clock, scenario)
@@ -179,7 +179,7 @@ def test_a_flood_without_a_store_is_bounded_and_keeps_the_halt(clock: Clock) -> 
         assert not any(done.stored for done in await asyncio.gather(*calls))
         service.store.fails = None
         await until(lambda: service.store._snapshot.state.halt, "it is stored")  # noqa: SLF001
-        await service.kill.settled()
+        await service.kill.wait_until_stored()
 
     play(clock, scenario)
 
@@ -201,9 +201,9 @@ def test_all_workers_end_theirs_without_a_store(clock: Clock) -> None:
     """One of them is called while the store is away; one that is started in its place obeys too, and stores it."""
 
     async def scenario() -> None:
-        with kill_flags.shared() as file:
+        with kill_flags.shared_memory() as file:
             store = Failing(clock)
-            one, other = (Service(clock, store, Alarm.joined(file, slot)) for slot in (0, 1))
+            one, other = (Service(clock, store, KillFlags.attach(file, slot)) for slot in (0, 1))
             for service in (one, other):
                 service.kill.start()
             await one.inject("a")
@@ -215,15 +215,15 @@ def test_all_workers_end_theirs_without_a_store(clock: Clock) -> None:
             await until(lambda: not other.hits(), "the other worker ends it")
             await until(lambda: other.engine.state.halt, "it shows the halt")
             with pytest.raises(StoreUnavailable):
-                await other.kill.settled()
+                await other.kill.wait_until_stored()
             await one.kill.close()
-            heir = Service(clock, store, Alarm.joined(file, 0))
+            heir = Service(clock, store, KillFlags.attach(file, 0))
             heir.kill.start()
             assert not heir.hits()
             store.fails = None
             await until(lambda: store._snapshot.state.halt, "the heir stores it")  # noqa: SLF001
-            await heir.kill.settled()
-            await other.kill.settled()
+            await heir.kill.wait_until_stored()
+            await other.kill.wait_until_stored()
             for service in (other, heir):
                 await service.kill.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from chaosapi.runtime.lifespan import Life
+from chaosapi.runtime.lifespan import LifespanMiddleware
 from tests.patience import patience
 
 
@@ -46,7 +46,7 @@ async def receive() -> Message:
     return await asyncio.Event().wait()  # type: ignore[return-value]
 
 
-async def lifespan(life: Life) -> list[Message]:
+async def lifespan(life: LifespanMiddleware) -> list[Message]:
     """Start and stop, with time for the jobs in between; return what the server is told."""
     events, sent = asyncio.Queue[Message](), list[Message]()
 
@@ -66,7 +66,7 @@ async def lifespan(life: Life) -> list[Message]:
 def test_jobs_live_as_long_as_the_app() -> None:
     """Started before the app, stopped after it; what stops comes last."""
     story = Story()
-    life = Life(story.app, [story.job], story.tell("start"), story.tell("stop"))
+    life = LifespanMiddleware(story.app, [story.job], story.tell("start"), story.tell("stop"))
     sent = asyncio.run(lifespan(life))
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert story.told[:3] == ["start", "app startup", "job"]
@@ -80,7 +80,7 @@ def test_what_cannot_start_stops_the_server_and_says_why() -> None:
     async def start() -> None:
         raise OSError("CHAOSAPI_ADMIN_PORT: taken")
 
-    sent = asyncio.run(lifespan(Life(story.app, [story.job], start, story.tell("stop"))))
+    sent = asyncio.run(lifespan(LifespanMiddleware(story.app, [story.job], start, story.tell("stop"))))
     assert sent == [{"type": "lifespan.startup.failed", "message": "CHAOSAPI_ADMIN_PORT: taken"}]
     assert story.told == []
 
@@ -88,7 +88,7 @@ def test_what_cannot_start_stops_the_server_and_says_why() -> None:
 def test_without_lifespan_events_it_starts_with_the_first_request() -> None:
     """And only with the first; one that comes meanwhile waits as well."""
     story = Story()
-    life = Life(story.app, [story.job], story.tell("start"))
+    life = LifespanMiddleware(story.app, [story.job], story.tell("start"))
 
     async def serve() -> None:
         await asyncio.gather(*(life({"type": "http"}, receive, _drop) for _ in range(2)))
@@ -108,7 +108,7 @@ def test_what_could_not_start_with_a_request_is_tried_again_with_the_next() -> N
         if failures:
             raise failures.pop()
 
-    life = Life(story.app, [story.job], start)
+    life = LifespanMiddleware(story.app, [story.job], start)
 
     async def serve() -> None:
         with pytest.raises(OSError, match="not yet"):
@@ -129,7 +129,7 @@ def test_a_request_from_another_loop_starts_nothing_twice() -> None:
             await asyncio.to_thread(asyncio.run, life({"type": "http"}, receive, send))
         await story.app(scope, receive, send)
 
-    life = Life(app, [story.job], story.tell("start"), story.tell("stop"))
+    life = LifespanMiddleware(app, [story.job], story.tell("start"), story.tell("stop"))
     asyncio.run(lifespan(life))
     assert (story.told.count("start"), story.told.count("job"), story.told[-1]) == (1, 1, "stop")
 
@@ -143,7 +143,7 @@ def test_an_app_that_knows_no_lifespan_is_started_and_stopped_all_the_same(refus
         if refuses:
             raise NotImplementedError
 
-    sent = asyncio.run(lifespan(Life(app, [story.job], story.tell("start"), story.tell("stop"))))
+    sent = asyncio.run(lifespan(LifespanMiddleware(app, [story.job], story.tell("start"), story.tell("stop"))))
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert story.told[:2] == ["start", "job"]
     assert story.told[2:] == ["job ended", "stop"]
@@ -164,11 +164,11 @@ class Stopping:
 
 def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it says so itself, which it does once all requests have ended."""
-    monkeypatch.setattr("chaosapi.runtime.lifespan._HELD", 0.01)
+    monkeypatch.setattr("chaosapi.runtime.lifespan._RELEASE_AFTER_S", 0.01)
     story, server = Story(), Stopping()
 
     async def played() -> None:
-        life = Life(
+        life = LifespanMiddleware(
             story.app,
             [],
             leave=lambda: story.told.append("leave"),

@@ -13,7 +13,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import Change, State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import RouteTable
-from chaosapi.runtime.process_effects import Supervisor
+from chaosapi.runtime.process_effects import ProcessEffectRunner
 from tests.conftest import Clock
 from tests.effects.hosts import until
 from tests.effects.test_cpu import burners
@@ -25,7 +25,7 @@ class Replica:
     def __init__(self, clock: Clock) -> None:
         self.clock, self.state = clock, State()
         self.engine = Engine(RouteTable.of([]), clock)
-        self.supervisor = Supervisor()
+        self.supervisor = ProcessEffectRunner()
 
     def start(self) -> None:
         """Begin to serve."""

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 import chaosapi
 from chaosapi.runtime import heap
-from chaosapi.runtime.lifespan import Life
+from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.server import Server
 from chaosapi.settings import Settings
 from tests.effects.hosts import until
@@ -24,7 +24,7 @@ from tests.effects.hosts import until
 @contextmanager
 def serving(settings: Settings = Settings(port=0)) -> Iterator[None]:  # noqa: B008 - frozen
     """Run a server for as long as the block lasts."""
-    server = Server(Life(Starlette(), []), settings)
+    server = Server(LifespanMiddleware(Starlette(), []), settings)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -34,7 +34,7 @@ def switched(store: Store) -> KillSwitch:
     """Put a kill switch on it, as a replica does."""
     engine = Engine(ROUTES, store.now)
     kill = KillSwitch(store, engine, engine.load, None)
-    store.subscribe(kill.take)
+    store.subscribe(kill.apply_stored)
     return kill
 
 

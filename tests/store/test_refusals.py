@@ -93,9 +93,9 @@ def test_a_redis_that_takes_no_change(redis_server: Callable[..., RedisServer], 
                 assert (done.ended, done.stored) == (1, False)
                 assert done.state.live(store.now()) == []
                 with pytest.raises(StoreUnavailable):
-                    await kill.settled()
+                    await kill.wait_until_stored()
             await until(lambda: store.up, "it takes changes again")
-            await kill.settled()
+            await kill.wait_until_stored()
             assert [entry.action for entry in await store.audit(10)] == ["end_all", "create"]
             await kill.close()
 

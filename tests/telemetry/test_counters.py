@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
-from chaosapi.telemetry.counters import Key, Shared, own
+from chaosapi.telemetry.counters import Key, MmapCounters, local
 from tests.captured import captured
 
 SMALLEST = 65536
@@ -23,14 +23,14 @@ def written(path: Path) -> list[float]:
     return [value for _, value, *_ in MmapedDict.read_all_values_from_file(str(path))]  # type: ignore[no-untyped-call]
 
 
-Hire = Callable[[int], Shared]
+Hire = Callable[[int], MmapCounters]
 
 
 @pytest.fixture
 def hire(tmp_path: Path) -> Iterator[Hire]:
     """Give a function that makes the cells of a slot."""
     with ExitStack() as stack:
-        yield lambda slot: stack.enter_context(closing(Shared(tmp_path, slot)))
+        yield lambda slot: stack.enter_context(closing(MmapCounters(tmp_path, slot)))
 
 
 def test_what_is_added_is_in_the_file_at_once(hire: Hire, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_cells_outlive_the_growth_of_their_file(hire: Hire, tmp_path: Path) -> N
 
 def test_cells_of_ones_own_are_apart() -> None:
     """Each starts at 0."""
-    one, two = own("counter", keys(0, 2))
+    one, two = local("counter", keys(0, 2))
     one[0] += 1
     assert (one[0], two[0]) == (1, 0)
 

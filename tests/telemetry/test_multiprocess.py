@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from chaosapi.telemetry import multiprocess
-from chaosapi.telemetry.faults import Reading
-from chaosapi.telemetry.multiprocess import Totals
+from chaosapi.telemetry.faults import CallbackGauge
+from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
 SMALLEST = 65536
 
@@ -25,9 +25,9 @@ class Worker:
         self.settled: set[str] = set()
         self.up, self.held = 1.0, 0.0
         registry = CollectorRegistry()
-        self.totals = Totals(registry, self, folder, slot)
-        registry.register(Reading("chaosapi_held_requests", "Held.", lambda: self.held))
-        registry.register(Reading("chaosapi_store_up", "Up.", lambda: self.up))
+        self.totals = MultiprocessCollector(registry, self, folder, slot)
+        registry.register(CallbackGauge("chaosapi_held_requests", "Held.", lambda: self.held))
+        registry.register(CallbackGauge("chaosapi_store_up", "Up.", lambda: self.up))
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         matched = CounterMetricFamily("matched", "Matched.", labels=["fault"])
@@ -77,7 +77,7 @@ def test_each_kind_is_put_together_in_its_way(pair: tuple[Worker, Worker]) -> No
     for worker, matched, held, up in zip(pair, (3, 4), (1, 2), (1, 0), strict=True):
         worker.matched, worker.strength = {"f": matched}, {"f": 0.5}
         worker.held, worker.up = held, up
-        worker.totals.note()
+        worker.totals.snapshot()
     expected = {'matched_total{fault="f"}': 7, 'strength{fault="f"}': 0.5}
     for worker in pair:
         assert worker.scrape() == {**expected, "chaosapi_held_requests": 3, "chaosapi_store_up": 0}
@@ -88,15 +88,15 @@ def test_whoever_takes_the_place_of_another_counts_on(pair: tuple[Worker, Worker
     one, other = pair
     one.matched = {"f": 5}
     other.matched, other.held = {"f": 7}, 3
-    other.totals.note()
-    multiprocess.bury(tmp_path, 1)
+    other.totals.snapshot()
+    multiprocess.mark_process_dead(tmp_path, 1)
     assert one.scrape()['matched_total{fault="f"}'] == 12
     assert one.scrape()["chaosapi_held_requests"] == 0
     successor = hire(1)
     successor.matched = {"f": 0}
     for count, everything in ((0, 12), (2, 14)):
         successor.matched = {"f": count}
-        successor.totals.note()
+        successor.totals.snapshot()
         assert one.scrape()['matched_total{fault="f"}'] == successor.scrape()['matched_total{fault="f"}'] == everything
 
 
@@ -105,7 +105,7 @@ def test_a_counter_that_starts_anew_goes_on(pair: tuple[Worker, Worker]) -> None
     seen = []
     for worker, count in ((pair[0], 5), (pair[1], 7), (pair[0], 0), (pair[1], 0), (pair[0], 6)):
         worker.matched = {"f": count}
-        worker.totals.note()
+        worker.totals.snapshot()
         seen += [each.scrape().get('matched_total{fault="f"}', 0) for each in pair if "f" in each.matched]
     assert seen == sorted(seen)
     assert seen[-1] == 18
@@ -115,7 +115,7 @@ def test_a_fault_that_was_forgotten_goes_as_a_whole(pair: tuple[Worker, Worker])
     """Who has forgotten it shows nothing of it; who has not yet shows all of it."""
     for worker in pair:
         worker.matched, worker.strength = {"f": 5}, {"f": 1}
-        worker.totals.note()
+        worker.totals.snapshot()
     pair[0].matched, pair[0].strength = {}, {}
     assert not [name for name in pair[0].scrape() if "fault" in name]
     assert pair[1].scrape()['matched_total{fault="f"}'] == 10
@@ -126,10 +126,10 @@ def test_between_scrapes_settled_faults_stand(pair: tuple[Worker, Worker]) -> No
     worker = pair[0]
     worker.matched, worker.strength = {"old": 5, "new": 1}, {"old": 0, "new": 1}
     pair[1].matched = pair[1].strength = {"old": 0, "new": 0}
-    worker.totals.note()
+    worker.totals.snapshot()
     worker.settled = {"old"}
     worker.matched = {"old": 6, "new": 2}
-    worker.totals.note(whole=False)
+    worker.totals.snapshot(whole=False)
     shown = pair[1].scrape()
     assert (shown['matched_total{fault="old"}'], shown['matched_total{fault="new"}']) == (5, 2)
     assert worker.scrape()['matched_total{fault="old"}'] == pair[1].scrape()['matched_total{fault="old"}'] == 6
@@ -141,7 +141,7 @@ def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monke
     worker = hire(0)
     for number in range(1000):
         worker.matched = {f"{number}-{'f' * 60}": 1}
-        worker.totals.note()
+        worker.totals.snapshot()
     assert max(path.stat().st_size for path in tmp_path.iterdir()) == SMALLEST
     assert [value for name, value in worker.scrape().items() if "fault" in name] == [1]
 
@@ -157,7 +157,7 @@ def test_on_a_full_disk_the_others_are_shown_and_nobody_dies(
     """A worker that finds no room is missing from the sums; what it had noted before stays, and it is noted later."""
     old = hire(0)
     old.matched["f"] = 1
-    old.totals.note()
+    old.totals.snapshot()
 
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -166,9 +166,9 @@ def test_on_a_full_disk_the_others_are_shown_and_nobody_dies(
         patch.setattr("os.posix_fallocate", full)
         new = hire(1)
         new.matched["f"] = 10
-        new.totals.note()
+        new.totals.snapshot()
         old.matched = {"f": 2} | {f"{number}-{'x' * 100}": 1.0 for number in range(1_000)}
         assert old.scrape()['matched_total{fault="f"}'] == 2
         old.matched = {"f": 3}
-        old.totals.note()
+        old.totals.snapshot()
     assert old.scrape()['matched_total{fault="f"}'] == 3

@@ -6,10 +6,10 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
-from chaosapi.telemetry.counters import Shared
-from chaosapi.telemetry.faults import FaultMetrics, Reading
-from chaosapi.telemetry.multiprocess import Totals
-from chaosapi.telemetry.requests import BUCKETS, CLOSED, RequestMetrics
+from chaosapi.telemetry.counters import MmapCounters
+from chaosapi.telemetry.faults import CallbackGauge, FaultMetrics
+from chaosapi.telemetry.multiprocess import MultiprocessCollector
+from chaosapi.telemetry.requests import BUCKETS, STATUS_CLOSED, RequestMetrics
 
 ROUTE = Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200)
 SECONDS = (0.0, 0.004, 0.005, 0.0051, 30.0, 31.0)
@@ -23,12 +23,12 @@ def values(families: list[Metric]) -> dict[tuple[str, ...], float]:
 def traffic(metrics: RequestMetrics) -> None:
     """Answer some requests, and leave one under way."""
     for seconds in SECONDS:
-        metrics.of("GET", "/a").arrived()
-        metrics.of("GET", "/a").answered("200", seconds)
-    for method, status in (("GET", "503"), ("GET", CLOSED), ("BREW", "418")):
-        metrics.of(method, "/a").arrived()
-        metrics.of(method, "/a").answered(status, 1.0)
-    metrics.of("GET", "/a").arrived()
+        metrics.counters_of("GET", "/a").count_arrival()
+        metrics.counters_of("GET", "/a").count_answer("200", seconds)
+    for method, status in (("GET", "503"), ("GET", STATUS_CLOSED), ("BREW", "418")):
+        metrics.counters_of(method, "/a").count_arrival()
+        metrics.counters_of(method, "/a").count_answer(status, 1.0)
+    metrics.counters_of("GET", "/a").count_arrival()
 
 
 def test_a_bucket_holds_what_took_so_long_or_less() -> None:
@@ -54,8 +54,8 @@ def test_failures_are_5xx_and_no_answer_at_all() -> None:
     """What is no method of HTTP counts under one name."""
     metrics = RequestMetrics([ROUTE])
     traffic(metrics)
-    assert metrics.answers() == (len(SECONDS) + 3, 2)
-    assert metrics.by_route() == {("GET", "/a"): len(SECONDS) + 2, ("other", "/a"): 1}
+    assert metrics.count_answers() == (len(SECONDS) + 3, 2)
+    assert metrics.count_by_route() == {("GET", "/a"): len(SECONDS) + 2, ("other", "/a"): 1}
 
 
 def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
@@ -65,11 +65,14 @@ def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
     registry.register(faults)
     registry.register(alone)
     for each in (registry, beside):
-        each.register(Reading("beside", "Something else.", lambda: 1.0))
-    with closing(Totals(beside, faults, tmp_path, 0)) as totals, closing(Shared(tmp_path, 0)) as cells:
+        each.register(CallbackGauge("beside", "Something else.", lambda: 1.0))
+    with (
+        closing(MultiprocessCollector(beside, faults, tmp_path, 0)) as totals,
+        closing(MmapCounters(tmp_path, 0)) as cells,
+    ):
         worker = RequestMetrics([ROUTE], cells, totals.counted)
         for metrics in (alone, worker):
             traffic(metrics)
         shown, expected = (sorted(generate_latest(each).decode().splitlines()) for each in (totals, registry))
         assert shown == expected
-        assert (worker.answers(), worker.by_route()) == (alone.answers(), alone.by_route())
+        assert (worker.count_answers(), worker.count_by_route()) == (alone.count_answers(), alone.count_by_route())

@@ -1,6 +1,6 @@
 """The traffic of the last minute, with a clock that is turned."""
 
-from chaosapi.telemetry.traffic import Flow
+from chaosapi.telemetry.traffic import RateMeter
 from tests.conftest import Clock
 
 PRODUCTS, SEARCH = ("GET", "/api/products"), ("GET", "/api/search")
@@ -9,19 +9,19 @@ PRODUCTS, SEARCH = ("GET", "/api/products"), ("GET", "/api/search")
 def test_rates_are_the_growth_of_the_last_minute(clock: Clock) -> None:
     """What came before is forgotten: ten a second for a minute, then a minute of one a second."""
     counts = {PRODUCTS: 0.0}
-    flow = Flow(lambda: dict(counts), clock)
+    flow = RateMeter(lambda: dict(counts), clock)
     for rate in (10.0, 1.0):
         for _ in range(12):
             clock.now += 5
             counts[PRODUCTS] += 5 * rate
-            flow.look()
+            flow.sample()
     assert flow.rates() == {PRODUCTS: 1.0}
 
 
 def test_requests_count_at_once(clock: Clock) -> None:
     """Between two looks as well, and on a route that nobody had asked for before."""
     counts: dict[tuple[str, str], float] = {}
-    flow = Flow(lambda: dict(counts), clock)
+    flow = RateMeter(lambda: dict(counts), clock)
     clock.now += 2
     counts[SEARCH] = 6.0
     assert flow.rates() == {SEARCH: 3.0}
@@ -29,7 +29,7 @@ def test_requests_count_at_once(clock: Clock) -> None:
 
 def test_no_traffic_is_no_rate(clock: Clock) -> None:
     """Not even of zero, and not at the very start either."""
-    flow = Flow(lambda: {PRODUCTS: 4.0}, clock)
+    flow = RateMeter(lambda: {PRODUCTS: 4.0}, clock)
     assert flow.rates() == {}
     clock.now += 10
     assert flow.rates() == {}

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from chaosapi.logger import get_logger
 from chaosapi.runtime import admin_server, kill_flags
 from chaosapi.runtime.workers.folder import shared_folder
-from chaosapi.runtime.workers.supervisor import Crew, NotStartedError
+from chaosapi.runtime.workers.supervisor import NotStartedError, WorkerSupervisor
 from chaosapi.settings import Settings
 from chaosapi.telemetry import multiprocess
 
@@ -33,7 +33,7 @@ def run(factory: str, settings: Settings) -> int:
         bound.append(admin_server.bind(host, settings.admin_port, "CHAOSAPI_ADMIN_PORT"))
     urls = [admin_server.url(each) for each in bound]
     ports = [each.getsockname()[1] for each in bound]
-    with shared_folder() as folder, kill_flags.shared() as memory:
+    with shared_folder() as folder, kill_flags.shared_memory() as memory:
         store = settings.store
         if store.startswith("memory:"):
             store = f"sqlite:///{quote(str(folder))}/faults.sqlite"
@@ -63,8 +63,10 @@ def run(factory: str, settings: Settings) -> int:
                 log.info("admin API", url=url)
             logging.getLogger(__name__).info("Uvicorn running on %s (Press CTRL+C to quit)", urls[0])
 
-        told = as_line(settings.model_copy(update=chosen))
-        crew = Crew(command, bound, told, partial(multiprocess.bury, folder), [memory], settings.drain_delay)
+        told = settings_line(settings.model_copy(update=chosen))
+        crew = WorkerSupervisor(
+            command, bound, told, partial(multiprocess.mark_process_dead, folder), [memory], settings.drain_delay
+        )
         try:
             asyncio.run(crew.run(settings.workers, serving))
         except NotStartedError as error:
@@ -72,12 +74,12 @@ def run(factory: str, settings: Settings) -> int:
     return 0
 
 
-def as_line(settings: Settings) -> bytes:
+def settings_line(settings: Settings) -> bytes:
     """Write all settings as a line of JSON, secrets included; `Settings.model_validate` reads it."""
-    return json.dumps(settings.model_dump(), default=_plain).encode() + b"\n"
+    return json.dumps(settings.model_dump(), default=_to_json).encode() + b"\n"
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     return sorted(value) if isinstance(value, frozenset) else str(value)

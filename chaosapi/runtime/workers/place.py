@@ -2,7 +2,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from chaosapi.runtime.kill_flags import Alarm
+from chaosapi.runtime.kill_flags import KillFlags
 
 
 class Place(NamedTuple):
@@ -13,5 +13,5 @@ class Place(NamedTuple):
     """Theirs alone."""
     admin: socket.socket | None
     """What all listen on, if there is an admin port."""
-    alarm: Alarm | None = None
+    kill_flags: KillFlags | None = None
     """How they tell each other of a kill switch."""

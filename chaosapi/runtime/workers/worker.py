@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from uvicorn.importer import import_from_string
 
-from chaosapi.runtime.kill_flags import Alarm
-from chaosapi.runtime.lifespan import Life
+from chaosapi.runtime.kill_flags import KillFlags
+from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.server import Server
 from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings, SettingsError
@@ -27,14 +27,14 @@ from chaosapi.telemetry import logs
 
 READY: Final = b"+"
 """What a worker tells its parent once it serves."""
-_END: Final = 30.0
+_ORPHAN_TIMEOUT_S: Final = 30.0
 """Seconds for an orderly end once the parent has died; a pause or a store that is away must not make an orphan."""
 
 
 class _Server(Server):
     """Tells the parent when it serves."""
 
-    def __init__(self, app: Life, settings: Settings, tether: socket.socket) -> None:
+    def __init__(self, app: LifespanMiddleware, settings: Settings, tether: socket.socket) -> None:
         super().__init__(app, settings)
         self._tether = tether
 
@@ -44,7 +44,7 @@ class _Server(Server):
             self._tether.send(READY)
 
 
-class _Orphanage(threading.Thread):
+class _ParentDeathWatcher(threading.Thread):
     """Waits until the parent has died, which nobody but its children can clean up after."""
 
     def __init__(self, tether: socket.socket, folder: Path) -> None:
@@ -57,7 +57,7 @@ class _Orphanage(threading.Thread):
         self._tether.recv(1)
         self.orphaned = True
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_END)
+        time.sleep(_ORPHAN_TIMEOUT_S)
         self.clean()
         os._exit(1)
 
@@ -67,11 +67,11 @@ class _Orphanage(threading.Thread):
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _leave(*_: object) -> None:
+def _exit(*_: object) -> None:
     sys.exit()
 
 
-def _told(tether: socket.socket) -> Any:
+def _read_settings(tether: socket.socket) -> Any:
     """Read what the parent has sent."""
     line = b""
     while not line.endswith(b"\n"):
@@ -87,18 +87,18 @@ def main() -> None:
     create_app = import_from_string(sys.argv[1])
     slot = int(sys.argv[2])
     folder = Path(sys.argv[3])
-    alarm = Alarm.joined(int(sys.argv[4]), slot)
+    alarm = KillFlags.attach(int(sys.argv[4]), slot)
     tether, bound, *admin = (socket.socket(fileno=int(number)) for number in sys.argv[5:])
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
-    settings = Settings.model_validate(_told(tether))
+        signal.signal(number, _exit)
+    settings = Settings.model_validate(_read_settings(tether))
     dropped = logs.configure(settings)
     try:
         app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, alarm), dropped=dropped)
     except SettingsError as error:
         sys.stderr.write(f"chaosapi: {error}\n")
         sys.exit(2)
-    orphanage = _Orphanage(tether, folder)
+    orphanage = _ParentDeathWatcher(tether, folder)
     orphanage.start()
     try:
         _Server(app, settings, tether).run(sockets=[bound])

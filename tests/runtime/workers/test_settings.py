@@ -36,6 +36,6 @@ def test_every_setting_arrives() -> None:
     settings = Settings.model_validate({name: odd(name, value) for name, value in settings.model_dump().items()})
     assert settings.admin_token == SecretStr("secret")
     assert settings.slo == Path("slo.yml")
-    line = workers.as_line(settings)
+    line = workers.settings_line(settings)
     assert line.count(b"\n") == 1
     assert Settings.model_validate(json.loads(line)) == settings

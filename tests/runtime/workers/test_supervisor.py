@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from chaosapi.runtime.workers.supervisor import Crew, NotStartedError
+from chaosapi.runtime.workers.supervisor import NotStartedError, WorkerSupervisor
 from tests.captured import captured
 from tests.patience import patience
 
 READY = "import os, sys, time; os.write(int(sys.argv[2]), b'+')"
 
 
-def crew(program: str, buried: list[int]) -> Crew:
+def crew(program: str, buried: list[int]) -> WorkerSupervisor:
     """Make a crew whose workers run a Python program; its arguments are the slot and the tether."""
 
     def command(slot: int, tether: int) -> Sequence[str]:
         return [sys.executable, "-S", "-c", program, str(slot), str(tether)]
 
-    return Crew(command, [], b"settings\n", buried.append)
+    return WorkerSupervisor(command, [], b"settings\n", buried.append)
 
 
 def leave() -> None:
@@ -91,7 +91,7 @@ def test_a_worker_finds_its_settings_on_the_tether_and_none_in_its_environment(
     assert caught.value.status == 42
 
 
-def again(crew: Crew, count: int) -> list[tuple[int, int, float]]:
+def again(crew: WorkerSupervisor, count: int) -> list[tuple[int, int, float]]:
     """Run until three workers have ended; return their slots, statuses and the pauses after them."""
 
     async def watch() -> list[tuple[int, int, float]]:
