@@ -51,9 +51,9 @@ fuzz: $(READY) ## Attack the service (ARGS="--requests 1000000 --store sqlite --
 	@$(BIN)/python -m fuzz $(ARGS)
 
 lock: .tools/uv ## Bring the lock files in line with pyproject.toml, changing as little as possible
-	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra lab --extra forecast --extra redis --extra console --group dev \
+	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra all --group dev \
 	  --output-file requirements.lock $(ARGS)
-	$(COMPILE) pyproject.toml --extra redis --constraint requirements.lock --output-file images/service.lock
+	$(COMPILE) pyproject.toml --extra serve --extra forecast --extra redis --constraint requirements.lock --output-file images/service.lock
 	printf 'locust\nprometheus-client\n' | $(COMPILE) - --constraint requirements.lock --output-file images/locust.lock
 	printf 'hatchling\n' | $(COMPILE) - --constraint requirements.lock --output-file images/build.lock
 

@@ -1,5 +1,20 @@
-"""`python -m chaosapi` is the command line."""
+"""The command `chaosapi`, which is also `python -m chaosapi`."""
 
-from chaosapi.cli import app
+import sys
 
-app()
+from chaosapi.extras import needed
+
+
+def main() -> None:
+    """Run the command line, or say how to get it."""
+    try:
+        with needed("the command line", "cli", ImportError):
+            from chaosapi.cli import app  # noqa: PLC0415 - an extra
+    except ImportError as missing:
+        sys.stderr.write(f"chaosapi: {missing}\n")
+        sys.exit(2)
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,8 @@ def test_every_requirement_is_pinned() -> None:
     for name, version in re.findall(r"^(\w[^=\s]*)==(\S+)", LOCK, re.MULTILINE):
         pinned.setdefault(name, []).append(version)
     for requirement in map(Requirement, wanted):
+        if requirement.name == project["project"]["name"]:
+            continue  # an extra that contains others
         versions = pinned.get(canonicalize_name(requirement.name), [])
         assert versions, f"{requirement.name} is not locked: run make lock"
         assert all(map(requirement.specifier.contains, versions)), f"{requirement}: run make lock"

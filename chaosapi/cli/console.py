@@ -9,6 +9,7 @@ import typer
 
 from chaosapi import durations
 from chaosapi.cli.fault import HERE, Url, find
+from chaosapi.extras import needed
 from chaosapi.peers import is_loopback
 from chaosapi.terminal import print_error
 
@@ -41,15 +42,12 @@ def console(  # noqa: PLR0913 (one parameter an option)
     ] = None,
 ) -> None:
     """Show signals, budgets, faults, alerts and the timeline in the browser, and steer faults from there."""
-    import uvicorn  # noqa: PLC0415 (with the next ones half a second that no other command should wait)
+    with needed("chaosapi console", "console", _refused):
+        import uvicorn  # noqa: PLC0415 - with the next ones half a second that `--help` should not wait
 
-    from chaosapi.runtime.admin_server import bind, url  # noqa: PLC0415 (as above)
-    from chaosapi.settings import SettingsError, token_from_environment  # noqa: PLC0415 (as above)
-
-    try:
-        from chaosapi.console import app, bounds, room  # noqa: PLC0415 (of the extra `console`)
-    except ImportError as error:
-        raise _refused(f"the console needs NiceGUI: pip install 'chaosapi[console]' ({error})") from None
+        from chaosapi.console import app, bounds, room  # noqa: PLC0415
+        from chaosapi.runtime.admin_server import bind, url  # noqa: PLC0415
+        from chaosapi.settings import SettingsError, token_from_environment  # noqa: PLC0415
     if not password and not is_loopback(host):
         raise _refused(
             f"{host} can be reached from other machines, and whoever reaches the console can break the service: "

@@ -13,6 +13,7 @@ from chaosapi.api import validation
 from chaosapi.cli import body, facts, timetables
 from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.cli.slo import ProfileOption, SpecOption
+from chaosapi.extras import needed
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
 from chaosapi.forecast.model import ForecastModel
@@ -176,10 +177,8 @@ def _answer(  # noqa: PLR0913 - one for each question and form
 
 
 def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:
-    try:
+    with needed("--html", "charts", errors.Invalid):
         from chaosapi.forecast import chart  # noqa: PLC0415 - Plotly is large, and an extra
-    except ModuleNotFoundError as error:
-        raise errors.Invalid.field("--html", f"{error}: pip install 'chaosapi[forecast]'") from None
     chart.write(model, found, path)
     typer.echo(f"wrote {path}", err=True)
 

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich import box
 from rich.table import Table
 
 from chaosapi import assets, durations, errors
+from chaosapi.cli.lazy import Entry, group
 from chaosapi.slo import cause_alerts, explain, files, promtool, spec, windows
 from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.feasibility import Conditions
@@ -19,7 +20,13 @@ from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
 from chaosapi.terminal import Terminal, echo, print_error, styled
 
-app = typer.Typer(no_args_is_help=True, help="Check and explain an SLO file; make Prometheus rules and their tests.")
+_BACKTEST: Final = {"backtest": Entry("chaosapi.cli.backtest", "backtest", "forecast")}
+
+app = typer.Typer(
+    cls=group(_BACKTEST),
+    no_args_is_help=True,
+    help="Check and explain an SLO file; make Prometheus rules and their tests.",
+)
 
 
 class Kind(StrEnum):

@@ -4,12 +4,11 @@ import contextlib
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.state import AuditEntry, Halt, State, end_all
@@ -46,17 +45,27 @@ def connect(path: Path, patience: float) -> sqlite3.Connection:
     """Open the file, making it where there is none; raises OSError or sqlite3.Error. Waits so long for who writes."""
     _make_private(path)
     db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    # Of several that make the file at once, SQLite refuses all but one without any wait.
-    waiting = Retrying(
-        retry=retry_if_exception_type(sqlite3.OperationalError),
-        stop=stop_after_delay(patience),
-        wait=wait_fixed(_RETRY_INTERVAL_S),
-        reraise=True,
-    )
-    waiting(db.execute, "PRAGMA journal_mode = WAL")
+    _write_ahead(db, patience)
     db.execute("PRAGMA synchronous = NORMAL")  # safe but for a power cut, and no wait for the disk
     create_tables(db)
     return db
+
+
+def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
+    """Let readers and a writer work at once; of several that make the file SQLite refuses all but one, without a wait.
+
+    Tries again for `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_RETRY_INTERVAL_S)
+        else:
+            return
 
 
 def set_lock_timeout(db: sqlite3.Connection, seconds: float) -> None:
