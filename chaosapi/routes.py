@@ -24,6 +24,12 @@ PROBES: Final[dict[str, Literal["readiness", "liveness"]]] = {"/healthz": "liven
 UNKNOWN = "none"
 """The route label of a path that no route matches."""
 
+COUNTED_FROM_START: Final = (200, 500, 503, 504)
+"""Statuses that each route counts from 0 on, beside its success; loadtests/_metrics.py has the same.
+
+A series that is born with the first burst of errors loses it: increase() needs a sample before.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

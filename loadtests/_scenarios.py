@@ -16,6 +16,11 @@ MIX: Mapping[str, float] = {
     "GET /api/orders/{order_id}": 0.04,
 }
 """The share of each route in the shop's usual traffic."""
+ERRORS_FROM_START = ("500", "503", "504")
+"""Statuses that are counted from 0 on, as the service does (chaosapi/routes.py).
+
+A series that is born with the first burst of errors loses it: increase() needs a sample before.
+"""
 
 BUYING: Mapping[str, float] = {
     "GET /api/products": 0.05,

@@ -11,9 +11,10 @@ from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.indicator import Term
 from chaosapi.forecast.outcome import OutcomePart
 from chaosapi.forecast.traffic import Traffic, TrafficRoute
+from chaosapi.routes import COUNTED_FROM_START
 
-EARLY = {"200", "500", "503"}
-"""Statuses that every route counts from 0 on, beside its success; other series are born with their first request."""
+EARLY = {str(status) for status in COUNTED_FROM_START}
+"""Every route counts these from 0 on, and its success; other series are born with their first request."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from chaosapi.routes import Route
+from chaosapi.routes import COUNTED_FROM_START, Route
 from chaosapi.telemetry.counters import CellFactory, Key, local
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -86,11 +86,10 @@ class RequestMetrics(Collector):
     ) -> None:
         self._cells, self._counted = cells, counted or self._totals
         self._traffic: dict[tuple[str, str], RouteCounters] = {}
-        # A series that is born with the first burst of errors loses it: increase() needs a sample before.
         for route in routes:
             for method in route.methods:
                 traffic = self.counters_of(method, route.template)
-                for status in {route.success, 200, 500, 503, 504}:
+                for status in {route.success, *COUNTED_FROM_START}:
                     traffic.expose_status(str(status))
 
     def counters_of(self, method: str, handler: str) -> RouteCounters:

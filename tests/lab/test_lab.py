@@ -1,6 +1,8 @@
 """The lab and the demo as a person runs them: real processes, from an empty folder."""
 
+import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,10 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chaosapi.lab import debian, stack, status
+from chaosapi import assets
+from chaosapi.effects import Error
+from chaosapi.lab import debian, demo, stack, status, timeline
 from chaosapi.lab import tools as tools_of_the_lab
+from chaosapi.lab.demo_run import DemoRun
 from chaosapi.lab.errors import PartDiedError
 from chaosapi.lab.ports import Ports
+from chaosapi.lab.prediction import Prediction
+from chaosapi.lab.timeline import ExpectedAlert
+from chaosapi.slo import spec
 from chaosapi.terminal import Terminal
 from tests.patience import patience
 
@@ -268,3 +276,29 @@ def test_an_outage_pages_first_under_the_production_profile(
         waited = time.time() - applied
     assert first == [("availability", "page", "1h")]
     assert 40 < waited < 90  # theory: 14.4 × 0.001 × 3600 = 51.8 s, then a scrape and an evaluation of 5 s each
+
+
+@pytest.mark.slow
+def test_a_fault_of_504_pages_as_early_as_forecast(
+    lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
+) -> None:
+    """Its series stand at 0 from the start, in Prometheus too, so that no scrape of the burst is lost."""
+    fault = demo.FAULT.model_copy(update={"effect": Error(status=504), "rate": 0.05})
+    options = stack.Options(tmp_path, ports=Ports(*lab_ports.values()), traffic=True)
+    with stack.running(options, Terminal(quiet=True).print) as lab:
+        flowing = 'sum(rate(http_requests_total{job="chaosapi"}[5s])) > 15'
+        lab.parts.wait_until(lambda: lab.prometheus.value(flowing) is not None, "traffic", timeout=patience(60))
+        born = lab.prometheus.samples('http_requests_total{handler="/api/products",status="504"}[1m]')
+        assert {value for _, value in born[0]} == {0}
+        shop = spec.load(assets.path("alerts") / "slo.yaml")
+        prediction = Prediction(ExpectedAlert("availability", lab.profile.pairs[0]), fault, 20, shop, lab.profile)
+        told = io.StringIO()
+        run = DemoRun(lab, prediction, Terminal(file=told, width=200))
+        run.wait_for(timeline.FIRING)
+        run.end()
+    forecast = prediction.moments()[timeline.FIRING]
+    assert forecast.expected == 18
+    measured = float(re.findall(r"([+][0-9.]+) s  firing in Prometheus", told.getvalue())[0])
+    assert forecast.earliest is not None
+    assert forecast.latest is not None
+    assert forecast.earliest - lab.interval <= measured <= forecast.latest + patience(2)

@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
 from chaosapi import assets
+from chaosapi.effects import Error
 from chaosapi.lab import demo, timeline
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.prediction import Prediction
@@ -23,6 +26,23 @@ def test_every_moment_is_forecast() -> None:
     assert moments[timeline.RECEIVED].expected == 5
     assert moments[timeline.RESOLVED].expected == 14
     assert moments.keys() == set(timeline.MOMENTS) - {timeline.APPLIED, timeline.ENDED}
+
+
+def firing(status: int) -> float:
+    """Forecast when a fault of 5 % with this status pages, at 20 requests/s."""
+    fault = demo.FAULT.model_copy(update={"effect": Error(status=status), "rate": 0.05})
+    return dataclasses.replace(predict(20), fault=fault).moments()[timeline.FIRING].expected
+
+
+@pytest.mark.parametrize("status", [500, 504])
+def test_every_status_that_is_counted_from_the_start_pages_as_early_as_503(status: int) -> None:
+    """No series is born with the burst, so no scrape is lost."""
+    assert firing(status) == firing(503)
+
+
+def test_a_status_that_is_born_with_its_first_error_pages_later() -> None:
+    """Prometheus has no sample before the burst."""
+    assert firing(599) == firing(503) + 5
 
 
 def test_little_traffic_spreads_the_range() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from chaosapi import assets
+from chaosapi.routes import COUNTED_FROM_START
 from tests.loadtests.pure import module
 
 SCENARIOS: dict[str, Any] = module("_scenarios").SCENARIOS
@@ -18,6 +19,12 @@ def test_all_are_there_with_their_stories() -> None:
         assert "Watch" in scenario.story
         assert re.search(r"alert|page|ticket|Absent", scenario.story)
         assert sum(scenario.mix.values()) == pytest.approx(1)
+
+
+def test_clients_count_the_statuses_from_the_start_that_the_service_does() -> None:
+    """The load test cannot import the service's list, so it has a copy."""
+    copy = {int(status) for status in module("_scenarios").ERRORS_FROM_START}
+    assert copy | {200} == set(COUNTED_FROM_START)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
