@@ -20,6 +20,8 @@ NEW = (
 )
 """What Prometheus 3 accepts."""
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+OPEN = "application/openmetrics-text"
+LATEST = f"{OPEN}; version=1.0.0; charset=utf-8; escaping=underscores"
 PLAIN_1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
 
@@ -33,15 +35,26 @@ def client() -> Iterator[TestClient]:
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [
-        (OLD, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"),
+        (OLD, LATEST),
         (NEW, "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"),
         ("text/plain;version=1.0.0;escaping=dots", "text/plain; version=1.0.0; charset=utf-8; escaping=dots"),
         ("", PLAIN),
         ("text/html", PLAIN),
+        (f"{OPEN};version=2.0.0,{OPEN};version=1.0.0;q=0.5,text/plain;q=0.4", LATEST),
+        (f"{OPEN};version=x;q=1,text/plain;version=1.0.0;q=0.9", PLAIN_1),
+        (f"{OPEN};version=1.0", LATEST),
+        ("text/plain;version=1.0", PLAIN_1),
+        (f"text/plain;version=0.0.4;q=0.5,{OPEN};version=1.0.0;q=0.6", LATEST),
+        (f"{OPEN};version=1.0.0;q=0,text/plain;q=0.1", PLAIN),
+        (f"*/*,{OPEN};version=1.0.0", LATEST),
+        (f"{OPEN};version=0.0.1,*/*;q=0.1", PLAIN),
+        (f'{OPEN.upper()} ; Version="1.0.0" ; Q=0.1', LATEST),
+        (f"{OPEN};version=1.0.0;escaping=nothing", LATEST),
+        (f"{OPEN};version=1.0.0;q=much,text/plain;q=0.9", LATEST),
     ],
 )
 def test_scrapers_get_the_format_that_they_ask_for(client: TestClient, accept: str, content_type: str) -> None:
-    """As the Prometheus of two generations asks, and whoever asks for nothing."""
+    """As the Prometheus of two generations asks: the first known one of those that they want most; else plain text."""
     answer = client.get("/metrics", headers={"accept": accept})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == content_type
@@ -56,3 +69,9 @@ def test_a_version_that_nobody_knows_gives_plain_text(client: TestClient, media:
     answer = client.get("/metrics", headers={b"accept": f"{media}; version={version}".encode()})
     assert answer.status_code == 200
     assert answer.headers["content-type"] in {PLAIN, PLAIN_1}
+
+
+@pytest.mark.parametrize("accept", ["," * 60_000, "text/plain" + ";" * 60_000, "text/plain," * 5000, "a;b=c;" * 9000])
+def test_a_long_list_of_formats_gives_plain_text(client: TestClient, accept: str) -> None:
+    """Only so much of it is looked at."""
+    assert client.get("/metrics", headers={"accept": accept}).headers["content-type"] == PLAIN

@@ -1,0 +1,65 @@
+"""Which format of metrics a scraper gets: what it wants most of those that are known, as Prometheus negotiates it."""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+_OPENMETRICS: Final = "application/openmetrics-text"
+_TEXT: Final = "text/plain"
+_KNOWN: Final = {
+    (_OPENMETRICS, ""): _OPENMETRICS,
+    **dict.fromkeys([(_OPENMETRICS, "1.0.0"), (_OPENMETRICS, "1.0")], f"{_OPENMETRICS};version=1.0.0"),
+    **dict.fromkeys([(_TEXT, "1.0.0"), (_TEXT, "1.0")], f"{_TEXT};version=1.0.0"),
+    **dict.fromkeys([(_TEXT, "0.0.4"), (_TEXT, ""), ("text/*", ""), ("*/*", "")], _TEXT),
+}
+"""What may be asked for, by media type and version, and how prometheus_client is asked for it."""
+_ESCAPING: Final = ("allow-utf-8", "underscores", "dots", "values")
+_QUALITY: Final = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
+_CONSIDERED: Final = 32
+"""Entries of an Accept header, and parameters of one, that are looked at."""
+
+
+class _Entry(NamedTuple):
+    """One entry of an Accept header whose format is known."""
+
+    format: str
+    quality: float
+    exact: bool
+    """Whether it has no wildcard."""
+
+
+def _formats() -> tuple[dict[str, str], dict[str, Callable[[Collector], bytes]]]:
+    formats = list(dict.fromkeys(_KNOWN.values()))
+    formats += [f"{each};escaping={escaping}" for each in formats if "version" in each for escaping in _ESCAPING]
+    chosen = {each: choose_encoder(each) for each in formats}
+    content_types = {each: content_type for each, (_, content_type) in chosen.items()}
+    return content_types, {content_type: encode for encode, content_type in chosen.values()}
+
+
+_CONTENT_TYPES, ENCODERS = _formats()
+"""How to write each format, by its content type: a closed set, since what clients name must cost no memory."""
+
+
+def content_type(accept: str) -> str:
+    """Return the content type of the answer to an Accept header, that of plain text where nothing in it is known."""
+    entries = map(_entry, accept.lower().split(",", _CONSIDERED)[:_CONSIDERED])
+    wanted = [entry for entry in entries if entry and entry.quality > 0]
+    best = max(wanted, key=lambda entry: (entry.quality, entry.exact), default=None)
+    return _CONTENT_TYPES[best.format if best else _TEXT]
+
+
+def _entry(text: str) -> _Entry | None:
+    media, *parts = text.split(";", _CONSIDERED)[:_CONSIDERED]
+    pairs = (part.partition("=") for part in parts)
+    parameters = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+    media = media.strip()
+    known = _KNOWN.get((media, parameters.get("version", "")))
+    if known is None:
+        return None
+    quality, escaping = parameters.get("q", ""), parameters.get("escaping")
+    if "version" in known and escaping in _ESCAPING:
+        known = f"{known};escaping={escaping}"
+    return _Entry(known, float(quality) if _QUALITY.fullmatch(quality) else 1.0, "*" not in media)
