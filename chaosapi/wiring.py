@@ -38,7 +38,8 @@ from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.alerts import Inbox
-from chaosapi.telemetry.faults import CallbackGauge, FaultMetrics, LagGauge
+from chaosapi.telemetry.faults import FaultMetrics, LagGauge
+from chaosapi.telemetry.gauges import CallbackGauge
 from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.traffic import RateMeter
@@ -78,7 +79,7 @@ class Chaos:
         self._lag = LagGauge(self.registry, time.monotonic)
         self._store = _store(settings, clock)
         text = "Whether the shared store answered last time."
-        self.registry.register(CallbackGauge("chaosapi_store_up", text, lambda: self._store.up))
+        self.registry.register(CallbackGauge("chaosapi_store_up", text, lambda: self._store.up, "livemin"))
         self._limits = Limits(routes, settings, frozenset(points))
         self._engine = engine = Engine(routes, self._store.now, steady, self._limits.law)
         faults = FaultMetrics(engine)
@@ -153,7 +154,7 @@ class Chaos:
         switch = Switch(app, guarded, self._supervisor.probes, self._routes, settings.admin_port)
         faults = Faults(switch, self._engine, max_held=settings.max_held, mark=settings.mark_responses)
         text = "Requests that effects keep waiting now."
-        self.registry.register(CallbackGauge("chaosapi_held_requests", text, lambda: faults.held))
+        self.registry.register(CallbackGauge("chaosapi_held_requests", text, lambda: faults.held, "livesum"))
         telemetry = TelemetryMiddleware(
             faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log
         )
@@ -270,6 +271,6 @@ def _registry() -> CollectorRegistry:
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
     registry.register(
-        CallbackGauge("chaosapi_build_info", "Which release runs.", lambda: 1, version=version("chaosapi"))
+        CallbackGauge("chaosapi_build_info", "Which release runs.", lambda: 1, "livemax", version=version("chaosapi"))
     )
     return registry

@@ -3,13 +3,15 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.models import Model
 
 Probe = Literal["readiness", "liveness"]
+MultiprocessMode = Literal["livesum", "livemin", "livemax"]
+"""How the gauges of all living workers become one."""
 
 
 class Tools(Protocol):
@@ -96,6 +98,16 @@ class Host(Protocol):
         """Count one act in the receipt."""
 
 
+class EffectMetric(NamedTuple):
+    """A metric of each fault with an effect: its help, and for a gauge how those of several workers become one.
+
+    Without a mode it is a counter.
+    """
+
+    text: str
+    multiprocess_mode: MultiprocessMode | None = None
+
+
 class Effect(Model, ABC):
     """Base of all effects."""
 
@@ -112,8 +124,8 @@ class Effect(Model, ABC):
     """Whether it has a magnitude that a shape can scale."""
     at_points: ClassVar[bool] = False
     """Whether it can act on a call to a dependency as well."""
-    shows: ClassVar[Mapping[str, str]] = {}
-    """The metrics that `readings` gives, with their help: names without prefix; those that end in `_total` count."""
+    shows: ClassVar[Mapping[str, EffectMetric]] = {}
+    """The metrics that `readings` gives, by their names without the prefix."""
     example: ClassVar[dict[str, Any]]
     """A body for the catalogue that works as it is."""
 

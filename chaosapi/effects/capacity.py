@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.durations import Duration
-from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.base import EffectMetric, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
 from chaosapi.effects.error import Error
 from chaosapi.models import Integer
@@ -92,10 +92,10 @@ class Capacity(RequestEffect):
         "queue_timeout": "2s",
         "service_time": {"type": "exponential", "mean": "100ms"},
     }
-    shows: ClassVar[Mapping[str, str]] = {
-        "capacity_in_use": "Requests that are being served within a limited capacity.",
-        "capacity_queued": "Requests that wait for a place.",
-        "capacity_rejected_total": "Requests refused because the queue was full or the wait too long.",
+    shows: ClassVar[Mapping[str, EffectMetric]] = {
+        "capacity_in_use": EffectMetric("Requests that are being served within a limited capacity.", "livesum"),
+        "capacity_queued": EffectMetric("Requests that wait for a place.", "livesum"),
+        "capacity_rejected_total": EffectMetric("Requests refused because the queue was full or the wait too long."),
     }
 
     def remember(self, former: Any = None) -> Places:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from chaosapi.shop.dependency import Dependency
+from chaosapi.telemetry.gauges import GaugeFamily
 
 
 class DependencyMetrics(Collector):
@@ -14,16 +15,17 @@ class DependencyMetrics(Collector):
     def __init__(self, dependencies: Iterable[Dependency]) -> None:
         self._dependencies = tuple(dependencies)
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeFamily]:
         """Yield both families; every series is there from the start."""
         calls = CounterMetricFamily(
             "chaosapi_shop_calls",
             "Calls to the shop's dependencies, each try counted; rejected: not made, the breaker is open.",
             labels=["dependency", "outcome"],
         )
-        breaker = GaugeMetricFamily(
+        breaker = GaugeFamily(
             "chaosapi_shop_breaker_open",
             "Whether calls are refused at once, without being made.",
+            "livemax",
             labels=["dependency"],
         )
         for dependency in self._dependencies:

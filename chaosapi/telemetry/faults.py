@@ -5,28 +5,17 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from chaosapi.effects import EFFECTS
+from chaosapi.effects.base import EffectMetric
 from chaosapi.injection.engine import Engine, Run
+from chaosapi.telemetry.gauges import CallbackGauge, GaugeFamily
 
 _RECENT_S: Final = 10.0
 """Seconds after which a fault that has ended holds nobody any more."""
-_Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily
-
-
-class CallbackGauge(Collector):
-    """A gauge that is read off something when scraped."""
-
-    def __init__(self, name: str, text: str, read: Callable[[], float], **labels: str) -> None:
-        self._name, self._text, self._read, self._labels = name, text, read, labels
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield it."""
-        family = GaugeMetricFamily(self._name, self._text, labels=list(self._labels))
-        family.add_metric(list(self._labels.values()), self._read())
-        yield family
+_Family: TypeAlias = CounterMetricFamily | GaugeFamily
 
 
 class CallbackCounter(Collector):
@@ -56,7 +45,7 @@ class FaultMetrics(Collector):
 
     def _families(self, runs: Iterable[Run]) -> Iterator[_Family]:
         labels = ["fault", "effect"]
-        strength = GaugeMetricFamily("chaosapi_fault_strength", "Strength now, 0 to 1.", labels=labels)
+        strength = GaugeFamily("chaosapi_fault_strength", "Strength now, 0 to 1.", "livemax", labels=labels)
         matched = CounterMetricFamily("chaosapi_fault_matched", "Requests that the target meant.", labels=labels)
         expected = CounterMetricFamily(
             "chaosapi_fault_expected", "Requests to be hit: rate × strength, summed over those meant.", labels=labels
@@ -70,7 +59,7 @@ class FaultMetrics(Collector):
         seconds = CounterMetricFamily(
             "chaosapi_fault_delay_seconds", "Their delays, as they were planned and as measured.", labels=kinds
         )
-        shown = {name: _family(name, text) for effect in EFFECTS for name, text in effect.shows.items()}
+        shown = {name: _family(name, metric) for effect in EFFECTS for name, metric in effect.shows.items()}
         active = 0
         for run in runs:
             record = run.plan.record
@@ -90,9 +79,9 @@ class FaultMetrics(Collector):
             for name, value in run.plan.readings().items():
                 shown[name].add_metric([record.name], value)
         yield from (strength, matched, expected, injected, skipped, delays, seconds, *shown.values())
-        yield GaugeMetricFamily("chaosapi_faults_active", "Faults that act now.", value=active)
-        yield GaugeMetricFamily(
-            "chaosapi_revision", "The revision of the set of faults.", value=self._engine.state.revision
+        yield GaugeFamily("chaosapi_faults_active", "Faults that act now.", "livemax", value=active)
+        yield GaugeFamily(
+            "chaosapi_revision", "The revision of the set of faults.", "livemax", value=self._engine.state.revision
         )
 
 
@@ -103,7 +92,7 @@ class LagGauge:
         self._clock, self._window_s = clock, window_s
         self._samples: deque[tuple[float, float]] = deque()
         text = f"How late the event loop was at most in the last {window_s:g} s."
-        registry.register(CallbackGauge("chaosapi_event_loop_lag_seconds", text, self._largest))
+        registry.register(CallbackGauge("chaosapi_event_loop_lag_seconds", text, self._largest, "livemax"))
 
     def observe(self, lag: float) -> None:
         """Note one measured delay, in seconds."""
@@ -119,6 +108,8 @@ class LagGauge:
             self._samples.popleft()
 
 
-def _family(name: str, text: str) -> _Family:
-    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-    return kind(f"chaosapi_{name}", text, labels=["fault"])
+def _family(name: str, metric: EffectMetric) -> _Family:
+    labels = ["fault"]
+    if metric.multiprocess_mode is None:
+        return CounterMetricFamily(f"chaosapi_{name}", metric.text, labels=labels)
+    return GaugeFamily(f"chaosapi_{name}", metric.text, metric.multiprocess_mode, labels=labels)

@@ -15,31 +15,29 @@ import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.registry import Collector
 
+from chaosapi.effects.base import MultiprocessMode
 from chaosapi.telemetry.counters import AllocatedMmapDict, key_text
+from chaosapi.telemetry.gauges import GaugeFamily
 
 _BEAT: Final = 0.5
 """Seconds between two notes; what was read in the last of them is lost when a worker is killed."""
 _SWEEP: Final = 10.0
 """Seconds for which a series that is gone is kept at least, until every worker has let go of it."""
-_SUM: Final = "livesum"
-_MODES: Final = {
-    "chaosapi_capacity_in_use": _SUM,
-    "chaosapi_capacity_queued": _SUM,
-    "chaosapi_held_requests": _SUM,
-    "chaosapi_store_up": "livemin",
-    "process_max_fds": _SUM,
-    "process_open_fds": _SUM,
-    "process_resident_memory_bytes": _SUM,
+_PROCESS_MODES: Final[dict[str, MultiprocessMode]] = {
+    "process_max_fds": "livesum",
+    "process_open_fds": "livesum",
+    "process_resident_memory_bytes": "livesum",
     "process_start_time_seconds": "livemin",
-    "process_virtual_memory_bytes": _SUM,
+    "process_virtual_memory_bytes": "livesum",
+    "python_info": "livemax",
 }
-"""How the gauges of living workers become one; the others are the same for all, or the worst counts: the largest."""
+"""How the gauges of prometheus-client's own collectors become one; ours say it where they are made."""
 
 _ADD: Final = {"livemax": max, "livemin": min}
 _COUNTS: Final = {"counter", "histogram"}
@@ -121,9 +119,7 @@ class MultiprocessCollector(Collector):
     def __init__(self, own: CollectorRegistry, faults: Faults, folder: Path, slot: int) -> None:
         self._own, self._faults, self._folder = own, faults, folder
         self._counters = MmapFile(folder / f"counter_read-{slot}.db")
-        self._gauges = {
-            mode: MmapFile(folder / f"gauge_{mode}_read-{slot}.db") for mode in {"livemax", *_MODES.values()}
-        }
+        self._gauges = {mode: MmapFile(folder / f"gauge_{mode}_read-{slot}.db") for mode in get_args(MultiprocessMode)}
         self._before = dict(self._counters.values)
         self._seen: dict[str, float] = {}
         self._fresh: set[str] = set()
@@ -145,17 +141,17 @@ class MultiprocessCollector(Collector):
             families = [*self._own.collect(), *(self._faults.collect() if whole else self._faults.recent())]
             shown: dict[str, set[str]] = {mode: set() for mode in self._gauges}
             for family in families:
-                mode = _MODES.get(family.name, "livemax")
+                mode = None if family.type == "counter" else _mode(family)
                 for sample in family.samples:
                     key = _written(family.name, sample.name, tuple(sample.labels.items()), family.documentation)
-                    if family.type == "counter":
+                    if mode is None:
                         self._count(key, sample.value)
                     else:
                         self._gauges[mode].write(key, sample.value)
                         shown[mode].add(key)
             if whole:
-                for mode, keys in shown.items():
-                    self._gauges[mode].keep(keys)
+                for kind, keys in shown.items():
+                    self._gauges[kind].keep(keys)
                 self._sweep()
         return families
 
@@ -252,3 +248,12 @@ def _parsed(key: str) -> tuple[str, str, dict[str, str], str]:
 
 def _fault(labels: dict[str, str]) -> tuple[str | None, str | None]:
     return labels.get("fault"), labels.get("effect")
+
+
+def _mode(family: Metric) -> MultiprocessMode:
+    """Return how the gauges of all workers become one; raises LookupError where the family does not say it."""
+    if isinstance(family, GaugeFamily):
+        return family.multiprocess_mode
+    if family.name not in _PROCESS_MODES:
+        raise LookupError(f"{family.name} does not say how those of several workers become one: make it a GaugeFamily")
+    return _PROCESS_MODES[family.name]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from chaosapi.telemetry import multiprocess
-from chaosapi.telemetry.faults import CallbackGauge
+from chaosapi.telemetry.gauges import CallbackGauge, GaugeFamily
 from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
 SMALLEST = 65536
@@ -24,14 +25,14 @@ class Worker:
         self.strength: dict[str, float] = {}
         self.settled: set[str] = set()
         self.up, self.held = 1.0, 0.0
-        registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
         self.totals = MultiprocessCollector(registry, self, folder, slot)
-        registry.register(CallbackGauge("chaosapi_held_requests", "Held.", lambda: self.held))
-        registry.register(CallbackGauge("chaosapi_store_up", "Up.", lambda: self.up))
+        registry.register(CallbackGauge("chaosapi_held_requests", "Held.", lambda: self.held, "livesum"))
+        registry.register(CallbackGauge("chaosapi_store_up", "Up.", lambda: self.up, "livemin"))
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeFamily]:
         matched = CounterMetricFamily("matched", "Matched.", labels=["fault"])
-        strength = GaugeMetricFamily("strength", "Strength.", labels=["fault"])
+        strength = GaugeFamily("strength", "Strength.", "livemax", labels=["fault"])
         for name, count in self.matched.items():
             matched.add_metric([name], count)
         for name, value in self.strength.items():
@@ -39,7 +40,7 @@ class Worker:
         yield matched
         yield strength
 
-    def recent(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def recent(self) -> Iterator[CounterMetricFamily | GaugeFamily]:
         for family in self.collect():
             family.samples = [each for each in family.samples if each.labels["fault"] not in self.settled]
             yield family
@@ -172,3 +173,18 @@ def test_on_a_full_disk_the_others_are_shown_and_nobody_dies(
         old.matched = {"f": 3}
         old.totals.snapshot()
     assert old.scrape()['matched_total{fault="f"}'] == 3
+
+
+def test_a_gauge_that_does_not_say_how_workers_add_up_is_an_error(hire: Hire) -> None:
+    """Else a new one would be the largest of all, where the sum is meant, and nobody would see it."""
+
+    class Forgotten(Collector):
+        def collect(self) -> Iterator[GaugeMetricFamily]:
+            yield GaugeMetricFamily("queued", "Requests that wait.", value=1)
+
+    worker = hire(0)
+    forgotten = Forgotten()
+    worker.registry.register(forgotten)
+    with pytest.raises(LookupError, match="queued does not say"):
+        worker.scrape()
+    worker.registry.unregister(forgotten)

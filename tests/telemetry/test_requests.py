@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
 from chaosapi.telemetry.counters import MmapCounters
-from chaosapi.telemetry.faults import CallbackGauge, FaultMetrics
+from chaosapi.telemetry.faults import FaultMetrics
+from chaosapi.telemetry.gauges import CallbackGauge
 from chaosapi.telemetry.multiprocess import MultiprocessCollector
 from chaosapi.telemetry.requests import BUCKETS, STATUS_CLOSED, RequestMetrics
 
@@ -65,7 +66,7 @@ def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
     registry.register(faults)
     registry.register(alone)
     for each in (registry, beside):
-        each.register(CallbackGauge("beside", "Something else.", lambda: 1.0))
+        each.register(CallbackGauge("beside", "Something else.", lambda: 1.0, "livemax"))
     with (
         closing(MultiprocessCollector(beside, faults, tmp_path, 0)) as totals,
         closing(MmapCounters(tmp_path, 0)) as cells,
