@@ -100,10 +100,10 @@ def goodput(seen: list[Second], begin: float, end: float) -> float:
 
 def draw(runs: dict[str, list[Second]], seconds: float, path: Path) -> None:
     """Draw both runs above each other."""
-    import matplotlib as mpl  # noqa: PLC0415 - only for the picture
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of a backend
+    from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(2, 1, sharex=True, sharey=True, figsize=(9, 6), layout="constrained")
     for axis, (name, seen) in zip(axes, runs.items(), strict=True):

@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line, or say how to get it."""
     try:
         with needed("the command line", "cli", ImportError):
-            from chaosapi.cli import app  # noqa: PLC0415 - an extra
+            from chaosapi.cli import app
     except ImportError as missing:
         sys.stderr.write(f"chaosapi: {missing}\n")
         sys.exit(2)

@@ -36,55 +36,55 @@ class ChaosError(Exception):
         self.errors = errors or []
 
 
-class BadRequest(ChaosError):  # noqa: N818 - named after what HTTP calls it
+class BadRequest(ChaosError):
     """The body cannot be read at all, or there is no telling which Host is meant."""
 
     status, title, slug = 400, "Bad Request", "bad-request"
 
 
-class Unauthorized(ChaosError):  # noqa: N818 - as above
+class Unauthorized(ChaosError):
     """The bearer token is missing or wrong."""
 
     status, title, slug = 401, "Unauthorized", "unauthorized"
 
 
-class Forbidden(ChaosError):  # noqa: N818 - as above
+class Forbidden(ChaosError):
     """The caller may not do this from where it is."""
 
     status, title, slug = 403, "Forbidden", "forbidden"
 
 
-class NotFound(ChaosError):  # noqa: N818 - as above
+class NotFound(ChaosError):
     """There is no such thing."""
 
     status, title, slug = 404, "Not Found", "not-found"
 
 
-class Conflict(ChaosError):  # noqa: N818 - as above
+class Conflict(ChaosError):
     """It does not fit the state things are in."""
 
     status, title, slug = 409, "Conflict", "conflict"
 
 
-class PreconditionFailed(ChaosError):  # noqa: N818 - as above
+class PreconditionFailed(ChaosError):
     """The state has changed since the caller looked."""
 
     status, title, slug = 412, "Precondition Failed", "precondition-failed"
 
 
-class TooLarge(ChaosError):  # noqa: N818 - as above
+class TooLarge(ChaosError):
     """The body is larger than what is read here."""
 
     status, title, slug = 413, "Content Too Large", "content-too-large"
 
 
-class UnsupportedType(ChaosError):  # noqa: N818 - as above
+class UnsupportedType(ChaosError):
     """The body is not of a type that is read here."""
 
     status, title, slug = 415, "Unsupported Media Type", "unsupported-media-type"
 
 
-class Invalid(ChaosError):  # noqa: N818 - as above
+class Invalid(ChaosError):
     """A field is wrong."""
 
     status, title, slug = 422, "Unprocessable Content", "invalid"
@@ -95,19 +95,19 @@ class Invalid(ChaosError):  # noqa: N818 - as above
         return cls(f"{name}: {message}", [{"field": name, "message": message}])
 
 
-class LimitReached(ChaosError):  # noqa: N818 - as above
+class LimitReached(ChaosError):
     """There is no room for more."""
 
     status, title, slug = 429, "Too Many Requests", "limit-reached"
 
 
-class NotInstalled(ChaosError):  # noqa: N818 - as above
+class NotInstalled(ChaosError):
     """The answer takes packages that are not installed; the detail names the extra that brings them."""
 
     status, title, slug = 501, "Not Implemented", "not-installed"
 
 
-class StoreUnavailable(ChaosError):  # noqa: N818 - as above
+class StoreUnavailable(ChaosError):
     """The shared store does not answer; replicas go on with what they know."""
 
     status, title, slug = 503, "Service Unavailable", "store-unavailable"
@@ -117,14 +117,14 @@ class StoreUnreadable(StoreUnavailable):
     """The shared state is garbage, or of another release; the kill switch writes an empty one over it."""
 
 
-class Busy(ChaosError):  # noqa: N818 - as above
+class Busy(ChaosError):
     """The queue for heavy work is full."""
 
     status, title, slug = 503, "Service Unavailable", "busy"
     headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
 
 
-class ClientGone(ChaosError):  # noqa: N818 - as above
+class ClientGone(ChaosError):
     """The client has disconnected before its answer was there; nginx gave this status its number."""
 
     status, title, slug = 499, "Client Closed Request", "client-gone"

@@ -39,7 +39,7 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
 
     # Around the whole stack rather than in it: only there can an effect reach the connection.
     def build() -> ASGIApp:
-        from chaosapi.wiring import Chaos  # noqa: PLC0415 - most of chaosapi: it is loaded when the app starts
+        from chaosapi.wiring import Chaos
 
         _warn(chosen)
         return Chaos(chosen, routes_of(app), points=named).around(inner())
@@ -62,7 +62,7 @@ class ChaosMiddleware:
         settings: Settings | None = None,
         points: Iterable[str] = (),
     ) -> None:
-        from chaosapi.wiring import Chaos  # noqa: PLC0415 - as above
+        from chaosapi.wiring import Chaos
 
         table = RouteTable.of(_route(path, ("GET", "POST")) for path in routes)
         chosen = settings or _of_guest()

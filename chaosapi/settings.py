@@ -176,9 +176,9 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - replaced
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take arguments first, then the environment."""
         return init_settings, _Environment(settings_cls)

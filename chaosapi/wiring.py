@@ -64,7 +64,7 @@ _TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN")
 class Chaos:
     """One replica: the faults, what they act on, and how they are steered and seen."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what it serves, two clocks, and where it stands among workers
+    def __init__(
         self,
         settings: Settings,
         routes: RouteTable,
@@ -166,7 +166,7 @@ class Chaos:
             jobs += beside
         else:
             with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
-                from chaosapi.runtime.admin_server import AdminServer  # noqa: PLC0415 - uvicorn's, a server of our own
+                from chaosapi.runtime.admin_server import AdminServer
             # The store lives in the loop of the control plane, which is another one here.
             control = LifespanMiddleware(guarded, beside, open_, close)
             bound = self._place.admin if self._place else None
@@ -231,9 +231,9 @@ def _among_workers(
     place: "Place", registry: CollectorRegistry, faults: FaultMetrics
 ) -> "tuple[MultiprocessCollector, MmapCounters, SharedInbox]":
     """Make what adds up the counts of several workers, where each counts, and the alerts that they all know."""
-    from chaosapi.store.alerts_sqlite import SharedInbox  # noqa: PLC0415 - of no use in one process
-    from chaosapi.telemetry.counters import MmapCounters  # noqa: PLC0415
-    from chaosapi.telemetry.multiprocess import MultiprocessCollector  # noqa: PLC0415
+    from chaosapi.store.alerts_sqlite import SharedInbox
+    from chaosapi.telemetry.counters import MmapCounters
+    from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
     totals = MultiprocessCollector(registry, faults, place.folder, place.slot)
     return totals, MmapCounters(place.folder, place.slot), SharedInbox(place.folder / "inbox.sqlite")
@@ -260,7 +260,7 @@ def _forecaster(settings: Settings, flow: RateMeter) -> forecasts.Forecaster:
 def _documented(**options: Any) -> FastAPI:
     """Make the app; its docs need no network where fastapi-offline is installed, as it is with the extra `serve`."""
     try:
-        from fastapi_offline import FastAPIOffline  # noqa: PLC0415 - as above
+        from fastapi_offline import FastAPIOffline
     except ModuleNotFoundError:
         return FastAPI(**options)
     return FastAPIOffline(**options, static_url="/admin/static")

@@ -26,7 +26,7 @@ NO_TRAFFIC = "No traffic"
 GREEN, ORANGE, RED, CLEAR = "green", "orange", "red", "transparent"
 
 
-def number(  # noqa: PLR0913 - a panel's texts, and its query
+def number(
     title: str, about: str, unit: str, expr: str, empty: str = NO_TRAFFIC, *, runbook: str | None = None
 ) -> stat.Panel:
     """Return one big number with its recent course; `about` is what a reader learns from the panel's (i)."""
@@ -71,7 +71,7 @@ def course(
     return _linked(panel, runbook)
 
 
-def states(  # noqa: PLR0913 - a panel's texts, and its query
+def states(
     title: str,
     about: str,
     values: Mapping[int, tuple[str, str]],

@@ -79,7 +79,7 @@ class Replica:
 class Stand:
     """Replicas on one store, in a folder of their own on a small disk of its own where that can be made."""
 
-    def __init__(  # noqa: PLR0913 - what a stand is made of
+    def __init__(
         self,
         store: Store,
         folder: Path,

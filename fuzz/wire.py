@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
             self.close()
             self._wake()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         """Note that the peer is gone; a body without a length ends here."""
         self.closed = True
         if self._answer.status and b"content-length" not in self._answer.headers and not self.broken:

@@ -90,7 +90,7 @@ def _matcher(text: str) -> Object:
 class _Dumper(yaml.SafeDumper):
     """Writes what appears twice in full."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+    def ignore_aliases(self, data: Any) -> bool:
         return True
 
 

@@ -35,7 +35,7 @@ def _write_json(file: Path, document: object) -> None:
 
 
 def _commands() -> str:
-    made = subprocess.run(  # noqa: S603 - typer's own tool, with fixed arguments
+    made = subprocess.run(
         [sys.executable, *_TYPER], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
     return made.stdout.replace("&#x27;", "'").strip() + "\n"

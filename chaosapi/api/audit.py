@@ -84,7 +84,7 @@ class Desk:
         self._store, self._kill = store, kill
         self._trusted = trusted
 
-    async def apply(  # noqa: PLR0913 - who, what, when and why
+    async def apply(
         self,
         request: Request,
         change: Change,

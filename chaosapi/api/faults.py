@@ -163,7 +163,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
             **refusals(*_FULL, PreconditionFailed),
         },
     )
-    async def replace_fault(  # noqa: PLR0913, PLR0917 - a name, a body and two conditions
+    async def replace_fault(
         request: Request,
         response: Response,
         name: FaultName,
@@ -190,7 +190,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         "/faults/{name}",
         responses={200: _TAGGED, **refusals(NotFound, *_FULL, PreconditionFailed)},
     )
-    async def patch_fault(  # noqa: PLR0913, PLR0917 - as above
+    async def patch_fault(
         request: Request,
         response: Response,
         name: FaultName,
@@ -216,7 +216,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         "/faults/{name}",
         responses={200: _TAGGED, **refusals(NotFound, Conflict, PreconditionFailed, StoreUnavailable)},
     )
-    async def end_fault(  # noqa: PLR0913, PLR0917 - as above
+    async def end_fault(
         request: Request,
         response: Response,
         name: FaultName,

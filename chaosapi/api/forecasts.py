@@ -65,7 +65,7 @@ class Forecaster:
     def predictor(self) -> "Predictor":
         """What works forecasts out; raises NotInstalled, or Invalid for a file that cannot be read."""
         with needed("a forecast", "forecast", NotInstalled):
-            from chaosapi.api.prediction import Predictor  # noqa: PLC0415 - as above
+            from chaosapi.api.prediction import Predictor
         return Predictor.of(self._source, self._profile)
 
     def resolved(self, draft: Draft) -> Fault:
@@ -107,9 +107,7 @@ class Forecaster:
         return Traffic(rps=total, shares=shares)
 
 
-def router(  # noqa: PLR0913, PLR0917 - whom the routes speak to
-    forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox, pool: Pool, bodies: Pool
-) -> APIRouter:
+def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox, pool: Pool, bodies: Pool) -> APIRouter:
     """Make the routes; forecasts are worked out in the pool, large bodies read in one of their own."""
     api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, bodies))
 

@@ -32,7 +32,7 @@ _out = Terminal()
 _EPISODES = 10
 
 
-def backtest(  # noqa: PLR0913 - one option a condition
+def backtest(
     *,
     prometheus: Annotated[str, typer.Option(metavar="URL", help="Where Prometheus is.")] = HERE,
     start: Annotated[

@@ -18,7 +18,7 @@ PORT: Final = 8080
 _QUICKEST: Final = 0.05  # seconds
 
 
-def console(  # noqa: PLR0913 (one parameter an option)
+def console(
     *,
     service: Url = None,
     prometheus: Annotated[str, typer.Option(help="Where Prometheus is.")] = "http://127.0.0.1:9090",
@@ -43,11 +43,11 @@ def console(  # noqa: PLR0913 (one parameter an option)
 ) -> None:
     """Show signals, budgets, faults, alerts and the timeline in the browser, and steer faults from there."""
     with needed("chaosapi console", "console", _refused):
-        import uvicorn  # noqa: PLC0415 - with the next ones half a second that `--help` should not wait
+        import uvicorn
 
-        from chaosapi.console import app, bounds, room  # noqa: PLC0415
-        from chaosapi.runtime.admin_server import bind, url  # noqa: PLC0415
-        from chaosapi.settings import SettingsError, token_from_environment  # noqa: PLC0415
+        from chaosapi.console import app, bounds, room
+        from chaosapi.runtime.admin_server import bind, url
+        from chaosapi.settings import SettingsError, token_from_environment
     if not password and not is_loopback(host):
         raise _refused(
             f"{host} can be reached from other machines, and whoever reaches the console can break the service: "

@@ -37,7 +37,7 @@ _out = Terminal()
 
 
 @app.command()
-def add(  # noqa: PLR0913 - one option a field of the API
+def add(
     effect: Annotated[str | None, typer.Argument(help="The effect's type, such as error or latency.")] = None,
     parameters: Annotated[
         list[str] | None,
@@ -124,7 +124,7 @@ def show(name: str, *, url: Url = None, token: Token = None, as_json: AsJson = F
 
 
 @app.command()
-def end(  # noqa: PLR0913 - one option a parameter of the API
+def end(
     name: str,
     *,
     reason: Reason = None,

@@ -28,7 +28,7 @@ _out = Terminal()
 M = TypeVar("M", bound=BaseModel)
 
 
-def forecast(  # noqa: PLR0913 - one option a field of the question
+def forecast(
     effect: Annotated[str | None, typer.Argument(help="The effect's type, such as error or latency.")] = None,
     parameters: Annotated[list[str] | None, typer.Argument(help="Its parameters, as in `chaosapi fault add`.")] = None,
     *,
@@ -148,7 +148,7 @@ def _refuse(*unheard: tuple[str, object, str]) -> None:
             raise typer.BadParameter(right, param_hint=option)
 
 
-def _answer(  # noqa: PLR0913 - one for each question and form
+def _answer(
     model: ForecastModel,
     *,
     page_within: str | None,
@@ -178,7 +178,7 @@ def _answer(  # noqa: PLR0913 - one for each question and form
 
 def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:
     with needed("--html", "charts", errors.Invalid):
-        from chaosapi.forecast import chart  # noqa: PLC0415 - Plotly is large, and an extra
+        from chaosapi.forecast import chart
     chart.write(model, found, path)
     typer.echo(f"wrote {path}", err=True)
 

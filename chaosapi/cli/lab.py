@@ -31,7 +31,7 @@ def _profile(name: str) -> str:
     return name
 
 
-def lab(  # noqa: PLR0913 (one parameter an option)
+def lab(
     *,
     profile: Annotated[
         str,
@@ -63,7 +63,7 @@ def lab(  # noqa: PLR0913 (one parameter an option)
             status.show(running, console)
 
 
-def demo(  # noqa: PLR0913 (one parameter an option)
+def demo(
     *,
     port: Port = _DEFAULTS.service,
     admin_port: Port = _DEFAULTS.admin,

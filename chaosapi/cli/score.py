@@ -27,7 +27,7 @@ from chaosapi.terminal import Terminal, print_error
 _out = Terminal()
 
 
-def score(  # noqa: PLR0913 - one option a source
+def score(
     name: Annotated[str | None, typer.Argument(help="The fault.  [default: the last that began]")] = None,
     *,
     url: fault.Url = None,

@@ -62,7 +62,7 @@ FailuresOption = Annotated[
 
 
 @app.command()
-def lint(  # noqa: PLR0913 - one option a condition
+def lint(
     *,
     spec_file: SpecArgument = None,
     profile: ProfileOption = "production",
@@ -106,7 +106,7 @@ def explanation(
 
 
 @app.command()
-def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
+def rules(
     *,
     profile: ProfileOption = "production",
     spec_file: SpecOption = None,
@@ -142,7 +142,7 @@ def rules(  # noqa: PLR0913 - one option a condition, and the form of the output
 
 
 @app.command("tests")
-def unit_tests(  # noqa: PLR0913 - one option a file
+def unit_tests(
     *,
     profile: ProfileOption = "production",
     pair: Annotated[str | None, typer.Option(help="The windows to test, such as 1h/5m.  [default: quickest]")] = None,

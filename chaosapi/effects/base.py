@@ -144,7 +144,7 @@ class RequestEffect(Effect):
         """
         return former
 
-    def readings(self, memory: Any) -> Mapping[str, float]:  # noqa: ARG002 - for those that have any
+    def readings(self, memory: Any) -> Mapping[str, float]:
         """Return the values of the metrics in `shows`."""
         return {}
 

@@ -35,7 +35,7 @@ class Constant(Model):
     value: Duration
     """The delay."""
 
-    def sample(self, u: float) -> float:  # noqa: ARG002 - every distribution takes the number, this one needs none
+    def sample(self, u: float) -> float:
         """Return the delay in seconds."""
         return self.value
 

@@ -20,6 +20,6 @@ class AppException(RequestEffect):
     at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "exception", "message": "connection pool exhausted"}
 
-    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Leave word for `Raise`, which stands inside the app's error handling."""
         await app({**scope, MESSAGE: self.message}, receive, send)

@@ -21,7 +21,7 @@ class Hang(RequestEffect):
     at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "hang", "at_most": "1m"}
 
-    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Wait for whatever comes first, then close the connection."""
         await tools.wait(self.at_most)
         tools.drop(reset=False)

@@ -16,6 +16,6 @@ class Reset(RequestEffect):
     at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "reset"}
 
-    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:  # noqa: ARG002 - the contract
+    async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Reset the connection before the app sees the request."""
         tools.drop(reset=True)

@@ -31,7 +31,7 @@ class Constant(_Shape):
 
     type: Literal["constant"] = "constant"
 
-    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:
         """Return 1."""
         return 1.0
 
@@ -74,7 +74,7 @@ class Pulse(_Shape):
     off: Span
     """How long the pause after it is."""
 
-    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:
         """Return 1 within a pulse, 0 between two."""
         return 1.0 if elapsed % (self.on + self.off) < self.on else 0.0
 
@@ -88,7 +88,7 @@ class Sine(_Shape):
     low: Level = 0.0
     """The strength in the troughs."""
 
-    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:
         """Return the strength `elapsed` seconds after the start."""
         wave = (1 - math.cos(2 * math.pi * elapsed / self.period)) / 2
         return self.low + (1 - self.low) * wave
@@ -119,7 +119,7 @@ class _Alternation:
         self._edges = array("d", [0.0])
         self._lock = threading.Lock()
 
-    def strength(self, elapsed: float, duration: float) -> float:  # noqa: ARG002 - the shapes' signature
+    def strength(self, elapsed: float, duration: float) -> float:
         """Return 1 within a burst, 0 in the quiet."""
         return float(self.edges_until(elapsed) % 2)
 

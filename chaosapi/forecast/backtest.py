@@ -121,7 +121,7 @@ def _rates(window: Range, terms: Sequence[tuple[int, RecordedSeries]]) -> Rates:
     ]
 
 
-def _tested(  # noqa: PLR0913 - which alert, how it is watched, what was recorded and computed
+def _tested(
     spec: Spec,
     slo: Objective,
     pair: WindowPair,

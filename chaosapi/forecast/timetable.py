@@ -23,7 +23,7 @@ LIKELY = 2.0
 """Standard deviations within which chance stays 19 times of 20."""
 
 
-def forecast(  # noqa: PLR0913, PLR0917 - the parts of a model
+def forecast(
     faults: Sequence[Fault],
     traffic: Traffic,
     spec: Spec,

@@ -74,7 +74,7 @@ class Served:
 class Hidden:
     """A connection that the server does not show: it cannot be broken, and only `receive` tells of its loss."""
 
-    def drop(self, *, reset: bool) -> None:  # noqa: ARG002 - the contract
+    def drop(self, *, reset: bool) -> None:
         """Leave the request unanswered instead; the first time a warning says so."""
         _warn_once()
 

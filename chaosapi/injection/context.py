@@ -73,7 +73,7 @@ class Injection:
     seconds it was given; the server's stop ends the faults.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - who is hit, who may leave, what may be dropped, and how to wait
+    def __init__(
         self,
         hit: Hit,
         presence: Presence,

@@ -57,11 +57,11 @@ class Call:
         """Take the answer's status."""
         self._status = message.get("status", self._status)
 
-    def drop(self, *, reset: bool) -> None:  # noqa: ARG002 - the caller sees the same either way
+    def drop(self, *, reset: bool) -> None:
         """Close the connection."""
         self.closed.set()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI app
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.reached.set()
         await self._returned.wait()
         await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": []})

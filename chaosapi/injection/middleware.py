@@ -22,7 +22,7 @@ class Faults:
     answers it; of several that would answer, the oldest does. Whom another fault kept out is counted as skipped.
     """
 
-    def __init__(  # noqa: PLR0913 - a limit, a switch, a clock and a way to wait
+    def __init__(
         self,
         app: ASGIApp,
         engine: Engine,
@@ -66,7 +66,7 @@ class Faults:
         finally:
             dependencies.passing.reset(passing)
 
-    def _at_point(  # noqa: PLR0913, PLR0917 - whose request, what it did so far, and which call
+    def _at_point(
         self,
         scope: Scope,
         carrier: Connection,

@@ -103,7 +103,7 @@ def _relocated(found: dict[str, Path], root: Path) -> dict[str, Path]:
 def _run(command: Sequence[str], cwd: Path | None = None) -> str:
     if shutil.which(command[0]) is None:
         raise UnavailableError(f"{command[0]} is not installed")
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603 (fixed words)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
         raise UnavailableError(f"{command[0]} ended with status {done.returncode}: {last}")

@@ -96,9 +96,7 @@ def store(chunks: Iterable[str], promtool: Path, data: Path) -> None:
     command: list[str | Path] = [promtool, "tsdb", "create-blocks-from", "openmetrics", "--quiet"]
     # It reads the whole file once for each block: in blocks of two hours a month would take minutes.
     command += ["--max-block-duration=720h", source, data]
-    done = subprocess.run(  # noqa: S603 (our own command line)
-        command, capture_output=True, text=True, check=False, env=environment.shared(os.environ)
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment.shared(os.environ))
     source.unlink()
     if done.returncode:
         raise LabError(f"promtool could not store the history: {done.stderr.strip()[-500:]}")

@@ -64,7 +64,7 @@ def _is_free(port: int) -> bool:
 def _owner(port: int) -> str:
     """Return who listens, as far as this user may know."""
     try:
-        import psutil  # noqa: PLC0415 (of the extra `lab`: without it the owner stays unknown)
+        import psutil
     except ImportError:
         return ""
     try:

@@ -63,7 +63,7 @@ class Programs:
         """
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 (our own command lines)
+            process = subprocess.Popen(
                 [sys.executable, "-I", parent_death.__file__, str(os.getpid()), *map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

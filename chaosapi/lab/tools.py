@@ -80,9 +80,7 @@ def _cached(name: str, folder: Path) -> Path | None:
 def _answers(program: Path, name: str) -> bool:
     """Whether the program says who it is, as all of Prometheus' do: another program may carry the same name."""
     try:
-        done = subprocess.run(  # noqa: S603 (a program found on PATH or fetched and checked)
-            [program, "--version"], capture_output=True, text=True, timeout=20, check=False
-        )
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and f"{name}, version" in done.stdout + done.stderr

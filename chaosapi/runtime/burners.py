@@ -80,7 +80,7 @@ class Burners:
 
 
 def _start_burner() -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(  # noqa: S603 - our own file
+    process = subprocess.Popen(
         # Without site-packages and in a process group of its own: it starts in no time and Ctrl-C is not for it.
         [sys.executable, "-I", "-S", "-E", str(Path(_burner.__file__))],
         stdin=subprocess.PIPE,

@@ -192,7 +192,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not (idle and _has_unread_data(self.transport)):
             super().shutdown()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's own text
+    def send_400_response(self, msg: str) -> None:
         """Answer what cannot be parsed, or was refused while it was parsed."""
         self._refuse(*self._refusal)
 

@@ -34,7 +34,7 @@ class LifespanMiddleware:
     seconds later, when requests have to come to their end: uvicorn waits for them first, and tells the app afterwards.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - a life has so many turns
+    def __init__(
         self,
         app: ASGIApp,
         jobs: Sequence[Job],

@@ -31,7 +31,7 @@ def rule_file(specs: Sequence[Spec], profile: str, min_failures: int = 1, beside
     return document.write(made, rules_command(profile, min_failures))
 
 
-def prometheus_rule(  # noqa: PLR0913 - the rules, and the envelope around them
+def prometheus_rule(
     specs: Sequence[Spec],
     profile: str,
     min_failures: int = 1,
@@ -58,7 +58,7 @@ def rules_command(profile: str, min_failures: int = 1) -> str:
     return f"chaosapi slo rules --profile {profile}" + _if_more(min_failures)
 
 
-def unit_tests(  # noqa: PLR0913 - what a test file depends on
+def unit_tests(
     specs: Sequence[Spec], profile: str, pair: WindowPair, *, traffic: _TrafficModel, rules: str, min_failures: int = 1
 ) -> str:
     """Return the promtool tests of one pair; `rules` is the rule file's path as seen from the test file."""

@@ -53,7 +53,7 @@ def load(path: Path) -> _TrafficModel:
     return document.read(path, _TrafficModel)
 
 
-def suite(  # noqa: PLR0913, PLR0917 - what a test file depends on
+def suite(
     specs: Sequence[Spec], profile: Profile, pair: WindowPair, traffic: _TrafficModel, rules: str, min_failures: int = 1
 ) -> Case:
     """Return the test file for one pair as data; `rules` is the rule file's path as seen from the test file.

@@ -53,9 +53,9 @@ class WindowPair:
 
 
 class _Windows(FileModel):
-    errorBudgetPercent: Annotated[float, Field(gt=0, le=100)]  # noqa: N815 - names of the file format
-    shortWindow: Annotated[Duration, Field(gt=0)]  # noqa: N815
-    longWindow: Annotated[Duration, Field(gt=0)]  # noqa: N815
+    errorBudgetPercent: Annotated[float, Field(gt=0, le=100)]
+    shortWindow: Annotated[Duration, Field(gt=0)]
+    longWindow: Annotated[Duration, Field(gt=0)]
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -70,7 +70,7 @@ class _Severity(FileModel):
 
 
 class _AlertWindowsSpec(FileModel):
-    sloPeriod: Annotated[Duration, Field(gt=0)]  # noqa: N815 - name of the file format
+    sloPeriod: Annotated[Duration, Field(gt=0)]
     page: _Severity
     ticket: _Severity
 
@@ -97,7 +97,7 @@ class _AlertWindowsSpec(FileModel):
 class Profile(FileModel):
     """A set of window pairs for one SLO period, as in an `AlertWindows` file."""
 
-    apiVersion: Literal["sloth.slok.dev/v1"]  # noqa: N815 - names of the file format
+    apiVersion: Literal["sloth.slok.dev/v1"]
     kind: Literal["AlertWindows"]
     spec: _AlertWindowsSpec
 

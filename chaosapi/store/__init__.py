@@ -81,14 +81,14 @@ def open_store(url: str, clock: Callable[[], float] = time.time) -> Store:
     if parts.scheme == "memory":
         return MemoryStore(clock)
     if parts.scheme == "sqlite":
-        from chaosapi.store.sqlite import SqliteStore  # noqa: PLC0415 - only where it is used
+        from chaosapi.store.sqlite import SqliteStore
 
         if parts.netloc or parts.path in ("", "/"):
             raise ValueError("sqlite:///faults.db is a file in this folder, sqlite:////var/lib/faults.db one anywhere")
         return SqliteStore(Path(unquote(parts.path[1:])), clock)
     if parts.scheme in ("redis", "rediss", "unix"):
         with needed("a store on Redis", "redis", ValueError):
-            from chaosapi.store.redis import RedisStore  # noqa: PLC0415 - redis-py is an extra
+            from chaosapi.store.redis import RedisStore
         return RedisStore(url, clock)
     raise ValueError("a store is memory://, sqlite:///faults.db or redis://host:6379/0 (rediss:// with TLS)")
 

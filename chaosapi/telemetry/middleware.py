@@ -24,7 +24,7 @@ class TelemetryMiddleware:
     have no handler, so neither faults nor metrics ever see them.
     """
 
-    def __init__(  # noqa: PLR0913 - what it reports to, and a clock
+    def __init__(
         self,
         app: ASGIApp,
         routes: RouteTable,

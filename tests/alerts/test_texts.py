@@ -23,7 +23,7 @@ PAIRS = (
 )
 
 
-def _alert(  # noqa: PLR0917 - a row of the table above
+def _alert(
     severity: str, long: str, short: str, burn_rate: str, reset: str, seconds: int, *, left: str
 ) -> dict[str, Any]:
     told = {"page": "Paged", "ticket": "Ticketed"}[severity]
@@ -57,7 +57,7 @@ def _alert(  # noqa: PLR0917 - a row of the table above
     ("busy", "at", "left", "pairs"),
     [("0+978x20", "20s", "0%", PAIRS), ("0 1000000000+978x79", "80s", "99.8%", PAIRS[:1])],
 )
-def test_an_alert_says_which_pair_how_fast_how_long_and_until_when(  # noqa: PLR0917 - a row of the table
+def test_an_alert_says_which_pair_how_fast_how_long_and_until_when(
     busy: str, at: str, left: str, pairs: Sequence[tuple[Any, ...]], tmp_path: Path, tools: dict[str, Path]
 ) -> None:
     """2.2 % of 99.9 % burns 22 times too fast: 12 h of budget last 32 min 44 s; each pair resets in its own time.

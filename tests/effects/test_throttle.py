@@ -32,7 +32,7 @@ class Tools:
 
     def release(self) -> None: ...
 
-    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:  # noqa: ARG002 - the contract
+    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
         self.time += seconds
 
     def left(self) -> bool:

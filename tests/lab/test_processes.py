@@ -136,7 +136,7 @@ def test_not_ready_in_time(tmp_path: Path) -> None:
 
 def test_a_part_does_not_outlive_a_lab_that_died_before_it_began(tmp_path: Path) -> None:
     """The leash refuses to start a program for a lab that is already gone."""
-    from chaosapi.lab import parent_death  # noqa: PLC0415 - only its path is needed
+    from chaosapi.lab import parent_death
 
     done = subprocess.run(
         [sys.executable, parent_death.__file__, "-1", "touch", str(tmp_path / "ran")],

@@ -42,7 +42,7 @@ class WorkerSupervisor:
     seconds after they were told to stop.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - all that a worker is given
+    def __init__(
         self,
         command: Callable[[int, int], Sequence[str]],
         sockets: Sequence[socket.socket],

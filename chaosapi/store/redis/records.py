@@ -84,7 +84,7 @@ class Records:
         """Return the latest lines of the audit, newest first, of the revisions before one."""
         return [str(line) for line in await self._page(keys=self._keys("audit"), args=[limit, before])]
 
-    async def swap(  # noqa: PLR0913, PLR0917 - from where to where, and who is told
+    async def swap(
         self, before: Version, after: Version, line: str, message: str, forgotten: Collection[str], deadline: float
     ) -> bool:
         """Swap two versions; False where somebody else was faster. Raises TimeoutError past the deadline."""
