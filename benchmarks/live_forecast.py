@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaosapi import assets
-from chaosapi.cli import facts
+from chaosapi.cli import measured
 from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay, score
@@ -115,8 +115,8 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
     lab.parts.wait_until(lambda: time.time() > end, "the end", timeout=end - time.time() + 60, every=1)
     shop = spec.load(assets.path("alerts") / "slo.yaml")
     answer = httpx2.get(f"{url(lab.ports.admin)}/admin/alerts", params={"limit": 1000}).raise_for_status().json()
-    known = facts.recorded(PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval)
-    known = known.model_copy(update={"delivered": [facts.delivery(each) for each in answer["alerts"]]})
+    known = measured.recorded(PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval)
+    known = known.model_copy(update={"delivered": [measured.delivery(each) for each in answer["alerts"]]})
     model = ForecastModel(planned, Traffic(rps=rate), shop, lab.profile, usual(lab.profile))
     return [
         score.score(name, replay.of(record, records, model), known, time.time())

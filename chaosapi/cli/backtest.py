@@ -14,8 +14,8 @@ from rich.text import Text
 
 from chaosapi import assets, durations, errors
 from chaosapi.cli.prometheus import HERE, PrometheusReader
+from chaosapi.cli.render_faults import listing
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
-from chaosapi.cli.tables import listing
 from chaosapi.forecast import identity
 from chaosapi.forecast.backtest import Recording, selectors
 from chaosapi.forecast.backtest import backtest as run

@@ -45,7 +45,7 @@ def console(
     with needed("chaosapi console", "console", _refused):
         import uvicorn
 
-        from chaosapi.console import app, bounds, room
+        from chaosapi.console import app, bounds, sources
         from chaosapi.runtime.admin_server import bind, url
         from chaosapi.settings import SettingsError, token_from_environment
     if not password and not is_loopback(host):
@@ -63,7 +63,7 @@ def console(
         raise _refused(f"--every {every}: {error}") from None
     if seconds < _QUICKEST:
         raise _refused(f"--every {every} is too often: at least {durations.format(_QUICKEST)}")
-    addresses = room.Addresses(
+    addresses = sources.Addresses(
         _address("--service", service or find((*HERE, HERE[0]))),  # which may be started later: then as the lab does
         _address("--prometheus", prometheus),
         _address("--alertmanager", alertmanager),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 import typer
 from rich.text import Text
 
-from chaosapi.cli import body, tables
+from chaosapi.cli import parse, render_faults
 from chaosapi.clients.admin import AdminClient, ClientError
 from chaosapi.clients.answers import Phase
 from chaosapi.settings import SettingsError, token_from_environment
@@ -71,25 +71,25 @@ def add(
     given: dict[str, Any] = {
         "name": name,
         "effect": {"type": effect} if effect else None,
-        "rate": None if rate is None else body.value(rate),
-        "target": body.present(
+        "rate": None if rate is None else parse.value(rate),
+        "target": parse.present(
             {
                 "routes": route,
                 "methods": method,
-                "headers": dict(map(body.pair, header or [])),
+                "headers": dict(map(parse.pair, header or [])),
                 "sticky_by": sticky_by,
                 "points": point,
             }
         ),
-        "schedule": body.present(
-            {"start_after": start_after, "duration": duration, "shape": shape and body.value(shape)}
+        "schedule": parse.present(
+            {"start_after": start_after, "duration": duration, "shape": shape and parse.value(shape)}
         ),
         "seed": seed,
-        "guard": guard and body.value(guard),
+        "guard": guard and parse.value(guard),
         "reason": reason,
     }
-    sent.update(body.present(given))
-    body.put(sent, parameters or [])
+    sent.update(parse.present(given))
+    parse.put(sent, parameters or [])
     with service(url, token) as admin:
         made = admin.create_fault(sent, wait=wait)
     _print(made, as_json=as_json)
@@ -112,7 +112,7 @@ def list_(
     if answer["halt"]:
         halted = f" since {answer['halt']['since']}: {answer['halt']['reason']}"
         _out.print(Text.assemble(("Chaos is halted", "bold red"), escape_control(halted)))
-    _out.print(tables.many(answer["faults"]) if answer["faults"] else "No faults.")
+    _out.print(render_faults.many(answer["faults"]) if answer["faults"] else "No faults.")
 
 
 @app.command()
@@ -149,7 +149,7 @@ def clear(
     if as_json:
         _out.print_json(data=answer)
     else:
-        applied = tables.applied(answer["replicas"])
+        applied = render_faults.applied(answer["replicas"])
         _out.print(f"{answer['ended']} faults ended; revision {answer['revision']}, applied by {applied}")
 
 
@@ -161,7 +161,7 @@ def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -
     if as_json:
         _out.print_json(data=answer)
     else:
-        _out.print(tables.replicas(answer["replicas"]))
+        _out.print(render_faults.replicas(answer["replicas"]))
 
 
 def find(urls: Sequence[str]) -> str:
@@ -215,11 +215,11 @@ def _print(fault: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         _out.print_json(data=fault)
     else:
-        _out.print(tables.one(fault))
+        _out.print(render_faults.one(fault))
 
 
 def _one(file: Path) -> dict[str, Any]:
-    found = body.document(file)
+    found = parse.document(file)
     if not isinstance(found, dict):
         raise typer.BadParameter(f"{file} must hold one fault as a JSON or YAML object")
     return found

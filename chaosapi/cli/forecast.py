@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from chaosapi import assets, durations, errors
 from chaosapi.api import validation
-from chaosapi.cli import body, facts, timetables
+from chaosapi.cli import measured, parse, render_forecast
 from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.cli.slo import ProfileOption, SpecOption
 from chaosapi.extras import needed
@@ -98,9 +98,9 @@ def forecast(
     given = {
         "effect": {"type": effect} if effect else None,
         "rate": rate,
-        "target": body.present({"routes": route, "methods": method}),
-        "schedule": body.present(
-            {"start_after": start_after, "duration": duration, "shape": shape and body.value(shape)}
+        "target": parse.present({"routes": route, "methods": method}),
+        "schedule": parse.present(
+            {"start_after": start_after, "duration": duration, "shape": shape and parse.value(shape)}
         ),
     }
     watching = {
@@ -119,7 +119,7 @@ def forecast(
         shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
         if traffic_from:
             window = _seconds(traffic_window, "--traffic-window")
-            sent = facts.traffic(PrometheusReader(traffic_from), shop, window).model_dump() | body.present(sent)
+            sent = measured.traffic(PrometheusReader(traffic_from), shop, window).model_dump() | parse.present(sent)
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
             sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (
@@ -129,10 +129,10 @@ def forecast(
         bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
         model = ForecastModel(
             [validation.read(Fault, each) for each in bodies],
-            _checked(Traffic, body.present(sent)),
+            _checked(Traffic, parse.present(sent)),
             shop,
             chosen,
-            _checked(Monitoring, usual(chosen).model_dump() | body.present(watching)),
+            _checked(Monitoring, usual(chosen).model_dump() | parse.present(watching)),
         )
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)
@@ -161,13 +161,13 @@ def _answer(
     shown: RenderableType
     if page_within:
         answer = inverse.page_within(model, _seconds(page_within, "--page-within"))
-        shown = timetables.page(answer)
+        shown = render_forecast.page(answer)
     elif budget:
         answer = inverse.spend(model, _ratio(budget), slo)
-        shown = timetables.spend(answer, model.faults[0])
+        shown = render_forecast.spend(answer, model.faults[0])
     else:
         answer = timetable.predict(model)
-        shown = timetables.forecast(answer)
+        shown = render_forecast.forecast(answer)
         if html:
             _draw(model, answer, html)
     if as_json:
@@ -185,9 +185,9 @@ def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:
 
 def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path], *, which_rate: bool) -> list[Any]:
     """Give the faults that are asked about; a question which rate does something needs none, and is about errors."""
-    own = body.present(given)
-    body.put(own, parameters)
-    read = [each for file in files for each in _listed(body.document(file))]
+    own = parse.present(given)
+    parse.put(own, parameters)
+    read = [each for file in files for each in _listed(parse.document(file))]
     if which_rate and not read and "effect" not in own:
         own["effect"] = {"type": "error"}
         typer.echo("assumed: the fault is error, since none is given", err=True)
@@ -208,7 +208,7 @@ def _checked(model: type[M], fields: dict[str, Any]) -> M:
 
 
 def _share(text: str) -> tuple[str, float]:
-    route, share = body.pair(text)
+    route, share = parse.pair(text)
     try:
         return route, float(share)
     except ValueError:

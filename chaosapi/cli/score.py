@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from chaosapi import assets, durations, errors
-from chaosapi.cli import facts, fault, scorecards
+from chaosapi.cli import fault, measured, render_score
 from chaosapi.cli.prometheus import HERE, PrometheusReader
 from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
@@ -55,11 +55,11 @@ def score(
             source = PrometheusReader(prometheus)
             until = min(now, record.ends_at)
             settings |= _intervals(source, shop, chosen, record.starts_at, now) | {"prometheus": source.version()}
-            known = facts.recorded(source, shop, record.starts_at - 60, now, settings["evaluation"])
-            traffic = facts.traffic(source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until)
+            known = measured.recorded(source, shop, record.starts_at - 60, now, settings["evaluation"])
+            traffic = measured.traffic(source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until)
         except errors.Invalid as error:
             missing = [str(error), f"the traffic was not measured: taken to be {traffic.rps:g} requests/s"]
-        known = known.model_copy(update={"delivered": [facts.delivery(each) for each in delivered]})
+        known = known.model_copy(update={"delivered": [measured.delivery(each) for each in delivered]})
         model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings))
         found = scoring.score(record.name, replay.of(record, records, model), known, now)
         found = found.model_copy(update={"missing": [*missing, *found.missing]})
@@ -69,7 +69,7 @@ def score(
     if as_json:
         _out.print_json(found.model_dump_json())
     else:
-        _out.print(scorecards.score(found))
+        _out.print(render_score.score(found))
 
 
 def _chosen(records: list[Record], name: str | None, now: float) -> Record:
@@ -95,7 +95,7 @@ def _record(view: Mapping[str, Any]) -> Record:
 def _intervals(source: PrometheusReader, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
     """Tell how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
     ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": shop.service})
-    looked = {"scrape": "up" + facts.of_jobs(shop), "evaluation": ratio}
+    looked = {"scrape": "up" + measured.of_jobs(shop), "evaluation": ratio}
     found = {name: source.series(selector, start - 120, now) for name, selector in looked.items()}
     return {
         name: round(float(np.median(np.diff(series[0].times))) / 1000, 1)

@@ -13,7 +13,7 @@ from chaosapi.console import login
 from chaosapi.console.access import Guard, Sessions
 from chaosapi.console.bounds import make_room
 from chaosapi.console.page import page
-from chaosapi.console.room import Addresses, Room
+from chaosapi.console.sources import Addresses, Room
 
 EVERY = 2.0
 """Seconds between two looks at the sources, and between two updates of a page."""

@@ -10,15 +10,15 @@ from nicegui import ui
 from chaosapi.console.panels.alerts import Alerts
 from chaosapi.console.panels.budgets import Budgets
 from chaosapi.console.panels.charts import Charts
-from chaosapi.console.panels.desk import Desk
+from chaosapi.console.panels.error_boundary import Part, Shield
 from chaosapi.console.panels.faults import Faults
 from chaosapi.console.panels.header import Banners, Header
 from chaosapi.console.panels.history import History
-from chaosapi.console.panels.look import STYLE
-from chaosapi.console.panels.shield import Part, Shield
+from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.theme import STYLE
 from chaosapi.console.panels.traffic import Traffic
-from chaosapi.console.room import Room
 from chaosapi.console.signals import ALL, SPANS, View
+from chaosapi.console.sources import Room
 
 _PANELS: dict[str, Callable[[Desk], Part]] = {
     "Faults": Faults,

@@ -6,9 +6,9 @@ from typing import Any
 from nicegui import ui
 
 from chaosapi import assets, durations
-from chaosapi.console.panels.desk import Desk
-from chaosapi.console.panels.look import TONES
-from chaosapi.console.panels.rows import Rows, said
+from chaosapi.console.panels.keyed_list import Rows, said
+from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.theme import TONES
 from chaosapi.console.states import Told, identity, instant, meant, now, rest, title
 
 _LAST = 10

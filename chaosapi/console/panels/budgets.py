@@ -5,9 +5,9 @@ import html
 from nicegui import ui
 
 from chaosapi import durations
-from chaosapi.console.panels.desk import Desk
-from chaosapi.console.panels.look import TONES
-from chaosapi.console.panels.rows import Rows, said
+from chaosapi.console.panels.keyed_list import Rows, said
+from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.theme import TONES
 from chaosapi.console.slos import Pair, Standing
 from chaosapi.console.states import Band, Key, bands, instant, key, title
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from chaosapi.console.panels.desk import Desk
-from chaosapi.console.panels.look import GRID, INK, LIMIT, LINES, SHADE
-from chaosapi.console.panels.rows import said
+from chaosapi.console.panels.keyed_list import said
+from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.theme import GRID, INK, LIMIT, LINES, SHADE
 from chaosapi.console.signals import CHARTS, Chart, Span, written
 from chaosapi.console.slos import Promise
 

@@ -5,10 +5,10 @@ from functools import partial
 from nicegui import ui
 
 from chaosapi import durations
-from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.form import FaultForm
-from chaosapi.console.panels.look import TONES
-from chaosapi.console.panels.rows import Rows, applied, said
+from chaosapi.console.panels.keyed_list import Rows, applied, said
+from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.theme import TONES
 from chaosapi.console.schema import written
 from chaosapi.console.service import Json, curl, spec
 

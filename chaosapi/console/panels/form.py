@@ -8,8 +8,8 @@ from nicegui import ui
 
 from chaosapi.clients.errors import ClientError
 from chaosapi.console import forecast
-from chaosapi.console.panels.desk import Desk
 from chaosapi.console.panels.fields import Fields
+from chaosapi.console.panels.page_context import Desk
 from chaosapi.console.schema import parts, patch
 from chaosapi.console.service import Catalogue, Json, curl
 

@@ -6,9 +6,9 @@ from typing import Final
 from nicegui import ui
 
 from chaosapi.clients.errors import ClientError
-from chaosapi.console.panels.desk import Desk
-from chaosapi.console.panels.look import TONES
-from chaosapi.console.panels.rows import applied, counted, said
+from chaosapi.console.panels.keyed_list import applied, counted, said
+from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.theme import TONES
 
 # In the browser, since a dialog keeps the focus, and no other keystroke is to be sent.
 _SHORTCUT: Final = """<script>addEventListener("keydown", (event) => {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from chaosapi.console import export, timeline
-from chaosapi.console.panels.desk import Desk
+from chaosapi.console.panels.page_context import Desk
 from chaosapi.console.timeline import Entry
 
 _SHOWN = 150

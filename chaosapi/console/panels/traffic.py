@@ -3,8 +3,8 @@
 from nicegui import ui
 
 from chaosapi.console.locust import Load
-from chaosapi.console.panels.desk import Desk
-from chaosapi.console.panels.rows import counted
+from chaosapi.console.panels.keyed_list import counted
+from chaosapi.console.panels.page_context import Desk
 
 _NONE = "none"
 _SHOWN = ("scenario", "rate", "peak", "duration", "scale", "model", "retries")

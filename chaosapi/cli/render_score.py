@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from chaosapi.cli.tables import listing
+from chaosapi.cli.render_faults import listing
 from chaosapi.forecast.scorecard import ForecastAndFact, Score, ScoredAlert
 from chaosapi.terminal import styled
 

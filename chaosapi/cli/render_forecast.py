@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import durations
-from chaosapi.cli.tables import listing
+from chaosapi.cli.render_faults import listing
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast.inverse import RateThatPages, RateThatSpends
 from chaosapi.forecast.result import Forecast, ForecastAlert, ForecastBudget

@@ -9,9 +9,9 @@ from nicegui import ui
 from chaosapi.clients.admin import AsyncAdminClient
 from chaosapi.clients.errors import ClientError
 from chaosapi.console.access import Session
-from chaosapi.console.room import Room
 from chaosapi.console.service import Service
 from chaosapi.console.signals import View
+from chaosapi.console.sources import Room
 
 Result = TypeVar("Result")
 

@@ -18,9 +18,9 @@ from chaosapi.clients.prometheus import AsyncPrometheusClient
 from chaosapi.console.feed import FORGOTTEN, Feed, Source
 from chaosapi.console.locust import LocustRuns
 from chaosapi.console.prometheus import PrometheusWatcher
-from chaosapi.console.room import Addresses, Room
 from chaosapi.console.service import ServiceWatcher, curl
 from chaosapi.console.signals import View
+from chaosapi.console.sources import Addresses, Room
 from tests.conftest import Clock
 
 SOURCE = Source("Prometheus", "http://127.0.0.1:9", "Start it.")
