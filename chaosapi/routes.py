@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from starlette.types import Scope
+
 EXEMPT = {
     "/metrics": "an alert must not go quiet because its source was hurt",
     "/healthz": "a killed pod is another experiment than a slow one; only the health effect touches probes",
@@ -95,7 +97,22 @@ class RouteTable:
         return UNKNOWN
 
 
-def exempt(path: str) -> bool:
-    """Tell whether chaos and service-level indicators leave `path` alone."""
+def route_path(scope: Scope) -> str:
+    """Return the path that the app's router looks at: without the root path, under which the app is mounted.
+
+    A proxy may have stripped that already. Starlette has the same, but as a private function.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if path == root or path.startswith(f"{root}/") else path
+
+
+def first_segment(path: str) -> str:
+    """Return the first segment of `path` with its slash."""
     end = path.find("/", 1)
-    return (path if end < 0 else path[:end]) in EXEMPT
+    return path if end < 0 else path[:end]
+
+
+def exempt(path: str) -> bool:
+    """Tell whether chaos and service-level indicators leave `path`, a route path, alone."""
+    return first_segment(path) in EXEMPT

@@ -35,9 +35,9 @@ Serve = Callable[[ASGIApp], httpx2.Client]
 
 
 @contextmanager
-def _serving(app: ASGIApp) -> Iterator[httpx2.Client]:
+def _serving(app: ASGIApp, root_path: str = "") -> Iterator[httpx2.Client]:
     bound = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, root_path=root_path))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     try:
@@ -404,3 +404,64 @@ def test_a_guest_says_at_start_who_may_steer(caplog: pytest.LogCaptureFixture, s
     warnings = [each.getMessage() for each in caplog.records if each.name == "chaosapi"]
     assert len(warnings) == (2 if said else 0)
     assert all(said in each for each in warnings)
+
+
+def items() -> FastAPI:
+    """Make an app with a route, a probe by chaosapi and docs."""
+    app = FastAPI()
+    chaosapi.install(app, QUIET)
+
+    @app.get("/items")
+    def items() -> int:
+        return 1
+
+    return app
+
+
+def below(client: httpx2.Client | TestClient, prefix: str) -> tuple[list[int], int, float]:
+    """Fail every user; return what probes, metrics, docs and admin API answer, and a user gets, and the count."""
+    client.post(f"{prefix}/admin/faults", json={"effect": {"type": "error"}}).raise_for_status()
+    spared = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/admin/docs", "/admin/faults")
+    answers = [client.get(prefix + path).status_code for path in spared]
+    user = client.get(f"{prefix}/items").status_code
+    metrics = client.get(f"{prefix}/metrics").text
+    counted = re.findall(r'http_requests_total{handler="/items",method="GET",status="503"} (\S+)', metrics)
+    return answers, user, float(*counted)
+
+
+@pytest.mark.parametrize("prefix", ["", "/x"], ids=["stripped", "kept"])
+def test_below_a_root_path_faults_hit_users_alone(prefix: str) -> None:
+    """A proxy in front strips it from the path, or leaves it there."""
+    with TestClient(items(), base_url="http://localhost", root_path="/x", client=("127.0.0.1", 1)) as client:
+        assert below(client, prefix) == ([200] * 7, 503, 1)
+
+
+@pytest.mark.parametrize("prefix", ["", "/x"], ids=["stripped", "kept"])
+def test_below_the_root_path_of_the_app_faults_hit_users_alone(prefix: str) -> None:
+    """FastAPI sets it by itself."""
+    app = items()
+    app.root_path = "/x"
+    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
+        assert below(client, prefix) == ([200] * 7, 503, 1)
+
+
+def test_below_the_root_path_of_uvicorn_faults_hit_users_alone() -> None:
+    """It puts that before each path; where the proxy has left it there, the app knows no such route, nor do we."""
+    with _serving(items(), root_path="/x") as client:
+        assert below(client, "") == ([200] * 7, 503, 1)
+        assert [client.get(f"/x{path}").status_code for path in ("/items", "/healthz", "/admin/faults")] == [404] * 3
+
+
+async def _parent(_: Request) -> Response:
+    return PlainTextResponse("parent")
+
+
+@pytest.mark.parametrize("parent", [Starlette, FastAPI])
+def test_mounted_below_a_parent_faults_hit_users_alone(parent: Callable[..., Starlette]) -> None:
+    """Its own paths are below the mount, and its parent is left alone."""
+    app = parent()
+    app.add_route("/healthz", _parent)
+    app.mount("/x", items())
+    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
+        assert below(client, "/x") == ([200] * 7, 503, 1)
+        assert client.get("/healthz").text == "parent"

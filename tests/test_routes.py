@@ -3,9 +3,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette._utils import get_route_path
 from starlette.routing import compile_path
 
-from chaosapi.routes import Route, RouteTable, exempt
+from chaosapi.routes import Route, RouteTable, exempt, route_path
 
 TABLE = RouteTable.of(
     Route(template, re.compile(pattern), frozenset({"GET"}), 200)
@@ -64,3 +65,15 @@ def test_the_first_route_that_fits_counts(templates: list[str], path: str) -> No
 def test_whole_first_segments_are_exempt(path: str, left_alone: bool) -> None:  # noqa: FBT001 - a table
     """/administrator is not /admin."""
     assert exempt(path) is left_alone
+
+
+@given(st.text("/xy", max_size=8), st.text("/xy", max_size=4))
+def test_the_route_path_is_that_of_the_framework(path: str, root: str) -> None:
+    """Whether the path begins with the root path, with a part of it, or not."""
+    scope = {"path": path, "root_path": root}
+    assert route_path(scope) == get_route_path(scope)
+
+
+def test_without_a_root_path_the_path_stays() -> None:
+    """Servers may leave it out of the scope."""
+    assert route_path({"path": "/x/y"}) == "/x/y"

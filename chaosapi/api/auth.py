@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chaosapi import peers
 from chaosapi.api import problems
 from chaosapi.errors import BadRequest, ChaosError, Forbidden, Unauthorized
-from chaosapi.routes import PROBES
+from chaosapi.routes import PROBES, route_path
 from chaosapi.settings import Settings
 
 OPEN: Final = {"/admin/docs", "/admin/docs/oauth2-redirect", "/admin/openapi.json", "/metrics", *PROBES}
@@ -43,7 +43,8 @@ class AccessGuard:
             await self.app(scope, receive, send)
             return
         app = self.app
-        if scope["path"] not in OPEN and not scope["path"].startswith(_STATIC):
+        path = route_path(scope)
+        if path not in OPEN and not path.startswith(_STATIC):
             try:
                 self._check(scope)
             except ChaosError as error:

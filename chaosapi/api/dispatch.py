@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.api import problems
 from chaosapi.errors import NotFound
-from chaosapi.routes import PROBES, RouteTable
+from chaosapi.routes import PROBES, RouteTable, first_segment, route_path
 from chaosapi.runtime.process_effects import Probes
 
 _STEERING = ("/admin", "/hooks")
@@ -24,7 +24,7 @@ class Switch:
     ) -> None:
         self._app, self._control, self._probes, self._admin_port = app, control, probes, admin_port
         self._own = routes.own
-        self._apps = {_first(path) for path in routes.own} & {*_STEERING, "/metrics"}
+        self._apps = {first_segment(path) for path in routes.own} & {*_STEERING, "/metrics"}
 
     def check(self) -> None:
         """Raise RuntimeError if the app and we would answer the same paths."""
@@ -41,8 +41,8 @@ class Switch:
     def _chosen(self, scope: Scope) -> ASGIApp:
         if "chaosapi.handler" in scope or scope["type"] != "http":
             return self._app
-        path = scope["path"]
-        first = _first(path)
+        path = route_path(scope)
+        first = first_segment(path)
         if first in self._apps:
             return self._app
         if first in _STEERING:
@@ -56,7 +56,3 @@ class Switch:
     def _probed(self, path: str) -> bool:
         probe = PROBES.get(path)
         return probe is not None and (path not in self._own or self._probes.fails(probe))
-
-
-def _first(path: str) -> str:
-    return "/" + path.split("/", 2)[1]

@@ -19,6 +19,7 @@ from chaosapi.budget import MAX_ERRORS, shown
 from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.frameworks import every_route
 from chaosapi.models import Model
+from chaosapi.routes import route_path
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST: Final = 2000
@@ -141,10 +142,11 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
+    path = route_path(request.scope)
     found = {
         method
         for route in every_route(request.app.routes)
-        if (pattern := getattr(route, "path_regex", None)) and pattern.match(request.scope["path"])
+        if (pattern := getattr(route, "path_regex", None)) and pattern.match(path)
         for method in getattr(route, "methods", None) or ()
     }
     return sorted(found)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.logger import REQUEST_ID, get_logger
-from chaosapi.routes import RouteTable, exempt
+from chaosapi.routes import RouteTable, exempt, route_path
 from chaosapi.telemetry.requests import STATUS_CLOSED, RequestMetrics
 
 _ID = re.compile(rb"^[\x21-\x7e]{1,128}$")
@@ -57,7 +57,8 @@ class TelemetryMiddleware:
                 message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
             return send(message)
 
-        path = scope["path"]
+        asked = scope["path"]
+        path = route_path(scope)
         if exempt(path):
             await self.app(scope, receive, observed)
             return
@@ -71,7 +72,7 @@ class TelemetryMiddleware:
             seconds = self._clock() - started
             traffic.count_answer(status, seconds)
             if self._access_log:
-                log.info("request", method=method, path=path, status=status, seconds=round(seconds, 6))
+                log.info("request", method=method, path=asked, status=status, seconds=round(seconds, 6))
 
     def _request_id(self, scope: Scope) -> str:
         for name, value in scope["headers"]:
