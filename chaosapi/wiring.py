@@ -32,7 +32,7 @@ from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.guard_watcher import GuardWatcher
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.runtime.kill_switch import KillSwitch
-from chaosapi.runtime.lifespan import LifespanMiddleware
+from chaosapi.runtime.lifespan import Hooks, LifespanMiddleware
 from chaosapi.runtime.pool import Pool
 from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
@@ -168,7 +168,7 @@ class Chaos:
             with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
                 from chaosapi.runtime.admin_server import AdminServer
             # The store lives in the loop of the control plane, which is another one here.
-            control = LifespanMiddleware(guarded, beside, open_, close)
+            control = LifespanMiddleware(guarded, beside, Hooks(open_, close))
             bound = self._place.admin if self._place else None
             listener = AdminServer(control, settings.admin_host or settings.host, settings.admin_port, bound)
             open_, close = partial(asyncio.to_thread, listener.start), partial(asyncio.to_thread, listener.stop)
@@ -184,9 +184,8 @@ class Chaos:
             if self._totals:
                 self._totals.close()
 
-        return LifespanMiddleware(
-            telemetry, jobs, start, stop, self._supervisor.probes.mark_stopping, self._engine.release
-        )
+        hooks = Hooks(start, stop, self._supervisor.probes.mark_stopping, self._engine.release)
+        return LifespanMiddleware(telemetry, jobs, hooks)
 
     async def _open(self) -> None:
         try:

@@ -1,8 +1,8 @@
-"""Uses CPU time, as a process of its own: `python _burner.py`, which `chaosapi.runtime.burners` starts and feeds.
+"""Use CPU time, as a process of its own: `python _burner.py`, started and fed by `chaosapi.runtime.burners`.
 
-Standard input brings orders: the share of one core to use, a C double in [0, 1], and the moment of the monotonic clock,
-which all processes of a machine share, until which that is allowed. It burns only while such a lease lasts, so that it
-stops by itself when the service stands still; the end of standard input ends it.
+Standard input brings orders: the share of one core to use, a C double in [0, 1], and the end of the lease, a time of
+the monotonic clock, which all processes of a machine share. A burner works only during a lease, so that it stops by
+itself when the service hangs; the end of standard input ends it.
 """
 
 import os
@@ -12,9 +12,9 @@ import time
 
 ORDER = struct.Struct("dd")
 _SLICE_S = 0.02
-"""Seconds in which the share is kept: short beside what anybody measures."""
+"""The share is kept over this time; it is short compared with the interval of any measurement."""
 _MAX_DEBT_S = 0.5
-"""Seconds of CPU time that are made up for, at most, where others had the core."""
+"""CPU time that is made up for, at most, after other processes had the core."""
 _READ_BYTES = 512 * ORDER.size
 
 

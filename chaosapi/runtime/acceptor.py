@@ -1,4 +1,4 @@
-"""Accepts connections, so many at most that descriptors are left for whatever else must work."""
+"""Accept connections, but never so many that the process runs out of file descriptors."""
 
 import asyncio
 import contextlib
@@ -13,41 +13,41 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 _BATCH_SIZE: Final = 16
-"""Connections accepted at once: workers share a queue, and none of them should take all of it."""
+"""Connections accepted at once: workers share one queue, and no worker should empty it alone."""
 _EVICTED_FRACTION: Final = 8
-"""One in so many connections is given up at once where room is needed: looking for the idlest takes its time."""
+"""One in so many connections is closed at once where descriptors are needed: sorting by idle time is slow."""
 _RETRY_S: Final = 0.05
-"""Seconds before the next try where there is neither room nor an idle connection."""
+"""The acceptor pauses for so long where the limit is reached and no connection is idle."""
 _MAX_CONNECTIONS: Final = 32_768
-"""Connections at once, however many descriptors there may be: each costs some 10 KiB."""
+"""A cap also where there are more descriptors: each connection costs some 10 KiB."""
 _MIN_CONNECTIONS: Final = 8
 _SPARE_DESCRIPTORS: Final = 4
-"""Descriptors kept in hand for connections that come when the process has none left."""
+"""Descriptors reserved for connections that arrive when the process has no other left."""
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-# For the kernel: drop TCP segments that have SYN but not ACK, take all others (byte 13 are the flags).
+# A BPF program: drop TCP segments that have SYN but not ACK, accept all others (byte 13 holds the flags).
 _NO_SYN: Final = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 _SO_ATTACH_FILTER: Final = 26
 
 
 def raise_limit() -> None:
-    """Allow this process as many descriptors as the system lets it have."""
+    """Raise the soft limit of file descriptors to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means less
+        with contextlib.suppress(ValueError, OSError):  # macOS reports "unlimited" but allows less
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def open_descriptors() -> int:
-    """Return how many descriptors this process has open; 0 where the system does not tell."""
+    """Return how many descriptors this process has open; 0 where the system has no /dev/fd."""
     try:
-        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names alone
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - the number is enough
     except OSError:
         return 0
 
 
 def connection_limit(share: float, used: int = 0) -> int:
-    """Return how many connections may have this share of the descriptors of the process, beyond those in use."""
+    """Return how many connections this share of the free descriptors of the process allows."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MAX_CONNECTIONS
@@ -55,10 +55,10 @@ def connection_limit(share: float, used: int = 0) -> int:
 
 
 def drop_new_connections(bound: socket.socket) -> None:
-    """Let no new connection begin (Linux): what the kernel has completed or begun can still be accepted.
+    """Drop new connection attempts in the kernel (Linux); connections that have begun can still be accepted.
 
     Otherwise the kernel would reset the connections that it completes between the last accept and the close. A client
-    that comes now gets no answer and tries again after a second, when nobody listens any more.
+    that connects now gets no reply, retransmits its SYN after a second, and is refused by the closed port.
     """
     if sys.platform != "linux":
         return
@@ -69,12 +69,12 @@ def drop_new_connections(bound: socket.socket) -> None:
 
 
 class Acceptor:
-    """Accepts on a listening socket, as uvicorn's Server does with asyncio's; it looks the same to uvicorn.
+    """Accepts connections on a listening socket; has the methods that uvicorn uses of an asyncio server.
 
-    At most `limit` connections are open at once. Where another one comes, those that have been idle the longest give
-    way, as `idle_since` of their protocols tells: they have sent no request, or only a part of one, or take nothing of
-    their answers. Where all are being served, new ones wait in the kernel's queue. Descriptors that are kept in hand
-    let it accept even where others have used up all there are.
+    At most `limit` connections are open at once. A further connection replaces those that have been idle the longest,
+    by `idle_since` of their protocols: a client that has sent no request or only a part of one, or that does not read
+    its response. Where no connection is idle, new ones wait in the kernel's queue. Reserved descriptors allow to accept
+    also when the rest of the process has used up all others.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Acceptor:
         self._loop.add_reader(bound, self._accept_waiting)
 
     def close(self) -> None:
-        """Accept what the kernel has completed already, then stop listening."""
+        """Accept the connections that the kernel has completed, then stop listening."""
         if self._closed:
             return
         self._closed = True
@@ -113,12 +113,11 @@ class Acceptor:
             os.close(fd)
 
     async def wait_closed(self) -> None:
-        """Return when everything accepted is a connection."""
+        """Return when every accepted socket has its protocol."""
         if self._opening:
             await asyncio.wait(self._opening)
 
     def _accept_waiting(self) -> None:
-        """Accept some of those who wait."""
         self._reserve_descriptors()
         for _ in range(_BATCH_SIZE):
             if len(self._connections) + len(self._opening) >= self._limit:
@@ -128,7 +127,7 @@ class Acceptor:
                 connection, _ = self._bound.accept()
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
-                    return  # another worker was faster, or the client has left
+                    return  # another worker was faster, or the client has disconnected
                 if not self._spare:
                     self._make_room()
                     return
@@ -144,11 +143,11 @@ class Acceptor:
     async def _connect(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._make, connection)
-        except OSError:  # it has left already
+        except OSError:  # the client has disconnected
             connection.close()
 
     def _make_room(self) -> None:
-        """Close the connections that have been idle the longest; if there are none, wait a moment."""
+        """Close the connections that have been idle the longest; where no connection is idle, pause."""
         idle = [(since, each) for each in self._connections if (since := each.idle_since) is not None]
         idle.sort(key=lambda pair: pair[0])
         for _, connection in idle[: max(1, self._limit // _EVICTED_FRACTION)]:
@@ -161,7 +160,6 @@ class Acceptor:
         self._loop.add_reader(self._bound, self._accept_waiting)
 
     def _reserve_descriptors(self) -> None:
-        """Keep descriptors in hand."""
         with contextlib.suppress(OSError):
             while len(self._spare) < _SPARE_DESCRIPTORS:
                 self._spare.append(os.open(os.devnull, os.O_RDONLY))

@@ -1,4 +1,4 @@
-"""A server of its own for the control plane: another port, another thread, another event loop."""
+"""A separate server for the control plane: its own port, thread and event loop."""
 
 import contextlib
 import os
@@ -25,22 +25,21 @@ UVICORN_OPTIONS: Final[dict[str, Any]] = {
     "log_config": None,
     "access_log": False,
     "server_header": False,
-    "proxy_headers": False,  # the peer is whoever is connected, not whom a header names
+    "proxy_headers": False,  # the peer is the address that is connected, not one in X-Forwarded-For
 }
-"""How uvicorn runs on every port."""
+"""Options of uvicorn on every port."""
 _ADMIN_SHARE: Final = 1 / 8
-"""The share of the descriptors that connections to the admin port may have; those of users get another part."""
+"""The share of the file descriptors for connections to the admin port; server.py has the share of users."""
 _POLL_INTERVAL_S = 0.01
-"""Seconds between two looks whether it serves."""
 _BACKLOG = 2048
 _DRAIN_S = 3
-"""Seconds that requests have to end in."""
+"""Requests under way have so long to end."""
 _STOP_TIMEOUT_S = 15.0
-"""Seconds for all that ends with it, such as the last word to a store that does not answer."""
+"""Covers all that stops with the server, such as the last report to a store that does not answer."""
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:
-    """Listen on an address; raises OSError that names it and the setting."""
+    """Return a listening socket; raises OSError that names the address and the setting."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -50,13 +49,13 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
 
 
 def url(bound: socket.socket) -> str:
-    """Return where a bound socket is reached."""
+    """Return the URL of a bound socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class CappedServer(uvicorn.Server):
-    """Accepts connections while there is room: they may take a `share` of the descriptors of the process."""
+    """A uvicorn server whose connections take at most a `share` of the file descriptors of the process."""
 
     servers: list[Acceptor]  # type: ignore[assignment]  # instead of asyncio's, with the same methods
 
@@ -65,31 +64,33 @@ class CappedServer(uvicorn.Server):
         self._share = share
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve on listening sockets."""
-        await super().startup(sockets=[])  # what is left of it without any: the lifespan of the app
+        await super().startup(sockets=[])  # without sockets, uvicorn only runs the lifespan of the app
         self.accept(sockets or [])
 
     def accept(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept connections on listening sockets."""
         make = partial(
             HttpProtocol,
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        connections, limit = self.server_state.connections, connection_limit(self._share, open_descriptors())
+        connections = self.server_state.connections
+        limit = connection_limit(self._share, open_descriptors())
         self.servers = [Acceptor(bound, make, connections, limit) for bound in sockets]
 
 
 class AdminServer:
-    """Serves `app` on an address until stopped, whatever the event loop of the main port is doing."""
+    """Serves `app` in a thread until stopped: it answers while the event loop of the main port is blocked."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, bound: socket.socket | None = None) -> None:
-        self._app, self._host, self._port, self._bound = app, host, port, bound
+        self._app = app
+        self._host = host
+        self._port = port
+        self._bound = bound
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Bind, unless a bound socket was given, and return when it serves.
+        """Bind, unless a bound socket was given, and return when the server is ready.
 
         Raises OSError that names the address and the setting, and RuntimeError if the app does not start.
         """
@@ -114,11 +115,11 @@ class AdminServer:
             log.info("admin API", url=url(bound))
 
     def _serve(self, bound: socket.socket) -> None:
-        with contextlib.suppress(SystemExit):  # how uvicorn gives up
+        with contextlib.suppress(SystemExit):  # uvicorn raises it where startup fails
             self._server.run(sockets=[bound])
 
     def stop(self) -> None:
-        """Stop serving and wait for it."""
+        """Stop serving, and wait until the thread has ended."""
         if self._thread is not None:
             self._server.should_exit = True
             self._thread.join(_STOP_TIMEOUT_S)

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP/1.1 connection, with bounds for what a client may send and for how long it may keep us waiting.
+"""uvicorn's HTTP/1.1 connection with limits on the size of a request's head and time-outs for slow clients.
 
-uvicorn has none for the head of a request, and none for the time until it or its body is complete. What is used here
-of uvicorn's own beyond its documentation is guarded by tests/runtime/test_http_protocol.py.
+uvicorn limits neither the head of a request nor the time until the head or the body is complete. This module uses
+undocumented parts of uvicorn; tests/runtime/test_http_protocol.py fails where they change.
 """
 
 import json
@@ -18,18 +18,17 @@ from uvicorn.server import ServerState
 from chaosapi import peers
 
 MAX_HEAD_BYTES: Final = 64 * 1024
-"""Bytes that the head of a request may have: request line and headers."""
+"""The head of a request: request line and headers."""
 MAX_TARGET_BYTES: Final = 8 * 1024
-"""Bytes that its target may have, the path and the query."""
+"""The target of a request: path and query."""
 MAX_HEADERS: Final = 256
-"""Headers that it may have."""
 MAX_PIPELINED: Final = 64
-"""Requests that may wait on one connection for the answers to those before them."""
+"""Requests that may wait on one connection for the responses to earlier requests."""
 _LINGER_S: Final = 2.0
-"""Seconds in which a client that was refused may read why: closing at once, while it still sends, would reset that."""
+"""A refused client has so long to read the response: a close while it still sends would reset the connection."""
 
 _MAX_DISCARDED_BYTES: Final = 4 * 2**20
-"""Bytes that it may still send meanwhile."""
+"""A refused client may send so much more before the connection is aborted."""
 
 _HEAD_TOO_LARGE: Final = (
     431,
@@ -38,18 +37,18 @@ _HEAD_TOO_LARGE: Final = (
 _TARGET_TOO_LONG: Final = (414, f"path and query may have {MAX_TARGET_BYTES} bytes")
 _MALFORMED: Final = (400, "this is no valid HTTP/1.1 request")
 _STALLED_AFTER_S: Final = 1.0
-"""Seconds after which a client that takes nothing of an answer counts as idle."""
+"""A client that has read nothing of its response for so long counts as idle."""
 _TIMED_OUT: Final = (408, "the request did not arrive in time")
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection.
+    """One connection. Refusals are problem documents.
 
-    The first byte of a request and its head have to arrive within `head_timeout` each, its body within `body_timeout`,
-    in seconds; a client that takes nothing of an answer for `stall_timeout` is cut off. Refusals are problem documents.
+    The first byte of a request has to arrive within `head_timeout`, then its head within `head_timeout`, then its body
+    within `body_timeout`, in seconds. A client that reads nothing of a response for `stall_timeout` is disconnected.
     """
 
-    cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request, whatever uvicorn says
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]  # uvicorn's annotation lacks None: no request yet
 
     head_timeout: ClassVar[float] = 10.0
     body_timeout: ClassVar[float] = 60.0
@@ -64,26 +63,26 @@ class HttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._unparsed_bytes = 0
-        """Bytes since the parser last found the end of a head or a part of a body."""
+        """Bytes since the parser last found the end of a head, or a part of a body."""
         self._last_chunk_bytes = 0
-        """Bytes that came last, with which several heads may be complete."""
+        """The latest chunk may complete several heads."""
         self._in_head = False
         self._discarding = False
-        """Whether what the client still sends is thrown away."""
+        """Whether further input is discarded: the request was refused."""
         self._discarded_bytes = 0
-        """Bytes that were thrown away."""
         self._refusal = _MALFORMED
         self._deadline: TimerHandle | None = None
-        """When the client must have sent what we wait for, if we wait."""
+        """Set while the client has to send something: the first byte, the head or the body of a request."""
         self._stall_timer: TimerHandle | None = None
+        """Set while the client has to read its response."""
         self._waiting_since = self.loop.time()
-        """When the client was last waited for."""
+        """The event loop's time when the wait for the client began."""
         self._pipelined: list[RequestResponseCycle] = []
-        """Requests that were not answered yet when others followed them."""
+        """Requests that had no complete response when the next one arrived."""
 
     @property
     def idle_since(self) -> float | None:
-        """Return the event loop's time since which the client keeps us waiting; None while it is being served."""
+        """Return the event loop's time since which the client is idle; None while a request of it is being served."""
         cycle = self.cycle
         if self._stall_timer:
             return self._waiting_since if self._waiting_since + _STALLED_AFTER_S < self.loop.time() else None
@@ -92,12 +91,11 @@ class HttpProtocol(HttpToolsProtocol):
         return self._waiting_since if self._deadline or self.timeout_keep_alive_task else None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
-        """Wait for the first request."""
         super().connection_made(transport)
         self._start_deadline(self.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell every request that was not answered; uvicorn tells only the last one."""
+        """Mark every unanswered request as disconnected; uvicorn marks only the last one."""
         super().connection_lost(exc)
         self._cancel_deadline()
         if self._stall_timer:
@@ -107,7 +105,7 @@ class HttpProtocol(HttpToolsProtocol):
             _mark_disconnected(cycle)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and bound what is still to come."""
+        """Parse the chunk, and set the deadline for the rest of the request."""
         if self._discarding:
             self._discarded_bytes += len(data)
             if self._discarded_bytes > _MAX_DISCARDED_BYTES:
@@ -127,14 +125,13 @@ class HttpProtocol(HttpToolsProtocol):
             self._cancel_deadline()
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of the head."""
         super().on_message_begin()
         self._in_head = True
         if self._deadline is not None:
             self._cancel_deadline()
 
     def on_headers_complete(self) -> None:
-        """Refuse a head that is too large; else serve the request."""
+        """Refuse a head that is too large, a target that is too long, or a wrong Host; else serve the request."""
         self._in_head = False
         if self._deadline is not None:
             self._cancel_deadline()
@@ -143,7 +140,7 @@ class HttpProtocol(HttpToolsProtocol):
         if wrong := self._wrong_host():
             self._abort_parsing((400, wrong))
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise HttpParserCallbackError  # those before it are answered, then the connection closes
+            raise HttpParserCallbackError  # earlier requests are answered, then the connection closes
         may_be_large = self._unparsed_bytes > MAX_HEAD_BYTES or self._last_chunk_bytes > MAX_HEAD_BYTES
         if len(self.headers) > MAX_HEADERS or (may_be_large and self._head_size() > MAX_HEAD_BYTES):
             self._abort_parsing(_HEAD_TOO_LARGE)
@@ -151,53 +148,49 @@ class HttpProtocol(HttpToolsProtocol):
         former = self.cycle
         super().on_headers_complete()
         if self.expect_100_continue and self.cycle is not None:
-            self.cycle.__class__ = _ExpectContinueCycle  # uvicorn makes it itself
+            self.cycle.__class__ = _ExpectContinueCycle  # uvicorn constructs the cycle itself
         self.headers = _TRAILERS
         if former is not None and not former.response_complete:
             self._pipelined = [cycle for cycle in self._pipelined if not cycle.response_complete] + [former]
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
         self._unparsed_bytes = 0
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Go on with the connection, or see that it closes."""
         self._waiting_since = self.loop.time()
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_slow_close()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that was not used again."""
         super().timeout_keep_alive_handler()
         self._abort_slow_close()
 
     def pause_writing(self) -> None:
-        """Wait for a client that reads slowly, but not for ever."""
+        """Abort the connection where the client reads nothing for `stall_timeout`."""
         super().pause_writing()
         self._waiting_since = self.loop.time()
         self._stall_timer = self.loop.call_later(self.stall_timeout, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on writing."""
         super().resume_writing()
         if self._stall_timer:
             self._stall_timer.cancel()
             self._stall_timer = None
 
     def shutdown(self) -> None:
-        """Close if idle, or after the answer; a request that has arrived and was not read yet is answered too."""
+        """Close an idle connection; otherwise close after the response, also to a request that was not read yet."""
         idle = self.cycle is None or self.cycle.response_complete
         if not (idle and _has_unread_data(self.transport)):
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what cannot be parsed, or was refused while it was parsed."""
+        """Refuse the request; uvicorn calls it where the parser failed, or a callback of the parser raised."""
         self._refuse(*self._refusal)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer as if no upgrade were asked for, and close: the parser is of no more use, and the log is not told."""
+        """Answer as if no upgrade were requested, log nothing, and close: the parser cannot go on after an upgrade."""
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -220,7 +213,7 @@ class HttpProtocol(HttpToolsProtocol):
         if cycle is not None and cycle.response_complete:
             cycle = None
         if cycle and (self.flow.read_paused or self._in_head or not cycle.more_body):
-            self._start_deadline(self.head_timeout)  # not for the client: it has sent its part
+            self._start_deadline(self.head_timeout)  # the service is slow, not the client
         elif cycle or self._in_head:
             self._refuse(*_TIMED_OUT)
         else:
@@ -228,7 +221,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._abort_slow_close()
 
     def _refuse(self, status: int, detail: str) -> None:
-        """Answer with a problem document, after what was asked before, and close."""
+        """Answer with a problem document, after the responses to earlier requests, and close."""
         self._discarding = True
         self._cancel_deadline()
         cycle = self.cycle
@@ -258,29 +251,28 @@ class HttpProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _abort_slow_close(self) -> None:
-        """Bound the time in which a client may take the rest of what it was sent."""
+        """Abort a connection that is closing where the client does not read the rest of its response in time."""
         if self.transport.get_write_buffer_size():
             self.loop.call_later(self.stall_timeout, self.transport.abort)
 
 
 class _DiscardingList(list[tuple[bytes, bytes]]):
     def append(self, _: tuple[bytes, bytes], /) -> None:
-        """Throw it away."""
+        pass
 
 
 _TRAILERS: Final = _DiscardingList()
-"""Where trailers go: ASGI has no place for them, and uvicorn would add them to the headers, however many come."""
+"""Discards trailers: ASGI has no place for them, and uvicorn would append any number of them to the headers."""
 
 
 class _ExpectContinueCycle(RequestResponseCycle):
     """A request whose client expects 100 Continue before it sends the body.
 
-    If the answer comes first, it may send that body or leave it out (RFC 9110, 10.1.1): then nobody could tell the body
-    from the next request, so the answer closes the connection.
+    After a final response the client may send the body or leave it out (RFC 9110, 10.1.1). The server cannot
+    distinguish the body from the next request, so the response closes the connection.
     """
 
     async def send(self, message: Any) -> None:
-        """Send a part of the answer."""
         if message["type"] == "http.response.start" and self.waiting_for_100_continue:
             message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
         await super().send(message)
@@ -293,7 +285,7 @@ def _mark_disconnected(cycle: RequestResponseCycle) -> None:
 
 
 def _has_unread_data(transport: Transport) -> bool:
-    """Tell whether something has arrived that the event loop has not read yet."""
+    """Return whether data has arrived that the event loop has not read yet."""
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < 0:
         return False
@@ -303,7 +295,7 @@ def _has_unread_data(transport: Transport) -> bool:
 
 
 def _problem_response(status: int, detail: str, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """Write a whole answer."""
+    """Return a whole HTTP response that closes the connection."""
     problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     body = json.dumps(problem).encode()
     own = [
@@ -311,5 +303,6 @@ def _problem_response(status: int, detail: str, headers: list[tuple[bytes, bytes
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
     ]
-    lines = [b"%s: %s\r\n" % header for header in [*(each for each in headers if each[0] != b"connection"), *own]]
+    others = [header for header in headers if header[0] != b"connection"]
+    lines = [b"%s: %s\r\n" % header for header in [*others, *own]]
     return b"".join([STATUS_LINE[status], *lines, b"\r\n", body])

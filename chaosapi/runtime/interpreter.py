@@ -1,4 +1,4 @@
-"""Settings of the whole interpreter, for a process that is all ours: a guest in somebody's app changes none of them."""
+"""Settings of the whole Python process: only `chaosapi serve` changes them, never `install()` in another app."""
 
 import gc
 import sys
@@ -7,24 +7,24 @@ from contextlib import contextmanager
 from typing import Final
 
 _SWITCH_INTERVAL_S: Final = 0.001
-"""Seconds after which a busy thread lets another one run; Python's 5 ms add up where an answer needs many turns."""
+"""After so long a busy thread releases Python's lock. The default of 5 ms adds up where a response takes many turns."""
 _FULL_COLLECTION_THRESHOLD: Final = 1000
-"""Collections of the middle generation before a full one, instead of Python's 10: a full one stops every thread, for
-seconds in all while thousands of requests come to be held."""
+"""Collections of the middle generation before a full one; the default is 10. A full collection stops every thread, for
+seconds in total while thousands of requests begin to be held."""
 
 
 @contextmanager
 def short_turns() -> Iterator[None]:
-    """Let threads take shorter turns, and full garbage collections be rarer, until the block ends.
+    """Make threads take shorter turns, and full garbage collections rarer, until the block ends.
 
-    The admin port has a thread of its own; benchmarks/control.py shows what this does for it.
+    This keeps the thread of the admin port fast; benchmarks/control.py measures it.
     """
-    turn = sys.getswitchinterval()
+    interval = sys.getswitchinterval()
     thresholds = gc.get_threshold()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(*thresholds[:2], _FULL_COLLECTION_THRESHOLD)
     try:
         yield
     finally:
-        sys.setswitchinterval(turn)
+        sys.setswitchinterval(interval)
         gc.set_threshold(*thresholds)

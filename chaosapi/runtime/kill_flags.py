@@ -1,4 +1,4 @@
-"""Memory in which the workers of one service tell each other of a kill switch: it needs neither store nor disk."""
+"""Shared memory through which the workers of one service announce a kill switch: no store and no disk is needed."""
 
 import mmap
 import os
@@ -8,34 +8,33 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 SLOTS: Final = 64
-"""The most workers there are."""
+"""The largest number of workers."""
 _FIELDS: Final = 5
 _SIZE: Final = SLOTS * _FIELDS * 8
 _NOT_STORED: Final = -1
 
 
 class KillFlag(NamedTuple):
-    """The latest kill switches that one worker answered. Times are Unix seconds in the store's time."""
+    """The latest kill switches that one worker answered. Times are Unix seconds of the store's clock."""
 
     calls: int
-    """How many there were; grows last, so that whoever sees it grow sees the rest."""
+    """How many kill switches there were. Written last, so that a reader that sees it change sees the other fields."""
     revision: int
-    """The revision at which the store took them all; -1 while it has not."""
+    """The revision at which the store has all of them; -1 until then."""
     at: float
     """When the faults ended."""
     made_by: float
-    """Faults made later are not meant."""
+    """Faults created later are not ended."""
     halted: bool
-    """Whether new faults are refused too, until the store knows."""
+    """Whether new faults are refused until the store has the call."""
 
     @property
     def pending(self) -> bool:
-        """Whether the store has yet to take it."""
         return self.revision == _NOT_STORED
 
 
 class KillFlags:
-    """One cell for each worker, which only that one writes; all fields are words, written one at a time."""
+    """One flag for each worker, which only that worker writes; every field is a word, written atomically."""
 
     def __init__(self, memory: "mmap.mmap | bytearray", slot: int) -> None:
         view = memoryview(memory)
@@ -46,30 +45,30 @@ class KillFlags:
 
     @classmethod
     def private(cls) -> "KillFlags":
-        """Make one for a process without siblings."""
+        """Return flags for a process without siblings."""
         return cls(bytearray(_SIZE), 0)
 
     @classmethod
     def attach(cls, number: int, slot: int) -> "KillFlags":
-        """Make one on memory from `shared`, given its file descriptor."""
+        """Return flags on memory from `shared_memory`, given its file descriptor."""
         return cls(mmap.mmap(number, _SIZE), slot)
 
     @property
     def own(self) -> KillFlag:
-        """Return the cell of this worker, also as a predecessor in its slot has left it."""
+        """Return the flag of this worker's slot, as it or its predecessor wrote it."""
         return self._read_flag(self._first)
 
     def flags(self) -> list[KillFlag]:
-        """Return all cells that were ever written."""
+        """Return all flags that were ever written."""
         found = (self._read_flag(first) for first in range(0, SLOTS * _FIELDS, _FIELDS))
-        return [cell for cell in found if cell.calls]
+        return [flag for flag in found if flag.calls]
 
     def call_counts(self) -> tuple[int, ...]:
         """Return how many kill switches each worker answered."""
         return tuple(self._words[::_FIELDS])
 
     def raise_own(self, at: float, made_by: float, *, halted: bool) -> None:
-        """Tell all workers to end their faults."""
+        """Make all workers end their faults."""
         first = self._first
         halted = halted or (self.own.pending and self.own.halted)
         self._times[first + 2] = at
@@ -79,7 +78,7 @@ class KillFlags:
         self._words[first] += 1
 
     def mark_stored(self, revision: int) -> None:
-        """Tell all workers that the state of this revision has it."""
+        """Announce that the state of this revision has every call of this worker."""
         self._words[self._first + 1] = revision
         self._words[self._first + 4] = False
 
@@ -91,9 +90,9 @@ class KillFlags:
 
 @contextmanager
 def shared_memory() -> Iterator[int]:
-    """Give the file descriptor of memory that processes can share; its pages are taken now, not when it matters."""
+    """Yield the file descriptor of memory that processes can share; its pages are allocated now, not at first use."""
     if hasattr(os, "memfd_create"):
-        file = os.fdopen(os.memfd_create("chaosapi-alarm"), "wb", buffering=0)
+        file = os.fdopen(os.memfd_create("chaosapi-kill-flags"), "wb", buffering=0)
     else:
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed below
     with file:

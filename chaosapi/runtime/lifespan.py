@@ -1,57 +1,59 @@
-"""What runs beside the requests: it starts and stops with the app."""
+"""The ASGI lifespan: background jobs start and stop with the app."""
 
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLL_INTERVAL_S: Final = 0.2
-"""Seconds between two looks whether the server is about to stop."""
 _RELEASE_AFTER_S: Final = 7.0
-"""Seconds after which faults let go of those that they hold, so that all are answered in time."""
+"""When the server begins to stop, faults keep requests waiting for so long; uvicorn then has time to answer them."""
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def _async_noop() -> None:
-    """Do nothing."""
+    pass
 
 
 def _noop() -> None:
-    """Tell nobody."""
+    pass
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Functions that the middleware calls in the life of a server."""
+
+    start: Callable[[], Awaitable[None]] = _async_noop
+    """Awaited before the jobs start. May raise OSError or RuntimeError, which end the server."""
+    stop: Callable[[], Awaitable[None]] = _async_noop
+    """Awaited after the jobs have ended."""
+    on_stop_requested: Callable[[], None] = _noop
+    """Called when the server begins to stop; the drain delay and requests under way come before it has stopped."""
+    release_held: Callable[[], None] = _noop
+    """Called some seconds later, so that held requests end: uvicorn sends the shutdown event after them."""
 
 
 class LifespanMiddleware:
-    """Outermost ASGI: starts the jobs with the app, and stops them with it.
+    """The outermost ASGI app: starts the jobs with the app, and stops them with it.
 
-    Under a server without lifespan events they start at the first request and end with the process. For an app
-    without them this speaks in its place. `start` comes before the jobs, and may raise OSError or RuntimeError, which
-    end the server; `stop` comes when the jobs have ended. Both are awaited in the event loop that serves.
-
-    `leave` is called when the server begins to stop, which may be long before it stops; `release` is called some
-    seconds later, when requests have to come to their end: uvicorn waits for them first, and tells the app afterwards.
+    Under a server without lifespan events, jobs start at the first request and end with the process. For an app without
+    lifespan events, the middleware answers them. Hooks run in the event loop that serves.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        jobs: Sequence[Job],
-        start: Callable[[], Awaitable[None]] = _async_noop,
-        stop: Callable[[], Awaitable[None]] = _async_noop,
-        leave: Callable[[], None] = _noop,
-        release: Callable[[], None] = _noop,
-    ) -> None:
-        self.app, self.leave, self.release = app, leave, release
-        self._jobs, self._on_start, self._on_stop = jobs, start, stop
+    def __init__(self, app: ASGIApp, jobs: Sequence[Job], hooks: Hooks | None = None) -> None:
+        self.app = app
+        self.hooks = hooks or Hooks()
+        self._jobs = jobs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = False
         self._starting: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on."""
         if scope["type"] == "lifespan":
             await self._run_lifespan(scope, receive, send)
             return
@@ -68,78 +70,78 @@ class LifespanMiddleware:
             return
         self._running = True
 
-        async def say(message: Message) -> None:
+        async def stop_before_answer(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown"):
-                await self._stop()  # the server does not wait for what comes after its answer
+                await self._stop()  # the server ends its event loop once it has the answer
             await send(message)
 
         try:
-            await _run_app_lifespan(self.app, scope, receive, say)
+            await _run_app_lifespan(self.app, scope, receive, stop_before_answer)
         finally:
             await self._stop()
 
     async def _stop(self) -> None:
         if not self._running:
             return
-        self._running, self._loop = False, None
+        self._running = False
+        self._loop = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._on_stop()
+        await self.hooks.stop()
 
     async def _ensure_started(self) -> None:
-        """Start with the first request; those that come meanwhile wait too."""
+        """Start with the first request; requests that arrive meanwhile wait too."""
         loop = asyncio.get_running_loop()
         if self._starting is None or self._starting.done() or self._starting.get_loop() is not loop:
             self._starting = loop.create_task(self._start())
         await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
-        await self._on_start()
+        await self.hooks.start()
         self._loop = asyncio.get_running_loop()
         self._tasks = [self._loop.create_task(job()) for job in (*self._jobs, self._watch_for_stop)]
 
     async def _watch_for_stop(self) -> None:
-        """Look whether the server is about to stop, and let requests come to their end in time."""
-        stopping = _stop_probe()
-        while not stopping():  # noqa: ASYNC110 - it offers no event
+        should_exit = _stop_probe()
+        while not should_exit():  # noqa: ASYNC110 - the server offers no event
             await asyncio.sleep(_POLL_INTERVAL_S)
-        self.leave()
+        self.hooks.on_stop_requested()
         await asyncio.sleep(_RELEASE_AFTER_S)
-        self.release()
+        self.hooks.release_held()
 
 
 def _stop_probe() -> Callable[[], bool]:
-    """Return what tells whether the server is about to stop.
+    """Return a function that says whether the server is about to stop.
 
-    uvicorn, also as gunicorn's worker, takes SIGTERM with a method of its server, and notes there that it should exit.
-    Other servers have no such sign; they are never seen to stop.
+    uvicorn, also as gunicorn's worker, handles SIGTERM with a method of its server, which sets `should_exit` there.
+    Other servers have no such attribute: for them the function always returns False.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return lambda: bool(getattr(server, "should_exit", False))
 
 
 async def _run_app_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Let the app live; if it has nothing to say of it, complete start and stop for it."""
-    heard: list[Message] = []
-    said: list[Message] = []
+    """Run the app's lifespan; complete startup and shutdown for apps that have none."""
+    received: list[Message] = []
+    sent: list[Message] = []
 
-    async def hear() -> Message:
-        heard.append(await receive())
-        return heard[-1]
+    async def recording_receive() -> Message:
+        received.append(await receive())
+        return received[-1]
 
-    async def say(message: Message) -> None:
-        said.append(message)
+    async def recording_send(message: Message) -> None:
+        sent.append(message)
         await send(message)
 
     try:
-        await app(scope, hear, say)
+        await app(scope, recording_receive, recording_send)
     except Exception:
-        if said:
+        if sent:
             raise
-        # It does not know this scope: ASGI says that servers go on without it.
-    if not said:
-        if not heard:
+        # The app does not support this scope: ASGI says that servers go on without it.
+    if not sent:
+        if not received:
             await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()

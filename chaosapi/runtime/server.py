@@ -1,4 +1,4 @@
-"""uvicorn, with an end that users need not notice."""
+"""uvicorn with a graceful shutdown: no request fails because a server stops."""
 
 import asyncio
 import gc
@@ -20,11 +20,11 @@ from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.settings import Settings
 
 _DRAIN_S: Final = 10
-"""Seconds that requests under way have to end in, once nothing new is accepted."""
+"""Requests under way have so long to end, once no connection is accepted any more."""
 _LAST_ACCEPT_S: Final = 0.2
-"""Seconds in which the last connections that had begun are accepted, and then again for the requests on them."""
+"""For so long connections that have begun are still accepted, and then for so long again requests on them."""
 _USER_SHARE: Final = 3 / 4
-"""The share of the descriptors that connections may have; the rest is for the admin port, the store and effects."""
+"""The share of the file descriptors for connections; the rest is for the admin port, the store and effects."""
 _CLOSE_HEADER: Final = (b"connection", b"close")
 
 log = get_logger("chaosapi.runtime.server")
@@ -33,10 +33,10 @@ log = get_logger("chaosapi.runtime.server")
 class Server(admin_server.CappedServer):
     """Drains on SIGTERM, and then ends with exit status 0.
 
-    First it is no longer ready and lets every answer close its connection, while it goes on serving for as long as
-    CHAOSAPI_DRAIN_DELAY says: so load balancers turn away, and clients that keep their connections open. Then it
-    accepts no more and waits for the requests under way; whom faults still hold near the end is let go. A second
-    SIGTERM cuts the delay short; SIGINT, from a person at a terminal, knows none.
+    First, readiness fails and every response closes its connection, while the server goes on serving for
+    CHAOSAPI_DRAIN_DELAY: load balancers take it out, and clients with open connections reconnect elsewhere. Then it
+    accepts no more connections and waits for the requests under way; requests that faults hold are released in time. A
+    second SIGTERM skips the delay; so does SIGINT, from a person at a terminal.
     """
 
     def __init__(self, app: LifespanMiddleware, settings: Settings) -> None:
@@ -49,7 +49,8 @@ class Server(admin_server.CappedServer):
             timeout_graceful_shutdown=_DRAIN_S,
         )
         super().__init__(config, _USER_SHARE)
-        self._on_stop, self._delay = app.leave, settings.drain_delay
+        self._on_stop_requested = app.hooks.on_stop_requested
+        self._drain_delay = settings.drain_delay
         self._has_admin_thread = settings.admin_port is not None
         self._tuned = ExitStack()
         self._own_sockets: list[socket.socket] = []
@@ -58,30 +59,29 @@ class Server(admin_server.CappedServer):
         self._trimming: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note the signal; uvicorn would raise a SIGTERM again in the end, for the exit status of a kill."""
+        """Begin to drain on SIGTERM. uvicorn would raise the signal again at its end: exit status 143 instead of 0."""
         if sig != signal.SIGTERM:
             super().handle_exit(sig, frame)
         elif self._stopping:
             self.should_exit = True
         else:
             self._stopping = True
-            self._on_stop()  # here, for a pause that keeps `on_tick` waiting hears of it too
+            self._on_stop_requested()  # here, so that a pause effect that blocks `on_tick` ends too
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell uvicorn, ten times a second, whether it is time to stop."""
+        """Return whether to stop; uvicorn calls it ten times a second."""
         if self._stopping and self._stop_at is None:
-            self._stop_at = time.monotonic() + self._delay
-            self.config.encoded_headers.append(
-                _CLOSE_HEADER
-            )  # what uvicorn makes the default headers of, once a second
+            self._stop_at = time.monotonic() + self._drain_delay
+            # uvicorn builds the default headers anew every second, from these.
+            self.config.encoded_headers.append(_CLOSE_HEADER)
             self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE_HEADER]
-            log.info("leaving", delay=self._delay)
+            log.info("leaving", delay=self._drain_delay)
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve: on the address of the settings, unless listening sockets are given, which others share."""
+        """Begin to serve on the address of the settings, or on listening sockets that several workers share."""
         if self._has_admin_thread:
             self._tuned.enter_context(interpreter.short_turns())
         await super().startup(sockets)
@@ -89,18 +89,18 @@ class Server(admin_server.CappedServer):
             try:
                 self._own_sockets = [admin_server.bind(self.config.host, self.config.port, "CHAOSAPI_PORT")]
             except OSError as error:
-                log.error(str(error))  # noqa: TRY400 - all that is to be said
+                log.error(str(error))  # noqa: TRY400 - the message says it all, a traceback would hide it
                 self.started = False
                 await self.lifespan.shutdown()
                 sys.exit(STARTUP_FAILURE)
             self.accept(self._own_sockets)
             self._log_started_message(self._own_sockets)
-        # All modules stay: full collections that looked at them again would stop every request for 0.1 s.
+        # Modules live for ever: full collections that traverse them would stop every request for 0.1 s.
         gc.freeze()
         self._trimming = asyncio.create_task(heap.run())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept nothing new, answer what has come in, and end; uvicorn would cut off what it has not read yet."""
+        """Refuse new connections, answer what has arrived, and end; uvicorn would drop requests not yet read."""
         if self._trimming:
             self._trimming.cancel()
         if self._stopping:

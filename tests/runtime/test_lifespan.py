@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from chaosapi.runtime.lifespan import LifespanMiddleware
+from chaosapi.runtime.lifespan import Hooks, LifespanMiddleware
 from tests.patience import patience
 
 
@@ -66,7 +66,7 @@ async def lifespan(life: LifespanMiddleware) -> list[Message]:
 def test_jobs_live_as_long_as_the_app() -> None:
     """Started before the app, stopped after it; what stops comes last."""
     story = Story()
-    life = LifespanMiddleware(story.app, [story.job], story.tell("start"), story.tell("stop"))
+    life = LifespanMiddleware(story.app, [story.job], Hooks(story.tell("start"), story.tell("stop")))
     sent = asyncio.run(lifespan(life))
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert story.told[:3] == ["start", "app startup", "job"]
@@ -80,7 +80,7 @@ def test_what_cannot_start_stops_the_server_and_says_why() -> None:
     async def start() -> None:
         raise OSError("CHAOSAPI_ADMIN_PORT: taken")
 
-    sent = asyncio.run(lifespan(LifespanMiddleware(story.app, [story.job], start, story.tell("stop"))))
+    sent = asyncio.run(lifespan(LifespanMiddleware(story.app, [story.job], Hooks(start, story.tell("stop")))))
     assert sent == [{"type": "lifespan.startup.failed", "message": "CHAOSAPI_ADMIN_PORT: taken"}]
     assert story.told == []
 
@@ -88,7 +88,7 @@ def test_what_cannot_start_stops_the_server_and_says_why() -> None:
 def test_without_lifespan_events_it_starts_with_the_first_request() -> None:
     """And only with the first; one that comes meanwhile waits as well."""
     story = Story()
-    life = LifespanMiddleware(story.app, [story.job], story.tell("start"))
+    life = LifespanMiddleware(story.app, [story.job], Hooks(story.tell("start")))
 
     async def serve() -> None:
         await asyncio.gather(*(life({"type": "http"}, receive, _drop) for _ in range(2)))
@@ -108,7 +108,7 @@ def test_what_could_not_start_with_a_request_is_tried_again_with_the_next() -> N
         if failures:
             raise failures.pop()
 
-    life = LifespanMiddleware(story.app, [story.job], start)
+    life = LifespanMiddleware(story.app, [story.job], Hooks(start))
 
     async def serve() -> None:
         with pytest.raises(OSError, match="not yet"):
@@ -129,7 +129,7 @@ def test_a_request_from_another_loop_starts_nothing_twice() -> None:
             await asyncio.to_thread(asyncio.run, life({"type": "http"}, receive, send))
         await story.app(scope, receive, send)
 
-    life = LifespanMiddleware(app, [story.job], story.tell("start"), story.tell("stop"))
+    life = LifespanMiddleware(app, [story.job], Hooks(story.tell("start"), story.tell("stop")))
     asyncio.run(lifespan(life))
     assert (story.told.count("start"), story.told.count("job"), story.told[-1]) == (1, 1, "stop")
 
@@ -143,7 +143,7 @@ def test_an_app_that_knows_no_lifespan_is_started_and_stopped_all_the_same(refus
         if refuses:
             raise NotImplementedError
 
-    sent = asyncio.run(lifespan(LifespanMiddleware(app, [story.job], story.tell("start"), story.tell("stop"))))
+    sent = asyncio.run(lifespan(LifespanMiddleware(app, [story.job], Hooks(story.tell("start"), story.tell("stop")))))
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert story.told[:2] == ["start", "job"]
     assert story.told[2:] == ["job ended", "stop"]
@@ -168,12 +168,11 @@ def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: 
     story, server = Story(), Stopping()
 
     async def played() -> None:
-        life = LifespanMiddleware(
-            story.app,
-            [],
-            leave=lambda: story.told.append("leave"),
-            release=lambda: story.told.append("release"),
+        hooks = Hooks(
+            on_stop_requested=lambda: story.told.append("stop requested"),
+            release_held=lambda: story.told.append("release"),
         )
+        life = LifespanMiddleware(story.app, [], hooks)
         await life({"type": "http"}, receive, send)
         await asyncio.sleep(0)
         assert story.told == ["request"]
@@ -181,7 +180,7 @@ def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: 
         async with asyncio.timeout(patience(30)):
             while len(story.told) < 3:
                 await asyncio.sleep(0.01)
-        assert story.told == ["request", "leave", "release"]
+        assert story.told == ["request", "stop requested", "release"]
 
     async def send(message: Message) -> None:
         raise AssertionError(message)
