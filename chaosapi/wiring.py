@@ -106,8 +106,8 @@ class Chaos:
         self._kill = KillSwitch(self._store, engine, self._apply, place.kill_flags if place else None)
         self._store.subscribe(self._kill.apply_stored)
         self._flow = RateMeter(self._metrics.count_by_route)
-        self._forecaster = _forecaster(settings, self._flow)
         self._forecasts = Pool("forecasts", waiting=2)
+        self._forecaster = _forecaster(settings, self._flow, self._forecasts.check)
         self._lists = Pool("lists", waiting=32)
         self._bodies = Pool("large bodies", waiting=16)
 
@@ -245,9 +245,9 @@ def _store(settings: Settings, clock: Callable[[], float]) -> Store:
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 
 
-def _forecaster(settings: Settings, flow: RateMeter) -> forecasts.Forecaster:
+def _forecaster(settings: Settings, flow: RateMeter, check: Callable[[], None]) -> forecasts.Forecaster:
     source = settings.slo or assets.path("alerts") / "slo.yaml"
-    forecaster = forecasts.Forecaster(source, settings.profile, flow)
+    forecaster = forecasts.Forecaster(source, settings.profile, flow, check)
     if settings.slo or settings.profile != Settings.model_fields["profile"].default:
         try:
             forecaster.load()  # what is wrong with the files is said at the start

@@ -1,6 +1,6 @@
 """What a fault would do, asked before it is injected."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,12 +50,14 @@ class Forecaster:
     """Answers for the SLOs of one file, under one profile of windows.
 
     What works forecasts out is large, and an extra: it is imported, and the files are read, with the first question.
+    `check` is called between steps of the work, which stops where it raises.
     """
 
-    def __init__(self, source: Path, profile: str, flow: RateMeter) -> None:
+    def __init__(self, source: Path, profile: str, flow: RateMeter, check: Callable[[], None] = lambda: None) -> None:
         self._source = source
         self._profile = profile
         self._flow = flow
+        self._check = check
 
     def load(self) -> None:
         """Read the files now; raises what `predictor` raises."""
@@ -66,7 +68,7 @@ class Forecaster:
         """What works forecasts out; raises NotInstalled, or Invalid for a file that cannot be read."""
         with needed("a forecast", "forecast", NotInstalled):
             from chaosapi.api.prediction import Predictor
-        return Predictor.of(self._source, self._profile)
+        return Predictor.of(self._source, self._profile, self._check)
 
     def resolved(self, draft: Draft) -> Fault:
         """Turn a draft into a fault; raises Invalid where no rate burns so fast, or no traffic tells which one does."""

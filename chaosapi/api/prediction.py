@@ -1,6 +1,7 @@
 """What the admin API asks of the forecast, which takes the extra of that name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,16 +25,17 @@ EFFORT: Final = Effort(steps=500_000, cells=2_000_000, episodes=2_000, samples=4
 
 
 class Predictor:
-    """Works forecasts out for the SLOs of one file, under one profile of windows."""
+    """Works forecasts out for the SLOs of one file, under one profile of windows; stops where `check` raises."""
 
-    def __init__(self, promised: Spec, profile: Profile) -> None:
+    def __init__(self, promised: Spec, profile: Profile, check: Callable[[], None]) -> None:
         self._spec = promised
         self._profile = profile
+        self._effort = replace(EFFORT, check=check)
 
     @classmethod
-    def of(cls, source: Path, profile: str) -> "Predictor":
+    def of(cls, source: Path, profile: str, check: Callable[[], None]) -> "Predictor":
         """Read the files; raises Invalid."""
-        return cls(spec.load(source), windows.load(profile))
+        return cls(spec.load(source), windows.load(profile), check)
 
     def rate_for(self, fault: Fault, rate: BurnRate, traffic: Traffic) -> tuple[float, str]:
         """Return the rate that burns so fast, and the sum that it comes from; raises Invalid where there is none."""
@@ -46,7 +48,7 @@ class Predictor:
         if monitoring:
             given = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
             watching = watching.model_copy(update=given)
-        return timetable.forecast([fault], traffic, self._spec, self._profile, watching, EFFORT)
+        return timetable.forecast([fault], traffic, self._spec, self._profile, watching, self._effort)
 
     def score(
         self,
@@ -57,7 +59,7 @@ class Predictor:
         now: float,
     ) -> Score:
         """Compare the fault's forecast with what Alertmanager delivered."""
-        model = ForecastModel([record.spec], traffic, self._spec, self._profile, usual(self._profile), EFFORT)
+        model = ForecastModel([record.spec], traffic, self._spec, self._profile, usual(self._profile), self._effort)
         facts = Observed(
             delivered=[
                 DeliveredNotification(**{name: getattr(each, name) for name in DeliveredNotification.model_fields})

@@ -7,6 +7,7 @@ from functools import cached_property
 from operator import itemgetter
 
 from chaosapi.forecast import episodes, timetable
+from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.model import ForecastModel, expression_holds
 from chaosapi.forecast.result import ForecastAlert
 
@@ -47,26 +48,31 @@ class Bounds:
         return self._ideal[max(0, place - 1)][0] if self._ideal else None
 
     @cached_property
+    def _burns(self) -> dict[float, BurnRates]:
+        return self._model.burns(self._slo)
+
+    @cached_property
     def _expected(self) -> list[Span]:
-        return self._spans(self._model)
+        return self._spans(self._model, self._burns)
 
     @cached_property
     def _early(self) -> list[Span]:
-        return self._spans(self._model, timetable.LIKELY)
+        return self._spans(self._model, self._burns, timetable.LIKELY)
 
     @cached_property
     def _late(self) -> list[Span]:
-        return self._spans(self._model, -timetable.LIKELY)
+        return self._spans(self._model, self._burns, -timetable.LIKELY)
 
     @cached_property
     def _ideal(self) -> list[Span]:
         step = round(1000 * self._model.profile.step / _FINER) / 1000
         always = {"scrape": step, "evaluation": step, "pending_for": 0.0}
-        return self._spans(replace(self._model, monitoring=self._model.monitoring.model_copy(update=always)))
+        model = replace(self._model, monitoring=self._model.monitoring.model_copy(update=always))
+        return self._spans(model, model.burns(self._slo))
 
-    def _spans(self, model: ForecastModel, deviations: float = 0.0) -> list[Span]:
+    def _spans(self, model: ForecastModel, burns: dict[float, BurnRates], deviations: float = 0.0) -> list[Span]:
         watching = model.monitoring
-        holds = expression_holds(model.burns(self._slo), self._pair, watching.min_failures, deviations)
+        holds = expression_holds(burns, self._pair, watching.min_failures, deviations)
         return [
             (each.firing / 1000, math.inf if each.resolved is None else each.resolved / 1000)
             for each in episodes.find_episodes(holds, model.evaluations, round(1000 * watching.pending_for))

@@ -1,6 +1,6 @@
 """The service's counters as Prometheus will read them: expected counts at every scrape."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,13 +39,20 @@ class _Series:
 
 
 class Counters:
-    """All counters of the service under some faults, oldest first; times are seconds after the faults were created."""
+    """All counters of the service under some faults, oldest first; times are seconds after the faults were created.
 
-    def __init__(self, faults: Sequence[Fault], traffic: Traffic, edges: Array) -> None:
-        self._traffic, self._edges = traffic, edges
+    `check` is called between steps of the work, which stops where it raises.
+    """
+
+    def __init__(
+        self, faults: Sequence[Fault], traffic: Traffic, edges: Array, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._traffic = traffic
+        self._edges = edges
+        self._check = check
         middles, lengths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
         self._arrivals = rate_at(traffic, middles) * lengths
-        actings = [exposure.exposure(fault, middles) for fault in faults]
+        actings = [exposure.exposure(fault, middles, check) for fault in faults]
         # Routes that meet the same faults differ only in their share.
         groups: dict[tuple[int, ...], dict[TrafficRoute, float]] = {}
         for route, share in traffic.mix.items():
@@ -113,7 +120,7 @@ class Counters:
         key = (group, id(part), limit)  # parts hold arrays and live as long as this object
         if key not in self._known:
             _, result = self._groups[group]
-            share = part.share if limit is None else part.share * result.within(limit, part)
+            share = part.share if limit is None else part.share * result.within(limit, part, self._check)
             self._known[key] = np.concatenate([[0.0], np.cumsum(self._arrivals * share)])
         return self._known[key]
 

@@ -1,6 +1,6 @@
 """The faults over time: who is hit, and how hard."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,8 +50,9 @@ def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> 
     return np.unique(np.concatenate([borders, finer]))
 
 
-def exposure(fault: Fault, middles: Array) -> Exposure:
-    """Return the fault in cells with these middles (seconds after its creation)."""
+def exposure(fault: Fault, middles: Array, check: Callable[[], None] = lambda: None) -> Exposure:
+    """Return the fault in cells with these middles (seconds after its creation); `check` is called before."""
+    check()
     schedule = fault.schedule
     record = Record(name=fault.name or fault.effect.type, spec=fault, created_at=0.0, revision=0)
     active = (middles >= record.starts_at) & (middles < record.ends_at)

@@ -121,12 +121,20 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
         )
     ratio = burn_rate * objective.budget
 
-    def reached(rate: float) -> float:
+    read = indicator.parse_indicator(objective)
+
+    def flows(rate: float) -> tuple[float, float]:
         now = fault.model_copy(update={"rate": rate, "schedule": Schedule(duration=1.0)})
         counters = Counters([now], traffic.model_copy(update={"stages": []}), np.array([0.0, 1.0]))
-        read = indicator.parse_indicator(objective)
-        total = float(counters.flow(read.total)[0])
-        return float(counters.flow(read.error)[0]) / total if total else 0.0
+        return float(counters.flow(read.error)[0]), float(counters.flow(read.total)[0])
+
+    error_at_0, total_at_0 = flows(0.0)
+    error_at_1, total_at_1 = flows(1.0)
+
+    def reached(rate: float) -> float:
+        # Under one fault all flows are straight lines over its rate: two points give all of them.
+        total = (1 - rate) * total_at_0 + rate * total_at_1
+        return ((1 - rate) * error_at_0 + rate * error_at_1) / total if total else 0.0
 
     most = reached(1.0)
     if most < ratio:

@@ -1,6 +1,6 @@
 """Faults, traffic and Prometheus put together: every burn rate of every SLO on the evaluation grid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,6 +35,8 @@ class Effort:
     """Steps, times the series whose growth is followed one by one."""
     delays: int = 1_000_000_000
     """Parts of a mixture of delays, times the strengths at which they are looked at."""
+    check: Callable[[], None] = lambda: None
+    """Called between steps of the work, which stops where it raises."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class ForecastModel:
     @cached_property
     def counters(self) -> Counters:
         """Return the service's counters."""
-        return Counters(self.modelled, self.traffic, self.edges)
+        return Counters(self.modelled, self.traffic, self.edges, self.effort.check)
 
     @cached_property
     def indicators(self) -> dict[str, Indicator]:
@@ -126,7 +128,11 @@ class ForecastModel:
             for terms in (read.error, read.total)
         )
         budget = float(f"{slo.budget:.12g}")  # as the rules write it
-        return {window: burn.burn_over(self._range(window), error, total, budget) for window in self.profile.windows}
+        burns = {}
+        for window in self.profile.windows:
+            self.effort.check()
+            burns[window] = burn.burn_over(self._range(window), error, total, budget)
+        return burns
 
     def events(self, terms: Sequence[Term]) -> Array:
         """Return the expected events of a query since the faults were created, at the edges."""

@@ -1,7 +1,7 @@
 """What becomes of a request that meets some faults: its status, when it is counted, and whether it is in time."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,15 +43,16 @@ class Outcome:
     faults: tuple[Exposure, ...]
     baseline: float
 
-    def within(self, limit: float, part: OutcomePart) -> Array:
+    def within(self, limit: float, part: OutcomePart, check: Callable[[], None] = lambda: None) -> Array:
         """Return the share of the part that ends within `limit` seconds, in each cell.
 
-        Delays of several faults are taken one by one, not as a sum.
+        Delays of several faults are taken one by one, not as a sum. `check` is called between steps.
         """
         share = np.full_like(part.share, float(self.baseline + part.hold <= limit))
         for acting in self.faults:
             if isinstance(acting.fault.effect, Latency):
-                share *= 1 - acting.hit * (1 - _in_time(acting.fault.effect, limit, self.baseline, acting.magnitude))
+                in_time = _in_time(acting.fault.effect, limit, self.baseline, acting.magnitude, check)
+                share *= 1 - acting.hit * (1 - in_time)
         return share
 
 
@@ -129,11 +130,14 @@ def _endings(fault: Fault, traffic: Traffic) -> list[tuple[str, float, float]]:
     return []
 
 
-def _in_time(effect: Latency, limit: float, baseline: float, magnitude: Array) -> Array:
+def _in_time(effect: Latency, limit: float, baseline: float, magnitude: Array, check: Callable[[], None]) -> Array:
     """Return P(answered within the limit) of a request that is hit."""
     room = limit if effect.mode == "floor" else limit - baseline
     if effect.cap <= room:
         return np.ones_like(magnitude)
     strengths, place = np.unique(magnitude.round(_DIGITS), return_inverse=True)
-    chances = [latency.within(effect.distribution, room / strength) if strength else 1.0 for strength in strengths]
+    chances = []
+    for strength in strengths:
+        check()
+        chances.append(latency.within(effect.distribution, room / strength) if strength else 1.0)
     return np.array(chances)[place]

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Receive
@@ -14,35 +14,61 @@ from chaosapi.errors import Busy, ClientGone
 
 T = TypeVar("T")
 
+PATIENCE: Final = 10.0
+"""Seconds that a caller waits for its turn and for its work together."""
+
 
 class Pool:
-    """Runs work in one thread; at most `waiting` more pieces wait for it. `what` names the work in refusals."""
+    """Runs work in one thread; at most `waiting` more pieces wait for it. `what` names the work in refusals.
 
-    def __init__(self, what: str, waiting: int) -> None:
+    Nobody waits longer than `patience`, in seconds. Work that may take long calls `check` between its steps.
+    """
+
+    def __init__(self, what: str, waiting: int, patience: float = PATIENCE) -> None:
         self._what = what
+        self._patience = patience
+        self._stop = threading.Event()
+        """Tells the piece that runs to stop."""
         self._places = threading.Semaphore(1 + waiting)
         self._thread: ThreadPoolExecutor | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what the work returns, or raise what it raises; raises Busy where the queue is full.
+        """Return what the work returns, or raise what it raises.
 
-        A caller that is cancelled gives its place in the queue back at once; work that runs already runs to its end.
+        Raises Busy where the queue is full, and where the result is not there in time. A caller that is cancelled or
+        out of time gives its place in the queue back at once; work that runs already stops at its next `check`.
         """
         if not self._places.acquire(blocking=False):
             raise Busy(f"too many {self._what} are under way: ask again in a moment")
         self._thread = self._thread or ThreadPoolExecutor(1, self._what)
-        job = self._thread.submit(work)
+        stop = threading.Event()
+        job = self._thread.submit(self._begin, work, stop)
         job.add_done_callback(self._left)
         try:
-            return await asyncio.wrap_future(job)
+            async with asyncio.timeout(self._patience):
+                return await asyncio.wrap_future(job)
+        except TimeoutError:
+            raise Busy(
+                f"the {self._what} take longer than {self._patience:g} s: ask for less, or again later"
+            ) from None
         finally:
+            stop.set()
             del job  # an error refers to this frame: together they would stay until a full garbage collection
+
+    def check(self) -> None:
+        """Raise Busy where nobody waits any more for the piece that calls this."""
+        if self._stop.is_set():
+            raise Busy(f"nobody waits for these {self._what} any more")
 
     def close(self) -> None:
         """Let the thread end; what waits is not begun any more."""
         if self._thread:
             self._thread.shutdown(wait=False, cancel_futures=True)
             self._thread = None
+
+    def _begin(self, work: Callable[[], T], stop: threading.Event) -> T:
+        self._stop = stop
+        return work()
 
     def _left(self, _: "Future[T]") -> None:
         self._places.release()

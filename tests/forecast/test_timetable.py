@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from chaosapi import assets, errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
-from chaosapi.forecast.model import ForecastModel
+from chaosapi.forecast.model import Effort, ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, usual
 from chaosapi.forecast.result import Forecast, ForecastAlert
 from chaosapi.forecast.traffic import Traffic
@@ -195,3 +197,20 @@ def test_the_same_question_has_the_same_answer(ask: Ask) -> None:
     found = timetable.predict(ask(fault))
     assert found == timetable.predict(ask(fault))
     assert found != timetable.predict(ask(fault | {"name": "others"}))
+
+
+@pytest.mark.parametrize("step", [0, 1, 5, 10])
+def test_it_stops_where_the_check_raises(ask: Ask, step: int) -> None:
+    """Between any two of its steps: the faults, the delays at each strength, the windows."""
+    slow = {"type": "latency", "distribution": {"type": "lognormal", "median": "200ms", "p99": "900ms"}}
+    ramp = {"duration": "60s", "shape": {"type": "ramp", "up": "30s"}}
+    steps = iter(range(step))
+
+    def check() -> None:
+        if next(steps, None) is None:
+            raise TimeoutError
+
+    model = replace(ask({"effect": slow, "schedule": ramp}), effort=Effort(check=check))
+    with pytest.raises(TimeoutError):
+        timetable.predict(model)
+    assert next(steps, None) is None

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 
@@ -127,6 +128,69 @@ def test_whoever_gives_up_in_the_queue_makes_room(gate: Gate) -> None:
         return await second
 
     assert asyncio.run(play()) == 2
+
+
+class Endless:
+    """Work that ends only when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.stopped = threading.Event()
+
+    def run(self, check: Callable[[], None], most: float = 60) -> None:
+        """Run until the check raises."""
+        self.begun.set()
+        until = time.monotonic() + most
+        try:
+            while time.monotonic() < until:
+                check()
+                time.sleep(0.001)
+        except Busy:
+            self.stopped.set()
+            raise
+
+
+def test_work_that_takes_too_long_is_refused_and_stops() -> None:
+    """The one who asked and those who wait are told; the thread is free for the next."""
+
+    async def play() -> str:
+        pool = Pool("sums", waiting=1, patience=0.05)
+        work = Endless()
+        try:
+            asked = [pool.run(lambda: work.run(pool.check)), pool.run(lambda: None)]
+            for refused in await asyncio.gather(*asked, return_exceptions=True):
+                assert isinstance(refused, Busy)
+                assert "longer than 0.05 s" in str(refused)
+            await until(work.stopped.is_set)
+            return await pool.run(lambda: "next")
+        finally:
+            pool.close()
+
+    assert asyncio.run(play()) == "next"
+
+
+def test_work_stops_when_nobody_waits_for_it() -> None:
+    """A caller that leaves takes its work along, and only its own."""
+
+    async def play() -> str:
+        pool = Pool("sums", waiting=1)
+        work = Endless()
+
+        def following() -> str:
+            pool.check()
+            return "next"
+
+        try:
+            leaving = asyncio.create_task(pool.run(lambda: work.run(pool.check)))
+            await until(work.begun.is_set)
+            second = asyncio.create_task(pool.run(following))
+            leaving.cancel()
+            await until(work.stopped.is_set)
+            return await second
+        finally:
+            pool.close()
+
+    assert asyncio.run(play()) == "next"
 
 
 def test_an_error_is_the_callers_and_the_pool_goes_on() -> None:
