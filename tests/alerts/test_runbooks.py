@@ -22,15 +22,15 @@ def _queries(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_runbook_has_what_is_needed_in_the_order_of_need(page: Path) -> None:
-    """What the alert means; the first five minutes in five steps; its neighbours; when it stops. No link is dead."""
+    """Meaning; the first five minutes in five steps; similar symptoms; when it resolves. No link is dead."""
     text = page.read_text()
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
         "The first five minutes",
-        "Telling it from its neighbours",
+        "Similar symptoms",
         *(["How much budget is left"] if page.stem == "ErrorBudgetBurn" else []),
-        "When it stops",
+        "When it resolves",
     ]
-    steps = text.split("## Telling")[0]
+    steps = text.split("## Similar")[0]
     assert re.findall(r"^(\d)\. \*\*", steps, re.MULTILINE) == list("12345")
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert [link for link in links if not (FOLDER / link).exists()] == []

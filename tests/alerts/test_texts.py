@@ -131,7 +131,7 @@ def test_texts_of_causes_name_what_is_ill_and_how_ill(tmp_path: Path, tools: dic
     ]
     summaries = {
         "HighLatency": "/api/products/{product_id} is slow: p95 975ms",
-        "CapacityExhausted": "shop-1 is full and turns requests away",
+        "CapacityExhausted": "shop-1 is full and refuses requests",
         "EventLoopLag": "shop-1 answers late: its event loop lags 250ms",
         "StoreDown": "shop-1 cannot reach the store of the faults",
     }
