@@ -115,7 +115,9 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
     lab.parts.wait_until(lambda: time.time() > end, "the end", timeout=end - time.time() + 60, every=1)
     shop = spec.load(assets.path("alerts") / "slo.yaml")
     answer = httpx2.get(f"{url(lab.ports.admin)}/admin/alerts", params={"limit": 1000}).raise_for_status().json()
-    known = measured.recorded(PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval)
+    known = measured.recorded_alerts(
+        PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval
+    )
     known = known.model_copy(update={"delivered": [measured.delivery(each) for each in answer["alerts"]]})
     model = ForecastModel(planned, Traffic(rps=rate), shop, lab.profile, usual(lab.profile))
     return [

@@ -4,22 +4,22 @@ from typing import Final
 
 import typer
 
-from chaosapi.cli.lazy import Entry, group
+from chaosapi.cli.lazy import LazyCommand, lazy_group
 
 ENTRIES: Final = {
-    "serve": Entry("chaosapi.cli.serve", "serve", "serve"),
-    "lab": Entry("chaosapi.cli.lab", "lab", "lab"),
-    "console": Entry("chaosapi.cli.console", "console", "console"),
-    "demo": Entry("chaosapi.cli.lab", "demo", "lab"),
-    "history": Entry("chaosapi.cli.history", "history", "cli"),
-    "forecast": Entry("chaosapi.cli.forecast", "forecast", "forecast"),
-    "score": Entry("chaosapi.cli.score", "score", "forecast"),
-    "fault": Entry("chaosapi.cli.fault", "app", "cli"),
-    "slo": Entry("chaosapi.cli.slo", "app", "slo"),
+    "serve": LazyCommand("chaosapi.cli.serve", "serve", "serve"),
+    "lab": LazyCommand("chaosapi.cli.lab", "lab", "lab"),
+    "console": LazyCommand("chaosapi.cli.console", "console", "console"),
+    "demo": LazyCommand("chaosapi.cli.lab", "demo", "lab"),
+    "history": LazyCommand("chaosapi.cli.history", "history", "cli"),
+    "forecast": LazyCommand("chaosapi.cli.forecast", "forecast", "forecast"),
+    "score": LazyCommand("chaosapi.cli.score", "score", "forecast"),
+    "fault": LazyCommand("chaosapi.cli.fault", "app", "cli"),
+    "slo": LazyCommand("chaosapi.cli.slo", "app", "slo"),
 }
 
 app = typer.Typer(
-    cls=group(ENTRIES),
+    cls=lazy_group(ENTRIES),
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     help="A practice range for on-call: inject faults, watch predicted alerts fire.",

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from chaosapi import assets, durations, errors
 from chaosapi.cli.prometheus import HERE, PrometheusReader
-from chaosapi.cli.render_faults import listing
+from chaosapi.cli.render_faults import empty_table
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
 from chaosapi.forecast import identity
 from chaosapi.forecast.backtest import Recording, selectors
@@ -140,7 +140,7 @@ def _shown(found: Backtest) -> Group:
 
 
 def _episodes(alerts: list[BacktestedAlert], *, days: bool) -> Table:
-    table = listing("fired, or would have", "bold red", "alert", "predicted (UTC)", "recorded", "off, s")
+    table = empty_table("fired, or would have", "bold red", "alert", "predicted (UTC)", "recorded", "off, s")
     for slo, own in groupby(alerts, key=lambda alert: alert.slo):
         table.add_row(Text(slo, "bold", overflow="ignore"))
         for alert in own:
@@ -154,7 +154,7 @@ def _episodes(alerts: list[BacktestedAlert], *, days: bool) -> Table:
 
 
 def _silent(alerts: list[BacktestedAlert]) -> Table:
-    table = listing("silent", "bold", "alert", "peak burn rate", "of")
+    table = empty_table("silent", "bold", "alert", "peak burn rate", "of")
     for alert in alerts:
         name = f"{alert.slo} {alert.severity} {alert.long_window}/{alert.short_window}"
         table.add_row(name, f"{alert.peak:.3g}", f"{alert.burn_rate:g} ({alert.peak / alert.burn_rate:.0%})")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import typer
 
 from chaosapi import durations
-from chaosapi.cli.fault import HERE, Url, find
+from chaosapi.cli.fault import HERE, Url, find_service
 from chaosapi.extras import needed
 from chaosapi.peers import is_loopback
 from chaosapi.terminal import print_error
@@ -64,7 +64,9 @@ def console(
     if seconds < _QUICKEST:
         raise _refused(f"--every {every} is too often: at least {durations.format(_QUICKEST)}")
     addresses = sources.Addresses(
-        _address("--service", service or find((*HERE, HERE[0]))),  # which may be started later: then as the lab does
+        _address(
+            "--service", service or find_service((*HERE, HERE[0]))
+        ),  # which may be started later: then as the lab does
         _address("--prometheus", prometheus),
         _address("--alertmanager", alertmanager),
         _address("--locust", locust),

@@ -67,30 +67,30 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Inject a fault, for example: chaosapi fault add error status=503 --rate 0.2 --duration 5m."""
-    sent = _one(file) if file else {}
+    sent = _read_single_fault(file) if file else {}
     given: dict[str, Any] = {
         "name": name,
         "effect": {"type": effect} if effect else None,
-        "rate": None if rate is None else parse.value(rate),
-        "target": parse.present(
+        "rate": None if rate is None else parse.parse_value(rate),
+        "target": parse.without_none(
             {
                 "routes": route,
                 "methods": method,
-                "headers": dict(map(parse.pair, header or [])),
+                "headers": dict(map(parse.split_parameter, header or [])),
                 "sticky_by": sticky_by,
                 "points": point,
             }
         ),
-        "schedule": parse.present(
-            {"start_after": start_after, "duration": duration, "shape": shape and parse.value(shape)}
+        "schedule": parse.without_none(
+            {"start_after": start_after, "duration": duration, "shape": shape and parse.parse_value(shape)}
         ),
         "seed": seed,
-        "guard": guard and parse.value(guard),
+        "guard": guard and parse.parse_value(guard),
         "reason": reason,
     }
-    sent.update(parse.present(given))
-    parse.put(sent, parameters or [])
-    with service(url, token) as admin:
+    sent.update(parse.without_none(given))
+    parse.set_parameters(sent, parameters or [])
+    with admin_client(url, token) as admin:
         made = admin.create_fault(sent, wait=wait)
     _print(made, as_json=as_json)
 
@@ -104,7 +104,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the faults, newest first."""
-    with service(url, token) as admin:
+    with admin_client(url, token) as admin:
         answer = admin.list_faults(cast("Phase | None", state))  # of anything else the API says what is right
     if as_json:
         _out.print_json(data=answer)
@@ -112,13 +112,13 @@ def list_(
     if answer["halt"]:
         halted = f" since {answer['halt']['since']}: {answer['halt']['reason']}"
         _out.print(Text.assemble(("Chaos is halted", "bold red"), escape_control(halted)))
-    _out.print(render_faults.many(answer["faults"]) if answer["faults"] else "No faults.")
+    _out.print(render_faults.fault_table(answer["faults"]) if answer["faults"] else "No faults.")
 
 
 @app.command()
 def show(name: str, *, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """Show one fault with its receipt."""
-    with service(url, token) as admin:
+    with admin_client(url, token) as admin:
         found = admin.get_fault(name)
     _print(found, as_json=as_json)
 
@@ -134,7 +134,7 @@ def end(
     as_json: AsJson = False,
 ) -> None:
     """End one fault now."""
-    with service(url, token) as admin:
+    with admin_client(url, token) as admin:
         ended = admin.end_fault(name, reason=reason, wait=wait)
     _print(ended, as_json=as_json)
 
@@ -144,27 +144,27 @@ def clear(
     *, reason: Reason = None, wait: Wait = None, url: Url = None, token: Token = None, as_json: AsJson = False
 ) -> None:
     """End every fault now: the kill switch."""
-    with service(url, token) as admin:
+    with admin_client(url, token) as admin:
         answer = admin.end_all_faults(reason=reason, wait=wait)
     if as_json:
         _out.print_json(data=answer)
     else:
-        applied = render_faults.applied(answer["replicas"])
+        applied = render_faults.format_replicas(answer["replicas"])
         _out.print(f"{answer['ended']} faults ended; revision {answer['revision']}, applied by {applied}")
 
 
 @app.command()
 def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
     """List the replicas that are alive, and how far each has come."""
-    with service(url, token) as admin:
+    with admin_client(url, token) as admin:
         answer = admin.replicas()
     if as_json:
         _out.print_json(data=answer)
     else:
-        _out.print(render_faults.replicas(answer["replicas"]))
+        _out.print(render_faults.replica_table(answer["replicas"]))
 
 
-def find(urls: Sequence[str]) -> str:
+def find_service(urls: Sequence[str]) -> str:
     """Return the first URL at which chaosapi answers, else the last; no token is sent to see."""
     for url in urls[:-1]:
         with contextlib.suppress(ClientError, LookupError, TypeError), AdminClient(url, timeout_s=2) as admin:
@@ -174,9 +174,9 @@ def find(urls: Sequence[str]) -> str:
 
 
 @contextmanager
-def service(url: str | None, token: str | None) -> Iterator[AdminClient]:
+def admin_client(url: str | None, token: str | None) -> Iterator[AdminClient]:
     """Open a client of the admin API; its errors become a message and exit code 1."""
-    url = url or find(HERE)
+    url = url or find_service(HERE)
     try:
         token = token_from_environment({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
     except SettingsError as error:
@@ -215,11 +215,11 @@ def _print(fault: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         _out.print_json(data=fault)
     else:
-        _out.print(render_faults.one(fault))
+        _out.print(render_faults.fault_details(fault))
 
 
-def _one(file: Path) -> dict[str, Any]:
-    found = parse.document(file)
+def _read_single_fault(file: Path) -> dict[str, Any]:
+    found = parse.read_document(file)
     if not isinstance(found, dict):
         raise typer.BadParameter(f"{file} must hold one fault as a JSON or YAML object")
     return found

@@ -87,7 +87,7 @@ def forecast(
     html: Annotated[Path | None, typer.Option(help="Draw it into this file.", rich_help_panel=_OUTPUT)] = None,
 ) -> None:
     """Tell which alerts a fault will cause, and when: chaosapi forecast error status=503 --rate 0.2 --profile lab."""
-    _refuse(
+    _refuse_combinations(
         ("--page-within", page_within and budget, "it is another question than --budget: ask one at a time"),
         ("--html", html and (page_within or budget), "it draws a timetable: leave out --page-within and --budget"),
         ("--slo", slo and not budget, "it says whose budget: ask for a share of it with --budget"),
@@ -98,9 +98,9 @@ def forecast(
     given = {
         "effect": {"type": effect} if effect else None,
         "rate": rate,
-        "target": parse.present({"routes": route, "methods": method}),
-        "schedule": parse.present(
-            {"start_after": start_after, "duration": duration, "shape": shape and parse.value(shape)}
+        "target": parse.without_none({"routes": route, "methods": method}),
+        "schedule": parse.without_none(
+            {"start_after": start_after, "duration": duration, "shape": shape and parse.parse_value(shape)}
         ),
     }
     watching = {
@@ -119,7 +119,9 @@ def forecast(
         shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
         if traffic_from:
             window = _seconds(traffic_window, "--traffic-window")
-            sent = measured.traffic(PrometheusReader(traffic_from), shop, window).model_dump() | parse.present(sent)
+            sent = measured.measure_traffic(
+                PrometheusReader(traffic_from), shop, window
+            ).model_dump() | parse.without_none(sent)
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
             sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (
@@ -129,10 +131,10 @@ def forecast(
         bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
         model = ForecastModel(
             [validation.read(Fault, each) for each in bodies],
-            _checked(Traffic, parse.present(sent)),
+            _checked(Traffic, parse.without_none(sent)),
             shop,
             chosen,
-            _checked(Monitoring, usual(chosen).model_dump() | parse.present(watching)),
+            _checked(Monitoring, usual(chosen).model_dump() | parse.without_none(watching)),
         )
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)
@@ -141,7 +143,7 @@ def forecast(
         raise typer.Exit(1) from None
 
 
-def _refuse(*unheard: tuple[str, object, str]) -> None:
+def _refuse_combinations(*unheard: tuple[str, object, str]) -> None:
     """Refuse the first option that would go unheard, if any does, with what would be right."""
     for option, useless, right in unheard:
         if useless:
@@ -185,9 +187,9 @@ def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:
 
 def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path], *, which_rate: bool) -> list[Any]:
     """Give the faults that are asked about; a question which rate does something needs none, and is about errors."""
-    own = parse.present(given)
-    parse.put(own, parameters)
-    read = [each for file in files for each in _listed(parse.document(file))]
+    own = parse.without_none(given)
+    parse.set_parameters(own, parameters)
+    read = [each for file in files for each in _listed(parse.read_document(file))]
     if which_rate and not read and "effect" not in own:
         own["effect"] = {"type": "error"}
         typer.echo("assumed: the fault is error, since none is given", err=True)
@@ -208,7 +210,7 @@ def _checked(model: type[M], fields: dict[str, Any]) -> M:
 
 
 def _share(text: str) -> tuple[str, float]:
-    route, share = parse.pair(text)
+    route, share = parse.split_parameter(text)
     try:
         return route, float(share)
     except ValueError:

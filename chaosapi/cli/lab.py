@@ -55,7 +55,7 @@ def lab(
     with _ended_well(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port, console_port)
         options = stack.Options(folder, profile, ports, console=not once)
-        with stack.running(options, _teller(console)) as running:
+        with stack.running(options, _progress_printer(console)) as running:
             if once:
                 console.print(str(status.look(running)), soft_wrap=True)
                 return
@@ -81,12 +81,12 @@ def demo(
     with _ended_well(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port)
         options = stack.Options(folder, "lab", ports, rate=demonstration.RATE, traffic=True)
-        with stack.running(options, _teller(console)) as running:
+        with stack.running(options, _progress_printer(console)) as running:
             demonstration.run(running, console)
         console.print("The alert reached the webhook and resolved. Everything is stopped.")
 
 
-def _teller(console: Terminal) -> Callable[[str], None]:
+def _progress_printer(console: Terminal) -> Callable[[str], None]:
     return lambda text: console.print(text, style="dim")
 
 

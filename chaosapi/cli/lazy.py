@@ -13,7 +13,7 @@ from chaosapi.terminal import print_error
 from chaosapi.text import escape_control
 
 
-class Entry(NamedTuple):
+class LazyCommand(NamedTuple):
     """Where a command is: a function, or an app with commands of its own; `extra` brings what it imports."""
 
     module: str
@@ -25,7 +25,7 @@ class MissingExtraError(Exception):
     """A command cannot be imported; the text says what to install."""
 
 
-def group(entries: Mapping[str, Entry]) -> type[TyperGroup]:
+def lazy_group(entries: Mapping[str, LazyCommand]) -> type[TyperGroup]:
     """Make the class of a group, for `typer.Typer(cls=...)`, whose last commands are these."""
 
     class Commands(TyperGroup):
@@ -49,7 +49,7 @@ def group(entries: Mapping[str, Entry]) -> type[TyperGroup]:
     return Commands
 
 
-def _loaded(name: str, entry: Entry, path: str) -> Any:
+def _loaded(name: str, entry: LazyCommand, path: str) -> Any:
     try:
         with needed(path, entry.extra, MissingExtraError):
             found = getattr(importlib.import_module(entry.module), entry.attribute)

@@ -12,9 +12,9 @@ from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo.spec import Spec
 
 
-def traffic(prometheus: PrometheusReader, spec: Spec, window: float, at: float | None = None) -> Traffic:
+def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at: float | None = None) -> Traffic:
     """Measure the requests over a window (seconds) that ends now, or then (Unix seconds)."""
-    served = "http_requests_total" + of_jobs(spec)
+    served = "http_requests_total" + job_selector(spec)
     rates = prometheus.vector(f"sum by (method, handler) (rate({served}[{round(1000 * window)}ms]))", at)
     replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
     return Traffic.measured(rates, round(replicas[0][1]) if replicas else 1)
@@ -25,13 +25,13 @@ def delivery(sent: Mapping[str, Any]) -> DeliveredNotification:
     return DeliveredNotification.model_validate({name: sent.get(name) for name in DeliveredNotification.model_fields})
 
 
-def recorded(prometheus: PrometheusReader, spec: Spec, start: float, end: float, evaluation: float) -> Observed:
+def recorded_alerts(prometheus: PrometheusReader, spec: Spec, start: float, end: float, evaluation: float) -> Observed:
     """Give what Prometheus recorded from start to end (Unix seconds), evaluating every so many seconds."""
     names = "|".join(sorted({slo.alerting.name for slo in spec.slos}))
     alerts = recording.alerts(
         prometheus.series(f'ALERTS{{alertname=~"{names}"}}', start, end), round(1000 * evaluation), round(1000 * end)
     )
-    up = prometheus.series("up" + of_jobs(spec), start, end)
+    up = prometheus.series("up" + job_selector(spec), start, end)
     return Observed(
         recorded=[
             RecordedEpisode(
@@ -47,6 +47,6 @@ def recorded(prometheus: PrometheusReader, spec: Spec, start: float, end: float,
     )
 
 
-def of_jobs(spec: Spec) -> str:
+def job_selector(spec: Spec) -> str:
     """Select the scrape jobs that the spec's queries name; all where they name none."""
     return f"{{job=~{json.dumps('|'.join(map(re.escape, spec.jobs)))}}}" if spec.jobs else ""

@@ -37,7 +37,7 @@ for _tag, (_pattern, _first) in _RESOLVED.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), ["", *_first])
 
 
-def document(file: Path) -> Any:
+def read_document(file: Path) -> Any:
     """Read a JSON or YAML file; - is stdin."""
     try:
         if str(file) == "-":
@@ -48,7 +48,7 @@ def document(file: Path) -> Any:
         raise typer.BadParameter(str(error)) from None
 
 
-def value(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """Read JSON, or else YAML."""
     return _value(text.encode("utf-8", "surrogateescape"))
 
@@ -71,7 +71,7 @@ def _value(data: bytes) -> Any:
     return read
 
 
-def pair(text: str) -> tuple[str, str]:
+def split_parameter(text: str) -> tuple[str, str]:
     """Split name=value."""
     name, separator, rest = text.partition("=")
     if not separator or not name:
@@ -79,10 +79,10 @@ def pair(text: str) -> tuple[str, str]:
     return name, rest
 
 
-def put(body: dict[str, Any], parameters: Iterable[str]) -> None:
+def set_parameters(body: dict[str, Any], parameters: Iterable[str]) -> None:
     """Put effect parameters (`distribution.value=200ms`) where they belong."""
     for parameter in parameters:
-        path, text = pair(parameter)
+        path, text = split_parameter(parameter)
         place = body.setdefault("effect", {})
         *parents, last = path.split(".")
         if len(parents) > FILE.depth:
@@ -91,9 +91,9 @@ def put(body: dict[str, Any], parameters: Iterable[str]) -> None:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise typer.BadParameter(f"{path}: {parent} is already a value")
-        place[last] = value(text)
+        place[last] = parse_value(text)
 
 
-def present(values: dict[str, Any]) -> dict[str, Any]:
+def without_none(values: dict[str, Any]) -> dict[str, Any]:
     """Leave out what was not given."""
     return {name: each for name, each in values.items() if each not in (None, {}, [])}

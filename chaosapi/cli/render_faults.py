@@ -16,7 +16,7 @@ _ON_THE_PROCESS = {effect.model_fields["type"].default for effect in EFFECTS if 
 _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
 
 
-def many(faults: Sequence[Mapping[str, Any]]) -> Table:
+def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
     """Show one fault a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("fault", "what and where"):
@@ -37,7 +37,7 @@ def many(faults: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def one(fault: Mapping[str, Any]) -> Table:
+def fault_details(fault: Mapping[str, Any]) -> Table:
     """Show one fault with its receipt, a field a row."""
     receipt, schedule = fault["receipt"], fault["schedule"]
     shape = {name: value for name, value in schedule["shape"].items() if (name, value) != ("scales", "rate")}
@@ -57,7 +57,7 @@ def one(fault: Mapping[str, Any]) -> Table:
         f"{receipt['injected']} of {receipt['matched']} hit: {receipt['achieved_rate']:.4%} of "
         f"{receipt['requested_rate']:.4%} asked, {receipt['skipped']} skipped",
     )
-    table.add_row("", f"applied by {applied(receipt['replicas'])}")
+    table.add_row("", f"applied by {format_replicas(receipt['replicas'])}")
     for denied in receipt.get("denied", []):
         table.add_row("denied", styled(f"on {denied['replica']}: {denied['reason']}"))
     for kind, quantiles in (receipt["delay"] or {}).items():
@@ -67,12 +67,12 @@ def one(fault: Mapping[str, Any]) -> Table:
     return table
 
 
-def applied(replicas: Replicas) -> str:
+def format_replicas(replicas: Replicas) -> str:
     """Say how many of the replicas have applied a change."""
     return f"{replicas['applied']} of {replicas['known']} replicas"
 
 
-def replicas(known: Sequence[ReplicaView]) -> Table:
+def replica_table(known: Sequence[ReplicaView]) -> Table:
     """Show one replica a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("replica", "process"):
@@ -85,7 +85,7 @@ def replicas(known: Sequence[ReplicaView]) -> Table:
     return table
 
 
-def listing(title: str, style: str, name: str, *columns: str) -> Table:
+def empty_table(title: str, style: str, name: str, *columns: str) -> Table:
     """Make an empty table: names at the left, numbers at the right."""
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style=style)
     table.add_column(name, no_wrap=True)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import durations
-from chaosapi.cli.render_faults import listing
+from chaosapi.cli.render_faults import empty_table
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast.inverse import RateThatPages, RateThatSpends
 from chaosapi.forecast.result import Forecast, ForecastAlert, ForecastBudget
@@ -56,7 +56,7 @@ def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
     # Eighty columns: with a `for` it matters more when an alert is pending than what the formula says.
     waits = any(each.pending != each.firing for alert in alerts for each in alert.moments)
     columns = ("alert", "pending" if waits else "formula", "firing", "by chance", "told", "resolved", "spent")
-    table = listing(f"{slo}: will fire", "bold red", *columns)
+    table = empty_table(f"{slo}: will fire", "bold red", *columns)
     for alert in alerts:
         chance = f"{_time(alert.chance.earliest)}…{_time(alert.chance.latest)}"
         formula = f"{_time(alert.formula.detection)}+{_time(alert.formula.reset)}" if alert.formula else _NONE
@@ -77,7 +77,7 @@ def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
 
 
 def _silent(alerts: list[ForecastAlert]) -> Table:
-    table = listing("stays silent", "bold", "alert", "peak burn rate", "of", "by chance")
+    table = empty_table("stays silent", "bold", "alert", "peak burn rate", "of", "by chance")
     for alert in alerts:
         lucky = f"from {_time(alert.chance.earliest)}" if alert.chance.earliest is not None else _NONE
         row = f"{alert.slo} {_name(alert)}"
@@ -86,7 +86,7 @@ def _silent(alerts: list[ForecastAlert]) -> Table:
 
 
 def _budgets(budgets: list[ForecastBudget]) -> Table:
-    table = listing("error budgets", "bold", "slo", "requests", "bad", "spent", "left")
+    table = empty_table("error budgets", "bold", "slo", "requests", "bad", "spent", "left")
     for budget in budgets:
         style = "red" if budget.left < 0 else ""
         counts = (f"{budget.requests:,.0f}", f"{budget.bad:,.0f}")

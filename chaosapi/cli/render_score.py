@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from chaosapi.cli.render_faults import listing
+from chaosapi.cli.render_faults import empty_table
 from chaosapi.forecast.scorecard import ForecastAndFact, Score, ScoredAlert
 from chaosapi.terminal import styled
 
@@ -33,7 +33,7 @@ def score(found: Score) -> Group:
 
 def _alerts(alerts: list[ScoredAlert]) -> Table:
     title = "forecast → fact, in seconds since the fault's start"
-    table = listing(title, "bold", "alert", "fires", "by chance", "told", "resolved", "holds")
+    table = empty_table(title, "bold", "alert", "fires", "by chance", "told", "resolved", "holds")
     for slo, own in groupby(alerts, key=lambda each: each.slo):
         table.add_row(Text(slo, "bold", overflow="ignore"))
         for each in own:
@@ -48,7 +48,7 @@ def _alerts(alerts: list[ScoredAlert]) -> Table:
 
 
 def _splits(alerts: list[ScoredAlert]) -> Table:
-    table = listing("where the time went, s", "bold", "alert", "window", "scrape", "evaluation", "for", "wait")
+    table = empty_table("where the time went, s", "bold", "alert", "window", "scrape", "evaluation", "for", "wait")
     for each in alerts:
         if split := each.split:
             waits = (split.window, split.scrape, split.evaluation, split.pending, split.group_wait)

@@ -41,7 +41,7 @@ def score(
 ) -> None:
     """Compare forecast and fact of a fault, alert by alert, and split up how long its detection took."""
     now = time.time()
-    with fault.service(url, token) as admin:
+    with fault.admin_client(url, token) as admin:
         records = [_record(each) for each in admin.list_faults()["faults"]]
         delivered = admin.alerts()["alerts"]
     try:
@@ -55,8 +55,10 @@ def score(
             source = PrometheusReader(prometheus)
             until = min(now, record.ends_at)
             settings |= _intervals(source, shop, chosen, record.starts_at, now) | {"prometheus": source.version()}
-            known = measured.recorded(source, shop, record.starts_at - 60, now, settings["evaluation"])
-            traffic = measured.traffic(source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until)
+            known = measured.recorded_alerts(source, shop, record.starts_at - 60, now, settings["evaluation"])
+            traffic = measured.measure_traffic(
+                source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until
+            )
         except errors.Invalid as error:
             missing = [str(error), f"the traffic was not measured: taken to be {traffic.rps:g} requests/s"]
         known = known.model_copy(update={"delivered": [measured.delivery(each) for each in delivered]})
@@ -95,7 +97,7 @@ def _record(view: Mapping[str, Any]) -> Record:
 def _intervals(source: PrometheusReader, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
     """Tell how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
     ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": shop.service})
-    looked = {"scrape": "up" + measured.of_jobs(shop), "evaluation": ratio}
+    looked = {"scrape": "up" + measured.job_selector(shop), "evaluation": ratio}
     found = {name: source.series(selector, start - 120, now) for name, selector in looked.items()}
     return {
         name: round(float(np.median(np.diff(series[0].times))) / 1000, 1)

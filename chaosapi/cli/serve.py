@@ -48,7 +48,7 @@ def serve(
     acceptor.raise_limit()
     try:
         if settings.workers > 1:
-            raise typer.Exit(_together(settings))
+            raise typer.Exit(_serve_workers(settings))
         app = create_app(settings, dropped=dropped)
     except SettingsError as error:
         print_error(error)
@@ -60,7 +60,7 @@ def serve(
         raise typer.Exit(3)
 
 
-def _together(settings: Settings) -> int:
+def _serve_workers(settings: Settings) -> int:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         raise SettingsError("PROMETHEUS_MULTIPROC_DIR: several workers make a folder of their own; unset it")
     try:

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from chaosapi import assets, durations, errors
-from chaosapi.cli.lazy import Entry, group
+from chaosapi.cli.lazy import LazyCommand, lazy_group
 from chaosapi.slo import cause_alerts, explain, files, promtool, spec, windows
 from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.feasibility import Conditions
@@ -20,10 +20,10 @@ from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
 from chaosapi.terminal import Terminal, echo, print_error, styled
 
-_BACKTEST: Final = {"backtest": Entry("chaosapi.cli.backtest", "backtest", "forecast")}
+_BACKTEST: Final = {"backtest": LazyCommand("chaosapi.cli.backtest", "backtest", "forecast")}
 
 app = typer.Typer(
-    cls=group(_BACKTEST),
+    cls=lazy_group(_BACKTEST),
     no_args_is_help=True,
     help="Check and explain an SLO file; make Prometheus rules and their tests.",
 )

@@ -15,8 +15,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi import peers
-from chaosapi.console.bounds import Bounded
-from chaosapi.console.headers import ASSETS, Hardened
+from chaosapi.console.bounds import BodyLimit
+from chaosapi.console.headers import ASSETS, SecurityHeaders
 
 COOKIE: Final = "chaosapi_console"
 LOGIN: Final = "/login"
@@ -53,7 +53,7 @@ class Session:
 
 
 @dataclass
-class _Guesser:
+class _LoginAttempts:
     """A peer that sent wrong passwords: when it did, and when its next attempt is looked at."""
 
     wrong: list[float] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Sessions:
         self._sleep = sleep
         self._new: TTLCache[str, Session] = TTLCache(_MOST, _HOURS * 3600, clock)
         self._kept: TTLCache[str, Session] = TTLCache(_MOST, _HOURS * 3600, clock)
-        self._guessers: TTLCache[str, _Guesser] = TTLCache(_MOST, 600, clock)
+        self._guessers: TTLCache[str, _LoginAttempts] = TTLCache(_MOST, 600, clock)
 
     def find(self, request: HTTPConnection) -> Session | None:
         """Return the session of a browser's cookie; whatever other cookies it sends are not looked at."""
@@ -90,13 +90,13 @@ class Sessions:
         (self._kept if entered else self._new)[number] = session
         return number, session
 
-    async def admits(self, peer: str, password: str) -> bool | None:
+    async def check_password(self, peer: str, password: str) -> bool | None:
         """Tell whether the password is right; None where the peer has too many attempts waiting.
 
         After ten wrong ones within a minute further attempts of the peer take turns. Right ones are never refused
         for the wrong ones before them, and other peers wait for none of them.
         """
-        guesser = self._guessers.setdefault(peer, _Guesser())
+        guesser = self._guessers.setdefault(peer, _LoginAttempts())
         now = self._clock()
         guesser.wrong = [each for each in guesser.wrong if now - each < _WITHIN]
         if len(guesser.wrong) >= _FREE:
@@ -117,14 +117,14 @@ class Sessions:
         return session
 
 
-class Guard:
+class AccessMiddleware:
     """Pure ASGI, in front of everything, web sockets too; `admits` tells whether there is room for another page."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, admits: Callable[[], bool] = lambda: True) -> None:
         self._sessions = sessions
         self._admits = admits
-        self._bounded = Bounded(app)
-        self._hardened = Hardened(self._answer)
+        self._bounded = BodyLimit(app)
+        self._hardened = SecurityHeaders(self._answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its session, or refuse it."""

@@ -12,20 +12,20 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Alerting:
+class AlertmanagerState:
     """One look at Alertmanager."""
 
     alerts: tuple[Json, ...]
     silences: tuple[Json, ...]
 
 
-async def look(alertmanager: AsyncAlertmanagerClient) -> Alerting:
+async def fetch_state(alertmanager: AsyncAlertmanagerClient) -> AlertmanagerState:
     """Ask for alerts and silences; raises ClientError."""
     alerts, silences = await asyncio.gather(alertmanager.alerts(), alertmanager.silences())
-    return Alerting(tuple(alerts), tuple(silences))
+    return AlertmanagerState(tuple(alerts), tuple(silences))
 
 
-def matches(silence: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+def is_silenced_by(silence: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Tell whether a silence means an alert with these labels.
 
     Alertmanager writes patterns as RE2 does; one that Python cannot read, matches nothing here.

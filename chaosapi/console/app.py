@@ -10,10 +10,10 @@ from nicegui import Client, ui
 from starlette.types import ASGIApp
 
 from chaosapi.console import login
-from chaosapi.console.access import Guard, Sessions
-from chaosapi.console.bounds import make_room
+from chaosapi.console.access import AccessMiddleware, Sessions
+from chaosapi.console.bounds import drop_abandoned_page
 from chaosapi.console.page import page
-from chaosapi.console.sources import Addresses, Room
+from chaosapi.console.sources import Addresses, Sources
 
 EVERY = 2.0
 """Seconds between two looks at the sources, and between two updates of a page."""
@@ -24,12 +24,12 @@ def create(addresses: Addresses, *, token: str | None, password: str | None, eve
 
     NiceGUI keeps its pages in its own module, so a process has one console.
     """
-    room = Room(addresses, token, time.time)
+    room = Sources(addresses, token, time.time)
     sessions = Sessions(password, time.monotonic)
 
     @contextlib.asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(room.watch(every))
+        watching = asyncio.create_task(room.poll_all(every))
         yield
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -46,4 +46,4 @@ def create(addresses: Addresses, *, token: str | None, password: str | None, eve
         message_history_length=100,
         reconnect_timeout=10,
     )
-    return Guard(app, sessions, lambda: make_room(Client.instances, room.views))
+    return AccessMiddleware(app, sessions, lambda: drop_abandoned_page(Client.instances, room.views))

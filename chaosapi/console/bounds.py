@@ -16,7 +16,7 @@ _AWAITED: Final = 20
 """Pages that were built and to which no browser has connected yet."""
 
 
-class Bounded:
+class BodyLimit:
     """Pure ASGI around a Starlette app: refuses a larger body, by its declared length or while it is read."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -45,14 +45,14 @@ class Bounded:
         await self._app(scope, counted, send)
 
 
-class Page(Protocol):
+class BuiltPage(Protocol):
     """A page that was built."""
 
     def delete(self) -> None:
         """Forget it."""
 
 
-def make_room(built: Mapping[str, Page], connected: Collection[object]) -> bool:
+def drop_abandoned_page(built: Mapping[str, BuiltPage], connected: Collection[object]) -> bool:
     """Tell whether another page may be built; those that have waited longest for a browser make room.
 
     `built` has all pages by id, oldest first, `connected` the ids of those to which a browser has come.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from chaosapi.console.timeline import Entry
+from chaosapi.console.timeline import TimelineEntry
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -34,7 +34,7 @@ td:nth-child(2) {{ text-align: right }}
 _IN_SCRIPT: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 
 
-def as_json(entries: Iterable[Entry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
+def as_json(entries: Iterable[TimelineEntry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
     """Write entries and faults, with their receipts, as JSON; times are RFC 3339, `since` seconds."""
     moments = [
         {"at": _time(each.at).isoformat(), "kind": each.kind, "text": each.text, "since": each.since}
@@ -43,7 +43,7 @@ def as_json(entries: Iterable[Entry], faults: Sequence[Mapping[str, Any]], made:
     return json.dumps({"made": _time(made).isoformat(), "entries": moments, "faults": list(faults)}, indent=1)
 
 
-def as_html(entries: Sequence[Entry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
+def as_html(entries: Sequence[TimelineEntry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
     """Write a page with the timeline, and the JSON inside it for programs."""
     rows = "\n".join(
         f"<tr><td>{_time(each.at):%H:%M:%S}<td>{'' if each.since is None else f'+{each.since:.1f} s'}"

@@ -37,7 +37,7 @@ class Feed(Generic[Answer]):
         self.fresh = FORGOTTEN
         """Seconds that an answer is good for without a word of trouble."""
 
-    async def ask(self) -> None:
+    async def poll(self) -> None:
         """Ask once; no answer is kept as the trouble, and the last good one stays."""
         try:
             self.answer = await self._ask()
@@ -61,7 +61,7 @@ class Feed(Generic[Answer]):
         gone = isinstance(self.trouble, UnreachableError) or self.seen is None or self._clock() - self.seen > FORGOTTEN
         return "down" if gone else "stale"
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Say how the source is, and what to do about it."""
         where = f"{self.source.name} at {self.source.url}"
         if self.trouble is None and self.state() == "stale":

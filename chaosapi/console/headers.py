@@ -25,7 +25,7 @@ _HEADERS: Final = {
 _SCRIPT: Final = re.compile(rb"<script(?=[\s>])")
 
 
-class Hardened:
+class SecurityHeaders:
     """Pure ASGI: adds the headers, and marks the scripts of each HTML page with a nonce that only it has."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,10 +39,10 @@ class Hardened:
         if not scope["path"].startswith(ASSETS):
             headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
             scope = {**scope, "headers": headers}  # a compressed page could not be marked
-        await self._app(scope, receive, _Marker(send))
+        await self._app(scope, receive, _NonceMarker(send))
 
 
-class _Marker:
+class _NonceMarker:
     """The `send` of one request; holds an HTML page back until it is whole."""
 
     def __init__(self, send: Send) -> None:

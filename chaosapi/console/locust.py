@@ -9,7 +9,7 @@ from chaosapi.clients.locust import AsyncLocustClient
 
 
 @dataclass(frozen=True)
-class Load:
+class LoadState:
     """One look at Locust: its state (`ready`, `running`, `stopped` …), what it sends, and the options of a run."""
 
     state: str
@@ -21,7 +21,7 @@ class Load:
     """What a run can be told, by name: `default_value`, `choices`, `help_text`; empty without scenarios."""
 
 
-class LocustRuns:
+class LocustWatcher:
     """Looks at Locust, and exchanges the run that is under way; every method raises ClientError."""
 
     def __init__(self, client: AsyncLocustClient) -> None:
@@ -29,7 +29,7 @@ class LocustRuns:
         self._options: Mapping[str, Mapping[str, Any]] | None = None
         self._accepted: Mapping[str, str] | None = None
 
-    async def look(self) -> Load:
+    async def poll(self) -> LoadState:
         """Ask for its numbers; the options are read off its page once."""
         if self._options is None:
             self._options = options(await self._client.arguments())
@@ -38,7 +38,7 @@ class LocustRuns:
         except UnreachableError:
             self._options = None  # another one may come
             raise
-        return Load(
+        return LoadState(
             state=found["state"],
             rps=found.get("current_rps") or 0.0,
             failing=found.get("fail_ratio") or 0.0,

@@ -42,7 +42,7 @@ def router(sessions: Sessions) -> APIRouter:
                 return HTMLResponse(_PAGE.format(trouble="That was too long."), 413)
         password = parse_qs(sent.decode(errors="replace")).get("password", [""])[0]
         peer = request.client.host if request.client else ""
-        right = await sessions.admits(peer, password)
+        right = await sessions.check_password(peer, password)
         if right is None:
             page = _PAGE.format(trouble="There were too many attempts: try again in some seconds.")
             return HTMLResponse(page, 429, {"retry-after": "10"})

@@ -7,38 +7,38 @@ from functools import partial
 from fastapi import Request
 from nicegui import ui
 
-from chaosapi.console.panels.alerts import Alerts
-from chaosapi.console.panels.budgets import Budgets
-from chaosapi.console.panels.charts import Charts
-from chaosapi.console.panels.error_boundary import Part, Shield
-from chaosapi.console.panels.faults import Faults
+from chaosapi.console.panels.alerts import AlertsPanel
+from chaosapi.console.panels.budgets import BudgetsPanel
+from chaosapi.console.panels.charts import ChartsPanel
+from chaosapi.console.panels.error_boundary import ErrorBoundary, Panel
+from chaosapi.console.panels.faults import FaultsPanel
 from chaosapi.console.panels.header import Banners, Header
-from chaosapi.console.panels.history import History
-from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.history import TimelinePanel
+from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import STYLE
-from chaosapi.console.panels.traffic import Traffic
+from chaosapi.console.panels.traffic import TrafficPanel
 from chaosapi.console.signals import ALL, SPANS, View
-from chaosapi.console.sources import Room
+from chaosapi.console.sources import Sources
 
-_PANELS: dict[str, Callable[[Desk], Part]] = {
-    "Faults": Faults,
-    "Alerts": Alerts,
-    "Budget": Budgets,
-    "Timeline": History,
-    "Traffic": Traffic,
+_PANELS: dict[str, Callable[[PageContext], Panel]] = {
+    "Faults": FaultsPanel,
+    "Alerts": AlertsPanel,
+    "Budget": BudgetsPanel,
+    "Timeline": TimelinePanel,
+    "Traffic": TrafficPanel,
 }
 _DARK = "localStorage.theme ? localStorage.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches"
 
 
-def page(room: Room, every: float) -> Callable[[Request], object]:
+def page(room: Sources, every: float) -> Callable[[Request], object]:
     """Return the function that builds the page for a browser, and brings it up to date every so many seconds."""
 
     async def build(request: Request) -> None:
-        desk = Desk(room, request.scope["session_of_console"])
+        desk = PageContext(room, request.scope["session_of_console"])
         ui.add_css(STYLE.read_text(encoding="utf-8"))
         ui.colors(primary="#0072b2", negative="#b83b00", positive="#00795a", warning="#8f5a00")
         darkness = ui.dark_mode(None)
-        parts = _parts(desk, darkness)
+        parts = _build_panels(desk, darkness)
 
         def update() -> None:
             for part in parts:
@@ -58,7 +58,7 @@ def page(room: Room, every: float) -> Callable[[Request], object]:
     return build
 
 
-def _parts(desk: Desk, darkness: ui.dark_mode) -> list[Part]:
+def _build_panels(desk: PageContext, darkness: ui.dark_mode) -> list[Panel]:
     def switch() -> None:
         desk.dark = not desk.dark
         darkness.value = desk.dark
@@ -66,33 +66,33 @@ def _parts(desk: Desk, darkness: ui.dark_mode) -> list[Part]:
 
     with ui.header(), ui.element("div").classes("head"):
         ui.label("chaosapi").classes("brand")
-        header = Shield(lambda: Header(desk, switch))
-    banners = Shield(lambda: Banners(desk))
+        header = ErrorBoundary(lambda: Header(desk, switch))
+    banners = ErrorBoundary(lambda: Banners(desk))
     with ui.element("div").classes("room"):
         with ui.element("div"):
             choices = ui.element("div")
-            charts = Shield(lambda: Charts(desk))
+            charts = ErrorBoundary(lambda: ChartsPanel(desk))
             with choices:
-                _choices(desk, charts.update)
+                _build_view_choices(desk, charts.update)
         with ui.element("div").classes("card side"):
             with ui.tabs().props("dense align=left no-caps") as tabs:
                 for name in _PANELS:
                     ui.tab(name)
             with ui.tab_panels(tabs, value="Faults").props("keep-alive :animated=false"):
-                panels: list[Part] = []
+                panels: list[Panel] = []
                 for name, make in _PANELS.items():
                     with ui.tab_panel(name):
-                        panels.append(Shield(partial(make, desk)))
+                        panels.append(ErrorBoundary(partial(make, desk)))
     return [header, banners, charts, *panels]
 
 
-def _choices(desk: Desk, looked: Callable[[], None]) -> None:
+def _build_view_choices(desk: PageContext, looked: Callable[[], None]) -> None:
     client = ui.context.client
 
     async def look() -> None:
         desk.view = View(SPANS[span.value], route.value or ALL)
         desk.room.views[client.id] = desk.view
-        await desk.room.prometheus.ask()  # its turn may be seconds away
+        await desk.room.prometheus.poll()  # its turn may be seconds away
         looked()
 
     def offer() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from chaosapi.clients.prometheus import AsyncPrometheusClient
 from chaosapi.console import signals, slos
 from chaosapi.console.signals import Points, Span, View
-from chaosapi.console.slos import Pair, Promise, Standing
+from chaosapi.console.slos import BudgetStatus, PairStatus, SloTarget
 from chaosapi.durations import parse
 from chaosapi.promql import Job
 
@@ -17,16 +17,16 @@ _FACTS_EVERY: Final = 30.0  # seconds; what is scraped and promised changes with
 
 
 @dataclass(frozen=True)
-class Facts:
+class ScrapedService:
     """What seldom changes: the routes, the promises, and the scrape interval in seconds."""
 
     routes: tuple[str, ...] = ()
-    promises: tuple[Promise, ...] = ()
+    promises: tuple[SloTarget, ...] = ()
     scrape: float = 15.0
 
 
 @dataclass(frozen=True)
-class Curves:
+class ViewCurves:
     """The answer to one view: its curves, when faults acted, and the series of pending and firing alerts."""
 
     at: float
@@ -36,14 +36,14 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Watch:
+class PrometheusState:
     """One look at Prometheus; `up` tells whether it reaches any replica of the service."""
 
-    facts: Facts
-    standings: tuple[Standing, ...]
-    others: tuple[Pair, ...]
+    facts: ScrapedService
+    standings: tuple[BudgetStatus, ...]
+    others: tuple[PairStatus, ...]
     up: bool
-    curves: Mapping[View, Curves]
+    curves: Mapping[View, ViewCurves]
 
 
 class PrometheusWatcher:
@@ -62,10 +62,10 @@ class PrometheusWatcher:
     ) -> None:
         self._client, self._job, self._viewed, self._clock = client, job, viewed, clock
         self._reached = signals.union({"up": Job(job).now("max", "up")})
-        self._facts, self._learnt = Facts(), -_FACTS_EVERY
-        self._curves: dict[View, Curves] = {}
+        self._facts, self._learnt = ScrapedService(), -_FACTS_EVERY
+        self._curves: dict[View, ViewCurves] = {}
 
-    async def look(self) -> Watch:
+    async def poll(self) -> PrometheusState:
         """Ask for all that pages show."""
         now = self._clock()
         if now - self._learnt >= _FACTS_EVERY:
@@ -82,24 +82,24 @@ class PrometheusWatcher:
         )
         reached = [series["value"][1] for series in result if series["metric"]["signal"] == "up"]
         numbers = [series for series in result if series["metric"]["signal"] != "up"]
-        return Watch(
+        return PrometheusState(
             self._facts,
-            slos.standings(alerting, numbers),
-            slos.others(alerting),
+            slos.budget_statuses(alerting, numbers),
+            slos.other_alerts(alerting),
             up=reached == ["1"],
             curves=dict(self._curves),
         )
 
-    async def _look_back(self, view: View, now: float) -> Curves:
+    async def _look_back(self, view: View, now: float) -> ViewCurves:
         expr = signals.query(self._job, self._facts.scrape, view.route, view.step)
         start = now - view.span
         found, alerts = await asyncio.gather(
             self._client.query_range(expr, start, now, view.step),
             self._client.query_range("ALERTS", start, now, view.step),
         )
-        return Curves(now, signals.curves(found), signals.acting(found, view.step), tuple(alerts))
+        return ViewCurves(now, signals.curves(found), signals.acting_spans(found, view.step), tuple(alerts))
 
-    async def _seldom(self) -> Facts:
+    async def _seldom(self) -> ScrapedService:
         groups, targets, routes = await asyncio.gather(
             self._client.groups("record"),
             self._client.targets(),
@@ -107,4 +107,4 @@ class PrometheusWatcher:
         )
         intervals = [parse(each["scrapeInterval"]) for each in targets if each["labels"]["job"] == self._job]
         named = tuple(route for route in routes if route.startswith("/"))
-        return Facts(named, slos.promises(groups), max(intervals, default=15.0))
+        return ScrapedService(named, slos.slo_targets(groups), max(intervals, default=15.0))

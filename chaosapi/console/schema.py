@@ -41,7 +41,7 @@ class Choice:
 Part = Field | Choice
 
 
-def parts(schema: Json, definitions: Json, path: Path = (), *, needed: bool = True) -> tuple[Part, ...]:
+def form_parts(schema: Json, definitions: Json, path: Path = (), *, needed: bool = True) -> tuple[Part, ...]:
     """Return the form of an object's schema; `type`, which the choice of the object already told, is left out.
 
     Nothing is required of an object that itself is not `needed`.
@@ -54,15 +54,15 @@ def parts(schema: Json, definitions: Json, path: Path = (), *, needed: bool = Tr
     return tuple(found)
 
 
-def edited(field: Field, text: str, known: Any) -> Any:
+def initial_text(field: Field, text: str, known: Any) -> Any:
     """Turn what stands where `known` was written into JSON; raises ValueError as `read` does.
 
     What nobody touched stays what it was: the text `"5"` becomes no number by being looked at.
     """
-    return known if known is not None and text == written(known) else read(field, text)
+    return known if known is not None and text == format_value(known) else parse_field(field, text)
 
 
-def read(field: Field, text: str) -> Any:
+def parse_field(field: Field, text: str) -> Any:
     """Turn what was typed into JSON; raises ValueError that says what would be right."""
     text = text.strip()
     match field.kind:
@@ -99,7 +99,7 @@ def body(values: Mapping[Path, Any]) -> dict[str, Any]:
     return made
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Write JSON the way it is typed."""
     if value is None or value in ({}, []):
         return ""
@@ -108,19 +108,21 @@ def written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def at(values: Any, path: Path) -> Any:
+def value_at(values: Any, path: Path) -> Any:
     """Return what stands at a path, None where nothing does."""
     for name in path:
         values = values.get(name) if isinstance(values, Mapping) else None
     return values
 
 
-def patch(old: Json, new: Json) -> dict[str, Any]:
+def merge_patch(old: Json, new: Json) -> dict[str, Any]:
     """Return the merge patch (RFC 7396) that makes `new` of `old`: it keeps what it does not name, so that is null."""
     changes: dict[str, Any] = dict.fromkeys(old)
     for name, value in new.items():
         before = old.get(name)
-        changes[name] = patch(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+        changes[name] = (
+            merge_patch(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+        )
     return changes
 
 
@@ -130,15 +132,17 @@ def _part(schema: Json, definitions: Json, path: Path, *, required: bool) -> lis
     default = outer.get("default", schema.get("default"))
     if "discriminator" in schema and len(path) <= _DEEPEST:
         mapping = schema["discriminator"]["mapping"]
-        variants = {name: parts(_named(where, definitions), definitions, path) for name, where in mapping.items()}
+        variants = {name: form_parts(_named(where, definitions), definitions, path) for name, where in mapping.items()}
         if not required and default is None:
             variants = {"": (), **variants}
         chosen = default["type"] if isinstance(default, Mapping) else next(iter(variants))
         return [Choice(path, variants, text, chosen)]
     if "properties" in schema and schema.get("type") == "object":
-        return list(parts(schema, definitions, path, needed=required))
+        return list(form_parts(schema, definitions, path, needed=required))
     kind, limits = _kind(schema)
-    shown = durations.format(default) if kind == "duration" and isinstance(default, (int, float)) else written(default)
+    shown = (
+        durations.format(default) if kind == "duration" and isinstance(default, (int, float)) else format_value(default)
+    )
     return [Field(path, kind, text, limits, shown, required, tuple(map(str, schema.get("enum", ()))))]
 
 

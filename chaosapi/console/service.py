@@ -17,7 +17,7 @@ KEPT: Final = 200
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceState:
     """One look at the service: its faults newest first, the halt if there is one, and what it has recorded."""
 
     faults: tuple[Json, ...]
@@ -33,7 +33,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class EffectCatalogue:
     """What can be injected: each effect by its type, and the JSON schema of a fault with its definitions."""
 
     effects: Mapping[str, Json]
@@ -48,13 +48,13 @@ class ServiceWatcher:
         self._http = http
         self.token = token
 
-    async def look(self) -> Service:
+    async def poll(self) -> ServiceState:
         """Ask for all that pages show."""
         admin = self.with_token(self.token)
         faults, audit, alerts, replicas = await asyncio.gather(
             admin.list_faults(), admin.audit(KEPT), admin.alerts(KEPT), admin.replicas()
         )
-        return Service(
+        return ServiceState(
             faults=tuple(faults["faults"]),
             halt=faults["halt"],
             revision=faults["revision"],
@@ -63,28 +63,28 @@ class ServiceWatcher:
             replicas=tuple(replicas["replicas"]),
         )
 
-    async def catalogue(self, token: str | None) -> Catalogue:
+    async def catalogue(self, token: str | None) -> EffectCatalogue:
         """Ask what can be injected; the schema of a fault is the one that the API describes itself with."""
         admin = self.with_token(token)
         effects, document = await asyncio.gather(admin.effects(), admin.openapi())
         body = document["paths"]["/admin/faults"]["post"]["requestBody"]["content"]["application/json"]["schema"]
         definitions = document["components"]["schemas"]
         fault = definitions[body["$ref"].rpartition("/")[2]] if "$ref" in body else body
-        return Catalogue({each["type"]: each for each in effects["effects"]}, fault, definitions)
+        return EffectCatalogue({each["type"]: each for each in effects["effects"]}, fault, definitions)
 
     def with_token(self, token: str | None) -> AsyncAdminClient:
         """Return a client of the admin API that sends this token and no other."""
         return AsyncAdminClient(self._http, token=token, actor="console")
 
 
-def curl(url: str, body: Json, *, token: bool) -> str:
+def as_curl(url: str, body: Json, *, token: bool) -> str:
     """Write the command line that injects a fault; the token is left to the shell that runs it."""
     words = ["curl", "-X", "POST", f"{url}/admin/faults", "-H", "content-type: application/json"]
     authorization = ' -H "authorization: Bearer $CHAOSAPI_ADMIN_TOKEN"' if token else ""
     return f"{shlex.join(words)}{authorization} -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
 
 
-def spec(fault: Json, fields: Mapping[str, Any]) -> Json:
+def editable_fields(fault: Json, fields: Mapping[str, Any]) -> Json:
     """Return a fault as it could be sent again: the fields of a body that are not as they are by default."""
     return {
         name: fault[name]

@@ -110,7 +110,7 @@ def curves(result: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
     }
 
 
-def acting(result: Iterable[Mapping[str, Any]], step: float) -> tuple[Span, ...]:
+def acting_spans(result: Iterable[Mapping[str, Any]], step: float) -> tuple[Span, ...]:
     """Return when faults acted, from the same result: Prometheus remembers also those that the service forgot."""
     return tuple(
         span
@@ -131,7 +131,7 @@ def spans(times: Iterable[float], step: float) -> list[Span]:
     return found
 
 
-def written(value: float | None, unit: str) -> str:
+def format_value(value: float | None, unit: str) -> str:
     """Write a number as people read it: `99.93 %`, `12 ms`, `18.4/s`."""
     if value is None:
         return "-"

@@ -12,7 +12,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Promise:
+class SloTarget:
     """What one SLO promises, as far as its recording rules tell.
 
     `within` (seconds) is the bucket bound of a latency SLO; `route` the one that it is about, where it is about one.
@@ -35,7 +35,7 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairStatus:
     """One alerting rule: its labels, its state in Prometheus, the burn rates of its two windows, and its alerts."""
 
     labels: Mapping[str, str]
@@ -57,14 +57,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BudgetStatus:
     """Where one SLO stands: the share of the budget that is left, seconds until it is spent, and its alerts."""
 
     sloth_id: str
     objective: float | None
     left: float | None
     exhausted: float | None
-    pairs: tuple[Pair, ...] = field(default_factory=tuple)
+    pairs: tuple[PairStatus, ...] = field(default_factory=tuple)
 
 
 BUDGETS = union(
@@ -78,7 +78,7 @@ BUDGETS = union(
 """Everything about all budgets in one query."""
 
 
-def promises(groups: Iterable[Json]) -> tuple[Promise, ...]:
+def slo_targets(groups: Iterable[Json]) -> tuple[SloTarget, ...]:
     """Read the promises off the recording rules: objectives, bucket bounds, routes."""
     rules = [rule for group in groups for rule in group["rules"] if rule["type"] == "recording"]
     found = []
@@ -90,25 +90,25 @@ def promises(groups: Iterable[Json]) -> tuple[Promise, ...]:
         errors = next((each["query"] for each in rules if _errors_of(each, sloth_id)), "")
         bound, handler = re.search(r'le="([0-9.]+)"', errors), re.search(r'handler="([^"]+)"', errors)
         within = float(bound[1]) if bound else None
-        found.append(Promise(sloth_id, float(objective[1]), within, handler[1] if handler else ALL))
+        found.append(SloTarget(sloth_id, float(objective[1]), within, handler[1] if handler else ALL))
     return tuple(found)
 
 
-def standings(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[Standing, ...]:
+def budget_statuses(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[BudgetStatus, ...]:
     """Put the alerts' rules and the answer to `BUDGETS` together, one for each SLO, in the order of the rules."""
     numbers: dict[tuple[str, ...], float] = {}
     for series in budgets:
         labels = series["metric"]
         key = (labels["signal"], labels["sloth_id"], labels.get("sloth_window", ""))
         numbers[key] = float(series["value"][1])
-    pairs: dict[str, list[Pair]] = {}
+    pairs: dict[str, list[PairStatus]] = {}
     for rule in _alerts(alerting):
         if _is_pair(rule):
             sloth_id = f"{rule['labels'].get('service', '')}-{rule['labels']['slo']}"
             pairs.setdefault(sloth_id, []).append(_pair(rule, sloth_id, numbers))
     ids = dict.fromkeys([*pairs, *(key[1] for key in numbers)])
     return tuple(
-        Standing(
+        BudgetStatus(
             each,
             objective=numbers.get(("objective", each, "")),
             left=numbers.get(("left", each, "")),
@@ -119,7 +119,7 @@ def standings(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[Standi
     )
 
 
-def others(alerting: Iterable[Json]) -> tuple[Pair, ...]:
+def other_alerts(alerting: Iterable[Json]) -> tuple[PairStatus, ...]:
     """Return the alerts that are no window pair of an SLO."""
     return tuple(_pair(rule, "", {}) for rule in _alerts(alerting) if not _is_pair(rule))
 
@@ -132,10 +132,10 @@ def _is_pair(rule: Json) -> bool:
     return all(label in rule["labels"] for label in ("slo", "long_window", "short_window"))
 
 
-def _pair(rule: Json, sloth_id: str, numbers: Mapping[tuple[str, ...], float]) -> Pair:
+def _pair(rule: Json, sloth_id: str, numbers: Mapping[tuple[str, ...], float]) -> PairStatus:
     labels = {"alertname": rule["name"], **rule["labels"]}
     short, long = (numbers.get(("burn", sloth_id, labels.get(f"{end}_window", "?"))) for end in ("short", "long"))
-    return Pair(labels, rule["state"], (long, short), tuple(rule["alerts"]))
+    return PairStatus(labels, rule["state"], (long, short), tuple(rule["alerts"]))
 
 
 def _errors_of(rule: Json, sloth_id: str) -> bool:

@@ -15,12 +15,12 @@ from chaosapi.clients.errors import RefusedError
 from chaosapi.clients.locust import AsyncLocustClient
 from chaosapi.clients.prometheus import AsyncPrometheusClient
 from chaosapi.console import alertmanager
-from chaosapi.console.alertmanager import Alerting
+from chaosapi.console.alertmanager import AlertmanagerState
 from chaosapi.console.feed import Feed, Source
-from chaosapi.console.inhibitions import Inhibitions
-from chaosapi.console.locust import Load, LocustRuns
-from chaosapi.console.prometheus import PrometheusWatcher, Watch
-from chaosapi.console.service import Service, ServiceWatcher
+from chaosapi.console.inhibitions import InhibitionHistory
+from chaosapi.console.locust import LoadState, LocustWatcher
+from chaosapi.console.prometheus import PrometheusState, PrometheusWatcher
+from chaosapi.console.service import ServiceState, ServiceWatcher
 from chaosapi.console.signals import View
 from chaosapi.settings import token_problem
 
@@ -41,7 +41,7 @@ class Addresses:
     job: str = "chaosapi"
 
 
-class Room:
+class Sources:
     """The feeds that all pages read, the clients that they act through, and the views that are open."""
 
     def __init__(self, addresses: Addresses, token: str | None, clock: Callable[[], float]) -> None:
@@ -55,27 +55,29 @@ class Room:
         self.admin = ServiceWatcher(self._http["service"], token)
         self._until = math.inf
         self.silencer = AsyncAlertmanagerClient(self._http["alertmanager"])
-        self.load = LocustRuns(AsyncLocustClient(self._http["locust"]))
+        self.load = LocustWatcher(AsyncLocustClient(self._http["locust"]))
         client = AsyncPrometheusClient(self._http["prometheus"])
         prometheus = PrometheusWatcher(client, addresses.job, self.views.values, clock)
-        self.service: Feed[Service] = self._feed("service", "Start it: chaosapi serve, or chaosapi lab.", self._read)
-        self.prometheus: Feed[Watch] = self._feed(
-            "prometheus", "Start it, or say where it is: --prometheus. Faults can still be steered.", prometheus.look
+        self.service: Feed[ServiceState] = self._feed(
+            "service", "Start it: chaosapi serve, or chaosapi lab.", self._read
         )
-        self.alertmanager: Feed[Alerting] = self._feed(
+        self.prometheus: Feed[PrometheusState] = self._feed(
+            "prometheus", "Start it, or say where it is: --prometheus. Faults can still be steered.", prometheus.poll
+        )
+        self.alertmanager: Feed[AlertmanagerState] = self._feed(
             "alertmanager", "Start it, or say where it is: --alertmanager. Nobody hears of alerts.", self._listen
         )
-        self.locust: Feed[Load] = self._feed(
-            "locust", "For traffic: locust -f loadtests/ --host <the service>, then steer it here.", self.load.look
+        self.locust: Feed[LoadState] = self._feed(
+            "locust", "For traffic: locust -f loadtests/ --host <the service>, then steer it here.", self.load.poll
         )
-        self.inhibitions = Inhibitions()
+        self.inhibitions = InhibitionHistory()
 
     @property
     def feeds(self) -> tuple[Feed[Any], ...]:
         """All sources, in the order of the screen."""
         return (self.service, self.prometheus, self.alertmanager, self.locust)
 
-    async def watch(self, every: float) -> None:
+    async def poll_all(self, every: float) -> None:
         """Ask all sources every so many seconds, none waiting for another, until cancelled."""
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as asking:
             for http in self._http.values():
@@ -99,21 +101,21 @@ class Room:
         await self.admin.with_token(token).replicas()
         if not self.has_own_token:
             self.admin.token, self._until = token, self.clock() + _HOURS * 3600
-        await self.service.ask()
+        await self.service.poll()
 
-    async def _read(self) -> Service:
+    async def _read(self) -> ServiceState:
         if not self.has_own_token and self.clock() >= self._until:
             self.admin.token = None
-        return await self.admin.look()
+        return await self.admin.poll()
 
-    async def _listen(self) -> Alerting:
-        found = await alertmanager.look(self.silencer)
-        self.inhibitions.saw(found.alerts, self.clock())
+    async def _listen(self) -> AlertmanagerState:
+        found = await alertmanager.fetch_state(self.silencer)
+        self.inhibitions.record(found.alerts, self.clock())
         return found
 
     async def _repeat(self, feed: Feed[Any], every: float) -> None:
         while True:
-            await feed.ask()
+            await feed.poll()
             await asyncio.sleep(every)
 
     def _feed(self, name: str, advice: str, look: Callable[[], Awaitable[Any]]) -> Feed[Any]:

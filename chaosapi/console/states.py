@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from chaosapi.console.alertmanager import Alerting, matches
+from chaosapi.console.alertmanager import AlertmanagerState, is_silenced_by
 from chaosapi.console.signals import spans
 
 State = Literal["inactive", "pending", "firing", "silenced", "inhibited"]
@@ -28,7 +28,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Told:
+class AlertState:
     """One alert that is not silent: its labels and annotations, its state now, since when, and who mutes it."""
 
     labels: Mapping[str, str]
@@ -38,7 +38,7 @@ class Told:
     muted_by: tuple[str, ...] = ()
 
 
-def key(labels: Mapping[str, str]) -> Key:
+def alert_key(labels: Mapping[str, str]) -> Key:
     """Return what tells an alert's rule from the others."""
     return tuple(labels.get(name, "") for name in LABELS)
 
@@ -48,7 +48,7 @@ def identity(labels: Mapping[str, str]) -> Key:
     return tuple(f"{name}={value}" for name, value in sorted(labels.items()) if name != "alertstate")
 
 
-def rest(labels: Mapping[str, str]) -> str:
+def other_labels(labels: Mapping[str, str]) -> str:
     """Say the labels that the title leaves out, but those by which Sloth says the same once more."""
     shown = ("severity", "slo", "long_window", "short_window", "alertname")
     others = (f"{name}={labels[name]}" for name in labels if name not in shown and not name.startswith("sloth_"))
@@ -62,7 +62,7 @@ def title(labels: Mapping[str, str]) -> str:
     return " ".join(filter(None, words))
 
 
-def meant(matchers: Iterable[Mapping[str, Any]]) -> str:
+def describe_matchers(matchers: Iterable[Mapping[str, Any]]) -> str:
     """Say in a line what a silence mutes: the title of what it names, and all that it asks for besides."""
     exact, others = {}, []
     for matcher in matchers:
@@ -71,16 +71,16 @@ def meant(matchers: Iterable[Mapping[str, Any]]) -> str:
             exact[matcher["name"]] = matcher["value"]
         else:
             others.append(f"{matcher['name']}{sign}{matcher['value']}")
-    return " ".join(filter(None, (title(exact), rest(exact).removeprefix(title(exact)).strip(), *others)))
+    return " ".join(filter(None, (title(exact), other_labels(exact).removeprefix(title(exact)).strip(), *others)))
 
 
-def now(ruled: Iterable[Mapping[str, Any]], alerting: Alerting | None) -> tuple[Told, ...]:
+def current_states(ruled: Iterable[Mapping[str, Any]], alerting: AlertmanagerState | None) -> tuple[AlertState, ...]:
     """Return the alerts known to Alertmanager and those pending in Prometheus (`ruled`), pages first.
 
     Where Alertmanager tells nothing, Prometheus tells of the firing ones too.
     """
     found = [
-        Told(
+        AlertState(
             alert["labels"],
             alert["annotations"],
             _state(alert["status"]),
@@ -91,7 +91,7 @@ def now(ruled: Iterable[Mapping[str, Any]], alerting: Alerting | None) -> tuple[
     ]
     known = {identity(each.labels) for each in found}
     found += [
-        Told(alert["labels"], alert["annotations"], alert["state"], alert["activeAt"])
+        AlertState(alert["labels"], alert["annotations"], alert["state"], alert["activeAt"])
         for alert in ruled
         if identity(alert["labels"]) not in known and (alert["state"] == "pending" or alerting is None)
     ]
@@ -100,7 +100,7 @@ def now(ruled: Iterable[Mapping[str, Any]], alerting: Alerting | None) -> tuple[
     )
 
 
-def bands(
+def state_bands(
     alerts: Iterable[Mapping[str, Any]],
     silences: Iterable[Mapping[str, Any]],
     inhibited: Mapping[Key, list[Band]],
@@ -118,9 +118,9 @@ def bands(
         told = spans((float(at) for at, _ in series["values"]), step)
         muted: list[Band] = []
         if state == "firing":
-            muted = [_of(silence) for silence in silences if matches(silence, labels)]
-            muted += inhibited.get(key(labels), [])
-        place = found.setdefault(key(labels), [])
+            muted = [_of(silence) for silence in silences if is_silenced_by(silence, labels)]
+            muted += inhibited.get(alert_key(labels), [])
+        place = found.setdefault(alert_key(labels), [])
         for start, end in told:
             place.append(Band(state, start, end))
             place += [
@@ -131,13 +131,13 @@ def bands(
     return {name: sorted(place, key=lambda band: (band.state in _MUTED, band.end)) for name, place in found.items()}
 
 
-def instant(text: str) -> float:
+def unix_time(text: str) -> float:
     """Read RFC 3339 text as Unix seconds."""
     return datetime.fromisoformat(text).timestamp()
 
 
 def _of(silence: Mapping[str, Any]) -> Band:
-    return Band("silenced", instant(silence["startsAt"]), instant(silence["endsAt"]))
+    return Band("silenced", unix_time(silence["startsAt"]), unix_time(silence["endsAt"]))
 
 
 def _state(status: Mapping[str, Any]) -> State:

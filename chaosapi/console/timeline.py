@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from chaosapi import durations
-from chaosapi.console.states import instant, meant, title
+from chaosapi.console.states import describe_matchers, title, unix_time
 
 Json = Mapping[str, Any]
 Kind = Literal["fault", "alert", "silence", "change"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class TimelineEntry:
     """One moment: Unix seconds, what it is about, what happened, and seconds since the fault it follows, if any."""
 
     at: float
@@ -24,7 +24,7 @@ class Entry:
 
 def merge(
     faults: Iterable[Json], audit: Iterable[Json], delivered: Iterable[Json], silences: Iterable[Json], now: float
-) -> list[Entry]:
+) -> list[TimelineEntry]:
     """Return all that has happened until `now`, newest first; each entry counts from the latest fault before it."""
     faults, audit = list(faults), list(audit)
     found = [*_faults(faults), *_audit(audit), *_alerts(delivered), *_silences(silences)]
@@ -35,12 +35,12 @@ def merge(
         before = bisect_right(begun, at)
         return round(at - begun[before - 1], 1) if before else None
 
-    return [Entry(entry.at, entry.kind, entry.text, since(entry.at)) for entry in found]
+    return [TimelineEntry(entry.at, entry.kind, entry.text, since(entry.at)) for entry in found]
 
 
 def _starts(faults: Iterable[Json]) -> Iterable[float]:
     """Return when faults began; one that was ended before did not."""
-    spans = ((instant(fault["starts_at"]), instant(fault["ends_at"])) for fault in faults)
+    spans = ((unix_time(fault["starts_at"]), unix_time(fault["ends_at"])) for fault in faults)
     return (start for start, end in spans if end > start)
 
 
@@ -48,44 +48,44 @@ def _forgotten(audit: Iterable[Json]) -> Iterable[float]:
     """Return when those began that the audit knows alone: the service forgets a fault whose name is used again."""
     made = (entry for entry in audit if entry["spec"] and entry["action"] in ("create", "replace"))
     delays = ((entry["at"], entry["spec"]["schedule"]["start_after"]) for entry in made)
-    return (instant(at) for at, delay in delays if not durations.parse(delay))
+    return (unix_time(at) for at, delay in delays if not durations.parse(delay))
 
 
-def _faults(faults: Iterable[Json]) -> Iterable[Entry]:
+def _faults(faults: Iterable[Json]) -> Iterable[TimelineEntry]:
     for fault in faults:
-        start, end = instant(fault["starts_at"]), instant(fault["ends_at"])
+        start, end = unix_time(fault["starts_at"]), unix_time(fault["ends_at"])
         if end > start:  # one that was ended before it began did nothing
-            yield Entry(start, "fault", f"{fault['name']} begins")
-            yield Entry(end, "fault", f"{fault['name']} is over: {_receipt(fault['receipt'])}")
+            yield TimelineEntry(start, "fault", f"{fault['name']} begins")
+            yield TimelineEntry(end, "fault", f"{fault['name']} is over: {_receipt(fault['receipt'])}")
 
 
 def _receipt(receipt: Json) -> str:
     return f"{receipt['injected']} of {receipt['matched']} hit, {receipt['achieved_rate']:.2%}"
 
 
-def _audit(audit: Iterable[Json]) -> Iterable[Entry]:
+def _audit(audit: Iterable[Json]) -> Iterable[TimelineEntry]:
     for entry in audit:
         about = f" {entry['fault']}" if entry["fault"] else ""
         why = f": {entry['reason']}" if entry["reason"] else ""
-        yield Entry(instant(entry["at"]), "change", f"{entry['actor']}: {entry['action']}{about}{why}")
+        yield TimelineEntry(unix_time(entry["at"]), "change", f"{entry['actor']}: {entry['action']}{about}{why}")
 
 
-def _alerts(delivered: Iterable[Json]) -> Iterable[Entry]:
+def _alerts(delivered: Iterable[Json]) -> Iterable[TimelineEntry]:
     for alert in delivered:
         name = title(alert["labels"])
-        yield Entry(instant(alert["starts_at"]), "alert", f"{name} fires")
+        yield TimelineEntry(unix_time(alert["starts_at"]), "alert", f"{name} fires")
         if alert["received_at"]:
-            yield Entry(instant(alert["received_at"]), "alert", f"{name} is told")
+            yield TimelineEntry(unix_time(alert["received_at"]), "alert", f"{name} is told")
         if alert["ends_at"]:
-            yield Entry(instant(alert["ends_at"]), "alert", f"{name} resolves")
+            yield TimelineEntry(unix_time(alert["ends_at"]), "alert", f"{name} resolves")
         if alert["resolved_received_at"]:
-            yield Entry(instant(alert["resolved_received_at"]), "alert", f"{name} is told to be resolved")
+            yield TimelineEntry(unix_time(alert["resolved_received_at"]), "alert", f"{name} is told to be resolved")
 
 
-def _silences(silences: Iterable[Json]) -> Iterable[Entry]:
+def _silences(silences: Iterable[Json]) -> Iterable[TimelineEntry]:
     for silence in silences:
-        what = meant(silence["matchers"])
-        yield Entry(
-            instant(silence["startsAt"]), "silence", f"{silence['createdBy']} silences {what}: {silence['comment']}"
+        what = describe_matchers(silence["matchers"])
+        yield TimelineEntry(
+            unix_time(silence["startsAt"]), "silence", f"{silence['createdBy']} silences {what}: {silence['comment']}"
         )
-        yield Entry(instant(silence["endsAt"]), "silence", f"the silence of {what} ends")
+        yield TimelineEntry(unix_time(silence["endsAt"]), "silence", f"the silence of {what} ends")

@@ -120,9 +120,9 @@ def test_without_a_url_the_admin_port_comes_first_if_it_is_really_ours(serve: Se
     with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
         other = f"http://127.0.0.1:{stranger.server_port}"
-        assert command.find((ours, last)) == ours
-        assert command.find((other, ours, last)) == ours
-        assert command.find((last, other, last)) == last
+        assert command.find_service((ours, last)) == ours
+        assert command.find_service((other, ours, last)) == ours
+        assert command.find_service((last, other, last)) == last
         stranger.shutdown()
 
 

@@ -8,23 +8,23 @@ from chaosapi.cli import parse
 
 def test_on_and_off_stay_words() -> None:
     """A pulse has both as fields; YAML 1.1 would make booleans of them."""
-    assert parse.value("{type: pulse, on: 5s, off: 10s}") == {"type": "pulse", "on": "5s", "off": "10s"}
-    assert parse.value("true") is True
+    assert parse.parse_value("{type: pulse, on: 5s, off: 10s}") == {"type": "pulse", "on": "5s", "off": "10s"}
+    assert parse.parse_value("true") is True
 
 
 def test_parameters_go_where_their_dots_say() -> None:
     """Dotted names make objects; a value cannot hold another."""
     sent: dict[str, object] = {}
-    parse.put(sent, ["distribution.type=constant", "distribution.value=200ms"])
+    parse.set_parameters(sent, ["distribution.type=constant", "distribution.value=200ms"])
     assert sent == {"effect": {"distribution": {"type": "constant", "value": "200ms"}}}
     with pytest.raises(typer.BadParameter, match="distribution is already a value"):
-        parse.put({}, ["distribution=1", "distribution.value=2"])
+        parse.set_parameters({}, ["distribution=1", "distribution.value=2"])
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """Nothing but the sentence, no traceback."""
     with pytest.raises(typer.BadParameter, match=r"none\.yaml"):
-        parse.document(tmp_path / "none.yaml")
+        parse.read_document(tmp_path / "none.yaml")
 
 
 HOSTILE = [
@@ -56,9 +56,9 @@ def test_what_no_fault_can_hold_is_refused_in_a_sentence(text: str, tmp_path: Pa
     file = tmp_path / "fault.yaml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(typer.BadParameter) as given:
-        parse.value(text)
+        parse.parse_value(text)
     with pytest.raises(typer.BadParameter) as read:
-        parse.document(file)
+        parse.read_document(file)
     assert len(str(given.value)) < 1000
     assert len(str(read.value)) < 1000
 
@@ -83,16 +83,16 @@ def test_what_no_fault_can_hold_is_refused_in_a_sentence(text: str, tmp_path: Pa
 )
 def test_yaml_is_read_as_json_would_say_it(text: str, value: object) -> None:
     """No dates, no octal and no sexagesimal numbers: what is no JSON value is text."""
-    assert parse.value(text) == value
+    assert parse.parse_value(text) == value
 
 
 def test_dotted_names_are_as_deep_as_a_fault() -> None:
     """What is sent can be read by whoever receives it."""
     with pytest.raises(typer.BadParameter, match="32 levels"):
-        parse.put({}, [f"{'a.' * 1000}b=1"])
+        parse.set_parameters({}, [f"{'a.' * 1000}b=1"])
 
 
 def test_a_file_is_read_no_further_than_its_budget() -> None:
     """Nor is one that never ends."""
     with pytest.raises(typer.BadParameter, match="1,000,000 bytes"):
-        parse.document(Path("/dev/zero"))
+        parse.read_document(Path("/dev/zero"))

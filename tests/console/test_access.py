@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.websockets import WebSocketDisconnect
 
 from chaosapi.console import login
-from chaosapi.console.access import Guard, Session, Sessions, cookie
+from chaosapi.console.access import AccessMiddleware, Session, Sessions, cookie
 from tests.conftest import Clock
 from tests.patience import patience
 
@@ -49,7 +49,7 @@ def guarded(
         await socket.accept()
         await socket.close()
 
-    return TestClient(Guard(app, sessions, admits), base_url=base_url, follow_redirects=False)
+    return TestClient(AccessMiddleware(app, sessions, admits), base_url=base_url, follow_redirects=False)
 
 
 def test_on_loopback_nobody_logs_in_and_each_browser_has_its_session(clock: Clock) -> None:
@@ -193,7 +193,7 @@ def test_a_flood_of_guesses_is_bounded_and_delays_nobody_else(clock: Clock) -> N
         async with asyncio.TaskGroup() as asking:
 
             async def guess(peer: str, password: str) -> None:
-                found[peer].append(await sessions.admits(peer, password))
+                found[peer].append(await sessions.check_password(peer, password))
 
             for _ in range(1000):
                 asking.create_task(guess("guesser", "wrong"))

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from chaosapi.console.bounds import make_room
+from chaosapi.console.bounds import drop_abandoned_page
 
 
 @dataclass
@@ -20,13 +20,13 @@ def test_pages_that_no_browser_came_to_make_room_for_new_ones() -> None:
     connected: list[str] = []
     for number in range(1000):
         name = str(number)
-        if make_room(built, connected):
+        if drop_abandoned_page(built, connected):
             built[name] = Built(built, name)
             if number % 5 == 0:
                 connected.append(name)
     assert len(connected) == 100
     assert set(connected) <= set(built)
     assert len(built) <= 120
-    assert not make_room(built, connected)
+    assert not drop_abandoned_page(built, connected)
     connected.pop()
-    assert make_room(built, connected)
+    assert drop_abandoned_page(built, connected)

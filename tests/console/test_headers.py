@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, StreamingRespon
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from chaosapi.console.headers import Hardened
+from chaosapi.console.headers import SecurityHeaders
 
 PAGE = '<script src="a"></script><SCRIPT>x</SCRIPT><script>y</script><scripts>'
 
@@ -33,7 +33,7 @@ def client() -> TestClient:
     """Give a client of such answers, compressed where that is asked for."""
     app = Starlette(routes=[Route("/page", page), Route("/parts", parts), Route("/plain", plain)])
     app.add_middleware(GZipMiddleware)
-    return TestClient(Hardened(app))
+    return TestClient(SecurityHeaders(app))
 
 
 @pytest.mark.parametrize("path", ["/page", "/parts"])

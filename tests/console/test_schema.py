@@ -5,13 +5,23 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from chaosapi.console.schema import Choice, Field, Part, body, edited, parts, patch, read, written
+from chaosapi.console.schema import (
+    Choice,
+    Field,
+    Part,
+    body,
+    form_parts,
+    format_value,
+    initial_text,
+    merge_patch,
+    parse_field,
+)
 
 
 def effect(client: TestClient, name: str) -> tuple[Part, ...]:
     """Return the form of an effect of the catalogue."""
     found = next(each for each in client.get("/admin/effects").json()["effects"] if each["type"] == name)
-    return parts(found["parameters"], found["parameters"].get("$defs", {}), ("effect",))
+    return form_parts(found["parameters"], found["parameters"].get("$defs", {}), ("effect",))
 
 
 def every(found: tuple[Part, ...]) -> list[Field]:
@@ -72,13 +82,13 @@ def test_what_may_be_left_out_offers_nothing_as_well(client: TestClient) -> None
 )
 def test_what_is_typed_becomes_json(kind: Any, text: str, value: object) -> None:
     """As its field wants it; text that is no JSON stays text."""
-    assert read(Field(("x",), kind), text) == value
+    assert parse_field(Field(("x",), kind), text) == value
 
 
 @pytest.mark.parametrize("known", ["123", '{"a":1}', "", " with spaces ", {"a": 1}, ["/a,b"], 0.5])
 def test_what_nobody_touched_stays_what_it_was(known: object) -> None:
     """Text that looks like JSON stays text, and keeps its spaces."""
-    assert edited(Field(("x",), "json"), written(known), known) == known
+    assert initial_text(Field(("x",), "json"), format_value(known), known) == known
 
 
 @pytest.mark.parametrize(
@@ -94,7 +104,7 @@ def test_what_nobody_touched_stays_what_it_was(known: object) -> None:
 def test_what_cannot_be_read_is_refused(kind: Any, text: str, message: str) -> None:
     """With words that say what would be right."""
     with pytest.raises(ValueError, match=message):
-        read(Field(("x",), kind, limits="from 1 to 9"), text)
+        parse_field(Field(("x",), kind, limits="from 1 to 9"), text)
 
 
 def test_values_go_where_their_paths_say() -> None:
@@ -119,7 +129,7 @@ def test_an_edit_leaves_nothing_of_the_old_fault(client: TestClient) -> None:
     }
     made = client.post("/admin/faults", json=old).json()
     fields = ("effect", "rate", "target", "schedule", "seed", "reason", "guard")
-    sent = patch({name: made[name] for name in fields}, new)
+    sent = merge_patch({name: made[name] for name in fields}, new)
     answer = client.patch("/admin/faults/old", json=sent, headers={"content-type": "application/merge-patch+json"})
     assert answer.status_code == 200, answer.text
     fresh = client.post("/admin/faults", json={"name": "fresh", **new}).json()

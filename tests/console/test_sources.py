@@ -16,11 +16,11 @@ from chaosapi.clients.errors import NoAnswerError, RefusedError
 from chaosapi.clients.locust import AsyncLocustClient
 from chaosapi.clients.prometheus import AsyncPrometheusClient
 from chaosapi.console.feed import FORGOTTEN, Feed, Source
-from chaosapi.console.locust import LocustRuns
+from chaosapi.console.locust import LocustWatcher
 from chaosapi.console.prometheus import PrometheusWatcher
-from chaosapi.console.service import ServiceWatcher, curl
+from chaosapi.console.service import ServiceWatcher, as_curl
 from chaosapi.console.signals import View
-from chaosapi.console.sources import Addresses, Room
+from chaosapi.console.sources import Addresses, Sources
 from tests.conftest import Clock
 
 SOURCE = Source("Prometheus", "http://127.0.0.1:9", "Start it.")
@@ -50,7 +50,7 @@ def test_ten_pages_cost_what_one_costs(clock: Clock) -> None:
 
     def asked_by(pages: list[View]) -> Counter[str]:
         seen: Counter[str] = Counter()
-        asyncio.run(PrometheusWatcher(prometheus(seen), "shop", lambda: pages, clock).look())
+        asyncio.run(PrometheusWatcher(prometheus(seen), "shop", lambda: pages, clock).poll())
         return seen
 
     assert asked_by([View()] * 10) == asked_by([View()])
@@ -65,7 +65,7 @@ def test_a_view_of_hours_is_asked_for_less_often(clock: Clock) -> None:
     async def look() -> None:
         asking = PrometheusWatcher(prometheus(seen), "shop", lambda: [View(21600)], clock)
         for _ in range(36):
-            await asking.look()
+            await asking.poll()
             clock.now += 2
 
     asyncio.run(look())
@@ -84,22 +84,22 @@ def test_a_source_is_stale_before_it_is_down(clock: Clock) -> None:
 
     feed = Feed(SOURCE, ask, clock)
     assert feed.state() == "waiting"
-    asyncio.run(feed.ask())
+    asyncio.run(feed.poll())
     assert feed.state() == "up"
     clock.now += 10
-    asyncio.run(feed.ask())
+    asyncio.run(feed.poll())
     assert (feed.state(), feed.answer) == ("stale", {"a": 1})
-    assert "What you see is 10 s old. Start it." in feed.told()
+    assert "What you see is 10 s old. Start it." in feed.describe()
     clock.now += FORGOTTEN
     assert feed.state() == "down"
 
 
 def test_nobody_there_is_down_at_once(clock: Clock) -> None:
     """A port that refuses is no matter of patience."""
-    room = Room(Addresses(service="http://127.0.0.1:9", prometheus="http://127.0.0.1:9"), None, clock)
-    asyncio.run(room.service.ask())
+    room = Sources(Addresses(service="http://127.0.0.1:9", prometheus="http://127.0.0.1:9"), None, clock)
+    asyncio.run(room.service.poll())
     assert room.service.state() == "down"
-    assert "chaosapi serve" in room.service.told()
+    assert "chaosapi serve" in room.service.describe()
 
 
 def test_an_answer_that_makes_no_sense_is_trouble_not_a_crash(clock: Clock) -> None:
@@ -109,9 +109,9 @@ def test_an_answer_that_makes_no_sense_is_trouble_not_a_crash(clock: Clock) -> N
         return str(EMPTY["no such thing"])
 
     feed = Feed(SOURCE, ask, clock)
-    asyncio.run(feed.ask())
+    asyncio.run(feed.poll())
     assert feed.state() == "down"
-    assert "cannot read" in feed.told()
+    assert "cannot read" in feed.describe()
 
 
 def test_an_odd_alert_is_trouble_of_its_source_alone(clock: Clock) -> None:
@@ -120,10 +120,10 @@ def test_an_odd_alert_is_trouble_of_its_source_alone(clock: Clock) -> None:
     async def answer(_: Request) -> Response:
         return JSONResponse([{"labels": {}}])
 
-    room = Room(Addresses(), None, clock)
+    room = Sources(Addresses(), None, clock)
     room.silencer = AsyncAlertmanagerClient(client(answer))
-    asyncio.run(room.alertmanager.ask())
-    assert "cannot read" in room.alertmanager.told()
+    asyncio.run(room.alertmanager.poll())
+    assert "cannot read" in room.alertmanager.describe()
 
 
 def test_an_answer_grows_stale_by_age_too(clock: Clock) -> None:
@@ -133,20 +133,20 @@ def test_an_answer_grows_stale_by_age_too(clock: Clock) -> None:
         return 1
 
     feed = Feed(SOURCE, ask, clock)
-    asyncio.run(feed.ask())
+    asyncio.run(feed.poll())
     clock.now += FORGOTTEN + 1
     assert feed.state() == "stale"
-    assert "not been asked for 31 s" in feed.told()
+    assert "not been asked for 31 s" in feed.describe()
 
 
 def test_what_a_token_opened_is_shown_to_its_holder_alone(clock: Clock) -> None:
     """Unless the console has a token itself: then its password, or this machine, is the lock."""
-    room = Room(Addresses(), None, clock)
+    room = Sources(Addresses(), None, clock)
     assert room.may_see(None)
     room.admin.token = "entered in one browser"  # noqa: S105 - of this test
     assert not room.may_see(None)
     assert room.may_see("entered in one browser")
-    assert Room(Addresses(), "its own", clock).may_see(None)
+    assert Sources(Addresses(), "its own", clock).may_see(None)
 
 
 def test_a_token_that_somebody_entered_is_good_for_twelve_hours(clock: Clock) -> None:
@@ -161,12 +161,12 @@ def test_a_token_that_somebody_entered_is_good_for_twelve_hours(clock: Clock) ->
         return JSONResponse(content, 200 if known else 401)
 
     async def look(own: str | None) -> str:
-        room = Room(Addresses(), own, clock)
+        room = Sources(Addresses(), own, clock)
         room.admin = ServiceWatcher(client(answer), own)
         await room.unlock("entered")
         assert room.service.state() == "up"
         clock.now += 12 * 3600
-        await room.service.ask()
+        await room.service.poll()
         return room.service.state()
 
     assert asyncio.run(look(None)) == "locked"
@@ -180,10 +180,10 @@ def test_a_locked_service_tells_what_helps(clock: Clock) -> None:
         return JSONResponse({}, 401)
 
     def told(own: str | None) -> str:
-        room = Room(Addresses(), own, clock)
+        room = Sources(Addresses(), own, clock)
         room.admin = ServiceWatcher(client(answer), own)
-        asyncio.run(room.service.ask())
-        return room.service.told()
+        asyncio.run(room.service.poll())
+        return room.service.describe()
 
     assert "the key at the top" in told(None)
     assert "CHAOSAPI_ADMIN_TOKEN" in told("wrong")
@@ -191,7 +191,7 @@ def test_a_locked_service_tells_what_helps(clock: Clock) -> None:
 
 def test_nobody_sees_the_password_of_an_address(clock: Clock) -> None:
     """Neither above the page nor in what is copied from it."""
-    room = Room(Addresses(prometheus="https://me:secret@example.org:9090/prom"), None, clock)
+    room = Sources(Addresses(prometheus="https://me:secret@example.org:9090/prom"), None, clock)
     assert room.prometheus.source.url == "https://example.org:9090/prom"
 
 
@@ -204,7 +204,7 @@ def test_nobody_steers_with_a_token_that_somebody_else_entered() -> None:
         return JSONResponse({})
 
     clock = Clock()
-    room = Room(Addresses(), None, clock)
+    room = Sources(Addresses(), None, clock)
     room.admin = ServiceWatcher(client(answer), "entered in one browser")
     for token in (None, "", "mine"):
         asyncio.run(room.admin.with_token(room.token_for(token)).end_all_faults())
@@ -213,7 +213,7 @@ def test_nobody_steers_with_a_token_that_somebody_else_entered() -> None:
 
 def test_curl_quotes_for_the_shell_and_never_holds_the_token() -> None:
     """What is copied can be pasted as it is."""
-    line = curl("http://127.0.0.1:8001", {"effect": {"type": "error"}, "reason": "it's a drill"}, token=True)
+    line = as_curl("http://127.0.0.1:8001", {"effect": {"type": "error"}, "reason": "it's a drill"}, token=True)
     assert line.startswith("curl -X POST http://127.0.0.1:8001/admin/faults -H 'content-type: application/json'")
     assert '-H "authorization: Bearer $CHAOSAPI_ADMIN_TOKEN"' in line
     assert """'"'"'s a drill""" in line
@@ -228,7 +228,7 @@ def test_a_run_that_is_refused_gives_way_to_the_one_before() -> None:
         done.append(f"{request.url.path} {form.get('rate', '')}".strip())
         return JSONResponse({"success": form.get("rate") != "typo", "message": "rate: a number."})
 
-    locust = LocustRuns(AsyncLocustClient(client(answer)))
+    locust = LocustWatcher(AsyncLocustClient(client(answer)))
 
     async def steer() -> None:
         with pytest.raises(RefusedError, match="was not started here"):

@@ -1,9 +1,9 @@
 from typing import Any
 
-from chaosapi.console.alertmanager import Alerting, matches
-from chaosapi.console.inhibitions import Inhibitions
+from chaosapi.console.alertmanager import AlertmanagerState, is_silenced_by
+from chaosapi.console.inhibitions import InhibitionHistory
 from chaosapi.console.panels.budgets import strip
-from chaosapi.console.states import Band, bands, key, meant, now, rest
+from chaosapi.console.states import Band, alert_key, current_states, describe_matchers, other_labels, state_bands
 
 LABELS = {"alertname": "Burn", "slo": "availability", "severity": "ticket"}
 MIDNIGHT = 1767225600.0
@@ -22,7 +22,7 @@ def test_samples_become_bands_and_silences_lie_upon_them() -> None:
         "endsAt": "2026-01-01T00:00:07Z",
     }
     # In Prometheus' order: by labels, and so firing before pending.
-    found = bands([series("firing", 4, 6, 20), series("pending", 0, 2)], [silence], {}, 2)[key(LABELS)]
+    found = state_bands([series("firing", 4, 6, 20), series("pending", 0, 2)], [silence], {}, 2)[alert_key(LABELS)]
     assert [(band.state, band.start - MIDNIGHT, band.end - MIDNIGHT) for band in found] == [
         ("pending", 0, 4),
         ("firing", 4, 8),
@@ -39,8 +39,8 @@ def ruled(state: str, **labels: str) -> dict[str, Any]:
 def test_alerts_that_differ_in_any_label_are_several() -> None:
     """One for each route; what the title leaves out is said below it."""
     alerts = [ruled("pending", handler="/a", sloth_slo="x"), ruled("pending", handler="/b")]
-    told = now(alerts, Alerting((), ()))
-    assert [rest(each.labels) for each in told] == ["Burn handler=/a", "Burn handler=/b"]
+    told = current_states(alerts, AlertmanagerState((), ()))
+    assert [other_labels(each.labels) for each in told] == ["Burn handler=/a", "Burn handler=/b"]
 
 
 def test_a_silence_says_all_that_it_asks_for() -> None:
@@ -49,25 +49,27 @@ def test_a_silence_says_all_that_it_asks_for() -> None:
     def matcher(name: str, value: str, *, regex: bool = False, equal: bool = True) -> dict[str, Any]:
         return {"name": name, "value": value, "isRegex": regex, "isEqual": equal}
 
-    assert meant([matcher("severity", "page"), matcher("handler", "/a")]) == "page handler=/a"
-    assert meant([matcher("team", "a.*", regex=True)]) == "team=~a.*"
-    assert meant([matcher("team", "a.*", regex=True, equal=False), matcher("slo", "x", equal=False)]) == (
+    assert describe_matchers([matcher("severity", "page"), matcher("handler", "/a")]) == "page handler=/a"
+    assert describe_matchers([matcher("team", "a.*", regex=True)]) == "team=~a.*"
+    assert describe_matchers([matcher("team", "a.*", regex=True, equal=False), matcher("slo", "x", equal=False)]) == (
         "team!~a.* slo!=x"
     )
-    assert meant([matcher("alertname", "Burn"), matcher("team", "a")]) == "Burn team=a"
+    assert describe_matchers([matcher("alertname", "Burn"), matcher("team", "a")]) == "Burn team=a"
 
 
 def test_prometheus_tells_what_fires_where_alertmanager_does_not() -> None:
     """Else Alertmanager alone tells, since it has heard of it, or soon will."""
-    assert [each.state for each in now([ruled("firing")], None)] == ["firing"]
-    assert now([ruled("firing")], Alerting((), ())) == ()
+    assert [each.state for each in current_states([ruled("firing")], None)] == ["firing"]
+    assert current_states([ruled("firing")], AlertmanagerState((), ())) == ()
 
 
 def test_a_silence_matches_as_alertmanager_does() -> None:
     """Whole values, regular expressions, negation; a label that is absent is empty."""
 
     def one(name: str, value: str, *, regex: bool = False, equal: bool = True) -> bool:
-        return matches({"matchers": [{"name": name, "value": value, "isRegex": regex, "isEqual": equal}]}, LABELS)
+        return is_silenced_by(
+            {"matchers": [{"name": name, "value": value, "isRegex": regex, "isEqual": equal}]}, LABELS
+        )
 
     assert one("slo", "availability")
     assert not one("slo", "avail", regex=True)
@@ -80,19 +82,19 @@ def test_a_pattern_that_python_cannot_read_matches_nothing() -> None:
     for equal in (True, False):
         matcher = {"name": "team", "value": r"\pL+", "isRegex": True, "isEqual": equal}
         silence = {"matchers": [matcher], "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T01:00:00Z"}
-        found = bands([series("firing", 4)], [silence], {}, 2)[key(LABELS)]
+        found = state_bands([series("firing", 4)], [silence], {}, 2)[alert_key(LABELS)]
         assert [band.state for band in found] == ["firing"]
 
 
 def test_inhibitions_that_were_seen_are_kept_for_six_hours() -> None:
     """Looks that follow each other are one band; what is older goes, so memory is bounded."""
-    seen = Inhibitions()
+    seen = InhibitionHistory()
     alert = {"labels": LABELS, "status": {"inhibitedBy": ["x"]}}
     for at in range(0, 20, 2):
-        seen.saw([alert], at)
-    seen.saw([alert], 100)
-    assert seen.bands[key(LABELS)] == [Band("inhibited", 0, 18), Band("inhibited", 100, 100)]
-    seen.saw([], 100 + 7 * 3600)
+        seen.record([alert], at)
+    seen.record([alert], 100)
+    assert seen.bands[alert_key(LABELS)] == [Band("inhibited", 0, 18), Band("inhibited", 100, 100)]
+    seen.record([], 100 + 7 * 3600)
     assert seen.bands == {}
 
 

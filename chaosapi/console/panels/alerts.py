@@ -6,10 +6,18 @@ from typing import Any
 from nicegui import ui
 
 from chaosapi import assets, durations
-from chaosapi.console.panels.keyed_list import Rows, said
-from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.keyed_list import KeyedList, set_text
+from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
-from chaosapi.console.states import Told, identity, instant, meant, now, rest, title
+from chaosapi.console.states import (
+    AlertState,
+    current_states,
+    describe_matchers,
+    identity,
+    other_labels,
+    title,
+    unix_time,
+)
 
 _LAST = 10
 """How many delivered alerts are shown."""
@@ -20,17 +28,17 @@ _LONGEST = 1000
 _UNKNOWN = "is not known here: see the top of the page."
 
 
-class Alerts:
+class AlertsPanel:
     """Pending, firing and muted alerts; below them silences and deliveries."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
-        self._rows: Rows[Told] = Rows(lambda: _Row(desk), "No alert is pending or firing.")
+        self._rows: KeyedList[AlertState] = KeyedList(lambda: _AlertRow(desk), "No alert is pending or firing.")
         self._more = ui.label().classes("small dim")
         ui.label("Silences").classes("strong").style("margin-top:12px")
-        self._silences: Rows[Any] = Rows(lambda: _Silence(desk), "None.")
+        self._silences: KeyedList[Any] = KeyedList(lambda: _SilenceRow(desk), "None.")
         ui.label("Received by the webhook").classes("strong").style("margin-top:12px")
-        self._delivered: Rows[Any] = Rows(_Delivered, "Nothing yet.")
+        self._delivered: KeyedList[Any] = KeyedList(_DeliveredRow, "Nothing yet.")
 
     def update(self) -> None:
         """Show them as they are now."""
@@ -39,7 +47,7 @@ class Alerts:
         watch = room.prometheus.answer if room.prometheus.state() == "up" else None
         alerting = room.alertmanager.answer if room.alertmanager.state() == "up" else None
         rules = [pair for standing in watch.standings for pair in standing.pairs] + list(watch.others) if watch else []
-        shown = now((alert for pair in rules for alert in pair.alerts), alerting)
+        shown = current_states((alert for pair in rules for alert in pair.alerts), alerting)
         unsure = None if watch and alerting else f"Whether an alert is pending or firing {_UNKNOWN}"
         self._rows.show({identity(each.labels): each for each in shown[:_MOST]}, unsure)
         self._more.set_text(f"{len(shown) - _MOST} more alerts are not shown." if len(shown) > _MOST else "")
@@ -55,10 +63,10 @@ class Alerts:
         )
 
 
-class _Row:
-    def __init__(self, desk: Desk) -> None:
+class _AlertRow:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
-        self._told: Told | None = None
+        self._told: AlertState | None = None
         with ui.element("div").classes("item") as self.element:
             with ui.element("div").classes("flow"):
                 self._state = ui.label().classes("chip")
@@ -72,14 +80,14 @@ class _Row:
                 self._mute.props("dense flat size=sm")
                 self._book, self._offered = ui.element("div"), ""
 
-    def update(self, told: Told) -> None:
+    def update(self, told: AlertState) -> None:
         self._told = told
-        said(self._state, told.state, TONES[told.state])
+        set_text(self._state, told.state, TONES[told.state])
         self._title.set_text(title(told.labels)[:_LONGEST])
-        since = max(0.0, self._desk.room.clock() - instant(told.since)) if told.since else 0.0
+        since = max(0.0, self._desk.room.clock() - unix_time(told.since)) if told.since else 0.0
         self._since.set_text(f"{told.since[11:19]} UTC, {durations.format(round(since))}" if told.since else "")
         muted = f" · by {', '.join(each[:8] for each in told.muted_by)}" if told.muted_by else ""
-        self._name.set_text(rest(told.labels)[:_LONGEST] + muted)
+        self._name.set_text(other_labels(told.labels)[:_LONGEST] + muted)
         self._summary.set_text(told.annotations.get("summary", "")[:_LONGEST])
         self._mute.set_visibility(told.state != "silenced")
         self._offer(told.annotations.get("runbook_url", ""))
@@ -119,8 +127,8 @@ class _Row:
                 act = self._desk.room.silencer.silence(
                     labels, comment.value or "", "console", datetime.now(UTC), timedelta(seconds=seconds)
                 )
-                if await self._desk.done(act, "Silenced."):
-                    await self._desk.room.alertmanager.ask()
+                if await self._desk.run_action(act, "Silenced."):
+                    await self._desk.room.alertmanager.poll()
                     dialog.close()
 
             comment.on("keydown.enter", silence)
@@ -130,8 +138,8 @@ class _Row:
         dialog.on("hide", dialog.delete)
 
 
-class _Silence:
-    def __init__(self, desk: Desk) -> None:
+class _SilenceRow:
+    def __init__(self, desk: PageContext) -> None:
         self._desk, self._number = desk, ""
         with ui.element("div").classes("flow item") as self.element:
             self._text = ui.label().classes("small wrap grow")
@@ -139,16 +147,16 @@ class _Silence:
 
     def update(self, silence: Any) -> None:
         self._number = silence["id"]
-        what = meant(silence["matchers"])
+        what = describe_matchers(silence["matchers"])
         until = f"until {silence['endsAt'][11:19]} UTC"
         self._text.set_text(f"{what}: {silence['comment']} ({silence['createdBy']}, {until})"[:_LONGEST])
 
     async def _end(self) -> None:
-        await self._desk.done(self._desk.room.silencer.end_silence(self._number), "The silence is ended.")
-        await self._desk.room.alertmanager.ask()
+        await self._desk.run_action(self._desk.room.silencer.end_silence(self._number), "The silence is ended.")
+        await self._desk.room.alertmanager.poll()
 
 
-class _Delivered:
+class _DeliveredRow:
     def __init__(self) -> None:
         self.element = ui.label().classes("small num wrap")
 
@@ -156,7 +164,7 @@ class _Delivered:
         delay = "" if alert["delay"] is None else f", told after {alert['delay']:.1f} s"
         over = "" if alert["resolved_delay"] is None else f", its end after {alert['resolved_delay']:.1f} s"
         text = f"{alert['starts_at'][11:19]} {title(alert['labels'])}: {alert['status']}{delay}{over}"
-        said(self.element, text[:_LONGEST], TONES["firing"] if alert["status"] == "firing" else "dim")
+        set_text(self.element, text[:_LONGEST], TONES["firing"] if alert["status"] == "firing" else "dim")
 
 
 def _read(text: str) -> None:

@@ -5,26 +5,26 @@ import html
 from nicegui import ui
 
 from chaosapi import durations
-from chaosapi.console.panels.keyed_list import Rows, said
-from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.keyed_list import KeyedList, set_text
+from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
-from chaosapi.console.slos import Pair, Standing
-from chaosapi.console.states import Band, Key, bands, instant, key, title
+from chaosapi.console.slos import BudgetStatus, PairStatus
+from chaosapi.console.states import Band, Key, alert_key, state_bands, title, unix_time
 
 _REST = "other alerts"
 _ASKED = "Prometheus is being asked."
 _UNKNOWN = "What budgets there are is not known here: see the top of the page."
-_Shown = tuple[Standing, dict[Key, list[Band]], tuple[float, float]]
+_Shown = tuple[BudgetStatus, dict[Key, list[Band]], tuple[float, float]]
 
 
-class Budgets:
+class BudgetsPanel:
     """One block for each SLO."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         about = "Below each alert its states in the time that the charts show: solid pending and firing, striped muted."
         ui.label(about).classes("small dim").style("margin-bottom:6px")
-        self._rows: Rows[_Shown] = Rows(_Block, "Prometheus has no SLO rules.")
+        self._rows: KeyedList[_Shown] = KeyedList(_BudgetBlock, "Prometheus has no SLO rules.")
         self._rows.show({}, _ASKED)
         self._blank = True
 
@@ -40,14 +40,14 @@ class Budgets:
             return
         self._blank = False
         begin = curves.at - view.span
-        silences = [each for each in alerting.silences if instant(each["endsAt"]) > begin] if alerting else []
-        known = bands(curves.alerts, silences, room.inhibitions.bands, view.step)
+        silences = [each for each in alerting.silences if unix_time(each["endsAt"]) > begin] if alerting else []
+        known = state_bands(curves.alerts, silences, room.inhibitions.bands, view.step)
         span = (begin, curves.at)
-        rest = [Standing(_REST, None, None, None, watch.others)] if watch.others else []
+        rest = [BudgetStatus(_REST, None, None, None, watch.others)] if watch.others else []
         self._rows.show({each.sloth_id: (each, known, span) for each in [*watch.standings, *rest]})
 
 
-class _Block:
+class _BudgetBlock:
     def __init__(self) -> None:
         with ui.element("div").classes("item") as self.element:
             with ui.element("div").classes("flow"):
@@ -56,7 +56,9 @@ class _Block:
                 self._left = ui.label().classes("strong num")
             self._meter = ui.html("", sanitize=False)
             self._end = ui.label().classes("small dim num")
-            self._pairs: Rows[tuple[Pair, list[Band], tuple[float, float]]] = Rows(_PairRow, "No alert watches it.")
+            self._pairs: KeyedList[tuple[PairStatus, list[Band], tuple[float, float]]] = KeyedList(
+                _PairRow, "No alert watches it."
+            )
 
     def update(self, shown: _Shown) -> None:
         standing, known, span = shown
@@ -65,16 +67,18 @@ class _Block:
         for part in (self._meter, self._left, self._end):
             part.set_visibility(standing.sloth_id != _REST)
         if standing.left is None:
-            said(self._left, "budget unknown", "dim")
+            set_text(self._left, "budget unknown", "dim")
         else:
             tone = "bad" if standing.left < 0 else "warn" if standing.left < 0.25 else "ok"
-            said(self._left, f"{standing.left:.1%} left", tone)
+            set_text(self._left, f"{standing.left:.1%} left", tone)
             width = max(0.0, min(1.0, standing.left))
             style = f"width:{width:.1%};background:var(--{tone})"
             self._meter.set_content(f'<div class="meter"><i style="{style}"></i></div>')
         burning = standing.exhausted is not None
         self._end.set_text(f"spent in {_span(standing.exhausted)} at this pace" if burning else "nothing burns")
-        self._pairs.show({key(pair.labels): (pair, known.get(key(pair.labels), []), span) for pair in standing.pairs})
+        self._pairs.show(
+            {alert_key(pair.labels): (pair, known.get(alert_key(pair.labels), []), span) for pair in standing.pairs}
+        )
 
 
 class _PairRow:
@@ -87,7 +91,7 @@ class _PairRow:
                 self._state = ui.label().classes("chip")
             self._strip = ui.html("", sanitize=False)
 
-    def update(self, shown: tuple[Pair, list[Band], tuple[float, float]]) -> None:
+    def update(self, shown: tuple[PairStatus, list[Band], tuple[float, float]]) -> None:
         pair, known, (start, end) = shown
         if pair.factor:
             self._name.set_text(title(pair.labels).replace(f" {pair.labels['slo']}", ""))
@@ -97,7 +101,7 @@ class _PairRow:
             self._name.set_text(f"{pair.labels.get('severity', '')} {pair.labels['alertname']}")
         latest = known[-1] if known and known[-1].end >= end - 5 else None
         muted = latest.state if latest and pair.state == "firing" and latest.state != "pending" else pair.state
-        said(self._state, muted, TONES[muted])
+        set_text(self._state, muted, TONES[muted])
         self._strip.set_content(strip(known, start, end))
 
 

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from chaosapi.console.panels.keyed_list import said
-from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.keyed_list import set_text
+from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import GRID, INK, LIMIT, LINES, SHADE
-from chaosapi.console.signals import CHARTS, Chart, Span, written
-from chaosapi.console.slos import Promise
+from chaosapi.console.signals import CHARTS, Chart, Span, format_value
+from chaosapi.console.slos import SloTarget
 
 _AXES: Final = {
     "ratio": "(v) => +(v * 100).toFixed(2) + '%'",
@@ -28,14 +28,14 @@ _BOUNDS: Final[dict[str, dict[str, Any]]] = {
 _DASHES: Final = ("solid", "dashed", "dotted")
 
 
-class Charts:
+class ChartsPanel:
     """All charts of the page."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         self._drawn: object = None
         with ui.element("div").classes("charts"):
-            self._charts = [_Drawing(chart) for chart in CHARTS]
+            self._charts = [_ChartCard(chart) for chart in CHARTS]
 
     def update(self) -> None:
         """Draw what is new."""
@@ -54,7 +54,7 @@ class Charts:
             chart.draw(curves.lines, (end - desk.view.span, end), spans, limits, dark=desk.dark)
 
 
-class _Drawing:
+class _ChartCard:
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
         with ui.element("div").classes("card"):
@@ -99,7 +99,7 @@ class _Drawing:
         lead = curves.get(self.chart.lines[0].key, [])
         latest = lead[-1] if lead and lead[-1][0] >= (span[1] - 30) * 1000 else None
         value = latest[1] if latest else None
-        said(self._now, written(value, self.chart.unit), _tone(self.chart.title, value, limits))
+        set_text(self._now, format_value(value, self.chart.unit), _tone(self.chart.title, value, limits))
 
 
 def shades(faults: Iterable[Span], end: float) -> list[list[dict[str, Any]]]:
@@ -107,7 +107,7 @@ def shades(faults: Iterable[Span], end: float) -> list[list[dict[str, Any]]]:
     return [[{"xAxis": round(start * 1000)}, {"xAxis": round(min(over, end) * 1000)}] for start, over in faults]
 
 
-def thresholds(chart: str, route: str, promises: Iterable[Promise]) -> dict[str, float]:
+def thresholds(chart: str, route: str, promises: Iterable[SloTarget]) -> dict[str, float]:
     """Return the lines to draw into a chart, by what they are called."""
     limits = {(each.sloth_id, each.objective): each.limit(chart, route) for each in promises}
     return {

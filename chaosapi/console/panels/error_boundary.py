@@ -9,17 +9,17 @@ from nicegui import ui
 _LOG: Final = logging.getLogger(__name__)
 
 
-class Part(Protocol):
+class Panel(Protocol):
     """Something on the page that changes."""
 
     def update(self) -> None:
         """Show how things are now."""
 
 
-class Shield:
+class ErrorBoundary:
     """A part that, where it cannot be drawn, says so and stays as it was; the log tells why, once."""
 
-    def __init__(self, make: Callable[[], Part]) -> None:
+    def __init__(self, make: Callable[[], Panel]) -> None:
         text = "This cannot be drawn, and what you see here is old: the console's log tells why."
         self._trouble = ui.label(text).classes("bad small wrap")
         self._trouble.set_visibility(False)

@@ -6,24 +6,24 @@ from nicegui import ui
 
 from chaosapi import durations
 from chaosapi.console.panels.form import FaultForm
-from chaosapi.console.panels.keyed_list import Rows, applied, said
-from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.keyed_list import KeyedList, format_replicas, set_text
+from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
-from chaosapi.console.schema import written
-from chaosapi.console.service import Json, curl, spec
+from chaosapi.console.schema import format_value
+from chaosapi.console.service import Json, as_curl, editable_fields
 
 _ENDED = 5
 """How many faults that are over stay in the list."""
 
 
-class Faults:
+class FaultsPanel:
     """The list, and the button that opens the form."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         with ui.element("div").classes("flow").style("margin-bottom:8px"):
             ui.button("Add a fault", icon="add", on_click=partial(_compose, desk)).props("dense unelevated")
-        self._rows: Rows[Json] = Rows(lambda: _Row(desk), "No fault: nobody has injected anything.")
+        self._rows: KeyedList[Json] = KeyedList(lambda: _FaultRow(desk), "No fault: nobody has injected anything.")
 
     def update(self) -> None:
         """Show them as they are now."""
@@ -36,8 +36,8 @@ class Faults:
         self._rows.show({(fault["name"], fault["created_at"]): fault for fault in shown})
 
 
-class _Row:
-    def __init__(self, desk: Desk) -> None:
+class _FaultRow:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         self._fault: Json = {}
         with ui.element("div").classes("item") as self.element:
@@ -58,7 +58,7 @@ class _Row:
         receipt = fault["receipt"]
         over = fault["state"] == "ended"
         self._name.set_text(fault["name"])
-        said(self._state, fault["state"], TONES[fault["state"]])
+        set_text(self._state, fault["state"], TONES[fault["state"]])
         remaining = durations.format(round(durations.parse(fault["remaining"])))
         self._left.set_text(f"ended {fault['ends_at'][11:19]} UTC" if over else f"{remaining} left")
         self._what.set_text(f"{effect(fault['effect'])} · {target(fault['target'])}")
@@ -66,28 +66,28 @@ class _Row:
         counts = f"{receipt['injected']} of {receipt['matched']} hit"
         rates = f"asked {receipt['requested_rate']:.2%}, got {receipt['achieved_rate']:.2%} ({counts})"
         skipped = f", {receipt['skipped']} skipped" if receipt["skipped"] else ""
-        followed = "" if over else f" · {applied(receipt['replicas'])}"
+        followed = "" if over else f" · {format_replicas(receipt['replicas'])}"
         self._rates.set_text(f"{strength}{rates}{skipped}{followed}")
         self._acts.set_visibility(not over)
 
     async def _end(self) -> None:
         name = self._fault["name"]
-        await self._desk.done(self._desk.admin.end_fault(name), f"{name} is ended.")
+        await self._desk.run_action(self._desk.admin.end_fault(name), f"{name} is ended.")
 
     async def _edit(self) -> None:
         await _compose(self._desk, self._fault)
 
     async def _copy(self) -> None:
-        catalogue = await self._desk.done(self._desk.room.admin.catalogue(self._desk.token), "Copied.")
+        catalogue = await self._desk.run_action(self._desk.room.admin.catalogue(self._desk.token), "Copied.")
         if catalogue:
-            body = spec(self._fault, catalogue.fault["properties"])
+            body = editable_fields(self._fault, catalogue.fault["properties"])
             token = self._desk.token is not None
-            ui.clipboard.write(curl(self._desk.room.service.source.url, body, token=token))
+            ui.clipboard.write(as_curl(self._desk.room.service.source.url, body, token=token))
 
 
-async def _compose(desk: Desk, fault: Json | None = None) -> None:
+async def _compose(desk: PageContext, fault: Json | None = None) -> None:
     """Open the form, empty or with a fault to change."""
-    catalogue = await desk.done(desk.room.admin.catalogue(desk.token), "")
+    catalogue = await desk.run_action(desk.room.admin.catalogue(desk.token), "")
     if catalogue:
         FaultForm(desk, catalogue, fault)
 
@@ -95,7 +95,7 @@ async def _compose(desk: Desk, fault: Json | None = None) -> None:
 def effect(fields: Json) -> str:
     """Say an effect in a line: what was set, nothing that was left as it is."""
     inner = " ".join(
-        f"{name} {effect(value) if isinstance(value, dict) and 'type' in value else written(value)}"
+        f"{name} {effect(value) if isinstance(value, dict) and 'type' in value else format_value(value)}"
         for name, value in fields.items()
         if name != "type" and value not in (None, {}, [])
     )

@@ -5,12 +5,12 @@ from typing import Any
 
 from nicegui import ui
 
-from chaosapi.console.schema import Field, Part, Path, at, body, edited, written
+from chaosapi.console.schema import Field, Part, Path, body, format_value, initial_text, value_at
 
 Input = ui.input | ui.select
 
 
-class Fields:
+class FormFields:
     """The inputs of some parts, filled from `values` (JSON); `changed` is called at each keystroke.
 
     What `values` does not say stands there as a hint. `frozen` paths are shown and cannot be changed.
@@ -40,18 +40,18 @@ class Fields:
         for path, (field, made) in self._inputs.items():
             text = str(made.value or "")
             made.error = None
-            known = at(self._values, path)
+            known = value_at(self._values, path)
             if not text.strip() and text != known:
                 continue
             try:
-                found[path] = edited(field, text, known)
+                found[path] = initial_text(field, text, known)
             except ValueError as error:
                 made.error, wrong = str(error), True
         if wrong:
             raise ValueError("a field cannot be read")
         return body(found)
 
-    def complain(self, fields: Mapping[str, str]) -> dict[str, str]:
+    def show_errors(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Say at each field what the service found wrong with it; returns what belongs to no field here."""
         left = dict(fields)
         for path, (_, made) in self._inputs.items():
@@ -64,7 +64,7 @@ class Fields:
         if isinstance(part, Field):
             inputs[part.path] = (part, self._input(part))
             return
-        value = at(self._values, (*part.path, "type")) or part.default
+        value = value_at(self._values, (*part.path, "type")) or part.default
         select = ui.select(list(part.variants), value=value, label=_title(part.path)).props("outlined dense")
         choices[part.path] = select
         inner = ui.element("div").classes("fields wide")
@@ -84,7 +84,7 @@ class Fields:
         show()
 
     def _input(self, field: Field) -> Input:
-        known = written(at(self._values, field.path))
+        known = format_value(value_at(self._values, field.path))
         label = _title(field.path) + (" *" if field.required else "")
         made: Input
         if field.choices:

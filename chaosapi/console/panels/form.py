@@ -8,10 +8,10 @@ from nicegui import ui
 
 from chaosapi.clients.errors import ClientError
 from chaosapi.console import forecast
-from chaosapi.console.panels.fields import Fields
-from chaosapi.console.panels.page_context import Desk
-from chaosapi.console.schema import parts, patch
-from chaosapi.console.service import Catalogue, Json, curl
+from chaosapi.console.panels.fields import FormFields
+from chaosapi.console.panels.page_context import PageContext
+from chaosapi.console.schema import form_parts, merge_patch
+from chaosapi.console.service import EffectCatalogue, Json, as_curl
 
 _PAUSE: Final = 0.5  # seconds without a keystroke before a forecast is asked for
 _FIRST: Final = ("rate", "schedule.duration", "target.routes", "name")
@@ -23,11 +23,11 @@ _KEPT: Final = ("name", "rate_sum")
 class FaultForm:
     """A dialog that injects a fault, or changes `fault`."""
 
-    def __init__(self, desk: Desk, catalogue: Catalogue, fault: Json | None) -> None:
+    def __init__(self, desk: PageContext, catalogue: EffectCatalogue, fault: Json | None) -> None:
         self._desk, self._catalogue, self._fault = desk, catalogue, fault
         self._edits = 0
         properties = {name: each for name, each in catalogue.fault["properties"].items() if name not in _FIXED}
-        common = parts({"properties": properties}, catalogue.definitions)
+        common = form_parts({"properties": properties}, catalogue.definitions)
         first = [part for name in _FIRST for part in common if ".".join(part.path) == name]
         more = [part for part in common if part not in first]
         values = dict(fault or {})
@@ -36,10 +36,10 @@ class FaultForm:
             with ui.element("div").classes("two"):
                 with ui.element("div"):
                     self._effect_choice(values)
-                    self._first = Fields(first, values, self._changed, frozen=("name",) if fault else ())
+                    self._first = FormFields(first, values, self._changed, frozen=("name",) if fault else ())
                     self._effect_fields = ui.element("div")
                     with ui.expansion("More: when and how strong, whom, until what").classes("full-width dense"):
-                        self._more = Fields(more, values, self._changed)
+                        self._more = FormFields(more, values, self._changed)
                 with ui.element("div").props("aria-live=polite"):
                     ui.label("Forecast, if it is injected now").classes("strong")
                     self._forecast = ui.column().classes("small").style("gap:4px;min-height:160px")
@@ -67,7 +67,9 @@ class FaultForm:
         self._effect_fields.clear()
         with self._effect_fields:
             known = values or effect["example"]
-            self._parameters = Fields(parts(schema, schema.get("$defs", {}), ("effect",)), known, self._changed)
+            self._parameters = FormFields(
+                form_parts(schema, schema.get("$defs", {}), ("effect",)), known, self._changed
+            )
         self._changed()
 
     def _changed(self) -> None:
@@ -117,7 +119,7 @@ class FaultForm:
             if self._fault:
                 body.pop("name", None)
                 shown = {name: self._fault[name] for name in self._catalogue.fault["properties"] if name not in _KEPT}
-                await self._desk.admin.change_fault(self._fault["name"], patch(shown, body))
+                await self._desk.admin.change_fault(self._fault["name"], merge_patch(shown, body))
             else:
                 await self._desk.admin.create_fault(body, wait="2s")
         except ValueError:
@@ -126,7 +128,7 @@ class FaultForm:
             self._complain(trouble)
             self._send.enable()
             return
-        await self._desk.room.service.ask()
+        await self._desk.room.service.poll()
         ui.notify("The fault is changed." if self._fault else "The fault is injected.", type="positive")
         self._dialog.close()
 
@@ -134,7 +136,7 @@ class FaultForm:
         self._forecast.clear()
         left = trouble.fields
         for fields in (self._parameters, self._first, self._more):
-            left = fields.complain(left)
+            left = fields.show_errors(left)
         shown = trouble.fields and not left
         self._trouble.set_text("" if shown else str(trouble))
 
@@ -144,7 +146,7 @@ class FaultForm:
         except ValueError:
             return
         token = self._desk.token is not None
-        ui.clipboard.write(curl(self._desk.room.service.source.url, body, token=token))
+        ui.clipboard.write(as_curl(self._desk.room.service.source.url, body, token=token))
         ui.notify("Copied.")
 
 

@@ -6,8 +6,8 @@ from typing import Final
 from nicegui import ui
 
 from chaosapi.clients.errors import ClientError
-from chaosapi.console.panels.keyed_list import applied, counted, said
-from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.panels.keyed_list import count_noun, format_replicas, set_text
+from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
 
 # In the browser, since a dialog keeps the focus, and no other keystroke is to be sent.
@@ -22,7 +22,7 @@ _SHORTCUT: Final = """<script>addEventListener("keydown", (event) => {
 class Header:
     """The bar at the top; `switch_theme` is called when somebody wants it."""
 
-    def __init__(self, desk: Desk, switch_theme: Callable[[], None]) -> None:
+    def __init__(self, desk: PageContext, switch_theme: Callable[[], None]) -> None:
         self._desk = desk
         self._chips = [ui.label("").classes("chip").mark(f"source-{feed.source.name}") for feed in desk.room.feeds]
         for chip, feed in zip(self._chips, desk.room.feeds, strict=True):
@@ -42,11 +42,11 @@ class Header:
         for chip, feed in zip(self._chips, self._desk.room.feeds, strict=True):
             state = feed.state()
             optional = state == "down" and feed is self._desk.room.locust
-            said(chip, f"{feed.source.name}: {state}", "dim" if optional else TONES[state])
+            set_text(chip, f"{feed.source.name}: {state}", "dim" if optional else TONES[state])
         service = self._desk.service
         faults = len(service.active()) if service else 0
         replicas = len(service.replicas) if service else 0
-        self._counts.set_text(f"{counted(faults, 'fault')} · {counted(replicas, 'replica')}" if service else "")
+        self._counts.set_text(f"{count_noun(faults, 'fault')} · {count_noun(replicas, 'replica')}" if service else "")
         self._halt.set_visibility(service is None or service.halt is None)
         self._key.set_visibility(not self._desk.room.has_own_token and self._locked())
 
@@ -56,12 +56,12 @@ class Header:
 
     async def _end_all(self) -> None:
         desk = self._desk
-        ended = await desk.done(
+        ended = await desk.run_action(
             desk.admin.end_all_faults(reason="kill switch of the console", wait="2s"),
             "The kill switch was used.",
         )
         if ended:
-            ui.notify(f"{counted(ended['ended'], 'fault')} ended on {applied(ended['replicas'])}")
+            ui.notify(f"{count_noun(ended['ended'], 'fault')} ended on {format_replicas(ended['replicas'])}")
 
     def _ask_halt(self) -> None:
         with ui.dialog(value=True) as dialog, ui.card().classes("dialog").style("width:420px"):
@@ -69,7 +69,7 @@ class Header:
             why = ui.input("Reason, shown to whoever is refused").props("autofocus").classes("full-width")
 
             async def halt() -> None:
-                if await self._desk.done(self._desk.admin.halt(reason=why.value or ""), "Chaos is halted."):
+                if await self._desk.run_action(self._desk.admin.halt(reason=why.value or ""), "Chaos is halted."):
                     dialog.close()
 
             why.on("keydown.enter", halt)
@@ -103,7 +103,7 @@ class Header:
 class Banners:
     """Below the bar: what is away and what to do about it, and the halt with its reason."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         with ui.element("div").classes("banner flow").props("role=status") as self._halted:
             self._why = ui.label("").classes("wrap grow strong")
@@ -126,11 +126,11 @@ class Banners:
             away = feed.state() in ("down", "stale", "locked") and feed is not self._desk.room.locust
             label.set_visibility(away)
             if away:
-                label.set_text(feed.told())
+                label.set_text(feed.describe())
         watch = self._desk.room.prometheus
         room, token = self._desk.room, self._desk.session.token
         self._hidden.set_visibility(room.service.state() != "locked" and not room.may_see(token))
         self._blind.set_visibility(watch.state() == "up" and watch.answer is not None and not watch.answer.up)
 
     async def _resume(self) -> None:
-        await self._desk.done(self._desk.admin.resume(), "Faults are allowed again.")
+        await self._desk.run_action(self._desk.admin.resume(), "Faults are allowed again.")

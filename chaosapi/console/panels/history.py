@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from chaosapi.console import export, timeline
-from chaosapi.console.panels.page_context import Desk
-from chaosapi.console.timeline import Entry
+from chaosapi.console.panels.page_context import PageContext
+from chaosapi.console.timeline import TimelineEntry
 
 _SHOWN = 150
 _UNKNOWN = "What has happened is not known here: see the top of the page."
 _TONES = {"fault": "fault", "alert": "bad", "silence": "calm", "change": "dim"}
 
 
-class History:
+class TimelinePanel:
     """The newest moments, and buttons that export all of them."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         with ui.element("div").classes("flow").style("margin-bottom:8px"):
             ui.label("Seconds count from the latest fault's start.").classes("small dim grow")
@@ -37,7 +37,7 @@ class History:
         nothing = "Nothing has happened yet." if self._desk.service else _UNKNOWN
         self._list.set_content(f'<table class="plain small">{rows}</table>' if rows else nothing)
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[TimelineEntry]:
         service, alerting = self._desk.service, self._desk.room.alertmanager.answer
         silences = alerting.silences if alerting else ()
         known = (service.faults, service.audit, service.delivered) if service else ((), (), ())

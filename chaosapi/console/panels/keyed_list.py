@@ -11,7 +11,7 @@ Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
 
 
-class Row(Protocol[Item_contra]):
+class KeyedRow(Protocol[Item_contra]):
     """One row, made once for its key."""
 
     @property
@@ -22,12 +22,12 @@ class Row(Protocol[Item_contra]):
         """Show an item."""
 
 
-class Rows(Generic[Item]):
+class KeyedList(Generic[Item]):
     """Rows by key in an element of their own; `empty` is what stands there without any."""
 
-    def __init__(self, make: Callable[[], Row[Item]], empty: str) -> None:
+    def __init__(self, make: Callable[[], KeyedRow[Item]], empty: str) -> None:
         self._make = make
-        self._rows: dict[Hashable, Row[Item]] = {}
+        self._rows: dict[Hashable, KeyedRow[Item]] = {}
         self._nothing = empty
         self._empty = ui.label(empty).classes("dim")
         self._list = ui.element("div").classes("list")
@@ -50,17 +50,17 @@ class Rows(Generic[Item]):
                 row.element.move(self._list, place)
 
 
-def counted(number: int, noun: str) -> str:
+def count_noun(number: int, noun: str) -> str:
     """Return a number and what it counts, in the singular where it is one."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def applied(replicas: Replicas) -> str:
+def format_replicas(replicas: Replicas) -> str:
     """Say how many of the replicas that are known have followed."""
-    return f"{replicas['applied']} of {counted(replicas['known'], 'replica')}"
+    return f"{replicas['applied']} of {count_noun(replicas['known'], 'replica')}"
 
 
-def said(label: ui.label, text: str, tone: str = "") -> None:
+def set_text(label: ui.label, text: str, tone: str = "") -> None:
     """Let a label say something, in a tone; what has not changed is not sent."""
     label.set_text(text)
     if tone and tone not in label.classes:

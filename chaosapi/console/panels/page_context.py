@@ -9,24 +9,24 @@ from nicegui import ui
 from chaosapi.clients.admin import AsyncAdminClient
 from chaosapi.clients.errors import ClientError
 from chaosapi.console.access import Session
-from chaosapi.console.service import Service
+from chaosapi.console.service import ServiceState
 from chaosapi.console.signals import View
-from chaosapi.console.sources import Room
+from chaosapi.console.sources import Sources
 
 Result = TypeVar("Result")
 
 
 @dataclass
-class Desk:
+class PageContext:
     """One open page."""
 
-    room: Room
+    room: Sources
     session: Session
     view: View = field(default_factory=View)
     dark: bool = False
 
     @property
-    def service(self) -> Service | None:
+    def service(self) -> ServiceState | None:
         """What the service said, where this page may show it."""
         return self.room.service.answer if self.room.may_see(self.session.token) else None
 
@@ -40,7 +40,7 @@ class Desk:
         """A client of the admin API with this page's token."""
         return self.room.admin.with_token(self.token)
 
-    async def done(self, act: Awaitable[Result], well: str) -> Result | None:
+    async def run_action(self, act: Awaitable[Result], well: str) -> Result | None:
         """Do something, say that it went `well` where there is anything to say, or why not: then None is returned."""
         try:
             result = await act
@@ -49,5 +49,5 @@ class Desk:
             return None
         if well:
             ui.notify(well, type="positive", timeout=3000)
-            await self.room.service.ask()
+            await self.room.service.poll()
         return result

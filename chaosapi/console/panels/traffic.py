@@ -2,18 +2,18 @@
 
 from nicegui import ui
 
-from chaosapi.console.locust import Load
-from chaosapi.console.panels.keyed_list import counted
-from chaosapi.console.panels.page_context import Desk
+from chaosapi.console.locust import LoadState
+from chaosapi.console.panels.keyed_list import count_noun
+from chaosapi.console.panels.page_context import PageContext
 
 _NONE = "none"
 _SHOWN = ("scenario", "rate", "peak", "duration", "scale", "model", "retries")
 
 
-class Traffic:
+class TrafficPanel:
     """The numbers, a form of the options that Locust itself offers, start and stop."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageContext) -> None:
         self._desk = desk
         self._now = ui.label().classes("wrap")
         self._form = ui.element("div")
@@ -27,14 +27,14 @@ class Traffic:
         up = load is not None and feed.state() == "up"
         self._form.set_visibility(up)
         if load is None or not up:
-            self._now.set_text(feed.told())
+            self._now.set_text(feed.describe())
             return
-        sent = f"{load.state}: {load.rps:.1f} requests/s, {counted(load.users, 'user')}"
+        sent = f"{load.state}: {load.rps:.1f} requests/s, {count_noun(load.users, 'user')}"
         self._now.set_text(f"{sent}, {load.failing:.1%} failed as clients see it")
         if not self._built or set(self._inputs) != set(_offered(load)):
             self._build(load)
 
-    def _build(self, load: Load) -> None:
+    def _build(self, load: LoadState) -> None:
         self._form.clear()
         self._inputs, self._built = {}, True
         with self._form:
@@ -49,7 +49,7 @@ class Traffic:
                 ui.button("Stop", icon="stop", on_click=self._stop).props("outline")
                 ui.link("Locust's own page", self._desk.room.locust.source.url, new_tab=True)
 
-    def _input(self, name: str, load: Load) -> ui.input | ui.select:
+    def _input(self, name: str, load: LoadState) -> ui.input | ui.select:
         option = load.options[name]
         default = str(option["default_value"] or "")
         choices = [str(each) for each in option.get("choices") or ()]
@@ -64,20 +64,20 @@ class Traffic:
 
     async def _start(self) -> None:
         load = self._desk.room.load
-        running = await self._desk.done(load.running(), "")
+        running = await self._desk.run_action(load.running(), "")
         if running is None:
             return
         form = {name: str(made.value or "") for name, made in self._inputs.items()}
         if running:
-            await self._desk.done(load.change(form), "The run is exchanged for this one.")
+            await self._desk.run_action(load.change(form), "The run is exchanged for this one.")
         else:
-            await self._desk.done(load.start(form), "Locust starts.")
-        await self._desk.room.locust.ask()
+            await self._desk.run_action(load.start(form), "Locust starts.")
+        await self._desk.room.locust.poll()
 
     async def _stop(self) -> None:
-        await self._desk.done(self._desk.room.load.stop(), "Locust stops.")
-        await self._desk.room.locust.ask()
+        await self._desk.run_action(self._desk.room.load.stop(), "Locust stops.")
+        await self._desk.room.locust.poll()
 
 
-def _offered(load: Load) -> list[str]:
+def _offered(load: LoadState) -> list[str]:
     return [name for name in _SHOWN if name in load.options]
