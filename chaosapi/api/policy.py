@@ -4,17 +4,30 @@ What could never be accepted here is Invalid (422) and names its field; what onl
 is LimitReached (429). The settings hold as well for faults that were let in elsewhere: those do not act here.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 from chaosapi.effects import EFFECTS, Effect, RequestEffect
+from chaosapi.effects.base import Resource
 from chaosapi.errors import Invalid, LimitReached
 from chaosapi.faults.fault import Fault, Record, Target
 from chaosapi.routes import RouteTable, exempt
 from chaosapi.settings import Settings, SettingsError
 
-_FIELDS = {"cpu": "effect.cores", "memory": "effect.limit"}
-"""Which field says how much of it an effect takes."""
+Taken: TypeAlias = defaultdict[Resource, float]
+"""How much the live faults take."""
+
+
+class Ceiling(NamedTuple):
+    """How much of a resource all live faults may take, and the setting that says so."""
+
+    most: float
+    unit: str
+    setting: str
+
+    def __str__(self) -> str:
+        return f"{self.most:.12g} {self.unit} ({self.setting})"
 
 
 class Limits:
@@ -23,7 +36,10 @@ class Limits:
     def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
         """Raise SettingsError where CHAOSAPI_EFFECTS_DENIED names an effect that there is not."""
         self._templates, self._points, self._settings = routes.templates, points, settings
-        self._ceilings: dict[str, float] = {"cpu": settings.max_cpu, "memory": settings.max_memory}
+        self._ceilings: dict[Resource, Ceiling] = {
+            "cpu": Ceiling(settings.max_cpu, "cores", "CHAOSAPI_MAX_CPU"),
+            "memory": Ceiling(settings.max_memory, "bytes", "CHAOSAPI_MAX_MEMORY"),
+        }
         names = [kind.model_fields["type"].default for kind in EFFECTS]
         if unknown := sorted(settings.effects_denied - set(names)):
             raise SettingsError(
@@ -35,8 +51,9 @@ class Limits:
         name = effect.model_fields["type"].default
         if name in self._settings.effects_denied:
             return f"{name} is switched off here (CHAOSAPI_EFFECTS_DENIED)"
-        if name == "crash" and not self._settings.allow_crash:
-            return "crash is switched off unless CHAOSAPI_ALLOW_CRASH=true"
+        permission = effect.permission
+        if permission and not getattr(self._settings, permission):
+            return f"{name} is switched off unless CHAOSAPI_{permission.upper()}=true"
         return None
 
     def check(self, fault: Fault) -> Fault:
@@ -48,7 +65,9 @@ class Limits:
 
     def admit(self, others: Sequence[Record], fault: Fault) -> None:
         """Raise LimitReached where there is no room for the fault beside the `others` that live."""
-        taken = _demands(other.spec for other in others)
+        taken: Taken = defaultdict(float)
+        for other in others:
+            _take(taken, other.spec.effect)
         if (found := self._crowded(fault, len(others), taken)) is not None:
             field, message = found
             details = [{"field": field, "message": message}] if field else []
@@ -62,12 +81,12 @@ class Limits:
         """
         reasons: list[str | None] = []
         allowed: list[Fault] = []
-        taken: Counter[str] = Counter()
+        taken: Taken = defaultdict(float)
         for record in records:
             found = self._forbidden(record.spec) or self._crowded(record.spec, len(allowed), taken)
             if found is None:
                 allowed.append(record.spec)
-                taken.update(record.spec.effect.demands())
+                _take(taken, record.spec.effect)
             reasons.append(found and ": ".join(filter(None, found)))
         return reasons
 
@@ -80,26 +99,22 @@ class Limits:
             return "rate", f"at most {settings.max_rate:g} (CHAOSAPI_MAX_RATE)"
         if schedule.start_after + schedule.duration > settings.max_duration:
             return "schedule.duration", f"with start_after at most {settings.max_duration:g} s (CHAOSAPI_MAX_DURATION)"
-        for what, much in fault.effect.demands().items():
-            if much > self._ceilings[what]:
-                return _FIELDS[what], f"at most {self._ceiling(what)}"
+        for resource, field in fault.effect.demands.items():
+            if getattr(fault.effect, field) > self._ceilings[resource].most:
+                return f"effect.{field}", f"at most {self._ceilings[resource]}"
         return None
 
-    def _crowded(self, fault: Fault, others: int, taken: Mapping[str, float]) -> tuple[str, str] | None:
+    def _crowded(self, fault: Fault, others: int, taken: Taken) -> tuple[str, str] | None:
         """Return which field asks for more than the others leave, and what is left; None where there is room."""
         most = self._settings.max_faults
         if others >= most:
             return "", f"{most} faults are live, which is the most (CHAOSAPI_MAX_FAULTS): end one first"
-        for what, much in fault.effect.demands().items():
-            left = self._ceilings[what] - taken.get(what, 0)
-            if much > left + 1e-9:
-                ceiling = self._ceiling(what)
-                return _FIELDS[what], f"only {max(0.0, left):.12g} of {ceiling} is left by the faults that are live"
+        for resource, field in fault.effect.demands.items():
+            ceiling = self._ceilings[resource]
+            left = ceiling.most - taken[resource]
+            if getattr(fault.effect, field) > left + 1e-9:
+                return f"effect.{field}", f"only {max(0.0, left):.12g} of {ceiling} is left by the faults that are live"
         return None
-
-    def _ceiling(self, what: str) -> str:
-        unit = {"cpu": "cores", "memory": "bytes"}[what]
-        return f"{self._ceilings[what]:.12g} {unit} (CHAOSAPI_MAX_{what.upper()})"
 
     def _check_target(self, target: Target) -> None:
         for place, pattern in enumerate(target.routes or ()):
@@ -115,9 +130,6 @@ class Limits:
                 raise Invalid.field(f"target.points.{place}", f"no point is called {point}; {known}")
 
 
-def _demands(faults: Iterable[Fault]) -> Counter[str]:
-    """Return what the faults take together of what settings limit."""
-    whole: Counter[str] = Counter()
-    for fault in faults:
-        whole.update(fault.effect.demands())
-    return whole
+def _take(taken: Taken, effect: Effect) -> None:
+    for resource, field in effect.demands.items():
+        taken[resource] += getattr(effect, field)

@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chaosapi.models import Model
 
 Probe = Literal["readiness", "liveness"]
+Resource = Literal["cpu", "memory"]
+Permission = Literal["allow_crash"]
 MultiprocessMode = Literal["livesum", "livemin", "livemax"]
 """How the gauges of all living workers become one."""
 
@@ -124,14 +126,14 @@ class Effect(Model, ABC):
     """Whether it has a magnitude that a shape can scale."""
     at_points: ClassVar[bool] = False
     """Whether it can act on a call to a dependency as well."""
+    demands: ClassVar[Mapping[Resource, str]] = {}
+    """Which of its fields says how much it takes of what settings limit: cores of `cpu`, bytes of `memory`."""
+    permission: ClassVar[Permission | None] = None
+    """The setting without which it is refused."""
     shows: ClassVar[Mapping[str, EffectMetric]] = {}
     """The metrics that `readings` gives, by their names without the prefix."""
     example: ClassVar[dict[str, Any]]
     """A body for the catalogue that works as it is."""
-
-    def demands(self) -> Mapping[str, float]:
-        """Return what it takes of what settings limit: `cpu` in cores, `memory` in bytes."""
-        return {}
 
 
 class RequestEffect(Effect):

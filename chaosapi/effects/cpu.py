@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from chaosapi.effects.base import Host, ProcessEffect
+from chaosapi.effects.base import Host, ProcessEffect, Resource
 from chaosapi.models import Number
 
 _LOOK = 0.1
@@ -22,11 +22,8 @@ class Cpu(ProcessEffect):
     cores: Annotated[Number, Field(gt=0, le=1024)] = 1.0
     """How many cores' worth of CPU time to use, such as 0.5; a shape scales it."""
 
+    demands: ClassVar[Mapping[Resource, str]] = {"cpu": "cores"}
     example: ClassVar[dict[str, Any]] = {"type": "cpu", "cores": 1}
-
-    def demands(self) -> Mapping[str, float]:
-        """Return the cores."""
-        return {"cpu": self.cores}
 
     def act(self, host: Host) -> None:
         """Keep saying how much to use, and take it back."""

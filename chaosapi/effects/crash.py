@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from chaosapi.durations import Duration
-from chaosapi.effects.base import Host, ProcessEffect
+from chaosapi.effects.base import Host, Permission, ProcessEffect
 from chaosapi.models import Integer
 
 _DYING = 1.0
@@ -25,6 +25,7 @@ class Crash(ProcessEffect):
     after: Annotated[Duration, Field(ge=0.5, le=86_400)] = 1.0
     """How long it lives on once the fault acts, so that whoever asked for it is answered; at least 500 ms."""
 
+    permission: ClassVar[Permission | None] = "allow_crash"
     example: ClassVar[dict[str, Any]] = {"type": "crash", "exit_code": 1, "after": "1s"}
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ByteSize, Field, PlainSerializer, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 from pydantic_core import PydanticCustomError
 
-from chaosapi.effects.base import Host, ProcessEffect
+from chaosapi.effects.base import Host, ProcessEffect, Resource
 
 _CHUNK = 2**20
 """Bytes taken at once. The kernel needs a fraction of a millisecond to hand them out, during which Python stands."""
@@ -57,11 +57,8 @@ class Memory(ProcessEffect):
     rate: Annotated[Size, Field(ge=2**10, le=2**30)] = ByteSize(64 * 2**20)
     """How fast to grow, in bytes per second."""
 
+    demands: ClassVar[Mapping[Resource, str]] = {"memory": "limit"}
     example: ClassVar[dict[str, Any]] = {"type": "memory", "limit": "64MiB", "rate": "32MiB"}
-
-    def demands(self) -> Mapping[str, float]:
-        """Return the limit."""
-        return {"memory": self.limit}
 
     def act(self, host: Host) -> None:
         """Grow to the limit, follow the strength, give everything back."""
