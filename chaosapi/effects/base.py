@@ -2,11 +2,12 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chaosapi.effects.distributions import Distribution
 from chaosapi.models import Model
 
 Probe = Literal["readiness", "liveness"]
@@ -100,6 +101,32 @@ class Host(Protocol):
         """Count one act in the receipt."""
 
 
+class Ending(NamedTuple):
+    """How requests that are hit end."""
+
+    status: int | None
+    """None: the connection is closed without an answer."""
+    share: float = 1.0
+    """Of those that are hit, 0 to 1."""
+    hold_s: float = 0.0
+    """Seconds for which they are held before."""
+
+
+class Delay(NamedTuple):
+    """How long requests that are hit take."""
+
+    distribution: Distribution
+    """Of the seconds that a magnitude of 1 takes."""
+    cap: float
+    """Seconds that none exceeds."""
+    pads: bool
+    """Whether it is that of the whole answer, and not added to it."""
+
+
+DEPENDS_ON_LOAD: Final = "what {type} does to requests depends on the load"
+"""Why nothing can be forecast of most effects that take something away."""
+
+
 class EffectMetric(NamedTuple):
     """A metric of each fault with an effect: its help, and for a gauge how those of several workers become one.
 
@@ -126,6 +153,10 @@ class Effect(Model, ABC):
     """Whether it has a magnitude that a shape can scale."""
     at_points: ClassVar[bool] = False
     """Whether it can act on a call to a dependency as well."""
+    unpredictable: ClassVar[str | None] = "what {type} does to requests is not known to the forecast"
+    """Why no forecast can say what becomes of requests; None where `endings`, `delay` and `spoils` do."""
+    spoils: ClassVar[bool] = False
+    """Whether it spoils answers whose status was sent before, so that indicators count them as good."""
     demands: ClassVar[Mapping[Resource, str]] = {}
     """Which of its fields says how much it takes of what settings limit: cores of `cpu`, bytes of `memory`."""
     permission: ClassVar[Permission | None] = None
@@ -134,6 +165,14 @@ class Effect(Model, ABC):
     """The metrics that `readings` gives, by their names without the prefix."""
     example: ClassVar[dict[str, Any]]
     """A body for the catalogue that works as it is."""
+
+    def endings(self) -> Sequence[Ending]:
+        """Return how requests that are hit end; none where the app answers them."""
+        return ()
+
+    def delay(self) -> Delay | None:
+        """Return how long requests that are hit take, None where that does not change."""
+        return None
 
 
 class RequestEffect(Effect):
@@ -162,6 +201,7 @@ class ProcessEffect(Effect):
     """Acts on the whole process: no rate, no target; a shape scales how hard."""
 
     scalable: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
 
     @abstractmethod
     def act(self, host: Host) -> None:

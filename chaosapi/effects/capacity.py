@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.durations import Duration
-from chaosapi.effects.base import EffectMetric, RequestEffect, Tools
+from chaosapi.effects.base import DEPENDS_ON_LOAD, EffectMetric, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
 from chaosapi.effects.error import Error
 from chaosapi.models import Integer
@@ -82,6 +82,7 @@ class Capacity(RequestEffect):
     """How long a place is taken before the app does its own work, drawn for each request; nothing unless given."""
 
     gate: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
     holds: ClassVar[bool] = True
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True

@@ -23,6 +23,8 @@ class Corrupt(RequestEffect):
     character becomes `}`, with which no JSON begins."""
 
     picks: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = None
+    spoils: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "corrupt", "mode": "bits"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:

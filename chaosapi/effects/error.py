@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chaosapi import budget
 from chaosapi.budget import Budget
 from chaosapi.durations import Duration
-from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.base import Ending, RequestEffect, Tools
 from chaosapi.errors import Invalid
 from chaosapi.models import Number, at_most_entries, case_insensitive_names
 
@@ -111,6 +112,7 @@ class Error(RequestEffect):
     ends_request: ClassVar[bool] = True
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = None
     example: ClassVar[dict[str, Any]] = {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"}
 
     @model_validator(mode="after")
@@ -118,6 +120,13 @@ class Error(RequestEffect):
         if self.retry_after is not None and "retry-after" in map(str.lower, self.headers):
             raise PydanticCustomError("twice", "headers: Retry-After is there, and so is retry_after: leave one out")
         return self
+
+    def endings(self) -> Sequence[Ending]:
+        """Return the statuses with their shares."""
+        if isinstance(self.status, int):
+            return [Ending(self.status)]
+        total = sum(self.status.values())
+        return [Ending(status, weight / total) for status, weight in self.status.items()]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Send the error; with `when: after` in place of the app's own answer, as soon as that starts.

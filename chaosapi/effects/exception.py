@@ -1,11 +1,12 @@
 """Raise an exception in the app."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.base import Ending, RequestEffect, Tools
 from chaosapi.injected_error import MESSAGE
 
 
@@ -18,7 +19,12 @@ class AppException(RequestEffect):
 
     ends_request: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = None
     example: ClassVar[dict[str, Any]] = {"type": "exception", "message": "connection pool exhausted"}
+
+    def endings(self) -> Sequence[Ending]:
+        """Return the app's own error."""
+        return [Ending(500)]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Leave word for `Raise`, which stands inside the app's error handling."""

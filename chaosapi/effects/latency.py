@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.durations import Duration
-from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.base import Delay, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
 
 
@@ -25,6 +25,7 @@ class Latency(RequestEffect):
     holds: ClassVar[bool] = True
     scalable: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = None
     example: ClassVar[dict[str, Any]] = {
         "type": "latency",
         "distribution": {"type": "lognormal", "median": "120ms", "p99": "900ms"},
@@ -37,6 +38,10 @@ class Latency(RequestEffect):
         if self.distribution.sample(0) > self.cap:
             raise PydanticCustomError("cap", "every delay would be cut to the cap: raise `cap`, or lower the delays")
         return self
+
+    def delay(self) -> Delay:
+        """Return the distribution as it stands."""
+        return Delay(self.distribution, self.cap, pads=self.mode == "floor")
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Wait, then call the app; or call it and hold its answer back."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.base import DEPENDS_ON_LOAD, RequestEffect, Tools
 from chaosapi.effects.error import Error
 from chaosapi.models import Integer, Number
 
@@ -44,6 +44,7 @@ class RateLimit(RequestEffect):
     """How many may come at once after a quiet time; those of one second unless given."""
 
     gate: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "rate_limit", "requests_per_second": 5, "burst": 10}

@@ -1,10 +1,11 @@
 """Reset the connection."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.base import Ending, RequestEffect, Tools
 
 
 class Reset(RequestEffect):
@@ -14,7 +15,12 @@ class Reset(RequestEffect):
 
     ends_request: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = None
     example: ClassVar[dict[str, Any]] = {"type": "reset"}
+
+    def endings(self) -> Sequence[Ending]:
+        """Return the closed connection."""
+        return [Ending(None)]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Reset the connection before the app sees the request."""

@@ -21,6 +21,8 @@ class Truncate(RequestEffect):
     """The share of the body that arrives, rounded down to whole bytes."""
 
     picks: ClassVar[bool] = True
+    unpredictable: ClassVar[str | None] = None
+    spoils: ClassVar[bool] = True
     example: ClassVar[dict[str, Any]] = {"type": "truncate", "keep": 0.5}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:

@@ -58,7 +58,7 @@ class ForecastModel:
             1 / self.monitoring.scrape + 1 / self.monitoring.evaluation
         )
         _check("horizon", steps, most.steps, "scrapes and evaluations", "look less far, or less often")
-        lone = {status for fault in self.modelled for status in outcome.statuses(fault, self.traffic)} - EARLY
+        lone = {status for fault in self.modelled for status in outcome.statuses(fault)} - EARLY
         series = 1 + len(lone) * len(self.traffic.mix)
         _check("traffic.shares", series * steps, most.samples, "samples", "name fewer routes, or look less far")
         for fault in self.modelled:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaosapi.effects import Latency
+from chaosapi.effects.base import Delay, Ending
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import latency
 from chaosapi.forecast.arrays import Array
@@ -18,9 +18,6 @@ _STRENGTHS = 10**_DIGITS
 """Strengths are told apart to so many digits."""
 CLOSED = "000"
 """The status of a connection that was closed without an answer."""
-SENT = {"truncate", "corrupt"}
-"""Effects that come after the status was sent: their requests count as good."""
-_MODELLED = {"error", "exception", "reset", "hang", "latency"} | SENT
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,8 @@ class Outcome:
         """
         share = np.full_like(part.share, float(self.baseline + part.hold <= limit))
         for acting in self.faults:
-            if isinstance(acting.fault.effect, Latency):
-                in_time = _in_time(acting.fault.effect, limit, self.baseline, acting.magnitude, check)
+            if delay := acting.fault.effect.delay():
+                in_time = _in_time(delay, limit, self.baseline, acting.magnitude, check)
                 share *= 1 - acting.hit * (1 - in_time)
         return share
 
@@ -63,8 +60,10 @@ def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome
     """
     left, parts = np.ones(cells), []
     for acting in faults:
-        for status, share, hold in _endings(acting.fault, traffic):
-            parts.append(OutcomePart(status, left * acting.hit * share, hold, acting.ends if hold else math.inf))
+        for ending in acting.fault.effect.endings():
+            hold = min(ending.hold_s, traffic.client_timeout)
+            share = left * acting.hit * ending.share
+            parts.append(OutcomePart(_status(ending), share, hold, acting.ends if hold else math.inf))
         if acting.fault.effect.ends_request:
             left = left * (1 - acting.hit)
     return Outcome((OutcomePart(None, left), *parts), tuple(faults), traffic.baseline)
@@ -72,13 +71,10 @@ def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome
 
 def unmodelled(fault: Fault) -> str | None:
     """Return why nothing can be said about the fault, None where something can."""
-    kind = fault.effect.type
     if fault.target.points:
         return f"{_name(fault)}: what a failing call to {', '.join(fault.target.points)} leads to is up to the app"
-    if kind == "throttle":
-        return f"{_name(fault)}: how long a throttled answer takes depends on its size"
-    if kind not in _MODELLED:
-        return f"{_name(fault)}: what {kind} does to requests depends on the load"
+    if reason := fault.effect.unpredictable:
+        return f"{_name(fault)}: {reason.format(type=fault.effect.type)}"
     return None
 
 
@@ -89,55 +85,43 @@ def assumptions(fault: Fault) -> list[str]:
         said.append(f"{_name(fault)}: its guard is taken not to end it early")
     if fault.target.headers:
         said.append(f"{_name(fault)}: every request is taken to carry the headers of its target")
-    if fault.effect.type in SENT:
+    if fault.effect.spoils:
         said.append(f"{_name(fault)}: the status was sent before, so SLIs count what {fault.effect.type} hits as good")
     if fault.schedule.shape.type == "bursts" and fault.name is None:
         said.append(f"{_name(fault)}: its bursts are drawn from its name; give it one to see the real ones")
     return said
 
 
-def statuses(fault: Fault, traffic: Traffic) -> set[str]:
+def statuses(fault: Fault) -> set[str]:
     """Return the statuses with which it answers requests."""
-    return {status for status, _, _ in _endings(fault, traffic)}
+    return {_status(ending) for ending in fault.effect.endings()}
 
 
 def delays_looked_at(fault: Fault) -> int:
     """Count the parts of its delays' distribution, times the strengths at which `within` looks at them."""
-    if not isinstance(fault.effect, Latency):
+    delay = fault.effect.delay()
+    if delay is None:
         return 0
     moving = fault.schedule.shape.scales == "magnitude" and fault.schedule.shape.type != "constant"
-    return latency.parts(fault.effect.distribution) * (_STRENGTHS if moving else 1)
+    return latency.parts(delay.distribution) * (_STRENGTHS if moving else 1)
 
 
 def _name(fault: Fault) -> str:
     return fault.name or fault.effect.type
 
 
-def _endings(fault: Fault, traffic: Traffic) -> list[tuple[str, float, float]]:
-    """Return statuses with their shares of the requests hit, and how long those are held."""
-    effect = fault.effect
-    match effect.type:
-        case "error":
-            status = effect.status
-            mix = {status: 1.0} if isinstance(status, int) else status
-            return [(str(each), weight / sum(mix.values()), 0.0) for each, weight in mix.items()]
-        case "exception":
-            return [("500", 1.0, 0.0)]
-        case "reset":
-            return [(CLOSED, 1.0, 0.0)]
-        case "hang":
-            return [(CLOSED, 1.0, min(effect.at_most, traffic.client_timeout))]
-    return []
+def _status(ending: Ending) -> str:
+    return CLOSED if ending.status is None else str(ending.status)
 
 
-def _in_time(effect: Latency, limit: float, baseline: float, magnitude: Array, check: Callable[[], None]) -> Array:
+def _in_time(delay: Delay, limit: float, baseline: float, magnitude: Array, check: Callable[[], None]) -> Array:
     """Return P(answered within the limit) of a request that is hit."""
-    room = limit if effect.mode == "floor" else limit - baseline
-    if effect.cap <= room:
+    room = limit if delay.pads else limit - baseline
+    if delay.cap <= room:
         return np.ones_like(magnitude)
     strengths, place = np.unique(magnitude.round(_DIGITS), return_inverse=True)
     chances = []
     for strength in strengths:
         check()
-        chances.append(latency.within(effect.distribution, room / strength) if strength else 1.0)
+        chances.append(latency.within(delay.distribution, room / strength) if strength else 1.0)
     return np.array(chances)[place]
