@@ -104,7 +104,7 @@ def _recordings(
 def _evaluated(
     source: PrometheusReader, spec: Spec, slo: Objective, profile: Profile, span: tuple[float, float]
 ) -> Times:
-    """Give when the SLO's rules were evaluated: each evaluation records a ratio."""
+    """Return when the SLO's rules were evaluated: each evaluation records a ratio."""
     name = burn_alerts.ratio_metric(profile.windows[0])
     found = source.series(name + burn_alerts.selector(spec.identity_labels(slo)), *span)
     return np.unique(np.concatenate([np.array([], dtype=np.int64), *(each.times for each in found)]))
@@ -125,7 +125,7 @@ def _moment(text: str, now: float, option: str) -> float:
 
 
 def _shown(found: Backtest) -> Group:
-    """Show what fired or would have, what stayed silent, and what is not known."""
+    """Return what fired or would have, what stayed silent, and what is not known."""
     loud = [alert for alert in found.alerts if alert.episodes]
     parts: list[Table | Text] = (
         [_episodes(loud, days=found.end - found.start > timedelta(days=1))]

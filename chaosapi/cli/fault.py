@@ -189,7 +189,7 @@ def admin_client(url: str | None, token: str | None) -> Iterator[AdminClient]:
 
 
 def _explained(error: ClientError, url: str) -> str:
-    """Say what went wrong, in the API's words where it has any."""
+    """Return what went wrong, in the API's words where it has any."""
     if error.status is None:
         return f"no answer from {url}: {error.__cause__ or error}; is `chaosapi serve` running there? (--url)"
     if "title" in error.problem and "detail" in error.problem:

@@ -186,7 +186,7 @@ def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:
 
 
 def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path], *, which_rate: bool) -> list[Any]:
-    """Give the faults that are asked about; a question which rate does something needs none, and is about errors."""
+    """Return the faults that are asked about; a question which rate does something needs none, and is about errors."""
     own = parse.without_none(given)
     parse.set_parameters(own, parameters)
     read = [each for file in files for each in _listed(parse.read_document(file))]

@@ -26,7 +26,7 @@ def delivery(sent: Mapping[str, Any]) -> DeliveredNotification:
 
 
 def recorded_alerts(prometheus: PrometheusReader, spec: Spec, start: float, end: float, evaluation: float) -> Observed:
-    """Give what Prometheus recorded from start to end (Unix seconds), evaluating every so many seconds."""
+    """Return what Prometheus recorded from start to end (Unix seconds), evaluating every so many seconds."""
     names = "|".join(sorted({slo.alerting.name for slo in spec.slos}))
     alerts = recording.alerts(
         prometheus.series(f'ALERTS{{alertname=~"{names}"}}', start, end), round(1000 * evaluation), round(1000 * end)

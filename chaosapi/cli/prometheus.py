@@ -43,7 +43,7 @@ class PrometheusReader:
         return [(each["metric"], float(each["value"][1])) for each in result]
 
     def series(self, selector: str, start: float, end: float) -> list[RecordedSeries]:
-        """Give the recorded samples of every series that a selector finds from start to end (Unix seconds)."""
+        """Return the recorded samples of every series that a selector finds from start to end (Unix seconds)."""
         found: dict[frozenset[tuple[str, str]], list[tuple[Any, Any]]] = {}
         for part in self._parts(selector, start, end):
             for each in part:

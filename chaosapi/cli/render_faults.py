@@ -17,7 +17,7 @@ _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
 
 
 def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
-    """Show one fault a row."""
+    """Return one fault a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("fault", "what and where"):
         table.add_column(column, overflow="fold")
@@ -38,7 +38,7 @@ def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def fault_details(fault: Mapping[str, Any]) -> Table:
-    """Show one fault with its receipt, a field a row."""
+    """Return one fault with its receipt, a field a row."""
     receipt, schedule = fault["receipt"], fault["schedule"]
     shape = {name: value for name, value in schedule["shape"].items() if (name, value) != ("scales", "rate")}
     table = Table.grid(padding=(0, 2))
@@ -68,12 +68,12 @@ def fault_details(fault: Mapping[str, Any]) -> Table:
 
 
 def format_replicas(replicas: Replicas) -> str:
-    """Say how many of the replicas have applied a change."""
+    """Return how many of the replicas have applied a change."""
     return f"{replicas['applied']} of {replicas['known']} replicas"
 
 
 def replica_table(known: Sequence[ReplicaView]) -> Table:
-    """Show one replica a row."""
+    """Return one replica a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("replica", "process"):
         table.add_column(column, overflow="fold")
@@ -95,7 +95,7 @@ def empty_table(title: str, style: str, name: str, *columns: str) -> Table:
 
 
 def effect(fields: Mapping[str, Any]) -> str:
-    """Say an effect in a line."""
+    """Return an effect in a line."""
     inner = fields.get("distribution")
     if inner:
         return f"{fields['type']}: {fields['mode']} {_words(inner)}"
@@ -103,7 +103,7 @@ def effect(fields: Mapping[str, Any]) -> str:
 
 
 def target(fault: Mapping[str, Any]) -> str:
-    """Say what a fault acts on in a line."""
+    """Return what a fault acts on in a line."""
     if fault["effect"]["type"] in _ON_THE_PROCESS:
         return "the process"
     fields = fault["target"]

@@ -19,7 +19,7 @@ _EPISODES = 5
 
 
 def forecast(found: Forecast) -> Group:
-    """Show what fires, what does not, what becomes of the budgets, and what to make of it."""
+    """Return what fires, what does not, what becomes of the budgets, and what to make of it."""
     firing = [alert for alert in found.alerts if alert.fires]
     silent = [alert for alert in found.alerts if not alert.fires]
     parts: list[Table | Text] = [Text("No alert will fire.", "bold")] if not firing else []
@@ -33,7 +33,7 @@ def forecast(found: Forecast) -> Group:
 
 
 def page(answer: RateThatPages) -> Text:
-    """Say which rate pages in time."""
+    """Return which rate pages in time."""
     alert = answer.alert
     return Text(
         f"A rate of {answer.rate:g} ({answer.rate:.4%}) is the smallest that does: {_name(alert)} of {alert.slo} "
@@ -42,7 +42,7 @@ def page(answer: RateThatPages) -> Text:
 
 
 def spend(answer: RateThatSpends, fault: Fault) -> Text:
-    """Say which rate, and which duration, spends the budget."""
+    """Return which rate, and which duration, spends the budget."""
     lasting, at = durations.format(fault.schedule.duration), f"{fault.rate:g}"
     rate = f"at a rate of {answer.rate:g}" if answer.rate else "not even at a rate of 1"
     length = f"in {durations.format(round(answer.duration, 1))}" if answer.duration else "not within a whole period"

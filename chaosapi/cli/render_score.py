@@ -19,7 +19,7 @@ _WORDS = {
 
 
 def score(found: Score) -> Group:
-    """Show alert by alert, where the time went, and the four attributes."""
+    """Return alert by alert, where the time went, and the four attributes."""
     parts: list[Table | Text] = [_alerts(found.alerts)] if found.alerts else [Text("No alert was to fire, none did.")]
     if any(each.split for each in found.alerts):
         parts.append(_splits(found.alerts))

@@ -95,7 +95,7 @@ def _record(view: Mapping[str, Any]) -> Record:
 
 
 def _intervals(source: PrometheusReader, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
-    """Tell how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
+    """Return how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
     ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": shop.service})
     looked = {"scrape": "up" + measured.job_selector(shop), "evaluation": ratio}
     found = {name: source.series(selector, start - 120, now) for name, selector in looked.items()}

@@ -91,7 +91,7 @@ class Sessions:
         return number, session
 
     async def check_password(self, peer: str, password: str) -> bool | None:
-        """Tell whether the password is right; None where the peer has too many attempts waiting.
+        """Return whether the password is right; None where the peer has too many attempts waiting.
 
         After ten wrong ones within a minute further attempts of the peer take turns. Right ones are never refused
         for the wrong ones before them, and other peers wait for none of them.
@@ -189,7 +189,7 @@ class AccessMiddleware:
 
 
 def _stranger(request: HTTPConnection, name: str) -> str:
-    """Say why a request may not be of a person on this machine; `name` is that in its Host."""
+    """Return why a request may not be of a person on this machine; `name` is that in its Host."""
     headers = request.headers
     if why := peers.remote_reason(request.scope.get("client"), headers.keys(), request.scope.get("http_version", "")):
         return f"without a password the console answers to this machine alone, {why}: set CHAOSAPI_CONSOLE_PASSWORD"

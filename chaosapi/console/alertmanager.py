@@ -26,7 +26,7 @@ async def fetch_state(alertmanager: AsyncAlertmanagerClient) -> AlertmanagerStat
 
 
 def is_silenced_by(silence: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Tell whether a silence means an alert with these labels.
+    """Return whether a silence means an alert with these labels.
 
     Alertmanager writes patterns as RE2 does; one that Python cannot read, matches nothing here.
     """

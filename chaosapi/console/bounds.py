@@ -53,7 +53,7 @@ class BuiltPage(Protocol):
 
 
 def drop_abandoned_page(built: Mapping[str, BuiltPage], connected: Collection[object]) -> bool:
-    """Tell whether another page may be built; those that have waited longest for a browser make room.
+    """Return whether another page may be built; those that have waited longest for a browser make room.
 
     `built` has all pages by id, oldest first, `connected` the ids of those to which a browser has come.
     """

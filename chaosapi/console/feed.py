@@ -51,7 +51,7 @@ class Feed(Generic[Answer]):
             self.seen, self.trouble = self._clock(), None
 
     def state(self) -> State:
-        """Tell how the source is: nothing there is down at once, one that is slow or fails is stale first."""
+        """Return how the source is: nothing there is down at once, one that is slow or fails is stale first."""
         if isinstance(self.trouble, UnauthorizedError):
             return "locked"
         if self.trouble is None:
@@ -62,7 +62,7 @@ class Feed(Generic[Answer]):
         return "down" if gone else "stale"
 
     def describe(self) -> str:
-        """Say how the source is, and what to do about it."""
+        """Return how the source is, and what to do about it."""
         where = f"{self.source.name} at {self.source.url}"
         if self.trouble is None and self.state() == "stale":
             return f"{where} has not been asked for {self._clock() - (self.seen or 0):.0f} s: start the console again"

@@ -12,7 +12,7 @@ def alerts(outlook: Json) -> list[tuple[str, ...]]:
 
 
 def verdict(outlook: Json) -> list[str]:
-    """Say that nothing will fire where that is so, and what comes nearest."""
+    """Return that nothing will fire where that is so, and what comes nearest."""
     if any(alert["fires"] for alert in outlook["alerts"]):
         return []
     nearest = max(outlook["alerts"], key=lambda alert: float(alert["reach"]), default=None)
@@ -22,7 +22,7 @@ def verdict(outlook: Json) -> list[str]:
 
 
 def budgets(outlook: Json) -> list[str]:
-    """Say what it costs each budget that it touches."""
+    """Return what it costs each budget that it touches."""
     return [
         f"{budget['slo']}: {_share(budget['spent'])} of the budget"
         f" ({budget['bad']:,.0f} of {budget['requests']:,.0f} requests)"
@@ -32,7 +32,7 @@ def budgets(outlook: Json) -> list[str]:
 
 
 def remarks(outlook: Json) -> Iterable[str]:
-    """Say what the forecast takes for granted and leaves out."""
+    """Yield what the forecast takes for granted and leaves out."""
     yield f"With {outlook['traffic']['rps']:.3g} requests/s, and no other fault."
     for reason in outlook["not_modelled"]:
         yield f"Not modelled: {reason}"

@@ -180,6 +180,6 @@ def _kind(schema: Json) -> tuple[Kind, str]:
 
 
 def _limits(schema: Json) -> str:
-    """Say the bounds of a number."""
+    """Return the bounds of a number."""
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
     return " ".join(f"{word} {schema[name]:g}" for name, word in words.items() if name in schema)

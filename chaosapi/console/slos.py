@@ -46,7 +46,7 @@ class PairStatus:
 
     @property
     def factor(self) -> float:
-        """The burn rate above which it fires; 0 where it has none."""
+        """Return the burn rate above which it fires; 0 where it has none."""
         return float(self.labels.get("burn_rate", 0))
 
     @property

@@ -87,7 +87,7 @@ class Sources:
                 asking.create_task(self._repeat(feed, every))
 
     def may_see(self, token: str | None) -> bool:
-        """Tell whether a page may show what the service said: what a person's token opened is for its holders."""
+        """Return whether a page may show what the service said: what a person's token opened is for its holders."""
         return self.has_own_token or self.admin.token is None or token == self.admin.token
 
     def token_for(self, token: str | None) -> str | None:

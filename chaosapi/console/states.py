@@ -49,7 +49,7 @@ def identity(labels: Mapping[str, str]) -> Key:
 
 
 def other_labels(labels: Mapping[str, str]) -> str:
-    """Say the labels that the title leaves out, but those by which Sloth says the same once more."""
+    """Return the labels that the title leaves out, but those by which Sloth says the same once more."""
     shown = ("severity", "slo", "long_window", "short_window", "alertname")
     others = (f"{name}={labels[name]}" for name in labels if name not in shown and not name.startswith("sloth_"))
     return " ".join([labels.get("alertname", ""), *others]).strip()
@@ -63,7 +63,7 @@ def title(labels: Mapping[str, str]) -> str:
 
 
 def describe_matchers(matchers: Iterable[Mapping[str, Any]]) -> str:
-    """Say in a line what a silence mutes: the title of what it names, and all that it asks for besides."""
+    """Return in a line what a silence mutes: the title of what it names, and all that it asks for besides."""
     exact, others = {}, []
     for matcher in matchers:
         sign = _SIGNS[matcher.get("isEqual", True), matcher.get("isRegex", False)]

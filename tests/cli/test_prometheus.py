@@ -64,7 +64,7 @@ def samples(start: int) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[Recorded]:
-    """Give a Prometheus that holds the samples, and evaluates nothing."""
+    """Yield a Prometheus that holds the samples, and evaluates nothing."""
     folder = tmp_path_factory.mktemp("prometheus")
     start = int(time.time()) - LENGTH - 60
     history.store(samples(start), tools["promtool"], folder / "data")
@@ -119,7 +119,7 @@ def test_a_back_test_is_what_prometheus_would_have_found(recorded: Recorded) -> 
 
 
 def _since(moment: str | None, recorded: Recorded) -> float:
-    """Give seconds since the start; what goes on at the end ends after it."""
+    """Return seconds since the start; what goes on at the end ends after it."""
     return LENGTH + 1 if moment is None else datetime.fromisoformat(moment).timestamp() - recorded.start
 
 

@@ -56,13 +56,13 @@ def run(*arguments: str) -> Result:
 
 
 def harmless(text: str) -> bool:
-    """Tell whether the text holds nothing that steers a terminal."""
+    """Return whether the text holds nothing that steers a terminal."""
     return all(is_plain(each) for each in text if each != "\n")
 
 
 @pytest.fixture
 def answers(client: TestClient) -> dict[str, str]:
-    """Give what the service answers each command, with the hostile text wherever a person may write."""
+    """Return what the service answers each command, with the hostile text wherever a person may write."""
     client.post("/admin/halt", json={"reason": MARK})
     halted = client.get("/admin/faults").json()
     client.delete("/admin/halt")

@@ -28,7 +28,7 @@ PATIENCE = 20_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[stack.Lab]:
-    """Give a lab with traffic and a console."""
+    """Yield a lab with traffic and a console."""
     options = stack.Options(
         tmp_path_factory.mktemp("lab"), "lab", Ports(*free_ports()), rate=40, traffic=True, console=True
     )
@@ -40,7 +40,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Ite
 
 @pytest.fixture(scope="module")
 def page(lab: stack.Lab) -> Iterator[Any]:
-    """Give the console's page in Chromium; afterwards fail if it asked for anything from elsewhere or broke."""
+    """Yield the console's page in Chromium; afterwards fail if it asked for anything from elsewhere or broke."""
     if not (program := shutil.which("chromium")):
         pytest.skip("needs chromium on PATH: apt-get install chromium")
     SHOTS.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def page(lab: stack.Lab) -> Iterator[Any]:
 
 
 def reachable(lab: stack.Lab) -> bool:
-    """Tell whether the console listens."""
+    """Return whether the console listens."""
     try:
         return httpx2.get(lab.links["console"]).is_success
     except httpx2.HTTPError:
@@ -69,7 +69,7 @@ def reachable(lab: stack.Lab) -> bool:
 
 
 def is_elsewhere(url: str) -> bool:
-    """Tell whether a request leaves this machine."""
+    """Return whether a request leaves this machine."""
     return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
 
 

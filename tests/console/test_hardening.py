@@ -26,7 +26,7 @@ PATIENCE = 20_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give a console that watches nothing."""
+    """Yield a console that watches nothing."""
     nowhere = [
         word
         for name in ("service", "prometheus", "alertmanager", "locust")
@@ -47,7 +47,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    """Give a browser without cookies."""
+    """Yield a browser without cookies."""
     if not (program := shutil.which("chromium")):
         pytest.skip("needs chromium on PATH: apt-get install chromium")
     with playwright.sync_playwright() as running:

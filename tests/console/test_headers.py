@@ -30,7 +30,7 @@ async def plain(_: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def client() -> TestClient:
-    """Give a client of such answers, compressed where that is asked for."""
+    """Return a client of such answers, compressed where that is asked for."""
     app = Starlette(routes=[Route("/page", page), Route("/parts", parts), Route("/plain", plain)])
     app.add_middleware(GZipMiddleware)
     return TestClient(SecurityHeaders(app))

@@ -25,14 +25,14 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture
 def target() -> Iterator[shop.Shop]:
-    """Give a shop that gets the traffic."""
+    """Yield a shop that gets the traffic."""
     with shop.opened() as opened:
         yield opened
 
 
 @pytest.fixture
 def page(target: shop.Shop) -> Iterator[Any]:
-    """Give the console's page with the Traffic panel open."""
+    """Yield the console's page with the Traffic panel open."""
     if not (program := shutil.which("chromium")):
         pytest.skip("needs chromium on PATH: apt-get install chromium")
     with web_ui("-H", target.url) as locust, console(locust) as address, playwright.sync_playwright() as running:

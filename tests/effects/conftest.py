@@ -16,7 +16,7 @@ Inject = Callable[..., str]
 
 @pytest.fixture
 def raw() -> Raw:
-    """Give a function: URL and path → the bytes that arrived, and the end: `closed`, `reset` or `open`."""
+    """Return a function: URL and path → the bytes that arrived, and the end: `closed`, `reset` or `open`."""
 
     def get(url: str, path: str) -> tuple[bytes, str]:
         parts = urlsplit(url)
@@ -36,7 +36,7 @@ def raw() -> Raw:
 
 @pytest.fixture
 def inject(serve: Serve) -> Inject:
-    """Give a function that starts a service with the fault `f` of this effect on every route; returns its URL."""
+    """Return a function that starts a service with the fault `f` of this effect on every route; returns its URL."""
 
     def start(effect: dict[str, object], **fault: object) -> str:
         url = serve()

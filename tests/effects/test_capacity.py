@@ -27,7 +27,7 @@ from tests.world import Answer, Crowd, near
 
 @pytest.fixture
 def crowd(clock: Clock) -> Crowd:
-    """Give a crowd that nothing hurts yet."""
+    """Return a crowd that nothing hurts yet."""
     return Crowd(clock)
 
 

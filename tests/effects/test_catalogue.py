@@ -28,14 +28,14 @@ LASTING = [name for name in CATALOGUE if name != "crash"]
 
 @pytest.fixture(scope="module")
 def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planes]:
-    """Give a service with an admin port: `pause` stops everything on the other."""
+    """Yield a service with an admin port: `pause` stops everything on the other."""
     with started(tmp_path_factory.mktemp("catalogue") / "log") as planes:
         yield planes
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give a service with everything on one port."""
+    """Yield a service with everything on one port."""
     with started(tmp_path_factory.mktemp("catalogue") / "log", apart=False) as planes:
         yield planes.users
 

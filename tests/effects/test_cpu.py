@@ -30,7 +30,7 @@ def _command(process: psutil.Process) -> str:
 
 
 def gone(process: psutil.Process) -> bool:
-    """Tell whether it has ended, though nobody may have taken notice yet."""
+    """Return whether it has ended, though nobody may have taken notice yet."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -63,7 +63,7 @@ def test_the_load_is_there_follows_the_strength_and_ends() -> None:
 
 
 def idle(processes: list[psutil.Process]) -> bool:
-    """Tell whether they sleep and use nothing for a while: on a busy machine one that burns may just have no turn."""
+    """Return whether they sleep and use nothing for a while: on a busy machine one that burns may just have no turn."""
     before = used(processes)
     for _ in range(10):
         if any(each.status() != psutil.STATUS_SLEEPING for each in processes):
@@ -74,7 +74,7 @@ def idle(processes: list[psutil.Process]) -> bool:
 
 @pytest.fixture
 def pool() -> Iterator[Burners]:
-    """Give burners that are gone afterwards."""
+    """Yield burners that are gone afterwards."""
     made = Burners()
     yield made
     for who in range(200):

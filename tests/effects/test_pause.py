@@ -18,13 +18,13 @@ from tests.planes import Planes, started
 
 @pytest.fixture(scope="module")
 def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planes]:
-    """Give a service that the tests of this module share."""
+    """Yield a service that the tests of this module share."""
     with started(tmp_path_factory.mktemp("pause") / "log") as planes:
         yield planes
 
 
 def stands(planes: Planes) -> bool:
-    """Tell whether users wait."""
+    """Return whether users wait."""
     try:
         httpx2.get(f"{planes.users}/api/products", timeout=0.3)
     except httpx2.ReadTimeout:

@@ -14,7 +14,7 @@ from tests.world import Answer, Crowd
 
 @pytest.fixture
 def crowd(clock: Clock) -> Crowd:
-    """Give a crowd that nothing hurts yet."""
+    """Return a crowd that nothing hurts yet."""
     return Crowd(clock)
 
 

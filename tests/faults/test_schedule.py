@@ -76,7 +76,7 @@ def test_bursts_have_the_mean_lengths_that_were_asked_for() -> None:
 
 @pytest.fixture
 def draws(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
-    """Give the draws of bursts, by seed."""
+    """Return the draws of bursts, by seed."""
     counted: Counter[int] = Counter()
 
     def uniform(seed: int, key: str) -> float:

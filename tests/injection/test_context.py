@@ -14,7 +14,7 @@ from tests.world import Crowd, constant, near
 
 @pytest.fixture
 def marked(make_client: MakeClient) -> TestClient:
-    """Give a client of a service that marks its answers."""
+    """Return a client of a service that marks its answers."""
     return make_client(mark_responses=True)
 
 

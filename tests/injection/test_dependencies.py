@@ -54,7 +54,7 @@ class Caller(World):
 
 @pytest.fixture
 def caller(clock: Clock) -> Caller:
-    """Give an app that calls `db` once a request."""
+    """Return an app that calls `db` once a request."""
     return Caller(clock)
 
 

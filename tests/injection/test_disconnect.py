@@ -37,7 +37,7 @@ KINDS = [effect.model_fields["type"].default for effect in EFFECTS if issubclass
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
-    """Give a client of one service for all of these tests."""
+    """Yield a client of one service for all of these tests."""
     log, quiet = tmp_path_factory.mktemp("serve") / "log", {"CHAOSAPI_ACCESS_LOG": "false"}
     with _served(log, [], quiet) as url, httpx2.Client(base_url=url) as client:
         yield client

@@ -37,12 +37,12 @@ class Times:
 
 @pytest.fixture
 def times() -> Times:
-    """Give both clocks."""
+    """Return both clocks."""
     return Times()
 
 
 def loaded(times: Times, created: float = 0.0, **schedule: Any) -> tuple[Engine, Run]:
-    """Give an engine with the fault `f`, made so many seconds from now, and its run."""
+    """Return an engine with the fault `f`, made so many seconds from now, and its run."""
     spec = Fault.model_validate({"name": "f", "effect": {"type": "error"}, "schedule": schedule})
     engine = Engine(ROUTES, times.shared, times.steady)
     engine.load(

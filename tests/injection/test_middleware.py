@@ -12,7 +12,7 @@ from tests.world import World, constant, near
 
 @pytest.fixture
 def world(clock: Clock) -> World:
-    """Give a world without faults."""
+    """Return a world without faults."""
     return World(clock)
 
 

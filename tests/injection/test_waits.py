@@ -53,7 +53,7 @@ SERVERS = {
 
 
 def _allowed(call: ast.expr, own: set[str]) -> bool:
-    """Tell whether an awaited expression waits by a tool, for the app or the client, or for the effect's own code."""
+    """Return whether an awaited expression waits by a tool, for the app or the client, or for the effect's own code."""
     if not isinstance(call, ast.Call):
         return False
     match call.func:
@@ -123,7 +123,7 @@ class Guest:
         return self.total("chaosapi_fault_matched_total", f'fault="{name}"')
 
     def idle(self) -> bool:
-        """Tell whether nothing is held, served or queued any more."""
+        """Return whether nothing is held, served or queued any more."""
         gauges = ("chaosapi_held_requests", "http_requests_inprogress", "chaosapi_capacity_in_use")
         return all(self.total(gauge) == 0 for gauge in (*gauges, "chaosapi_capacity_queued"))
 
@@ -147,7 +147,7 @@ class Guest:
 
 @pytest.fixture(scope="module", params=SERVERS)
 def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """Give the guest, under either of uvicorn's protocols."""
+    """Yield the guest, under either of uvicorn's protocols."""
     log = tmp_path_factory.mktemp("guest") / "log"
     command = [sys.executable, "-m", "uvicorn", "tests.guest:app", "--port", "0", *SERVERS[request.param]]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:

@@ -93,7 +93,7 @@ async def _compose(desk: PageContext, fault: Json | None = None) -> None:
 
 
 def effect(fields: Json) -> str:
-    """Say an effect in a line: what was set, nothing that was left as it is."""
+    """Return an effect in a line: what was set, nothing that was left as it is."""
     inner = " ".join(
         f"{name} {effect(value) if isinstance(value, dict) and 'type' in value else format_value(value)}"
         for name, value in fields.items()
@@ -103,7 +103,7 @@ def effect(fields: Json) -> str:
 
 
 def target(fields: Json) -> str:
-    """Say a target in a line."""
+    """Return a target in a line."""
     points = [f"calls to {', '.join(fields['points'])}"] if fields["points"] else []
     parts = [*points, *(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
     parts += [f"{name}={value}" for name, value in fields["headers"].items()]

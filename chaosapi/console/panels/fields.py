@@ -52,7 +52,7 @@ class FormFields:
         return body(found)
 
     def show_errors(self, fields: Mapping[str, str]) -> dict[str, str]:
-        """Say at each field what the service found wrong with it; returns what belongs to no field here."""
+        """Return at each field what the service found wrong with it; returns what belongs to no field here."""
         left = dict(fields)
         for path, (_, made) in self._inputs.items():
             name = ".".join(path)

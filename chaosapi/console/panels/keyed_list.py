@@ -56,7 +56,7 @@ def count_noun(number: int, noun: str) -> str:
 
 
 def format_replicas(replicas: Replicas) -> str:
-    """Say how many of the replicas that are known have followed."""
+    """Return how many of the replicas that are known have followed."""
     return f"{replicas['applied']} of {count_noun(replicas['known'], 'replica')}"
 
 
