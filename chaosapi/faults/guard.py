@@ -1,6 +1,7 @@
 """When a fault must end early by itself: a condition on the world, watched while the fault acts."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
@@ -55,10 +56,13 @@ class AlertFiring(Model):
     labels: Annotated[dict[Label, Label], Field(max_length=20), at_most_entries(20)] = Field(default_factory=dict)
     """Only with these labels too, such as `{"slo": "availability"}`."""
 
+    @cached_property
+    def _wanted(self) -> dict[str, str]:
+        return {"alertname": self.alert, **({"severity": self.severity} if self.severity else {}), **self.labels}
+
     def seen(self, labels: Mapping[str, str]) -> str | None:
         """Say so if an alert with these labels is the one."""
-        wanted = {"alertname": self.alert, **({"severity": self.severity} if self.severity else {}), **self.labels}
-        if not wanted.items() <= labels.items():
+        if not self._wanted.items() <= labels.items():
             return None
         which = ", ".join(labels[name] for name in ("severity", "service", "slo") if name in labels)
         return f"alert {self.alert}{which and f' ({which})'} is firing"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from sys import getsizeof
 from typing import Final, Literal, TypeVar
@@ -21,8 +22,9 @@ _BATCH: Final = 50
 Status = Literal["firing", "resolved"]
 
 
-class Delivery(Model):
-    """One alert in one notification."""
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One alert in one notification, of which there may be thousands: its values are validated before."""
 
     received_at: datetime
     fingerprint: str
@@ -154,7 +156,12 @@ def _update(before: DeliveredAlert | None, news: Delivery, number: int) -> Deliv
     received, resolved = (before.received_at, before.resolved_received_at) if before else (None, None)
     return DeliveredAlert(
         number=number,
-        **news.model_dump(exclude={"received_at"}),
+        fingerprint=news.fingerprint,
+        status=news.status,
+        labels=news.labels,
+        annotations=news.annotations,
+        starts_at=news.starts_at,
+        ends_at=news.ends_at,
         received_at=received or (news.received_at if fires else None),
         resolved_received_at=None if fires else resolved or news.received_at,
         last_received_at=news.received_at,

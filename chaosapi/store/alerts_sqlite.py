@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
+
 from chaosapi.logger import get_logger
 from chaosapi.store.alerts import MAX_BYTES, Delivery, Inbox
 
@@ -24,6 +26,8 @@ DELETE FROM inbox WHERE number <= (
 )
 """
 """Deletes what is older than so many deliveries, or so many characters."""
+
+_DELIVERY: Final = TypeAdapter(Delivery)
 
 log = get_logger("chaosapi.store.alerts")
 
@@ -64,7 +68,7 @@ class SharedInbox(Inbox):
                 log.warning("what other workers were told of alerts is not known", reason=str(error))
 
     def _write(self, news: Sequence[Delivery]) -> None:
-        rows = [(each.model_dump_json(),) for each in news]
+        rows = [(_DELIVERY.dump_json(each).decode(),) for each in news]
         with self._db_lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT INTO inbox (delivery) VALUES (?)", rows)
@@ -74,4 +78,4 @@ class SharedInbox(Inbox):
         query = "SELECT number, delivery FROM inbox WHERE number > ? ORDER BY number LIMIT ?"
         with self._db_lock:
             rows = self._db.execute(query, (self._last_read, _BATCH)).fetchall()
-        return [(number, Delivery.model_validate_json(text)) for number, text in rows]
+        return [(number, _DELIVERY.validate_json(text)) for number, text in rows]

@@ -1,4 +1,5 @@
 import json
+import threading
 import zlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -6,6 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from chaosapi.api import webhooks
+from chaosapi.store.alerts import Delivery
 from tests.conftest import Clock, MakeClient
 
 
@@ -39,6 +42,27 @@ def listed(client: TestClient, limit: int = 100) -> list[dict[str, Any]]:
     """Return what was delivered."""
     alerts: list[dict[str, Any]] = client.get(f"/admin/alerts?limit={limit}").raise_for_status().json()["alerts"]
     return alerts
+
+
+@pytest.mark.parametrize(("alerts", "pooled"), [(10, False), (2900, True)])
+def test_a_large_notification_is_read_in_the_pool_alone(
+    client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, alerts: int, pooled: bool
+) -> None:
+    """Then one thread is busy, not two; a small one needs no place in the queue."""
+    threads: set[str] = set()
+    read = webhooks._delivery  # noqa: SLF001 - which thread does it is what is looked at
+
+    def noted(alert: webhooks.Alert, now: datetime) -> Delivery:
+        threads.add(threading.current_thread().name)
+        return read(alert, now)
+
+    monkeypatch.setattr(webhooks, "_delivery", noted)
+    body = notification("firing", datetime.fromtimestamp(clock.now, UTC))
+    one = {name: body["alerts"][0][name] for name in ("status", "startsAt", "endsAt")}
+    body["alerts"] = [{**one, "labels": {"n": f"{number}"}} for number in range(alerts)]
+    assert client.post("/hooks/alertmanager", json=body).json() == {"received": alerts}
+    assert {name.startswith("large bodies") for name in threads} == {pooled}
+    assert len(listed(client, 1000)) == min(alerts, 1000)
 
 
 def test_an_alert_is_one_entry_from_its_start_to_its_end(client: TestClient, clock: Clock) -> None:
