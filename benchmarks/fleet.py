@@ -28,7 +28,7 @@ from growth import verdict
 from rich.console import Console
 from rich.table import Table
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from chaosapi.app import create_app
 from chaosapi.errors import ChaosError
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
+from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import AuditEntry, Change
+from chaosapi.faults.state import AuditEntry
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings

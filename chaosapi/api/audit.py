@@ -10,8 +10,9 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 
 from chaosapi.durations import Duration
 from chaosapi.errors import Invalid, StoreUnavailable
+from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import NAME
-from chaosapi.faults.state import Action, AuditEntry, Change, State
+from chaosapi.faults.state import Action, AuditEntry, State
 from chaosapi.models import Line
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import Store, codec

@@ -26,7 +26,7 @@ from chaosapi.errors import (
     PreconditionFailed,
     StoreUnavailable,
 )
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault, Phase, Record
 from chaosapi.faults.receipt import Receipt
 from chaosapi.faults.state import State

@@ -17,7 +17,7 @@ from chaosapi.api.audit import Desk, FittedReason, Wait, WaitStopped, Why, WhySt
 from chaosapi.api.bodies import understood
 from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy, StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.receipt import Replicas
 from chaosapi.faults.state import AuditEntry, State
 from chaosapi.models import MAX_REVISION, Model

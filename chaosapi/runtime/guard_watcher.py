@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
+from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Record
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
-from chaosapi.faults.state import AuditEntry, Change, State
+from chaosapi.faults.state import AuditEntry, State
 from chaosapi.injection.engine import Engine
 from chaosapi.logger import get_logger
 from chaosapi.store import Store

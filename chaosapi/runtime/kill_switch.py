@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
-from chaosapi.faults import state as changes
-from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.faults import changes
+from chaosapi.faults.state import Action, AuditEntry, Halt, State
 from chaosapi.injection.engine import Engine
 from chaosapi.logger import get_logger
 from chaosapi.runtime.kill_flags import KillFlag, KillFlags
@@ -104,7 +104,7 @@ class KillSwitch:
         cell = self._flags.own
         if cell.calls and cell.pending:
             halt = Halt(since=cell.at, reason="") if cell.halted else None
-            action: changes.Action = "halt" if halt else "end_all"
+            action: Action = "halt" if halt else "end_all"
             entry = AuditEntry(
                 at=cell.at, actor="killswitch", action=action, reason="a worker ended before it stored it"
             )

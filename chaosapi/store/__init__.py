@@ -7,7 +7,8 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from chaosapi.extras import needed
-from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.faults.changes import Change
+from chaosapi.faults.state import AuditEntry, Halt, State
 from chaosapi.store.memory import MemoryStore
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
-from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.faults.changes import Change
+from chaosapi.faults.state import AuditEntry, Halt, State
 from chaosapi.store.codec import MAX_AUDIT_BYTES, MAX_AUDIT_ENTRIES, dropped_tallies, read_entries, write
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot

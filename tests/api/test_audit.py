@@ -13,8 +13,9 @@ from chaosapi.api.audit import Desk
 from chaosapi.effects import Error
 from chaosapi.effects.error import Json
 from chaosapi.errors import Invalid
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import RouteTable
 from chaosapi.runtime.kill_switch import KillSwitch
@@ -99,7 +100,7 @@ def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) 
     kill = KillSwitch(store, engine, engine.load, None)
     request = Request({"type": "http", "headers": [], "client": None})
 
-    def apply(fault: Fault) -> changes.State:
+    def apply(fault: Fault) -> State:
         return asyncio.run(
             Desk(store, kill, trusted=False).apply(request, changes.create(fault, 1.0), "create", now=1.0, fault="f")
         )

@@ -51,7 +51,7 @@ SHED_TESTS = """
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import outcome
 from chaosapi.injection.engine import Engine

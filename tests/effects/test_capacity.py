@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chaosapi.effects.capacity import Capacity
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.dice import Dice
 from chaosapi.faults.fault import Fault
 from chaosapi.injection.dependencies import DependencyError, point

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from chaosapi.effects.rate_limit import Bucket, RateLimit
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from tests.conftest import Clock
 from tests.world import Answer, Crowd

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.responses import Response
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from tests.conftest import Clock, MakeClient
 from tests.world import Crowd, constant, near

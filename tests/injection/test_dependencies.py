@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chaosapi import DependencyError, point
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.injected_error import InjectedError
 from chaosapi.telemetry.faults import FaultMetrics
 from tests.conftest import Clock, MakeClient

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from tests.conftest import Clock
 from tests.world import World, constant, near

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.guard import AlertFiring, BudgetBurned
 from chaosapi.faults.state import AuditEntry

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.receipt import Tally
 from chaosapi.runtime import heartbeat
 from chaosapi.runtime.heartbeat import Heartbeat

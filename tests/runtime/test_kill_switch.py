@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
-from chaosapi.faults import state as changes
-from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.faults import changes
+from chaosapi.faults.changes import Change
+from chaosapi.faults.state import Action, AuditEntry, Halt, State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
 from chaosapi.runtime import kill_flags
@@ -55,7 +56,7 @@ class Service:
         self.kill = KillSwitch(store, self.engine, self.engine.load, shared)
         store.subscribe(self.kill.apply_stored)
 
-    def entry(self, action: changes.Action = "end_all", reason: str = "") -> AuditEntry:
+    def entry(self, action: Action = "end_all", reason: str = "") -> AuditEntry:
         return AuditEntry(at=self.clock.now, actor="me", action=action, reason=reason)
 
     async def inject(self, name: str) -> None:

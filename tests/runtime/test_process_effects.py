@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
+from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import Change, State
+from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import RouteTable
 from chaosapi.runtime.process_effects import ProcessEffectRunner

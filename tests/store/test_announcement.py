@@ -2,9 +2,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosapi.errors import ChaosError
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
+from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import Change, State
+from chaosapi.faults.state import State
 from chaosapi.store.codec import read, write
 from chaosapi.store.redis.announcement import Announcement
 from tests.store.conftest import a_fault

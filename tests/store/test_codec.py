@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from chaosapi.errors import StoreUnreadable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
 from chaosapi.store.codec import StateReader, read, read_state, write, write_state

@@ -8,7 +8,7 @@ import pytest
 
 from chaosapi.effects import EFFECTS
 from chaosapi.errors import Conflict, NotFound, PreconditionFailed
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.receipt import Tally
 from chaosapi.faults.state import Halt, State
@@ -217,7 +217,7 @@ def test_the_state_outlives_its_replicas(open_shared: Open) -> None:
 
 WRITER = """
 import asyncio, sys
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.lease import LEASE_S, OLDER_COPY, RESTARTED, UNATTENDED, Lease, reason_to_end
 from tests.conftest import Clock

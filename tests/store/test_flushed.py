@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import Store, open_store
 from chaosapi.store.redis import recovery

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.store import MemoryStore, memory
 from chaosapi.store.codec import write
 from tests.store.conftest import a_fault, an_entry

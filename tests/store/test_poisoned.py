@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from chaosapi.errors import StoreUnreadable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
 from chaosapi.runtime.kill_switch import KillSwitch

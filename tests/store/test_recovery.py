@@ -1,6 +1,6 @@
 import pytest
 
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.state import State
 from chaosapi.store.redis.recovery import EpochState, audit_line, merge_audits, recovered_state, recovery_entry
 from tests.store.conftest import a_fault

@@ -13,7 +13,7 @@ import redis
 import trustme
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.store import Replica, open_store
 from tests.captured import captured
 from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until

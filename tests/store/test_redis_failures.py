@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.codec import write
 from tests.patience import patience

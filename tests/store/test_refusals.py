@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.store import open_store
 from tests.store.conftest import RedisServer, a_fault, an_entry, full, started, until
 from tests.store.test_poisoned import switched

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaosapi.errors import StoreUnavailable
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.receipt import Tally
 from chaosapi.faults.state import State
 from chaosapi.store import Replica, open_store
@@ -18,7 +18,7 @@ from tests.store.conftest import Seen, a_fault, an_entry, started, until
 
 ENDLESS = """
 import asyncio, sys
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store

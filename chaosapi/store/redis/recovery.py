@@ -8,7 +8,8 @@ import secrets
 from itertools import chain
 from typing import Final, NamedTuple
 
-from chaosapi.faults.state import AuditEntry, State, end_all
+from chaosapi.faults.changes import end_all
+from chaosapi.faults.state import AuditEntry, State
 from chaosapi.store.codec import write
 from chaosapi.store.redis.audit_cache import line_revision
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from chaosapi.errors import ChaosError, StoreUnavailable, StoreUnreadable
-from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.faults.changes import Change
+from chaosapi.faults.state import AuditEntry, Halt, State
 from chaosapi.logger import get_logger
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import MAX_AUDIT_BYTES, MAX_AUDIT_ENTRIES, UNREADABLE, dropped_tallies, read_entries, write

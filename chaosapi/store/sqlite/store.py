@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
-from chaosapi.faults.state import AuditEntry, Change, Halt, State
+from chaosapi.faults.changes import Change
+from chaosapi.faults.state import AuditEntry, Halt, State
 from chaosapi.logger import get_logger
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import UNREADABLE, StateReader, dropped_tallies, read_entries, read_valid, write_state

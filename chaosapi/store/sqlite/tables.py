@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from chaosapi.errors import StoreUnreadable
-from chaosapi.faults.state import AuditEntry, Halt, State, end_all
+from chaosapi.faults.changes import end_all
+from chaosapi.faults.state import AuditEntry, Halt, State
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import (
     LARGE_ENTRY_BYTES,

@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 
 from chaosapi.errors import ChaosError, Conflict, Invalid, NotFound
-from chaosapi.faults import state as changes
+from chaosapi.faults import changes
+from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import Change, State
+from chaosapi.faults.state import State
 
 
 def fault(name: str, **fields: Any) -> Fault:

@@ -1,0 +1,176 @@
+"""Every change of the shared state as a pure function: state in, state out, or a refusal.
+
+A store runs these functions atomically; nothing else may change the state. Each change raises the revision by one.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chaosapi import durations
+from chaosapi.errors import Conflict, Invalid, PreconditionFailed
+from chaosapi.faults.fault import Fault, Record
+from chaosapi.faults.state import Halt, State
+from chaosapi.merge_patch import merge
+
+MAX_ENDED = 100
+"""Faults that have ended and are kept."""
+
+Change = Callable[[State], State]
+"""Turns a state into the next; raises a ChaosError and changes nothing where it must not be."""
+
+Admit = Callable[[Sequence[Record], Fault], None]
+"""Raises a ChaosError where a fault has no room beside the others that live."""
+
+
+def admit_all(others: Sequence[Record], fault: Fault) -> None:
+    """Admit any fault."""
+
+
+def create(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
+    """Add a fault; `spec.name` must be set. Conflict while a live fault has that name, or chaos is halted."""
+
+    def change(state: State) -> State:
+        if any(record.name == spec.name and record.phase(now) != "ended" for record in state.faults):
+            raise Conflict(f"a fault called {spec.name!r} is already there: choose another name, or PUT to replace it")
+        return _with(state, spec, now, admit)
+
+    return change
+
+
+def replace(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
+    """Create the fault, or put this one in its place with its clock started anew; the same spec changes nothing."""
+
+    def change(state: State) -> State:
+        same = [record for record in state.live(now) if record.name == spec.name and record.spec == spec]
+        return state if same else _with(state, spec, now, admit)
+
+    return change
+
+
+def patch(
+    name: str, document: dict[str, Any], check: Callable[[Any], Fault], now: float, admit: Admit = admit_all
+) -> Change:
+    """Apply an RFC 7396 merge patch to a live fault, which runs on: its start, dice and receipt stay.
+
+    `check` turns the merged document into a Fault or raises Invalid.
+    """
+
+    def change(state: State) -> State:
+        record = _live(state, name, now)
+        if document.get("name", name) != name:
+            raise Invalid.field("name", "a fault keeps its name: end this one and create another")
+        _refuse_while_halted(state)
+        spec = check(merge(record.spec.model_dump(mode="json", context=durations.EXACT), document))
+        patched = _changed(record, state, spec=spec)
+        if patched.phase(now) == "ended":
+            raise Invalid.field("schedule.duration", "this would end the fault in the past: DELETE ends it now")
+        if spec == record.spec:
+            return state
+        admit([other for other in state.live(now) if other is not record], spec)
+        return _next(state, tuple(patched if old is record else old for old in state.faults))
+
+    return change
+
+
+def end(name: str, now: float) -> Change:
+    """End one live fault."""
+
+    def change(state: State) -> State:
+        record = _live(state, name, now)
+        ended = _changed(record, state, ended_at=now)
+        return _next(state, tuple(ended if old is record else old for old in state.faults))
+
+    return change
+
+
+def unless_changed(name: str, revision: int | None, change: Change) -> Change:
+    """Make the change if the fault was last changed by this revision, or is there; PreconditionFailed otherwise."""
+
+    def checked(state: State) -> State:
+        found = next((record.revision for record in state.faults if record.name == name), None)
+        if found is None or revision not in (None, found):
+            by_now = f"at revision {found}, not at {revision}" if found else "not there"
+            raise PreconditionFailed(f"the fault {name!r} is {by_now}: look again, then decide")
+        return change(state)
+
+    return checked
+
+
+def end_all(now: float, made_by: float = math.inf) -> Change:
+    """End every live fault that was made by that time: the kill switch."""
+
+    def change(state: State) -> State:
+        meant = any(record.created_at <= made_by for record in state.live(now))
+        return _next(state, _all_ended(state, now, made_by)) if meant else state
+
+    return change
+
+
+def halt(reason: str, now: float) -> Change:
+    """End every live fault and refuse new ones until `resume`."""
+
+    def change(state: State) -> State:
+        stopped = Halt(since=state.halt.since if state.halt else now, reason=reason)
+        if stopped == state.halt:
+            return state
+        return _next(state, _all_ended(state, now)).model_copy(update={"halt": stopped})
+
+    return change
+
+
+def resume() -> Change:
+    """Allow new faults again; those that the halt ended stay ended."""
+
+    def change(state: State) -> State:
+        return _next(state, state.faults).model_copy(update={"halt": None}) if state.halt else state
+
+    return change
+
+
+def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
+    _refuse_while_halted(state)
+    assert spec.name is not None  # noqa: S101 - the API names a fault before it gets here
+    others = [record for record in state.faults if record.name != spec.name]
+    live = [record for record in others if record.phase(now) != "ended"]
+    admit(live, spec)
+    record = Record(name=spec.name, spec=spec, created_at=now, revision=state.revision + 1)
+    if len(others) > len(live) + MAX_ENDED:
+        alive = set(map(id, live))
+        ended = [old for old in others if id(old) not in alive]
+        forgotten = set(map(id, ended[MAX_ENDED:]))
+        others = [old for old in others if id(old) not in forgotten]
+    return _next(state, (record, *others))
+
+
+def _next(state: State, faults: tuple[Record, ...]) -> State:
+    return State(revision=state.revision + 1, faults=faults, halt=state.halt)
+
+
+def _changed(record: Record, state: State, **changes: Any) -> Record:
+    # Not model_copy: it would keep what was computed from the old fields.
+    return Record(
+        **{
+            **{field: getattr(record, field) for field in Record.model_fields},
+            **changes,
+            "revision": state.revision + 1,
+        }
+    )
+
+
+def _all_ended(state: State, now: float, made_by: float = math.inf) -> tuple[Record, ...]:
+    meant = {id(record) for record in state.live(now) if record.created_at <= made_by}
+    return tuple(_changed(record, state, ended_at=now) if id(record) in meant else record for record in state.faults)
+
+
+def _live(state: State, name: str, now: float) -> Record:
+    record = state.find(name)
+    if record.phase(now) == "ended":
+        raise Conflict(f"the fault {name!r} has ended: create it anew")
+    return record
+
+
+def _refuse_while_halted(state: State) -> None:
+    if state.halt:
+        why = f" ({state.halt.reason})" if state.halt.reason else ""
+        raise Conflict(f"chaos is halted{why}: DELETE /admin/halt allows faults again")
