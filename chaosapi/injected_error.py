@@ -1,12 +1,10 @@
 """The exception that a fault raises in the app, and the middleware that raises it there."""
 
 from collections.abc import Awaitable
-from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-MESSAGE: Final = "chaosapi.exception"
-"""The key of the scope under which an effect leaves the exception's text."""
+from chaosapi.scope import EXCEPTION
 
 
 class InjectedError(RuntimeError):
@@ -21,6 +19,6 @@ class Raise:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Raise InjectedError, or pass the request on."""
-        if MESSAGE in scope:
-            raise InjectedError(scope[MESSAGE])
+        if EXCEPTION in scope:
+            raise InjectedError(scope[EXCEPTION])
         return self.app(scope, receive, send)

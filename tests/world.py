@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from chaosapi import durations
+from chaosapi import scope as keys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
@@ -91,8 +92,8 @@ class World:
             "method": method,
             "path": "/a",
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in (headers or {}).items()],
-            "chaosapi.handler": "/a",
-            "chaosapi.request_id": key,
+            keys.HANDLER: "/a",
+            keys.REQUEST_ID: key,
         }
         started = self.clock.now
         await self.faults(scope, receive or client(), send)

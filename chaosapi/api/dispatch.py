@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chaosapi import scope as keys
 from chaosapi.api import problems
 from chaosapi.errors import NotFound
 from chaosapi.routes import PROBES, RouteTable, first_segment, route_path
@@ -39,7 +40,7 @@ class Switch:
         return self._chosen(scope)(scope, receive, send)
 
     def _chosen(self, scope: Scope) -> ASGIApp:
-        if "chaosapi.handler" in scope or scope["type"] != "http":
+        if keys.HANDLER in scope or scope["type"] != "http":
             return self._app
         path = route_path(scope)
         first = first_segment(path)

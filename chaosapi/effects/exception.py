@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.effects.base import Ending, RequestEffect, Tools
-from chaosapi.injected_error import MESSAGE
+from chaosapi.scope import EXCEPTION
 
 
 class AppException(RequestEffect):
@@ -28,4 +28,4 @@ class AppException(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Leave word for `Raise`, which stands inside the app's error handling."""
-        await app({**scope, MESSAGE: self.message}, receive, send)
+        await app({**scope, EXCEPTION: self.message}, receive, send)

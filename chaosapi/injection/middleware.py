@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chaosapi import scope as keys
 from chaosapi.injection import connection, dependencies
 from chaosapi.injection.connection import Connection, Drop
 from chaosapi.injection.context import Held, Hold, Injection, hold, marked
@@ -43,10 +44,10 @@ class Faults:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the faults act on the request, or pass it on."""
-        engine, handler = self.engine, scope.get("chaosapi.handler")
+        engine, handler = self.engine, scope.get(keys.HANDLER)
         if handler is None or not (handler in engine.by_route or handler in engine.pointed):
             return self.app(scope, receive, send)
-        hits = engine.roll(scope, handler, scope["chaosapi.request_id"])
+        hits = engine.roll(scope, handler, scope[keys.REQUEST_ID])
         if not hits and handler not in engine.pointed:
             return self.app(scope, receive, send)
         return self._meet(hits, scope, receive, send)
@@ -56,8 +57,8 @@ class Faults:
         done: list[Injection] = []
         if self._mark:
             send = marked(send, done)
-        carrier = connection.of(scope.get("chaosapi.runtime.server"))
-        if scope["chaosapi.handler"] not in self.engine.pointed:
+        carrier = connection.of(scope.get(keys.SERVER))
+        if scope[keys.HANDLER] not in self.engine.pointed:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
             return
         passing = dependencies.passing.set(partial(self._at_point, scope, carrier, Counter(), done))
@@ -77,8 +78,8 @@ class Faults:
     ) -> Coroutine[Any, Any, None] | None:
         """Give what the faults do to this request's next call at the point: each one, a retry too, rolls anew."""
         calls[point] += 1
-        key = f"{scope['chaosapi.request_id']}/{point}/{calls[point]}"
-        hits = self.engine.roll_point(point, scope, scope["chaosapi.handler"], key)
+        key = f"{scope[keys.REQUEST_ID]}/{point}/{calls[point]}"
+        hits = self.engine.roll_point(point, scope, scope[keys.HANDLER], key)
         if not hits:
             return None
         return self._inject(hits, done, carrier, call.drop, call.app, scope, call.receive, call.send)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chaosapi import scope as keys
 from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.routes import RouteTable, exempt, route_path
 from chaosapi.telemetry.requests import STATUS_CLOSED, RequestMetrics
@@ -20,8 +21,7 @@ class TelemetryMiddleware:
     """Pure ASGI: `x-request-id` in and out, request metrics, one structured log line a request.
 
     A request without a usable id gets the replica's id and a counter, so that every decision can be replayed by
-    sending that id. The fault layer reads `scope["chaosapi.request_id"]` and `scope["chaosapi.handler"]`; exempt paths
-    have no handler, so neither faults nor metrics ever see them.
+    sending that id. The fault layer finds it in the scope (`chaosapi/scope.py`), and the handler.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class TelemetryMiddleware:
             await self.app(scope, receive, send)
             return
         request_id = self._request_id(scope)
-        scope["chaosapi.request_id"] = request_id
-        # Leads to the connection, which effects may break; only the outermost layer still sees the server's own `send`.
-        scope["chaosapi.runtime.server"] = getattr(send, "__self__", None)
+        scope[keys.REQUEST_ID] = request_id
+        # Only the outermost layer still sees the server's own `send`.
+        scope[keys.SERVER] = getattr(send, "__self__", None)
         REQUEST_ID.set(request_id)
         status, started = STATUS_CLOSED, self._clock()
 
@@ -62,7 +62,7 @@ class TelemetryMiddleware:
         if exempt(path):
             await self.app(scope, receive, observed)
             return
-        handler = scope["chaosapi.handler"] = self.routes.template(path)
+        handler = scope[keys.HANDLER] = self.routes.template(path)
         method = scope["method"]
         traffic = self.metrics.counters_of(method, handler)
         traffic.count_arrival()

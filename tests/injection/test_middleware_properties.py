@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Scope
 
+from chaosapi import scope as keys
 from chaosapi.effects import EFFECTS, RequestEffect
 from tests.conftest import Clock
 from tests.world import World, client
@@ -34,8 +35,8 @@ async def ask(world: World, number: int) -> list[Message]:
         "method": "GET",
         "path": "/a",
         "headers": [],
-        "chaosapi.handler": "/a",
-        "chaosapi.request_id": f"r-{number}",
+        keys.HANDLER: "/a",
+        keys.REQUEST_ID: f"r-{number}",
     }
     try:
         await world.faults(scope, client(), send)
