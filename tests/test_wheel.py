@@ -37,26 +37,34 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install `chaosapi[lab]` into an empty environment and return its `chaosapi`.
+    """Install `chaosapi[lab]` into an empty environment and return its `chaosapi`."""
+    folder = tmp_path_factory.mktemp("installed")
+    install(folder, f"{wheel}[lab]")
+    return folder / "venv/bin/chaosapi"
+
+
+def install(folder: Path, *requirements: str) -> Path:
+    """Install into an environment, which is made where there is none, and return its Python.
 
     The packages are those that the lock pins, kept beside the lab's programs: a second run downloads nothing.
     """
-    folder = tmp_path_factory.mktemp("installed")
+    python = folder / "venv/bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     pins = folder / "pins.txt"
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins.write_text("\n".join(re.findall(r"^\w\S*==[^\\\n]*", lock, re.MULTILINE)), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     kept = lab_tools.home() / "wheels"
 
     def pip(*options: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [folder / "venv/bin/python", "-m", "pip", *options, "--constraint", pins, f"{wheel}[lab]"]
+        command = [python, "-m", "pip", *options, "--constraint", pins, *requirements]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    install = ("install", "--no-index", "--find-links", kept)
-    if pip(*install).returncode:
-        for done in (pip("download", "--only-binary", ":all:", "--dest", kept), pip(*install)):
+    from_kept = ("install", "--no-index", "--find-links", kept)
+    if pip(*from_kept).returncode:
+        for done in (pip("download", "--only-binary", ":all:", "--dest", kept), pip(*from_kept)):
             assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "venv/bin/chaosapi"
+    return python
 
 
 def environment(program: Path) -> dict[str, str]:

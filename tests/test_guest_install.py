@@ -1,0 +1,113 @@
+"""The base install as an app gets it: small, complete, and at home with old and new versions of what it shares."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from chaosapi.cli import ENTRIES
+from tests.test_guest import PROGRAM, check_answers
+from tests.test_wheel import ROOT, build, install
+
+pytestmark = pytest.mark.slow
+
+MOST_PACKAGES = 20
+MOST_BYTES = 20_000_000
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    return build(tmp_path_factory.mktemp("dist"), "--wheel")
+
+
+@pytest.fixture(scope="module")
+def base(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install chaosapi alone into an empty environment; return its Python."""
+    return install(tmp_path_factory.mktemp("base"), str(built))
+
+
+def visited(python: Path, folder: Path) -> None:
+    """Run the host app of test_guest.py, warnings of old versions about themselves aside, and check its report."""
+    report = folder / "report.json"
+    done = subprocess.run([python, PROGRAM, report], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(report.read_text(encoding="utf-8"))
+    check_answers(found)
+    assert found["ended"]["interpreter"] == found["started"]
+    assert {status for status, _ in found["forecasts"]} == {501}
+
+
+def test_the_base_install_is_small(base: Path) -> None:
+    """At most 20 packages and 20 MB, pip, setuptools and compiled files aside."""
+    (packages,) = base.parents[1].glob("lib/python*/site-packages")
+    left_out = ("pip", "setuptools", "_distutils_hack", "distutils-precedence", "pkg_resources")
+    names = {path.name.partition("-")[0] for path in packages.glob("*.dist-info")} - {*left_out}
+    files = [
+        path
+        for path in packages.rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and not path.relative_to(packages).parts[0].startswith(left_out)
+    ]
+    assert len(names) <= MOST_PACKAGES, sorted(names)
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
+
+
+def test_the_base_install_is_complete(base: Path, tmp_path: Path) -> None:
+    """An app is hit by faults, and steered; forecasts say what they lack."""
+    visited(base, tmp_path)
+
+
+def test_every_command_names_its_extra(base: Path, built: Path) -> None:
+    """First the command line itself, then, once that is there, each command that takes more."""
+    program = base.with_name("chaosapi")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([program, *words], capture_output=True, text=True, check=False, timeout=60)
+
+    alone = run("serve")
+    assert alone.returncode == 2
+    assert alone.stderr == "chaosapi: the command line needs the cli extra: pip install 'chaosapi[cli]'\n"
+    install(base.parents[2], f"{built}[cli]")
+    for name, entry in ENTRIES.items():
+        done = run(name, *(["lint"] if name == "slo" else []))
+        if entry.extra == "cli":
+            assert "pip install" not in done.stdout + done.stderr
+        else:
+            assert done.returncode == 2
+            assert (
+                f"chaosapi {name} needs the {entry.extra} extra: pip install 'chaosapi[{entry.extra}]'" in done.stderr
+            )
+
+
+def oldest() -> list[str]:
+    """Return the oldest versions that pyproject.toml allows of what the base install needs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = []
+    for requirement in map(Requirement, project["dependencies"]):
+        (floor,) = [each.version for each in requirement.specifier if each.operator == ">="]
+        pins.append(f"{requirement.name}=={floor}")
+    return pins
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the oldest versions have no wheels for this Python")
+def test_it_runs_with_the_oldest_versions_it_allows(built: Path, tmp_path: Path) -> None:
+    """Each at its floor, and all of them at once."""
+    visited(_with(tmp_path, built, *oldest()), tmp_path)
+
+
+def test_it_runs_with_the_newest_versions(built: Path, tmp_path: Path) -> None:
+    """Whatever the index has today."""
+    visited(_with(tmp_path, built), tmp_path)
+
+
+def _with(folder: Path, *requirements: str | Path) -> Path:
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv/bin/python"
+    command = [python, "-m", "pip", "install", "--only-binary", ":all:", *requirements]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    return python
