@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
-from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from chaosapi import assets
@@ -20,11 +20,12 @@ from chaosapi.api import faults, forecasts, health, problems, replicas, stop, we
 from chaosapi.api.audit import Desk
 from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
-from chaosapi.api.dispatch import Switch
+from chaosapi.api.dispatch import Switch, refuse_shared_paths
 from chaosapi.api.policy import Limits
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
 from chaosapi.faults.state import Difference, State
+from chaosapi.injection.context import Held
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import Faults
 from chaosapi.routes import RouteTable
@@ -32,19 +33,20 @@ from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.guard_watcher import GuardWatcher
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.runtime.kill_switch import KillSwitch
-from chaosapi.runtime.lifespan import Hooks, LifespanMiddleware
+from chaosapi.runtime.lifespan import Hooks, Job, LifespanMiddleware
 from chaosapi.runtime.pool import Pool
 from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.alerts import Inbox
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge
-from chaosapi.telemetry.gauges import CallbackGauge
 from chaosapi.telemetry.middleware import TelemetryMiddleware
+from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.traffic import RateMeter
 
 if TYPE_CHECKING:
+    from chaosapi.runtime.admin_server import AdminServer
     from chaosapi.runtime.workers.place import Place
     from chaosapi.store.alerts_sqlite import SharedInbox
     from chaosapi.telemetry.counters import MmapCounters
@@ -74,12 +76,11 @@ class Chaos:
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._routes, self._place = settings, routes, place
-        self.registry = _registry()
+        self._store = _store(settings, clock)
+        self._held = Held()
+        self.registry = process_registry(lambda: self._store.up, lambda: len(self._held))
         """What /metrics shows of this process; the app may add its own collectors."""
         self._lag = LagGauge(self.registry, time.monotonic)
-        self._store = _store(settings, clock)
-        text = "Whether the shared store answered last time."
-        self.registry.register(CallbackGauge("chaosapi_store_up", text, lambda: self._store.up, "livemin"))
         self._limits = Limits(routes, settings, frozenset(points))
         self._engine = engine = Engine(routes, self._store.now, steady, self._limits.law)
         faults = FaultMetrics(engine)
@@ -149,32 +150,56 @@ class Chaos:
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""
+        control = AccessGuard(self.control, self._settings)
+        for layer in reversed(self._layers(control)):
+            app = layer(app)
+        return LifespanMiddleware(app, *self._life(control))
+
+    def _layers(self, control: ASGIApp) -> list[Callable[[ASGIApp], ASGIApp]]:
+        """Return what a request passes through, outermost first."""
         settings = self._settings
-        guarded = AccessGuard(self.control, settings)
-        switch = Switch(app, guarded, self._supervisor.probes, self._routes, settings.admin_port)
-        faults = Faults(switch, self._engine, max_held=settings.max_held, mark=settings.mark_responses)
-        text = "Requests that effects keep waiting now."
-        self.registry.register(CallbackGauge("chaosapi_held_requests", text, lambda: faults.held, "livesum"))
-        telemetry = TelemetryMiddleware(
-            faults, self._routes, self._metrics, replica=self._me.id, access_log=settings.access_log
-        )
-        jobs, beside = [self._measure_lag], [self._watch.run, self._flow.run, self._heart.run]
+        return [
+            partial(
+                TelemetryMiddleware,
+                routes=self._routes,
+                metrics=self._metrics,
+                replica=self._me.id,
+                access_log=settings.access_log,
+            ),
+            partial(
+                Faults,
+                engine=self._engine,
+                held=self._held,
+                max_held=settings.max_held,
+                mark=settings.mark_responses,
+            ),
+            partial(
+                Switch,
+                control=control,
+                probes=self._supervisor.probes,
+                routes=self._routes,
+                admin_port=settings.admin_port,
+            ),
+        ]
+
+    def _life(self, control: ASGIApp) -> tuple[list[Job], Hooks]:
+        """Return what runs beside the requests, and what starts and stops with the server."""
+        jobs: list[Job] = [self._measure_lag]
+        beside: list[Job] = [self._watch.run, self._flow.run, self._heart.run]
         if self._totals:
             jobs.append(self._totals.run)
-        open_, close = self._open, self._close
-        if settings.admin_port is None:
+        port = self._settings.admin_port
+        if port is None:
             jobs += beside
+            open_, close = self._open, self._close
         else:
-            with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
-                from chaosapi.runtime.admin_server import AdminServer
             # The store lives in the loop of the control plane, which is another one here.
-            control = LifespanMiddleware(guarded, beside, Hooks(open_, close))
-            bound = self._place.admin if self._place else None
-            listener = AdminServer(control, settings.admin_host or settings.host, settings.admin_port, bound)
+            behind = LifespanMiddleware(control, beside, Hooks(self._open, self._close))
+            listener = self._listener(behind, port)
             open_, close = partial(asyncio.to_thread, listener.start), partial(asyncio.to_thread, listener.stop)
 
         async def start() -> None:
-            switch.check()
+            refuse_shared_paths(self._routes, port)
             await open_()
             self._supervisor.start(asyncio.get_running_loop(), self._engine.live())
 
@@ -184,8 +209,14 @@ class Chaos:
             if self._totals:
                 self._totals.close()
 
-        hooks = Hooks(start, stop, self._supervisor.probes.mark_stopping, self._engine.release)
-        return LifespanMiddleware(telemetry, jobs, hooks)
+        return jobs, Hooks(start, stop, self._supervisor.probes.mark_stopping, self._engine.release)
+
+    def _listener(self, control: LifespanMiddleware, port: int) -> "AdminServer":
+        with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
+            from chaosapi.runtime.admin_server import AdminServer
+        settings = self._settings
+        bound = self._place.admin if self._place else None
+        return AdminServer(control, settings.admin_host or settings.host, port, bound)
 
     async def _open(self) -> None:
         try:
@@ -263,13 +294,3 @@ def _documented(**options: Any) -> FastAPI:
     except ModuleNotFoundError:
         return FastAPI(**options)
     return FastAPIOffline(**options, static_url="/admin/static")
-
-
-def _registry() -> CollectorRegistry:
-    registry = CollectorRegistry(auto_describe=True)
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-        registry.register(collector)
-    registry.register(
-        CallbackGauge("chaosapi_build_info", "Which release runs.", lambda: 1, "livemax", version=version("chaosapi"))
-    )
-    return registry

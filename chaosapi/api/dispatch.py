@@ -17,7 +17,7 @@ class Switch:
     """Pure ASGI. With an admin port, steering moves there; metrics and probes stay here as well.
 
     Where the app has probes of its own they are asked, unless a fault fails them. Other paths of ours are left to an
-    app that has them too, if there is an admin port to find ours at; `check` tells.
+    app that has them too, if there is an admin port to find ours at; `refuse_shared_paths` tells.
     """
 
     def __init__(
@@ -25,15 +25,7 @@ class Switch:
     ) -> None:
         self._app, self._control, self._probes, self._admin_port = app, control, probes, admin_port
         self._own = routes.own
-        self._apps = {first_segment(path) for path in routes.own} & {*_STEERING, "/metrics"}
-
-    def check(self) -> None:
-        """Raise RuntimeError if the app and we would answer the same paths."""
-        if self._apps and self._admin_port is None:
-            raise RuntimeError(
-                f"the app answers {', '.join(sorted(self._apps))} itself, and so would chaosapi: "
-                "set CHAOSAPI_ADMIN_PORT, and chaosapi answers on a port of its own"
-            )
+        self._apps = _shared(routes)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request to the one it is for."""
@@ -57,3 +49,17 @@ class Switch:
     def _probed(self, path: str) -> bool:
         probe = PROBES.get(path)
         return probe is not None and (path not in self._own or self._probes.fails(probe))
+
+
+def refuse_shared_paths(routes: RouteTable, admin_port: int | None) -> None:
+    """Raise RuntimeError if the app and we would answer the same paths on one port."""
+    shared = _shared(routes)
+    if shared and admin_port is None:
+        raise RuntimeError(
+            f"the app answers {', '.join(sorted(shared))} itself, and so would chaosapi: "
+            "set CHAOSAPI_ADMIN_PORT, and chaosapi answers on a port of its own"
+        )
+
+
+def _shared(routes: RouteTable) -> set[str]:
+    return {first_segment(path) for path in routes.own} & {*_STEERING, "/metrics"}

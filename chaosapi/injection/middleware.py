@@ -28,13 +28,14 @@ class Faults:
         app: ASGIApp,
         engine: Engine,
         *,
+        held: Held | None = None,
         max_held: int = 10_000,
         mark: bool = False,
         clock: Callable[[], float] = time.perf_counter,
         hold: Hold = hold,
     ) -> None:
         self.app, self.engine, self.max_held = app, engine, max_held
-        self._held = Held()
+        self._held = Held() if held is None else held
         self._mark, self._clock, self._hold = mark, clock, hold
 
     @property

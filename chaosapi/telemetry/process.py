@@ -1,0 +1,24 @@
+"""What one process shows of itself."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+
+from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+
+from chaosapi.telemetry.gauges import CallbackGauge
+
+
+def process_registry(store_up: Callable[[], float], held: Callable[[], float]) -> CollectorRegistry:
+    """Make a registry with what does not depend on requests and faults; both callbacks are read when scraped."""
+    registry = CollectorRegistry(auto_describe=True)
+    release = version("chaosapi")
+    for collector in (
+        PROCESS_COLLECTOR,
+        PLATFORM_COLLECTOR,
+        GC_COLLECTOR,
+        CallbackGauge("chaosapi_build_info", "Which release runs.", lambda: 1, "livemax", version=release),
+        CallbackGauge("chaosapi_store_up", "Whether the shared store answered last time.", store_up, "livemin"),
+        CallbackGauge("chaosapi_held_requests", "Requests that effects keep waiting now.", held, "livesum"),
+    ):
+        registry.register(collector)
+    return registry
