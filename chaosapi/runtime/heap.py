@@ -11,6 +11,26 @@ _INTERVAL_S: Final = 2.0
 _MAX_OBJECTS: Final = 50_000
 """A full garbage collection of so many objects holds Python's lock for 2 ms (lists) to 30 ms (modules)."""
 
+_MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
+"""Parameters of mallopt(3), as malloc.h numbers them."""
+_LARGE: Final = 128 * 2**10
+_ARENAS: Final = 2
+
+
+def limit_fragmentation() -> None:
+    """Let few arenas hold small blocks, and large blocks have mappings of their own; a no-op without glibc.
+
+    By itself glibc gives each thread an arena, and raises the size of a large block to that of the largest that was
+    freed: bodies and pages of a megabyte then lie among small blocks that stay.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # musl; a static build; Windows
+        return
+    mallopt(_MMAP_THRESHOLD, _LARGE)
+    mallopt(_ARENA_MAX, _ARENAS)
+
 
 def collect_and_trim() -> None:
     """Collect garbage, and return free pages to the system.

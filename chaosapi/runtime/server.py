@@ -82,6 +82,7 @@ class Server(admin_server.CappedServer):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve on the address of the settings, or on listening sockets that several workers share."""
+        heap.limit_fragmentation()
         if self._has_admin_thread:
             self._tuned.enter_context(interpreter.short_turns())
         await super().startup(sockets)

@@ -4,6 +4,8 @@ import asyncio
 import ctypes
 import gc
 import os
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -38,6 +40,34 @@ def test_what_lies_below_something_that_stays_is_given_back() -> None:
     assert freed > full - MUCH / 2, "the C library gave it back itself: this shows nothing"
     assert resident() < full - MUCH / 2
     assert len(last) == 4000
+
+
+@glibc
+def test_large_blocks_are_given_back_at_once_though_larger_ones_were_before() -> None:
+    """In a process of its own, for this stays: 32 MiB in blocks of 1 MiB, below something that stays."""
+    run = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
+    before, limited = map(int, run.stdout.split())
+    assert before > 16, "the C library gave it back itself: this shows nothing"
+    assert limited < 16
+
+
+LARGE_BLOCKS = """
+from chaosapi.runtime import heap
+from tests.runtime.test_heap import resident
+
+def left():
+    bytearray(b"1") * (16 * 2**20)  # glibc takes what is smaller for small from now on
+    start = resident()
+    many = [(b"1" * 2**20, bytes(4000)) for _ in range(32)]
+    small = [each for _, each in many]
+    many.clear()
+    return (resident() - start) >> 20
+
+print(left())
+heap.limit_fragmentation()
+heap.trim()
+print(left())
+"""
 
 
 class Knot:
