@@ -1,4 +1,4 @@
-"""All replicas together: who there is, how far each has come, and what a fault did on all of them."""
+"""All replicas together: which are alive, which revision each has applied, and the receipts of all."""
 
 import asyncio
 import threading
@@ -18,32 +18,34 @@ from chaosapi.store.replica import Replica
 from chaosapi.store.tallies import denied_reason, dump_counts, is_readable, sum_counts
 
 _FIRST_POLL_S: Final = 0.015
-"""Seconds before the first look how far the others have come: none reports sooner, and looks would hold them up."""
+"""Before the first poll: a report takes so long at least, and polls would delay it."""
 _LONGEST_POLL_S: Final = 0.05
-"""Seconds between two looks at most."""
 _CACHED_RECEIPTS: Final = 1000
-"""Receipts of sums that are remembered: about as many bytes each."""
+"""A receipt takes about 1,000 bytes."""
 
 
 class Fleet:
-    """Knows this replica as it is now, and the others as they last reported."""
+    """This replica as it is now, and all other replicas by their last reports."""
 
     def __init__(self, store: Store, engine: Engine, me: Replica) -> None:
-        self._store, self._engine, self._me = store, engine, me
+        self._store = store
+        self._engine = engine
+        self._me = me
         self._others: list[Replica] = []
         self._sums: LRUCache[bytes, Receipt] = LRUCache(_CACHED_RECEIPTS)
         self._lock = threading.Lock()
 
     async def replicas(self) -> list[Replica]:
-        """Return all that live, by id. Raises StoreUnavailable."""
+        """Return all live replicas, sorted by id; raises StoreUnavailable."""
         self._others = [replica for replica in await self._store.replicas() if replica.id != self._me.id]
         mine = {"revision": self._engine.state.revision, "seen": self._store.now()}
         return sorted([self._me.model_copy(update=mine), *self._others], key=lambda replica: replica.id)
 
     async def count_applied(self, revision: int, wait: float = 0.0) -> Replicas:
-        """Count who has applied a revision: at once, or when all have or so many seconds are over."""
+        """Count the replicas that have applied a revision; wait until all have, at most `wait` seconds."""
         loop = asyncio.get_running_loop()
-        due, pause = loop.time() + wait, _FIRST_POLL_S
+        due = loop.time() + wait
+        pause = _FIRST_POLL_S
         if self._others:
             await asyncio.sleep(min(pause, wait))
         while True:
@@ -55,20 +57,21 @@ class Fleet:
             pause = min(2 * pause, _LONGEST_POLL_S)
 
     def count_self_applied(self) -> Replicas:
-        """Count this replica as the only one that is known to have come so far."""
+        """Count this replica alone as having applied a revision."""
         return Replicas(applied=1, known=1 + len(self._others))
 
     async def receipts(self, records: Sequence[Record]) -> list[Receipt]:
-        """Write the receipt of each fault, summed over all replicas; this one's counts alone while the store is away.
+        """Return the receipt of each fault, summed over all replicas; without the store, the counts of this replica.
 
-        Others' counts are those of their last report, at most a beat old; one that left in order has told them all.
+        Counts of other replicas are those of their last heartbeat; a replica reports all its counts when it shuts down.
         """
         receipt_of = await self.receipt_writer(records)
         return await asyncio.to_thread(lambda: [receipt_of(record) for record in records])
 
     async def receipt_writer(self, records: Sequence[Record]) -> Callable[[Record], Receipt]:
-        """Ask what the faults did, and return what writes their receipts, for a thread: sums of delays take a while."""
-        revisions, others = await self._revisions(), await self._reported_counts(records)
+        """Read all counts from the store; return a function that makes receipts. Call it in a thread: sums are slow."""
+        revisions = await self._revisions()
+        others = await self._reported_counts(records)
 
         def receipt_of(record: Record) -> Receipt:
             replicas = _count_applied(revisions, record.revision)
@@ -77,7 +80,8 @@ class Fleet:
         return receipt_of
 
     def _receipt(self, record: Record, reported: dict[str, str], replicas: Replicas) -> Receipt:
-        tally, rate = self._engine.tally(record), record.spec.rate
+        tally = self._engine.tally(record)
+        rate = record.spec.rate
         foreign = [(replica, text) for replica, text in sorted(reported.items()) if replica != self._me.id]
         others = [(replica, text) for replica, text in foreign if is_readable(text)]
         reasons = [(self._me.id, tally.denied), *((replica, denied_reason(text)) for replica, text in others)]
@@ -89,7 +93,7 @@ class Fleet:
         return whole.model_copy(update={"requested_rate": requested, "replicas": replicas, "denied": refusals})
 
     def _sum_receipt(self, texts: Sequence[str]) -> Receipt:
-        """Write the receipt of a sum; those of faults that have ended, whose texts stay the same, are remembered."""
+        """Return the receipt of a sum. Cached: the counts of ended faults never change."""
         known = blake2b("\0".join(texts).encode()).digest()
         with self._lock:
             found = self._sums.get(known)
@@ -100,7 +104,7 @@ class Fleet:
         return found
 
     async def _revisions(self) -> list[int]:
-        """Return how far each replica has come; while the store is away nobody can tell but for this one."""
+        """Return the applied revision of each replica, -1 for other replicas while the store is unavailable."""
         try:
             if self._store.up:
                 return [replica.revision for replica in await self.replicas()]

@@ -1,4 +1,4 @@
-"""Looks after the guards: ends a fault whose condition to stop has come true."""
+"""Evaluates guards: ends a fault whose stop condition is true."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,18 +16,17 @@ from chaosapi.store.alerts import DeliveredAlert, Inbox
 from chaosapi.telemetry.requests import AnswerCounts
 
 _INTERVAL_S = 1.0
-"""Seconds between two looks."""
 _ALERTS_PER_SLICE = 500
-"""Alerts that guards look at without a pause."""
+"""So many alerts are compared before other tasks get a turn."""
 
 log = get_logger("chaosapi.runtime.guard_watcher")
 
 
 class GuardWatcher:
-    """Knows what each fault has cost since it began to act, and which alerts are firing.
+    """Ends faults by the error budget that they have burned since they began, or by a firing alert.
 
-    It also ends, for all, what is over here though the shared clock says otherwise; `settle` lets the replica look
-    again which faults may act.
+    It also ends, on all replicas, faults whose duration is over by this replica's steady clock while the shared clock
+    says otherwise. `settle` makes the engine re-evaluate which faults act.
     """
 
     def __init__(
@@ -38,23 +37,28 @@ class GuardWatcher:
         answers: Callable[[], AnswerCounts],
         settle: Callable[[], None] = lambda: None,
     ) -> None:
-        self._store, self._engine, self._inbox, self._answers, self._settle = store, engine, inbox, answers, settle
+        self._store = store
+        self._engine = engine
+        self._inbox = inbox
+        self._answers = answers
+        self._settle = settle
         self._evaluations = 0
         self._evaluating = asyncio.Lock()
         self._checked_deliveries: dict[tuple[str, float, int], int] = {}
-        """By fault and revision: the last delivery of an alert after which its guard was asked in vain."""
+        """By fault and revision: the last delivery of an alert for which its guard was evaluated."""
         self._starts: dict[tuple[str, float], tuple[float, AnswerCounts]] = {}
+        """By fault: the steady time at which it began, and the counters then."""
 
     async def run(self) -> None:
-        """Look every second, until cancelled."""
+        """Evaluate the guards every second, until cancelled."""
         while True:
             await self.evaluate()
             await asyncio.sleep(_INTERVAL_S)
 
     async def evaluate(self) -> None:
-        """End every fault whose guard says so; call it also when an alert has arrived.
+        """End every fault whose stop condition is true; call it also when an alert has arrived.
 
-        All who call it while it looks share the next look.
+        All calls during one evaluation share the next one.
         """
         asked = self._evaluations + 1
         async with self._evaluating:
@@ -68,34 +72,34 @@ class GuardWatcher:
             await self._end_fault(record, "clock", why)
         self.snapshot_counters(unguarded=True)
         for run in self._engine.live():
-            run.strength()  # bursts are drawn as time passes, not all by the request that comes after a quiet hour
+            run.strength()  # draws bursts as time passes: else the first request after a quiet hour draws all of them
         await self._inbox.catch_up()
         version = self._inbox.deliveries
         live = [run.plan.record for run in self._engine.live() if run.remaining() > 0]
         guarded = [record for record in live if record.spec.guard]
         burned = await self._budget_causes(guarded)
         alerts = _FiringAlerts(self._inbox.firing())
-        heard: dict[tuple[str, float, int], int] = {}
+        checked: dict[tuple[str, float, int], int] = {}
         for record in guarded:
             key = (*record.identity, record.revision)
             cause = burned.get(record.identity)
             stop_when = record.spec.guard and record.spec.guard.stop_when
             if isinstance(stop_when, AlertFiring) and record.identity in self._starts:
-                # What fired at the last look was not meant, unless there is news.
+                # No alert that fired at the last evaluation matched: compare again only after a delivery.
                 cause = None if self._checked_deliveries.get(key) == version else await alerts.find_cause(stop_when)
-                heard[key] = version
+                checked[key] = version
             if cause and not await self._end_fault(record, "guard", cause):
-                heard.pop(key, None)
-        self._checked_deliveries = heard
+                checked.pop(key, None)
+        self._checked_deliveries = checked
 
     async def _budget_causes(self, guarded: Sequence[Record]) -> dict[tuple[str, float], str]:
-        """Say what each fault has burned too much of; to add up all workers takes a while, so it is done once."""
-        watched = [
-            (record.identity, record.spec.guard.stop_when, self._starts[record.identity])
-            for record in guarded
-            if record.spec.guard and isinstance(record.spec.guard.stop_when, BudgetBurned)
-            if record.identity in self._starts
-        ]
+        """Return, by fault, which budget it has burned; the slow sum over all workers is made once for all faults."""
+        watched: list[tuple[tuple[str, float], BudgetBurned, tuple[float, AnswerCounts]]] = []
+        for record in guarded:
+            stop_when = record.spec.guard and record.spec.guard.stop_when
+            start = self._starts.get(record.identity)
+            if start and isinstance(stop_when, BudgetBurned):
+                watched.append((record.identity, stop_when, start))
         if not watched:
             return {}
         after = await asyncio.to_thread(self._answers)
@@ -120,9 +124,9 @@ class GuardWatcher:
         return True
 
     def snapshot_counters(self, *, unguarded: bool = False) -> None:
-        """Note what the counters say where a fault has begun to act; call it also on every change.
+        """Save the counters at the start of each fault that has begun to act; call it also on every change.
 
-        Faults without a guard, which may get one later, can wait for the beat: to add up all workers takes a while.
+        Faults without a guard, which may get one later, wait for the next evaluation: the sum over all workers is slow.
         """
         now = self._engine.steady()
         records = [run.plan.record for run in self._engine.live() if run.early() <= 0 < run.remaining()]
@@ -143,7 +147,7 @@ class _FiringAlerts:
             self._labels.setdefault(alert.labels.get("alertname"), []).append(alert.labels)
 
     async def find_cause(self, guard: AlertFiring) -> str | None:
-        """Say which alert is the one, if any is; others have their turn in between."""
+        """Return the cause in words, where an alert matches the guard; other tasks get turns in between."""
         for labels in self._labels.get(guard.alert, ()):
             if cause := guard.seen(labels):
                 return cause
@@ -154,7 +158,7 @@ class _FiringAlerts:
 
 
 def _end_if_unchanged(record: Record, now: float) -> Change:
-    """End this very fault: not a new one of its name, and not once its guard was changed."""
+    """End the fault, unless it was replaced by a fault of its name or its guard was changed."""
 
     def change(state: State) -> State:
         same = [

@@ -1,4 +1,4 @@
-"""Tells the store that this replica lives, how far it has come, and what its faults did."""
+"""Heartbeats: this replica reports to the store that it is alive, its revision, and the counts of its faults."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -15,16 +15,16 @@ from chaosapi.store.replica import HEARTBEAT_S, Replica
 from chaosapi.store.tallies import dump_counts
 
 _GATHER_S: Final = 0.01
-"""Seconds between an applied revision and its report: what has yet to be applied on this machine comes first."""
+"""The report of a new revision waits so long: other workers of this machine apply the revision first."""
 
 log = get_logger("chaosapi.store")
 
 
 class Heartbeat:
-    """Reports on a beat, and at once when a new revision was applied, with the counts of the faults that it changed.
+    """Reports at an interval, and at once after a new revision, with the counts of the faults that it changed.
 
-    What a replica has counted is known to the others up to its last beat; up to its last request once it left in order.
-    `applied` and `tallies` tell how far this replica is, and what every fault that it knows did here.
+    Other replicas see the counts of the last heartbeat; after a graceful shutdown, those of the last request. `applied`
+    returns the revision of this replica, `tallies` the counts of every fault that it knows.
     """
 
     def __init__(
@@ -34,7 +34,10 @@ class Heartbeat:
         applied: Callable[[], int],
         tallies: Callable[[], Iterable[tuple[Record, Tally]]],
     ) -> None:
-        self._store, self._me, self._applied, self._tallies = store, me, applied, tallies
+        self._store = store
+        self._me = me
+        self._applied = applied
+        self._tallies = tallies
         self._reported: dict[str, str] = {}
         self._reported_revision = -1
         self._applied_at = 0.0
@@ -43,26 +46,26 @@ class Heartbeat:
     async def run(self) -> None:
         """Report until cancelled."""
         loop = asyncio.get_running_loop()
-        news = asyncio.Event()
-        self._wake = lambda: loop.call_soon_threadsafe(loop.call_later, _GATHER_S, news.set)
+        wake = asyncio.Event()
+        self._wake = lambda: loop.call_soon_threadsafe(loop.call_later, _GATHER_S, wake.set)
         due = loop.time()
         while True:
-            news.clear()
+            wake.clear()
             full = loop.time() >= due
             if full:
                 due = loop.time() + HEARTBEAT_S
             await self._report(full=full)
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
-                    await news.wait()
+                    await wake.wait()
 
     def report_soon(self) -> None:
-        """Let the store know soon that a new revision was applied just now; call it from any thread."""
+        """Schedule the report of a revision that was applied just now; call it from any thread."""
         self._applied_at = self._store.now()
         self._wake()
 
     async def report_leaving(self) -> None:
-        """Report for the last time, once no request is left and `run` has ended."""
+        """Report for the last time, after the last request and after `run` has ended."""
         self._wake = lambda: None
         await self._report(full=True, leaving=True)
 
@@ -70,10 +73,10 @@ class Heartbeat:
         me = self._me.model_copy(update={"revision": self._applied(), "applied_at": self._applied_at})
         counted = [(record, tally) for record, tally in self._tallies() if tally.matched or tally.denied]
         if full:
-            # At another revision the store may be another one, which knows nothing.
-            told = self._reported if me.revision == self._reported_revision else {}
+            # A store whose revision differs may be a new one, which has none of the counts.
+            reported = self._reported if me.revision == self._reported_revision else {}
             current = {tally_key(record): dump_counts(tally) for record, tally in counted}
-            changed = {fault: text for fault, text in current.items() if told.get(fault) != text}
+            changed = {fault: text for fault, text in current.items() if reported.get(fault) != text}
         else:
             changed = {
                 tally_key(record): dump_counts(tally)
@@ -89,5 +92,6 @@ class Heartbeat:
             self._reported_revision = -1
             log.exception("a heartbeat failed")
         else:
-            if full:  # not before: a report that was broken off has told nobody
-                self._reported, self._reported_revision = current, me.revision
+            if full:  # only now: the store may not have a report that was cancelled
+                self._reported = current
+                self._reported_revision = me.revision

@@ -1,8 +1,8 @@
-"""The kill switch and the halt: they end all faults whatever the store holds, and whether it answers or not.
+"""The kill switch and the halt: both end all faults, also where the store is unavailable or its state is unreadable.
 
-This replica's faults end first, without a look at the store; so do those of the other workers of the service. Then the
-store is told: by an ordinary change, or where its state cannot be read, by writing an empty one over it. A store that
-does not answer is tried again until it has the change; meanwhile this replica acts as if it had.
+The faults of this replica and of the other workers of the service end first, without the store. Then the store gets an
+ordinary change or, where its state is unreadable, an empty state that replaces it. A write that fails is retried until
+it succeeds; meanwhile this service acts as if it had.
 """
 
 import asyncio
@@ -23,36 +23,34 @@ from chaosapi.runtime.kill_flags import KillFlag, KillFlags
 from chaosapi.store import Store
 
 _ANSWER_WITHIN_S: Final = 0.15
-"""Seconds that the store has before the caller is answered; it goes on in the background."""
+"""The caller is answered after so long, also where the store has not replied; retries go on in the background."""
 _STORED_WITHIN_S: Final = 2.0
-"""Seconds that an ordinary change waits for a kill switch to be stored before it."""
+"""An ordinary change waits so long for an earlier kill switch to be stored."""
 _STORED_POLL_S: Final = 0.01
-"""Seconds between two looks whether it is."""
 _FIRST_RETRY_S: Final = 0.05
 _LONGEST_RETRY_S: Final = 1.0
-"""Seconds before the store is tried again, doubled each time up to this."""
+"""The back-off doubles with each retry, up to this."""
 _CLOSE_WITHIN_S: Final = 0.5
-"""Seconds to store what is pending when the service stops."""
+"""For the last try when the service stops."""
 _FLAGS_POLL_S: Final = 0.05
-"""Seconds between two looks for what other workers were told."""
 _MAX_PENDING_CALLS: Final = 100
-"""Calls that wait for the store at most; older ones are covered by later ones, and miss in the audit only."""
+"""Beyond it the oldest call is dropped: a later call ends the same faults, only the audit lacks the entry."""
 
 log = get_logger("chaosapi.runtime.kill_switch")
 
 
 class StopResult(NamedTuple):
-    """What a call did."""
+    """The result of a call."""
 
     ended: int
     """How many faults were live."""
     state: State
     stored: bool
-    """Whether the store has it."""
+    """Whether the store has the call."""
 
 
 class _PendingCall:
-    """One call, as the store is to be told of it."""
+    """A call that the store does not have yet."""
 
     def __init__(self, entry: AuditEntry, halt: Halt | None, made_by: float) -> None:
         self.entry = entry
@@ -61,12 +59,12 @@ class _PendingCall:
         self.ended = 0
         self.state: State | None = None
         self.tried = asyncio.Event()
-        """Whether the store has taken it, or refused it once."""
+        """Set after the first try, whether it succeeded or not."""
         self.retried = False
-        """Whether the store was tried before: by now others may have made faults that are not meant."""
+        """Faults created since the first try are not ended."""
 
     def change(self, state: State) -> State:
-        """End what is live, or was live at the time of the call."""
+        """End the faults that are live; in a retry, only those that were live at the time of the call."""
         at = self.entry.at
         self.ended = len(state.live(at))
         if self.halt:
@@ -75,9 +73,9 @@ class _PendingCall:
 
 
 class KillSwitch:
-    """Ends all faults, and keeps them ended until the store has heard of it.
+    """Ends all faults, and keeps them ended until the store has the call.
 
-    `apply` takes over a state to act on. Everything but the watching of the alarm runs in the store's event loop.
+    `apply` makes the engine act on a state. All but the thread that watches the flags runs in the store's event loop.
     """
 
     def __init__(self, store: Store, engine: Engine, apply: Callable[[State], None], flags: KillFlags | None) -> None:
@@ -94,29 +92,30 @@ class KillSwitch:
         self._watcher: threading.Thread | None = None
 
     def apply_stored(self, state: State) -> None:
-        """Take over a state from the store; a listener of it."""
+        """Act on a state from the store; subscribed to the store."""
         self._stored = state
         self._apply(self._with_pending_calls(state))
 
     def start(self) -> None:
-        """Begin to watch the other workers, and go on with what a predecessor could not store any more."""
+        """Watch the flags of the other workers, and store the pending call of a predecessor in this slot."""
         self._closing.clear()
-        cell = self._flags.own
-        if cell.calls and cell.pending:
-            halt = Halt(since=cell.at, reason="") if cell.halted else None
+        flag = self._flags.own
+        if flag.calls and flag.pending:
+            halt = Halt(since=flag.at, reason="") if flag.halted else None
             action: Action = "halt" if halt else "end_all"
-            entry = AuditEntry(
-                at=cell.at, actor="killswitch", action=action, reason="a worker ended before it stored it"
-            )
-            self._enqueue(_PendingCall(entry, halt, cell.made_by))
+            reason = "a worker ended before it stored it"
+            entry = AuditEntry(at=flag.at, actor="killswitch", action=action, reason=reason)
+            self._enqueue(_PendingCall(entry, halt, flag.made_by))
         if self._shared:
             loop = asyncio.get_running_loop()
-            self._watcher = threading.Thread(target=self._watch_flags, args=[loop], name="chaosapi-alarm", daemon=True)
+            self._watcher = threading.Thread(
+                target=self._watch_flags, args=[loop], name="chaosapi-kill-flags", daemon=True
+            )
             self._watcher.start()
         self.apply_stored(self._stored)
 
     async def close(self) -> None:
-        """Try for the last time to store what is pending."""
+        """Try for the last time to store the pending calls."""
         self._closing.set()
         if self._storing and not self._storing.done():
             self._retry_now.set()
@@ -125,9 +124,9 @@ class KillSwitch:
             await asyncio.wait([self._storing])
 
     def end_here(self, at: float, *, halted: bool) -> float:
-        """End every fault of this service, before anything is waited for; `end_all` or `halt` has to follow.
+        """End every fault of this service at once, without any await; call `end_all` or `halt` next.
 
-        Returns by when the faults that are meant were made.
+        Return the creation time of the latest fault that it ends.
         """
         made_by = max([at, *(record.created_at for record in self._engine.state.live(at))])
         self._flags.raise_own(at, made_by, halted=halted)
@@ -136,37 +135,37 @@ class KillSwitch:
         return made_by
 
     async def end_all(self, entry: AuditEntry) -> StopResult:
-        """End every fault. Never raises, and takes no longer than the store is waited for."""
+        """End every fault. Never raises, and returns in time also where the store does not reply."""
         return await self._stop(entry, None)
 
     async def halt(self, entry: AuditEntry) -> StopResult:
-        """End every fault, and refuse new ones until the halt is lifted; otherwise the same."""
+        """End every fault, and refuse new ones until the halt is lifted; like `end_all` otherwise."""
         return await self._stop(entry, Halt(since=entry.at, reason=entry.reason))
 
     async def wait_until_stored(self) -> None:
-        """Return when the store has every call; raises StoreUnavailable where that takes long."""
+        """Wait until the store has every call; raises StoreUnavailable after two seconds."""
         due = time.monotonic() + _STORED_WITHIN_S
         self._retry_now.set()
         while self._pending():
             if time.monotonic() > due:
-                raise StoreUnavailable("chaos was stopped and the store could not be told yet: no change until it was")
+                raise StoreUnavailable("chaos was stopped and the store does not have that yet: no change until it has")
             await asyncio.sleep(_STORED_POLL_S)
 
     async def _stop(self, entry: AuditEntry, halt: Halt | None) -> StopResult:
         live = self._engine.state.live(entry.at)
-        order = _PendingCall(entry, halt, self.end_here(entry.at, halted=halt is not None))
-        self._enqueue(order)
+        call = _PendingCall(entry, halt, self.end_here(entry.at, halted=halt is not None))
+        self._enqueue(call)
         self.apply_stored(self._stored)
         with suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER_WITHIN_S):
-                await order.tried.wait()
-        stored = order.state is not None
+                await call.tried.wait()
+        stored = call.state is not None
         if not stored:
-            log.warning("all faults are ended here; the store could not be told yet", action=entry.action)
-        return StopResult(max(len(live), order.ended), order.state or self._engine.state, stored)
+            log.warning("all faults are ended here, but the store does not have that yet", action=entry.action)
+        return StopResult(max(len(live), call.ended), call.state or self._engine.state, stored)
 
-    def _enqueue(self, order: _PendingCall) -> None:
-        self._calls.append(order)
+    def _enqueue(self, call: _PendingCall) -> None:
+        self._calls.append(call)
         if len(self._calls) > _MAX_PENDING_CALLS:
             covered = next((each for each in self._calls if not each.halt), self._calls[0])
             self._calls.remove(covered)
@@ -175,19 +174,19 @@ class KillSwitch:
             self._storing = asyncio.create_task(self._store_calls())
 
     async def _store_calls(self) -> None:
-        """Store one call after the other."""
+        """Store the pending calls in order, with retries."""
         pause = _FIRST_RETRY_S
         while self._calls:
-            order = self._calls[0]
+            call = self._calls[0]
             self._retry_now.clear()
             try:
-                order.state = await self._store_call(order)
+                call.state = await self._store_call(call)
             except StoreUnavailable:
                 pass
             except Exception:
                 log.exception("the kill switch could not be stored; trying again")
-            if order.state is None:
-                order.retried = True
+            if call.state is None:
+                call.retried = True
                 for each in self._calls:
                     each.tried.set()
                 with suppress(TimeoutError):
@@ -197,52 +196,52 @@ class KillSwitch:
                 continue
             pause = _FIRST_RETRY_S
             with suppress(ValueError):
-                self._calls.remove(order)
+                self._calls.remove(call)
             if not self._calls:
-                self._flags.mark_stored(order.state.revision)
+                self._flags.mark_stored(call.state.revision)
                 self.apply_stored(self._stored)
-            order.tried.set()
+            call.tried.set()
 
-    async def _store_call(self, order: _PendingCall) -> State:
+    async def _store_call(self, call: _PendingCall) -> State:
         try:
-            return await self._store.apply(order.change, order.entry)
+            return await self._store.apply(call.change, call.entry)
         except StoreUnreadable:
-            return await self._store.reset(order.entry, order.halt or self._stored.halt)
+            return await self._store.reset(call.entry, call.halt or self._stored.halt)
 
     def _pending(self) -> bool:
-        return any(cell.pending for cell in self._flags.flags())
+        return any(flag.pending for flag in self._flags.flags())
 
     def _with_pending_calls(self, state: State) -> State:
-        """Return the state as it will be once the store has heard of every kill switch."""
-        for cell in self._flags.flags():
-            if cell.pending or cell.revision > state.revision:
-                state = with_faults_ended(state, cell.at, cell.made_by, self._halt_of(cell))
+        """Return the state as it will be once the store has every kill switch."""
+        for flag in self._flags.flags():
+            if flag.pending or flag.revision > state.revision:
+                state = with_faults_ended(state, flag.at, flag.made_by, self._halt_of(flag))
         return state
 
-    def _halt_of(self, cell: KillFlag) -> Halt | None:
-        known = [order.halt for order in self._calls if order.halt]
+    def _halt_of(self, flag: KillFlag) -> Halt | None:
+        known = [call.halt for call in self._calls if call.halt]
         if known:
             return known[-1]
-        return Halt(since=cell.at, reason="") if cell.halted else None
+        return Halt(since=flag.at, reason="") if flag.halted else None
 
     def _watch_flags(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End what other workers were told to end, also while the event loop stands."""
+        """Release requests when another worker gets a kill switch, also while the event loop is blocked."""
         seen = self._flags.call_counts()
         while not self._closing.wait(_FLAGS_POLL_S):
             calls = self._flags.call_counts()
             if calls == seen:
                 continue
             seen = calls
-            for cell in self._flags.flags():
-                self._engine.release(cell.made_by)
+            for flag in self._flags.flags():
+                self._engine.release(flag.made_by)
             with suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(lambda: self.apply_stored(self._stored))
 
 
 def with_faults_ended(state: State, now: float, made_by: float, stop: Halt | None) -> State:
-    """Return the state as a replica must act on it that has stopped chaos and could not store that yet.
+    """Return the state that a replica acts on after a kill switch that is not stored yet.
 
-    The revision stays, for it is the store's: nothing else may take the result for a stored state.
+    The revision stays that of the store. The result is never stored: only the engine sees it.
     """
     faults = tuple(
         record if record.ended_at is not None or record.created_at > made_by else record.ended(now)

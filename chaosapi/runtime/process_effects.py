@@ -1,4 +1,4 @@
-"""Runs the effects on the process: a thread each, so that they live on while the event loop stands."""
+"""Run effects on the process, each in its thread, so that they go on while the event loop is blocked."""
 
 import asyncio
 import math
@@ -13,40 +13,40 @@ from chaosapi.logger import get_logger
 from chaosapi.runtime.burners import Burners
 
 _POLL_INTERVAL_S = 0.5
-"""Seconds after which a sleeping effect looks at the clock again, at the latest."""
 
 log = get_logger("chaosapi.runtime.process_effects")
 
 
 class Probes:
-    """Which probes fail now; asked by /healthz and /readyz."""
+    """The probes that fail now; /healthz and /readyz read them."""
 
     def __init__(self) -> None:
         self._failing: dict[Probe, set[EffectThread]] = {"readiness": set(), "liveness": set()}
         self._stopping = False
 
     def mark_stopping(self) -> None:
-        """Let readiness fail from now on: the process is about to stop."""
+        """Make readiness fail from now on: the process is about to stop."""
         self._stopping = True
 
     def stopping(self) -> bool:
-        """Tell whether the process is about to stop."""
         return self._stopping
 
     def fails(self, probe: Probe) -> bool:
-        """Tell whether the probe fails, and count that; a fault that has ended fails none, whatever its thread does."""
-        failing = [stint for stint in tuple(self._failing[probe]) if stint.acting()]
-        for stint in failing:
-            stint.acted()
+        """Return whether the probe fails, and count that. Ended faults are ignored, also while a thread runs."""
+        failing = [running for running in tuple(self._failing[probe]) if running.acting()]
+        for running in failing:
+            running.acted()
         return bool(failing) or (self._stopping and probe == "readiness")
 
-    def set(self, probe: Probe, stint: "EffectThread", *, failing: bool) -> None:
-        """Note what an effect wants of a probe."""
-        (self._failing[probe].add if failing else self._failing[probe].discard)(stint)
+    def set(self, probe: Probe, running: "EffectThread", *, failing: bool) -> None:
+        if failing:
+            self._failing[probe].add(running)
+        else:
+            self._failing[probe].discard(running)
 
 
 class LoopFreeze:
-    """When the event loop stands: never for two faults at once, and never again before it has had time to run."""
+    """A lock for pauses of the event loop: one at a time, and the loop runs for some time between two of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,9 +55,9 @@ class LoopFreeze:
         self._fault_acts: Callable[[], bool] = lambda: False
 
     def begin(self, now: float, rest: float) -> bool:
-        """Let the loop stand, if it does not already and has run for `rest` seconds; tell whether.
+        """Begin a pause, unless one is under way or the last one ended less than `rest` seconds ago; return whether.
 
-        Once the fault for which it stood last has ended, a breath is enough.
+        Where the fault of the last pause has ended, a short rest is enough.
         """
         with self._lock:
             needed = rest if self._fault_acts() else min(rest, BREATH)
@@ -67,7 +67,7 @@ class LoopFreeze:
             return True
 
     def end(self, now: float, fault_acts: Callable[[], bool]) -> None:
-        """Let it run again; `lives` tells whether the fault for which it stood still acts."""
+        """End the pause; `fault_acts` says whether its fault still acts."""
         with self._lock:
             self._frozen = False
             self._thawed_at = now
@@ -75,36 +75,35 @@ class LoopFreeze:
 
 
 class EffectThread:
-    """One effect at work in its thread: the host that it is lent."""
+    """The thread that runs one effect, and the host (`effects.base.Host`) that the effect uses."""
 
     def __init__(
         self, run: Run, effect: ProcessEffect, runner: "ProcessEffectRunner", predecessor: "EffectThread | None"
     ) -> None:
-        self.run, self.effect, self._predecessor = run, effect, predecessor
+        self.run = run
+        self.effect = effect
+        self._predecessor = predecessor
         self._runner = runner
         self._stopped = False
         self._wake = threading.Event()
         self.thread = threading.Thread(target=self._act, name=f"chaosapi-{effect.type}", daemon=True)
 
     def stop(self) -> None:
-        """End the work from outside: the service stops, or the effect was patched."""
+        """Stop the effect early: the service stops, or the fault was changed."""
         self._stopped = True
         self._wake.set()
 
     def acting(self) -> bool:
-        """Tell whether the fault still acts."""
         return not self._stopped and self.run.acts()
 
     def now(self) -> float:
-        """Return the time on a steady clock."""
         return time.monotonic()
 
     def strength(self) -> float:
-        """Return the fault's strength now."""
         return self.run.strength()
 
     def sleep(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
-        """Sleep so long, or until the fault ends, or unless that comes true."""
+        """Sleep for so long; return earlier when the fault ends or `unless` returns True."""
         until = time.monotonic() + seconds
         while self.acting() and not unless() and (left := until - time.monotonic()) > 0:
             self._wake.clear()
@@ -112,15 +111,15 @@ class EffectThread:
                 self._wake.wait(max(0.0, min(left, self.run.remaining(), _POLL_INTERVAL_S)))
 
     def freeze(self, seconds: float, rest: float) -> None:
-        """Stop the event loop for so long, or until the fault ends or the service leaves."""
+        """Block the event loop for so long, or until the fault ends or the service stops."""
         loop = self._runner.loop
         if loop is None or self._runner.probes.stopping():
             return
-        frost = self._runner.loop_freeze
-        begun = frost.begin(time.monotonic(), rest)
+        loop_freeze = self._runner.loop_freeze
+        begun = loop_freeze.begin(time.monotonic(), rest)
         if not begun:
-            self.sleep(BREATH)  # the pause of a fault that has ended is in the way for no longer
-            begun = frost.begin(time.monotonic(), rest)
+            self.sleep(BREATH)  # after the pause of a fault that has ended, a short rest is enough
+            begun = loop_freeze.begin(time.monotonic(), rest)
         if not begun:
             self.run.tally.matched += 1
             self.run.tally.expected += 1
@@ -128,36 +127,34 @@ class EffectThread:
             return
         over = threading.Event()
 
-        def stand() -> None:
+        def block() -> None:
             started = time.monotonic()
             if self.acting():
                 self.sleep(seconds, unless=self._runner.probes.stopping)
                 self.run.tally.delayed(seconds, time.monotonic() - started)
                 self.acted()
-            frost.end(time.monotonic(), self.acting)
+            loop_freeze.end(time.monotonic(), self.acting)
             over.set()
 
-        loop.call_soon_threadsafe(stand)
+        loop.call_soon_threadsafe(block)
         while self._runner.loop and not over.wait(_POLL_INTERVAL_S):
             pass
 
     def burn(self, cores: float) -> None:
-        """Use so many cores until told otherwise."""
         self._runner.burners.use(self, cores, self.run.remaining() if self.acting() else 0)
 
     def fail(self, probe: Probe, *, failing: bool) -> None:
-        """Let a probe fail, or stop doing so."""
         self._runner.probes.set(probe, self, failing=failing)
 
     def acted(self) -> None:
-        """Count one act; an effect on the process has no request to let off."""
+        """Count one act; an effect on the process never skips, so that all counts grow by one."""
         self.run.tally.matched += 1
         self.run.tally.expected += 1
         self.run.tally.injected += 1
 
     def _act(self) -> None:
         if self._predecessor:
-            self._predecessor.thread.join()  # what the effect had taken before it was patched is given back first
+            self._predecessor.thread.join()  # the thread of the former version releases its resources first
             self._predecessor = None
         with self.run.waking(self._wake.set):
             try:
@@ -171,45 +168,46 @@ class EffectThread:
 
 
 class ProcessEffectRunner:
-    """Starts a thread for each live fault on the process, and sees to it that all give back what they took."""
+    """Runs a thread for each live fault on the process; all threads release their resources when their fault ends."""
 
     def __init__(self) -> None:
         self.probes = Probes()
         self.loop_freeze = LoopFreeze()
         self.burners = Burners()
         self.loop: asyncio.AbstractEventLoop | None = None
-        """The event loop that serves traffic; None while there is none, and nothing acts."""
+        """The event loop that serves traffic; None while the service does not run, then no effect acts."""
         self._threads: dict[int, EffectThread] = {}
         self._lock = threading.Lock()
 
     def start(self, loop: asyncio.AbstractEventLoop, runs: Iterable[Run]) -> None:
-        """Begin with the faults that there are already: an app that is only imported hurts nobody."""
+        """Start the effects of present faults. Until then none acts: an app may be imported without being served."""
         self.loop = loop
         self.sync(runs)
 
     def sync(self, runs: Iterable[Run]) -> None:
-        """Start what is new and stop what was changed; what has ended notices it by itself."""
+        """Start the threads of new faults, stop those of changed faults; threads of ended faults stop by themselves."""
         with self._lock:
             if self.loop is None:
                 return
             known = {id(run): run for run in runs}
             former: dict[int, EffectThread] = {}
-            for key, stint in list(self._threads.items()):
+            for key, running in list(self._threads.items()):
                 run = known.get(key)
-                if run is None or run.plan.effect != stint.effect or not stint.acting():
+                if run is None or run.plan.effect != running.effect or not running.acting():
                     former[key] = self._threads.pop(key)
                     former[key].stop()
             for key, run in known.items():
                 if key not in self._threads and isinstance(run.plan.effect, ProcessEffect) and run.acts():
-                    self._threads[key] = stint = EffectThread(run, run.plan.effect, self, former.get(key))
-                    stint.thread.start()
+                    running = EffectThread(run, run.plan.effect, self, former.get(key))
+                    self._threads[key] = running
+                    running.thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End all work and wait until everything is given back, at most so many seconds each."""
+        """Stop all threads, and wait for each of them at most `timeout` seconds."""
         with self._lock:
             self.loop = None
-            for stint in self._threads.values():
-                stint.stop()
-            for stint in self._threads.values():
-                stint.thread.join(timeout)
+            for running in self._threads.values():
+                running.stop()
+            for running in self._threads.values():
+                running.thread.join(timeout)
             self._threads.clear()

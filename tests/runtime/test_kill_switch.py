@@ -105,7 +105,7 @@ def test_without_a_store_faults_end_here_and_the_store_is_told_later(
         assert (done.ended, done.stored) == (1, False)
         assert not service.hits()
         assert service.engine.state.live(clock.now) == []
-        with pytest.raises(StoreUnavailable, match="could not be told"):
+        with pytest.raises(StoreUnavailable, match="does not have that yet"):
             await service.kill.wait_until_stored()
         if service.store.fails:
             service.store.fails = None

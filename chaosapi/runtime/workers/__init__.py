@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from chaosapi.logger import get_logger
 from chaosapi.runtime import admin_server, kill_flags
 from chaosapi.runtime.workers.folder import shared_folder
-from chaosapi.runtime.workers.supervisor import NotStartedError, WorkerSupervisor
+from chaosapi.runtime.workers.supervisor import Launch, NotStartedError, WorkerSupervisor
 from chaosapi.settings import Settings
 from chaosapi.telemetry import multiprocess
 
@@ -23,7 +23,7 @@ log = get_logger("chaosapi.runtime.workers")
 
 
 def run(factory: str, settings: Settings) -> int:
-    """Serve what the factory makes, `module:function`, until a signal says to stop; return the exit status.
+    """Serve the app of the factory, `module:function`, in several processes until a signal; return the exit status.
 
     The factory is called in each worker, with the settings. Raises OSError where a port is taken.
     """
@@ -40,22 +40,12 @@ def run(factory: str, settings: Settings) -> int:
             log.info("CHAOSAPI_STORE is memory://: the workers share faults in a file until the service ends")
         chosen = {"store": store, **dict(zip(("port", "admin_port"), ports, strict=False))}
 
-        def command(slot: int, tether: int) -> list[str]:
-            # Never the folder that the service was started in, unless this process was started from there.
+        def command(slot: int, parent_pipe: int) -> list[str]:
+            # -P: no module is imported from the working directory, unless this process imports from it.
             safe = [] if str(Path.cwd()) in sys.path else ["-P"]
             sockets = [str(each.fileno()) for each in bound]
-            return [
-                sys.executable,
-                *safe,
-                "-m",
-                __name__,
-                factory,
-                str(slot),
-                str(folder),
-                str(memory),
-                str(tether),
-                *sockets,
-            ]
+            arguments = [factory, str(slot), str(folder), str(memory), str(parent_pipe), *sockets]
+            return [sys.executable, *safe, "-m", __name__, *arguments]
 
         def serving() -> None:
             log.info("workers", count=settings.workers, pid=os.getpid())
@@ -63,19 +53,18 @@ def run(factory: str, settings: Settings) -> int:
                 log.info("admin API", url=url)
             logging.getLogger(__name__).info("Uvicorn running on %s (Press CTRL+C to quit)", urls[0])
 
-        told = settings_line(settings.model_copy(update=chosen))
-        crew = WorkerSupervisor(
-            command, bound, told, partial(multiprocess.mark_process_dead, folder), [memory], settings.drain_delay
-        )
+        launch = Launch(command, settings_line(settings.model_copy(update=chosen)), bound, [memory])
+        mark_dead = partial(multiprocess.mark_process_dead, folder)
+        supervisor = WorkerSupervisor(launch, mark_dead, settings.drain_delay)
         try:
-            asyncio.run(crew.run(settings.workers, serving))
+            asyncio.run(supervisor.run(settings.workers, serving))
         except NotStartedError as error:
             return error.status
     return 0
 
 
 def settings_line(settings: Settings) -> bytes:
-    """Write all settings as a line of JSON, secrets included; `Settings.model_validate` reads it."""
+    """Return all settings as a line of JSON, secrets included; `Settings.model_validate` reads it."""
     return json.dumps(settings.model_dump(), default=_to_json).encode() + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""`python -m chaosapi.runtime.workers …` is one worker, as the crew starts it."""
+"""`python -m chaosapi.runtime.workers …` is one worker; the supervisor starts it."""
 
 from chaosapi.runtime.workers.worker import main
 

@@ -11,14 +11,14 @@ from typing import Final
 
 _PREFIX: Final = "chaosapi-workers-"
 _LOCK: Final = "lock"
-"""Held as long as the service lives; the kernel lets go of it, however that ends."""
+"""Locked while the service runs; the kernel releases the lock also when the service is killed."""
 
 
 @contextmanager
 def shared_folder() -> Iterator[Path]:
-    """Make a folder that only this user can look into, and remove it in the end.
+    """Yield a new folder that only this user can read; remove it at the end.
 
-    Folders of services that were killed are removed first. Raises OSError where none can be made.
+    Folders of services that were killed are removed first. Raises OSError where no folder can be made.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):
@@ -27,12 +27,12 @@ def shared_folder() -> Iterator[Path]:
         making = Path(name) / "making"
         with making.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            making.rename(Path(name) / _LOCK)  # nobody finds it before it is held
+            making.rename(Path(name) / _LOCK)  # under its final name the file is always locked
             yield Path(name)
 
 
 def _remove_if_left(folder: Path) -> None:
-    """Remove a folder whose service has ended; raises OSError where it has not, or where the folder is not ours."""
+    """Remove the folder of a service that has ended; raises OSError while it runs, or without access."""
     if folder.lstat().st_uid != os.getuid():
         return
     with (folder / _LOCK).open("rb") as lock:

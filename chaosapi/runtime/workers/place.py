@@ -6,12 +6,12 @@ from chaosapi.runtime.kill_flags import KillFlags
 
 
 class Place(NamedTuple):
-    """Where one of several workers stands: its slot, and what it shares with the others."""
+    """The slot of one of several workers, and what all of them share."""
 
     slot: int
     folder: Path
-    """Theirs alone."""
+    """For files of the workers; other users cannot read it."""
     admin: socket.socket | None
-    """What all listen on, if there is an admin port."""
+    """The listening socket of the admin port, if there is one."""
     kill_flags: KillFlags | None = None
-    """How they tell each other of a kill switch."""
+    """Announces a kill switch to all workers."""

@@ -1,4 +1,4 @@
-"""The parent of several workers: it starts them, starts again those that die, and ends with all of them."""
+"""The parent of several workers: it starts them, restarts those that die, and ends together with all of them."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import signal
 import socket
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from chaosapi.logger import get_logger
@@ -14,61 +15,65 @@ from chaosapi.runtime.acceptor import drop_new_connections
 from chaosapi.runtime.workers.worker import READY
 
 _STABLE_AFTER_S: Final = 10.0
-"""A worker that served for so many seconds is started again at once."""
+"""A worker that ran for so long is restarted without back-off."""
 _FIRST_BACK_OFF_S: Final = 0.5
-"""Seconds before the second of several early deaths is made good; doubled with each, but so often at most."""
 _MAX_DOUBLINGS: Final = 5
+"""The back-off begins with the second early death in a row, and doubles with each, at most so many times."""
 _STOP_TIMEOUT_S: Final = 90.0
-"""Seconds that workers have to stop in: one that stands in a pause, at most 60 s, hears it only afterwards."""
+"""Workers that have not stopped by then are killed; a pause effect blocks a worker for at most 60 s."""
 
 log = get_logger("chaosapi.runtime.workers")
 
 
 class NotStartedError(Exception):
-    """The first worker ended before any had served; its own last lines say why. `status` is what it exited with."""
+    """The first worker exited before any worker was ready; its log says why. `status` is its exit status."""
 
     def __init__(self, status: int) -> None:
         super().__init__("a worker could not start")
         self.status = status
 
 
-class WorkerSupervisor:
-    """So many workers, each in a slot.
+@dataclass(frozen=True)
+class Launch:
+    """What a worker gets from its parent."""
 
-    `command` gives the command line for a slot and the number of its tether, a file descriptor; `sockets` are those
-    that it inherits, and `files` descriptors of more, under the same numbers. What it has to know besides is
-    `settings`, a line that it reads from the tether: its environment could be read by others, and has no settings in
-    it. `bury` is called with the slot of every worker that has ended. The workers accept connections for `delay`
-    seconds after they were told to stop.
+    command: Callable[[int, int], Sequence[str]]
+    """Returns the command line for a slot and the file descriptor of the pipe to the parent."""
+    settings: bytes
+    """A line that the worker reads from the pipe. Not in its environment, which other processes may read."""
+    sockets: Sequence[socket.socket] = ()
+    """Listening sockets, inherited under the same descriptors."""
+    files: Sequence[int] = ()
+    """Further descriptors to inherit."""
+
+
+class WorkerSupervisor:
+    """Keeps a number of workers running, each in a slot.
+
+    `mark_dead` is called with the slot of every worker that has ended. Workers accept connections for `drain_delay`
+    seconds after a signal to stop.
     """
 
-    def __init__(
-        self,
-        command: Callable[[int, int], Sequence[str]],
-        sockets: Sequence[socket.socket],
-        settings: bytes,
-        mark_dead: Callable[[int], None],
-        files: Sequence[int] = (),
-        delay: float = 0.0,
-    ) -> None:
-        self._command, self._sockets, self._settings, self._mark_dead = command, sockets, settings, mark_dead
-        self._files, self._delay = files, delay
+    def __init__(self, launch: Launch, mark_dead: Callable[[int], None], drain_delay: float = 0.0) -> None:
+        self._launch = launch
+        self._mark_dead = mark_dead
+        self._drain_delay = drain_delay
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("CHAOSAPI_")}
         self._stopping = asyncio.Event()
         self._workers: dict[int, tuple[Process, socket.socket]] = {}
-        """By slot: the process and the tether, which tells it when this one dies."""
+        """By slot: the process and our end of the pipe. The worker's end reads EOF when this process dies."""
 
     async def run(self, count: int, serving: Callable[[], None]) -> None:
-        """Work until a signal says to stop; calls `serving` when all of them are ready, or have failed once.
+        """Run workers until a signal to stop; call `serving` once every worker is ready, or has failed once.
 
-        Raises NotStartedError where the first one exits before it has served: the settings do not fit. Whatever
-        becomes of a worker after that, or if it is killed, another one is tried, ever later.
+        Raises NotStartedError where the first worker exits before it is ready: the settings do not fit. A worker that
+        ends later, or that is killed, is restarted with back-off.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._terminate_workers)
         try:
-            await self._start_first_worker()  # goes ahead: what keeps all of them from starting is said once
+            await self._start_first_worker()  # alone, so that an error that stops every worker is logged once
             await asyncio.gather(*map(self._start_worker, range(1, count)))
             if not self._stopping.is_set():
                 serving()
@@ -79,8 +84,9 @@ class WorkerSupervisor:
                 await asyncio.gather(*map(self._wait_for_exit, list(self._workers)))
 
     def _terminate_workers(self) -> None:
-        """Ask all to stop; the second time, and when their time is over, kill them."""
-        loop, again = asyncio.get_running_loop(), self._stopping.is_set()
+        """Send SIGTERM to all workers; the second time, or after the time-out, kill them."""
+        loop = asyncio.get_running_loop()
+        again = self._stopping.is_set()
         self._stopping.set()
         for process, _ in self._workers.values():
             with contextlib.suppress(ProcessLookupError):
@@ -88,18 +94,18 @@ class WorkerSupervisor:
         if again:
             self._stop_listening()
         else:
-            loop.call_later(self._delay, self._stop_listening)
+            loop.call_later(self._drain_delay, self._stop_listening)
             loop.call_later(_STOP_TIMEOUT_S, self._terminate_workers)
 
     def _stop_listening(self) -> None:
-        """Let no connection begin that nobody would accept any more."""
-        for bound in self._sockets:
+        """Refuse new connections: the workers do not accept them any more."""
+        for bound in self._launch.sockets:
             with contextlib.suppress(OSError):  # closed the first time
                 drop_new_connections(bound)
             bound.close()
 
     async def _start_first_worker(self) -> None:
-        """Start the first worker; if it is killed meanwhile, by the system for want of memory say, start it again."""
+        """Start the first worker; restart it where it is killed meanwhile, for example when memory is short."""
         deaths = 0
         while not self._stopping.is_set() and not await self._start_worker(0):
             status = await self._wait_for_exit(0)
@@ -111,44 +117,45 @@ class WorkerSupervisor:
             await self._back_off(0, status, deaths)
 
     async def _start_worker(self, slot: int) -> bool:
-        """Start a worker and tell whether it came to serve; else it has ended, is about to, or was never there."""
+        """Start a worker and return whether it became ready; otherwise it has ended, is about to, or never existed."""
         if self._stopping.is_set():
             return False
-        tether, its = socket.socketpair()
-        tether.setblocking(False)
-        tether.send(self._settings)
+        pipe, parent_pipe = socket.socketpair()
+        pipe.setblocking(False)
+        pipe.send(self._launch.settings)
         try:
-            with its:
-                inherited = [its.fileno(), *self._files, *(bound.fileno() for bound in self._sockets)]
-                command = self._command(slot, its.fileno())
+            with parent_pipe:
+                sockets = [bound.fileno() for bound in self._launch.sockets]
+                inherited = [parent_pipe.fileno(), *self._launch.files, *sockets]
+                command = self._launch.command(slot, parent_pipe.fileno())
                 process = await asyncio.create_subprocess_exec(*command, pass_fds=inherited, env=self._environment)
         except OSError as error:
-            log.error("a worker cannot be started", slot=slot, reason=str(error))  # noqa: TRY400 - all there is to say
-            tether.close()
+            log.error("a worker cannot be started", slot=slot, reason=str(error))  # noqa: TRY400 - the reason says it all
+            pipe.close()
             return False
-        self._workers[slot] = process, tether
+        self._workers[slot] = process, pipe
         if self._stopping.is_set():
             process.terminate()
         try:
-            return await asyncio.get_running_loop().sock_recv(tether, 1) == READY
-        except ConnectionError:  # it was killed before it had read its settings
+            return await asyncio.get_running_loop().sock_recv(pipe, 1) == READY
+        except ConnectionError:  # the worker was killed before it had read its settings
             return False
 
     async def _wait_for_exit(self, slot: int) -> int | None:
-        """Wait for the worker's end, clean up after it, and return its status; None where there is none."""
+        """Wait until the worker has ended, clean up after it, and return its status; None for an empty slot."""
         if slot not in self._workers:
             return None
-        process, tether = self._workers[slot]
+        process, pipe = self._workers[slot]
         status = await process.wait()
-        tether.close()
+        pipe.close()
         del self._workers[slot]
-        with contextlib.suppress(OSError):  # a disk that fails is no reason to do without a worker
+        with contextlib.suppress(OSError):  # the next worker starts also where the disk fails
             self._mark_dead(slot)
         return status
 
     async def _keep_worker_alive(self, slot: int) -> None:
-        """See to it that there is a worker in this slot."""
-        loop, deaths = asyncio.get_running_loop(), 0
+        loop = asyncio.get_running_loop()
+        deaths = 0
         while slot in self._workers or not self._stopping.is_set():
             started = loop.time()
             status = await self._wait_for_exit(slot)
@@ -157,7 +164,7 @@ class WorkerSupervisor:
             await self._start_worker(slot)
 
     async def _back_off(self, slot: int, status: int | None, deaths: int) -> None:
-        """Say that a worker has ended, and wait before the next one: the longer, the more often it died early."""
+        """Log that a worker has ended, and wait before its restart; longer after each early death in a row."""
         if self._stopping.is_set():
             return
         pause = _FIRST_BACK_OFF_S * 2 ** min(deaths - 2, _MAX_DOUBLINGS) if deaths > 1 else 0.0

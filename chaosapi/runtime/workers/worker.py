@@ -1,8 +1,8 @@
-"""One worker: `python -m chaosapi.runtime.workers FACTORY SLOT FOLDER ALARM TETHER MAIN [ADMIN]`.
+"""One worker: `python -m chaosapi.runtime.workers FACTORY SLOT FOLDER KILL_FLAGS PARENT_PIPE MAIN [ADMIN]`.
 
-FACTORY makes the app: `module:function`, as uvicorn takes it. The last four are file descriptors: memory that all
-workers share; a socket to the parent, which brings the settings as a line of JSON and is closed when the parent dies;
-the listening sockets.
+FACTORY makes the app: `module:function`, as uvicorn takes it. The last four are file descriptors: shared memory of all
+workers; a socket to the parent, which sends the settings as a line of JSON and is closed when the parent dies; the
+listening sockets.
 """
 
 import json
@@ -26,35 +26,36 @@ from chaosapi.settings import Settings, SettingsError
 from chaosapi.telemetry import logs
 
 READY: Final = b"+"
-"""What a worker tells its parent once it serves."""
+"""A worker sends this to its parent once it is ready."""
 _ORPHAN_TIMEOUT_S: Final = 30.0
-"""Seconds for an orderly end once the parent has died; a pause or a store that is away must not make an orphan."""
+"""After the death of the parent a worker has so long to shut down; a pause or a store may block it for longer."""
 
 
 class _Server(Server):
-    """Tells the parent when it serves."""
+    """Notifies the parent when it is ready."""
 
-    def __init__(self, app: LifespanMiddleware, settings: Settings, tether: socket.socket) -> None:
+    def __init__(self, app: LifespanMiddleware, settings: Settings, parent_pipe: socket.socket) -> None:
         super().__init__(app, settings)
-        self._tether = tether
+        self._parent_pipe = parent_pipe
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._tether.send(READY)
+            self._parent_pipe.send(READY)
 
 
 class _ParentDeathWatcher(threading.Thread):
-    """Waits until the parent has died, which nobody but its children can clean up after."""
+    """Waits for the death of the parent, then stops this worker and removes the folder of the service."""
 
-    def __init__(self, tether: socket.socket, folder: Path) -> None:
-        super().__init__(name="chaosapi-tether", daemon=True)
-        self._tether, self._folder = tether, folder
+    def __init__(self, parent_pipe: socket.socket, folder: Path) -> None:
+        super().__init__(name="chaosapi-parent-death", daemon=True)
+        self._parent_pipe = parent_pipe
+        self._folder = folder
         self.orphaned = False
 
     def run(self) -> None:
-        """End in order, or by force."""
-        self._tether.recv(1)
+        """Stop the worker with SIGTERM; after the time-out, exit."""
+        self._parent_pipe.recv(1)
         self.orphaned = True
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_ORPHAN_TIMEOUT_S)
@@ -62,7 +63,7 @@ class _ParentDeathWatcher(threading.Thread):
         os._exit(1)
 
     def clean(self) -> None:
-        """Remove what the parent would have removed."""
+        """Remove the folder where the parent has died: it cannot do so any more."""
         if self.orphaned:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -71,36 +72,35 @@ def _exit(*_: object) -> None:
     sys.exit()
 
 
-def _read_settings(tether: socket.socket) -> Any:
-    """Read what the parent has sent."""
+def _read_settings(parent_pipe: socket.socket) -> Any:
     line = b""
     while not line.endswith(b"\n"):
-        part = tether.recv(2**16)
+        part = parent_pipe.recv(2**16)
         if not part:
-            sys.exit()  # it has died
+            sys.exit()  # the parent has died
         line += part
     return json.loads(line)
 
 
 def main() -> None:
-    """Serve until told to stop, or until the parent has died."""
+    """Serve until a signal, or until the parent has died."""
     create_app = import_from_string(sys.argv[1])
     slot = int(sys.argv[2])
     folder = Path(sys.argv[3])
-    alarm = KillFlags.attach(int(sys.argv[4]), slot)
-    tether, bound, *admin = (socket.socket(fileno=int(number)) for number in sys.argv[5:])
+    flags = KillFlags.attach(int(sys.argv[4]), slot)
+    parent_pipe, bound, *admin = (socket.socket(fileno=int(number)) for number in sys.argv[5:])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _exit)
-    settings = Settings.model_validate(_read_settings(tether))
+    settings = Settings.model_validate(_read_settings(parent_pipe))
     dropped = logs.configure(settings)
     try:
-        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, alarm), dropped=dropped)
+        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, flags), dropped=dropped)
     except SettingsError as error:
         sys.stderr.write(f"chaosapi: {error}\n")
         sys.exit(2)
-    orphanage = _ParentDeathWatcher(tether, folder)
-    orphanage.start()
+    watcher = _ParentDeathWatcher(parent_pipe, folder)
+    watcher.start()
     try:
-        _Server(app, settings, tether).run(sockets=[bound])
+        _Server(app, settings, parent_pipe).run(sockets=[bound])
     finally:
-        orphanage.clean()
+        watcher.clean()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from chaosapi.runtime.workers.supervisor import NotStartedError, WorkerSupervisor
+from chaosapi.runtime.workers.supervisor import Launch, NotStartedError, WorkerSupervisor
 from tests.captured import captured
 from tests.patience import patience
 
@@ -20,12 +20,12 @@ READY = "import os, sys, time; os.write(int(sys.argv[2]), b'+')"
 
 
 def crew(program: str, buried: list[int]) -> WorkerSupervisor:
-    """Make a crew whose workers run a Python program; its arguments are the slot and the tether."""
+    """Make a crew whose workers run a Python program; its arguments are the slot and the parent_pipe."""
 
-    def command(slot: int, tether: int) -> Sequence[str]:
-        return [sys.executable, "-S", "-c", program, str(slot), str(tether)]
+    def command(slot: int, parent_pipe: int) -> Sequence[str]:
+        return [sys.executable, "-S", "-c", program, str(slot), str(parent_pipe)]
 
-    return WorkerSupervisor(command, [], b"settings\n", buried.append)
+    return WorkerSupervisor(Launch(command, b"settings\n"), buried.append)
 
 
 def leave() -> None:
@@ -79,7 +79,7 @@ def test_a_worker_for_which_there_is_no_process_is_tried_again(monkeypatch: pyte
     assert failures == []
 
 
-def test_a_worker_finds_its_settings_on_the_tether_and_none_in_its_environment(
+def test_a_worker_finds_its_settings_on_the_parent_pipe_and_none_in_its_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever may look at the environment of processes sees no token."""
