@@ -39,55 +39,73 @@ class ChaosError(Exception):
 class BadRequest(ChaosError):
     """The body cannot be read at all, or there is no telling which Host is meant."""
 
-    status, title, slug = 400, "Bad Request", "bad-request"
+    status = 400
+    title = "Bad Request"
+    slug = "bad-request"
 
 
 class Unauthorized(ChaosError):
     """The bearer token is missing or wrong."""
 
-    status, title, slug = 401, "Unauthorized", "unauthorized"
+    status = 401
+    title = "Unauthorized"
+    slug = "unauthorized"
 
 
 class Forbidden(ChaosError):
     """The caller may not do this from where it is."""
 
-    status, title, slug = 403, "Forbidden", "forbidden"
+    status = 403
+    title = "Forbidden"
+    slug = "forbidden"
 
 
 class NotFound(ChaosError):
     """There is no such thing."""
 
-    status, title, slug = 404, "Not Found", "not-found"
+    status = 404
+    title = "Not Found"
+    slug = "not-found"
 
 
 class Conflict(ChaosError):
     """It does not fit the state things are in."""
 
-    status, title, slug = 409, "Conflict", "conflict"
+    status = 409
+    title = "Conflict"
+    slug = "conflict"
 
 
 class PreconditionFailed(ChaosError):
     """The state has changed since the caller looked."""
 
-    status, title, slug = 412, "Precondition Failed", "precondition-failed"
+    status = 412
+    title = "Precondition Failed"
+    slug = "precondition-failed"
 
 
 class TooLarge(ChaosError):
     """The body is larger than what is read here."""
 
-    status, title, slug = 413, "Content Too Large", "content-too-large"
+    status = 413
+    title = "Content Too Large"
+    slug = "content-too-large"
 
 
 class UnsupportedType(ChaosError):
     """The body is not of a type that is read here."""
 
-    status, title, slug = 415, "Unsupported Media Type", "unsupported-media-type"
+    status = 415
+    title = "Unsupported Media Type"
+    slug = "unsupported-media-type"
 
 
 class Invalid(ChaosError):
     """A field is wrong."""
 
-    status, title, slug = 422, "Unprocessable Content", "invalid"
+    status = 422
+    title = "Unprocessable Content"
+    slug = "invalid"
 
     @classmethod
     def field(cls, name: str, message: str) -> "Invalid":
@@ -98,19 +116,25 @@ class Invalid(ChaosError):
 class LimitReached(ChaosError):
     """There is no room for more."""
 
-    status, title, slug = 429, "Too Many Requests", "limit-reached"
+    status = 429
+    title = "Too Many Requests"
+    slug = "limit-reached"
 
 
 class NotInstalled(ChaosError):
     """The answer takes packages that are not installed; the detail names the extra that brings them."""
 
-    status, title, slug = 501, "Not Implemented", "not-installed"
+    status = 501
+    title = "Not Implemented"
+    slug = "not-installed"
 
 
 class StoreUnavailable(ChaosError):
     """The shared store does not answer; replicas go on with what they know."""
 
-    status, title, slug = 503, "Service Unavailable", "store-unavailable"
+    status = 503
+    title = "Service Unavailable"
+    slug = "store-unavailable"
 
 
 class StoreUnreadable(StoreUnavailable):
@@ -120,11 +144,15 @@ class StoreUnreadable(StoreUnavailable):
 class Busy(ChaosError):
     """The queue for heavy work is full."""
 
-    status, title, slug = 503, "Service Unavailable", "busy"
+    status = 503
+    title = "Service Unavailable"
+    slug = "busy"
     headers: ClassVar[Mapping[str, str]] = {"retry-after": "1"}
 
 
 class ClientGone(ChaosError):
     """The client has disconnected before its answer was there; nginx gave this status its number."""
 
-    status, title, slug = 499, "Client Closed Request", "client-gone"
+    status = 499
+    title = "Client Closed Request"
+    slug = "client-gone"

@@ -1,6 +1,6 @@
-"""Where the numbers live that every request counts: adding to a cell takes no lock and no call.
+"""The counters of the request path: adding to a cell takes no lock and no function call.
 
-Only the event loop that serves adds to them; whoever reads sees whole numbers.
+Only the event loop that serves adds to cells; readers in other threads and processes never see half a number.
 """
 
 import os
@@ -13,18 +13,18 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from chaosapi.logger import get_logger
 
 _NEW_FILE_BYTES: Final = 2**16
-"""Bytes of a new file; it doubles as it grows."""
+"""The file doubles when it is full."""
 _ENTRY_OVERHEAD_BYTES: Final = 32
-"""Bytes that an entry has besides its key, at most."""
+"""The largest size of an entry without its key."""
 
 log = get_logger("chaosapi.telemetry.counters")
 
 Cell: TypeAlias = "list[float] | memoryview[float]"
-"""A number, as its only item."""
+"""A sequence of one number."""
 
 
 class Key(NamedTuple):
-    """Which number of which metric it is."""
+    """The identity of a sample."""
 
     family: str
     sample: str
@@ -34,19 +34,19 @@ class Key(NamedTuple):
 
 
 CellFactory = Callable[[str, Sequence[Key]], list[Cell]]
-"""Gives the cells of keys; their kind is `counter`, `histogram`, or `gauge_` and how those of several workers merge."""
+"""Returns the cells of keys, given their kind: `counter`, `histogram`, or `gauge_` and the mode to merge workers."""
 
 
 def local(_: str, keys: Sequence[Key]) -> list[Cell]:
-    """Keep them in this process alone."""
+    """Return cells of this process alone."""
     return [[0.0] for _ in keys]
 
 
 class AllocatedMmapDict(MmapedDict):
-    """One of prometheus-client's multiprocess files, with space that is really there.
+    """One of prometheus-client's multiprocess files, with disk space allocated in advance.
 
-    The library maps files with holes: writing to one on a full disk kills the process (SIGBUS). Here whoever makes a
-    file, or adds a key for which it has to grow, gets an OSError instead.
+    The library maps sparse files: a write to one on a full disk kills the process (SIGBUS). Here a new file, or a new
+    key for which the file has to grow, raises OSError instead.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class AllocatedMmapDict(MmapedDict):
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Make a file at least so large; raises OSError where there is no room, and leaves no empty file behind."""
+    """Allocate at least `size` bytes for a file; raises OSError where the disk is full, and leaves no empty file."""
     with path.open("ab") as file:
         try:
             if hasattr(os, "posix_fallocate"):  # not on macOS
@@ -72,18 +72,19 @@ def _reserve(path: Path, size: int) -> None:
 
 
 class MmapCounters:
-    """Keeps them in files that other processes read, one a kind.
+    """Keeps cells in files that other processes read, one file for each kind.
 
-    Where there is no room for them they are this process's own: others do not see them, and everything else goes on.
+    Where the disk is full, new cells belong to this process alone: the sums over all workers lack them.
     """
 
     def __init__(self, folder: Path, slot: int) -> None:
-        self._folder, self._slot = folder, slot
+        self._folder = folder
+        self._slot = slot
         self._files: dict[str, AllocatedMmapDict] = {}
         self._warned = False
 
     def __call__(self, kind: str, keys: Sequence[Key]) -> list[Cell]:
-        """Give the cells; what a former worker of this slot has counted is in them."""
+        """Return the cells; they keep the counts of a former worker in this slot."""
         try:
             if kind not in self._files:
                 self._files[kind] = AllocatedMmapDict(self._folder / f"{kind}_{self._slot}.db")
@@ -95,20 +96,20 @@ class MmapCounters:
             return local(kind, keys)
 
     def close(self) -> None:
-        """Close the files; cells that were given stay."""
+        """Close the files; cells remain usable."""
         for file in self._files.values():
-            file._f.close()  # noqa: SLF001 - `close` would take the memory too
+            file._f.close()  # noqa: SLF001 - `close` would unmap the memory too
 
 
 def _cell_in(file: MmapedDict, name: str) -> Cell:
-    # The library would find the place anew for each number, under a lock, and write it with a time stamp.
-    file.read_value(name)  # type: ignore[no-untyped-call]  # makes it where it is new
+    # The library would look up the position for each number, under a lock, and write a time stamp too.
+    file.read_value(name)  # type: ignore[no-untyped-call]  # adds a new key
     numbers = memoryview(file._m).cast("d")  # noqa: SLF001
-    place = file._positions[name] // numbers.itemsize  # noqa: SLF001
-    return numbers[place : place + 1]
+    index = file._positions[name] // numbers.itemsize  # noqa: SLF001
+    return numbers[index : index + 1]
 
 
 def key_text(family: str, sample: str, labels: Sequence[tuple[str, str]], text: str) -> str:
-    """Write a key as the files have it."""
+    """Return a key in the format of the files."""
     key: str = mmap_key(family, sample, [name for name, _ in labels], [value for _, value in labels], text)
     return key

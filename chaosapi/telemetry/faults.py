@@ -1,4 +1,4 @@
-"""What the service shows of itself beside its traffic: faults, the event loop, single readings."""
+"""The metrics of faults and of the event loop, and metrics whose value a function returns."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,33 +14,34 @@ from chaosapi.injection.engine import Engine, Run
 from chaosapi.telemetry.gauges import CallbackGauge, GaugeFamily
 
 _RECENT_S: Final = 10.0
-"""Seconds after which a fault that has ended holds nobody any more."""
+"""So long after its end a fault may still hold requests, which changes its counts."""
 _Family: TypeAlias = CounterMetricFamily | GaugeFamily
 
 
 class CallbackCounter(Collector):
-    """A counter that is read off something when scraped."""
+    """A counter whose value a function returns when scraped."""
 
     def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
-        self._name, self._text, self._read = name, text, read
+        self._name = name
+        self._text = text
+        self._read = read
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Yield it."""
         yield CounterMetricFamily(self._name, self._text, value=self._read())
 
 
 class FaultMetrics(Collector):
-    """What each fault asks for and does, read from the engine when scraped: the receipt and these never differ."""
+    """The counts of each fault, read from the engine when scraped: metrics and receipts never differ."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def collect(self) -> Iterator[_Family]:
-        """Yield the families of all faults that the state still lists."""
+        """Yield the families, with all faults that the state lists."""
         return self._families(self._engine.runs())
 
     def recent(self) -> Iterator[_Family]:
-        """Yield the families of those whose figures may have changed in the last seconds."""
+        """Yield the same families, with the faults alone whose counts may have changed in the last seconds."""
         return self._families(run for run in self._engine.runs() if run.time() < run.plan.ends_at + _RECENT_S)
 
     def _families(self, runs: Iterable[Run]) -> Iterator[_Family]:
@@ -59,7 +60,9 @@ class FaultMetrics(Collector):
         seconds = CounterMetricFamily(
             "chaosapi_fault_delay_seconds", "Their delays, as they were planned and as measured.", labels=kinds
         )
-        shown = {name: _family(name, metric) for effect in EFFECTS for name, metric in effect.shows.items()}
+        shown: dict[str, _Family] = {}
+        for effect in EFFECTS:
+            shown.update({name: _family(name, metric) for name, metric in effect.shows.items()})
         active = 0
         for run in runs:
             record = run.plan.record
@@ -86,21 +89,22 @@ class FaultMetrics(Collector):
 
 
 class LagGauge:
-    """The largest delay of the event loop within the last seconds: a single late tick is not lost between scrapes."""
+    """The largest delay of the event loop within the last seconds: a scrape sees also a single late tick."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float], window_s: float = 5.0) -> None:
-        self._clock, self._window_s = clock, window_s
+        self._clock = clock
+        self._window_s = window_s
         self._samples: deque[tuple[float, float]] = deque()
         text = f"How late the event loop was at most in the last {window_s:g} s."
         registry.register(CallbackGauge("chaosapi_event_loop_lag_seconds", text, self._largest, "livemax"))
 
     def observe(self, lag: float) -> None:
-        """Note one measured delay, in seconds."""
+        """Record one measured delay, in seconds."""
         self._drop_old_samples()
         self._samples.append((self._clock(), max(0.0, lag)))
 
     def _largest(self) -> float:
-        since = self._clock() - self._window_s  # read in other threads, which must not change what is noted
+        since = self._clock() - self._window_s  # runs in other threads, which must not change the samples
         return max((lag for at, lag in list(self._samples) if at >= since), default=0.0)
 
     def _drop_old_samples(self) -> None:

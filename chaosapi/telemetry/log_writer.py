@@ -1,4 +1,4 @@
-"""Output that never makes its writers wait: a bounded queue, and one thread that writes."""
+"""Non-blocking output: a bounded queue, and one thread that writes."""
 
 import io
 import os
@@ -12,26 +12,26 @@ from typing import Final
 _LINES: Final = 10_000
 _BYTES: Final = 4 * 2**20
 _CHUNK: Final = 2**16
-"""Bytes that are written at once."""
-_GATHER: Final = 0.005
-"""Seconds in which further lines join the first one: waking a thread for each of them costs more than they do."""
-_RETRY: Final = 1.0
-"""Seconds between two looks at a descriptor that another process has made non-blocking."""
+"""One write has about so many bytes."""
+_GATHER_S: Final = 0.005
+"""Lines of so long are written together: a wake-up of the thread for each line costs more than the line."""
+_RETRY_S: Final = 1.0
+"""Between two tries on a descriptor that another process has made non-blocking."""
 
 _NEWLINE: Final = ord("\n")
 
 
 class Output:
-    """Write lines to a file descriptor in a thread of its own, so that no caller ever waits for the reader.
+    """Writes lines to a file descriptor in a thread of its own, so that no caller ever waits for the reader.
 
-    At most `lines` lines and `size` bytes wait in memory. What comes beyond that, or cannot be written (a closed pipe,
-    a full disk), is counted in `dropped`; once a write succeeds again, `notice` makes the line that says how many are
-    missing. Without a descriptor every line is dropped.
+    At most `lines` lines and `size` bytes wait in memory. Lines beyond that, and lines that cannot be written (a closed
+    pipe, a full disk), are counted in `dropped`; once a write succeeds again, `notice` returns a line with the number
+    of missing lines. Without a descriptor every line is dropped.
     """
 
     def __init__(self, fd: int | None, notice: Callable[[int], str], lines: int = _LINES, size: int = _BYTES) -> None:
         self.dropped = 0
-        """Lines that were lost so far."""
+        """Lines lost so far."""
         self._fd = fd
         self._notice = notice
         self._lines = lines
@@ -41,12 +41,12 @@ class Output:
         self._waiting_lines = 0
         self._waiting_bytes = 0
         self._noticed = 0
-        self._torn = False
+        self._mid_line = False
         if fd is not None:
             threading.Thread(target=self._run, name=f"output-{fd}", daemon=True).start()
 
     def write(self, line: str) -> None:
-        """Queue a line, its line break included, or count it as dropped."""
+        """Queue a line that ends with a line break, or count it as dropped."""
         data = line.encode(errors="backslashreplace")
         size = len(data)
         with self._lock:
@@ -71,7 +71,7 @@ class Output:
             flushed: list[threading.Event] = []
             item: bytes | threading.Event | None = self._queue.get()
             if isinstance(item, bytes):
-                time.sleep(_GATHER)
+                time.sleep(_GATHER_S)
             size = 0
             while item is not None:
                 if isinstance(item, bytes):
@@ -99,29 +99,29 @@ class Output:
             return None
 
     def _write(self, data: bytes) -> int:
-        """Write all of it, however long that takes; return how many lines could not be written."""
+        """Write all data, however long that takes; return the number of lines that could not be written."""
         assert self._fd is not None  # noqa: S101 - without one there is no thread
         if not data:
             return 0
-        rest = memoryview(b"\n" + data if self._torn else data)
+        rest = memoryview(b"\n" + data if self._mid_line else data)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
                 poll = select.poll()
                 poll.register(self._fd, select.POLLOUT)
-                poll.poll(_RETRY * 1000)
+                poll.poll(_RETRY_S * 1000)
             except OSError:
                 if len(rest) < len(data):
-                    # The next line that can be written must not join the half of this one.
-                    self._torn = data[-len(rest) - 1] != _NEWLINE
+                    # Half a line was written: the next one must begin on a new line.
+                    self._mid_line = data[-len(rest) - 1] != _NEWLINE
                 return bytes(rest).count(b"\n")
-        self._torn = False
+        self._mid_line = False
         return 0
 
 
 class Stream(io.TextIOBase):
-    """A text stream over an output, to stand in for `sys.stdout` or `sys.stderr`. `flush` does not wait."""
+    """A text stream over an output, as `sys.stdout` or `sys.stderr`; `flush` does not wait."""
 
     def __init__(self, output: Output, fd: int | None) -> None:
         super().__init__()
@@ -129,11 +129,9 @@ class Stream(io.TextIOBase):
         self._fd = fd
 
     def writable(self) -> bool:
-        """Return True."""
         return True
 
     def write(self, text: str) -> int:
-        """Queue the text."""
         self._output.write(text)
         return len(text)
 

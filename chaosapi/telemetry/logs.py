@@ -1,7 +1,7 @@
-"""Structured logs: one event a line, with the request id; lines of the standard library's logging take the same form.
+"""Structured logs: one event a line, with the request id; records of the standard library get the same form.
 
-chaosapi's own lines never pass through that library: with a line a request, it would be most of what a request costs.
-Nobody who logs waits for whoever reads the log: see chaosapi/telemetry/log_writer.py.
+chaosapi's own lines bypass the standard library: with a line for each request, it would be most of a request's cost.
+Logging never waits for the reader of the log: see chaosapi/telemetry/log_writer.py.
 """
 
 import atexit
@@ -25,17 +25,17 @@ from chaosapi.telemetry.log_writer import Output, Stream
 # Without local variables: they may hold what no log should, and writing them took the loop down under a few hundred
 # exceptions a second.
 _TRACEBACKS = ExceptionDictTransformer(show_locals=False)
-_LAST_LINES: Final = 1.0
-"""Seconds that a process waits at its end for the reader of its last lines."""
-_STANDARD: Final = 3
-"""Descriptors below this one are those of the standard streams."""
+_EXIT_FLUSH_S: Final = 1.0
+"""At exit, the process waits so long for the reader of its last lines."""
+_FIRST_FREE_DESCRIPTOR: Final = 3
+"""Descriptors below this one belong to the standard streams."""
 
 Dropped = Callable[[], int]
-"""Return how many lines were lost so far."""
+"""Returns the number of lines lost so far."""
 
 
 class _Line:
-    """Writes whole lines; `add_logger_name` asks for its name."""
+    """Writes whole lines; structlog's `add_logger_name` reads `name`."""
 
     def __init__(self, output: Output, name: str = "") -> None:
         self.name = name
@@ -61,14 +61,14 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Wait for the reader, but not for long; logging does this when the process ends."""
-        self._output.flush(_LAST_LINES)
+        """Wait a moment for the reader; logging calls this at exit."""
+        self._output.flush(_EXIT_FLUSH_S)
 
 
 def configure(settings: Settings) -> Dropped:
-    """Send all logs to standard output: JSON, or coloured text where a person is watching.
+    """Send all logs to standard output: JSON, or coloured text on a terminal.
 
-    Standard output and standard error are written by threads of their own from now on; return what counts lost lines.
+    From now on, threads write standard output and standard error. Return a function that counts lost lines.
     """
     level = settings.log_level.upper()
     shared: list[Processor] = [
@@ -85,7 +85,7 @@ def configure(settings: Settings) -> Dropped:
         if as_json
         else [structlog.dev.ConsoleRenderer()]
     )
-    output, errors = _outputs(partial(_notice, [*shared[1:], *last]))
+    output, errors = _outputs(partial(_dropped_notice, [*shared[1:], *last]))
     handler = _Handler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -106,35 +106,36 @@ def configure(settings: Settings) -> Dropped:
 
 
 def _outputs(notice: Callable[[int], str]) -> tuple[Output, Output]:
-    """Put queues behind standard output and standard error: one for both where they are the same file."""
-    out, err = _descriptor(sys.stdout), _descriptor(sys.stderr)
-    _occupy()
+    """Replace standard output and standard error by queues: a single one where both are the same file."""
+    out = _descriptor(sys.stdout)
+    err = _descriptor(sys.stderr)
+    _fill_closed_descriptors()
     output = Output(out, notice)
     one = out is not None and err is not None and os.path.sameopenfile(out, err)
     errors = output if one else Output(err, notice)
     sys.stdout = Stream(output, out)
     sys.stderr = Stream(errors, err)
-    atexit.register(errors.flush, _LAST_LINES)
+    atexit.register(errors.flush, _EXIT_FLUSH_S)
     return output, errors
 
 
 def _descriptor(stream: TextIO | None) -> int | None:
-    """Return the descriptor of a standard stream; Python has None for one that was closed before it started."""
+    """Return the descriptor of a standard stream; None where it was closed before Python started."""
     if stream is None:
         return None
     stream.flush()
     return stream.fileno()
 
 
-def _occupy() -> None:
-    """Open /dev/null where standard streams are closed: a connection that took their number would get their lines."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) < _STANDARD:
+def _fill_closed_descriptors() -> None:
+    """Open /dev/null for closed standard streams: a connection could get their number, and then their lines."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) < _FIRST_FREE_DESCRIPTOR:
         pass
     os.close(fd)
 
 
-def _notice(processors: list[Processor], dropped: int) -> str:
-    """Make the line that says how many are missing before it."""
+def _dropped_notice(processors: list[Processor], dropped: int) -> str:
+    """Return a log line with the number of lines that are missing before it."""
     event: Any = {"event": "log lines were dropped: nobody read them, or they could not be written", "lines": dropped}
     for process in processors:
         event = process(logging.getLogger(__name__), "warning", event)
@@ -144,5 +145,5 @@ def _notice(processors: list[Processor], dropped: int) -> str:
 def _json(event: Any, **options: Any) -> str:
     try:
         return orjson.dumps(event, **options).decode()
-    except TypeError:  # text that is no UTF-8, or keys that are no text
+    except TypeError:  # text that is not UTF-8, or keys that are not text
         return json.dumps(event, skipkeys=True, **options)

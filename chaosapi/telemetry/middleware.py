@@ -1,4 +1,4 @@
-"""Outermost: gives every request its id, and counts and logs what the user got, injected or not."""
+"""The outermost middleware: request ids, request metrics, access log; it sees what users get, injected or not."""
 
 import itertools
 import re
@@ -34,21 +34,25 @@ class TelemetryMiddleware:
         access_log: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.app, self.routes, self.metrics = app, routes, metrics
-        self._replica, self._access_log, self._clock = replica, access_log, clock
+        self.app = app
+        self.routes = routes
+        self.metrics = metrics
+        self._replica = replica
+        self._access_log = access_log
+        self._clock = clock
         self._count = itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and report what became of it."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         request_id = self._request_id(scope)
         scope[keys.REQUEST_ID] = request_id
-        # Only the outermost layer still sees the server's own `send`.
+        # Effects break the connection through it; only the outermost middleware gets the server's own `send`.
         scope[keys.SERVER] = getattr(send, "__self__", None)
         REQUEST_ID.set(request_id)
-        status, started = STATUS_CLOSED, self._clock()
+        status = STATUS_CLOSED
+        started = self._clock()
 
         def observed(message: Message) -> Awaitable[None]:
             nonlocal status
@@ -62,7 +66,8 @@ class TelemetryMiddleware:
         if exempt(path):
             await self.app(scope, receive, observed)
             return
-        handler = scope[keys.HANDLER] = self.routes.template(path)
+        handler = self.routes.template(path)
+        scope[keys.HANDLER] = handler
         method = scope["method"]
         traffic = self.metrics.counters_of(method, handler)
         traffic.count_arrival()

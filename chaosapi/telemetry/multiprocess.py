@@ -1,8 +1,8 @@
-"""The metrics of all workers of one service: whichever of them is asked answers for all.
+"""The metrics of all workers of one service, merged: any worker answers a scrape for all of them.
 
-They meet in a folder of prometheus-client's multiprocess files. What is counted on the way of a request is written
-there as it happens; what is read off something only when scraped is noted there on a beat. The files belong to a slot
-rather than to a process: a worker that is started in the place of another counts on where that one was killed.
+Workers share a folder of prometheus-client's multiprocess files. Request metrics are written there as they change;
+metrics that are computed when scraped are written at an interval. A file belongs to a slot, not to a process: a worker
+that replaces a killed one continues its counters.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from chaosapi.effects.base import MultiprocessMode
 from chaosapi.telemetry.counters import AllocatedMmapDict, key_text
 from chaosapi.telemetry.gauges import GaugeFamily
 
-_BEAT: Final = 0.5
-"""Seconds between two notes; what was read in the last of them is lost when a worker is killed."""
-_SWEEP: Final = 10.0
-"""Seconds for which a series that is gone is kept at least, until every worker has let go of it."""
+_INTERVAL_S: Final = 0.5
+"""Between two snapshots; when a worker is killed, the changes since the last one are lost."""
+_SWEEP_INTERVAL_S: Final = 10.0
+"""Series that no longer exist are deleted so rarely: by then every worker has dropped them."""
 _PROCESS_MODES: Final[dict[str, MultiprocessMode]] = {
     "process_max_fds": "livesum",
     "process_open_fds": "livesum",
@@ -37,16 +37,16 @@ _PROCESS_MODES: Final[dict[str, MultiprocessMode]] = {
     "process_virtual_memory_bytes": "livesum",
     "python_info": "livemax",
 }
-"""How the gauges of prometheus-client's own collectors become one; ours say it where they are made."""
+"""How workers merge the gauges of prometheus-client's own collectors; our gauges name their mode themselves."""
 
 _ADD: Final = {"livemax": max, "livemin": min}
 _COUNTS: Final = {"counter", "histogram"}
 
-_written = lru_cache(10_000)(key_text)
+_cached_key_text = lru_cache(10_000)(key_text)
 
 
 def mark_process_dead(folder: Path, slot: int) -> None:
-    """Forget the gauges of a worker that has ended. Its counters stay."""
+    """Delete the gauges of a worker that has ended; its counters stay."""
     for path in folder.glob(f"gauge_live*_{slot}.db"):
         path.unlink()
     for path in folder.glob(f"gauge_live*_read-{slot}.db"):
@@ -54,11 +54,11 @@ def mark_process_dead(folder: Path, slot: int) -> None:
 
 
 class MmapFile:
-    """One file of this worker. What there is no room for is not in it, until there is."""
+    """One file of this worker. While the disk is full, new keys are not written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: AllocatedMmapDict | None = _book(path)
+        self._file: AllocatedMmapDict | None = _open_file(path)
         self.values: dict[str, float] = {}
         if self._file:
             found = self._file.read_all_values()  # type: ignore[no-untyped-call]
@@ -67,27 +67,28 @@ class MmapFile:
     def write(self, key: str, value: float) -> None:
         if self.values.get(key) != value:
             self.values[key] = value
-            self._note(key, value)
+            self._write(key, value)
 
-    def _note(self, key: str, value: float) -> None:
+    def _write(self, key: str, value: float) -> None:
         if self._file:
             with contextlib.suppress(OSError):
                 self._file.write_value(key, value, 0.0)  # type: ignore[no-untyped-call]
 
     def keep(self, keys: set[str]) -> None:
-        """Drop all others; a reader sees the file before or after."""
+        """Delete all other keys; readers see the old file or the new one."""
         if self.values.keys() <= keys:
             return
         kept = {key: value for key, value in self.values.items() if key in keys}
         path = self._path.with_suffix(".new")
         path.unlink(missing_ok=True)
-        fresh = _book(path)
+        fresh = _open_file(path)
         if not fresh:
-            return  # the old one stays as it is
+            return  # the disk is full: the old file stays
         self.close()
-        self._file, self.values = fresh, kept
+        self._file = fresh
+        self.values = kept
         for key, value in kept.items():
-            self._note(key, value)
+            self._write(key, value)
         path.replace(self._path)
 
     def close(self) -> None:
@@ -95,8 +96,8 @@ class MmapFile:
             self._file.close()  # type: ignore[no-untyped-call]
 
 
-def _book(path: Path) -> AllocatedMmapDict | None:
-    """Open a file, or make it if there is room."""
+def _open_file(path: Path) -> AllocatedMmapDict | None:
+    """Open or create a file; return None where the disk is full."""
     try:
         return AllocatedMmapDict(path)
     except OSError:
@@ -104,20 +105,22 @@ def _book(path: Path) -> AllocatedMmapDict | None:
 
 
 class Faults(Protocol):
-    """Shows what all faults did, or those whose figures may have changed lately."""
+    """The metrics of faults."""
 
     def collect(self) -> Iterable[Metric]:
-        """Give the families with all faults."""
+        """Return the families with all faults."""
 
     def recent(self) -> Iterable[Metric]:
-        """Give the same families, where settled faults may be missing."""
+        """Return the same families; faults whose counts no longer change may be left out."""
 
 
 class MultiprocessCollector(Collector):
-    """Notes what this worker's own collectors and faults show, and adds up what all workers count and have noted."""
+    """Writes this worker's metrics to the shared files at an interval, and merges the files of all workers."""
 
     def __init__(self, own: CollectorRegistry, faults: Faults, folder: Path, slot: int) -> None:
-        self._own, self._faults, self._folder = own, faults, folder
+        self._own = own
+        self._faults = faults
+        self._folder = folder
         self._counters = MmapFile(folder / f"counter_read-{slot}.db")
         self._gauges = {mode: MmapFile(folder / f"gauge_{mode}_read-{slot}.db") for mode in get_args(MultiprocessMode)}
         self._before = dict(self._counters.values)
@@ -127,15 +130,15 @@ class MultiprocessCollector(Collector):
         self._lock = threading.Lock()
 
     async def run(self) -> None:
-        """Note until cancelled."""
+        """Write snapshots until cancelled."""
         while True:
-            await asyncio.sleep(_BEAT)
-            self.snapshot(whole=time.monotonic() > self._swept + _SWEEP)
+            await asyncio.sleep(_INTERVAL_S)
+            self.snapshot(whole=time.monotonic() > self._swept + _SWEEP_INTERVAL_S)
 
     def snapshot(self, *, whole: bool = True) -> list[Metric]:
-        """Write down what there is to read now, and return it; call it also around whatever sets counters back.
+        """Write the metrics as they are now, and return them; call it before and after a reset of counters.
 
-        What is no longer there is dropped when the whole is noted.
+        A `whole` snapshot has all faults, and deletes series that no longer exist.
         """
         with self._lock:
             families = [*self._own.collect(), *(self._faults.collect() if whole else self._faults.recent())]
@@ -143,7 +146,7 @@ class MultiprocessCollector(Collector):
             for family in families:
                 mode = None if family.type == "counter" else _mode(family)
                 for sample in family.samples:
-                    key = _written(family.name, sample.name, tuple(sample.labels.items()), family.documentation)
+                    key = _cached_key_text(family.name, sample.name, tuple(sample.labels.items()), family.documentation)
                     if mode is None:
                         self._count(key, sample.value)
                     else:
@@ -156,13 +159,13 @@ class MultiprocessCollector(Collector):
         return families
 
     def close(self) -> None:
-        """Note for the last time."""
+        """Write the last snapshot."""
         self.snapshot()
         for sheet in (self._counters, *self._gauges.values()):
             sheet.close()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all families; of the faults, those that this worker knows."""
+        """Yield the merged families; only faults that this worker knows."""
         own = self.snapshot()
         known = {_fault(sample.labels) for family in own for sample in family.samples}
         merged = self._merged("*.db")
@@ -170,16 +173,16 @@ class MultiprocessCollector(Collector):
             if family.name not in merged:
                 yield Metric(family.name, family.documentation, family.type)
         for family in merged.values():
-            # The workers learn of a change one after the other: a part of them would look like a counter going back.
+            # Workers apply a change one after the other: a sum over a part of them would look like a counter reset.
             family.samples = [sample for sample in family.samples if _fault(sample.labels) in known]
             yield family
 
     def counted(self) -> Iterable[Metric]:
-        """Return what all workers have counted on the way of requests."""
+        """Return the request metrics of all workers."""
         return self._merged("counter_[0-9]*.db").values()
 
     def _count(self, key: str, value: float) -> None:
-        """Count on from what was counted in this slot before, and after a fault was replaced by one of its name."""
+        """Continue a counter of this slot: after a restart, and after a fault was replaced by one of the same name."""
         self._fresh.add(key)
         last = self._seen.get(key)
         if value == last:
@@ -190,12 +193,14 @@ class MultiprocessCollector(Collector):
         self._counters.write(key, self._before.get(key, 0.0) + value)
 
     def _sweep(self) -> None:
-        if (now := time.monotonic()) < self._swept + _SWEEP:
+        now = time.monotonic()
+        if now < self._swept + _SWEEP_INTERVAL_S:
             return
         self._counters.keep(self._fresh)
         self._before = {key: value for key, value in self._before.items() if key in self._fresh}
         self._seen = {key: value for key, value in self._seen.items() if key in self._fresh}
-        self._swept, self._fresh = now, set()
+        self._swept = now
+        self._fresh = set()
 
     def _merged(self, pattern: str) -> dict[str, Metric]:
         families: dict[str, Metric] = {}
@@ -207,7 +212,7 @@ class MultiprocessCollector(Collector):
                 if "le" not in labels:
                     family.add_sample(sample, labels, figure)
                     continue
-                # Buckets are kept apart in the files, in their order, and shown as "so much or less".
+                # The files have the count of each bucket, in order; /metrics has cumulative counts.
                 rest = {label: value for label, value in labels.items() if label != "le"}
                 child = name, *rest.values()
                 running[child] = running.get(child, 0.0) + figure
@@ -217,11 +222,12 @@ class MultiprocessCollector(Collector):
         return families
 
     def _read(self, pattern: str) -> dict[str, dict[str, float]]:
-        """Return by kind what all files say. Figures are added up as they are read: keys are long to parse."""
+        """Return the merged values of all files, by kind. Keys are parsed after the merge, which is faster."""
         figures: dict[str, dict[str, float]] = {}
         for path in sorted(self._folder.glob(pattern)):
             kind = path.name.removeprefix("gauge_").split("_")[0]
-            add, known = _ADD.get(kind, operator.add), figures.setdefault(kind, {})
+            add = _ADD.get(kind, operator.add)
+            known = figures.setdefault(kind, {})
             for key, figure in _figures(path):
                 known[key] = add(known[key], figure) if key in known else figure
         return figures
@@ -232,16 +238,16 @@ def _figures(path: Path) -> list[tuple[str, float]]:
         try:
             found = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
             return [(key, figure) for key, figure, *_ in found]
-        except FileNotFoundError:  # the gauges of a worker that has just ended
+        except FileNotFoundError:  # the worker has just ended
             return []
-        except struct.error:  # a worker is about to make it
+        except struct.error:  # a worker is about to write the header
             time.sleep(0.001)
     raise OSError(f"{path.name} stays empty")
 
 
 @lru_cache(10_000)
 def _parsed(key: str) -> tuple[str, str, dict[str, str], str]:
-    """Read a key as `counters.key_text` wrote it; nobody changes what is returned."""
+    """Read a key as `counters.key_text` writes it; the result is cached: do not change it."""
     name, sample, labels, text = json.loads(key)
     return name, sample, labels, text
 

@@ -1,6 +1,6 @@
-"""Traffic as users see it: the source of the service-level indicators.
+"""Request metrics: traffic as users see it, the source of the service-level indicators.
 
-Names and labels are those that public FastAPI dashboards read (prometheus-fastapi-instrumentator's).
+Names and labels are those of prometheus-fastapi-instrumentator, which public FastAPI dashboards read.
 """
 
 from bisect import bisect_left
@@ -24,50 +24,51 @@ STATUS_CLOSED = "000"
 _LE: Final = (*map(str, BUCKETS), "+Inf")
 _TOTAL: Final = "http_requests", "Requests answered, by exact status."
 _DURATION: Final = "http_request_duration_seconds", "From the request's arrival to the last byte of its answer."
-_RUNNING: Final = "http_requests_inprogress", "Requests being answered now."
+_IN_PROGRESS: Final = "http_requests_inprogress", "Requests being answered now."
 
 
 class AnswerCounts(NamedTuple):
-    """How many requests were answered, and how many of these with 5xx or not at all."""
+    """Requests that have ended, and how many of them with a 5xx or without an answer."""
 
     total: float
     failed: float
 
 
 class StatusCounters:
-    """Requests by one method to one route that got one status."""
+    """The counters of one method, route and status."""
 
     def __init__(self, labels: dict[str, str], cells: CellFactory) -> None:
         self.labels = list(labels.values())
-        pairs, (total, said), (duration, text) = tuple(labels.items()), _TOTAL, _DURATION
-        (self.total,) = cells("counter", [Key(total, f"{total}_total", pairs, said)])
-        buckets = [Key(duration, f"{duration}_bucket", (*pairs, ("le", le)), text) for le in _LE]
-        self.seconds, *self.buckets = cells("histogram", [Key(duration, f"{duration}_sum", pairs, text), *buckets])
+        pairs = tuple(labels.items())
+        name, text = _TOTAL
+        (self.total,) = cells("counter", [Key(name, f"{name}_total", pairs, text)])
+        name, text = _DURATION
+        buckets = [Key(name, f"{name}_bucket", (*pairs, ("le", le)), text) for le in _LE]
+        self.seconds, *self.buckets = cells("histogram", [Key(name, f"{name}_sum", pairs, text), *buckets])
 
 
 class RouteCounters:
-    """Requests by one method to one route."""
+    """The counters of one method and route."""
 
     def __init__(self, method: str, handler: str, cells: CellFactory) -> None:
-        self.labels, self._cells = {"method": method, "handler": handler}, cells
-        (self.in_progress,) = cells(
-            "gauge_livesum", [Key(_RUNNING[0], _RUNNING[0], tuple(self.labels.items()), _RUNNING[1])]
-        )
+        self.labels = {"method": method, "handler": handler}
+        self._cells = cells
+        name, text = _IN_PROGRESS
+        (self.in_progress,) = cells("gauge_livesum", [Key(name, name, tuple(self.labels.items()), text)])
         self.by_status: dict[str, StatusCounters] = {}
 
     def expose_status(self, status: str) -> StatusCounters:
-        """Return the counts of a status; from now on they show, at 0 at first."""
+        """Return the counters of a status; /metrics shows them from now on, at 0."""
         found = self.by_status.get(status)
         if found is None:
-            found = self.by_status[status] = StatusCounters({**self.labels, "status": status}, self._cells)
+            found = StatusCounters({**self.labels, "status": status}, self._cells)
+            self.by_status[status] = found
         return found
 
     def count_arrival(self) -> None:
-        """Count a request in."""
         self.in_progress[0] += 1
 
     def count_answer(self, status: str, seconds: float) -> None:
-        """Count it out again."""
         self.in_progress[0] -= 1
         counts = self.by_status.get(status) or self.expose_status(status)
         counts.total[0] += 1
@@ -76,7 +77,7 @@ class RouteCounters:
 
 
 class RequestMetrics(Collector):
-    """All traffic. Where several workers count together, `counted` returns what all of them have counted."""
+    """The metrics of all requests. With several workers, `counted` returns the counts of all of them."""
 
     def __init__(
         self,
@@ -84,7 +85,8 @@ class RequestMetrics(Collector):
         cells: CellFactory = local,
         counted: Callable[[], Iterable[Metric]] | None = None,
     ) -> None:
-        self._cells, self._counted = cells, counted or self._totals
+        self._cells = cells
+        self._counted = counted or self._totals
         self._traffic: dict[tuple[str, str], RouteCounters] = {}
         for route in routes:
             for method in route.methods:
@@ -93,7 +95,7 @@ class RequestMetrics(Collector):
                     traffic.expose_status(str(status))
 
     def counters_of(self, method: str, handler: str) -> RouteCounters:
-        """Return the traffic of a route by a method; what is no method of HTTP is `other`."""
+        """Return the counters of a method and route; an unknown method counts as `other`."""
         found = self._traffic.get((method, handler))
         if found is None:
             known = method if method in METHODS else "other"
@@ -102,10 +104,10 @@ class RequestMetrics(Collector):
         return found
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what this process has counted."""
+        """Yield the counts of this process."""
         yield from self._totals()
         duration = HistogramMetricFamily(*_DURATION, labels=["method", "handler", "status"])
-        running = GaugeMetricFamily(*_RUNNING, labels=["method", "handler"])
+        running = GaugeMetricFamily(*_IN_PROGRESS, labels=["method", "handler"])
         for traffic in list(self._traffic.values()):
             running.add_metric(list(traffic.labels.values()), traffic.in_progress[0])
             for counts in list(traffic.by_status.values()):
@@ -121,7 +123,7 @@ class RequestMetrics(Collector):
         yield total
 
     def count_by_route(self) -> dict[tuple[str, str], float]:
-        """Count all requests so far by method and handler."""
+        """Return the number of requests so far by method and handler."""
         counts: dict[tuple[str, str], float] = {}
         for each in self._samples():
             key = (each.labels["method"], each.labels["handler"])
@@ -129,7 +131,7 @@ class RequestMetrics(Collector):
         return counts
 
     def count_answers(self) -> AnswerCounts:
-        """Sum up all requests so far."""
+        """Return the number of requests so far, and of failed ones."""
         counts = [(each.labels["status"], each.value) for each in self._samples()]
         failed = sum(count for status, count in counts if status == STATUS_CLOSED or status.startswith("5"))
         return AnswerCounts(sum(count for _, count in counts), failed)

@@ -1,4 +1,4 @@
-"""The traffic of the last minute, by route, as this replica has seen it."""
+"""The request rates of the last minute, by route, on this replica."""
 
 import asyncio
 import time
@@ -13,24 +13,26 @@ _SAMPLES = 12
 
 
 class RateMeter:
-    """Looks at the request counters every few seconds, and remembers a minute."""
+    """Samples the request counters every few seconds, and keeps the samples of a minute."""
 
     def __init__(self, counts: Callable[[], Counts], clock: Callable[[], float] = time.monotonic) -> None:
-        self._counts, self._clock = counts, clock
+        self._counts = counts
+        self._clock = clock
         self._samples: deque[tuple[float, Counts]] = deque([(clock(), counts())], maxlen=_SAMPLES + 1)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Sample until cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL_S)
             self.sample()
 
     def sample(self) -> None:
-        """Note what the counters say now."""
         self._samples.append((self._clock(), self._counts()))
 
     def rates(self) -> dict[tuple[str, str], float]:
-        """Return requests per second by method and handler; empty where there were none."""
-        (since, before), now, after = self._samples[0], self._clock(), self._counts()
+        """Return requests per second by method and handler; routes without requests are left out."""
+        since, before = self._samples[0]
+        now = self._clock()
+        after = self._counts()
         grown = {route: count - before.get(route, 0.0) for route, count in after.items()}
         return {route: more / (now - since) for route, more in grown.items() if more > 0 and now > since}
