@@ -1,4 +1,4 @@
-"""Gauges that say how those of several workers become one."""
+"""Gauges with the mode in which prometheus-client's multiprocess files merge them."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from chaosapi.effects.base import MultiprocessMode
 
 
 class GaugeFamily(GaugeMetricFamily):
-    """A gauge of one worker; `multiprocess_mode` says how the figures of all workers become one."""
+    """A gauge of one worker; `multiprocess_mode` says how the values of all workers become one."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class GaugeFamily(GaugeMetricFamily):
 
 
 class CallbackGauge(Collector):
-    """A gauge that is read off something when scraped."""
+    """A gauge whose value a function returns when scraped."""
 
     def __init__(
         self, name: str, text: str, read: Callable[[], float], multiprocess_mode: MultiprocessMode, **labels: str
@@ -37,7 +37,6 @@ class CallbackGauge(Collector):
         self._labels = labels
 
     def collect(self) -> Iterator[GaugeFamily]:
-        """Yield it."""
         family = GaugeFamily(self._name, self._text, self._mode, labels=list(self._labels))
         family.add_metric(list(self._labels.values()), self._read())
         yield family

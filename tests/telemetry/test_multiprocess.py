@@ -138,7 +138,7 @@ def test_between_scrapes_settled_faults_stand(pair: tuple[Worker, Worker]) -> No
 
 def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand faults come and go, and would fill the smallest file twice."""
-    monkeypatch.setattr(multiprocess, "_SWEEP", 0.0)
+    monkeypatch.setattr(multiprocess, "_SWEEP_INTERVAL_S", 0.0)
     worker = hire(0)
     for number in range(1000):
         worker.matched = {f"{number}-{'f' * 60}": 1}
