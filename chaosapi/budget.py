@@ -1,4 +1,4 @@
-"""How much one document may hold, whoever sends it: what is accepted can be stored, read back, listed and answered."""
+"""Limits on the size of documents: an accepted document can be stored, read back, listed and returned."""
 
 import json
 import math
@@ -12,20 +12,20 @@ from chaosapi.errors import BadRequest, Invalid, TooLarge
 from chaosapi.text import escape_control
 
 MAX_ERRORS: Final = 20
-"""How many errors of one document are explained; the others are counted."""
+"""So many errors of a document are explained; further ones are counted."""
 
 _INTEGERS: Final = range(-(2**63), 2**64)
-"""What other languages read as a whole number: 64 bits, with a sign or without."""
+"""Integers that other languages can read: 64 bits, signed or unsigned."""
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Budget(NamedTuple):
-    """What one document may hold."""
+    """The limits of one document."""
 
     depth: int
-    """Levels of objects and lists in each other."""
+    """Levels of nested objects and lists."""
     values: int
-    """Objects, lists and values in them, all counted."""
+    """Objects, lists and the values in them."""
     size: int = 1_000_000
     """Bytes."""
 
@@ -33,7 +33,7 @@ class Budget(NamedTuple):
 SMALL: Final = Budget(depth=8, values=100)
 """A short form: an item of the shop, the reason of a halt."""
 FAULT: Final = Budget(depth=32, values=10_000)
-"""A fault, most of it the body that an error answers with; or the stages of a load test."""
+"""A fault, mostly the body of its error response; or the stages of a load test."""
 WEBHOOK: Final = Budget(depth=16, values=30_000)
 """A notification of a thousand alerts."""
 FILE: Final = Budget(depth=32, values=50_000)
@@ -41,18 +41,20 @@ FILE: Final = Budget(depth=32, values=50_000)
 
 
 def read(body: bytes, budget: Budget) -> Any:
-    """Read JSON (RFC 8259) within a budget, which is checked before anything is built.
+    """Return the JSON document (RFC 8259) in a body; the budget is checked before any object is built.
 
-    Raises TooLarge, BadRequest for what is no JSON, and Invalid for what JSON allows and not every reader understands:
-    a key twice, text that UTF-8 cannot encode, numbers that are not finite or have more than 64 bits.
+    Raises TooLarge, BadRequest for malformed JSON, and Invalid for JSON that parsers disagree on: duplicate keys, text
+    that UTF-8 cannot encode, numbers that are not finite or have more than 64 bits.
     """
     if len(body) > budget.size:
         raise too_large(budget)
     try:
-        text = body.removeprefix(BOM_UTF8).decode()  # not by a codec that would be imported now: no file may be left
+        text = body.removeprefix(
+            BOM_UTF8
+        ).decode()  # not with utf-8-sig: its codec is imported here, which fails without a free file descriptor
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
-    if "\0" in text:  # UTF-16 and UTF-32 have it in every JSON
+    if "\0" in text:  # every JSON text in UTF-16 or UTF-32 has one
         raise BadRequest("the body is not UTF-8: it has zero bytes")
     _check_structure(body, budget)
     try:
@@ -65,47 +67,44 @@ def read(body: bytes, budget: Budget) -> Any:
 
 
 def check(document: Any, budget: Budget) -> None:
-    """Raise Invalid, by field, for what is beyond the budget, and for values that JSON in UTF-8 cannot carry."""
+    """Raise Invalid, by field, for a document beyond the budget, and for values that JSON in UTF-8 cannot express."""
     found = list(islice(_find_problems(document, budget), MAX_ERRORS))
     if found:
         raise refusal([(".".join(path) or "body", message) for path, message in found])
 
 
 def refusal(found: Iterable[tuple[str, str]], more: int = 0) -> Invalid:
-    """Make the error of the fields that were found wrong, each with its message; `more` were not looked at."""
+    """Return an error with the message of each wrong field; `more` is the number of further errors."""
     fields = [{"field": shown(field, 100), "message": shown(message, 300)} for field, message in found]
     detail = shown("; ".join(f"{each['field']}: {each['message']}" for each in fields), 1000)
     return Invalid(f"{detail}; and {more:,} more" if more else detail, fields)
 
 
 def shown(text: str, most: int = 200) -> str:
-    """Return text fit to be shown: at most so many bytes of UTF-8, what steers a terminal or the eye written out."""
+    """Return text that is safe to show: at most `most` bytes of UTF-8, control characters escaped."""
     data = escape_control(text[: most + 1]).encode()
     return data.decode() if len(data) <= most else f"{data[: most - 3].decode(errors='ignore')}…"
 
 
 def too_large(budget: Budget) -> TooLarge:
-    """Make the refusal of a document that has too many bytes."""
     return TooLarge(f"the body has more than {budget.size:,} bytes, which is the most")
 
 
 def too_deep(budget: Budget) -> str:
-    """Say that a document is nested too deep."""
     return f"nested more than {budget.depth} levels deep, which is the most here"
 
 
 def too_many(budget: Budget) -> str:
-    """Say that a document has too many values."""
     return f"more than {budget.values:,} values, which is the most here"
 
 
 def _check_structure(body: bytes, budget: Budget) -> None:
-    """Refuse what has too many levels or more than twice the values, which `check` counts.
+    """Refuse a body with too many levels, or with more than twice the allowed values; `check` counts them exactly.
 
-    It looks at the bytes alone, in steps that run in C or are as few as the values that are allowed.
+    This scans the bytes without parsing: each step runs in C, or at most once for each allowed value.
     """
-    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # in this order: backslashes escape each other
-    if plain.count(b'"') > 4 * budget.values:  # a key and a text, in quotes
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # in this order: a backslash can escape a backslash
+    if plain.count(b'"') > 4 * budget.values:  # two quotes for a key, two for its text
         raise Invalid.field("body", too_many(budget))
     outside = b"".join(plain.split(b'"')[::2])
     if any(outside.count(one) != outside.count(other) for one, other in (b"[]", b"{}")):
@@ -129,11 +128,11 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_without_duplicates)
 
 _Path = tuple["_Path", int | str] | None
-"""Where a value stands in a document: the place of what it is in, and its key or index there."""
+"""The position of a value in a document: the path of its container, and its key or index there."""
 
 
 def _find_problems(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
-    """Find what is beyond the budget and what JSON in UTF-8 cannot carry: path and message."""
+    """Yield path and message of what is beyond the budget, or what JSON in UTF-8 cannot express."""
     pending: list[tuple[_Path, int, Any]] = [(None, 0, {"": document})]
     values = 0
     while pending:
@@ -168,7 +167,7 @@ def _problem_with(value: Any) -> str | None:
 
 
 def encodable(text: Any) -> bool:
-    """Tell whether UTF-8 can encode it: text without lone surrogates, or no text."""
+    """Return whether UTF-8 can encode the value: it is not text, or has no lone surrogates."""
     if not isinstance(text, str) or text.isascii():
         return True
     try:

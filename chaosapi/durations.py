@@ -1,4 +1,4 @@
-"""The one type for spans of time: text with units at the edge, seconds inside."""
+"""The type for durations: text with units in documents, seconds in the code."""
 
 import math
 import re
@@ -12,10 +12,10 @@ from pydantic_core import PydanticCustomError
 _MAX_S = timedelta(days=36500).total_seconds()
 _MAX_LETTERS: Final = 100
 _DIGITS: Final = 6
-"""Text is read to the microsecond."""
+"""Text is rounded to the microsecond."""
 
 EXACT: Final = {"durations": "seconds"}
-"""A serialization context that writes durations as numbers of seconds, which lose nothing."""
+"""A serialization context that writes durations as numbers of seconds, without rounding."""
 
 _TEXT = r"^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|\u03bcs|ms|s|m|h|d|w|y))+$"
 _PART: Final = re.compile(r"([0-9.]+)([^0-9.]+)")
@@ -36,9 +36,9 @@ _UNITS: Final = {
 
 
 def parse(value: Any) -> float:
-    """Turn `"1m30s"` (Go and Prometheus units, ns to y) or a number of seconds into seconds.
+    """Return the seconds of `"1m30s"` (Go and Prometheus units, ns to y) or of a number of seconds.
 
-    Raises PydanticCustomError (a ValueError) for anything else, for negative and for endless spans.
+    Raises PydanticCustomError (a ValueError) for anything else, and for negative and infinite durations.
     """
     seconds = math.nan
     if isinstance(value, str) and len(value) <= _MAX_LETTERS and re.fullmatch(_TEXT, value):
@@ -54,7 +54,7 @@ def parse(value: Any) -> float:
 
 
 def format(seconds: float) -> str:  # noqa: A001 - reads as durations.format, the pair of durations.parse
-    """Write seconds the way Go does: `90.0` → `"1m30s"`, `0.1234` → `"123.4ms"`; to the microsecond below 1 s."""
+    """Return seconds as Go writes them: `90.0` → `"1m30s"`, `0.1234` → `"123.4ms"`; to the microsecond below 1 s."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f}us" if seconds else "0s"
     if seconds < 1:
@@ -86,4 +86,4 @@ Duration = Annotated[
         mode="serialization",
     ),
 ]
-"""Seconds; reads what `parse` reads and is written as `format` writes."""
+"""Seconds; validated by `parse`, serialized by `format`."""

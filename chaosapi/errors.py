@@ -1,20 +1,20 @@
-"""Everything that can be refused, with its HTTP status and title.
+"""All errors of the API, with HTTP status and title.
 
 ChaosError
- ├─ BadRequest         400  the body cannot be read at all, or there is no telling which Host is meant
+ ├─ BadRequest         400  the body is malformed, or the Host header is missing, repeated or invalid
  ├─ Unauthorized       401  no token, or a wrong one
- ├─ Forbidden          403  a browser page of another origin, or a name that is not this machine's
+ ├─ Forbidden          403  a page of another origin, or a Host that does not name this machine
  ├─ NotFound           404
  ├─ Conflict           409  the name is taken, the fault has ended, chaos is halted
  ├─ PreconditionFailed 412  the revision is not the one in If-Match
  ├─ TooLarge           413  the body has more than a megabyte
  ├─ UnsupportedType    415  the body is not JSON
  ├─ Invalid            422  a field is wrong; `errors` names it and says what would be right
- ├─ LimitReached       429  no room for another fault
- ├─ ClientGone         499  nobody is there to be answered
- ├─ NotInstalled       501  the answer takes packages that are not installed
+ ├─ LimitReached       429  the limit of faults is reached
+ ├─ ClientGone         499  the client disconnected before the response
+ ├─ NotInstalled       501  an extra of the package is not installed
  ├─ StoreUnavailable   503  the shared store does not answer
- │   └─ StoreUnreadable     it does, but nobody here can read the state that it holds
+ │   └─ StoreUnreadable     its state is corrupt, or of another release
  └─ Busy               503  the queue for heavy work is full; Retry-After says when to ask again
 """
 
@@ -23,13 +23,13 @@ from typing import ClassVar
 
 
 class ChaosError(Exception):
-    """Base of all refusals: `str(error)` is the detail for people, `errors` the fields at fault."""
+    """Base class: `str(error)` is the detail for people, `errors` the wrong fields."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal Server Error"
     slug: ClassVar[str] = "internal"
     headers: ClassVar[Mapping[str, str]] = {}
-    """What the answer says beside its body."""
+    """Headers of the response."""
 
     def __init__(self, detail: str, errors: list[dict[str, str]] | None = None) -> None:
         super().__init__(detail)
@@ -37,7 +37,7 @@ class ChaosError(Exception):
 
 
 class BadRequest(ChaosError):
-    """The body cannot be read at all, or there is no telling which Host is meant."""
+    """The body is malformed, or the Host header is missing, repeated or invalid."""
 
     status = 400
     title = "Bad Request"
@@ -53,7 +53,7 @@ class Unauthorized(ChaosError):
 
 
 class Forbidden(ChaosError):
-    """The caller may not do this from where it is."""
+    """The request comes from another origin or machine."""
 
     status = 403
     title = "Forbidden"
@@ -61,7 +61,7 @@ class Forbidden(ChaosError):
 
 
 class NotFound(ChaosError):
-    """There is no such thing."""
+    """The resource does not exist."""
 
     status = 404
     title = "Not Found"
@@ -69,7 +69,7 @@ class NotFound(ChaosError):
 
 
 class Conflict(ChaosError):
-    """It does not fit the state things are in."""
+    """The request conflicts with the current state."""
 
     status = 409
     title = "Conflict"
@@ -77,7 +77,7 @@ class Conflict(ChaosError):
 
 
 class PreconditionFailed(ChaosError):
-    """The state has changed since the caller looked."""
+    """The state has changed since the caller read it."""
 
     status = 412
     title = "Precondition Failed"
@@ -85,7 +85,7 @@ class PreconditionFailed(ChaosError):
 
 
 class TooLarge(ChaosError):
-    """The body is larger than what is read here."""
+    """The body is larger than the limit."""
 
     status = 413
     title = "Content Too Large"
@@ -93,7 +93,7 @@ class TooLarge(ChaosError):
 
 
 class UnsupportedType(ChaosError):
-    """The body is not of a type that is read here."""
+    """The media type of the body is not supported."""
 
     status = 415
     title = "Unsupported Media Type"
@@ -109,12 +109,12 @@ class Invalid(ChaosError):
 
     @classmethod
     def field(cls, name: str, message: str) -> "Invalid":
-        """Make the error of one field."""
+        """Return the error of one field."""
         return cls(f"{name}: {message}", [{"field": name, "message": message}])
 
 
 class LimitReached(ChaosError):
-    """There is no room for more."""
+    """A limit of the settings is reached."""
 
     status = 429
     title = "Too Many Requests"
@@ -122,7 +122,7 @@ class LimitReached(ChaosError):
 
 
 class NotInstalled(ChaosError):
-    """The answer takes packages that are not installed; the detail names the extra that brings them."""
+    """The endpoint needs packages that are not installed; the detail names the extra that has them."""
 
     status = 501
     title = "Not Implemented"
@@ -130,7 +130,7 @@ class NotInstalled(ChaosError):
 
 
 class StoreUnavailable(ChaosError):
-    """The shared store does not answer; replicas go on with what they know."""
+    """The shared store is unavailable; replicas continue with the last snapshot."""
 
     status = 503
     title = "Service Unavailable"
@@ -138,7 +138,7 @@ class StoreUnavailable(ChaosError):
 
 
 class StoreUnreadable(StoreUnavailable):
-    """The shared state is garbage, or of another release; the kill switch writes an empty one over it."""
+    """The shared state is corrupt, or of another release; the kill switch replaces it by an empty one."""
 
 
 class Busy(ChaosError):
@@ -151,7 +151,7 @@ class Busy(ChaosError):
 
 
 class ClientGone(ChaosError):
-    """The client has disconnected before its answer was there; nginx gave this status its number."""
+    """The client disconnected before the response; nginx introduced this status."""
 
     status = 499
     title = "Client Closed Request"

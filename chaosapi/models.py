@@ -1,4 +1,4 @@
-"""What every model at the edge has in common: strict, frozen, and bounded numbers."""
+"""The base of all models of documents, and common field types: strict, frozen, with bounded numbers."""
 
 import re
 from collections import Counter
@@ -9,13 +9,13 @@ from pydantic_core import PydanticCustomError
 
 
 class Model(BaseModel):
-    """Base of all models: unknown fields are refused, nothing changes after it was made."""
+    """Base class: unknown fields are refused, instances are immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def ratio(value: Any) -> Any:
-    """Pass a ratio on; raises a PydanticCustomError that guesses what a percentage was meant to be."""
+    """Return the ratio; raises PydanticCustomError, with a suggestion where the value looks like a percentage."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise PydanticCustomError("ratio", "a ratio is a number above 0 and at most 1")
     if 1 < value <= 100:
@@ -32,7 +32,7 @@ def _check_line(value: str) -> str:
 
 
 def at_most_entries(most: int) -> BeforeValidator:
-    """Refuse an object of more than `most` entries before each of them is looked at, as pydantic does with lists."""
+    """Return a validator that refuses an object of more than `most` entries before it validates any of them."""
 
     def check(value: Any) -> Any:
         if isinstance(value, dict) and len(value) > most:
@@ -43,7 +43,7 @@ def at_most_entries(most: int) -> BeforeValidator:
 
 
 def case_insensitive_names(value: Any) -> Any:
-    """Pass an object on; raises a PydanticCustomError where names differ by upper and lower case alone."""
+    """Return the object; raises PydanticCustomError where two names differ in case alone."""
     if isinstance(value, dict):
         names = [str(name).lower() for name in value]
         if twice := next((name for name, count in Counter(names).items() if count > 1), None):
@@ -52,7 +52,7 @@ def case_insensitive_names(value: Any) -> Any:
 
 
 Line = Annotated[str, AfterValidator(_check_line)]
-"""Text that a log, a table or a page shows in one line."""
+"""Text of one line."""
 
 Number = Annotated[float, Strict()]
 """A JSON number; text and booleans are refused."""
@@ -64,10 +64,10 @@ Ratio = Annotated[float, Field(gt=0, le=1), BeforeValidator(ratio)]
 """A ratio above 0 and at most 1, never a percentage."""
 
 Moment = Annotated[float, Field(gt=-1e11, lt=2e11)]
-"""Unix seconds in UTC that the calendar has a date for."""
+"""Unix seconds, within the range of calendar dates."""
 
 MAX_REVISION: Final = 2**53
 """The largest whole number that JavaScript, Lua and SQLite all read exactly."""
 
 Revision = Annotated[int, Field(ge=0, le=MAX_REVISION)]
-"""Which change led to a state; it grows with each."""
+"""The number of the latest change; each change increments it."""

@@ -1,4 +1,4 @@
-"""Who sends a request, as far as a server can tell: the peer's address, the Host it names, the proxies on its way."""
+"""The sender of a request, as a server sees it: the peer's address, the Host header, headers of reverse proxies."""
 
 import ipaddress
 import re
@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 TEST_CLIENT: Final = "testclient"
-"""The peer of a request that Starlette's TestClient makes in this process; servers put an address there."""
+"""Starlette's TestClient uses this peer for requests in the same process; servers use an address."""
 _LOOPBACK_NAMES: Final = {"localhost", "localhost.localdomain", "ip6-localhost"}
 _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE | re.ASCII)
-"""What stands in a Host header (RFC 9110, 7.2): an IPv6 address in brackets, or a name or IPv4 address; a port."""
+"""A Host header (RFC 9110, 7.2): an IPv6 address in brackets, or a name or IPv4 address; an optional port."""
 _PROXY_HEADERS: Final = {
     "forwarded",
     "via",
@@ -30,19 +30,19 @@ _PROXY_HEADER_PREFIXES: Final = ("x-forwarded", "x-original-", "x-envoy-", "x-ap
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address means this machine only."""
+    """Return whether a host name or address is a loopback one."""
     if host.lower() in _LOOPBACK_NAMES:
         return True
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
-    # An IPv6 socket shows IPv4 peers as ::ffff:127.0.0.1, which Python before 3.13 does not call loopback.
+    # An IPv6 socket reports IPv4 peers as ::ffff:127.0.0.1, which Python before 3.13 does not treat as loopback.
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def is_address(host: str) -> bool:
-    """Tell whether a host is an IP address: no page of another site has one in common with this server."""
+    """Return whether a host is an IP address. DNS rebinding needs a name: a page cannot share an address with us."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -57,7 +57,7 @@ def hostname(host: str) -> str | None:
 
 
 def wrong_host(values: Sequence[str]) -> str:
-    """Say what is wrong with the Host headers of a request (RFC 9112, 3.2); nothing where one names a host or none."""
+    """Return what is wrong with the Host headers of a request (RFC 9112, 3.2), or an empty string."""
     if len(values) > 1:
         return "a request has one Host, not several"
     if values and values[0] and hostname(values[0]) is None:
@@ -66,21 +66,21 @@ def wrong_host(values: Sequence[str]) -> str:
 
 
 def is_own_origin(origin: str, host: str) -> bool:
-    """Tell whether an Origin header (RFC 6454) names the server that the Host header names."""
+    """Return whether an Origin header (RFC 6454) names the same server as the Host header."""
     return origin.lower() in {f"http://{host.lower()}", f"https://{host.lower()}"}
 
 
 def proxy_header(names: Iterable[str]) -> str | None:
-    """Return the first of the header names (lower case) that only proxies send, None where there is none."""
+    """Return the first header name (in lower case) that only proxies send, or None."""
     return next((name for name in names if name in _PROXY_HEADERS or name.startswith(_PROXY_HEADER_PREFIXES)), None)
 
 
 def remote_reason(client: Sequence[object] | None, names: Iterable[str], http_version: str) -> str:
-    """Say why a request may come from another machine; nothing where only this one can have sent it.
+    """Return why a request may come from another machine, or an empty string where this machine has sent it.
 
-    `client` is the peer as ASGI has it, `names` are those of the headers in lower case. A reverse proxy on this machine
-    has a loopback address too, and its clients may be anywhere: most tell so in a header, and those that tell nothing
-    (nginx as it comes) speak HTTP/1.0.
+    `client` is the peer as in the ASGI scope, `names` are header names in lower case. A reverse proxy on this machine
+    has a loopback address too, but its clients may be anywhere. Most proxies add a header; nginx, which adds none by
+    default, speaks HTTP/1.0.
     """
     peer = str(client[0]) if client else ""
     if not (peer == TEST_CLIENT or is_loopback(peer)):

@@ -26,7 +26,7 @@ _SERVICE_LINK: Final = re.compile(r"(?:tcp|udp|sctp)://")
 
 
 class SettingsError(ValueError):
-    """A setting that does not fit the app it is for; names its environment variable."""
+    """A setting does not fit the app; the message names its environment variable."""
 
 
 def _split_names(value: Any) -> Any:
@@ -46,21 +46,21 @@ def _lower_names(names: frozenset[str]) -> frozenset[str]:
 
 
 def token_problem(token: str) -> str:
-    """Say why a text cannot be a bearer token, nothing where it can: a header carries no other characters.
+    """Return why a text cannot be a bearer token, or an empty string.
 
-    RFC 6750 has fewer still; what every client and server sends and reads as one word is let pass.
+    Headers carry visible ASCII characters. RFC 6750 allows fewer of them, but clients and servers accept all.
     """
     if not token.strip():
         return "it is empty"
     if _TOKEN.fullmatch(token):
         return ""
-    wrong = next((place for place, each in enumerate(token, 1) if not "!" <= each <= "~"), None)
+    wrong = next((position for position, each in enumerate(token, 1) if not "!" <= each <= "~"), None)
     what = "it is longer" if wrong is None else f"its character {wrong} is U+{ord(token[wrong - 1]):04X}"
     return f"it must be 1 to 1024 visible ASCII characters without spaces, such as `openssl rand -hex 32` makes: {what}"
 
 
 def token_from_environment(environment: Mapping[str, str]) -> str | None:
-    """Return the admin token that an environment has, itself or in a file; raises SettingsError where it is none."""
+    """Return the admin token of an environment, or of the file that it names; raises SettingsError."""
     token = environment.get("CHAOSAPI_ADMIN_TOKEN")
     file = environment.get("CHAOSAPI_ADMIN_TOKEN_FILE")
     if token is None and file is not None:
@@ -74,19 +74,18 @@ def token_from_environment(environment: Mapping[str, str]) -> str | None:
 
 
 def service_links(environment: Mapping[str, str]) -> list[str]:
-    """Return the variables of ports that Kubernetes sets for a Service of that name: they are no settings."""
+    """Return the port variables that Kubernetes sets for a Service named chaosapi: they are addresses, not settings."""
     names = ("CHAOSAPI_PORT", "CHAOSAPI_ADMIN_PORT")
     return [name for name in names if _SERVICE_LINK.match(environment.get(name, ""))]
 
 
 class _Environment(EnvSettingsSource):
-    """The environment, which is shared: a variable that is empty is unset, and a Service's address is no port.
+    """The environment, where empty variables count as unset, and Kubernetes' Service addresses are ignored.
 
-    An empty token is kept, and then refused: whoever meant to set one must not get a service without.
+    An empty token is kept, and then refused: otherwise a failed substitution would open the admin API.
     """
 
     def __call__(self) -> dict[str, Any]:
-        """Return the values by field."""
         foreign = {name.removeprefix("CHAOSAPI_").lower() for name in service_links(os.environ)}
         found = super().__call__()
         return {
@@ -97,7 +96,7 @@ class _Environment(EnvSettingsSource):
 
 
 def _usable_cores() -> int:
-    """Count the cores that this process may use, where the system tells; else all there are."""
+    """Return the number of cores in this process's CPU affinity mask; all cores where the system has none."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -180,13 +179,13 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take arguments first, then the environment."""
+        """Read arguments first, then the environment."""
         return init_settings, _Environment(settings_cls)
 
     @model_validator(mode="before")
     @classmethod
     def _load_token_file(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Read the token's file, if there is one."""
+        """Set the token from its file, if one is named."""
         file = values.get("admin_token_file")
         if file is None:
             return values
@@ -213,7 +212,6 @@ class Settings(BaseSettings):
 
 
 def _read_token_file(file: Path) -> str:
-    """Read a token's file."""
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Text on a terminal is only text: what others wrote is shown and never obeyed."""
+"""Terminal output: untrusted text is shown and never interpreted."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -14,31 +14,31 @@ _LAYOUT: Final = "\n\t"
 
 
 class Terminal(Console):
-    r"""Rich's console without markup, emoji codes and highlighting; control characters are written out, as in \x1b.
+    r"""Rich's console without markup, emoji codes and highlighting; control characters are escaped, as in \x1b.
 
-    Styles come from Text and Style alone, so names, reasons and labels can be printed as they are, in tables too.
-    `options` are those of Rich's console: where it writes, and how wide it is.
+    Only Text and Style make styles, so that names, reasons and labels can be printed as they are, in tables too.
+    `options` are those of Rich's console, such as its file and width.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Make a Text of a string; strings are written out here, before they are measured."""
+        """Return a Text; control characters are escaped before the text is measured."""
         return super().render_str(escape_control(text, keep=_LAYOUT), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render; a Text that was not made by `styled` is written out here."""
+        """Yield segments; this escapes a Text that was not made by `styled`."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(escape_control(segment.text, keep=_LAYOUT), segment.style)
 
     def print_json(self, json: str | None = None, **options: Any) -> None:
-        r"""Print JSON in ASCII: whatever is not is escaped, as in \u202e, and reads back the same."""
+        r"""Print JSON in ASCII: other characters are escaped, as in \u202e."""
         super().print_json(json, **{"ensure_ascii": True, **options})
 
 
 def styled(text: str, style: str = "") -> Text:
-    """Return what others wrote in a style: written out here, so that tables measure what will be shown."""
+    """Return untrusted text in a style; it is escaped here, so that tables measure the text that they show."""
     return Text(escape_control(text, keep=_LAYOUT), style)
 
 
@@ -48,5 +48,5 @@ def echo(text: str, *, err: bool = False) -> None:
 
 
 def print_error(trouble: object) -> None:
-    """Say on standard error why a command cannot go on."""
+    """Print on standard error why a command failed."""
     echo(f"chaosapi: {trouble}", err=True)
