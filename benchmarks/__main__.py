@@ -67,7 +67,8 @@ def main() -> int:
     began = until = time.monotonic()
     for name in names:
         print(f"== {name}: {about(name)}", flush=True)
-        started, usual = time.monotonic(), USUAL.get(name)
+        started = time.monotonic()
+        usual = USUAL.get(name)
         # One that is not usual has no limit, so it moves those after it.
         until = until + 60 * usual.minutes if usual else math.inf
         result = run(name, usual.options if usual else (), until - started)

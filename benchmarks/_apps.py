@@ -62,7 +62,7 @@ class Injector(BaseHTTPMiddleware):
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         """Roll, and answer or pass on."""
-        if request.url.path.startswith("/api") and random.random() < 0:  # noqa: S311 - as they write it
+        if request.url.path.startswith("/api") and random.random() < 0:
             return JSONResponse({"detail": "injected"}, 503)
         return await call_next(request)
 

@@ -19,7 +19,8 @@ class Client(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self, request: bytes) -> None:
-        self._request, self._answer = request, b""
+        self._request = request
+        self._answer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection."""

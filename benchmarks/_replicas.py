@@ -18,7 +18,8 @@ class Simulated:
 
     def __init__(self, url: str, name: str) -> None:
         self.store: Store = open_store(url)
-        self._state, self._tally = State(), Tally()
+        self._state = State()
+        self._tally = Tally()
         me = Replica(id=name, host="simulated", pid=0, started=0.0)
         self.heart = Heartbeat(self.store, me, lambda: self._state.revision, self._counted)
         self.store.subscribe(self._apply)
@@ -35,7 +36,8 @@ class Simulated:
 
 async def run(url: str, prefix: str, count: str) -> None:
     """Run so many until standard input ends."""
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), over.set)
     replicas = [Simulated(url, f"{prefix}-{number}") for number in range(int(count))]
     async with AsyncExitStack() as stack:

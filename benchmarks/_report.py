@@ -60,7 +60,8 @@ Curve = Sequence[tuple[float, float]]
 
 def curves(panels: Mapping[str, Mapping[str, Curve]], across: Mapping[str, str]) -> Figure:
     """Draw a panel for each title: points joined by lines, by name; `across` says what its horizontal axis counts."""
-    across_page, down = min(len(panels), _COLUMNS), -(-len(panels) // _COLUMNS)
+    across_page = min(len(panels), _COLUMNS)
+    down = -(-len(panels) // _COLUMNS)
     figure = Figure(figsize=(3.6 * across_page, 3.0 * down), layout="constrained")
     for place, (title, lines) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(down, across_page, place)

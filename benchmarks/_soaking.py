@@ -31,8 +31,10 @@ class Soak:
     """The clients and the operators: seeded, so that every run does the same as far as time allows."""
 
     def __init__(self, client: aiohttp.ClientSession, desk: aiohttp.ClientSession, seed: int) -> None:
-        self._client, self._desk = client, desk
-        self._dice, self._operator = random.Random(seed), random.Random(seed + 1)  # noqa: S311 - no secrets
+        self._client = client
+        self._desk = desk
+        self._dice = random.Random(seed)
+        self._operator = random.Random(seed + 1)
         self.seen: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
 
@@ -60,7 +62,8 @@ class Soak:
                 self.seen[type(error).__name__] += 1
 
     async def _request(self) -> str:
-        user, product = f"u-{self._dice.randrange(500)}", f"p-{self._dice.randrange(1, 100):04}"
+        user = f"u-{self._dice.randrange(500)}"
+        product = f"p-{self._dice.randrange(1, 100):04}"
         method, path, body = self._dice.choice(
             [
                 ("GET", "/api/products", None),

@@ -48,7 +48,8 @@ def press(url: str, seconds: float, connections: int = 32, *, pinned: bool = Tru
 
 def read(text: str) -> Load:
     """Read what wrk has written."""
-    requests, rate = re.search(r"(\d+) requests in", text), re.search(r"Requests/sec:\s*([\d.]+)", text)
+    requests = re.search(r"(\d+) requests in", text)
+    rate = re.search(r"Requests/sec:\s*([\d.]+)", text)
     if not (requests and rate):
         sys.exit(f"wrk said: {text}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)

@@ -141,7 +141,9 @@ def sender(url: str) -> Send:
 def attacker(url: str, name: str) -> None:
     """Attack until killed, and no longer than a minute."""
     signal.alarm(60)
-    send, attack, turn = sender(url), ATTACKS[name][1], os.getpid() * 1000
+    send = sender(url)
+    attack = ATTACKS[name][1]
+    turn = os.getpid() * 1000
     while True:
         attack(send, turn)
         turn += 1
@@ -173,7 +175,8 @@ def timed(act: Callable[[], int], good: Sequence[int] = (200,)) -> float:
 
 def measure(server: Server, name: str, seconds: float) -> dict[str, list[float]]:
     """Return the milliseconds of probes on both ports, and of kill switches, while the service is attacked."""
-    public, admin = sender(server.url), sender(server.admin)
+    public = sender(server.url)
+    admin = sender(server.admin)
     found: dict[str, list[float]] = {"public": [], "admin": [], "kill": []}
     arm(admin)
     with attacked(server.admin, name):

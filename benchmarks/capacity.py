@@ -37,7 +37,9 @@ from chaosapi.faults.dice import Dice
 OUT = Path(__file__).parent / "out"
 SERVICE = 1.0
 """Mean service time, in seconds."""
-PLACES, UTILISATIONS, SIDE_BY_SIDE = (1, 4, 8), (0.5, 0.7, 0.9), 8
+PLACES = (1, 4, 8)
+UTILISATIONS = (0.5, 0.7, 0.9)
+SIDE_BY_SIDE = 8
 TYPICAL = 0.01
 """How close the ideal queue of a sample is to theory."""
 ALLOWANCE = 0.10
@@ -73,7 +75,8 @@ def erlang_c(places: int, load: float) -> float:
 
 def poisson(queue: str, seed: int, rate: float, seconds: float) -> list[Request]:
     """Draw the requests to one queue; their service times are those that the service will draw."""
-    chance, dice = random.Random(f"{queue}/{seed}"), Dice.of(0, queue)  # noqa: S311 - a benchmark, to be repeated
+    chance = random.Random(f"{queue}/{seed}")
+    dice = Dice.of(0, queue)
     gaps = (chance.expovariate(rate) for _ in itertools.count())
     arrivals = itertools.takewhile(lambda comes: comes < seconds, itertools.accumulate(gaps))
     keys = (f"{seed}-{number}" for number in itertools.count())
@@ -85,7 +88,8 @@ def poisson(queue: str, seed: int, rate: float, seconds: float) -> list[Request]
 
 def ideal_waits(places: int, requests: list[Request]) -> list[float]:
     """Return what each request waits in the ideal queue, first come, first served."""
-    free, waits = [0.0] * places, list[float]()
+    free = [0.0] * places
+    waits = list[float]()
     for request in requests:
         waits.append(max(0.0, free[0] - request.comes))
         heapq.heapreplace(free, request.comes + waits[-1] + request.service)
@@ -116,7 +120,8 @@ def inject(url: str, queue: str, places: int) -> None:
 async def measure(url: str, requests: list[Request]) -> dict[Request, float]:
     """Send every request at its time; return how long each took beyond its service."""
     beyond: dict[Request, float] = {}
-    connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(url, connector=connector, timeout=timeout) as client:
         started = time.perf_counter() + 1
 

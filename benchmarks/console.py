@@ -68,13 +68,17 @@ def cost(browser: Browser, gate: "Gate") -> None:
             pages.append(opened(browser))
             look(pages[-1], *view)
         sent = received(pages[0]) if pages else [0]
-        before, start, bytes_before, passed = questions(), time.monotonic(), sum(sent), gate.passed
+        before = questions()
+        start = time.monotonic()
+        bytes_before = sum(sent)
+        passed = gate.passed
         if pages:
             pages[0].wait_for_timeout(WATCHED * 1000)
         else:
             time.sleep(WATCHED)
         took = time.monotonic() - start
-        rate, traffic = (questions() - before) / took, (sum(sent) - bytes_before) / took / 1024
+        rate = (questions() - before) / took
+        traffic = (sum(sent) - bytes_before) / took / 1024
         print(f"{number:5} {rate:26.2f} {(gate.passed - passed) / took:15.2f} {traffic:16.1f}")
     for page in pages:
         page.close()
@@ -113,7 +117,8 @@ def growth(browser: Browser, process: psutil.Process) -> list[str]:
     cdp = page.context.new_cdp_session(page)
     cdp.send("Performance.enable")
     print(f"\n{'updates':>7} {'page heap MiB':>14} {'DOM nodes':>10} {'console MiB':>12}")
-    frames, looks = received(page), []
+    frames = received(page)
+    looks = []
     for updates in (WARM, UPDATES):
         while len(frames) < updates:
             page.wait_for_timeout(500)
@@ -174,7 +179,8 @@ class Gate(socketserver.ThreadingTCPServer):
 
     def __init__(self, port: int) -> None:
         super().__init__((HOST, 0), Passing)
-        self.behind, self.port = port, int(self.server_address[1])
+        self.behind = port
+        self.port = int(self.server_address[1])
         self.passed = 0
 
 

@@ -70,7 +70,8 @@ class Served:
             timeout_keep_alive=86400,
         )
         config.load()
-        self._state, self._sink = ServerState(), Sink()
+        self._state = ServerState()
+        self._sink = Sink()
         self._protocol = HttpToolsProtocol(config, self._state, {})
         self._protocol.connection_made(self._sink)
 

@@ -55,7 +55,8 @@ def main() -> int:
             table.add_row(scored.fault, "", "", "", "none", "MISSED")
             results.append(scored.model_dump(mode="json"))
             continue
-        bound, said = page.split.window if page.split else None, page.forecast.notified if page.forecast else None
+        bound = page.split.window if page.split else None
+        said = page.forecast.notified if page.forecast else None
         chance = f"{live_forecast.text(page.earliest)}…{live_forecast.text(page.latest)}"
         told = live_forecast.text(bound), live_forecast.text(said), chance, live_forecast.text(page.fact.notified)
         table.add_row(scored.fault, *told, page.verdict)

@@ -86,7 +86,8 @@ async def change(url: str, rate: int, seconds: float) -> int:
     """Change a fault so often; return the last revision."""
     store = open_store(url)
     await store.start()
-    started, revision = time.monotonic(), 0
+    started = time.monotonic()
+    revision = 0
     for number in range(int(rate * seconds)):
         await asyncio.sleep(started + number / rate - time.monotonic())
         spec = Fault.model_validate({"name": "f", "effect": {"type": "error"}, "seed": time.time_ns()})
@@ -120,9 +121,11 @@ def priced(count: int, processes: int, seconds: float) -> Price:
         time.sleep(2 * seconds)
         idle = [(after - value) / (2 * seconds) for value, after in zip(before, spent(client), strict=True)]
         memory = client.info("memory")["used_memory"] - empty
-        fastest, costs = 0, [0.0, 0.0]
+        fastest = 0
+        costs = [0.0, 0.0]
         for rate in RATES:
-            before, started = spent(client), time.monotonic()
+            before = spent(client)
+            started = time.monotonic()
             revision = uvloop.run(change(url, rate, seconds))
             elapsed = time.monotonic() - started
             after = spent(client)
@@ -141,7 +144,8 @@ def priced(count: int, processes: int, seconds: float) -> Price:
 
 def line(few: Price, many: Price, what: str) -> tuple[float, float]:
     """Return what it costs without any replica, and for each."""
-    small, large = asdict(few)[what], asdict(many)[what]
+    small = asdict(few)[what]
+    large = asdict(many)[what]
     each = (large - small) / (many.replicas - few.replicas)
     return small - each * few.replicas, each
 
@@ -154,7 +158,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=_numbers.positive, default=5, help="of each rate of changes")
     chosen = parser.parse_args()
     prices = [priced(count, chosen.processes, chosen.seconds) for count in chosen.replicas]
-    few, many = prices[0], prices[-1]
+    few = prices[0]
+    many = prices[-1]
     measured = Table("replicas", "idle: % of a core", "kB/s", "a change: µs", "kB", "kept, MB", "changes/s in time")
     for price in prices:
         measured.add_row(
@@ -169,10 +174,13 @@ def main() -> int:
     computed = Table(
         "replicas", "idle: % of a core", "a change: µs", f"changes/s at {SHARE:.0%} of a core", "MB/s then"
     )
-    (idle, idle_each), (cost, cost_each) = line(few, many, "idle_cpu"), line(few, many, "change_cpu")
-    (sent, sent_each), (told, told_each) = line(few, many, "idle_sent"), line(few, many, "change_sent")
+    idle, idle_each = line(few, many, "idle_cpu")
+    cost, cost_each = line(few, many, "change_cpu")
+    sent, sent_each = line(few, many, "idle_sent")
+    told, told_each = line(few, many, "change_sent")
     for count in BEYOND:
-        resting, dear = idle + count * idle_each, cost + count * cost_each
+        resting = idle + count * idle_each
+        dear = cost + count * cost_each
         rate = max(0.0, SHARE - resting) / dear
         traffic = sent + count * sent_each + rate * (told + count * told_each)
         computed.add_row(str(count), f"{100 * resting:.1f}", f"{1e6 * dear:.0f}", f"{rate:.0f}", f"{traffic / 1e6:.1f}")

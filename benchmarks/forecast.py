@@ -41,7 +41,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=_numbers.count, default=5)
     runs = parser.parse_args().runs
-    shop, profile = spec.load(assets.path("alerts") / "slo.yaml"), windows.load("production")
+    shop = spec.load(assets.path("alerts") / "slo.yaml")
+    profile = windows.load("production")
     table = Table("30 days of", "seconds (median)", "worst")
     slowest = 0.0
     for name, bodies in FAULTS.items():

@@ -98,7 +98,8 @@ async def faults(rounds: int) -> Points:
 
 async def routes(rounds: int) -> tuple[Points, Points, Points]:
     """Measure a request by routes, to the one in the middle; and a scrape by series: its milliseconds and its size."""
-    served, scrapes = {}, {}
+    served = {}
+    scrapes = {}
     series: dict[int, tuple[float, float]] = {}
     for count in ROUTES:
         request = f"GET /things-{count // 2}/a HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()
@@ -109,7 +110,8 @@ async def routes(rounds: int) -> tuple[Points, Points, Points]:
         text = metrics[0].text.decode()
         series[count] = text.count("\nhttp_request"), len(text) / 1000
         scrapes[str(count)] = metrics
-    took, scraped = await turns(served, 50, rounds), await turns(scrapes, 1, rounds)
+    took = await turns(served, 50, rounds)
+    scraped = await turns(scrapes, 1, rounds)
     requests: Points = {"bare FastAPI": [], "chaosapi": []}
     for key, cost in took.items():
         number, _, name = key.partition(" ")
@@ -173,7 +175,8 @@ def _holding(server: Server) -> float:
 
 def verdict(curve: Sequence[tuple[float, float]], *, falls: bool = False) -> str:
     """Tell how it grows, one of GROWTHS; where it `falls`, a third of it may go before it is not flat."""
-    (first, begin), (last, end) = curve[0], curve[-1]
+    first, begin = curve[0]
+    last, end = curve[-1]
     values = [value for _, value in curve]
     if falls:
         return "flat" if min(values) > begin * 2 / 3 else "worse than linear"
@@ -210,7 +213,8 @@ def main() -> int:
     fine = True
     for title, (across, lines) in panels.items():
         for name, curve in lines.items():
-            grows, expected = verdict(curve, falls=title == "requests/s"), "flat" if {title, name} & FLAT else "linear"
+            grows = verdict(curve, falls=title == "requests/s")
+            expected = "flat" if {title, name} & FLAT else "linear"
             fine &= GROWTHS.index(grows) <= GROWTHS.index(expected)
             results.setdefault(title, {})[name] = {"points": curve, "grows": grows, "expected": expected}
             points = "  ".join(f"{at:,.0f}: {value:,.{0 if value >= 10 else 1}f}" for at, value in curve)

@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
     chosen = parser.parse_args()
-    chance = random.Random(chosen.seed)  # noqa: S311 - no secrets
+    chance = random.Random(chosen.seed)
     if why := networks.missing():
         print(f"nobody is cut off: {why}")
     names = [name for name in chosen.only or TROUBLES if not (why and "cut off, " in name)]

@@ -103,7 +103,8 @@ def ours(url: str, distribution: dict[str, Any], rate: float, bare: dict[str, fl
     """Measure one distribution at one rate, with the same keys as the bare requests."""
     effect = {"type": "latency", "mode": "floor", "distribution": distribution}
     httpx2.put(f"{url}/admin/faults/bench", json={"effect": effect}).raise_for_status()
-    dice, floor = Dice.of(0, "bench"), Latency.model_validate(effect)
+    dice = Dice.of(0, "bench")
+    floor = Latency.model_validate(effect)
     delays = {key: min(floor.cap, floor.distribution.sample(dice.draw(key))) for key in bare}
     took = uvloop.run(measure(url, rate, list(delays)))
     httpx2.delete(f"{url}/admin/faults/bench").raise_for_status()
@@ -112,7 +113,8 @@ def ours(url: str, distribution: dict[str, Any], rate: float, bare: dict[str, fl
 
 def once(url: str, peer: str, rate: float, keys: list[str]) -> dict[str, Turn]:
     """Measure each of them once, a bare request first."""
-    none, fixed = dict.fromkeys(keys, 0.0), dict.fromkeys(keys, ENVOY)
+    none = dict.fromkeys(keys, 0.0)
+    fixed = dict.fromkeys(keys, ENVOY)
     bare = uvloop.run(measure(url, rate, keys))
     found = {"nothing": turn(bare, none, bare)}
     found["Envoy, fixed"] = turn(uvloop.run(measure(peer, rate, keys)), fixed, bare)

@@ -159,7 +159,9 @@ def row(each: ScoredAlert) -> list[str]:
     def both(name: str) -> tuple[str, str]:
         return text(getattr(each.forecast, name, None)), text(getattr(each.fact, name, None))
 
-    fires, told, resolved = both("firing"), both("notified"), both("resolved")
+    fires = both("firing")
+    told = both("notified")
+    resolved = both("resolved")
     alert = f"{each.severity} {each.slo} {each.long_window}"
     return [alert, fires[0], f"{text(each.earliest)}…{text(each.latest)}", fires[1], *told, *resolved, each.verdict]
 

@@ -29,7 +29,8 @@ import redis
 from rich.console import Console
 from rich.table import Table
 
-GOAL, RATIO = 50.0, 3.0
+GOAL = 50.0
+RATIO = 3.0
 FAULT = {"effect": {"type": "error"}, "rate": 1e-9}
 MESSAGE = 500 * "x"
 WARM_UP = 20

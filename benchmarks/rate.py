@@ -35,7 +35,8 @@ def count(url: str, requests: int) -> tuple[int, int]:
         load = _wrk.press(url, 2)
         if load.broken:
             sys.exit(f"{load.broken} requests got no answer")
-        sent, hit = sent + load.requests, hit + load.refused
+        sent = sent + load.requests
+        hit = hit + load.refused
     return sent, hit
 
 

@@ -62,7 +62,9 @@ class User:
     """Keeps asking, and notes when a fault hit first and last."""
 
     def __init__(self) -> None:
-        self.hit, self.first, self.last = asyncio.Event(), 0.0, 0.0
+        self.hit = asyncio.Event()
+        self.first = 0.0
+        self.last = 0.0
 
     def saw(self, status: int, now: float) -> None:
         """Note an answer; the first hit is the first since `hit` was cleared."""

@@ -77,17 +77,20 @@ def main() -> int:
     given = parser.parse_args()
     names = given.scenarios or list(locust_scenarios.module().SCENARIOS)
     table = Table("scenario", "service", "planned", "arrived", "worst bin", "bins right", "Locust says")
-    results, fine = [], True
+    results = []
+    fine = True
     for name in names:
         for slow in (False, True):
             with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "server") as server:
                 if slow:
                     httpx2.post(f"{server.admin}/admin/faults", json=SLOW).raise_for_status()
                 bins, words = measure(name, server.url, given.seconds, Path(folder) / "locust")
-            right, worst = sum(each.right for each in bins), max(each.off / max(each.planned, 1) for each in bins)
+            right = sum(each.right for each in bins)
+            worst = max(each.off / max(each.planned, 1) for each in bins)
             fine &= right == len(bins)
             what = "30 % take 2 s" if slow else "idle"
-            total, arrived = sum(each.planned for each in bins), sum(each.arrived for each in bins)
+            total = sum(each.planned for each in bins)
+            arrived = sum(each.arrived for each in bins)
             table.add_row(name, what, f"{total:.0f}", f"{arrived:.0f}", f"{worst:.1%}", f"{right}/{len(bins)}", words)
             print(f"{name}, {what}: {right} of {len(bins)} bins right, {words}", flush=True)
             results.append({"scenario": name, "service": what, "bins": bins, "words": words})

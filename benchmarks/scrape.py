@@ -22,7 +22,8 @@ from _servers import SERVE, running
 from rich.console import Console
 from rich.table import Table
 
-WORKERS, ENDED = (1, 8), (0, 100, 200, 400)
+WORKERS = (1, 8)
+ENDED = (0, 100, 200, 400)
 NOTHING = {"type": "latency", "distribution": {"type": "constant", "value": "0s"}}
 SWEPT = 25
 """Seconds after which workers have let go of what no longer is listed."""

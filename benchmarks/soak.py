@@ -92,7 +92,8 @@ async def fill(url: str) -> None:
 
         async def one() -> None:
             for number in numbers:
-                cart, item = f"fill-{number}", {"product_id": "p-0001"}
+                cart = f"fill-{number}"
+                item = {"product_id": "p-0001"}
                 key = {"idempotency-key": cart} if number < BRIM else {}
                 (await client.post(f"/api/cart/{cart}/items", json=item)).close()
                 (await client.post("/api/checkout", json={"cart_id": cart}, headers=key)).close()

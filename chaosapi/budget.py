@@ -49,9 +49,8 @@ def read(body: bytes, budget: Budget) -> Any:
     if len(body) > budget.size:
         raise too_large(budget)
     try:
-        text = body.removeprefix(
-            BOM_UTF8
-        ).decode()  # not with utf-8-sig: its codec is imported here, which fails without a free file descriptor
+        # Not with utf-8-sig: Python imports that codec at its first use, which fails without a free file descriptor.
+        text = body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     if "\0" in text:  # every JSON text in UTF-16 or UTF-32 has one

@@ -51,7 +51,7 @@ class Operator:
         root = str(Path(__file__).parent.parent)
         process = await asyncio.create_subprocess_exec(*self._command, stdout=asyncio.subprocess.PIPE, cwd=root)
         try:
-            assert process.stdout  # noqa: S101 - as was just asked for
+            assert process.stdout
             async for line in process.stdout:
                 self._note(json.loads(line))
         finally:

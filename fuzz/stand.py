@@ -143,13 +143,13 @@ class Stand:
     @contextmanager
     def redis_client(self) -> Iterator["redis.Redis"]:
         """Talk to Redis beside the services."""
-        assert self.redis  # noqa: S101 - only asked for on its stand
+        assert self.redis
         with self._hub(), redis.Redis(port=self.redis.port) as client:
             yield client
 
     def start_redis(self) -> None:
         """Start it again, with what is in its folder."""
-        assert self.redis  # noqa: S101 - only asked for on its stand
+        assert self.redis
         with self._hub():
             self.redis.start()
 

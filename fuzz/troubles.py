@@ -104,7 +104,7 @@ def redis_flushed(stand: Stand, dice: Random) -> Iterator[None]:
 @contextmanager
 def redis_killed(stand: Stand, _: Random) -> Iterator[None]:
     """Kill Redis, and start it with what it had."""
-    assert stand.redis  # noqa: S101 - only on its stand
+    assert stand.redis
     stand.redis.kill()
     try:
         yield
@@ -115,7 +115,7 @@ def redis_killed(stand: Stand, _: Random) -> Iterator[None]:
 @contextmanager
 def redis_emptied(stand: Stand, _: Random) -> Iterator[None]:
     """Kill Redis, and start it with nothing."""
-    assert stand.redis  # noqa: S101 - only on its stand
+    assert stand.redis
     stand.redis.kill()
     try:
         yield
@@ -145,7 +145,7 @@ def redis_restored(stand: Stand, _: Random) -> Iterator[None]:
 @contextmanager
 def redis_stopped(stand: Stand, _: Random) -> Iterator[None]:
     """Stop Redis: it takes connections and answers nobody."""
-    assert stand.redis  # noqa: S101 - only on its stand
+    assert stand.redis
     stand.redis.stop()
     try:
         yield
@@ -157,7 +157,7 @@ def redis_stopped(stand: Stand, _: Random) -> Iterator[None]:
 def partitioned(stand: Stand, dice: Random) -> Iterator[None]:
     """Cut a replica off from Redis, in one of three ways."""
     link = dice.choice(stand.replicas).link
-    assert link  # noqa: S101 - only on a stand with networks
+    assert link
     with link.cut(dice.choice(CUTS)):
         yield
 

@@ -33,7 +33,7 @@ from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
 from chaosapi.merge_patch import merge
 from chaosapi.runtime.fleet import Fleet
-from chaosapi.runtime.pool import Pool, unless_gone
+from chaosapi.runtime.pool import Pool, cancel_on_disconnect
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -98,7 +98,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
 
     async def resolved(request: Request, draft: Draft) -> Fault:
         if isinstance(draft.rate, BurnRate):
-            return await unless_gone(request, forecasts.run(lambda: forecaster.resolved(draft)))
+            return await cancel_on_disconnect(request, forecasts.run(lambda: forecaster.resolved(draft)))
         return forecaster.resolved(draft)
 
     def validated(document: Any) -> Fault:
@@ -117,7 +117,9 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         """Inject a fault; it ends by itself. Only `effect` is required."""
         name = fault.name or _invented(fault, engine.state)
         spec = limits.check(await resolved(request, fault)).model_copy(update={"name": name})
-        outlook = await unless_gone(request, forecasts.run(lambda: forecaster.forecast(spec))) if forecast else None
+        outlook = (
+            await cancel_on_disconnect(request, forecasts.run(lambda: forecaster.forecast(spec))) if forecast else None
+        )
         now = engine.clock()  # a forecast takes a while, which is not to be the fault's
         change = changes.create(spec, now, limits.admit)
         state = await desk.apply(request, change, "create", now=now, fault=name, reason=spec.reason)

@@ -23,7 +23,7 @@ from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.injection.engine import Engine
-from chaosapi.runtime.pool import Pool, unless_gone
+from chaosapi.runtime.pool import Pool, cancel_on_disconnect
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Inbox
 from chaosapi.telemetry.traffic import RateMeter
 
@@ -121,7 +121,7 @@ def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox,
             fault = limits.check(forecaster.resolved(question))
             return written(forecaster.forecast(fault, question.traffic, question.monitoring))
 
-        return await unless_gone(request, pool.run(work))
+        return await cancel_on_disconnect(request, pool.run(work))
 
     @api.get("/faults/{name}/score", response_model=Score, responses=refusals(NotFound, Conflict, Busy, NotInstalled))
     async def score(request: Request, name: FaultName) -> Response:
@@ -131,6 +131,8 @@ def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox,
             raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
         await inbox.catch_up()
         delivered, faults = inbox.latest(MAX_ALERTS), engine.state.faults
-        return await unless_gone(request, pool.run(lambda: written(forecaster.score(record, faults, delivered, now))))
+        return await cancel_on_disconnect(
+            request, pool.run(lambda: written(forecaster.score(record, faults, delivered, now)))
+        )
 
     return api

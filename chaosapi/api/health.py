@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from chaosapi.api import exposition
 from chaosapi.models import Model
 from chaosapi.routes import PROBES
-from chaosapi.runtime.pool import Shared
+from chaosapi.runtime.pool import CoalescedWork
 from chaosapi.runtime.process_effects import Probes
 
 
@@ -22,7 +22,9 @@ class Health(Model):
 def router(registry: Collector, probes: Probes) -> APIRouter:
     """Make /healthz, /readyz and /metrics."""
     api = APIRouter(tags=["health"])
-    written = {content_type: Shared(partial(encode, registry)) for content_type, encode in exposition.ENCODERS.items()}
+    written = {
+        content_type: CoalescedWork(partial(encode, registry)) for content_type, encode in exposition.ENCODERS.items()
+    }
 
     def health(path: str, response: Response) -> Health:
         if not probes.fails(PROBES[path]):

@@ -23,7 +23,7 @@ from chaosapi.faults.state import AuditEntry, State
 from chaosapi.models import MAX_REVISION, Model
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.kill_switch import KillSwitch, StopResult
-from chaosapi.runtime.pool import Pool, Turns
+from chaosapi.runtime.pool import BoundedLock, Pool
 
 _COUNTED: Final = 0.05
 """Seconds that the store has to say how far the replicas are, beyond what the caller waits for them."""
@@ -55,7 +55,7 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
     """Make the routes; `clock` gives Unix seconds. Lists are written in the pool."""
     api = APIRouter(prefix="/admin", tags=["safety"])
     away = refusals(StoreUnavailable)
-    turns = Turns("readers of the audit", waiting=32)
+    turns = BoundedLock("readers of the audit", waiting=32)
 
     async def reached(revision: int, wait: float, spent: float = 0.0) -> Replicas:
         try:
@@ -107,7 +107,7 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
 
         A page ends at a megabyte; `next` is where the list goes on.
         """
-        async with turns.taken():  # the threads in which stores read entries would delay all else
+        async with turns.acquired():  # the threads in which stores read entries would delay all else
             page = pages.Page(limit)
             last = before
             part = _PART

@@ -1,4 +1,4 @@
-"""Heavy work beside the event loop: one piece at a time, a short queue, and a refusal beyond it."""
+"""Heavy work outside the event loop: one task at a time, a short queue, and a refusal (503) beyond it."""
 
 import asyncio
 import threading
@@ -14,36 +14,36 @@ from chaosapi.errors import Busy, ClientGone
 
 T = TypeVar("T")
 
-PATIENCE: Final = 10.0
-"""Seconds that a caller waits for its turn and for its work together."""
+TIMEOUT_S: Final = 10.0
+"""For the time in the queue and the work together."""
 
 
 class Pool:
-    """Runs work in one thread; at most `waiting` more pieces wait for it. `what` names the work in refusals.
+    """Runs work in one thread; at most `waiting` more tasks queue for it. `what` names the work in refusals.
 
-    Nobody waits longer than `patience`, in seconds. Work that may take long calls `check` between its steps.
+    No caller waits longer than `patience`, in seconds. Work that may take long calls `check` between its steps.
     """
 
-    def __init__(self, what: str, waiting: int, patience: float = PATIENCE) -> None:
+    def __init__(self, what: str, waiting: int, patience: float = TIMEOUT_S) -> None:
         self._what = what
         self._patience = patience
         self._stop = threading.Event()
-        """Tells the piece that runs to stop."""
+        """Set when the caller of the running task has stopped waiting."""
         self._places = threading.Semaphore(1 + waiting)
         self._thread: ThreadPoolExecutor | None = None
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return what the work returns, or raise what it raises.
 
-        Raises Busy where the queue is full, and where the result is not there in time. A caller that is cancelled or
-        out of time gives its place in the queue back at once; work that runs already stops at its next `check`.
+        Raises Busy where the queue is full, and after the time-out. A caller that is cancelled or out of time leaves
+        the queue at once; work that already runs stops at its next `check`.
         """
         if not self._places.acquire(blocking=False):
             raise Busy(f"too many {self._what} are under way: ask again in a moment")
         self._thread = self._thread or ThreadPoolExecutor(1, self._what)
         stop = threading.Event()
         job = self._thread.submit(self._begin, work, stop)
-        job.add_done_callback(self._left)
+        job.add_done_callback(self._release_place)
         try:
             async with asyncio.timeout(self._patience):
                 return await asyncio.wrap_future(job)
@@ -53,15 +53,15 @@ class Pool:
             ) from None
         finally:
             stop.set()
-            del job  # an error refers to this frame: together they would stay until a full garbage collection
+            del job  # breaks the reference cycle of error and frame, which would last until a full garbage collection
 
     def check(self) -> None:
-        """Raise Busy where nobody waits any more for the piece that calls this."""
+        """Raise Busy where the caller of the running task has stopped waiting."""
         if self._stop.is_set():
             raise Busy(f"nobody waits for these {self._what} any more")
 
     def close(self) -> None:
-        """Let the thread end; what waits is not begun any more."""
+        """Stop the thread after its task; queued tasks are cancelled."""
         if self._thread:
             self._thread.shutdown(wait=False, cancel_futures=True)
             self._thread = None
@@ -70,35 +70,35 @@ class Pool:
         self._stop = stop
         return work()
 
-    def _left(self, _: "Future[T]") -> None:
+    def _release_place(self, _: "Future[T]") -> None:
         self._places.release()
 
 
-class Turns:
-    """Lets one caller of an event loop in at a time; at most `waiting` more wait. `what` names them in refusals."""
+class BoundedLock:
+    """A lock in one event loop with a bounded queue: at most `waiting` callers wait. `what` names them in refusals."""
 
     def __init__(self, what: str, waiting: int) -> None:
         self._what = what
         self._places = 1 + waiting
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Wait for the turn; raises Busy where too many do."""
+    async def acquired(self) -> AsyncIterator[None]:
+        """Wait for the lock; raises Busy where the queue is full."""
         if not self._places:
             raise Busy(f"too many {self._what} are under way: ask again in a moment")
         self._places -= 1
         try:
-            async with self._turn:
+            async with self._lock:
                 yield
         finally:
             self._places += 1
 
 
-class Shared(Generic[T]):
-    """Work that all who ask for it meanwhile share: however many ask, it is done once at a time.
+class CoalescedWork(Generic[T]):
+    """Coalesces calls: calls that arrive while the work runs share the next run.
 
-    What is returned was begun after it was asked for. Callers may be in several event loops.
+    A run returns to callers that asked before it began. Callers may be in several event loops.
     """
 
     def __init__(self, work: Callable[[], T]) -> None:
@@ -110,7 +110,8 @@ class Shared(Generic[T]):
     async def __call__(self) -> T:
         """Return what the work returns, or raise what it raises."""
         with self._lock:
-            mine = self._next = self._next or Future()
+            self._next = self._next or Future()
+            mine = self._next
             begin = not self._running
             self._running = True
         if begin:
@@ -118,7 +119,7 @@ class Shared(Generic[T]):
         try:
             return await asyncio.shield(asyncio.wrap_future(mine))
         finally:
-            del mine  # as above
+            del mine  # breaks a reference cycle, as in Pool.run
 
     def _run(self) -> None:
         while True:
@@ -130,12 +131,12 @@ class Shared(Generic[T]):
                 return
             try:
                 asked.set_result(self._work())
-            except BaseException as error:  # noqa: BLE001 - it is the callers'
+            except BaseException as error:  # noqa: BLE001 - raised in the callers
                 asked.set_exception(error)
 
 
-async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
-    """Return the answer; where the client disconnects before it is there, cancel it and raise ClientGone."""
+async def cancel_on_disconnect(request: Request, answer: Coroutine[Any, Any, T]) -> T:
+    """Return the answer; where the client disconnects first, cancel the answer and raise ClientGone."""
     working = asyncio.ensure_future(answer)
     watching = asyncio.ensure_future(_disconnected(request.receive))
     try:
@@ -147,7 +148,7 @@ async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
         working.cancel()
         watching.cancel()
         await asyncio.wait({working, watching})
-        del working, watching  # as above
+        del working, watching  # breaks a reference cycle, as in Pool.run
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -5,7 +5,8 @@ import pytest
 from tests.benchmarks.pure import module
 
 growth = module("growth")
-BY_FAULTS, BY_ROUTES = (0, 1, 10, 50, 100), (10, 100, 300, 1000)
+BY_FAULTS = (0, 1, 10, 50, 100)
+BY_ROUTES = (10, 100, 300, 1000)
 
 
 def curve(places: tuple[int, ...], cost: Callable[[int], float]) -> list[tuple[float, float]]:

@@ -52,7 +52,8 @@ def test_more_than_a_millisecond_at_any_judged_percentile_misses_the_goal(place:
 
 def test_one_round_of_three_does_not_judge() -> None:
     """The machine may have done something else in it."""
-    fine, late = turn(0, 0, 0, 0, 0), turn(0, 90, 90, 90, 90)
+    fine = turn(0, 0, 0, 0, 0)
+    late = turn(0, 90, 90, 90, 90)
     assert latency.compare("mixture", 200.0, [fine, late, fine])["within"]
 
 

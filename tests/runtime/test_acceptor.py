@@ -18,7 +18,9 @@ class Line(asyncio.Protocol):
     """A connection that is idle, or is served."""
 
     def __init__(self, lines: "list[Line]", *, idle: bool) -> None:
-        self.lines, self.idle, self.number = lines, idle, 0
+        self.lines = lines
+        self.idle = idle
+        self.number = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport

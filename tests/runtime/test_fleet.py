@@ -23,7 +23,8 @@ from tests.store.conftest import running
 
 pytestmark = pytest.mark.slow
 
-WORKERS, SERVICES = 4, 3
+WORKERS = 4
+SERVICES = 3
 REPLICAS = WORKERS * SERVICES
 CLIENTS = 4
 """Of each service, all at once."""

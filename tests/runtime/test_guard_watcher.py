@@ -18,7 +18,8 @@ from chaosapi.telemetry.requests import AnswerCounts
 from tests.conftest import Clock
 from tests.world import ROUTES
 
-ALERTS, GUARDS = 1000, 30
+ALERTS = 1000
+GUARDS = 30
 MISSED = {"alert": "A", "labels": {"n": "none of them"}}
 BURNED = {"budget_burned": 0.5}
 
@@ -27,7 +28,9 @@ class Guarded:
     """A store with guarded faults, an inbox, and the watch over both."""
 
     def __init__(self, clock: Clock) -> None:
-        self.store, self.engine, self.inbox = MemoryStore(clock), Engine(ROUTES, clock), Inbox()
+        self.store = MemoryStore(clock)
+        self.engine = Engine(ROUTES, clock)
+        self.inbox = Inbox()
         self.store.subscribe(self.engine.load)
         self.counted = 0
         self.watch = GuardWatcher(self.store, self.engine, self.inbox, self.answers)
@@ -65,7 +68,8 @@ class Guarded:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Count how often a guard looks at an alert."""
-    seen, found = AlertFiring.seen, []
+    seen = AlertFiring.seen
+    found = []
 
     def noted(guard: AlertFiring, labels: dict[str, str]) -> str | None:
         found.append(labels["n"])

@@ -105,7 +105,8 @@ def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
     """Until it is cancelled."""
 
     async def play() -> None:
-        loop, twice = asyncio.get_running_loop(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        twice = asyncio.Event()
         calls: list[int] = []
 
         def give_back() -> None:

@@ -22,7 +22,8 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
 
     async def scenario() -> None:
         store = MemoryStore()
-        seen, tally = Seen(store), Tally()
+        seen = Seen(store)
+        tally = Tally()
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         store.subscribe(lambda _: heart.report_soon())
         beating = asyncio.create_task(heart.run())
@@ -50,7 +51,8 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
     async def scenario() -> None:
         server = redis_server()
         store = open_store(server.url)
-        seen, tally = Seen(store), Tally(matched=5)
+        seen = Seen(store)
+        tally = Tally(matched=5)
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         async with started(store):
             record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
@@ -85,7 +87,8 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
 
     async def scenario() -> None:
         store = MemoryStore()
-        seen, tally = Seen(store), Tally()
+        seen = Seen(store)
+        tally = Tally()
         record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         beating = asyncio.create_task(heart.run())
@@ -121,7 +124,8 @@ def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
     """A service may be told to stop while its beat waits for the store."""
 
     async def scenario() -> None:
-        store, tally = Slow(), Tally(matched=7)
+        store = Slow()
+        tally = Tally(matched=7)
         record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
         heart = Heartbeat(store, ME, lambda: 1, lambda: [(record, tally)])
         beating = asyncio.create_task(heart.run())

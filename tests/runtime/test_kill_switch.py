@@ -51,7 +51,8 @@ class Service:
     """A replica: a store, an engine, a kill switch."""
 
     def __init__(self, clock: Clock, store: Failing, shared: KillFlags | None = None) -> None:
-        self.clock, self.store = clock, store
+        self.clock = clock
+        self.store = store
         self.engine = Engine(ROUTES, clock)
         self.kill = KillSwitch(store, self.engine, self.engine.load, shared)
         store.subscribe(self.kill.apply_stored)

@@ -48,7 +48,8 @@ async def receive() -> Message:
 
 async def lifespan(life: LifespanMiddleware) -> list[Message]:
     """Start and stop, with time for the jobs in between; return what the server is told."""
-    events, sent = asyncio.Queue[Message](), list[Message]()
+    events = asyncio.Queue[Message]()
+    sent = list[Message]()
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -165,7 +166,8 @@ class Stopping:
 def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it says so itself, which it does once all requests have ended."""
     monkeypatch.setattr("chaosapi.runtime.lifespan._RELEASE_AFTER_S", 0.01)
-    story, server = Story(), Stopping()
+    story = Story()
+    server = Stopping()
 
     async def played() -> None:
         hooks = Hooks(

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from chaosapi.errors import Busy, ClientGone
-from chaosapi.runtime.pool import Pool, Shared, Turns, unless_gone
+from chaosapi.runtime.pool import BoundedLock, CoalescedWork, Pool, cancel_on_disconnect
 from tests.patience import patience
 
 
@@ -62,8 +62,8 @@ def test_what_an_error_carries_is_freed_with_it(way: str) -> None:
 
     async def ask(pool: Pool) -> int:
         if way == "shared":
-            return await Shared(fail)()
-        return await (pool.run(fail) if way == "pool" else unless_gone(stays(), pool.run(fail)))
+            return await CoalescedWork(fail)()
+        return await (pool.run(fail) if way == "pool" else cancel_on_disconnect(stays(), pool.run(fail)))
 
     async def play() -> None:
         pool = Pool("sums", waiting=2)
@@ -218,7 +218,7 @@ def test_a_client_that_disconnects_gives_its_place_back(gate: Gate) -> None:
         await until(lambda: gate.running == 1)
         for _ in range(3):
             with pytest.raises(ClientGone):
-                await unless_gone(Request({"type": "http"}, leaving), pool.run(gate))
+                await cancel_on_disconnect(Request({"type": "http"}, leaving), pool.run(gate))
         gate.open.set()
         await first
 
@@ -245,8 +245,8 @@ def test_a_client_that_stays_gets_its_answer() -> None:
 
     async def play() -> int:
         with pytest.raises(KeyError):
-            await unless_gone(Request({"type": "http"}, staying), answer(KeyError("x")))
-        return await unless_gone(Request({"type": "http"}, staying), answer())
+            await cancel_on_disconnect(Request({"type": "http"}, staying), answer(KeyError("x")))
+        return await cancel_on_disconnect(Request({"type": "http"}, staying), answer())
 
     assert asyncio.run(play()) == 3
 
@@ -266,7 +266,7 @@ def test_a_closed_pool_leaves_no_thread_and_may_be_used_again() -> None:
 
 def test_all_who_ask_meanwhile_share_one_piece_of_work(gate: Gate) -> None:
     """One runs already and may have looked too early for them; the next one is for all. Any event loop may ask."""
-    shared = Shared(gate)
+    shared = CoalescedWork(gate)
 
     async def ask(people: int) -> list[int]:
         return await asyncio.gather(*(shared() for _ in range(people)))
@@ -300,7 +300,7 @@ def test_shared_work_that_fails_fails_for_all_and_is_tried_again() -> None:
         return runs
 
     async def play() -> int:
-        shared = Shared(work)
+        shared = CoalescedWork(work)
         with pytest.raises(KeyError):
             await shared()
         return await shared()
@@ -312,11 +312,12 @@ def test_turns_are_taken_one_by_one_and_too_many_are_refused() -> None:
     """Whoever gives up while waiting makes room."""
 
     async def play() -> list[int]:
-        turns = Turns("readers", waiting=1)
-        inside, go = [0], asyncio.Event()
+        turns = BoundedLock("readers", waiting=1)
+        inside = [0]
+        go = asyncio.Event()
 
         async def take() -> int:
-            async with turns.taken():
+            async with turns.acquired():
                 inside[0] += 1
                 await go.wait()
                 now = inside[0]

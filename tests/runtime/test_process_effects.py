@@ -24,7 +24,8 @@ class Replica:
     """An engine and its supervisor, as `chaos` joins them."""
 
     def __init__(self, clock: Clock) -> None:
-        self.clock, self.state = clock, State()
+        self.clock = clock
+        self.state = State()
         self.engine = Engine(RouteTable.of([]), clock)
         self.supervisor = ProcessEffectRunner()
 

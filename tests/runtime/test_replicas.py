@@ -24,7 +24,9 @@ class Replicas:
     """Processes on the same store; the first one has an admin port of its own."""
 
     def __init__(self, folder: Path, store: str, stack: ExitStack) -> None:
-        self._folder, self._store, self._stack = folder, store, stack
+        self._folder = folder
+        self._store = store
+        self._stack = stack
         self._count = 0
 
     def start(self, *, apart: bool = False) -> Planes:

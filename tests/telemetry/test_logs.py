@@ -149,7 +149,8 @@ def test_a_log_that_cannot_be_written_hurts_nobody(output: Callable[[], Any], wo
 
     Each line is long, so that they fill whatever room there is.
     """
-    users, admin = free_port(), free_port()
+    users = free_port()
+    admin = free_port()
     command = [sys.executable, "-m", "chaosapi", "serve", "--port", str(users), "--admin-port", str(admin)]
     closing = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh"]  # the shell's way to start with closed streams
     settings = os.environ | {"CHAOSAPI_LOG_FORMAT": "json", "CHAOSAPI_WORKERS": workers}

@@ -24,7 +24,8 @@ class Worker:
         self.matched: dict[str, float] = {}
         self.strength: dict[str, float] = {}
         self.settled: set[str] = set()
-        self.up, self.held = 1.0, 0.0
+        self.up = 1.0
+        self.held = 0.0
         registry = self.registry = CollectorRegistry()
         self.totals = MultiprocessCollector(registry, self, folder, slot)
         registry.register(CallbackGauge("chaosapi_held_requests", "Held.", lambda: self.held, "livesum"))
@@ -76,8 +77,10 @@ def pair(hire: Hire) -> tuple[Worker, Worker]:
 def test_each_kind_is_put_together_in_its_way(pair: tuple[Worker, Worker]) -> None:
     """Counters and what is held add up, the worst of the stores counts, and what is the same for all is told once."""
     for worker, matched, held, up in zip(pair, (3, 4), (1, 2), (1, 0), strict=True):
-        worker.matched, worker.strength = {"f": matched}, {"f": 0.5}
-        worker.held, worker.up = held, up
+        worker.matched = {"f": matched}
+        worker.strength = {"f": 0.5}
+        worker.held = held
+        worker.up = up
         worker.totals.snapshot()
     expected = {'matched_total{fault="f"}': 7, 'strength{fault="f"}': 0.5}
     for worker in pair:
@@ -88,7 +91,8 @@ def test_whoever_takes_the_place_of_another_counts_on(pair: tuple[Worker, Worker
     """What the dead one counted stays, what it was holding does not."""
     one, other = pair
     one.matched = {"f": 5}
-    other.matched, other.held = {"f": 7}, 3
+    other.matched = {"f": 7}
+    other.held = 3
     other.totals.snapshot()
     multiprocess.mark_process_dead(tmp_path, 1)
     assert one.scrape()['matched_total{fault="f"}'] == 12
@@ -115,9 +119,11 @@ def test_a_counter_that_starts_anew_goes_on(pair: tuple[Worker, Worker]) -> None
 def test_a_fault_that_was_forgotten_goes_as_a_whole(pair: tuple[Worker, Worker]) -> None:
     """Who has forgotten it shows nothing of it; who has not yet shows all of it."""
     for worker in pair:
-        worker.matched, worker.strength = {"f": 5}, {"f": 1}
+        worker.matched = {"f": 5}
+        worker.strength = {"f": 1}
         worker.totals.snapshot()
-    pair[0].matched, pair[0].strength = {}, {}
+    pair[0].matched = {}
+    pair[0].strength = {}
     assert not [name for name in pair[0].scrape() if "fault" in name]
     assert pair[1].scrape()['matched_total{fault="f"}'] == 10
 
@@ -125,7 +131,8 @@ def test_a_fault_that_was_forgotten_goes_as_a_whole(pair: tuple[Worker, Worker])
 def test_between_scrapes_settled_faults_stand(pair: tuple[Worker, Worker]) -> None:
     """They are not looked at again, and go on to be shown by whoever is asked."""
     worker = pair[0]
-    worker.matched, worker.strength = {"old": 5, "new": 1}, {"old": 0, "new": 1}
+    worker.matched = {"old": 5, "new": 1}
+    worker.strength = {"old": 0, "new": 1}
     pair[1].matched = pair[1].strength = {"old": 0, "new": 0}
     worker.totals.snapshot()
     worker.settled = {"old"}

@@ -37,7 +37,8 @@ def test_a_bucket_holds_what_took_so_long_or_less() -> None:
     metrics = RequestMetrics([ROUTE])
     traffic(metrics)
     found = values(list(metrics.collect()))
-    name, labels = "http_request_duration_seconds", ("GET", "/a", "200")
+    name = "http_request_duration_seconds"
+    labels = ("GET", "/a", "200")
     buckets = [found[f"{name}_bucket", *labels, le] for le in (*map(str, BUCKETS), "+Inf")]
     assert buckets == [sum(each <= bound for each in SECONDS) for bound in (*BUCKETS, float("inf"))]
     assert found[f"{name}_count", *labels] == found["http_requests_total", *labels] == len(SECONDS)
@@ -61,7 +62,9 @@ def test_failures_are_5xx_and_no_answer_at_all() -> None:
 
 def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
     """Names, labels, help, types and values; only the order may differ."""
-    alone, registry, beside = RequestMetrics([ROUTE]), CollectorRegistry(), CollectorRegistry()
+    alone = RequestMetrics([ROUTE])
+    registry = CollectorRegistry()
+    beside = CollectorRegistry()
     faults = FaultMetrics(Engine(RouteTable((ROUTE,)), lambda: 0.0))
     registry.register(faults)
     registry.register(alone)

@@ -3,7 +3,8 @@
 from chaosapi.telemetry.traffic import RateMeter
 from tests.conftest import Clock
 
-PRODUCTS, SEARCH = ("GET", "/api/products"), ("GET", "/api/search")
+PRODUCTS = ("GET", "/api/products")
+SEARCH = ("GET", "/api/search")
 
 
 def test_rates_are_the_growth_of_the_last_minute(clock: Clock) -> None:

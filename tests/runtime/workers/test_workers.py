@@ -119,7 +119,8 @@ def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
 
     What is read off something, such as a fault's counts, every worker notes on its beat: a sum is whole a moment later.
     """
-    names, fault = set(replicas(planes).values()), "/admin/faults/counted"
+    names = set(replicas(planes).values())
+    fault = "/admin/faults/counted"
     before = series(httpx2.get(f"{planes.users}/metrics").text)
     change(planes, "PUT", fault, json={**ERROR, "name": "counted", "rate": 0.5})
     seen = visit(planes, 100)
@@ -132,7 +133,8 @@ def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
         answer = httpx2.get(f"{planes.users}/metrics", timeout=patience(30))
         assert "pid=" not in answer.text
         told[replica(answer)] = now = series(answer.text)
-        counted, failures = "http_requests_total", ("http_requests_total", 'status="503"')
+        counted = "http_requests_total"
+        failures = ("http_requests_total", 'status="503"')
         return {
             "matched": total(now, "chaosapi_fault_matched_total", 'fault="counted"'),
             "injected": total(now, "chaosapi_fault_injected_total", 'fault="counted"'),
@@ -170,7 +172,8 @@ class Traffic(threading.Thread):
 
     def __init__(self, planes: Planes) -> None:
         super().__init__()
-        self._planes, self._over = planes, threading.Event()
+        self._planes = planes
+        self._over = threading.Event()
         self.seen: Seen = Counter()
         self.broken = 0
 
