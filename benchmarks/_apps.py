@@ -98,7 +98,7 @@ OURS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
 
 
 def faults(name: str) -> Iterator[dict[str, Any]]:
-    """Give the faults of one of ours, as the admin API takes them."""
+    """Return the faults of one of our variants, as bodies for the admin API."""
     count, fault = OURS[name]
     for number in range(count):
         yield {"name": f"f-{number}", **fault, "schedule": {"duration": "1h"}}

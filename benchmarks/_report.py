@@ -20,7 +20,7 @@ mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.righ
 
 
 def machine() -> dict[str, Any]:
-    """Say what this runs on, and how busy that is with other things too."""
+    """Return the machine, and its load by other programs."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.processor(),

@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def order(everyone: Iterable[T], number: int) -> list[T]:
-    """Return the order of a round: another one begins each time, so that nobody is always first or last."""
+    """Return the order of a round, rotated so that no candidate is always first or last."""
     names = list(everyone)
     first = number % len(names)
     return names[first:] + names[:first]

@@ -31,7 +31,7 @@ def ready() -> None:
 
 
 def pin(pid: int) -> None:
-    """Give a server the first core, with all of its threads: what one has begun does not follow it by itself."""
+    """Pin a server to the first core, each of its threads: running threads do not inherit the affinity."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):  # it may end meanwhile
             os.sched_setaffinity(int(task.name), {0})

@@ -3,9 +3,9 @@
 Poisson arrivals in open loop, exponential service times, c places: the mean wait is Erlang's C(c, a) / (c·mu - lambda)
 (Kleinrock, Queueing Systems I, 3.5). A few minutes of a busy queue say little about its mean, so each case plays a
 sample whose ideal queue (Kiefer and Wolfowitz) has the theory's mean within 1 %; what is left to see is the service.
-Several small queues run side by side as faults of their own, told apart by a header. The wait is timed by the client;
-what a request takes beyond its service time where nobody waits, measured in the same run, is subtracted. On a machine
-so busy that this is more than a hundredth of a service time, places are taken for longer than drawn and queues grow
+Several small queues run side by side, each as a fault of its own, selected by a header. The client measures the wait;
+the overhead of a request that does not queue, measured in the same run, is subtracted. On a machine so busy that
+this is more than a hundredth of a service time, places are taken for longer than drawn and queues grow
 for that reason alone: then the run says so.
 """
 
@@ -163,7 +163,7 @@ def main() -> int:
         results.append({"c": each.places, "utilisation": each.utilisation, "theory": each.theory, "wait": wait})
     console = Console()
     console.print(table)
-    console.print(f"beyond the service time where nobody waits: {1000 * overhead:.1f} ms; subtracted")
+    console.print(f"overhead of a request that does not queue: {1000 * overhead:.1f} ms; subtracted")
     if overhead > QUIET:
         console.print(f"this machine was too busy to tell: on a quiet one that is less than {1000 * QUIET:g} ms")
     OUT.mkdir(exist_ok=True)

@@ -199,7 +199,7 @@ class Passing(socketserver.BaseRequestHandler):
 
 
 def parts(connection: socket.socket) -> Iterator[bytes]:
-    """Give what comes over a connection until it ends."""
+    """Yield the messages of a connection until it ends."""
     with suppress(OSError):
         while part := connection.recv(65536):
             yield part
@@ -240,7 +240,7 @@ def console(every: str, service: int) -> Iterator[psutil.Process]:
 
 
 def answers() -> bool:
-    """Tell whether the console does."""
+    """Return whether the console does."""
     try:
         return httpx2.get(url(PORTS.console)).is_success
     except httpx2.HTTPError:

@@ -103,7 +103,7 @@ def arm(server: Server, trouble: Trouble) -> None:
 
 
 def bites(server: Server, trouble: Trouble) -> bool:
-    """Tell whether all that is meant to be held is held, and all that is meant to be taken is taken."""
+    """Return whether all requests to hold are held, and all connections to take are taken."""
     if "memory" in trouble.faults and psutil.Process(server.pid).memory_info().rss < MEMORY:
         return False
     if "hold" in trouble.faults:

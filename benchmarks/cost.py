@@ -44,7 +44,6 @@ class Sink(asyncio.Transport):
         self.answer = data if data.startswith(b"HTTP/") else self.answer + data
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give the addresses."""
         return ("127.0.0.1", 8000) if name in {"peername", "sockname"} else default
 
     def is_closing(self) -> bool:
@@ -107,7 +106,7 @@ async def measure(turns: int, requests: int) -> dict[str, list[float]]:
         await served[name].inject(faults(name))
     for each in served.values():
         await each.ask(REQUEST, b" 200 ", 100)
-    gc.disable()  # a collection would be paid by whoever has its turn
+    gc.disable()  # a collection would add to the time of one candidate
     took: dict[str, list[float]] = {name: [] for name in served}
     for turn in range(turns):
         for name in _rounds.order(served, turn):

@@ -1,4 +1,4 @@
-"""From a fault to the webhook, in a real lab: beside the forecast, and beside the lower bound.
+"""The time from a fault to the webhook, in a real lab, compared with the forecast and the lower bound.
 
 Two of the ten faults of live_forecast.py, which is the long version: scraped and evaluated every second. The lower
 bound is the window: until it holds enough, no monitor in the world may fire. Scrape, evaluation and notification come
@@ -29,8 +29,8 @@ RUNS: Final[list[live_forecast.Run]] = [
 
 def first(scored: Score) -> ScoredAlert | None:
     """Return the page that came first."""
-    told = [each for each in scored.alerts if each.severity == "page" and each.fact and each.fact.notified]
-    return min(told, key=lambda each: each.fact.notified or 0.0 if each.fact else 0.0, default=None)
+    paged = [each for each in scored.alerts if each.severity == "page" and each.fact and each.fact.notified]
+    return min(paged, key=lambda each: each.fact.notified or 0.0 if each.fact else 0.0, default=None)
 
 
 def main() -> int:
@@ -58,8 +58,8 @@ def main() -> int:
         bound = page.split.window if page.split else None
         said = page.forecast.notified if page.forecast else None
         chance = f"{live_forecast.text(page.earliest)}…{live_forecast.text(page.latest)}"
-        told = live_forecast.text(bound), live_forecast.text(said), chance, live_forecast.text(page.fact.notified)
-        table.add_row(scored.fault, *told, page.verdict)
+        columns = live_forecast.text(bound), live_forecast.text(said), chance, live_forecast.text(page.fact.notified)
+        table.add_row(scored.fault, *columns, page.verdict)
         results.append(scored.model_dump(mode="json"))
         named = {"lower bound": bound, "forecast": said, "webhook": page.fact.notified}
         drawn |= {f"{scored.fault}: {name}": value for name, value in named.items() if value is not None}

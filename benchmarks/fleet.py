@@ -98,11 +98,11 @@ async def change(url: str, rate: int, seconds: float) -> int:
 
 
 def converged(client: redis.Redis, revision: int, count: int) -> bool:
-    """Tell whether all have applied the revision within the time that they may be behind."""
+    """Return whether all replicas apply the revision in time."""
     deadline = time.monotonic() + BEHIND
     while time.monotonic() < deadline:
-        told = [json.loads(text)["revision"] for text in client.hvals("{chaosapi}:replicas")]
-        if told == count * [revision]:
+        revisions = [json.loads(text)["revision"] for text in client.hvals("{chaosapi}:replicas")]
+        if revisions == count * [revision]:
             return True
         time.sleep(0.02)
     return False
@@ -177,12 +177,12 @@ def main() -> int:
     idle, idle_each = line(few, many, "idle_cpu")
     cost, cost_each = line(few, many, "change_cpu")
     sent, sent_each = line(few, many, "idle_sent")
-    told, told_each = line(few, many, "change_sent")
+    change_sent, change_sent_each = line(few, many, "change_sent")
     for count in BEYOND:
         resting = idle + count * idle_each
         dear = cost + count * cost_each
         rate = max(0.0, SHARE - resting) / dear
-        traffic = sent + count * sent_each + rate * (told + count * told_each)
+        traffic = sent + count * sent_each + rate * (change_sent + count * change_sent_each)
         computed.add_row(str(count), f"{100 * resting:.1f}", f"{1e6 * dear:.0f}", f"{rate:.0f}", f"{traffic / 1e6:.1f}")
     Console().print(
         measured,

@@ -83,7 +83,7 @@ async def turns(served: dict[str, tuple[Served, bytes]], requests: int, rounds: 
 
 
 async def faults(rounds: int) -> Points:
-    """Measure a request by faults on other routes, and by faults on its own that hit nobody."""
+    """Measure a request with faults on other routes, and with faults on its route that never hit."""
     found: Points = {"on other routes": [], "on its own, for others": [], "on its own, at a rate of 0": []}
     served = {}
     for count in FAULTS:
@@ -174,7 +174,7 @@ def _holding(server: Server) -> float:
 
 
 def verdict(curve: Sequence[tuple[float, float]], *, falls: bool = False) -> str:
-    """Tell how it grows, one of GROWTHS; where it `falls`, a third of it may go before it is not flat."""
+    """Return the growth of the curve, one of GROWTHS; a curve that `falls` is flat while it loses at most a third."""
     first, begin = curve[0]
     last, end = curve[-1]
     values = [value for _, value in curve]

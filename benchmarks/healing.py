@@ -2,8 +2,8 @@
 
 Redis and three services are real processes. Each service has a network of its own, a clock that is up to 15 s wrong,
 and users who never stop asking (tests/failures/world.py). Every trouble lasts a random while. Then the clock runs until
-each replica says that it reaches the store and has applied all that anybody was told was changed. The promise: within
-2 s. Then everything that must hold is checked. Networks need root; without, nobody is cut off. About 40 s a round.
+each replica reports that the store is up and has applied all acknowledged changes. The promise: within 2 s. Then all
+invariants are checked. Network partitions need root; they are left out without it. About 40 s a round.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> int:
     chosen = parser.parse_args()
     chance = random.Random(chosen.seed)
     if why := networks.missing():
-        print(f"nobody is cut off: {why}")
+        print(f"no network partitions: {why}")
     names = [name for name in chosen.only or TROUBLES if not (why and "cut off, " in name)]
     table = Table("trouble", "rounds", "p50, s", "max, s")
     late = False

@@ -1,6 +1,6 @@
 """How exactly the service delays: planned against measured percentiles, through a real server at steady rates.
 
-Every distribution in floor mode, and Envoy's fixed delay beside them; open loop (requests start at their time, whatever
+Every distribution in floor mode, compared with Envoy's fixed delay; open loop (requests start at their time, whatever
 the latency), timed by the client. Planned are the very delays that the dice give these requests, and no answer may come
 before its own has passed. What the machine itself adds, bare requests show in the same round: each delay and what a
 bare request took are added up, and the goal is that no measured percentile from p50 to p99 lies more than 1 ms beyond

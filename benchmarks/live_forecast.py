@@ -127,7 +127,7 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
 
 
 def plan(runs: Sequence[Run]) -> Iterator[Fault]:
-    """Give the faults, one after the other."""
+    """Return the faults in order."""
     after = CALM
     for name, lasts, calm, fault in runs:
         rest = {each: value for each, value in fault.items() if each != "shape"}
@@ -138,7 +138,7 @@ def plan(runs: Sequence[Run]) -> Iterator[Fault]:
 
 
 def holds(scored: Score) -> bool:
-    """Tell whether all went as forecast."""
+    """Return whether the facts match the forecast."""
     return all(each.verdict == "as forecast" for each in scored.alerts)
 
 
@@ -160,10 +160,10 @@ def row(each: ScoredAlert) -> list[str]:
         return text(getattr(each.forecast, name, None)), text(getattr(each.fact, name, None))
 
     fires = both("firing")
-    told = both("notified")
+    notified = both("notified")
     resolved = both("resolved")
     alert = f"{each.severity} {each.slo} {each.long_window}"
-    return [alert, fires[0], f"{text(each.earliest)}…{text(each.latest)}", fires[1], *told, *resolved, each.verdict]
+    return [alert, fires[0], f"{text(each.earliest)}…{text(each.latest)}", fires[1], *notified, *resolved, each.verdict]
 
 
 def text(seconds: float | None) -> str:

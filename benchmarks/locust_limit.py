@@ -1,4 +1,4 @@
-"""The highest honest rate of one Locust process on one core, beside `wrk` or `hey` on the same endpoint.
+"""The highest honest rate of one Locust process on one core, compared with `wrk` or `hey` on the same endpoint.
 
 The open loop is asked for more and more of a bare ASGI app on the other core. A rate is honest when nothing is missed
 and 99 % of the answers are there within 25 ms of the planned start, for an app that takes less than one. The peer is a
@@ -48,7 +48,7 @@ class Try(NamedTuple):
 
     @property
     def honest(self) -> bool:
-        """Tell whether the rate was held."""
+        """Return whether the rate was held."""
         return self.p99 < ON_TIME and not self.missed
 
 

@@ -122,7 +122,7 @@ def draw(runs: dict[str, list[Second]], seconds: float, path: Path) -> None:
 
 
 def main() -> int:
-    """Tell the story without and with a budget; exit with 1 when it does not end as told."""
+    """Run without and with a retry budget; exit with 1 where the outcome is not the one described above."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=60, help="how long the scenario is")
     parser.add_argument("--picture", type=Path, help="draw it into this file (needs Matplotlib)")
@@ -147,8 +147,8 @@ def main() -> int:
     if given.picture:
         draw(runs, seconds, given.picture)
     stuck, healed = found.values()
-    told = min(stuck[0], healed[0]) > 0.9 and max(stuck[1], stuck[2], healed[1]) < 0.5 and healed[2] > 0.9
-    return 0 if told else 1
+    expected = min(stuck[0], healed[0]) > 0.9 and max(stuck[1], stuck[2], healed[1]) < 0.5 and healed[2] > 0.9
+    return 0 if expected else 1
 
 
 if __name__ == "__main__":

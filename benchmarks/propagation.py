@@ -85,14 +85,14 @@ def bare(client: redis.Redis, processes: Sequence[subprocess.Popen[str]]) -> flo
 
 
 def everywhere(client: redis.Redis, revision: int, replicas: int) -> float:
-    """Return when the last replica had applied a revision, in Unix seconds, once all have told the store so."""
+    """Return when the last replica had applied a revision, in Unix seconds, once all have reported it to the store."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        told = [json.loads(text) for text in client.hvals("{chaosapi}:replicas")]
-        if [replica["revision"] for replica in told] == replicas * [revision]:
-            return float(max(replica["applied_at"] for replica in told))
+        reports = [json.loads(text) for text in client.hvals("{chaosapi}:replicas")]
+        if [replica["revision"] for replica in reports] == replicas * [revision]:
+            return float(max(replica["applied_at"] for replica in reports))
         time.sleep(0.005)
-    sys.exit(f"revision {revision} is not everywhere: {told}")
+    sys.exit(f"revision {revision} is not everywhere: {reports}")
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""How exactly a rate is met: asked for and achieved over 100,000 requests, beside Envoy's fault filter.
+"""How exactly a rate is met: requested and achieved over 100,000 requests, compared with Envoy's fault filter.
 
 Both are pressed by wrk, which counts the answers that are errors. What chance allows is the standard deviation of a
 binomial: a fair coin lies within three of them but for one time in 370. chaosapi must also have said so itself, to the
@@ -65,13 +65,13 @@ def main() -> int:
         for pid in (server.pid, envoy):
             _wrk.pin(pid)
         for rate, url in zip(RATES, urls, strict=True):
-            *counts, told = ours(server.url, rate, requests)
+            *counts, receipt = ours(server.url, rate, requests)
             for who, (sent, hit) in (("chaosapi", counts), ("Envoy", count(url, requests))):
                 spread = math.sqrt(rate * (1 - rate) / sent)
                 off = hit / sent - rate
                 deviations = off / spread if spread else math.inf * off if off else 0.0
                 found = {"who": who, "rate": rate, "sent": sent, "hit": hit, "off": off, "deviations": deviations}
-                results.append({**found, "receipt": told} if who == "chaosapi" else found)
+                results.append({**found, "receipt": receipt} if who == "chaosapi" else found)
     table = Table("rate", "", "requests", "achieved", "off, points", "standard deviations", "receipt agrees")
     for each in results:
         agrees = {True: "yes", False: "NO", None: ""}[each.get("receipt")]

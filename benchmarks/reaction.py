@@ -91,7 +91,7 @@ async def change(desk: aiohttp.ClientSession, method: str, path: str, body: Any 
 
 
 async def hit(user: User, asking: "asyncio.Task[None]") -> None:
-    """Wait for the first hit; ends the benchmark where none comes, or nobody asks any more."""
+    """Wait for the first hit; exit where none comes, or where the load has ended."""
     waiting = asyncio.create_task(user.hit.wait())
     done, _ = await asyncio.wait((waiting, asking), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     if asking in done:

@@ -45,7 +45,7 @@ class Bin(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """Tell whether that is near enough."""
+        """Return whether the error is small enough."""
         return self.off <= max(ALLOWANCE * self.planned, 1.0)
 
 

@@ -1,6 +1,6 @@
 """Many requests under faults that keep changing: what the service took, it has given back at the end.
 
-A seeded crowd of clients, some of whom leave in the middle, and seeded operators who create, patch, replace, end and
+A seeded crowd of clients, some of which disconnect early, and seeded operators who create, patch, replace, end and
 halt faults with every effect on requests, on whole routes and at points. First a warm-up of a twentieth, so that
 caches are filled and the allocator has its arenas; then the rest. Before and after, with nothing in flight and garbage
 collected, the server's own process tells its tasks, threads, file descriptors and resident memory. Loopback only.
@@ -54,7 +54,7 @@ def telling(app: ASGIApp) -> ASGIApp:
     """Answer /left with what is left once garbage is collected; the request's own task is not counted."""
     process = psutil.Process()
 
-    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("path") != "/left":
             await app(scope, receive, send)
             return
@@ -68,7 +68,7 @@ def telling(app: ASGIApp) -> ASGIApp:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": json.dumps(found).encode()})
 
-    return told
+    return counted
 
 
 async def left(url: str) -> dict[str, int]:

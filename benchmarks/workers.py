@@ -1,7 +1,7 @@
-"""What a second worker gives: requests per second of one and of two, beside bare FastAPI under two uvicorn workers.
+"""The gain of a second worker: requests per second of one and of two, compared with FastAPI under two uvicorn workers.
 
 All servers may use all cores, and wrk takes its share of them: so the figure to look at is what one worker becomes with
-two, ours beside the bare app's. In turn, round after round; ratios are of the same round, medians over all.
+two, ours compared with the bare app's. In turn, round after round; ratios are of the same round, medians over all.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One campaign: attackers on many connections, an operator beside them, and checks all along and at the end."""
+"""One campaign: attackers on many connections, an operator at the same time, and checks throughout and at the end."""
 
 import asyncio
 import json

@@ -16,7 +16,7 @@ _TRIES = 60
 _FRESH_TRIES = 12
 """Tries of which each needs a service of its own."""
 _KINDS = 12
-"""Kinds of mistakes that are looked into; the others are told as they came."""
+"""Kinds of findings that are minimised; other findings are reported as found."""
 
 
 class Diagnosis:
@@ -48,7 +48,7 @@ class Diagnosis:
             services.stop(target.process, 3)
 
     def shrink(self, found: Sequence[Finding]) -> None:
-        """Give each finding its smallest request, where one request alone shows it."""
+        """Minimise the request of each finding that a single request reproduces."""
         target = self._start()
         try:
             for each in found[:_KINDS]:

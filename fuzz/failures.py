@@ -2,7 +2,7 @@
 
 Each run draws troubles for a stand of real services, injects a fault of one to three seconds, changes other faults, and
 asks as users do, all along. What must hold: no fault acts or holds a request more than a second past its end, or past
-the kill switch on the replica that answered it, by the machine's monotonic clock and beside the prober's own lag; every
+the kill switch on the replica that answered it, by the machine's monotonic clock, less the prober's own lag; every
 change that was acknowledged is in the audit exactly once, where the audit's store survived; no revision is used twice;
 the kill switch always answers 200.
 """
@@ -82,7 +82,7 @@ class Result:
 
 
 class Beside(threading.Thread):
-    """Something that goes on beside a run until it is over."""
+    """A background activity of a run."""
 
     def __init__(self, act: Callable[[], None], pause: float) -> None:
         super().__init__(daemon=True)
@@ -129,7 +129,7 @@ class Run:
         self.begun = time.monotonic()
         self.result = Result(seed, stand.name, self._draw())
         self.visits: dict[int, list[Visit]] = {replica.number: [] for replica in stand.replicas}
-        self.told: dict[str, int] = {}
+        self.acknowledged: dict[str, int] = {}
         """By its reason, the revision that a change was acknowledged with."""
         self.stopped: dict[int, float] = {}
         """By replica, when its own kill switch had answered 200."""
@@ -167,7 +167,7 @@ class Run:
             self._check_ends(ends, lag.worst)
         self._check_audit()
         self.result.visits = sum(map(len, self.visits.values()))
-        self.result.acknowledged = len(self.told)
+        self.result.acknowledged = len(self.acknowledged)
         return self.result
 
     def _break(self) -> float | None:
@@ -197,7 +197,7 @@ class Run:
         acknowledged = time.monotonic()
         self.note(f"inject {effect['type']} for {duration} s: {reply.status if reply else 'no answer'}")
         if reply and reply.status < 300:
-            self.told[self.name] = reply.content["revision"]
+            self.acknowledged[self.name] = reply.content["revision"]
         # Without an answer it may act all the same, at the latest from now on.
         return acknowledged + duration
 
@@ -223,7 +223,7 @@ class Run:
             self.result.wrong.append(f"the kill switch answered {reply.status}: {str(reply.content)[:200]}")
 
     def _there(self, replica: Replica) -> bool:
-        """Tell whether all of a replica's processes run."""
+        """Return whether all of a replica's processes run."""
         if not replica.service.alive():
             return False
         with suppress(OSError):
@@ -255,7 +255,7 @@ class Run:
         return visit
 
     def _change(self) -> None:
-        """Make a change that hurts nobody, and keep what was told of it."""
+        """Make a change without effect on users, and keep the acknowledgement."""
         there = [replica for replica in self.stand.replicas if self._there(replica)]
         if not there:
             return
@@ -269,7 +269,7 @@ class Run:
         except _FAILED:
             return
         if reply.status < 300:
-            self.told[reason] = reply.content["revision"]
+            self.acknowledged[reason] = reply.content["revision"]
 
     def _rest(self, ends: float | None) -> None:
         """Wait until the fault is over, and for a little longer."""
@@ -295,7 +295,7 @@ class Run:
     def _late(self, replica: Replica, visit: Visit, ends: float) -> float:
         """Return by how many seconds past the end a visit was hurt."""
         until = ends
-        for since, back in replica.away:  # who is frozen answers nobody
+        for since, back in replica.away:  # a frozen replica answers no request
             if visit.sent < back and since < visit.answered:
                 until = max(until, back)
         if visit.status == 503 and self.name in visit.faults:
@@ -303,10 +303,10 @@ class Run:
         return visit.answered - until if visit.answered - visit.sent > SLACK else 0.0
 
     def _check_audit(self) -> None:
-        """Hold the audit against what was told; every replica must tell the same."""
+        """Compare the audit with the acknowledgements; every replica must return the same audit."""
         if any(self.stand.store in TROUBLES[name].forgets for name in self.result.troubles):
             self.result.audited = False
-        revisions = Counter(self.told.values())
+        revisions = Counter(self.acknowledged.values())
         twice = [revision for revision, count in revisions.items() if count > 1]
         if twice and self.result.audited:
             self.result.wrong.append(f"revisions acknowledged twice: {twice[:5]}")
@@ -328,11 +328,11 @@ class Run:
                 return f"replica {replica.number} gives {reply.status} for its audit"
             entries = reply.content["entries"]
             found = Counter(entry["reason"] for entry in entries)
-            missing = [reason for reason in self.told if not found[reason]]
+            missing = [reason for reason in self.acknowledged if not found[reason]]
             if missing:
-                counts = f"{len(missing)} of {len(self.told)} acknowledged are not in the audit"
+                counts = f"{len(missing)} of {len(self.acknowledged)} acknowledged are not in the audit"
                 return f"replica {replica.number}: {counts}: {missing[:3]}"
-            double = [reason for reason in self.told if found[reason] > 1]
+            double = [reason for reason in self.acknowledged if found[reason] > 1]
             if double:
                 return f"replica {replica.number}: in the audit twice: {double[:3]}"
             numbers = Counter(entry["revision"] for entry in entries if entry["reason"].startswith(self.name))
@@ -358,7 +358,7 @@ def chunk(store: Store, apart: bool, seeds: Sequence[int], python: str, until: f
                 seed = left.pop(0)
                 try:
                     result = Run(stand, seed).go()
-                except Exception as error:  # noqa: BLE001 - told with its seed; the others go on
+                except Exception as error:  # noqa: BLE001 - reported with its seed; other runs go on
                     result = Result(
                         seed, stand.name, [], [f"the run itself broke: {error!r}"], traceback.format_exception(error)
                     )
@@ -414,10 +414,10 @@ def report(results: Sequence[Result], seconds: float) -> str:
             lines.append(f"| {name} | {len(with_it)} | {failed} | {max(0.0, late):.2f} |")
     kills = sorted(took for result in results for took in result.kills)
     visits = sum(result.visits for result in results)
-    told = sum(result.acknowledged for result in results if result.audited)
+    acknowledged = sum(result.acknowledged for result in results if result.audited)
     wrong = sum(bool(each.wrong) for each in results)
     lines += ["", f"{len(results)} runs in {seconds:.0f} s, {wrong} failed; {visits:,} requests of users"]
-    lines.append(f"{told:,} acknowledged changes held against the audit")
+    lines.append(f"{acknowledged:,} acknowledged changes compared with the audit")
     if kills:
         p99 = kills[min(len(kills) - 1, int(0.99 * len(kills)))]
         lines.append(

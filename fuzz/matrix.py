@@ -60,7 +60,7 @@ class Cell:
 
     @property
     def holds(self) -> bool:
-        """Tell whether the promise was kept, however long it took."""
+        """Return whether the promise was kept, however long it took."""
         return self.status == 200 and self.freed is not None and self.everywhere is not None
 
 
@@ -73,7 +73,7 @@ def unreadable(stand: Stand) -> Iterator[None]:
 
 @contextmanager
 def garbage(stand: Stand) -> Iterator[None]:
-    """Give every key of Redis the wrong type."""
+    """Replace every key of Redis by one of the wrong type."""
     stand.garble()
     yield
 
@@ -174,7 +174,7 @@ TROUBLES: Final[Mapping[str, Callable[[Stand], AbstractContextManager[None]]]] =
 
 
 def applies(trouble: str, store: str) -> bool:
-    """Tell whether there is such a trouble with this store."""
+    """Return whether the trouble exists for this store."""
     if trouble == "garbage in Redis":
         return store == "redis"
     if trouble in {"frozen worker or replica", "unreadable state"}:

@@ -162,7 +162,7 @@ def _flip(dice: Random, text: str) -> bytes:
 
 
 def _double(dice: Random, text: str) -> bytes:
-    """Give a key twice."""
+    """Repeat a key."""
     keys = re.findall(r'"\w+": ', text[:5000])
     key = dice.choice(keys) if keys else "{"
     return text.replace(key, f"{key}1, {key}", 1).encode()

@@ -9,7 +9,7 @@ from fuzz.grammar import Message, Request
 
 
 def nasty(dice: Random, request: Request) -> Message:
-    """Return the request with something wrong about its bytes; nobody knows how many answers it gets."""
+    """Return the request with malformed bytes; it gets any number of responses."""
     change = dice.choice(_CHANGES)
     return replace(change(dice, request), plain=False, answers=1, note=change.__name__.strip("_"))
 

@@ -1,7 +1,7 @@
 """Restarts by SIGTERM under load without a load balancer: `python -m fuzz.restarts --restarts 20`.
 
 Clients know nothing of the restart. Some keep their connections, some make a new one for each request. Every request
-that gets no whole answer is counted by what had become of it: `never connected` (nobody listened, no harm done),
+that gets no whole answer is counted by what had become of it: `never connected` (the port was closed, no harm done),
 `never accepted` (the kernel had taken the connection, the service had not read from it: it cannot know), `not served`
 (on a kept connection, sent when the service was closing it, which HTTP tells clients to send again), and `lost`, which
 must be none: served, or being served, or begun to be answered.

@@ -77,7 +77,7 @@ class Service:
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
 
     def alive(self) -> bool:
-        """Tell whether the process that was started still runs."""
+        """Return whether the process that was started still runs."""
         return self.process.poll() is None
 
     def family(self) -> list[psutil.Process]:

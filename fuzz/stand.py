@@ -142,7 +142,7 @@ class Stand:
 
     @contextmanager
     def redis_client(self) -> Iterator["redis.Redis"]:
-        """Talk to Redis beside the services."""
+        """Yield a Redis client of the test's own."""
         assert self.redis
         with self._hub(), redis.Redis(port=self.redis.port) as client:
             yield client
@@ -251,7 +251,7 @@ class Stand:
         return bool(files)
 
     def garble(self) -> None:
-        """Give every key of Redis another type than it had."""
+        """Replace every key of Redis by one of another type."""
         with self.redis_client() as client:
             for key in _keys(client):
                 kind = client.type(key)

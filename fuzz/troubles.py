@@ -144,7 +144,7 @@ def redis_restored(stand: Stand, _: Random) -> Iterator[None]:
 
 @contextmanager
 def redis_stopped(stand: Stand, _: Random) -> Iterator[None]:
-    """Stop Redis: it takes connections and answers nobody."""
+    """Freeze Redis (SIGSTOP): it accepts connections and never replies."""
     assert stand.redis
     stand.redis.stop()
     try:

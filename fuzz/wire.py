@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, host: str, port: int) -> "Connection":
-        """Connect; raises OSError where nobody listens."""
+        """Connect; raises OSError where the port is closed."""
         _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
         return connection
 

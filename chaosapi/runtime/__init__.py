@@ -1,1 +1,1 @@
-"""What runs beside the requests: servers, lifespan, process effects, guards, heartbeats, workers, the kill switch."""
+"""What runs next to the requests: servers, lifespan, process effects, guards, heartbeats, workers, the kill switch."""
