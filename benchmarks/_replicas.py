@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import uvloop
 
 from chaosapi.faults.fault import Record
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.faults.state import State
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.store import Replica, Store, open_store
@@ -19,7 +19,7 @@ class Simulated:
     def __init__(self, url: str, name: str) -> None:
         self.store: Store = open_store(url)
         self._state = State()
-        self._tally = Tally()
+        self._tally = Counts()
         me = Replica(id=name, host="simulated", pid=0, started=0.0)
         self.heart = Heartbeat(self.store, me, lambda: self._state.revision, self._counted)
         self.store.subscribe(self._apply)
@@ -28,9 +28,9 @@ class Simulated:
         self._state = state
         self.heart.report_soon()
 
-    def _counted(self) -> list[tuple[Record, Tally]]:
+    def _counted(self) -> list[tuple[Record, Counts]]:
         self._tally.matched += 1
-        self._tally.delayed(0.001 * self._tally.matched, 0.001 * self._tally.matched)
+        self._tally.record_delay(0.001 * self._tally.matched, 0.001 * self._tally.matched)
         return [(record, self._tally) for record in self._state.faults]
 
 

@@ -17,17 +17,17 @@ from starlette.types import ASGIApp
 
 from chaosapi import assets
 from chaosapi.api import faults, forecasts, health, problems, replicas, stop, webhooks
-from chaosapi.api.audit import Desk
+from chaosapi.api.audit import AuditedChanges
 from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
-from chaosapi.api.dispatch import Switch, refuse_shared_paths
-from chaosapi.api.policy import Limits
+from chaosapi.api.dispatch import Dispatch, refuse_shared_paths
+from chaosapi.api.policy import Policy
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
-from chaosapi.faults.state import Difference, State
-from chaosapi.injection.context import Held
+from chaosapi.faults.state import Diff, State
+from chaosapi.injection.context import HeldRequests
 from chaosapi.injection.engine import Engine
-from chaosapi.injection.middleware import Faults
+from chaosapi.injection.middleware import FaultMiddleware
 from chaosapi.routes import RouteTable
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.guard_watcher import GuardWatcher
@@ -77,12 +77,12 @@ class Chaos:
     ) -> None:
         self._settings, self._routes, self._place = settings, routes, place
         self._store = _store(settings, clock)
-        self._held = Held()
+        self._held = HeldRequests()
         self.registry = process_registry(lambda: self._store.up, lambda: len(self._held))
         """What /metrics shows of this process; the app may add its own collectors."""
         self._lag = LagGauge(self.registry, time.monotonic)
-        self._limits = Limits(routes, settings, frozenset(points))
-        self._engine = engine = Engine(routes, self._store.now, steady, self._limits.law)
+        self._limits = Policy(routes, settings, frozenset(points))
+        self._engine = engine = Engine(routes, self._store.now, steady, self._limits.denials)
         faults = FaultMetrics(engine)
         self._totals: MultiprocessCollector | None = None
         self._inbox = Inbox()
@@ -100,7 +100,7 @@ class Chaos:
             self._store,
             self._me,
             lambda: engine.state.revision,
-            lambda: ((run.plan.record, run.tally) for run in engine.runs()),
+            lambda: ((run.compiled.record, run.counts) for run in engine.active_faults()),
         )
         self._fleet = Fleet(self._store, engine, self._me)
         self._watch = GuardWatcher(self._store, self._engine, self._inbox, self._metrics.count_answers, self._settle)
@@ -126,7 +126,7 @@ class Chaos:
             swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
         )
         problems.install(app)
-        desk = Desk(self._store, self._kill, trusted=self._settings.admin_token is not None)
+        desk = AuditedChanges(self._store, self._kill, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
             faults.router(
@@ -167,14 +167,14 @@ class Chaos:
                 access_log=settings.access_log,
             ),
             partial(
-                Faults,
+                FaultMiddleware,
                 engine=self._engine,
                 held=self._held,
                 max_held=settings.max_held,
                 mark=settings.mark_responses,
             ),
             partial(
-                Switch,
+                Dispatch,
                 control=control,
                 probes=self._supervisor.probes,
                 routes=self._routes,
@@ -234,7 +234,7 @@ class Chaos:
         await self._store.close()
 
     def _apply(self, state: State) -> None:
-        news = Difference.of(self._engine.state, state)
+        news = Diff.of(self._engine.state, state)
         replaced = self._totals if news.replaces else None
         if replaced:
             replaced.snapshot()  # the last counts of the former
@@ -246,7 +246,7 @@ class Chaos:
         self._heart.report_soon()
 
     def _settle(self) -> None:
-        self._engine.settle()
+        self._engine.drop_ended()
         self._supervisor.sync(self._engine.live())
 
     async def _measure_lag(self) -> None:

@@ -89,7 +89,7 @@ class Direct:
         return Seen(
             state.revision,
             {each.name: each.phase(self.clock.now) for each in state.faults},
-            {each.name: self.engine.tally(each).matched for each in state.faults},
+            {each.name: self.engine.counts_of(each).matched for each in state.faults},
             [(each.revision, each.action, each.fault) for each in reversed(entries)],
         )
 

@@ -1,5 +1,6 @@
 """What the tree promises a newcomer."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -18,3 +19,15 @@ def test_traffic_never_imports_the_service() -> None:
     """Locust patches the standard library; and a load test that shares code with its target proves little."""
     assert not [path for path in ROOT.glob("loadtests/*.py") if "import chaosapi" in path.read_text()]
     assert not [path for path in ROOT.glob("loadtests/*.py") if "from chaosapi" in path.read_text()]
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """Whoever searches for a class finds one. Only typed dictionaries of API answers repeat the API's names."""
+    homes: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "chaosapi").rglob("*.py")):
+        if path.name == "answers.py" and path.parent.name == "clients":
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}

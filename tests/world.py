@@ -20,7 +20,7 @@ from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
-from chaosapi.injection.middleware import Faults
+from chaosapi.injection.middleware import FaultMiddleware
 from chaosapi.routes import Route, RouteTable
 from tests.conftest import Clock
 from tests.patience import patience
@@ -50,7 +50,7 @@ class World:
         self.engine = Engine(ROUTES, clock)
         self.state = State()
         self.calls = 0
-        self.faults = Faults(self.app, self.engine, max_held=max_held, mark=mark, clock=clock, hold=self.hold)
+        self.faults = FaultMiddleware(self.app, self.engine, max_held=max_held, mark=mark, clock=clock, hold=self.hold)
         self.on_hold: Callable[[], Awaitable[None]] | None = None
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,7 +107,7 @@ class World:
 
     def receipt(self, name: str) -> dict[str, Any]:
         record = self.state.find(name)
-        return self.engine.tally(record).receipt(record.spec.rate).model_dump(mode="json")
+        return self.engine.counts_of(record).receipt(record.spec.rate).model_dump(mode="json")
 
     def delay(self, name: str) -> dict[str, float]:
         """Return the medians of the planned and the measured delays, in seconds."""

@@ -78,7 +78,7 @@ def actor_of(request: Request, *, trusted: bool) -> str:
     return name if trusted and name.lower() not in _OURS else f"{name} (unverified)"
 
 
-class Desk:
+class AuditedChanges:
     """Hands changes to the store under the caller's name; `trusted` tells whether callers had to send the token."""
 
     def __init__(self, store: Store, kill: KillSwitch, *, trusted: bool) -> None:
@@ -97,17 +97,17 @@ class Desk:
     ) -> State:
         """Make a change at time `now`; `fault` names the one it is about, if any."""
         await self._kill.wait_until_stored()
-        entry = self.signed(request, action, now=now, fault=fault, reason=reason)
+        entry = self.sign(request, action, now=now, fault=fault, reason=reason)
         return await self._store.apply(_readable(change), entry)
 
-    def signed(
+    def sign(
         self, request: Request, action: Action, *, now: float, fault: str | None = None, reason: str = ""
     ) -> AuditEntry:
         """Return the audit entry of what the caller asks for."""
         actor = actor_of(request, trusted=self._trusted)
         return AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
 
-    async def find(self, known: State, name: str) -> State:
+    async def find_fault(self, known: State, name: str) -> State:
         """Return the state to show a fault from: where nobody here knows the name, the store is asked once.
 
         What another worker has just acknowledged may not have been heard here yet.

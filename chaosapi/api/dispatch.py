@@ -13,7 +13,7 @@ from chaosapi.runtime.process_effects import Probes
 _STEERING = ("/admin", "/hooks")
 
 
-class Switch:
+class Dispatch:
     """Pure ASGI. With an admin port, steering moves there; metrics and probes stay here as well.
 
     Where the app has probes of its own they are asked, unless a fault fails them. Other paths of ours are left to an
@@ -29,9 +29,9 @@ class Switch:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request to the one it is for."""
-        return self._chosen(scope)(scope, receive, send)
+        return self._choose_app(scope)(scope, receive, send)
 
-    def _chosen(self, scope: Scope) -> ASGIApp:
+    def _choose_app(self, scope: Scope) -> ASGIApp:
         if keys.HANDLER in scope or scope["type"] != "http":
             return self._app
         path = route_path(scope)
@@ -44,9 +44,9 @@ class Switch:
             return problems.of(
                 NotFound(f"the admin API has a port of its own: {self._admin_port} (CHAOSAPI_ADMIN_PORT)")
             )
-        return self._control if path == "/metrics" or self._probed(path) else self._app
+        return self._control if path == "/metrics" or self._probe_fails(path) else self._app
 
-    def _probed(self, path: str) -> bool:
+    def _probe_fails(self, path: str) -> bool:
         probe = PROBES.get(path)
         return probe is not None and (path not in self._own or self._probes.fails(probe))
 

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Body, Query, Request, Response
 
 from chaosapi import budget, durations
 from chaosapi.api import etag, pages, responses, validation
-from chaosapi.api.audit import Desk, FaultName, Wait, Why
+from chaosapi.api.audit import AuditedChanges, FaultName, Wait, Why
 from chaosapi.api.bodies import reading
 from chaosapi.api.descriptions import header, refusals
-from chaosapi.api.forecasts import Forecaster, Outlook
-from chaosapi.api.policy import Limits
-from chaosapi.api.requests import BurnRate, Draft
+from chaosapi.api.forecasts import Forecaster, ForecastResponse
+from chaosapi.api.policy import Policy
+from chaosapi.api.requests import BurnRate, FaultRequest
 from chaosapi.errors import (
     Busy,
     Conflict,
@@ -46,7 +46,7 @@ _FULL = (Conflict, LimitReached, StoreUnavailable, Busy, NotInstalled)
 _TAGGED: Final = header("ETag", required=True)
 
 FaultBody = Annotated[
-    Draft,
+    FaultRequest,
     Body(
         openapi_examples={
             "smallest": {"summary": "503 on every shop request", "value": {"effect": {"type": "error"}}},
@@ -76,10 +76,10 @@ FaultBody = Annotated[
 
 
 def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and what they speak to
-    desk: Desk,
+    desk: AuditedChanges,
     fleet: Fleet,
     engine: Engine,
-    limits: Limits,
+    limits: Policy,
     forecaster: Forecaster,
     forecasts: Pool,
     lists: Pool,
@@ -96,10 +96,10 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         response.headers["etag"] = etag.of(record)
         return _view(engine, record, receipt)
 
-    async def resolved(request: Request, draft: Draft) -> Fault:
+    async def resolved(request: Request, draft: FaultRequest) -> Fault:
         if isinstance(draft.rate, BurnRate):
-            return await cancel_on_disconnect(request, forecasts.run(lambda: forecaster.resolved(draft)))
-        return forecaster.resolved(draft)
+            return await cancel_on_disconnect(request, forecasts.run(lambda: forecaster.resolve_rate(draft)))
+        return forecaster.resolve_rate(draft)
 
     def validated(document: Any) -> Fault:
         return limits.check(validation.read(Fault, document))
@@ -146,16 +146,16 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
             part = left[start : start + _PART]
             await lists.run(partial(page.fill, part, partial(_shown, engine, await fleet.receipt_writer(part))))
         more = len(left) > len(page.texts)
-        onwards = pages.following(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
+        onwards = pages.next_page(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
         fields = responses.FaultList(
             revision=known.revision, halt=responses.HaltView.of(known.halt), faults=[], next=onwards
         )
-        return await lists.run(lambda: pages.listed(fields, "faults", page.texts))
+        return await lists.run(lambda: pages.list_response(fields, "faults", page.texts))
 
     @api.get("/faults/{name}", responses={200: _TAGGED, **refusals(NotFound)})
     async def show_fault(response: Response, name: FaultName) -> responses.FaultView:
         """Show one fault with its receipt."""
-        return await view(response, await desk.find(engine.state, name), name)
+        return await view(response, await desk.find_fault(engine.state, name), name)
 
     @api.put(
         "/faults/{name}",
@@ -204,7 +204,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         now = engine.clock()
         if isinstance(document.get("rate"), dict):
             spec = engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
-            draft = await resolved(request, validation.read(Draft, merge(spec, document)))
+            draft = await resolved(request, validation.read(FaultRequest, merge(spec, document)))
             document = {**document, "rate": draft.rate, "rate_sum": draft.rate_sum}
         elif "rate" in document:
             document = {"rate_sum": "", **document}
@@ -234,7 +234,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
 
     @cache
     def catalogue() -> responses.Catalogue:
-        return responses.catalogue(limits.denied)
+        return responses.catalogue(limits.denial)
 
     @api.get("/effects")
     async def effects() -> responses.Catalogue:
@@ -247,7 +247,7 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
 class Created(responses.FaultView):
     """A fault that was just made."""
 
-    forecast: Outlook | None = None
+    forecast: ForecastResponse | None = None
     """Where it was asked for."""
 
 
@@ -259,7 +259,7 @@ def _view(engine: Engine, record: Record, receipt: Receipt) -> responses.FaultVi
     return responses.FaultView.of(record, receipt, engine.time_of(record), engine.strength_of(record))
 
 
-def _invented(fault: Draft, state: State) -> str:
+def _invented(fault: FaultRequest, state: State) -> str:
     """Make a name such as `error-k3x9` that no known fault has."""
     taken = {record.name for record in state.faults}
     while True:

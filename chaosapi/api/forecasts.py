@@ -12,9 +12,9 @@ from chaosapi import budget
 from chaosapi.api.audit import FaultName
 from chaosapi.api.bodies import reading
 from chaosapi.api.descriptions import refusals
-from chaosapi.api.pages import written
-from chaosapi.api.policy import Limits
-from chaosapi.api.requests import BurnRate, Draft
+from chaosapi.api.pages import json_response
+from chaosapi.api.policy import Policy
+from chaosapi.api.requests import BurnRate, FaultRequest
 from chaosapi.errors import Busy, Conflict, Invalid, NotFound, NotInstalled
 from chaosapi.extras import needed
 from chaosapi.faults.fault import Fault, Record
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chaosapi.api.prediction import Predictor
 
 
-class Question(Draft):
+class ForecastRequest(FaultRequest):
     """A fault that is not injected, and the world it would act in."""
 
     traffic: Traffic | None = None
@@ -40,7 +40,7 @@ class Question(Draft):
     """What is usual for the profile, each field unless given."""
 
 
-class Outlook(Forecast):
+class ForecastResponse(Forecast):
     """What will happen to a service that is healthy until then and has no other fault."""
 
     traffic: Traffic = Field(description="What it was worked out with.")
@@ -70,23 +70,25 @@ class Forecaster:
             from chaosapi.api.prediction import Predictor
         return Predictor.of(self._source, self._profile, self._check)
 
-    def resolved(self, draft: Draft) -> Fault:
+    def resolve_rate(self, draft: FaultRequest) -> Fault:
         """Turn a draft into a fault; raises Invalid where no rate burns so fast, or no traffic tells which one does."""
         rate = draft.rate
         if not isinstance(rate, BurnRate):
-            return draft.at(rate, draft.rate_sum)
+            return draft.with_rate(rate, draft.rate_sum)
         predictor = self.predictor
         traffic = self._measured()
         if traffic is None:
             raise Invalid.field("rate.burn_rate", "there was no traffic in the last minute: send some, or give a ratio")
-        return draft.at(*predictor.rate_for(draft.at(1.0, ""), rate, traffic))
+        return draft.with_rate(*predictor.rate_for(draft.with_rate(1.0, ""), rate, traffic))
 
-    def forecast(self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None) -> Outlook:
+    def forecast(
+        self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None
+    ) -> ForecastResponse:
         """Forecast one fault; raises Invalid where the windows are too short for the scrape interval."""
         predictor = self.predictor
         assumed = traffic or self._measured() or Traffic()
         found = predictor.forecast(fault, assumed, monitoring)
-        return Outlook(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
+        return ForecastResponse(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
 
     def score(
         self, record: Record, records: Sequence[Record], delivered: Sequence[DeliveredAlert], now: float
@@ -109,17 +111,17 @@ class Forecaster:
         return Traffic(rps=total, shares=shares)
 
 
-def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox, pool: Pool, bodies: Pool) -> APIRouter:
+def router(forecaster: Forecaster, limits: Policy, engine: Engine, inbox: Inbox, pool: Pool, bodies: Pool) -> APIRouter:
     """Make the routes; forecasts are worked out in the pool, large bodies read in one of their own."""
     api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, bodies))
 
-    @api.post("/forecast", response_model=Outlook, responses=refusals(Invalid, Busy, NotInstalled))
-    async def forecast(request: Request, question: Question) -> Response:
+    @api.post("/forecast", response_model=ForecastResponse, responses=refusals(Invalid, Busy, NotInstalled))
+    async def forecast(request: Request, question: ForecastRequest) -> Response:
         """Say which alerts a fault would fire, when, and what it would cost; nothing is injected."""
 
         def work() -> Response:
-            fault = limits.check(forecaster.resolved(question))
-            return written(forecaster.forecast(fault, question.traffic, question.monitoring))
+            fault = limits.check(forecaster.resolve_rate(question))
+            return json_response(forecaster.forecast(fault, question.traffic, question.monitoring))
 
         return await cancel_on_disconnect(request, pool.run(work))
 
@@ -132,7 +134,7 @@ def router(forecaster: Forecaster, limits: Limits, engine: Engine, inbox: Inbox,
         await inbox.catch_up()
         delivered, faults = inbox.latest(MAX_ALERTS), engine.state.faults
         return await cancel_on_disconnect(
-            request, pool.run(lambda: written(forecaster.score(record, faults, delivered, now)))
+            request, pool.run(lambda: json_response(forecaster.score(record, faults, delivered, now)))
         )
 
     return api

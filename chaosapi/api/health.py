@@ -13,7 +13,7 @@ from chaosapi.runtime.pool import CoalescedWork
 from chaosapi.runtime.process_effects import Probes
 
 
-class Health(Model):
+class HealthAnswer(Model):
     """The answer of a probe."""
 
     status: Literal["ok", "failing"] = "ok"
@@ -26,19 +26,19 @@ def router(registry: Collector, probes: Probes) -> APIRouter:
         content_type: CoalescedWork(partial(encode, registry)) for content_type, encode in exposition.ENCODERS.items()
     }
 
-    def health(path: str, response: Response) -> Health:
+    def health(path: str, response: Response) -> HealthAnswer:
         if not probes.fails(PROBES[path]):
-            return Health()
+            return HealthAnswer()
         response.status_code = 503
-        return Health(status="failing")
+        return HealthAnswer(status="failing")
 
-    @api.get("/healthz", responses={503: {"model": Health}})
-    async def healthz(response: Response) -> Health:
+    @api.get("/healthz", responses={503: {"model": HealthAnswer}})
+    async def healthz(response: Response) -> HealthAnswer:
         """Tell that the process is alive."""
         return health("/healthz", response)
 
-    @api.get("/readyz", responses={503: {"model": Health}})
-    async def readyz(response: Response) -> Health:
+    @api.get("/readyz", responses={503: {"model": HealthAnswer}})
+    async def readyz(response: Response) -> HealthAnswer:
         """Tell that the service takes traffic."""
         return health("/readyz", response)
 

@@ -36,19 +36,19 @@ class Page:
             self._size += len(self.texts[-1])
 
 
-def written(answer: BaseModel) -> Response:
+def json_response(answer: BaseModel) -> Response:
     """Write an answer as JSON; call it in a thread. FastAPI would write it in the event loop."""
     return _json(answer.model_dump_json(by_alias=True))
 
 
-def listed(fields: BaseModel, name: str, texts: Iterable[str]) -> Response:
+def list_response(fields: BaseModel, name: str, texts: Iterable[str]) -> Response:
     """Write an answer whose empty list of this name is to have these items."""
     head = fields.model_dump_json(exclude={name})
     items = f"{json.dumps(name)}:[{','.join(texts)}]"
     return _json(f"{head[:-1]},{items}}}" if len(head) > 2 else f"{{{items}}}")
 
 
-def following(**query: object) -> str:
+def next_page(**query: object) -> str:
     """Return the reference of the next page, relative to the request's URL (RFC 3986, 4.2)."""
     return "?" + urlencode({name: value for name, value in query.items() if value is not None})
 

@@ -30,7 +30,7 @@ class Ceiling(NamedTuple):
         return f"{self.most:.12g} {self.unit} ({self.setting})"
 
 
-class Limits:
+class Policy:
     """Checks faults against the app's routes and points, and the CHAOSAPI_ settings."""
 
     def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
@@ -46,7 +46,7 @@ class Limits:
                 f"CHAOSAPI_EFFECTS_DENIED: no effect is called {', '.join(unknown)}; there are {', '.join(names)}"
             )
 
-    def denied(self, effect: type[Effect]) -> str | None:
+    def denial(self, effect: type[Effect]) -> str | None:
         """Say why faults of this effect are refused here; None where they are not."""
         name = effect.model_fields["type"].default
         if name in self._settings.effects_denied:
@@ -73,7 +73,7 @@ class Limits:
             details = [{"field": field, "message": message}] if field else []
             raise LimitReached(f"{field}: {message}" if field else message, details)
 
-    def law(self, records: Sequence[Record]) -> list[str | None]:
+    def denials(self, records: Sequence[Record]) -> list[str | None]:
         """Say of each live fault, oldest first, why it must not act on this replica; None where it may.
 
         Another replica, or this one with other settings, may have let it in. Those that may act take the room; a fault
@@ -93,7 +93,7 @@ class Limits:
     def _forbidden(self, fault: Fault) -> tuple[str, str] | None:
         """Return which field asks for more than is ever allowed, and what is; None where none does."""
         settings, schedule = self._settings, fault.schedule
-        if (why := self.denied(type(fault.effect))) is not None:
+        if (why := self.denial(type(fault.effect))) is not None:
             return "effect.type", why
         if isinstance(fault.effect, RequestEffect) and fault.rate > settings.max_rate:
             return "rate", f"at most {settings.max_rate:g} (CHAOSAPI_MAX_RATE)"

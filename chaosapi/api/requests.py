@@ -24,13 +24,13 @@ def _kind(value: Any) -> str:
 Rate = Annotated[Annotated[Ratio, Tag("ratio")] | Annotated[BurnRate, Tag("burn")], Discriminator(_kind)]
 
 
-class Draft(Fault):
+class FaultRequest(Fault):
     """What to inject, how often, where and when. Only `effect` is required."""
 
     rate: Rate = 1.0  # type: ignore[assignment]  # wider than a fault's: resolved before there is one
     """The share of the matching requests that is hit: a ratio above 0 and at most 1, or `{"burn_rate", "slo"}`."""
 
-    def at(self, rate: float, rate_sum: str) -> Fault:
+    def with_rate(self, rate: float, rate_sum: str) -> Fault:
         """Make the fault with this rate."""
         fields = {name: getattr(self, name) for name in Fault.model_fields}
         return Fault(**{**fields, "rate": rate, "rate_sum": rate_sum})

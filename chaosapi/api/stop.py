@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from chaosapi import budget
 from chaosapi.api import pages, responses
-from chaosapi.api.audit import Desk, FittedReason, Wait, WaitStopped, Why, WhyStopped
+from chaosapi.api.audit import AuditedChanges, FittedReason, Wait, WaitStopped, Why, WhyStopped
 from chaosapi.api.bodies import understood
 from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy, StoreUnavailable
@@ -51,7 +51,7 @@ _HALT: Final = {"requestBody": {"content": {"application/json": {"schema": _SAID
 """Describes the body of the halt, which the route reads by itself: it takes any."""
 
 
-def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float], lists: Pool) -> APIRouter:
+def router(desk: AuditedChanges, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float], lists: Pool) -> APIRouter:
     """Make the routes; `clock` gives Unix seconds. Lists are written in the pool."""
     api = APIRouter(prefix="/admin", tags=["safety"])
     away = refusals(StoreUnavailable)
@@ -75,7 +75,7 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
     async def end_all_faults(request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0) -> responses.Ended:
         """End every fault now: the kill switch. It works without the store too; `stored` says whether that knows."""
         begun = time.monotonic()
-        done = await kill.end_all(desk.signed(request, "end_all", now=clock(), reason=reason))
+        done = await kill.end_all(desk.sign(request, "end_all", now=clock(), reason=reason))
         replicas = await stopped(done, wait, begun)
         return responses.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
@@ -89,7 +89,7 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
         begun = time.monotonic()
         now = clock()
         kill.end_here(now, halted=True)
-        done = await kill.halt(desk.signed(request, "halt", now=now, reason=await _reason(request)))
+        done = await kill.halt(desk.sign(request, "halt", now=now, reason=await _reason(request)))
         return _answer(done.state, await stopped(done, wait, begun), stored=done.stored)
 
     @api.delete("/halt", responses=away)
@@ -117,8 +117,8 @@ def router(desk: Desk, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float
                 await lists.run(partial(page.fill, found, _entry))
                 last = found[len(page.texts) - written - 1].revision
             more = page.full and await desk.audit(1, last)
-        onwards = pages.following(limit=limit, before=last) if more else None
-        return pages.listed(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
+        onwards = pages.next_page(limit=limit, before=last) if more else None
+        return pages.list_response(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
 
     return api
 

@@ -58,7 +58,7 @@ class _Payload(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
 
-class Alert(_Payload):
+class WebhookAlert(_Payload):
     """One alert of a notification."""
 
     status: Status
@@ -70,14 +70,14 @@ class Alert(_Payload):
     """What Alertmanager makes of the labels; they themselves stand in for it where a sender has none."""
 
 
-class Notification(_Payload):
+class WebhookNotification(_Payload):
     """Alertmanager's webhook payload, version 4."""
 
     version: Literal["4"]
     group_key: str
     status: Status
     receiver: str
-    alerts: Annotated[list[Alert], FailFast()]
+    alerts: Annotated[list[WebhookAlert], FailFast()]
 
 
 class DeliveredAlerts(Model):
@@ -107,7 +107,7 @@ def router(
     api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK, bodies))
 
     @api.post("/hooks/alertmanager", responses=refusals(Busy))
-    async def receive(notification: Notification) -> Accepted:
+    async def receive(notification: WebhookNotification) -> Accepted:
         """Take in a notification of Alertmanager's webhook."""
         now = datetime.fromtimestamp(clock(), UTC)
 
@@ -135,15 +135,15 @@ def router(
             page = pages.Page(limit)
             page.fill(known, DeliveredAlert.model_dump_json)
             more = len(known) > len(page.texts)
-            onwards = pages.following(limit=limit, before=known[len(page.texts) - 1].number) if more else None
-            return pages.listed(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
+            onwards = pages.next_page(limit=limit, before=known[len(page.texts) - 1].number) if more else None
+            return pages.list_response(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
 
         return await lists.run(work)
 
     return api
 
 
-def _delivery(alert: Alert, now: datetime) -> Delivery:
+def _delivery(alert: WebhookAlert, now: datetime) -> Delivery:
     return Delivery(
         received_at=now,
         fingerprint=_cut(alert.fingerprint) or _fingerprint(alert.labels),

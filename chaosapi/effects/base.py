@@ -42,7 +42,7 @@ class Tools(Protocol):
     def over(self) -> bool:
         """Tell whether the fault has ended."""
 
-    def left(self) -> bool:
+    def disconnected(self) -> bool:
         """Tell whether the client has left."""
 
     def drop(self, *, reset: bool) -> None:
@@ -57,16 +57,16 @@ class Tools(Protocol):
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
         """Wait for the future, at most so long; it is cancelled once there is reason to look at `acting` again."""
 
-    def delayed(self, planned: float, measured: float) -> None:
+    def record_delay(self, planned: float, measured: float) -> None:
         """Count one delay in the receipt, in seconds."""
 
     def release(self) -> None:
         """Count the request as held no longer; unless called, it is held until it is answered."""
 
-    def acted(self) -> None:
+    def count_injected(self) -> None:
         """Count the request as hit; for effects that pick."""
 
-    def skipped(self, reason: str) -> None:
+    def count_skipped(self, reason: str) -> None:
         """Count the request as let off; for effects that pick."""
 
 
@@ -97,7 +97,7 @@ class Host(Protocol):
     def fail(self, probe: Probe, *, failing: bool) -> None:
         """Let a probe fail, or stop doing so; each probe that is failed counts in the receipt."""
 
-    def acted(self) -> None:
+    def count_act(self) -> None:
         """Count one act in the receipt."""
 
 

@@ -115,14 +115,14 @@ class Capacity(RequestEffect):
         ticket = places.join()
         try:
             if self.service_time or not ticket.admitted:
-                tools.acted()
+                tools.count_injected()
                 if ticket.admitted or len(places.queue) <= self.queue:
                     await self._wait(places, ticket, tools)
             tools.release()
             if not ticket.admitted and tools.acting():
                 places.rejected += 1
                 app = partial(_BUSY.inject, app, tools=tools)
-            if ticket.admitted or not tools.left():
+            if ticket.admitted or not tools.disconnected():
                 await app(scope, receive, send)
         finally:
             places.leave(ticket)
@@ -139,4 +139,4 @@ class Capacity(RequestEffect):
                 service = self.service_time.sample(tools.draw)
                 await tools.sleep(service)
         finally:
-            tools.delayed(service, tools.now() - joined)
+            tools.record_delay(service, tools.now() - joined)

@@ -42,16 +42,16 @@ class Corrupt(RequestEffect):
             if message["type"] == "http.response.start":
                 length = Headers(raw=message["headers"]).get("content-length")
                 if length and int(length) and scope["method"] != "HEAD":
-                    tools.acted()
+                    tools.count_injected()
             elif message.get("body"):
-                tools.acted()
+                tools.count_injected()
                 message = {**message, "body": self._damage(bytearray(message["body"]), chance, first=first)}
                 first = False
             await send(message)
 
         await app(scope, receive, damaged)
         if first:
-            tools.skipped("ended" if spared else "empty_body")
+            tools.count_skipped("ended" if spared else "empty_body")
 
     def _damage(self, body: bytearray, chance: random.Random, *, first: bool) -> bytes:
         if self.mode == "garbage":

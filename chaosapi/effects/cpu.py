@@ -28,7 +28,7 @@ class Cpu(ProcessEffect):
     def act(self, host: Host) -> None:
         """Keep saying how much to use, and take it back."""
         host.burn(self.cores * host.strength())
-        host.acted()
+        host.count_act()
         try:
             while host.acting():
                 host.burn(self.cores * host.strength())

@@ -41,7 +41,7 @@ class Crash(ProcessEffect):
             host.sleep(0.1)
         if not host.acting():
             return
-        host.acted()
+        host.count_act()
         if self.signal is None:
             os._exit(1 if self.exit_code is None else self.exit_code)
         number = signal.Signals[self.signal]

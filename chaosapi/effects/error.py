@@ -149,10 +149,10 @@ class Error(RequestEffect):
 
         await app(scope, receive, replaced)
         if spared:
-            tools.skipped("ended")
+            tools.count_skipped("ended")
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        tools.acted()
+        tools.count_injected()
         response = self._response(tools.draw)
         await response(scope, receive, send)
 

@@ -65,7 +65,7 @@ class Memory(ProcessEffect):
         taken: list[mmap.mmap] = []
         held, since = 0, host.now()
         try:
-            host.acted()
+            host.count_act()
             while host.acting():
                 wanted = int(self.limit * host.strength())
                 while held > wanted:

@@ -59,6 +59,6 @@ class RateLimit(RequestEffect):
         burst = self.burst or math.ceil(self.requests_per_second)
         wait = bucket.take(tools.now(), self.requests_per_second, burst)
         if wait > 0:
-            tools.acted()
+            tools.count_injected()
             app = partial(Error(status=429, retry_after=wait).inject, app, tools=tools)
         await app(scope, receive, send)

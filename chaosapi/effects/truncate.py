@@ -42,7 +42,7 @@ class Truncate(RequestEffect):
                 length = Headers(raw=message["headers"]).get("content-length")
                 left = int(int(length) * self.keep) if length else None
                 if length and int(length) and scope["method"] != "HEAD":
-                    tools.acted()
+                    tools.count_injected()
                 await send(message)
                 return
             body = message.get("body", b"")
@@ -52,10 +52,10 @@ class Truncate(RequestEffect):
                 await send(message)
                 return
             cut = True
-            tools.acted()
+            tools.count_injected()
             await send({**message, "body": body[:room], "more_body": True})
             tools.drop(reset=False)
 
         await app(scope, receive, shortened)
         if not cut:
-            tools.skipped("ended" if spared else "empty_body")
+            tools.count_skipped("ended" if spared else "empty_body")

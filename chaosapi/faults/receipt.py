@@ -9,7 +9,7 @@ from chaosapi.faults.sketch import Sketch
 from chaosapi.models import Model
 
 
-class Quantiles(Model):
+class DelayQuantiles(Model):
     """Percentiles of delays."""
 
     p50: Duration
@@ -17,11 +17,11 @@ class Quantiles(Model):
     p99: Duration
 
 
-class Delay(Model):
+class DelayReceipt(Model):
     """Delays as they were drawn, and as the clock saw them."""
 
-    planned: Quantiles
-    measured: Quantiles
+    planned: DelayQuantiles
+    measured: DelayQuantiles
 
 
 class Replicas(Model):
@@ -34,7 +34,7 @@ class Replicas(Model):
 _ALONE = Replicas(applied=1, known=1)
 
 
-class Denied(Model):
+class Denial(Model):
     """A replica on which the fault does not act, because its settings forbid it."""
 
     replica: str
@@ -54,15 +54,15 @@ class Receipt(Model):
     """The share that should have been hit: rate × strength, averaged over the matched requests."""
     achieved_rate: float
     """The share that was: injected / matched."""
-    delay: Delay | None
+    delay: DelayReceipt | None
     """Delays, for effects that make any."""
     replicas: Replicas
-    denied: Sequence[Denied] = ()
+    denied: Sequence[Denial] = ()
     """The replicas on which it does not act, and why."""
 
 
 @dataclass(slots=True)
-class Delays:
+class DelaySketches:
     """All delays of one fault on this replica, in seconds."""
 
     planned: Sketch = field(default_factory=Sketch)
@@ -70,25 +70,25 @@ class Delays:
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """The running counts of one fault on this replica."""
 
     matched: int = 0
     expected: float = 0.0
     injected: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    delays: Delays | None = None
+    delays: DelaySketches | None = None
     """Made with the first of them."""
     denied: str | None = None
     """Why it does not act on this replica; None where it may."""
 
-    def delayed(self, planned: float, measured: float) -> None:
+    def record_delay(self, planned: float, measured: float) -> None:
         """Count one delay, in seconds."""
-        self.delays = self.delays or Delays()
+        self.delays = self.delays or DelaySketches()
         self.delays.planned.add(planned)
         self.delays.measured.add(measured)
 
-    def receipt(self, rate: float, replicas: Replicas = _ALONE, denied: Sequence[Denied] = ()) -> Receipt:
+    def receipt(self, rate: float, replicas: Replicas = _ALONE, denied: Sequence[Denial] = ()) -> Receipt:
         """Write the receipt; `rate` is what was requested while nothing has matched yet."""
         skipped = self.skipped.copy().total()  # a copy: another thread may add a reason meanwhile
         return Receipt(
@@ -97,7 +97,7 @@ class Tally:
             skipped=skipped,
             requested_rate=round(self.expected / self.matched, 6) if self.matched else rate,
             achieved_rate=round(self.injected / self.matched, 6) if self.matched else 0.0,
-            delay=Delay(planned=_quantiles(self.delays.planned), measured=_quantiles(self.delays.measured))
+            delay=DelayReceipt(planned=_quantiles(self.delays.planned), measured=_quantiles(self.delays.measured))
             if self.delays and self.delays.planned.count
             else None,
             replicas=replicas,
@@ -105,6 +105,6 @@ class Tally:
         )
 
 
-def _quantiles(sketch: Sketch) -> Quantiles:
+def _quantiles(sketch: Sketch) -> DelayQuantiles:
     p50, p95, p99 = sketch.quantiles((0.5, 0.95, 0.99))
-    return Quantiles(p50=p50, p95=p95, p99=p99)
+    return DelayQuantiles(p50=p50, p95=p95, p99=p99)

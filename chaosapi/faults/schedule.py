@@ -26,7 +26,7 @@ class _Shape(Model):
     """What the strength scales: how many requests are hit, or how hard (only for effects that have a magnitude)."""
 
 
-class Constant(_Shape):
+class ConstantShape(_Shape):
     """Full strength from start to end."""
 
     type: Literal["constant"] = "constant"
@@ -138,7 +138,7 @@ class _Alternation:
             self._edges.append(self._edges[-1] + length)
 
 
-Shape = Annotated[Constant | Ramp | Steps | Pulse | Sine | Bursts, Field(discriminator="type")]
+Shape = Annotated[ConstantShape | Ramp | Steps | Pulse | Sine | Bursts, Field(discriminator="type")]
 
 
 class Schedule(Model):
@@ -148,7 +148,7 @@ class Schedule(Model):
     """How long after its creation the fault starts."""
     duration: Annotated[Duration, Field(gt=0)] = 900.0
     """How long it lasts from then on; no fault is endless."""
-    shape: Shape = Constant()
+    shape: Shape = ConstantShape()
     """How strong it is over time."""
 
     @model_validator(mode="after")

@@ -35,12 +35,12 @@ class State(Model):
         raise NotFound(f"there is no fault called {name!r}")
 
 
-class Difference(NamedTuple):
+class Diff(NamedTuple):
     """What tells a state from an earlier one: by identity, for every change keeps the records that it leaves alone."""
 
-    came: list[Record]
+    added: list[Record]
     """Records that only the later state has, newest first; a fault that was changed is among both."""
-    went: dict[int, Record]
+    removed: dict[int, Record]
     """Records that only the earlier state has, by their place there."""
 
     @classmethod
@@ -55,8 +55,8 @@ class Difference(NamedTuple):
     @property
     def replaces(self) -> bool:
         """Whether a fault took the place of another one of its name."""
-        former = {record.name: record.created_at for record in self.went.values()}
-        return any(former.get(record.name, record.created_at) != record.created_at for record in self.came)
+        former = {record.name: record.created_at for record in self.removed.values()}
+        return any(former.get(record.name, record.created_at) != record.created_at for record in self.added)
 
 
 class AuditEntry(Model):

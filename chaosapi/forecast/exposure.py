@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chaosapi.faults.fault import Fault, Record
-from chaosapi.faults.schedule import Constant
+from chaosapi.faults.schedule import ConstantShape
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.traffic import TrafficRoute
 
@@ -42,7 +42,7 @@ def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> 
     borders = np.unique(np.concatenate([scrapes, changes, np.ravel(spans)]))
     moving = np.zeros(borders.size - 1, dtype=bool)
     for fault, (start, end) in zip(faults, spans, strict=True):
-        if not isinstance(fault.schedule.shape, Constant):
+        if not isinstance(fault.schedule.shape, ConstantShape):
             moving |= (borders[:-1] >= start) & (borders[1:] <= end)
     parts = int(np.clip(_CALLS // max(1, moving.sum()), 1, _FINEST))
     left, width = borders[:-1][moving], np.diff(borders)[moving]
@@ -57,7 +57,7 @@ def exposure(fault: Fault, middles: Array, check: Callable[[], None] = lambda: N
     record = Record(name=fault.name or fault.effect.type, spec=fault, created_at=0.0, revision=0)
     active = (middles >= record.starts_at) & (middles < record.ends_at)
     strength = active.astype(np.float64)
-    if not isinstance(schedule.shape, Constant):
+    if not isinstance(schedule.shape, ConstantShape):
         course = schedule.course(record.dice.hit_seed)
         strength[active] = [course.strength(t) for t in middles[active].tolist()]
     if schedule.shape.scales == "magnitude":

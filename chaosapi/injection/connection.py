@@ -28,7 +28,7 @@ class Connection(Protocol):
         """Tell whether the client has left."""
 
 
-class Served:
+class UvicornConnection:
     """A connection under uvicorn, seen through the request's cycle: the object whose method `send` is.
 
     uvicorn itself reports a lost connection only to the newest of several pipelined requests (`connection_lost` looks
@@ -71,7 +71,7 @@ class Served:
         self._cycle.message_event.set()
 
 
-class Hidden:
+class UnknownConnection:
     """A connection that the server does not show: it cannot be broken, and only `receive` tells of its loss."""
 
     def drop(self, *, reset: bool) -> None:
@@ -86,9 +86,9 @@ class Hidden:
 _CYCLE = ("transport", "disconnected", "message_event")
 
 
-def of(server: object) -> Connection:
+def connection_of(server: object) -> Connection:
     """Return the connection behind the object whose method the server's own `send` is."""
-    return Served(server) if all(hasattr(server, name) for name in _CYCLE) else Hidden()
+    return UvicornConnection(server) if all(hasattr(server, name) for name in _CYCLE) else UnknownConnection()
 
 
 def _closed_by_peer(connected: Any) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.injection.connection import Drop
-from chaosapi.injection.disconnect import Presence
+from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Hit
 
 Hold = Callable[[asyncio.Future[None], float], Awaitable[object]]
@@ -23,7 +23,7 @@ async def hold(turn: asyncio.Future[None], seconds: float) -> None:
     await asyncio.wait({turn}, timeout=seconds)
 
 
-class Held:
+class HeldRequests:
     """The requests that effects hold now.
 
     Looks at each twice a second. So a lost connection that the server does not report, the end of a fault whose wait is
@@ -31,8 +31,8 @@ class Held:
     """
 
     def __init__(self) -> None:
-        self._injections: set[Injection] = set()
-        self._requests: Counter[Presence] = Counter()
+        self._injections: set[EffectContext] = set()
+        self._requests: Counter[DisconnectWatcher] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
         """The one in which the next look is due."""
 
@@ -40,16 +40,16 @@ class Held:
         """Return how many requests are held, each counted once however many effects hold it."""
         return len(self._requests)
 
-    def add(self, injection: "Injection", presence: Presence) -> None:
+    def add(self, injection: "EffectContext", presence: DisconnectWatcher) -> None:
         """Count a request as held by an effect."""
         self._injections.add(injection)
         self._requests[presence] += 1
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            loop.call_later(_LOOK, self._look)
+            loop.call_later(_LOOK, self._check_disconnects)
 
-    def discard(self, injection: "Injection", presence: Presence) -> None:
+    def discard(self, injection: "EffectContext", presence: DisconnectWatcher) -> None:
         """Count it no longer."""
         if injection in self._injections:
             self._injections.remove(injection)
@@ -57,16 +57,16 @@ class Held:
             if not self._requests[presence]:
                 del self._requests[presence]
 
-    def _look(self) -> None:
+    def _check_disconnects(self) -> None:
         self._loop = None
         if self._injections:
             self._loop = asyncio.get_running_loop()
-            self._loop.call_later(_LOOK, self._look)
+            self._loop.call_later(_LOOK, self._check_disconnects)
         for injection in tuple(self._injections):
-            injection.look()
+            injection.check_disconnect()
 
 
-class Injection:
+class EffectContext:
     """The tools that one effect gets for one request, and its line in the receipt.
 
     Every wait of an effect goes through `until`, which ends with the fault, when the client leaves, and after the
@@ -76,17 +76,17 @@ class Injection:
     def __init__(
         self,
         hit: Hit,
-        presence: Presence,
+        presence: DisconnectWatcher,
         drop: Drop,
-        held: Held,
+        held: HeldRequests,
         clock: Callable[[], float],
         hold: Hold,
     ) -> None:
         self.now, self.arrived = clock, clock()
         self.draw, self.magnitude, self.memory = hit.draw, hit.magnitude, hit.memory
-        self.effect, self.did, self.took = hit.effect, False, 0.0
+        self.effect, self.injected, self.delay_s = hit.effect, False, 0.0
         self.drop = drop
-        self._run, self._presence, self._held, self._hold = hit.run, presence, held, hold
+        self._run, self._watcher, self._held, self._hold = hit.run, presence, held, hold
         self._turn: asyncio.Future[None] | None = None
         self._reached = False
         if hit.effect.holds:
@@ -95,33 +95,33 @@ class Injection:
     @property
     def fault(self) -> str:
         """Return the fault's name."""
-        return self._run.plan.record.name
+        return self._run.compiled.record.name
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the effect act, unless its fault has ended since the request was hit; an ASGI app around `app`."""
         self._reached = True
         if self.over():
-            self.skipped("ended")
+            self.count_skipped("ended")
             self.release()
             await app(scope, receive, send)
             return
         if not self.effect.picks:
-            self.acted()
+            self.count_injected()
         await self.effect.inject(app, scope, receive, send, self)
 
     def close(self) -> None:
         """Settle the account: a gate may have kept the request from this effect."""
         self.release()
         if not self._reached:
-            self.skipped("preempted")
+            self.count_skipped("preempted")
 
     def release(self) -> None:
         """Count the request as held no longer by this effect."""
-        self._held.discard(self, self._presence)
+        self._held.discard(self, self._watcher)
 
-    def look(self) -> None:
+    def check_disconnect(self) -> None:
         """Let go if the fault has ended or the client has left, and nobody was told."""
-        self._presence.look()
+        self._watcher.check()
         if not self.acting():
             self.release()
             if self._turn:
@@ -129,20 +129,20 @@ class Injection:
 
     def acting(self) -> bool:
         """Tell whether the fault has not ended and the client has not left."""
-        return not (self.over() or self._presence.gone)
+        return not (self.over() or self._watcher.disconnected)
 
     def over(self) -> bool:
         """Tell whether the fault has ended, or may act here no more."""
         return not self._run.acts()
 
-    def left(self) -> bool:
+    def disconnected(self) -> bool:
         """Tell whether the client has left."""
-        return self._presence.gone
+        return self._watcher.disconnected
 
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
         """Wait for the future, at most so long; cancelled on any change of the fault, or when the client leaves."""
         wake = partial(asyncio.get_running_loop().call_soon_threadsafe, turn.cancel)
-        with self._run.waking(wake), self._presence.watch(wake):
+        with self._run.on_end(wake), self._watcher.watch(wake):
             if self.acting():
                 self._turn = turn
                 await self._hold(turn, min(seconds, self._run.remaining()))
@@ -161,33 +161,33 @@ class Injection:
         try:
             await self.sleep(planned, started)
         finally:
-            self.delayed(planned, self.now() - started)
+            self.record_delay(planned, self.now() - started)
             self.release()
 
-    def delayed(self, planned: float, measured: float) -> None:
+    def record_delay(self, planned: float, measured: float) -> None:
         """Count one delay in the receipt."""
-        self.took = measured
-        self._run.tally.delayed(planned, measured)
+        self.delay_s = measured
+        self._run.counts.record_delay(planned, measured)
 
-    def acted(self) -> None:
+    def count_injected(self) -> None:
         """Count the request as hit."""
-        if not self.did:
-            self._run.tally.injected += 1
-        self.did = True
+        if not self.injected:
+            self._run.counts.injected += 1
+        self.injected = True
 
-    def skipped(self, reason: str) -> None:
+    def count_skipped(self, reason: str) -> None:
         """Count the request as let off, unless it was hit already: each is counted once."""
-        if not self.did:
-            self._run.tally.skipped[reason] += 1
+        if not self.injected:
+            self._run.counts.skipped[reason] += 1
 
 
-def marked(send: Send, injections: Iterable[Injection]) -> Send:
+def mark_response(send: Send, injections: Iterable[EffectContext]) -> Send:
     """Let the answer name the faults that acted on it, in `x-chaos-fault` and `Server-Timing` (W3C; dur in ms)."""
 
     async def marking(message: Message) -> None:
         if message["type"] == "http.response.start":
-            acted = [injection for injection in injections if injection.did]
-            timing = [f"{each.fault};desc={each.effect.type};dur={1000 * each.took:.1f}" for each in acted]
+            acted = [injection for injection in injections if injection.injected]
+            timing = [f"{each.fault};desc={each.effect.type};dur={1000 * each.delay_s:.1f}" for each in acted]
             added = {b"x-chaos-fault": ", ".join(each.fault for each in acted), b"server-timing": ", ".join(timing)}
             headers = [(name, value.encode()) for name, value in added.items() if value]
             message = {**message, "headers": [*message["headers"], *headers]}

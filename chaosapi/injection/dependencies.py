@@ -20,14 +20,14 @@ class DependencyError(Exception):
         self.point, self.status = point, status
 
 
-Gate = Callable[[str, "Call"], Coroutine[Any, Any, None] | None]
+Gate = Callable[[str, "DependencyCall"], Coroutine[Any, Any, None] | None]
 """Gives what the faults do around a call at a point; None where no fault acts."""
 
-passing: ContextVar[Gate | None] = ContextVar("chaosapi.passing", default=None)
+current_gate: ContextVar[Gate | None] = ContextVar("chaosapi.current_gate", default=None)
 """The gate of the request that is being served; set by the middleware while faults target points."""
 
 
-class Call:
+class DependencyCall:
     """One call to a dependency, as effects see it: an app that answers, and the connection to who calls."""
 
     def __init__(self, point: str) -> None:
@@ -41,7 +41,7 @@ class Call:
         """Let the dependency answer: the block under the point is through."""
         self._returned.set()
 
-    def check(self) -> None:
+    def raise_for_fault(self) -> None:
         """Raise what the caller would see: DependencyError, or ConnectionError where there was no answer."""
         if self._status is None:
             raise ConnectionResetError(f"{self.point} closed the connection without an answer")
@@ -76,11 +76,11 @@ async def point(name: str) -> AsyncIterator[None]:
     injected error, ConnectionResetError stands for no answer, InjectedError for an injected exception. Faults act on
     requests and on tasks that requests have started; elsewhere nothing ever happens here.
     """
-    gate = passing.get()
+    gate = current_gate.get()
     if gate is None:
         yield
         return
-    call = Call(name)
+    call = DependencyCall(name)
     effects = gate(name, call)
     if effects is None:
         yield
@@ -90,11 +90,11 @@ async def point(name: str) -> AsyncIterator[None]:
         await asyncio.wait({acting, reached}, return_when=asyncio.FIRST_COMPLETED)
         if not call.reached.is_set():
             await acting
-            call.check()
+            call.raise_for_fault()
         yield
         call.returned()
         await acting
-        call.check()
+        call.raise_for_fault()
     finally:
         for task in (acting, reached):
             task.cancel()

@@ -9,7 +9,7 @@ from starlette.types import Message, Receive
 _AHEAD = 4
 
 
-class Presence:
+class DisconnectWatcher:
     """The client's side of one held request: reads ahead, so that leaving is noticed while nobody else listens.
 
     Reads at most four messages ahead (uvicorn: 64 KiB each); a longer body waits for the app. That its sender has left
@@ -17,7 +17,7 @@ class Presence:
     """
 
     def __init__(self, receive: Receive, lost: Callable[[], bool]) -> None:
-        self.gone = False
+        self.disconnected = False
         self._receive, self._lost = receive, lost
         self._ahead: asyncio.Queue[Message] = asyncio.Queue(_AHEAD)
         self._reading: asyncio.Task[None] | None = None
@@ -25,7 +25,7 @@ class Presence:
 
     async def receive(self) -> Message:
         """Return the next message, as the server's own `receive` does."""
-        self._start()
+        self._start_reading()
         message = await self._ahead.get()
         if message["type"] == "http.disconnect":
             self._ahead.put_nowait(message)  # it stays true
@@ -34,29 +34,29 @@ class Presence:
     @contextmanager
     def watch(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call `wake` if the client leaves before the block ends."""
-        self._start()
+        self._start_reading()
         self._wakers.add(wake)
         try:
             yield
         finally:
             self._wakers.discard(wake)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Ask the connection whether the client has left; to be called every now and then while a request is held."""
-        if not self.gone and self._lost():
-            self._leave()
+        if not self.disconnected and self._lost():
+            self._notify_disconnect()
 
     def close(self) -> None:
         """Stop reading; the request is over."""
         if self._reading:
             self._reading.cancel()
 
-    def _start(self) -> None:
+    def _start_reading(self) -> None:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
 
-    def _leave(self) -> None:
-        self.gone = True
+    def _notify_disconnect(self) -> None:
+        self.disconnected = True
         for wake in tuple(self._wakers):
             wake()
 
@@ -65,7 +65,7 @@ class Presence:
             message = await self._receive()
             left = message["type"] == "http.disconnect"
             if left:
-                self._leave()
+                self._notify_disconnect()
             await self._ahead.put(message)
             if left:
                 return

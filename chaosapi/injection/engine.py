@@ -10,9 +10,9 @@ from starlette.types import Scope
 
 from chaosapi.effects import Effect, ProcessEffect, RequestEffect
 from chaosapi.faults.fault import Record
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.faults.schedule import Course
-from chaosapi.faults.state import Difference, State
+from chaosapi.faults.state import Diff, State
 from chaosapi.routes import RouteTable
 
 _FUTURE: Final = 60.0
@@ -21,10 +21,10 @@ _JITTER: Final = 1.0
 """Seconds by which the shared clock may go back without a word: it is what replicas take another one's to be."""
 
 
-class Plan:
+class CompiledFault:
     """A record compiled; never changed, so that a request sees all of a change or nothing."""
 
-    def __init__(self, record: Record, templates: Iterable[str], former: "Plan | None" = None) -> None:
+    def __init__(self, record: Record, templates: Iterable[str], former: "CompiledFault | None" = None) -> None:
         target, schedule, seed = record.spec.target, record.spec.schedule, record.dice.hit_seed
         self.record = record
         self.templates = [template for template in templates if target.matches_route(template)]
@@ -54,7 +54,7 @@ class Plan:
         """Return what the effect shows as metrics."""
         return self.effect.readings(self.memory) if isinstance(self.effect, RequestEffect) else {}
 
-    def means(self, scope: Scope) -> bool:
+    def matches(self, scope: Scope) -> bool:
         """Tell whether this request, whose route is known to match, is meant."""
         if self.methods and scope["method"] not in self.methods:
             return False
@@ -82,7 +82,7 @@ class Clocks(NamedTuple):
     """Since some moment."""
 
 
-class Run:
+class ActiveFault:
     """One fault as it runs on this replica, which serves these routes: its plan, its counts, and whom it holds.
 
     Its time is the shared one that never goes back: a clock that is set back does not prolong a fault, nor bring one
@@ -98,28 +98,28 @@ class Run:
         now = clocks.shared()
         self._ahead = max(now, record.created_at) - clocks.steady()
         """How far its time is ahead of the steady clock."""
-        self.untimely = record.created_at > now + _FUTURE
+        self.from_future = record.created_at > now + _FUTURE
         """Whether it was made in the future, so that nobody can tell how long it has been there; it never acts."""
-        self.plan = Plan(record, templates)
-        self.over = self.plan.over or self.untimely
+        self.compiled = CompiledFault(record, templates)
+        self.over = self.compiled.over or self.from_future
         """Whether somebody has ended it, or this replica has."""
-        self.tally = Tally()
+        self.counts = Counts()
         self.strength()  # of a fault that has run for long: bursts up to now are drawn here, not by a request
 
     def acts(self) -> bool:
         """Tell whether it has not ended and nothing forbids it here."""
         return self._denied is None and self.remaining() > 0
 
-    def rule(self, denied: str | None) -> None:
+    def apply_law(self, denied: str | None) -> None:
         """Let it act here, or not, and why; whom it holds is let go."""
         if denied == self._denied:
             return
-        if self._denied is None and isinstance(self.plan.effect, ProcessEffect):
-            self.tally.matched += 1
-            self.tally.expected += 1
-            self.tally.skipped["denied"] += 1
-        self._denied = self.tally.denied = denied
-        self.wake()
+        if self._denied is None and isinstance(self.compiled.effect, ProcessEffect):
+            self.counts.matched += 1
+            self.counts.expected += 1
+            self.counts.skipped["denied"] += 1
+        self._denied = self.counts.denied = denied
+        self.notify_end()
 
     def time(self) -> float:
         """Return its time, Unix seconds."""
@@ -129,31 +129,31 @@ class Run:
 
     def ends_at(self) -> float:
         """Return when it ends by the steady clock, as far as is known by now."""
-        return self.plan.ends_at - self._ahead
+        return self.compiled.ends_at - self._ahead
 
     def update(self, record: Record) -> None:
         """Take over a changed record; counts stay, and whoever waits looks again."""
-        plan = Plan(record, self._templates, self.plan)
+        plan = CompiledFault(record, self._templates, self.compiled)
         plan.strength(self.time())  # a changed schedule is drawn here too
-        self.plan = plan
-        self.over = self.plan.over or self.untimely or self._ended
+        self.compiled = plan
+        self.over = self.compiled.over or self.from_future or self._ended
         if self._ended:  # by another thread, meanwhile
             self.over = True
-        self.wake()
+        self.notify_end()
 
     def end(self) -> None:
         """End it for good, whatever its record says or comes to say."""
         self._ended = True
         self.over = True
-        self.wake()
+        self.notify_end()
 
     def remaining(self) -> float:
         """Return how many seconds the fault still has; 0 or less once it has ended."""
-        return 0.0 if self.over else self.plan.ends_at - self.time()
+        return 0.0 if self.over else self.compiled.ends_at - self.time()
 
     def early(self) -> float:
         """Return how many seconds it takes until the fault starts; 0 or less once it has."""
-        return self.plan.starts_at - self.time()
+        return self.compiled.starts_at - self.time()
 
     def active(self) -> bool:
         """Tell whether it acts now."""
@@ -161,10 +161,10 @@ class Run:
 
     def strength(self) -> float:
         """Return the fault's strength now; 0 once it has ended, or where it is denied."""
-        return 0.0 if self.over or self._denied else self.plan.strength(self.time())
+        return 0.0 if self.over or self._denied else self.compiled.strength(self.time())
 
     @contextmanager
-    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
+    def on_end(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call `wake`, from any thread, when the fault changes or ends before the block does."""
         self._wakers.add(wake)
         try:
@@ -172,7 +172,7 @@ class Run:
         finally:
             self._wakers.discard(wake)
 
-    def wake(self) -> None:
+    def notify_end(self) -> None:
         """Let everybody who waits look again."""
         for wake in tuple(self._wakers):
             wake()
@@ -182,21 +182,21 @@ class Run:
 
         `steady` is what that clock says, `ahead` how far the shared one is ahead of it.
         """
-        plan = self.plan
+        plan = self.compiled
         if ahead > self._ahead:  # noqa: PLR1730 - `max` takes three times as long, for every request
             self._ahead = ahead
         now = steady + self._ahead
-        if self.over or not plan.starts_at <= now < plan.ends_at or not plan.means(scope):
+        if self.over or not plan.starts_at <= now < plan.ends_at or not plan.matches(scope):
             return None
         strength = 1.0 if plan.steady else plan.course.strength(now - plan.record.created_at)
         chance = plan.record.spec.rate * (strength if plan.scales_rate else strength > 0)
-        self.tally.matched += 1
-        self.tally.expected += chance
+        self.counts.matched += 1
+        self.counts.expected += chance
         key = plan.key(scope, request_id)
         if plan.record.dice.hit(key) >= chance:
             return None
         if self._denied is not None:
-            self.tally.skipped["denied"] += 1
+            self.counts.skipped["denied"] += 1
             return None
         assert isinstance(plan.effect, RequestEffect)  # noqa: S101 - the index holds no others
         magnitude = 1.0 if plan.scales_rate else strength
@@ -208,17 +208,17 @@ class Hit:
 
     __slots__ = ("draw", "effect", "magnitude", "memory", "run")
 
-    def __init__(self, run: Run, effect: RequestEffect, memory: Any, draw: float, magnitude: float) -> None:
+    def __init__(self, run: ActiveFault, effect: RequestEffect, memory: Any, draw: float, magnitude: float) -> None:
         self.run, self.effect, self.memory = run, effect, memory
         self.draw, self.magnitude = draw, magnitude
 
 
-Index = dict[str, list[Run]]
+Index = dict[str, list[ActiveFault]]
 Law = Callable[[Sequence[Record]], Sequence[str | None]]
 """Says of each live fault, oldest first, why it must not act on this replica; None where it may."""
 
 
-def _lawless(records: Sequence[Record]) -> Sequence[str | None]:
+def _allow_all(records: Sequence[Record]) -> Sequence[str | None]:
     return [None] * len(records)
 
 
@@ -233,7 +233,7 @@ class Engine:
         routes: RouteTable,
         clock: Callable[[], float],
         steady: Callable[[], float] | None = None,
-        law: Law = _lawless,
+        law: Law = _allow_all,
     ) -> None:
         """`clock` is the shared one; `steady` this machine's, which is the shared one unless given."""
         self.steady = steady or clock
@@ -245,31 +245,31 @@ class Engine:
         """Live faults on requests that may touch a route, oldest first; empty when there is none."""
         self.by_point: dict[str, Index] = {}
         """Live faults on calls to dependencies: by point, then by route."""
-        self.pointed: frozenset[str] = frozenset()
+        self.routes_with_points: frozenset[str] = frozenset()
         """The routes whose calls to dependencies live faults may touch."""
         self._templates = routes.templates
-        self._runs: dict[tuple[str, float], Run] = {}
-        self._live: list[Run] = []
+        self._runs: dict[tuple[str, float], ActiveFault] = {}
+        self._live: list[ActiveFault] = []
         self._next_end = float("inf")
         """When the first of them ends, by the steady clock."""
         self._released = False
         self._lock = threading.Lock()
 
-    def load(self, state: State, news: Difference | None = None) -> None:
+    def load(self, state: State, news: Diff | None = None) -> None:
         """Take over a new state: start, change and end runs, and release whom an ended fault held.
 
         `news` is what tells it from the present one, where the caller knows.
         """
-        came, went = news or Difference.of(self.state, state)
+        came, went = news or Diff.of(self.state, state)
         with self._lock:
             runs, fresh = self._runs, []
             for record in reversed(came):
                 run = runs.get(record.identity)
                 if run is None:
-                    run = runs[record.identity] = Run(record, self._templates, self._clocks)
+                    run = runs[record.identity] = ActiveFault(record, self._templates, self._clocks)
                     if self._released:
                         run.end()
-                elif run.plan.record != record:
+                elif run.compiled.record != record:
                     run.update(record)
                 if run not in self._live:
                     fresh.append(run)
@@ -278,21 +278,21 @@ class Engine:
             self.state = state
             self._index(fresh)
 
-    def _index(self, fresh: Iterable[Run] = ()) -> None:
+    def _index(self, fresh: Iterable[ActiveFault] = ()) -> None:
         live = [run for run in (*self._live, *fresh) if run.remaining() > 0]
-        for run, denied in zip(live, self._law([run.plan.record for run in live]), strict=True):
-            run.rule(denied)
-        on_requests: list[Run] = []
-        at_points: dict[str, list[Run]] = {}
+        for run, denied in zip(live, self._law([run.compiled.record for run in live]), strict=True):
+            run.apply_law(denied)
+        on_requests: list[ActiveFault] = []
+        at_points: dict[str, list[ActiveFault]] = {}
         for run in live:
-            if isinstance(run.plan.effect, RequestEffect):
-                points = run.plan.record.spec.target.points
+            if isinstance(run.compiled.effect, RequestEffect):
+                points = run.compiled.record.spec.target.points
                 for runs in [at_points.setdefault(point, []) for point in points] if points else [on_requests]:
                     runs.append(run)
         self._live = live
-        self.by_route = _routed(on_requests)
-        self.by_point = {point: _routed(runs) for point, runs in at_points.items()}
-        self.pointed = frozenset(template for index in self.by_point.values() for template in index)
+        self.by_route = index_by_route(on_requests)
+        self.by_point = {point: index_by_route(runs) for point, runs in at_points.items()}
+        self.routes_with_points = frozenset(template for index in self.by_point.values() for template in index)
         self._next_end = min((run.ends_at() for run in live), default=float("inf"))
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:
@@ -313,18 +313,18 @@ class Engine:
                 self._index()
         return steady, self.clock() - steady
 
-    def settle(self) -> None:
+    def drop_ended(self) -> None:
         """Look again which faults live and which of them may act: one that ends makes room for others."""
         if all(run.acts() for run in self._live):
             return
         with self._lock:
             self._index()
 
-    def runs(self) -> Iterable[Run]:
+    def active_faults(self) -> Iterable[ActiveFault]:
         """Return every known run, ended ones included, oldest first."""
         return list(self._runs.values())  # in one step: changes may come from the other thread
 
-    def live(self) -> Iterable[Run]:
+    def live(self) -> Iterable[ActiveFault]:
         """Return the runs that had not ended when the last change was taken over, oldest first."""
         return self._live
 
@@ -334,8 +334,8 @@ class Engine:
         Without a time no later fault acts either: this replica is about to stop.
         """
         self._released = self._released or made_by == math.inf
-        for run in self.runs():
-            if run.plan.record.created_at <= made_by:
+        for run in self.active_faults():
+            if run.compiled.record.created_at <= made_by:
                 run.end()
 
     def time_of(self, record: Record) -> float:
@@ -346,35 +346,35 @@ class Engine:
     def strength_of(self, record: Record) -> float:
         """Return the strength that the record gives the fault now, whether or not it may act here."""
         run = self._runs.get(record.identity)
-        plan = run.plan if run and run.plan.record == record else Plan(record, ())
+        plan = run.compiled if run and run.compiled.record == record else CompiledFault(record, ())
         return plan.strength(self.time_of(record))
 
-    def outlived(self) -> list[tuple[Record, str]]:
+    def ended_by_clock(self) -> list[tuple[Record, str]]:
         """Return the faults that are over here while their record says otherwise, and why, for the record to be ended.
 
         The shared clock was set back, or the fault was made by one that was ahead.
         """
         now = self.clock()
         found = []
-        for run in self.runs():
-            record = run.plan.record
+        for run in self.active_faults():
+            record = run.compiled.record
             if record.phase(now) == "ended" or self._released:
                 continue
-            if run.untimely:
+            if run.from_future:
                 found.append((record, "it was made in the future of the clock, which was set back"))
             elif run.remaining() <= 0 and record.ends_at - now > _JITTER:
                 found.append((record, "its time has passed, though the clock was set back"))
         return found
 
-    def tally(self, record: Record) -> Tally:
+    def counts_of(self, record: Record) -> Counts:
         """Return the counts of a fault; empty ones for a fault this replica has not seen."""
         run = self._runs.get(record.identity)
-        return run.tally if run else Tally()
+        return run.counts if run else Counts()
 
 
-def _routed(runs: Iterable[Run]) -> Index:
+def index_by_route(runs: Iterable[ActiveFault]) -> Index:
     index: Index = {}
     for run in runs:
-        for template in run.plan.templates:
+        for template in run.compiled.templates:
             index.setdefault(template, []).append(run)
     return index

@@ -11,12 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chaosapi import scope as keys
 from chaosapi.injection import connection, dependencies
 from chaosapi.injection.connection import Connection, Drop
-from chaosapi.injection.context import Held, Hold, Injection, hold, marked
-from chaosapi.injection.disconnect import Presence
+from chaosapi.injection.context import EffectContext, HeldRequests, Hold, hold, mark_response
+from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Engine, Hit
 
 
-class Faults:
+class FaultMiddleware:
     """Pure ASGI: with no fault on the request's route it costs a few attribute look-ups.
 
     Of the faults that hit a request, gates come first; those that only shape it (delays, damage) wrap the one that
@@ -28,14 +28,14 @@ class Faults:
         app: ASGIApp,
         engine: Engine,
         *,
-        held: Held | None = None,
+        held: HeldRequests | None = None,
         max_held: int = 10_000,
         mark: bool = False,
         clock: Callable[[], float] = time.perf_counter,
         hold: Hold = hold,
     ) -> None:
         self.app, self.engine, self.max_held = app, engine, max_held
-        self._held = Held() if held is None else held
+        self._held = HeldRequests() if held is None else held
         self._mark, self._clock, self._hold = mark, clock, hold
 
     @property
@@ -46,36 +46,36 @@ class Faults:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the faults act on the request, or pass it on."""
         engine, handler = self.engine, scope.get(keys.HANDLER)
-        if handler is None or not (handler in engine.by_route or handler in engine.pointed):
+        if handler is None or not (handler in engine.by_route or handler in engine.routes_with_points):
             return self.app(scope, receive, send)
         hits = engine.roll(scope, handler, scope[keys.REQUEST_ID])
-        if not hits and handler not in engine.pointed:
+        if not hits and handler not in engine.routes_with_points:
             return self.app(scope, receive, send)
-        return self._meet(hits, scope, receive, send)
+        return self._serve_hit(hits, scope, receive, send)
 
-    async def _meet(self, hits: list[Hit], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_hit(self, hits: list[Hit], scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that is hit, or that faults may hit at a point."""
-        done: list[Injection] = []
+        done: list[EffectContext] = []
         if self._mark:
-            send = marked(send, done)
-        carrier = connection.of(scope.get(keys.SERVER))
-        if scope[keys.HANDLER] not in self.engine.pointed:
+            send = mark_response(send, done)
+        carrier = connection.connection_of(scope.get(keys.SERVER))
+        if scope[keys.HANDLER] not in self.engine.routes_with_points:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
             return
-        passing = dependencies.passing.set(partial(self._at_point, scope, carrier, Counter(), done))
+        passing = dependencies.current_gate.set(partial(self._inject_at_point, scope, carrier, Counter(), done))
         try:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
         finally:
-            dependencies.passing.reset(passing)
+            dependencies.current_gate.reset(passing)
 
-    def _at_point(
+    def _inject_at_point(
         self,
         scope: Scope,
         carrier: Connection,
         calls: Counter[str],
-        done: list[Injection],
+        done: list[EffectContext],
         point: str,
-        call: dependencies.Call,
+        call: dependencies.DependencyCall,
     ) -> Coroutine[Any, Any, None] | None:
         """Give what the faults do to this request's next call at the point: each one, a retry too, rolls anew."""
         calls[point] += 1
@@ -88,7 +88,7 @@ class Faults:
     async def _inject(  # noqa: PLR0913, PLR0917 - who is hit, where that is noted, what to watch and drop, an ASGI call
         self,
         hits: list[Hit],
-        done: list[Injection],
+        done: list[EffectContext],
         carrier: Connection,
         drop: Drop,
         app: ASGIApp,
@@ -97,28 +97,28 @@ class Faults:
         send: Send,
     ) -> None:
         """Nest the effects around the app, in the order in which they act; `carrier` tells when the client leaves."""
-        acting = self._chosen(hits)
+        acting = self._order(hits)
         if not acting:
             await app(scope, receive, send)
             return
-        presence = Presence(receive, carrier.lost)
-        injections = [Injection(hit, presence, drop, self._held, self._clock, self._hold) for hit in acting]
+        presence = DisconnectWatcher(receive, carrier.lost)
+        injections = [EffectContext(hit, presence, drop, self._held, self._clock, self._hold) for hit in acting]
         done += injections
         for injection in reversed(injections):
             app = partial(injection.inject, app)
         try:
-            await app(scope, presence.receive, _sparing(send, carrier))
+            await app(scope, presence.receive, ignore_disconnect(send, carrier))
         finally:
             presence.close()
             for injection in injections:
                 injection.close()
 
-    def _chosen(self, hits: list[Hit]) -> list[Hit]:
+    def _order(self, hits: list[Hit]) -> list[Hit]:
         gates: list[Hit] = []
         shaping: list[Hit] = []
         answering: list[Hit] = []
         for hit in hits:
-            skipped = hit.run.tally.skipped
+            skipped = hit.run.counts.skipped
             if hit.effect.holds and self.held >= self.max_held:
                 skipped["max_held"] += 1
             elif hit.effect.gate:
@@ -132,7 +132,7 @@ class Faults:
         return gates + shaping + answering
 
 
-def _sparing(send: Send, carrier: Connection) -> Send:
+def ignore_disconnect(send: Send, carrier: Connection) -> Send:
     """Send to a client that may have left meanwhile, which is no error.
 
     uvicorn discards what is sent to a client that has left, but for one of several pipelined requests it does not know

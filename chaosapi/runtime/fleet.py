@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults.fault import Record
-from chaosapi.faults.receipt import Denied, Receipt, Replicas
+from chaosapi.faults.receipt import Denial, Receipt, Replicas
 from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
 from chaosapi.store.codec import tally_key
@@ -80,12 +80,12 @@ class Fleet:
         return receipt_of
 
     def _receipt(self, record: Record, reported: dict[str, str], replicas: Replicas) -> Receipt:
-        tally = self._engine.tally(record)
+        tally = self._engine.counts_of(record)
         rate = record.spec.rate
         foreign = [(replica, text) for replica, text in sorted(reported.items()) if replica != self._me.id]
         others = [(replica, text) for replica, text in foreign if is_readable(text)]
         reasons = [(self._me.id, tally.denied), *((replica, denied_reason(text)) for replica, text in others)]
-        refusals = [Denied(replica=replica, reason=why) for replica, why in reasons if why]
+        refusals = [Denial(replica=replica, reason=why) for replica, why in reasons if why]
         if not others:
             return tally.receipt(rate, replicas, refusals)
         whole = self._sum_receipt([dump_counts(tally), *(text for _, text in others)])

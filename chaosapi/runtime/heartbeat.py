@@ -7,7 +7,7 @@ from typing import Final
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults.fault import Record
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.logger import get_logger
 from chaosapi.store import Store
 from chaosapi.store.codec import tally_key
@@ -32,7 +32,7 @@ class Heartbeat:
         store: Store,
         me: Replica,
         applied: Callable[[], int],
-        tallies: Callable[[], Iterable[tuple[Record, Tally]]],
+        tallies: Callable[[], Iterable[tuple[Record, Counts]]],
     ) -> None:
         self._store = store
         self._me = me

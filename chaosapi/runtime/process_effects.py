@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from chaosapi.effects import Probe, ProcessEffect
 from chaosapi.effects.pause import BREATH
-from chaosapi.injection.engine import Run
+from chaosapi.injection.engine import ActiveFault
 from chaosapi.logger import get_logger
 from chaosapi.runtime.burners import Burners
 
@@ -35,7 +35,7 @@ class Probes:
         """Return whether the probe fails, and count that. Ended faults are ignored, also while a thread runs."""
         failing = [running for running in tuple(self._failing[probe]) if running.acting()]
         for running in failing:
-            running.acted()
+            running.count_act()
         return bool(failing) or (self._stopping and probe == "readiness")
 
     def set(self, probe: Probe, running: "EffectThread", *, failing: bool) -> None:
@@ -78,7 +78,7 @@ class EffectThread:
     """The thread that runs one effect, and the host (`effects.base.Host`) that the effect uses."""
 
     def __init__(
-        self, run: Run, effect: ProcessEffect, runner: "ProcessEffectRunner", predecessor: "EffectThread | None"
+        self, run: ActiveFault, effect: ProcessEffect, runner: "ProcessEffectRunner", predecessor: "EffectThread | None"
     ) -> None:
         self.run = run
         self.effect = effect
@@ -121,9 +121,9 @@ class EffectThread:
             self.sleep(BREATH)  # after the pause of a fault that has ended, a short rest is enough
             begun = loop_freeze.begin(time.monotonic(), rest)
         if not begun:
-            self.run.tally.matched += 1
-            self.run.tally.expected += 1
-            self.run.tally.skipped["overlap"] += 1
+            self.run.counts.matched += 1
+            self.run.counts.expected += 1
+            self.run.counts.skipped["overlap"] += 1
             return
         over = threading.Event()
 
@@ -131,8 +131,8 @@ class EffectThread:
             started = time.monotonic()
             if self.acting():
                 self.sleep(seconds, unless=self._runner.probes.stopping)
-                self.run.tally.delayed(seconds, time.monotonic() - started)
-                self.acted()
+                self.run.counts.record_delay(seconds, time.monotonic() - started)
+                self.count_act()
             loop_freeze.end(time.monotonic(), self.acting)
             over.set()
 
@@ -146,25 +146,25 @@ class EffectThread:
     def fail(self, probe: Probe, *, failing: bool) -> None:
         self._runner.probes.set(probe, self, failing=failing)
 
-    def acted(self) -> None:
+    def count_act(self) -> None:
         """Count one act; an effect on the process never skips, so that all counts grow by one."""
-        self.run.tally.matched += 1
-        self.run.tally.expected += 1
-        self.run.tally.injected += 1
+        self.run.counts.matched += 1
+        self.run.counts.expected += 1
+        self.run.counts.injected += 1
 
     def _act(self) -> None:
         if self._predecessor:
             self._predecessor.thread.join()  # the thread of the former version releases its resources first
             self._predecessor = None
-        with self.run.waking(self._wake.set):
+        with self.run.on_end(self._wake.set):
             try:
                 while self.acting() and (early := self.run.early()) > 0:
                     self.sleep(min(early, _POLL_INTERVAL_S))
                 if self.acting():
                     self.effect.act(self)
             except Exception:
-                self.run.tally.skipped["failed"] += 1
-                log.exception("an effect on the process failed", fault=self.run.plan.record.name)
+                self.run.counts.skipped["failed"] += 1
+                log.exception("an effect on the process failed", fault=self.run.compiled.record.name)
 
 
 class ProcessEffectRunner:
@@ -179,12 +179,12 @@ class ProcessEffectRunner:
         self._threads: dict[int, EffectThread] = {}
         self._lock = threading.Lock()
 
-    def start(self, loop: asyncio.AbstractEventLoop, runs: Iterable[Run]) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop, runs: Iterable[ActiveFault]) -> None:
         """Start the effects of present faults. Until then none acts: an app may be imported without being served."""
         self.loop = loop
         self.sync(runs)
 
-    def sync(self, runs: Iterable[Run]) -> None:
+    def sync(self, runs: Iterable[ActiveFault]) -> None:
         """Start the threads of new faults, stop those of changed faults; threads of ended faults stop by themselves."""
         with self._lock:
             if self.loop is None:
@@ -193,12 +193,12 @@ class ProcessEffectRunner:
             former: dict[int, EffectThread] = {}
             for key, running in list(self._threads.items()):
                 run = known.get(key)
-                if run is None or run.plan.effect != running.effect or not running.acting():
+                if run is None or run.compiled.effect != running.effect or not running.acting():
                     former[key] = self._threads.pop(key)
                     former[key].stop()
             for key, run in known.items():
-                if key not in self._threads and isinstance(run.plan.effect, ProcessEffect) and run.acts():
-                    running = EffectThread(run, run.plan.effect, self, former.get(key))
+                if key not in self._threads and isinstance(run.compiled.effect, ProcessEffect) and run.acts():
+                    running = EffectThread(run, run.compiled.effect, self, former.get(key))
                     self._threads[key] = running
                     running.thread.start()
 

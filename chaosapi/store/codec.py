@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from chaosapi.durations import EXACT
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.fault import Record
-from chaosapi.faults.state import Action, AuditEntry, Difference, State
+from chaosapi.faults.state import Action, AuditEntry, Diff, State
 
 MAX_AUDIT_ENTRIES: Final = 10_000
 """How many entries of the audit a store keeps."""
@@ -160,5 +160,5 @@ def tally_key(record: Record) -> str:
 
 def dropped_tallies(before: State, after: State) -> set[str]:
     """Return the keys of the faults that a change has dropped from the state."""
-    came, went = Difference.of(before, after)
+    came, went = Diff.of(before, after)
     return set(map(tally_key, went.values())).difference(map(tally_key, came))

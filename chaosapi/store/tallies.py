@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from chaosapi.faults.receipt import Delays, Tally
+from chaosapi.faults.receipt import Counts, DelaySketches
 from chaosapi.faults.sketch import GAMMA, Sketch
 from chaosapi.models import Model
 
@@ -16,7 +16,7 @@ _MAX_BUCKET: Final = 100_000
 _Count = Annotated[float, Field(ge=0, le=1e15)]
 
 
-def dump_counts(tally: Tally) -> str:
+def dump_counts(tally: Counts) -> str:
     """Return the tally as JSON."""
     delays = tally.delays
     return json.dumps(
@@ -33,13 +33,13 @@ def dump_counts(tally: Tally) -> str:
     )
 
 
-def sum_counts(texts: Sequence[str]) -> Tally:
+def sum_counts(texts: Sequence[str]) -> Counts:
     """Return the sum of what `dump` wrote, as one replica that saw it all would have counted it.
 
     Raises ValueError, KeyError or TypeError for anything else.
     """
     documents = [json.loads(text) for text in texts]
-    whole = Tally(
+    whole = Counts(
         matched=sum(document["matched"] for document in documents),
         expected=sum(document["expected"] for document in documents),
         injected=sum(document["injected"] for document in documents),
@@ -48,7 +48,9 @@ def sum_counts(texts: Sequence[str]) -> Tally:
         whole.skipped.update(document["skipped"])
     delays = [document["delays"] for document in documents if document["delays"]]
     if delays:
-        whole.delays = Delays(*(_merge_sketches([each[kind] for each in delays]) for kind in ("planned", "measured")))
+        whole.delays = DelaySketches(
+            *(_merge_sketches([each[kind] for each in delays]) for kind in ("planned", "measured"))
+        )
     return whole
 
 

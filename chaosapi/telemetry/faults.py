@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from chaosapi.effects import EFFECTS
 from chaosapi.effects.base import EffectMetric
-from chaosapi.injection.engine import Engine, Run
+from chaosapi.injection.engine import ActiveFault, Engine
 from chaosapi.telemetry.gauges import CallbackGauge, GaugeFamily
 
 _RECENT_S: Final = 10.0
@@ -38,13 +38,15 @@ class FaultMetrics(Collector):
 
     def collect(self) -> Iterator[_Family]:
         """Yield the families, with all faults that the state lists."""
-        return self._families(self._engine.runs())
+        return self._families(self._engine.active_faults())
 
     def recent(self) -> Iterator[_Family]:
         """Yield the same families, with the faults alone whose counts may have changed in the last seconds."""
-        return self._families(run for run in self._engine.runs() if run.time() < run.plan.ends_at + _RECENT_S)
+        return self._families(
+            run for run in self._engine.active_faults() if run.time() < run.compiled.ends_at + _RECENT_S
+        )
 
-    def _families(self, runs: Iterable[Run]) -> Iterator[_Family]:
+    def _families(self, runs: Iterable[ActiveFault]) -> Iterator[_Family]:
         labels = ["fault", "effect"]
         strength = GaugeFamily("chaosapi_fault_strength", "Strength now, 0 to 1.", "livemax", labels=labels)
         matched = CounterMetricFamily("chaosapi_fault_matched", "Requests that the target meant.", labels=labels)
@@ -65,21 +67,21 @@ class FaultMetrics(Collector):
             shown.update({name: _family(name, metric) for name, metric in effect.shows.items()})
         active = 0
         for run in runs:
-            record = run.plan.record
+            record = run.compiled.record
             key = [record.name, record.spec.effect.type]
             active += run.active()
             strength.add_metric(key, run.strength())
-            matched.add_metric(key, run.tally.matched)
-            expected.add_metric(key, run.tally.expected)
-            injected.add_metric(key, run.tally.injected)
-            if held := run.tally.delays:
+            matched.add_metric(key, run.counts.matched)
+            expected.add_metric(key, run.counts.expected)
+            injected.add_metric(key, run.counts.injected)
+            if held := run.counts.delays:
                 for kind, sketch in (("planned", held.planned), ("measured", held.measured)):
                     delays.add_metric([*key, kind], sketch.count)
                     seconds.add_metric([*key, kind], sketch.total)
-            if run.tally.skipped:
-                for reason, count in run.tally.skipped.copy().items():
+            if run.counts.skipped:
+                for reason, count in run.counts.skipped.copy().items():
                     skipped.add_metric([*key, reason], count)
-            for name, value in run.plan.readings().items():
+            for name, value in run.compiled.readings().items():
                 shown[name].add_metric([record.name], value)
         yield from (strength, matched, expected, injected, skipped, delays, seconds, *shown.values())
         yield GaugeFamily("chaosapi_faults_active", "Faults that act now.", "livemax", value=active)

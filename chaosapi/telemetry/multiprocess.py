@@ -104,7 +104,7 @@ def _open_file(path: Path) -> AllocatedMmapDict | None:
         return None
 
 
-class Faults(Protocol):
+class FaultFamilies(Protocol):
     """The metrics of faults."""
 
     def collect(self) -> Iterable[Metric]:
@@ -117,7 +117,7 @@ class Faults(Protocol):
 class MultiprocessCollector(Collector):
     """Writes this worker's metrics to the shared files at an interval, and merges the files of all workers."""
 
-    def __init__(self, own: CollectorRegistry, faults: Faults, folder: Path, slot: int) -> None:
+    def __init__(self, own: CollectorRegistry, faults: FaultFamilies, folder: Path, slot: int) -> None:
         self._own = own
         self._faults = faults
         self._folder = folder

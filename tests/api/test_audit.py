@@ -9,7 +9,7 @@ import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
 
-from chaosapi.api.audit import Desk
+from chaosapi.api.audit import AuditedChanges
 from chaosapi.effects import Error
 from chaosapi.effects.error import Json
 from chaosapi.errors import Invalid
@@ -102,7 +102,9 @@ def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) 
 
     def apply(fault: Fault) -> State:
         return asyncio.run(
-            Desk(store, kill, trusted=False).apply(request, changes.create(fault, 1.0), "create", now=1.0, fault="f")
+            AuditedChanges(store, kill, trusted=False).apply(
+                request, changes.create(fault, 1.0), "create", now=1.0, fault="f"
+            )
         )
 
     with pytest.raises(Invalid, match="cannot be stored"):

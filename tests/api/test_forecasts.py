@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from chaosapi.api.forecasts import Forecaster, Outlook
+from chaosapi.api.forecasts import Forecaster, ForecastResponse
 from chaosapi.settings import SettingsError
 from tests.conftest import Clock, MakeClient
 from tests.patience import patience
@@ -63,7 +63,7 @@ def test_a_fault_begins_once_its_forecast_is_there(
     """However long that took: its time is not the fault's."""
     forecast, asked = Forecaster.forecast, clock.now
 
-    def slow(*arguments: Any) -> Outlook:
+    def slow(*arguments: Any) -> ForecastResponse:
         clock.now += 20
         return forecast(*arguments)
 
@@ -182,7 +182,7 @@ def test_of_many_forecasts_at_once_one_runs_and_most_are_refused(
     """Three are taken in, the others are told when to ask again; the kill switch works meanwhile."""
     forecast, gate, running, most = Forecaster.forecast, threading.Event(), [0], [0]
 
-    def slow(*arguments: Any) -> Outlook:
+    def slow(*arguments: Any) -> ForecastResponse:
         running[0] += 1
         most[0] = max(most[0], running[0])
         gate.wait(patience(60))

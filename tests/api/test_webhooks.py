@@ -52,7 +52,7 @@ def test_a_large_notification_is_read_in_the_pool_alone(
     threads: set[str] = set()
     read = webhooks._delivery  # noqa: SLF001 - which thread does it is what is looked at
 
-    def noted(alert: webhooks.Alert, now: datetime) -> Delivery:
+    def noted(alert: webhooks.WebhookAlert, now: datetime) -> Delivery:
         threads.add(threading.current_thread().name)
         return read(alert, now)
 

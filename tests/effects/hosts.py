@@ -38,7 +38,7 @@ class Host:
     def fail(self, probe: Probe, *, failing: bool) -> None:
         raise NotImplementedError
 
-    def acted(self) -> None:
+    def count_act(self) -> None:
         self.acts += 1
 
 

@@ -96,8 +96,8 @@ def limited(crowd: Crowd, **fields: Any) -> None:
 
 def readings(crowd: Crowd) -> dict[str, float]:
     """Return what the fault shows as metrics."""
-    (run,) = crowd.engine.runs()
-    return {name.removeprefix("capacity_"): value for name, value in run.plan.readings().items()}
+    (run,) = crowd.engine.active_faults()
+    return {name.removeprefix("capacity_"): value for name, value in run.compiled.readings().items()}
 
 
 def outcome(answers: list[Answer]) -> list[tuple[int | None, float]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.faults.sketch import ACCURACY, GAMMA, Sketch
 from chaosapi.store.tallies import dump_counts, sum_counts
 
@@ -29,12 +29,12 @@ def test_every_quantile_is_within_the_accuracy(numbers: list[float]) -> None:
 @given(NUMBERS, NUMBERS)
 def test_sketches_add_up_without_loss(one: list[float], other: list[float]) -> None:
     """Two replicas know together what one would have known."""
-    tallies = [Tally(), Tally()]
-    whole = Tally()
+    tallies = [Counts(), Counts()]
+    whole = Counts()
     for tally, numbers in zip(tallies, (one, other), strict=True):
         for number in numbers:
-            tally.delayed(number, number)
-            whole.delayed(number, number)
+            tally.record_delay(number, number)
+            whole.record_delay(number, number)
     summed = sum_counts([dump_counts(tally) for tally in tallies])
     assert summed.delays
     assert whole.delays
@@ -66,12 +66,12 @@ def test_nothing_has_no_quantiles() -> None:
 
 def test_a_sketch_is_read_while_another_thread_adds() -> None:
     """Whatever is read then is whole."""
-    tally, done = Tally(), threading.Event()
-    tally.delayed(1.0, 1.0)
+    tally, done = Counts(), threading.Event()
+    tally.record_delay(1.0, 1.0)
 
     def add() -> None:
         for exponent in range(-20_000, 20_000):
-            tally.delayed(1.0005**exponent, 1.0)
+            tally.record_delay(1.0005**exponent, 1.0)
         done.set()
 
     thread = threading.Thread(target=add)

@@ -123,7 +123,7 @@ def test_a_request_that_is_cancelled_while_it_is_held_leaves_nothing(clock: Cloc
 
     asyncio.run(story())
     assert crowd.faults.held == 0
-    shown = [dict(run.plan.readings()) for run in crowd.engine.runs() if run.plan.record.name == "c"]
+    shown = [dict(run.compiled.readings()) for run in crowd.engine.active_faults() if run.compiled.record.name == "c"]
     assert shown == [{"capacity_in_use": 0, "capacity_queued": 0, "capacity_rejected_total": 0}]
 
 
@@ -138,5 +138,5 @@ def test_who_finds_nothing_to_damage_has_not_acted(clock: Clock, effect: str, bo
     receipt = crowd.receipt("f")
     assert (receipt["matched"], receipt["injected"], receipt["skipped"]) == (1, injected, 1 - injected)
     assert ("x-chaos-fault" in answer.headers) == bool(injected)
-    (run,) = crowd.engine.runs()
-    assert run.tally.skipped == ({} if injected else {"empty_body": 1})
+    (run,) = crowd.engine.active_faults()
+    assert run.counts.skipped == ({} if injected else {"empty_body": 1})

@@ -27,7 +27,7 @@ def record(clock: Clock, name: str, duration: str, **target: object) -> Record:
 
 def hits(engine: Engine, template: str = "/a") -> list[str]:
     """Return the names of the faults that hit a request."""
-    return [hit.run.plan.record.name for hit in engine.roll(SCOPE, template, "id")]
+    return [hit.run.compiled.record.name for hit in engine.roll(SCOPE, template, "id")]
 
 
 class Overtaken:
@@ -74,11 +74,11 @@ def test_only_what_changed_is_compiled_anew(clock: Clock) -> None:
     engine = Engine(ROUTES, clock)
     first, second = record(clock, "first", "1h"), record(clock, "second", "1h")
     engine.load(State(revision=1, faults=(first,)))
-    (kept,) = engine.runs()
-    plan = kept.plan
+    (kept,) = engine.active_faults()
+    plan = kept.compiled
     engine.load(State(revision=2, faults=(second, first)))
-    assert [run.plan.record.name for run in engine.runs()] == hits(engine) == ["first", "second"]
-    assert next(iter(engine.runs())).plan is plan
+    assert [run.compiled.record.name for run in engine.active_faults()] == hits(engine) == ["first", "second"]
+    assert next(iter(engine.active_faults())).compiled is plan
     engine.load(State(revision=3, faults=(second,)))
     assert hits(engine) == ["second"]
     assert kept.remaining() == 0
@@ -90,10 +90,10 @@ def test_faults_are_found_by_the_routes_that_they_mean(clock: Clock) -> None:
     glob, point = record(clock, "glob", "1h", routes=["/c/*"]), record(clock, "p", "1h", routes=["/b"], points=["db"])
     engine.load(State(revision=1, faults=(point, glob)))
     assert set(engine.by_route) == {"/c/{id}"}
-    assert engine.pointed == {"/b"}
+    assert engine.routes_with_points == {"/b"}
     clock.now += 7200
     assert [hits(engine, each) for each in TEMPLATES] == [[], [], []]
-    assert (engine.by_route, engine.pointed) == ({}, frozenset())
+    assert (engine.by_route, engine.routes_with_points) == ({}, frozenset())
 
 
 def test_bursts_are_drawn_once_however_many_faults_have_some(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

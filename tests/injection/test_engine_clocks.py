@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from chaosapi.app import create_app
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.state import State
-from chaosapi.injection.engine import Engine, Run
+from chaosapi.injection.engine import ActiveFault, Engine
 from chaosapi.settings import Settings
 from tests.conftest import Clock
 from tests.injection.test_engine import ROUTES, hits
@@ -41,14 +41,14 @@ def times() -> Times:
     return Times()
 
 
-def loaded(times: Times, created: float = 0.0, **schedule: Any) -> tuple[Engine, Run]:
+def loaded(times: Times, created: float = 0.0, **schedule: Any) -> tuple[Engine, ActiveFault]:
     """Return an engine with the fault `f`, made so many seconds from now, and its run."""
     spec = Fault.model_validate({"name": "f", "effect": {"type": "error"}, "schedule": schedule})
     engine = Engine(ROUTES, times.shared, times.steady)
     engine.load(
         State(revision=1, faults=(Record(name="f", spec=spec, created_at=times.shared.now + created, revision=1),))
     )
-    (run,) = engine.runs()
+    (run,) = engine.active_faults()
     return engine, run
 
 
@@ -114,10 +114,12 @@ def test_a_fault_made_in_the_future_of_the_clock_never_acts_and_is_to_be_ended(t
         assert not run.active()
         times.run(HOUR)
     times.run(-3 * HOUR)
-    assert [reason for _, reason in engine.outlived()] == ["it was made in the future of the clock, which was set back"]
+    assert [reason for _, reason in engine.ended_by_clock()] == [
+        "it was made in the future of the clock, which was set back"
+    ]
     near, _ = loaded(times, created=30, duration="15m")
     assert hits(near) == ["f"]
-    assert near.outlived() == []
+    assert near.ended_by_clock() == []
     times.run(900)
     assert hits(near) == []
 
@@ -126,12 +128,12 @@ def test_a_replica_that_stops_lets_no_change_act_any_more(times: Times) -> None:
     """Neither a new fault nor one that is patched while the last requests are answered."""
     engine, run = loaded(times, duration="15m")
     engine.release()
-    longer = run.plan.record.model_copy(update={"revision": 2})
-    new = run.plan.record.model_copy(update={"name": "g", "created_at": times.shared.now + 1})
+    longer = run.compiled.record.model_copy(update={"revision": 2})
+    new = run.compiled.record.model_copy(update={"name": "g", "created_at": times.shared.now + 1})
     engine.load(State(revision=2, faults=(new, longer)))
     times.run(2)
     assert hits(engine) == []
-    assert engine.outlived() == []
+    assert engine.ended_by_clock() == []
 
 
 def test_a_held_request_is_let_go_when_the_fault_s_time_has_passed(clock: Clock) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.runtime import heartbeat
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.store import MemoryStore, Replica, open_store
@@ -23,7 +23,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
     async def scenario() -> None:
         store = MemoryStore()
         seen = Seen(store)
-        tally = Tally()
+        tally = Counts()
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         store.subscribe(lambda _: heart.report_soon())
         beating = asyncio.create_task(heart.run())
@@ -52,7 +52,7 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
         server = redis_server()
         store = open_store(server.url)
         seen = Seen(store)
-        tally = Tally(matched=5)
+        tally = Counts(matched=5)
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         async with started(store):
             record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
@@ -88,7 +88,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
     async def scenario() -> None:
         store = MemoryStore()
         seen = Seen(store)
-        tally = Tally()
+        tally = Counts()
         record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         beating = asyncio.create_task(heart.run())
@@ -125,7 +125,7 @@ def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
 
     async def scenario() -> None:
         store = Slow()
-        tally = Tally(matched=7)
+        tally = Counts(matched=7)
         record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
         heart = Heartbeat(store, ME, lambda: 1, lambda: [(record, tally)])
         beating = asyncio.create_task(heart.run())

@@ -31,13 +31,13 @@ class Replica:
 
     def start(self) -> None:
         """Begin to serve."""
-        self.supervisor.start(asyncio.new_event_loop(), self.engine.runs())
+        self.supervisor.start(asyncio.new_event_loop(), self.engine.active_faults())
 
     def apply(self, change: Change) -> None:
         """Make a change and take it over."""
         self.state = change(self.state)
         self.engine.load(self.state)
-        self.supervisor.sync(self.engine.runs())
+        self.supervisor.sync(self.engine.active_faults())
 
     def create(self, effect: dict[str, Any], **fault: Any) -> None:
         """Create the fault `f`."""
@@ -50,7 +50,7 @@ class Replica:
 
     def receipt(self) -> Any:
         """Return the receipt of the fault `f`."""
-        return self.engine.tally(self.state.find("f")).receipt(1)
+        return self.engine.counts_of(self.state.find("f")).receipt(1)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_cpu_faults_share_their_processes(replica: Replica, clock: Clock) -> Non
     for number in range(10):
         spec = Fault.model_validate({"name": f"f{number}", "effect": {"type": "cpu", "cores": 0.01}})
         replica.apply(changes.create(spec, clock()))
-    until(lambda: all(replica.engine.tally(record).injected for record in replica.state.faults))
+    until(lambda: all(replica.engine.counts_of(record).injected for record in replica.state.faults))
     assert len(burners()) == 1
     for number in range(9):
         replica.apply(changes.end(f"f{number}", clock()))

@@ -10,7 +10,7 @@ from chaosapi.effects import EFFECTS
 from chaosapi.errors import Conflict, NotFound, PreconditionFailed
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.faults.state import Halt, State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import tally_key
@@ -297,12 +297,12 @@ def test_a_silent_replica_is_forgotten(open_shared: Open, monkeypatch: pytest.Mo
     asyncio.run(scenario())
 
 
-def counted(matched: int, delays: list[float], **skipped: int) -> Tally:
+def counted(matched: int, delays: list[float], **skipped: int) -> Counts:
     """Make a tally."""
-    tally = Tally(matched=matched, expected=matched / 2, injected=len(delays))
+    tally = Counts(matched=matched, expected=matched / 2, injected=len(delays))
     tally.skipped.update(skipped)
     for delay in delays:
-        tally.delayed(delay, delay + 0.001)
+        tally.record_delay(delay, delay + 0.001)
     return tally
 
 

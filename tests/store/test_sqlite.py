@@ -9,7 +9,7 @@ import pytest
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.faults.state import State
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import tally_key
@@ -171,9 +171,9 @@ def test_a_tally_that_comes_too_late_goes_with_the_next_forgotten_fault(tmp_path
         for moment in range(3):
             keys.append(tally_key((await store.apply(changes.create(a_fault(), 1000 * moment), an_entry())).faults[0]))
             await store.report(
-                Replica(id="me", host="here", pid=1, started=0), {keys[0]: dump_counts(Tally(matched=5))}
+                Replica(id="me", host="here", pid=1, started=0), {keys[0]: dump_counts(Counts(matched=5))}
             )
-        assert await store.tallies(keys) == {keys[0]: {"me": dump_counts(Tally(matched=5))}, keys[1]: {}, keys[2]: {}}
+        assert await store.tallies(keys) == {keys[0]: {"me": dump_counts(Counts(matched=5))}, keys[1]: {}, keys[2]: {}}
         await store.apply(changes.create(a_fault(), 3000), an_entry())
         assert await store.tallies(keys[:1]) == {keys[0]: {}}
         await store.close()

@@ -1,21 +1,21 @@
 import numpy as np
 import pytest
 
-from chaosapi.faults.receipt import Tally
+from chaosapi.faults.receipt import Counts
 from chaosapi.store.tallies import dump_counts, is_readable, sum_counts
 
 
 def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
     """To the last bin of the sketches, after a way through text; seeded."""
     delays = np.random.default_rng(7).lognormal(-2, 1.5, 3000).tolist() + [0.0] * 5
-    one, parts = Tally(), [Tally(), Tally(), Tally()]
+    one, parts = Counts(), [Counts(), Counts(), Counts()]
     for index, delay in enumerate(delays):
         for tally in (one, parts[index % 3]):
             tally.matched += 2
             tally.expected += 0.5
             tally.injected += 1
             tally.skipped["max_held"] += index % 2
-            tally.delayed(delay, delay * 1.01)
+            tally.record_delay(delay, delay * 1.01)
     whole = sum_counts(tuple(map(dump_counts, parts)))
     assert whole.receipt(1) == one.receipt(1)
     assert whole.delays
@@ -43,7 +43,7 @@ def test_what_earlier_releases_stored_is_still_read() -> None:
 
 def test_nothing_sums_to_nothing() -> None:
     """A fault that nobody has met."""
-    assert sum_counts(()).receipt(0.5) == sum_counts((dump_counts(Tally()),)).receipt(0.5) == Tally().receipt(0.5)
+    assert sum_counts(()).receipt(0.5) == sum_counts((dump_counts(Counts()),)).receipt(0.5) == Counts().receipt(0.5)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]"])
@@ -55,13 +55,13 @@ def test_what_is_no_tally_is_refused(text: str) -> None:
 
 def test_what_a_replica_wrote_is_told_from_garbage() -> None:
     """Also from garbage that would take all memory to sum up."""
-    tally = Tally(matched=3, expected=1.5, injected=1, denied="CHAOSAPI_MAX_RATE")
+    tally = Counts(matched=3, expected=1.5, injected=1, denied="CHAOSAPI_MAX_RATE")
     tally.skipped["max_held"] += 1
     for delay in (0.0, 1e-9, 0.25, 86400.0 * 365):
-        tally.delayed(delay, delay)
+        tally.record_delay(delay, delay)
     text = dump_counts(tally)
     assert is_readable(text)
-    assert is_readable(dump_counts(Tally()))
+    assert is_readable(dump_counts(Counts()))
     far = text.replace('"bins":{', '"bins":{"1000000000":1,')
     assert far != text
     for garbage in (

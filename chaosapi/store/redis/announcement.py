@@ -4,7 +4,7 @@ from itertools import takewhile
 from typing import Self
 
 from chaosapi.faults.fault import Record
-from chaosapi.faults.state import Difference, Halt, State
+from chaosapi.faults.state import Diff, Halt, State
 from chaosapi.models import Model
 
 
@@ -29,7 +29,7 @@ class Announcement(Model):
     @classmethod
     def of(cls, before: State, after: State, **about: str) -> Self:
         """Tell what one change made of a state."""
-        came, went = Difference.of(before, after)
+        came, went = Diff.of(before, after)
         first = tuple(
             old for old, new in takewhile(lambda pair: pair[0] is pair[1], zip(came, after.faults, strict=False))
         )
