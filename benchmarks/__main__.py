@@ -64,7 +64,8 @@ def main() -> int:
         parser.error(f"there is no {', '.join(sorted(wrong))}: there are {', '.join([*USUAL, *others])}")
     table = Table("benchmark", "seconds", "result")
     failed = False
-    began = until = time.monotonic()
+    began = time.monotonic()
+    until = began
     for name in names:
         print(f"== {name}: {about(name)}", flush=True)
         started = time.monotonic()

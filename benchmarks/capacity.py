@@ -105,7 +105,7 @@ def case(places: int, utilisation: float, seconds: float) -> Case:
         queues = [poisson(name, seed, rate, seconds) for name in names]
         ideal = fmean(itertools.chain.from_iterable(ideal_waits(places, queue) for queue in queues))
         if abs(ideal / theory - 1) < TYPICAL:
-            return Case(places, utilisation, theory, ideal, [request for queue in queues for request in queue])
+            return Case(places, utilisation, theory, ideal, list(itertools.chain.from_iterable(queues)))
     raise AssertionError
 
 
@@ -142,14 +142,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=110, help="how long requests arrive")
     seconds = parser.parse_args().seconds
-    cases = [case(places, utilisation, seconds) for places in PLACES for utilisation in UTILISATIONS]
+    combinations = itertools.product(PLACES, UTILISATIONS)
+    cases = [case(places, utilisation, seconds) for places, utilisation in combinations]
     alone = poisson("alone", 0, 10, seconds)
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "log") as server:
         inject(server.admin, "alone", 10_000)
         for each in cases:
             for queue in dict.fromkeys(request.queue for request in each.requests):
                 inject(server.admin, queue, each.places)
-        beyond = uvloop.run(measure(server.url, alone + [request for each in cases for request in each.requests]))
+        queued = itertools.chain.from_iterable(each.requests for each in cases)
+        beyond = uvloop.run(measure(server.url, [*alone, *queued]))
     overhead = fmean(beyond[request] for request in alone)
     table = Table("c", "utilisation", "requests", "Erlang C, ms", "ideal queue, ms", "measured, ms", "off", "within")
     results = []

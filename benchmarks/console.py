@@ -226,7 +226,9 @@ def counted(port: int) -> Iterator[Gate]:
 def console(every: str, service: int) -> Iterator[psutil.Process]:
     """Run the console until the block ends."""
     sources = {"service": service, "prometheus": PORTS.prometheus, "alertmanager": PORTS.alertmanager}
-    options = [word for name, port in sources.items() for word in (f"--{name}", url(port))]
+    options: list[str] = []
+    for name, port in sources.items():
+        options += [f"--{name}", url(port)]
     command = [sys.executable, "-m", "chaosapi", "console", *options, "--port", str(PORTS.console), "--every", every]
     with subprocess.Popen(command) as process:
         try:

@@ -25,7 +25,9 @@ def main() -> int:
     promtool = given.promtool.resolve()
     prometheus = judge.version(promtool)
     chosen = list(judge.cases(given.seed, given.count))
-    same = near = fired = 0
+    same = 0
+    near = 0
+    fired = 0
     with tempfile.TemporaryDirectory() as folder:
         for case, fact in zip(chosen, judge.judged(promtool, Path(folder), chosen), strict=True):
             said = judge.forecast(case, prometheus)

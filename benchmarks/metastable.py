@@ -82,7 +82,9 @@ def tell(log: Path, seconds: float, *arguments: str) -> list[Second]:
 
 
 def _counted(url: str) -> tuple[float, float, float]:
-    due = retries = good = 0.0
+    due = 0.0
+    retries = 0.0
+    good = 0.0
     for family in text_string_to_metric_families(httpx2.get(url).text):
         for sample in family.samples:
             due += sample.value * (sample.name == "loadtest_planned_total")

@@ -30,7 +30,8 @@ FAR: Final = 4.0
 
 def count(url: str, requests: int) -> tuple[int, int]:
     """Press until there were so many requests; return how many, and how many got an error."""
-    sent = hit = 0
+    sent = 0
+    hit = 0
     while sent < requests:
         load = _wrk.press(url, 2)
         if load.broken:

@@ -148,9 +148,9 @@ def main() -> int:
         for what, values in took.items():
             table.add_row(name, what, *(f"{figure:.1f}" for figure in (*quantiles(values), max(values))))
     Console(width=120).print(table)
-    medians = {
-        f"{name}, {what}": quantiles(values)[0] for name, took in results.items() for what, values in took.items()
-    }
+    medians = {}
+    for name, took in results.items():
+        medians.update({f"{name}, {what}": quantiles(values)[0] for what, values in took.items()})
     _report.keep("reaction", results, _report.bars("From the call to its effect, median", medians, "ms"))
     return 0
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -41,7 +42,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=_numbers.count, default=7)
     chosen = parser.parse_args()
     _wrk.ready()
-    kinds = [(who, workers) for who in ("bare FastAPI", "chaosapi") for workers in COUNTS]
+    kinds = list(product(("bare FastAPI", "chaosapi"), COUNTS))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         urls = {kind: stack.enter_context(served(Path(folder), *kind)) + PRODUCT for kind in kinds}
         for url in urls.values():

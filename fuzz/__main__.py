@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -175,7 +176,8 @@ def tell(report: Report, chosen: argparse.Namespace) -> bool:
     print(f"5xx that are meant: {dict(said.most_common())}; others: {failed}")
     print(f"kill switches: {len(report.kills)}, refused {len(report.refused)}")
     print(f"kill switch, ms: p50 {p50:.1f}, p99 {p99:.1f}, max {most:.1f}")
-    slowest = sorted((found for life in report.lives for found in life.slowest.values()), key=lambda each: -each[0])
+    timed = chain.from_iterable(life.slowest.values() for life in report.lives)
+    slowest = sorted(timed, key=lambda each: -each[0])
     for took, message in slowest[:5]:
         print(f"  {took:6.0f} ms {message.method} {message.route}, {len(message.data):,} bytes {message.note}")
     print(f"operator late by p99 {percentile(report.late, 0.99):.1f} ms; /healthz not 200: {len(report.sick)}")

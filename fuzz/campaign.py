@@ -94,9 +94,9 @@ class Life:
         self._left = requests
         kinds: list[Callable[[Random], Any]] = [self._steady_control, self._steady_users, self._raw, self._rude]
         shares = (0.5, 0.3, 0.1, 0.1)
-        plan = [
-            kind for kind, share in zip(kinds, shares, strict=True) for _ in range(max(1, round(share * connections)))
-        ]
+        plan = []
+        for kind, share in zip(kinds, shares, strict=True):
+            plan += max(1, round(share * connections)) * [kind]
         tasks = [asyncio.create_task(kind(Random(f"{self.seed}:{number}"))) for number, kind in enumerate(plan)]
         checks = asyncio.create_task(self._check(operator))
         try:

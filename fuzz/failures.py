@@ -23,6 +23,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -386,7 +387,9 @@ def main() -> int:
     groups: dict[tuple[Store, bool], list[int]] = {}
     for seed in seeds:
         groups.setdefault(setup(seed), []).append(seed)
-    chunks = [(key, group[at : at + _CHUNK]) for key, group in groups.items() for at in range(0, len(group), _CHUNK)]
+    chunks = []
+    for key, group in groups.items():
+        chunks += [(key, group[at : at + _CHUNK]) for at in range(0, len(group), _CHUNK)]
     Random(chosen.seed).shuffle(chunks)
     begun = time.monotonic()
     results: list[Result] = []
@@ -412,7 +415,7 @@ def report(results: Sequence[Result], seconds: float) -> str:
             failed = sum(bool(result.wrong) for result in with_it)
             late = max(result.late for result in with_it)
             lines.append(f"| {name} | {len(with_it)} | {failed} | {max(0.0, late):.2f} |")
-    kills = sorted(took for result in results for took in result.kills)
+    kills = sorted(chain.from_iterable(result.kills for result in results))
     visits = sum(result.visits for result in results)
     acknowledged = sum(result.acknowledged for result in results if result.audited)
     wrong = sum(bool(each.wrong) for each in results)

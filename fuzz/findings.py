@@ -81,7 +81,8 @@ def again(data: bytes) -> str:
     method, path, _ = first.split(" ", 2)
     own = [header for header in headers if not re.match("(?i)content-length|host: localhost", header)]
     parts = ["curl", "-isS", "--path-as-is", "-X", method, f"localhost:$PORT{path}"]
-    parts += [part for header in own for part in ("-H", header)]
+    for header in own:
+        parts += ["-H", header]
     if body:
         parts += ["--data-binary", body.decode()]
     return " ".join(part if part.startswith("localhost:$PORT") else shlex.quote(part) for part in parts)

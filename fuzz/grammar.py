@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from random import Random
 from typing import Any, Final
 from urllib.parse import quote
@@ -147,7 +148,8 @@ class Grammar:
     @property
     def routes(self) -> list[str]:
         """Return every operation there is."""
-        return [f"{each.method} {each.path}" for each_plane in self._operations.values() for each in each_plane]
+        operations = chain.from_iterable(self._operations.values())
+        return [f"{each.method} {each.path}" for each in operations]
 
     def draw(self, dice: Random, *, control: bool) -> Request:
         """Return a request, in one of two cases with something wrong."""

@@ -39,7 +39,8 @@ def main() -> None:
     """Probe until the reader of the lines is gone."""
     admin = int(sys.argv[1])
     users = int(sys.argv[2])
-    due = begun = time.monotonic()
+    begun = time.monotonic()
+    due = begun
     while True:
         time.sleep(max(0.0, due - time.monotonic()))
         late = 1000 * (time.monotonic() - due)

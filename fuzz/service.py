@@ -90,7 +90,9 @@ class Service:
 
     def held(self) -> Held:
         """Return what all its processes hold together."""
-        rss = fds = threads = 0
+        rss = 0
+        fds = 0
+        threads = 0
         for process in self.family():
             with suppress(psutil.NoSuchProcess), process.oneshot():
                 rss += process.memory_info().rss

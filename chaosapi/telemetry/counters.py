@@ -104,8 +104,8 @@ class MmapCounters:
 def _cell_in(file: MmapedDict, name: str) -> Cell:
     # The library would look up the position for each number, under a lock, and write a time stamp too.
     file.read_value(name)  # type: ignore[no-untyped-call]  # adds a new key
-    numbers = memoryview(file._m).cast("d")  # noqa: SLF001
-    index = file._positions[name] // numbers.itemsize  # noqa: SLF001
+    numbers = memoryview(file._m).cast("d")  # noqa: SLF001 - it has no faster access
+    index = file._positions[name] // numbers.itemsize  # noqa: SLF001 - it has no faster access
     return numbers[index : index + 1]
 
 

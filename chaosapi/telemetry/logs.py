@@ -57,7 +57,7 @@ class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._output.write(self.format(record) + "\n")
-        except Exception:  # noqa: BLE001 - as every handler does: whoever logs is not to fail by it
+        except Exception:  # noqa: BLE001 - as every handler does: logging must not raise
             self.handleError(record)
 
     def flush(self) -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol, get_args
 
@@ -167,7 +168,8 @@ class MultiprocessCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the merged families; only faults that this worker knows."""
         own = self.snapshot()
-        known = {_fault(sample.labels) for family in own for sample in family.samples}
+        samples = chain.from_iterable(family.samples for family in own)
+        known = {_fault(sample.labels) for sample in samples}
         merged = self._merged("*.db")
         for family in own:
             if family.name not in merged:

@@ -26,7 +26,8 @@ class Worker:
         self.settled: set[str] = set()
         self.up = 1.0
         self.held = 0.0
-        registry = self.registry = CollectorRegistry()
+        registry = CollectorRegistry()
+        self.registry = registry
         self.totals = MultiprocessCollector(registry, self, folder, slot)
         registry.register(CallbackGauge("chaosapi_held_requests", "Held.", lambda: self.held, "livesum"))
         registry.register(CallbackGauge("chaosapi_store_up", "Up.", lambda: self.up, "livemin"))
