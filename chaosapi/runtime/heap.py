@@ -3,10 +3,12 @@
 import asyncio
 import ctypes
 import gc
+import itertools
 from collections.abc import Callable
 from typing import Final
 
 _INTERVAL_S: Final = 2.0
+_BEATS_TO_COLLECTION: Final = 30
 
 _MAX_OBJECTS: Final = 50_000
 """A full garbage collection of so many objects holds Python's lock for 2 ms (lists) to 30 ms (modules)."""
@@ -32,14 +34,14 @@ def limit_fragmentation() -> None:
     mallopt(_ARENA_MAX, _ARENAS)
 
 
-def collect_and_trim() -> None:
+def collect_and_trim(collect: bool = False) -> None:  # noqa: FBT001, FBT002 - a thread is given positional arguments
     """Collect garbage, and return free pages to the system.
 
     Requests that a flood kept waiting are in the oldest generation when they end, and full collections are rare while
-    the admin port has a thread of its own. The collection is skipped where so many objects are alive that all threads
-    would stop for long.
+    the admin port has a thread of its own. The collection is skipped, unless `collect` is set, where so many objects
+    are alive that all threads would stop for long.
     """
-    if len(gc.get_objects(generation=2)) <= _MAX_OBJECTS:
+    if collect or len(gc.get_objects(generation=2)) <= _MAX_OBJECTS:
         gc.collect()
     trim()
 
@@ -62,8 +64,12 @@ def _malloc_trim() -> Callable[[int], int] | None:
         return None
 
 
-async def run(give_back: Callable[[], None] = collect_and_trim, beat: float = _INTERVAL_S) -> None:
-    """Return memory every `beat` seconds, in a thread, until cancelled."""
-    while True:
+async def run(give_back: Callable[[bool], None] = collect_and_trim, beat: float = _INTERVAL_S) -> None:
+    """Return memory every `beat` seconds, in a thread, until cancelled; collect garbage in each 30th beat at least.
+
+    Garbage counts as alive until it is collected: without a collection that is made whatever it costs, a flood could
+    leave so many objects that none is ever made again.
+    """
+    for turn in itertools.count(1):
         await asyncio.sleep(beat)
-        await asyncio.to_thread(give_back)
+        await asyncio.to_thread(give_back, turn % _BEATS_TO_COLLECTION == 0)

@@ -91,6 +91,8 @@ def test_old_garbage_is_freed_unless_so_much_lives_that_it_would_take_long(
         del knot
         heap.collect_and_trim()
         assert (left() is None) == few
+        heap.collect_and_trim(True)
+        assert left() is None
     finally:
         gc.enable()
 
@@ -102,18 +104,18 @@ def test_other_systems_have_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch
 
 
 def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
-    """Until it is cancelled."""
+    """Until it is cancelled; each thirtieth time with a collection, whatever that costs."""
 
     async def play() -> None:
         loop = asyncio.get_running_loop()
         twice = asyncio.Event()
-        calls: list[int] = []
+        calls: list[bool] = []
 
-        def give_back() -> None:
+        def give_back(collect: bool) -> None:  # noqa: FBT001 - as it is called
             with pytest.raises(RuntimeError):
                 asyncio.get_running_loop()  # another thread's: this one has none
-            calls.append(1)
-            if len(calls) == 2:
+            calls.append(collect)
+            if len(calls) == 60:
                 loop.call_soon_threadsafe(twice.set)
 
         job = asyncio.create_task(heap.run(give_back, 0.0))
@@ -121,5 +123,6 @@ def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job
+        assert [turn for turn, collect in enumerate(calls[:60], 1) if collect] == [30, 60]
 
     asyncio.run(play())
