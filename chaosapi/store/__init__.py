@@ -1,4 +1,4 @@
-"""Where the shared state lives. Replicas read a local snapshot: no request ever waits for a store."""
+"""Stores of the state that all replicas share. Replicas read a local snapshot: no request ever waits for a store."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -15,68 +15,71 @@ from chaosapi.store.snapshot import Listener
 
 
 class Store(Protocol):
-    """Applies changes one at a time, remembers who made them, and tells the listeners.
+    """Applies changes one at a time, writes the audit, and calls the listeners.
 
-    Every coroutine runs in the event loop that called `start`; `up` and `now` may be asked from any thread.
+    Every coroutine runs in the event loop that called `start`; `up` and `now` may be called from any thread.
     """
 
     @property
     def up(self) -> bool:
-        """Whether it answered last time. While it is away the last snapshot holds and changes are refused."""
+        """Whether the last call succeeded. While the store is away the last snapshot holds and changes are refused."""
 
     def now(self) -> float:
         """Return the time that all replicas share, Unix seconds in UTC."""
 
     async def start(self) -> None:
-        """Open it and read the state. A store that is away is no error: it is tried again; what can't be, raises."""
+        """Open the store and read the state.
+
+        A store that is away is retried in the background; a configuration that can never work raises.
+        """
 
     async def close(self) -> None:
-        """Let go of all that `start` took."""
+        """Release what `start` opened."""
 
     def subscribe(self, listener: Listener) -> None:
-        """Call the listener with the state now, and after every change, whoever made it."""
+        """Call the listener now, and after every change by any replica, with the state."""
 
     async def apply(self, change: Change, entry: AuditEntry) -> State:
         """Make one change atomically and write its audit entry, `signed` with the new state.
 
-        A change that raises, or that returns the state as it was, leaves no trace. Raises StoreUnavailable where
-        the store does not answer, StoreUnreadable where nobody can read what it holds, and Invalid where what the
-        change made could not be read back.
+        A change that raises, or that returns an unchanged state, writes nothing. Raises StoreUnavailable if the store
+        does not answer, StoreUnreadable if the stored state cannot be parsed, and Invalid if the new state could not
+        be read back.
         """
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
-        """Write a state without faults, and reading none, at a revision above every one that is known.
+        """Write a state without faults, at a revision above all known ones, without reading the stored state.
 
-        What was there is kept aside, for a person to look at. For the kill switch and the start, where `apply` raises
-        StoreUnreadable. Raises StoreUnavailable.
+        The kill switch and the startup call this when `apply` raises StoreUnreadable. The old content is kept aside
+        for inspection. Raises StoreUnavailable.
         """
 
     async def refresh(self) -> State:
-        """Read the state now and take it over; raises StoreUnavailable."""
+        """Read the state now, update the snapshot and return it; raises StoreUnavailable."""
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        """Return the latest entries, newest first; of the revisions before one, where that is given."""
+        """Return the latest entries, newest first; with `before`, only those of lower revisions."""
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
-        """Note a sign of life of a replica, or that it leaves, and the tallies it has by now, by `codec.key`.
+        """Write a replica's heartbeat, or with `leaving` remove it, and write its tallies by `codec.tally_key`.
 
-        Each tally takes the place of the one that this replica wrote before. Raises StoreUnavailable.
+        Each tally replaces the replica's previous one. Raises StoreUnavailable.
         """
 
     async def replicas(self) -> list[Replica]:
-        """Return the replicas that gave a sign of life lately. Raises StoreUnavailable."""
+        """Return the replicas with a recent heartbeat. Raises StoreUnavailable."""
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
-        """Return, by `codec.key` and then replica, what every replica last reported, also those that are gone.
+        """Return the last tally of every replica, by `codec.tally_key` and replica, dead replicas included.
 
         Raises StoreUnavailable.
         """
 
 
 def open_store(url: str, clock: Callable[[], float] = time.time) -> Store:
-    """Make the store that a URL means: `memory://`, `sqlite:///file.db`, `redis://`, `rediss://` or `unix://`.
+    """Return the store for a URL: `memory://`, `sqlite:///file.db`, `redis://`, `rediss://` or `unix://`.
 
-    `clock` is this machine's. Raises ValueError, saying what would be right, for any other URL.
+    `clock` is this machine's. Raises ValueError, with the valid forms, for any other URL.
     """
     parts = urlsplit(url)
     if parts.scheme == "memory":

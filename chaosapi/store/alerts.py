@@ -1,9 +1,10 @@
-"""The alerts that Alertmanager told: each once, from its first notification to its end."""
+"""The alerts that Alertmanager delivered: each once, from its first notification to its resolution."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from sys import getsizeof
 from typing import Final, Literal, TypeVar
 
@@ -13,11 +14,11 @@ from pydantic import computed_field
 from chaosapi.models import Model
 
 MAX_ALERTS = 1000
-"""How many alerts that fire are kept, and as many that are over."""
+"""Limit for firing alerts, and the same limit for resolved ones."""
 MAX_BYTES: Final = 8 * 2**20
-"""Bytes that those which fire may take, and as many those that are over; then fewer are kept."""
+"""Memory limit for firing alerts, and the same limit for resolved ones; large alerts make the number smaller."""
 _BATCH: Final = 50
-"""Deliveries that are taken in without a pause."""
+"""Deliveries that are processed before other tasks run."""
 
 Status = Literal["firing", "resolved"]
 
@@ -36,90 +37,91 @@ class Delivery:
 
 
 class DeliveredAlert(Model):
-    """One alert, and what was told of it; labels, annotations and times as they were told last."""
+    """One alert and its notifications; labels, annotations and times are those of the last notification."""
 
     number: int
-    """Its place in the order in which alerts were told: that of its last notification."""
+    """The number of its last delivery; deliveries are numbered in the order of arrival."""
     fingerprint: str
     status: Status
     labels: dict[str, str]
     annotations: dict[str, str]
     starts_at: datetime
     ends_at: datetime | None
-    """None while it fires; also if it began anew before anybody told that it had ended."""
+    """None while the alert fires, and if it started again before its resolution was delivered."""
     received_at: datetime | None
-    """When it was first told to fire; None: only its end was told."""
+    """When its first firing notification came; None if only the resolution was delivered."""
     resolved_received_at: datetime | None
-    """When its end was first told."""
+    """When its first resolved notification came."""
     last_received_at: datetime
     notifications: int
-    """How many notifications it was in: its news, repetitions, and news of others in its group."""
+    """Number of notifications with this alert: its own changes, repeats, and changes of other alerts in its group."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def delay(self) -> float | None:
-        """Seconds from its start until it was told."""
+        """Seconds from the alert's start to its first firing notification."""
         return _seconds_between(self.starts_at, self.received_at)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def resolved_delay(self) -> float | None:
-        """Seconds from its end until that was told."""
+        """Seconds from the alert's end to its first resolved notification."""
         return _seconds_between(self.ends_at, self.resolved_received_at)
 
 
 class Inbox:
-    """Keeps the alerts that fire and those that are over, of each the last thousand, or what fits into its memory.
+    """Keeps the last firing and the last resolved alerts, up to `MAX_ALERTS` and `MAX_BYTES` of each.
 
-    An alert is known by its fingerprint. It is a new one if it starts later than the one that is known: then that one
-    is over, though nobody told. One that has ended and fires again with the same start goes on. The end of an earlier
-    one, told late, leaves the one that is known alone.
+    A fingerprint identifies an alert. A delivery with a later start is a new alert: the known one counts as resolved,
+    although no notification said so. A resolved alert that fires again with the same start continues. A late
+    resolution of an earlier alert does not change the current one.
     """
 
     def __init__(self) -> None:
         self.last_number = 0
-        """That of the last delivery."""
+        """The number of the last delivery."""
         self.deliveries = 0
-        """How many deliveries were taken in here."""
+        """Count of deliveries that this process received."""
         self._firing: _AlertCache[str] = _AlertCache()
         self._resolved: _AlertCache[tuple[str, datetime]] = _AlertCache()
 
     @property
     def dropped(self) -> int:
-        """How many alerts were told and had to make room."""
+        """Count of alerts that were evicted to make room."""
         return self._firing.dropped + self._resolved.dropped
 
-    async def receive(self, news: Sequence[Delivery]) -> None:
-        """Take deliveries in; others have their turn in between."""
-        for place, each in enumerate(news, 1):
-            self._deliver(each, self.last_number + 1)
-            if place % _BATCH == 0:
+    async def receive(self, deliveries: Sequence[Delivery]) -> None:
+        """Add deliveries; other tasks run between batches."""
+        for count, delivery in enumerate(deliveries, 1):
+            self._deliver(delivery, self.last_number + 1)
+            if count % _BATCH == 0:
                 await asyncio.sleep(0)
 
     async def catch_up(self) -> None:
-        """Take in what came by other ways: for one that is alone, there are none."""
+        """Add what other workers received; a no-op in a single process."""
 
     def latest(self, limit: int, before: int | None = None) -> list[DeliveredAlert]:
-        """Return the alerts that were told last, newest first; those before a number, where one is given."""
+        """Return the alerts with the latest deliveries, newest first; with `before`, only those of lower numbers."""
         known = [*self._firing.values(), *self._resolved.values()]
-        meant = [alert for alert in known if before is None or alert.number < before]
-        return sorted(meant, key=lambda alert: alert.number, reverse=True)[:limit]
+        selected = [alert for alert in known if before is None or alert.number < before]
+        return sorted(selected, key=lambda alert: alert.number, reverse=True)[:limit]
 
     def firing(self) -> list[DeliveredAlert]:
-        """Return the alerts that are firing."""
         return list(self._firing.values())
 
-    def _deliver(self, news: Delivery, number: int) -> None:
+    def _deliver(self, delivery: Delivery, number: int) -> None:
         self.last_number = number
         self.deliveries += 1
-        before = self._firing.pop(news.fingerprint, None)
-        if before and news.starts_at > before.starts_at:
-            self._store(before.model_copy(update={"status": "resolved"}))
-            before = None
-        elif before and news.ends_at and news.starts_at < before.starts_at >= news.ends_at:
-            self._store(before)
-            before = None
-        self._store(_update(before or self._resolved.pop((news.fingerprint, news.starts_at), None), news, number))
+        known = self._firing.pop(delivery.fingerprint, None)
+        if known and delivery.starts_at > known.starts_at:
+            self._store(known.model_copy(update={"status": "resolved"}))
+            known = None
+        elif known and delivery.ends_at and delivery.starts_at < known.starts_at >= delivery.ends_at:
+            self._store(known)
+            known = None
+        if known is None:
+            known = self._resolved.pop((delivery.fingerprint, delivery.starts_at), None)
+        self._store(_update(known, delivery, number))
 
     def _store(self, alert: DeliveredAlert) -> None:
         if alert.status == "firing":
@@ -132,40 +134,41 @@ K = TypeVar("K")
 
 
 class _AlertCache(FIFOCache[K, DeliveredAlert]):
-    """The last alerts that fit, and how many did not."""
+    """The last alerts that fit into `MAX_BYTES`, and a count of the evicted ones."""
 
     def __init__(self) -> None:
         super().__init__(MAX_BYTES, _memory_size)
         self.dropped = 0
 
     def popitem(self) -> tuple[K, DeliveredAlert]:
-        """Make room."""
+        """Evict the oldest alert."""
         self.dropped += 1
         return super().popitem()
 
 
 def _memory_size(alert: DeliveredAlert) -> int:
-    """Return about how many bytes of memory an alert takes, at least its part of all."""
-    texts = [text for pairs in (alert.labels, alert.annotations) for pair in pairs.items() for text in pair]
+    """Estimate the bytes that an alert takes; at least an equal share, which bounds the number of alerts."""
+    pairs = [*alert.labels.items(), *alert.annotations.items()]
+    texts = list(chain.from_iterable(pairs))
     return max(MAX_BYTES // MAX_ALERTS, 1000 + sum(map(getsizeof, texts)) + 100 * len(texts))
 
 
-def _update(before: DeliveredAlert | None, news: Delivery, number: int) -> DeliveredAlert:
-    """Give the alert as it is known after the news, its first or not."""
-    fires = news.status == "firing"
-    received, resolved = (before.received_at, before.resolved_received_at) if before else (None, None)
+def _update(known: DeliveredAlert | None, delivery: Delivery, number: int) -> DeliveredAlert:
+    fires = delivery.status == "firing"
+    received = known.received_at if known else None
+    resolved = known.resolved_received_at if known else None
     return DeliveredAlert(
         number=number,
-        fingerprint=news.fingerprint,
-        status=news.status,
-        labels=news.labels,
-        annotations=news.annotations,
-        starts_at=news.starts_at,
-        ends_at=news.ends_at,
-        received_at=received or (news.received_at if fires else None),
-        resolved_received_at=None if fires else resolved or news.received_at,
-        last_received_at=news.received_at,
-        notifications=(before.notifications if before else 0) + 1,
+        fingerprint=delivery.fingerprint,
+        status=delivery.status,
+        labels=delivery.labels,
+        annotations=delivery.annotations,
+        starts_at=delivery.starts_at,
+        ends_at=delivery.ends_at,
+        received_at=received or (delivery.received_at if fires else None),
+        resolved_received_at=None if fires else resolved or delivery.received_at,
+        last_received_at=delivery.received_at,
+        notifications=(known.notifications if known else 0) + 1,
     )
 
 

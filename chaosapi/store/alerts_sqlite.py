@@ -1,4 +1,4 @@
-"""The inbox of several workers."""
+"""The inbox that several workers share."""
 
 import asyncio
 import sqlite3
@@ -14,9 +14,9 @@ from chaosapi.store.alerts import MAX_BYTES, Delivery, Inbox
 
 _MAX_ROWS: Final = 10_000
 _LOCK_TIMEOUT_S: Final = 1.0
-"""Seconds to wait for another worker that is writing."""
+"""How long to wait for another worker's write."""
 _BATCH: Final = 100
-"""Deliveries that are read at once."""
+"""Deliveries that one query reads."""
 _DELETE_OLD: Final = """
 DELETE FROM inbox WHERE number <= (
     SELECT max(number) FROM (
@@ -25,7 +25,7 @@ DELETE FROM inbox WHERE number <= (
     ) WHERE place > ? OR size > ?
 )
 """
-"""Deletes what is older than so many deliveries, or so many characters."""
+"""Keeps the newest deliveries up to a number and up to a number of characters, and deletes all older ones."""
 
 _DELIVERY: Final = TypeAdapter(Delivery)
 
@@ -33,31 +33,31 @@ log = get_logger("chaosapi.store.alerts")
 
 
 class SharedInbox(Inbox):
-    """Kept in a file: whichever of the workers a delivery reaches, all know of it once they `catch_up`.
+    """Keeps deliveries in a file: after `catch_up` each worker has those that any worker received.
 
-    What the file cannot take, because the disk is full, only this worker knows.
+    If the file cannot be written (disk full), only the worker that received a delivery has it.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._db = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA synchronous = OFF")  # it lives no longer than the service
+        self._db.execute("PRAGMA synchronous = OFF")  # the file is deleted when the service ends
         self._db.execute("CREATE TABLE IF NOT EXISTS inbox (number INTEGER PRIMARY KEY AUTOINCREMENT, delivery TEXT)")
         self._db_lock = threading.Lock()
         self._catch_up_lock = asyncio.Lock()
         self._last_read = 0
-        """The last delivery of the file that was taken in here."""
+        """The number of the last delivery that this worker read from the file."""
 
-    async def receive(self, news: Sequence[Delivery]) -> None:
-        """Take deliveries in, for all."""
+    async def receive(self, deliveries: Sequence[Delivery]) -> None:
+        """Write deliveries to the file, for all workers."""
         try:
-            await asyncio.to_thread(self._write, news)
+            await asyncio.to_thread(self._write, deliveries)
         except sqlite3.Error as error:
-            log.warning("other workers will not know of these alerts", alerts=len(news), reason=str(error))
-            await super().receive(news)
+            log.warning("alerts could not be shared with other workers", alerts=len(deliveries), reason=str(error))
+            await super().receive(deliveries)
 
     async def catch_up(self) -> None:
-        """Take in what any worker was told."""
+        """Read from the file what any worker received since the last call."""
         async with self._catch_up_lock:
             try:
                 while found := await asyncio.to_thread(self._read):
@@ -65,10 +65,10 @@ class SharedInbox(Inbox):
                         self._deliver(delivery, number)
                         self._last_read = number
             except sqlite3.Error as error:
-                log.warning("what other workers were told of alerts is not known", reason=str(error))
+                log.warning("alerts of other workers could not be read", reason=str(error))
 
-    def _write(self, news: Sequence[Delivery]) -> None:
-        rows = [(_DELIVERY.dump_json(each).decode(),) for each in news]
+    def _write(self, deliveries: Sequence[Delivery]) -> None:
+        rows = [(_DELIVERY.dump_json(delivery).decode(),) for delivery in deliveries]
         with self._db_lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT INTO inbox (delivery) VALUES (?)", rows)

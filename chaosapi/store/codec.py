@@ -1,4 +1,4 @@
-"""The shared state as text: what comes back equals what went in, to the last bit of every number."""
+"""The shared state as JSON text: reading returns exactly what was written, to the last bit of every number."""
 
 import json
 import re
@@ -14,20 +14,18 @@ from chaosapi.faults.fault import Record
 from chaosapi.faults.state import Action, AuditEntry, Diff, State
 
 MAX_AUDIT_ENTRIES: Final = 10_000
-"""How many entries of the audit a store keeps."""
 MAX_AUDIT_BYTES: Final = 2**24
-"""How many bytes they may have together. Looked at only when a larger than average one comes, so at most twice this."""
+"""Checked only when an entry above `LARGE_ENTRY_BYTES` is written, so the audit may grow to twice this."""
 LARGE_ENTRY_BYTES: Final = MAX_AUDIT_BYTES // MAX_AUDIT_ENTRIES
-"""Bytes from which on an entry is larger than average."""
 UNREADABLE: Final = "the stored state could not be read"
-"""Why all faults ended, for the audit."""
+"""The reason in the audit for ending all faults."""
 _MAX_TIME_S: Final = 2.5e11
-"""Unix seconds up to which there are dates; durations of garbage may lead beyond."""
+"""The latest time that is a date (Unix seconds); a corrupted duration may exceed it."""
 _HEAD: Final = re.compile(r'\{"revision":[0-9]+,"faults":\[')
 _RECORD: Final = re.compile(r'\{"name":"([a-z0-9-]+)"')
 _DECODER: Final = json.JSONDecoder()
 _MAX_NEW_RECORDS: Final = 8
-"""Records that are read one by one at most; of more, such as after the kill switch, all are read at once."""
+"""Above this number of new records, as after the kill switch, parsing the whole state is faster."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -38,23 +36,23 @@ def write(model: BaseModel) -> str:
 
 
 def write_state(state: State) -> str:
-    """Return what `write` does, in a tenth of the time: what a fault once was written as is kept."""
+    """Return the state as `write` does, ten times faster: each record's JSON is cached."""
     faults = ",".join(record.text for record in state.faults)
     halt = write(state.halt) if state.halt else "null"
     return f'{{"revision":{state.revision},"faults":[{faults}],"halt":{halt}}}'
 
 
 def read(kind: type[M], text: str) -> M:
-    """Return what `write` wrote; raises pydantic's ValidationError for what another version wrote differently."""
+    """Return the model that `write` wrote; raises pydantic's ValidationError for text of an incompatible version."""
     return kind.model_validate_json(text)
 
 
 def round_trips(record: Record) -> bool:
-    """Tell whether a state gives a record back as it is."""
+    """Return whether a record that is written and read back is equal to the original."""
     state = State(faults=(record,))
     try:
         return read(State, write_state(state)) == state
-    except ValueError:  # pydantic's errors are of this kind, those of writing too
+    except ValueError:  # pydantic's errors of reading and of writing are ValueErrors
         return False
 
 
@@ -62,32 +60,32 @@ def read_state(text: str | bytes) -> State:
     """Return the state that `write_state` wrote; raises StoreUnreadable for anything else."""
     try:
         state = State.model_validate_json(text)
-        late = [
-            record.name
-            for record in state.faults
-            if not record.ends_at < _MAX_TIME_S or not record.starts_at < _MAX_TIME_S
-        ]
+        late = [record.name for record in state.faults if not _is_dated(record)]
     except (ValueError, TypeError, RecursionError) as error:  # ValidationError is a ValueError
         raise StoreUnreadable(f"{UNREADABLE}: {_first_line(error)}") from error
     if late:
-        raise StoreUnreadable(f"{UNREADABLE}: fault {late[0]!r} ends after the last date that there is")
+        raise StoreUnreadable(f"{UNREADABLE}: fault {late[0]!r} ends after the latest possible date")
     return state
 
 
+def _is_dated(record: Record) -> bool:
+    return record.starts_at < _MAX_TIME_S and record.ends_at < _MAX_TIME_S
+
+
 class StateReader:
-    """Reads states of which most is known: what stayed since the last one is neither parsed nor made anew."""
+    """Reads states incrementally: records that are unchanged since the last state are not parsed again."""
 
     def __init__(self) -> None:
         self._text: str | None = None
         self._state = State()
 
     def remember(self, text: str, state: State) -> None:
-        """Remember what a state is written as."""
+        """Cache a state and its text."""
         self._text = text
         self._state = state
 
     def read(self, text: str | bytes) -> State:
-        """Return what `read_state` does; raises StoreUnreadable."""
+        """Return the same as `read_state`; raises StoreUnreadable."""
         if not isinstance(text, str):
             return read_state(text)
         if text != self._text:
@@ -95,7 +93,7 @@ class StateReader:
         return self._state
 
     def _read_changes(self, text: str) -> State | None:
-        """Read the records that are new; None where they are many, or for what `write_state` would not write."""
+        """Parse only the new records; return None if they are many, or if `write_state` did not write the text."""
         known = {record.name: record for record in self._state.faults}
         if not (head := _HEAD.match(text)):
             return None
@@ -119,22 +117,21 @@ class StateReader:
         except (ValueError, TypeError, RecursionError, StoreUnreadable):
             return None
         state = frame.model_copy(update={"faults": tuple(faults)})
-        dated = all(record.starts_at < _MAX_TIME_S and record.ends_at < _MAX_TIME_S for record in faults)
-        return state if dated and write_state(state) == text else None
+        return state if all(map(_is_dated, faults)) and write_state(state) == text else None
 
 
 def read_entries(texts: Iterable[str]) -> list[AuditEntry]:
-    """Return the audit entries that can be read; one whose fault cannot be, without it."""
+    """Return the audit entries that can be parsed; an entry whose fault cannot be parsed comes without it."""
     return [entry for text in texts if (entry := _read_entry(text))]
 
 
 def read_valid(kind: type[M], texts: Iterable[str]) -> list[M]:
-    """Return what `write` wrote, without the texts that nobody can read."""
-    found = []
+    """Return the models of those texts that can be parsed."""
+    models = []
     for text in texts:
         with suppress(ValueError, TypeError):
-            found.append(read(kind, text))
-    return found
+            models.append(read(kind, text))
+    return models
 
 
 def _read_entry(text: str) -> AuditEntry | None:
@@ -154,11 +151,11 @@ def _first_line(error: Exception) -> str:
 
 
 def tally_key(record: Record) -> str:
-    """Return what tells this fault from an earlier one of its name."""
+    """Return an identifier that differs from that of earlier faults of the same name."""
     return f"{record.name}@{record.created_at!r}"
 
 
 def dropped_tallies(before: State, after: State) -> set[str]:
-    """Return the keys of the faults that a change has dropped from the state."""
+    """Return the tally keys of the faults that a change removed from the state."""
     came, went = Diff.of(before, after)
     return set(map(tally_key, went.values())).difference(map(tally_key, came))

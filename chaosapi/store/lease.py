@@ -1,20 +1,20 @@
-"""Whether faults that are found at start may go on: what was ended after a copy of the store was made must stay ended.
+"""Decide at startup whether the stored faults may continue: a restored backup must not revive a fault that was ended.
 
-Replicas that live know what was ended. Where none does, only the store can tell that it is not an older copy: by the
-last revision that was noted apart from the state, by the last sign of life, and for Redis by the server that took it.
+Live replicas know which faults were ended. If none is alive, the store needs proof that it is not an older copy: the
+last revision, kept apart from the state, the last heartbeat, and for Redis the server's run id.
 """
 
 from typing import Final, NamedTuple
 
 LEASE_S: Final = 60.0
-"""Seconds for which faults outlive the last process that ran them."""
-OLDER_COPY: Final = "the store was put back from an older copy"
-UNATTENDED: Final = "nobody ran the faults for a while, or the store is a copy"
-RESTARTED: Final = "the store was started anew while nobody ran the faults: it may be an older copy"
+"""How long faults survive the last heartbeat of a process that ran them."""
+OLDER_COPY: Final = "the store was restored from an older copy"
+UNATTENDED: Final = "no process ran the faults for a while, or the store is a copy"
+RESTARTED: Final = "the store was restarted while no process ran the faults: it may be an older copy"
 
 
 class Lease(NamedTuple):
-    """The last revision that was stored, the last sign of life in Unix seconds, and which server took it."""
+    """The last stored revision, the last heartbeat (Unix seconds), and the id of the server that stored it."""
 
     revision: int
     seen: float
@@ -22,7 +22,7 @@ class Lease(NamedTuple):
 
 
 def reason_to_end(mark: Lease | None, revision: int, now: float, server: str = "") -> str | None:
-    """Say why faults of a state found at this revision may not go on; None where they may."""
+    """Return why the faults of a state at this revision must end; None if they may continue."""
     if mark is None:
         return UNATTENDED
     if revision < mark.revision:

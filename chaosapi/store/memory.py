@@ -14,7 +14,7 @@ from chaosapi.store.snapshot import Listener, Snapshot
 
 
 class MemoryStore:
-    """Keeps everything in this process; gone when it ends."""
+    """Keeps everything in the memory of this process."""
 
     up = True
 
@@ -23,19 +23,19 @@ class MemoryStore:
         self._snapshot = Snapshot()
         self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
         self._audit: deque[tuple[int, str]] = deque()
-        """Revisions, newest first, and what was done, as text: as objects it would take ten times the memory."""
+        """Revisions and entries, newest first; the entries are JSON, because objects take ten times the memory."""
         self._audit_size = 0
         self._replicas: dict[str, Replica] = {}
         self._tallies: dict[str, dict[str, str]] = {}
 
     async def start(self) -> None:
-        """Do nothing: there is nothing to reach."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to leave."""
+        """Do nothing."""
 
     async def apply(self, change: Change, entry: AuditEntry) -> State:
-        """Make one change: nothing is awaited in between, so it is atomic."""
+        """Make one change; atomic, because it awaits nothing."""
         before = self._snapshot.state
         state = change(before)
         if state.revision != before.revision:
@@ -46,7 +46,6 @@ class MemoryStore:
         return state
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
-        """Write a state without faults."""
         state = State(revision=self._snapshot.state.revision + 1, halt=halt)
         self._write_audit(entry.signed(state))
         self._tallies.clear()
@@ -54,13 +53,11 @@ class MemoryStore:
         return state
 
     async def refresh(self) -> State:
-        """Return the state."""
         return self._snapshot.state
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        """Return the latest entries, newest first."""
-        meant = (text for revision, text in self._audit if before is None or revision < before)
-        texts = list(islice(meant, limit))
+        selected = (text for revision, text in self._audit if before is None or revision < before)
+        texts = list(islice(selected, limit))
         return await asyncio.to_thread(read_entries, texts)
 
     def _write_audit(self, entry: AuditEntry) -> None:
@@ -71,7 +68,6 @@ class MemoryStore:
             self._audit_size -= len(self._audit.pop()[1])
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
-        """Note a sign of life, or that the replica leaves, and what its faults did."""
         self._replicas[replica.id] = replica.model_copy(update={"seen": self.now()})
         if leaving:
             del self._replicas[replica.id]
@@ -79,9 +75,7 @@ class MemoryStore:
             self._tallies.setdefault(key, {})[replica.id] = text
 
     async def replicas(self) -> list[Replica]:
-        """Return those that gave a sign of life lately."""
         return [replica for replica in self._replicas.values() if replica.is_alive(self.now())]
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
-        """Return what the replicas reported."""
         return {key: dict(self._tallies.get(key, {})) for key in faults}

@@ -1,29 +1,28 @@
-"""One process that serves traffic, as it is seen by the others."""
+"""A process that serves traffic, as other replicas see it."""
 
 from typing import Final
 
 from chaosapi.models import Model, Moment
 
 HEARTBEAT_S: Final = 1.0
-"""Seconds between two signs of life."""
 ALIVE_FOR_S: Final = 5 * HEARTBEAT_S
-"""Seconds after which a replica that gave no sign of life counts as gone."""
+"""A replica whose last heartbeat is older counts as dead."""
 
 
 class Replica(Model):
-    """Who it is, and how far it has come. Times are Unix seconds in UTC; `seen` is in the store's time."""
+    """The identity and the progress of a replica. Times are Unix seconds in UTC."""
 
     id: str
     host: str
     pid: int
     started: Moment
     revision: int = 0
-    """The latest revision that it has applied."""
+    """The latest revision that the replica has applied."""
     applied_at: Moment = 0.0
-    """When it had, in the store's time."""
+    """When it applied that revision, by the store's clock."""
     seen: Moment = 0.0
-    """Its last sign of life; the store fills it in."""
+    """The last heartbeat, by the store's clock; the store fills it in."""
 
     def is_alive(self, now: float) -> bool:
-        """Tell whether it gave a sign of life lately."""
+        """Return whether the last heartbeat is recent."""
         return abs(now - self.seen) < ALIVE_FOR_S

@@ -1,4 +1,4 @@
-"""What a fault did on each replica, as text and as a sum. Sums lose nothing, nor do the sketches of the delays."""
+"""Tallies of a fault as JSON, and their sum over all replicas. Sums are exact, and so are merged delay sketches."""
 
 import json
 from collections import Counter
@@ -12,12 +12,11 @@ from chaosapi.faults.sketch import GAMMA, Sketch
 from chaosapi.models import Model
 
 _MAX_BUCKET: Final = 100_000
-"""Buckets that a delay may be away from that of one second: more than a year or a nanosecond are."""
+"""Limit for bucket numbers; bucket 0 is one second, and a year and a nanosecond are well within the limit."""
 _Count = Annotated[float, Field(ge=0, le=1e15)]
 
 
 def dump_counts(tally: Counts) -> str:
-    """Return the tally as JSON."""
     delays = tally.delays
     return json.dumps(
         {
@@ -34,9 +33,9 @@ def dump_counts(tally: Counts) -> str:
 
 
 def sum_counts(texts: Sequence[str]) -> Counts:
-    """Return the sum of what `dump` wrote, as one replica that saw it all would have counted it.
+    """Return the sum of texts that `dump_counts` wrote: the same as one replica with all the traffic would count.
 
-    Raises ValueError, KeyError or TypeError for anything else.
+    Raises ValueError, KeyError or TypeError for other texts.
     """
     documents = [json.loads(text) for text in texts]
     whole = Counts(
@@ -48,9 +47,9 @@ def sum_counts(texts: Sequence[str]) -> Counts:
         whole.skipped.update(document["skipped"])
     delays = [document["delays"] for document in documents if document["delays"]]
     if delays:
-        whole.delays = DelaySketches(
-            *(_merge_sketches([each[kind] for each in delays]) for kind in ("planned", "measured"))
-        )
+        planned = _merge_sketches([each["planned"] for each in delays])
+        measured = _merge_sketches([each["measured"] for each in delays])
+        whole.delays = DelaySketches(planned, measured)
     return whole
 
 
@@ -75,7 +74,7 @@ class _Document(Model):
 
 
 def is_readable(text: str) -> bool:
-    """Tell whether `dump` may have written it."""
+    """Return whether a text has the form that `dump_counts` writes."""
     try:
         _Document.model_validate_json(text)
     except ValueError:
@@ -84,19 +83,22 @@ def is_readable(text: str) -> bool:
 
 
 def denied_reason(text: str) -> str | None:
-    """Return why the fault does not act where `dump` wrote this, if so."""
-    return str(why) if '"denied"' in text and (why := json.loads(text).get("denied")) else None
+    """Return why the fault does not act on the replica that wrote this tally; None if it acts."""
+    if '"denied"' not in text:  # saves parsing
+        return None
+    reason = json.loads(text).get("denied")
+    return str(reason) if reason else None
 
 
 def _sketch_document(sketch: Sketch) -> dict[str, Any]:
-    buckets = sketch.buckets.copy()  # another thread may add one meanwhile
+    buckets = sketch.buckets.copy()  # another thread may add a bucket meanwhile
     return {"gamma": GAMMA, "zeros": sketch.zeros, "bins": buckets}
 
 
 def _merge_sketches(documents: Sequence[Mapping[str, Any]]) -> Sketch:
-    """Sum up what `_dumped` wrote, bucket by bucket; raises ValueError where the buckets are of another width."""
+    """Return the sum of sketches that `_sketch_document` wrote; raises ValueError if their accuracies differ."""
     if any(document["gamma"] != GAMMA for document in documents):
-        raise ValueError("a sketch of another accuracy cannot be added")
+        raise ValueError("sketches of different accuracy cannot be merged")
     buckets: Counter[int] = Counter()
     for document in documents:
         buckets.update({int(bucket): count for bucket, count in document["bins"].items()})

@@ -286,7 +286,7 @@ def test_a_change_asked_before_the_stores_time_was_known_is_refused(redis_server
         store = open_store(server.url, lambda: time.time() + 15)
         async with started(store):
             server.start()
-            with pytest.raises(StoreUnavailable, match="ask again"):
+            with pytest.raises(StoreUnavailable, match="try again"):
                 await store.apply(changes.create(a_fault(), store.now()), an_entry())
             state = await store.apply(changes.create(a_fault(), store.now()), an_entry())
             assert state.revision == 1

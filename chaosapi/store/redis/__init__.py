@@ -1,4 +1,4 @@
-"""The store of many machines; needs the extra `redis`."""
+"""The store for several machines; needs the extra `redis`."""
 
 from chaosapi.store.redis.store import RedisStore
 

@@ -1,4 +1,4 @@
-"""What a change tells the other replicas: only what is new, so that it costs the same with few faults and many."""
+"""The message that announces a change to the other replicas: a diff, so its size does not grow with the faults."""
 
 from itertools import takewhile
 from typing import Self
@@ -9,30 +9,29 @@ from chaosapi.models import Model
 
 
 class Announcement(Model):
-    """One step from a state to the next. A version is a random word that tells a stored state from all others."""
+    """The difference between a state and the next one. A version is a random token that identifies a stored state."""
 
     epoch: str
     version: str
     follows: str
-    """The version that it starts from; empty where nothing was ever stored."""
+    """The version of the earlier state; empty if nothing was stored before."""
     revision: int
     halt: Halt | None
     first: tuple[Record, ...]
     """The new and changed faults that the new state begins with."""
     changed: tuple[tuple[int, Record], ...]
-    """The other changed ones, with their places in the former state."""
+    """The other changed faults, with their indexes in the earlier state."""
     gone: tuple[int, ...]
-    """The places there, in order, of those that are no longer there: dropped, or now among the first."""
+    """The indexes in the earlier state, ascending, of faults that were dropped or are now in `first`."""
     line: str
-    """The line of the audit."""
+    """The audit line."""
 
     @classmethod
     def of(cls, before: State, after: State, **about: str) -> Self:
-        """Tell what one change made of a state."""
+        """Return the announcement of a change."""
         came, went = Diff.of(before, after)
-        first = tuple(
-            old for old, new in takewhile(lambda pair: pair[0] is pair[1], zip(came, after.faults, strict=False))
-        )
+        leading = takewhile(lambda pair: pair[0] is pair[1], zip(came, after.faults, strict=False))
+        first = tuple(record for record, _ in leading)
         places = {record.name: place for place, record in went.items()}
         changed = tuple((places.pop(record.name), record) for record in came[len(first) :])
         return cls(
@@ -45,7 +44,7 @@ class Announcement(Model):
         )
 
     def apply(self, before: State) -> State:
-        """Make the same step."""
+        """Return the state after the change."""
         faults = list(before.faults)
         for place, record in self.changed:
             faults[place] = record

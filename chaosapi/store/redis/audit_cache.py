@@ -1,4 +1,4 @@
-"""What this replica remembers of the audit, to show it while the store is away and to put it back where it is lost."""
+"""A replica's cache of the audit: shown while the store is away, and restored to a store that lost entries."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -6,21 +6,21 @@ from typing import Final
 
 _LINE: Final = re.compile(r'[0-9a-f]+ {"revision":([0-9]{1,16}),')
 _SLACK: Final = 1.1
-"""How far the bounds may be passed before the oldest entries go; all at once is cheaper than one by one."""
+"""Tolerated excess over the limits: one large eviction is cheaper than many small ones."""
 
 
 def line_revision(line: str) -> int | None:
-    """Return the revision of a line of the audit; None where it is not one."""
+    """Return the revision in an audit line; None if the text is no audit line."""
     found = _LINE.match(line)
     return int(found[1]) if found else None
 
 
 class AuditCache:
-    """Lines of the audit, each once; of many those with the highest revisions."""
+    """Audit lines without duplicates; evicts those with the lowest revisions."""
 
-    def __init__(self, most: int, size: int) -> None:
-        self._max_lines = most
-        self._max_characters = size
+    def __init__(self, max_lines: int, max_characters: int) -> None:
+        self._max_lines = max_lines
+        self._max_characters = max_characters
         self._lines: dict[str, int] = {}
         self._characters = 0
 
@@ -31,7 +31,6 @@ class AuditCache:
         return len(self._lines)
 
     def add(self, lines: Iterable[str]) -> None:
-        """Remember them too."""
         for line in lines:
             number = line_revision(line)
             if number is not None and line not in self._lines:
@@ -43,21 +42,21 @@ class AuditCache:
             self._characters = sum(map(len, kept))
 
     def newest(self) -> list[str]:
-        """Return all, newest first."""
+        """Return all lines, newest first."""
         return sorted(self._lines, key=self._lines.__getitem__, reverse=True)
 
     def missing(self, lines: Collection[str]) -> list[str]:
-        """Return those that are not among the given ones."""
+        """Return the cached lines that are not among the given ones."""
         known = set(lines)
         return [line for line in self._lines if line not in known]
 
 
-def trim(lines: Iterable[str], most: int, size: int) -> list[str]:
-    """Return the first of them: at most so many, of at most so many characters together, but one at least."""
+def trim(lines: Iterable[str], max_lines: int, max_characters: int) -> list[str]:
+    """Return the first lines up to a number of lines and of characters; at least one line."""
     kept: list[str] = []
     for line in lines:
-        size -= len(line)
-        if kept and (size < 0 or len(kept) >= most):
+        max_characters -= len(line)
+        if kept and (max_characters < 0 or len(kept) >= max_lines):
             break
         kept.append(line)
     return kept

@@ -1,4 +1,4 @@
-"""The connection to Redis as a URL describes it."""
+"""Create a Redis client from a URL."""
 
 import re
 from typing import Final
@@ -15,15 +15,15 @@ _RESERVED_OPTIONS: Final = {"decode_responses", "socket_timeout", "socket_connec
 
 
 def connect(url: str) -> Redis:
-    """Make a client, which connects when it is used; raises ValueError for a URL that can never work.
+    """Return a client, which connects at its first call; raises ValueError for a URL that can never work.
 
     The URL may carry user, password, database and options of redis-py's connections, such as `ssl_ca_certs`.
     """
     parts = urlsplit(url)
     if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
-        raise ValueError("what follows the host of a Redis URL is the number of a database, such as /0")
-    if own := parse_qs(parts.query).keys() & _RESERVED_OPTIONS:
-        raise ValueError(f"{', '.join(sorted(own))}: the store decides on that itself, leave it out of the URL")
+        raise ValueError("the path of a Redis URL is the number of a database, such as /0")
+    if reserved := parse_qs(parts.query).keys() & _RESERVED_OPTIONS:
+        raise ValueError(f"{', '.join(sorted(reserved))}: the store sets this itself, remove it from the URL")
     client = Redis.from_url(
         url,
         decode_responses=True,
@@ -32,11 +32,11 @@ def connect(url: str) -> Redis:
         retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 1),
     )
     try:
-        connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py types it not
+        connection = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py has no type for it
         if isinstance(connection, SSLConnection):
             connection.ssl_context.get()
     except (TypeError, RedisError) as error:
         raise ValueError(f"redis-py cannot use this URL: {error}") from error
-    except OSError as error:  # ssl.SSLError is one too
+    except OSError as error:  # ssl.SSLError is an OSError
         raise ValueError(f"the certificates or the key that the URL names cannot be used: {error}") from error
     return client

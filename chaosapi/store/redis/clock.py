@@ -1,28 +1,28 @@
-"""The store's time, told by this machine's clock: replicas agree, whatever their own clocks say."""
+"""The store's clock, extrapolated with this machine's: all replicas agree on the time, however wrong their clocks."""
 
 from collections.abc import Callable
 
 
 class SharedClock:
-    """A clock that is set by another one; while that one is away it runs on, whatever this machine's is set to."""
+    """A clock that is synchronized with the store's, and runs on while the store is away."""
 
     def __init__(self, clock: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
-        """Begin at what `clock`, this machine's, says in Unix seconds; run on with `steady`, if that is given."""
+        """Start at `clock`, this machine's (Unix seconds); advance with `steady`, if given, which cannot be set."""
         self.local = steady or clock
-        """What runs here between two answers, in seconds."""
+        """The clock between two synchronizations, in seconds."""
         self.synchronized = False
-        """Whether the other one was ever heard of."""
+        """Whether the store's clock was ever read."""
         self._offset_s = clock() - self.local() if steady else 0.0
 
     def now(self) -> float:
         """Return the store's time, Unix seconds."""
         return self.local() + self._offset_s
 
-    def synchronize(self, asked: float, told: float, answered: float) -> None:
-        """Take over what the store's clock said between two moments of the local one.
+    def synchronize(self, sent: float, remote: float, received: float) -> None:
+        """Adjust to a reading of the store's clock, and the local times of its request and its answer.
 
-        The true difference lies between told - answered and told - asked (Cristian 1989): what is already known moves
-        only as far as it must, so that a slow answer does not disturb it.
+        The true offset lies between remote - received and remote - sent (Cristian 1989). The known offset is clamped
+        to that range, so a slow answer does not disturb it.
         """
         self.synchronized = True
-        self._offset_s = min(max(self._offset_s, told - answered), told - asked)
+        self._offset_s = min(max(self._offset_s, remote - received), remote - sent)

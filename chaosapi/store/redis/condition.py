@@ -1,4 +1,4 @@
-"""Whether Redis can be used now, and the line in the log when that changes."""
+"""Track whether Redis can be used, and log each change."""
 
 from redis.exceptions import ResponseError
 
@@ -9,33 +9,33 @@ log = get_logger("chaosapi.store")
 
 
 class Condition:
-    """What went wrong last, and has not gone right since."""
+    """The failures that no later success has cleared."""
 
     def __init__(self) -> None:
         self.reached = False
-        """Whether it answered last time."""
+        """Whether Redis answered the last call."""
         self.writable = True
-        """Whether it took the last change or report; a Redis without memory can still be read."""
+        """Whether Redis accepted the last change or report; a Redis that is out of memory can still be read."""
         self.unreadable = False
-        """Whether it holds a state that nobody here can read."""
+        """Whether the stored state cannot be parsed."""
 
     @property
     def up(self) -> bool:
-        """Whether it would take a change."""
+        """Whether a change would succeed."""
         return self.reached and self.writable and not self.unreadable
 
     def record_read_failure(self, error: BaseException) -> None:
-        """Note that it could not be read."""
         was = self.up
         if isinstance(error, StoreUnreadable):
             self.unreadable = True
         else:
             self.reached = False
         if was:
-            log.warning("the store is away; going on with what is known", reason=str(error) or type(error).__name__)
+            log.warning(
+                "the store is away; continuing with the last snapshot", reason=str(error) or type(error).__name__
+            )
 
     def record_write_failure(self, error: StoreUnavailable) -> None:
-        """Note that it took no change."""
         was = self.up
         cause = error.__cause__
         if isinstance(error, StoreUnreadable):
@@ -45,9 +45,8 @@ class Condition:
         elif cause is not None:
             self.reached = False
         if was and not self.up:
-            log.warning("the store takes no changes", reason=str(error))
+            log.warning("the store accepts no changes", reason=str(error))
 
     def record_write(self) -> None:
-        """Note that it took a change."""
         self.writable = True
         self.unreadable = False

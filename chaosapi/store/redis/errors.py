@@ -1,4 +1,4 @@
-"""How long Redis may take, and what may go wrong with it."""
+"""Time-outs of Redis calls, and the translation of their errors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,23 +11,23 @@ from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.store.codec import UNREADABLE
 
 CALL_TIMEOUT_S: Final = 2.0
-"""Seconds that a call may take, all retries included."""
+"""For a whole call, retries included."""
 SOCKET_TIMEOUT_S: Final = 0.9
-"""Seconds for one answer."""
+"""For one answer."""
 _REDIS_ERRORS: Final = (RedisError, OSError, TimeoutError, UnicodeDecodeError, RuntimeError)
 UNAVAILABLE: Final = (*_REDIS_ERRORS, StoreUnavailable)
-"""What means that the store cannot be used now; RuntimeError is uvloop's word for a connection that was just closed."""
+"""The errors of a store that cannot be used now; uvloop raises RuntimeError for a connection that was just closed."""
 
 
 @asynccontextmanager
 async def translate_errors(
-    hint: str = "", refused: Callable[[StoreUnavailable], None] = lambda _: None
+    hint: str = "", on_error: Callable[[StoreUnavailable], None] = lambda _: None
 ) -> AsyncIterator[None]:
-    """Bound the time of whatever asks Redis; raises StoreUnavailable, with the hint, for all that may go wrong.
+    """Limit the time of the block's Redis calls; raises StoreUnavailable, with the hint, for each of their errors.
 
-    Where a key of ours holds something that we do not put there, it is a StoreUnreadable. `refused` is told either.
+    If a key of ours holds foreign data, the error is StoreUnreadable. `on_error` is called with either.
 
-    A task that is cancelled in the block is cancelled after it: redis-py sends within `asyncio.wait_for`, which may
+    A task that is cancelled in the block stays cancelled after it: redis-py sends within `asyncio.wait_for`, which may
     lose a cancellation in Python 3.11 (github.com/python/cpython/issues/86296).
     """
     task = asyncio.current_task()
@@ -39,7 +39,7 @@ async def translate_errors(
         except _REDIS_ERRORS as error:
             raise _translate(error, hint) from error
     except StoreUnavailable as error:
-        refused(error)
+        on_error(error)
         raise
     finally:
         if task and task.cancelling() > before:
@@ -54,5 +54,5 @@ def _translate(error: BaseException, hint: str) -> StoreUnavailable:
 
 
 def is_unreadable(error: object) -> bool:
-    """Tell whether what Redis says means that a key is not ours, or no text."""
+    """Return whether an error of Redis means that a key holds another type, or no UTF-8 text."""
     return isinstance(error, UnicodeDecodeError) or (isinstance(error, RedisError) and "WRONGTYPE" in str(error))

@@ -1,4 +1,4 @@
-"""What this replica knows of the store: the state, which version of it that is, and the audit so far."""
+"""A replica's copy of the store: the state, its version, and the latest audit lines."""
 
 from typing import Final
 
@@ -11,65 +11,63 @@ from chaosapi.store.redis.recovery import EpochState
 from chaosapi.store.snapshot import Snapshot
 
 _CACHED_LINES: Final = MAX_AUDIT_ENTRIES
-"""Entries of the audit that each replica keeps, to show them while the store is away and to put them back."""
+"""Audit lines that each replica keeps, to show them while the store is away and to restore lost ones."""
 _CACHED_CHARACTERS: Final = 2**23
-"""Characters that they may have together."""
 _RECENT: Final = 16
-"""Entries among which one that is just being written is found."""
+"""Extra audit lines to read, because lines may be written meanwhile."""
 
 
 class LocalView:
-    """Grows with what is read, announced, or written by this replica."""
+    """Updated with what this replica reads, writes, and receives as announcements."""
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
         self.audit = AuditCache(_CACHED_LINES, _CACHED_CHARACTERS)
-        self._epoch = self._token = ""
+        self._epoch = ""
+        self._token = ""
 
     @property
     def state(self) -> State:
-        """Return the state."""
         return self.snapshot.state
 
     @property
     def version(self) -> Version:
-        """Return the state, and what tells it from others."""
         return Version(EpochState(self._epoch, self.snapshot.state), self._token)
 
     def update(self, version: Version, line: str = "") -> None:
-        """Take over a version, unless a newer one is known, and the line of the audit that it came with."""
-        held = version.content
+        """Take over a version, unless a newer one is known, and cache its audit line."""
+        content = version.content
         if line:
             self.audit.add([line])
-        if held.state.revision > self.state.revision or not self._epoch:
-            self._epoch = held.epoch
-            self.snapshot.update(held.state)
-        if held == self.version.content:
+        if content.state.revision > self.state.revision or not self._epoch:
+            self._epoch = content.epoch
+            self.snapshot.update(content.state)
+        if content == self.version.content:
             self._token = version.token
 
     def apply_message(self, message: object) -> bool:
-        """Take over what was announced; False where it is garbage, or does not follow what is known."""
+        """Apply an announcement; return False if it is malformed or does not follow the known version."""
         if not message or not isinstance(message, str):
-            return False  # healed, and not told how
+            return False  # healing publishes an empty message: read the store instead
         try:
-            news = read(Announcement, message)
-            made = news.apply(self.state) if news.follows == self._token else None
+            announcement = read(Announcement, message)
+            state = announcement.apply(self.state) if announcement.follows == self._token else None
         except (ValueError, IndexError):
             return False
-        if made:
-            self.update(Version(EpochState(news.epoch, made), news.version), news.line)
-        return news.epoch == self._epoch and news.revision <= self.state.revision
+        if state:
+            self.update(Version(EpochState(announcement.epoch, state), announcement.version), announcement.line)
+        return announcement.epoch == self._epoch and announcement.revision <= self.state.revision
 
-    async def cache_audit(self, contents: Records, missed: int) -> None:
-        """Remember what was missed of the audit; only that is read, if it tells."""
-        new = await contents.read_audit(min(missed + _RECENT, _CACHED_LINES))
+    async def cache_audit(self, records: Records, missed: int) -> None:
+        """Cache the audit lines of missed revisions; read all lines if the new ones do not join the cached ones."""
+        new = await records.read_audit(min(missed + _RECENT, _CACHED_LINES))
         if missed < _CACHED_LINES and not any(line in self.audit for line in new):
-            new = await contents.read_audit(_CACHED_LINES)
+            new = await records.read_audit(_CACHED_LINES)
         self.audit.add(new)
 
-    async def restore_audit(self, contents: Records) -> None:
-        """Put back what another replica, which healed the store, did not know: it was acknowledged all the same."""
-        lines = await contents.read_audit(MAX_AUDIT_ENTRIES)
+    async def restore_audit(self, records: Records) -> None:
+        """Restore acknowledged audit lines that were unknown to the replica that healed the store."""
+        lines = await records.read_audit(MAX_AUDIT_ENTRIES)
         if missing := self.audit.missing(lines):
-            await contents.restore_audit(missing)
+            await records.restore_audit(missing)
         self.audit.add(lines)

@@ -1,6 +1,7 @@
-"""What Redis holds of ours: keys, and the scripts that change them in one step."""
+"""The state, the audit and the lease in Redis: keys, and the Lua scripts that change them atomically."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
@@ -22,84 +23,102 @@ from chaosapi.store.redis.recovery import EpochState
 from chaosapi.store.redis.scripts import AUDIT_PAGE, HEAL, RENEW_LEASE, RESET, RESTORE_AUDIT, SWAP
 
 _UNREADABLE_TTL_S: Final = 7 * 86400
-"""Seconds for which something that could not be read is kept under `unreadable`."""
+"""How long unreadable content is kept under `unreadable:…`."""
 
 
 class Version(NamedTuple):
-    """A state, and the random word that tells it from all others."""
+    """A state in its epoch, and the random token that identifies this stored version."""
 
     content: EpochState
     token: str
 
     @property
     def identity(self) -> tuple[str, int, str]:
-        """Return what a script compares."""
-        return *self.content.version, self.token
+        """Return the epoch, the revision and the token, which the scripts compare."""
+        return self.content.epoch, self.content.state.revision, self.token
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A change from one version to the next, with its audit line, its announcement, and the tallies to delete."""
+
+    before: Version
+    after: Version
+    line: str
+    announcement: str
+    dropped_tallies: Collection[str]
 
 
 class Records:
-    """Reads and writes all but the reports; `key` names the keys. Raises what redis-py does, and StoreUnreadable."""
+    """Reads and writes all keys but those of reports; `key` makes their names.
+
+    Raises redis-py's errors and StoreUnreadable.
+    """
 
     def __init__(self, client: Redis, key: Callable[..., str], channel: str, clock: SharedClock) -> None:
         self._client = client
         self._key = key
         self._channel = channel
         self._clock = clock
-        self._change, self._heal, self._reset, self._put_back, self._renew, self._page = map(
-            client.register_script, (SWAP, HEAL, RESET, RESTORE_AUDIT, RENEW_LEASE, AUDIT_PAGE)
-        )
+        self._swap = client.register_script(SWAP)
+        self._heal = client.register_script(HEAL)
+        self._reset = client.register_script(RESET)
+        self._restore_audit = client.register_script(RESTORE_AUDIT)
+        self._renew_lease = client.register_script(RENEW_LEASE)
+        self._audit_page = client.register_script(AUDIT_PAGE)
 
     async def is_current(self, known: Version) -> bool:
-        """Tell whether it still holds the version, and set the clock by it."""
-        asked = self._clock.local()
+        """Return whether Redis still holds the known version; also synchronize the clock."""
+        sent = self._clock.local()
         try:
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.time()
                 pipe.hmget(self._key("state"), "epoch", "revision", "version")
                 time, found = await pipe.execute(raise_on_error=False)
         except UnicodeDecodeError as error:
-            asked = self._clock.local()
+            sent = self._clock.local()
             time = await self._client.time()
             found = error
         for answer in (time, found):
             if isinstance(answer, Exception) and not is_unreadable(answer):
                 raise answer
-        self._clock.synchronize(asked, time[0] + time[1] / 1e6, self._clock.local())
-        return bool(found == [str(each) if each else None for each in known.identity])
+        self._clock.synchronize(sent, time[0] + time[1] / 1e6, self._clock.local())
+        return bool(found == [str(part) if part else None for part in known.identity])
 
     async def read(self) -> Version:
-        """Return what is stored; raises StoreUnreadable where that is not what a script of ours wrote."""
+        """Return the stored version; raises StoreUnreadable for content that our scripts did not write."""
         fields = await self._client.hmget(self._key("state"), "epoch", "version", "revision", "state")
-        epoch, word, revision, text = (None if field is None else str(field) for field in fields)
+        epoch, token, revision, text = (None if field is None else str(field) for field in fields)
         state = State() if text is None else read_state(text)
         if (revision or "0") != str(state.revision):
             raise StoreUnreadable(f"{UNREADABLE}: its revision is {state.revision}, not {revision}")
-        return Version(EpochState(epoch or "", state), word or "")
+        return Version(EpochState(epoch or "", state), token or "")
 
     async def read_audit(self, limit: int) -> list[str]:
-        """Return the latest lines of the audit, newest first."""
+        """Return the latest audit lines, newest first."""
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
 
     async def read_audit_page(self, limit: int, before: int) -> list[str]:
-        """Return the latest lines of the audit, newest first, of the revisions before one."""
-        return [str(line) for line in await self._page(keys=self._keys("audit"), args=[limit, before])]
+        """Return the latest audit lines of revisions before one, newest first."""
+        return [str(line) for line in await self._audit_page(keys=self._keys("audit"), args=[limit, before])]
 
-    async def swap(
-        self, before: Version, after: Version, line: str, message: str, forgotten: Collection[str], deadline: float
-    ) -> bool:
-        """Swap two versions; False where somebody else was faster. Raises TimeoutError past the deadline."""
-        tallies = (self._key("tally", fault) for fault in forgotten)
-        answer = await self._change(
+    async def swap(self, transition: Transition, deadline: float) -> bool:
+        """Compare and swap a version; return False if another replica was faster.
+
+        Raises TimeoutError after the deadline, by the store's clock.
+        """
+        tallies = (self._key("tally", fault) for fault in transition.dropped_tallies)
+        answer = await self._swap(
             keys=[*self._keys("state", "audit", "lease"), *tallies],
             args=[
-                *before.identity,
-                *after.identity,
-                write_state(after.content.state),
-                line,
+                *transition.before.identity,
+                *transition.after.identity,
+                write_state(transition.after.content.state),
+                transition.line,
                 MAX_AUDIT_ENTRIES,
                 deadline,
                 self._channel,
-                message,
+                transition.announcement,
                 MAX_AUDIT_BYTES,
                 LARGE_ENTRY_BYTES,
             ],
@@ -109,7 +128,7 @@ class Records:
         return bool(answer == "done")
 
     async def heal(self, before: Version, after: Version, audit: Sequence[str]) -> bool:
-        """Swap two versions, and the whole audit; False where somebody else was faster."""
+        """Compare and swap a version, and replace the audit; return False if another replica was faster."""
         answer = await self._heal(
             keys=self._keys("state", "audit", "lease"),
             args=[*before.identity, *after.identity, write_state(after.content.state), self._channel, *audit],
@@ -117,7 +136,7 @@ class Records:
         return bool(answer == "done")
 
     async def reset(self, after: Version, line: str) -> int | None:
-        """Write a version over whatever is there; return the revision that is there where it is not a lower one."""
+        """Overwrite the stored version; return the stored revision instead if it is not lower."""
         answer = await self._reset(
             keys=self._keys("state", "audit", "lease", "unreadable:state", "unreadable:audit"),
             args=[*after.identity, write_state(after.content.state), line, self._channel, _UNREADABLE_TTL_S],
@@ -125,22 +144,22 @@ class Records:
         return None if answer == "done" else int(answer)
 
     async def restore_audit(self, lines: Sequence[str]) -> None:
-        """Put lines into the audit, each at its place."""
-        await self._put_back(keys=self._keys("audit"), args=[MAX_AUDIT_ENTRIES, MAX_AUDIT_BYTES, *lines])
+        """Insert lines into the audit in the order of their revisions."""
+        await self._restore_audit(keys=self._keys("audit"), args=[MAX_AUDIT_ENTRIES, MAX_AUDIT_BYTES, *lines])
 
     async def renew_lease(self, revision: int) -> None:
-        """Note that somebody lives who has seen the state, and how far that is."""
-        await self._renew(keys=self._keys("lease"), args=[revision])
+        """Write a heartbeat to the lease, with the revision that the replica has applied."""
+        await self._renew_lease(keys=self._keys("lease"), args=[revision])
 
     async def read_lease(self) -> tuple[Lease | None, str]:
-        """Return what was noted last, if anything was, and which server it is now; empty where that is a secret."""
+        """Return the lease, if any, and the current server's run id; empty if INFO is not permitted."""
         async with self._client.pipeline(transaction=False) as pipe:
             pipe.hmget(self._key("lease"), "revision", "seen", "server")
             pipe.info("server")
-            noted, server = await pipe.execute(raise_on_error=False)
+            lease, server = await pipe.execute(raise_on_error=False)
         current = server.get("run_id", "") if isinstance(server, dict) else ""
         try:
-            return Lease(int(noted[0]), float(noted[1]), noted[2]), current
+            return Lease(int(lease[0]), float(lease[1]), lease[2]), current
         except (TypeError, ValueError, IndexError):
             return None, current
 

@@ -1,7 +1,7 @@
-"""What to do when a store comes back and knows less than a replica: restarted empty, restored, or failed over.
+"""Heal a store that comes back with fewer changes than a replica knows: restarted empty, restored, or failed over.
 
-What was lost cannot be known: a fault that somebody ended may run again in an old state. So all faults end, and the
-revision leaps: others may have been told of changes that this replica never heard of, and no revision is used twice.
+The lost changes are unknown: a fault that was ended may run again in an old state. So all faults end, and the revision
+leaps: other replicas may know changes that this replica never received, and no revision is used twice.
 """
 
 import secrets
@@ -15,65 +15,60 @@ from chaosapi.store.redis.audit_cache import line_revision
 
 LOST_CHANGES: Final = "the store had lost changes"
 _MAX_MISSED: Final = 1000
-"""More changes than a replica can have missed when it heals the store."""
+"""More changes than a replica can miss before it heals the store."""
 _MAX_LEAP: Final = 1_000_000
-"""Two replicas that heal at once, or one after the other and unheard of, leap to different revisions."""
+"""A random leap below this: two replicas that heal the store independently choose different revisions."""
 
 
 def revision_leap() -> int:
-    """Return by how much a healed revision exceeds what is known."""
+    """Return how far a healed revision is above the known one."""
     return _MAX_MISSED + secrets.randbelow(_MAX_LEAP)
 
 
 class EpochState(NamedTuple):
-    """A state, and the history it is part of: another one begins where changes were lost."""
+    """A state, and the epoch that it belongs to: a new epoch begins when changes were lost."""
 
     epoch: str
-    """Empty where nothing was ever stored."""
+    """Empty if nothing was ever stored."""
     state: State
 
-    @property
-    def version(self) -> tuple[str, int]:
-        """Return what tells it from all others."""
-        return self.epoch, self.state.revision
 
+def recovered_state(known: EpochState, stored: EpochState, now: float, leap: int) -> State | None:
+    """Return the state that must replace the stored one; None if the stored one is valid.
 
-def recovered_state(mine: EpochState, theirs: EpochState, now: float, by: int) -> State | None:
-    """Return the state that must take the place of the stored one; None where that is to be taken as it is.
-
-    `mine` is what this replica knew before it read `theirs`; the revision leaps `by` so many.
+    `known` is this replica's state before it read `stored`.
     """
-    if mine.state.revision == 0 or theirs.state.revision > mine.state.revision:
+    if known.state.revision == 0 or stored.state.revision > known.state.revision:
         return None
-    if theirs == mine:
+    if stored == known:
         return None
-    if theirs.epoch and theirs.epoch != mine.epoch:
-        # Another replica has healed it, but knew less: its faults stay, and the revision does not go backwards.
-        return theirs.state.model_copy(update={"revision": mine.state.revision + by})
-    return ended_state(mine.state, now, by)
+    if stored.epoch and stored.epoch != known.epoch:
+        # A replica with fewer changes has healed the store: keep its faults, but never lower the revision.
+        return stored.state.model_copy(update={"revision": known.state.revision + leap})
+    return ended_state(known.state, now, leap)
 
 
-def ended_state(state: State, now: float, by: int) -> State:
-    """Return the state with all faults ended, at a revision so much higher."""
-    return end_all(now)(state).model_copy(update={"revision": state.revision + by})
+def ended_state(state: State, now: float, leap: int) -> State:
+    """Return the state with all faults ended, and the revision raised by `leap`."""
+    return end_all(now)(state).model_copy(update={"revision": state.revision + leap})
 
 
 def recovery_entry(state: State, now: float, reason: str = LOST_CHANGES) -> AuditEntry:
-    """Return what the audit says of a healed state."""
+    """Return the audit entry of a healed state."""
     return AuditEntry(revision=state.revision, at=now, actor="store", action="end_all", reason=reason)
 
 
 def audit_line(entry: AuditEntry) -> str:
-    """Return the entry as it is kept: behind a random word, which tells a repeated change from one just like it."""
+    """Return the entry as JSON after a random token, which makes a retried write recognizable."""
     return f"{secrets.token_hex(8)} {write(entry)}"
 
 
 def entry_text(line: str) -> str:
-    """Return the entry that a line holds, as text."""
+    """Return the JSON of the entry in an audit line."""
     return line.partition(" ")[2]
 
 
 def merge_audits(*audits: list[str]) -> list[str]:
-    """Return the lines of several audits, each once, newest first, without what is no line of an audit."""
+    """Return the lines of several audits without duplicates and malformed lines, newest first."""
     lines = {line: number for line in chain(*audits) if (number := line_revision(line)) is not None}
     return sorted(lines, key=lines.__getitem__, reverse=True)

@@ -1,4 +1,4 @@
-"""What the replicas say of themselves."""
+"""Heartbeats and tallies of the replicas in Redis."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
@@ -11,21 +11,23 @@ from chaosapi.store.redis.errors import translate_errors
 from chaosapi.store.replica import Replica
 
 _TALLY_TTL_S: Final = 7 * 86400
-"""Seconds: whoever has not heard yet that a fault is forgotten may report it once more, and nobody deletes that."""
+"""A late replica may report a fault once more after its tallies were deleted; only this TTL removes that report."""
 
 
 class Reports:
-    """Signs of life in one hash, tallies in one hash a fault: `key` names them."""
+    """Keeps heartbeats in one hash, and the tallies of each fault in a hash; `key` makes the names of the keys."""
 
     def __init__(self, client: Redis, key: Callable[..., str], now: Callable[[], float]) -> None:
-        self._client, self._key, self.now = client, key, now
+        self._client = client
+        self._key = key
+        self.now = now
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
-        """Note a sign of life, or that the replica leaves, and what its faults did."""
+        """Write a heartbeat, or remove it, and write the tallies."""
         seen = replica.model_copy(update={"seen": self.now()})
         try:
             await self._write(seen, tallies, leaving=leaving)
-        except StoreUnreadable:  # something else stands in their place, and signs of life are soon given again
+        except StoreUnreadable:  # foreign data under our keys: delete it, the next heartbeat is due soon
             async with translate_errors():
                 await self._client.delete(self._key("replicas"), *(self._key("tally", fault) for fault in tallies))
             raise
@@ -35,7 +37,7 @@ class Reports:
             for fault, text in tallies.items():
                 pipe.hset(self._key("tally", fault), seen.id, text)
                 pipe.expire(self._key("tally", fault), _TALLY_TTL_S)
-            # At last: whoever sees how far the replica is finds its tallies.
+            # Write the revision last: a reader that sees it must find the tallies.
             if leaving:
                 pipe.hdel(self._key("replicas"), seen.id)
             else:
@@ -43,18 +45,17 @@ class Reports:
             await pipe.execute()
 
     async def replicas(self) -> list[Replica]:
-        """Return those that gave a sign of life lately, and forget the others."""
+        """Return the replicas with a recent heartbeat, and delete the others."""
         async with translate_errors():
             known = await self._client.hgetall(self._key("replicas"))
             replicas = read_valid(Replica, (str(known[name]) for name in sorted(known)))
             alive = [replica for replica in replicas if replica.is_alive(self.now())]
-            gone = set(known).difference(replica.id for replica in alive)
-            if gone:
-                await self._client.hdel(self._key("replicas"), *gone)
+            dead = set(known).difference(replica.id for replica in alive)
+            if dead:
+                await self._client.hdel(self._key("replicas"), *dead)
         return [replica for replica in alive if replica.id in known]
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
-        """Return what the replicas reported."""
         async with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             for fault in faults:
                 pipe.hgetall(self._key("tally", fault))

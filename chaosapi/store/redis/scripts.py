@@ -1,4 +1,4 @@
-"""What Redis runs in one step. All keys carry the same hash tag, so that a cluster keeps them on one node."""
+"""Lua scripts, which Redis runs atomically. All keys have the same hash tag: a cluster keeps them on one node."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ local stale = (known[1] or '') ~= ARGV[1] or (known[2] or '0') ~= ARGV[2] or (kn
 """
 
 _RENEW_FUNCTION: Final = """
--- Note beside the state how far it has come, when, and which server took that: an older copy shows by it.
+-- Write the revision, the time and the server's run id to the lease: they expose a restored older copy.
 local function renew(key, revision)
     if redis.call('TYPE', key).ok ~= 'hash' then redis.call('DEL', key) end
     local info = redis.pcall('INFO', 'server')
@@ -20,7 +20,7 @@ end
 """
 
 _TRIM_FUNCTION: Final = """
--- Keep so many entries of the audit at most, and so many bytes of them.
+-- Keep the newest entries of the audit, up to a number of entries and of bytes.
 local function trim(key, most, size)
     redis.call('LTRIM', key, 0, most - 1)
     if not size then return end
@@ -43,28 +43,28 @@ return 'done'
 """
 
 SWAP: Final = f"""
--- KEYS: state, audit, lease, then what to forget. ARGV: epoch, revision and version as the caller knows them, the same
--- and the state as they shall be, the audit entry, how many to keep, the deadline, the channel, the message, how many
--- bytes to keep, and from which size of an entry on to look at that.
+-- KEYS: state, audit, lease, then the tallies to delete. ARGV: the known epoch, revision and version; the new epoch,
+-- revision, version and state; the audit entry, the limit of entries, the deadline, the channel, the announcement, the
+-- limit of bytes, and the size of an entry from which on that limit is checked.
 {_CHECK_STALE}
 {_RENEW_FUNCTION}
 {_TRIM_FUNCTION}
 if stale then
-    -- A repeated call whose first answer got lost finds its own entry.
+    -- A retry of a call whose answer was lost finds its own entry.
     for _, line in ipairs(redis.call('LRANGE', KEYS[2], 0, 15)) do
         if line == ARGV[8] then return 'done' end
     end
     return 'stale'
 end
--- A caller who gave up has answered that nothing was changed, so nothing must be changed later.
+-- A caller that timed out has answered that nothing was changed, so nothing must be changed later.
 local time = redis.call('TIME')
 if time[1] + time[2] / 1000000 > tonumber(ARGV[10]) then return 'late' end
 redis.call('LPUSH', KEYS[2], ARGV[8])
--- What can't be told must not be done. Nobody hears of it before this script has ended.
-local told = redis.pcall('PUBLISH', ARGV[11], ARGV[12])
-if type(told) == 'table' then
+-- A change that cannot be published must not be made. Subscribers receive the message after this script has ended.
+local published = redis.pcall('PUBLISH', ARGV[11], ARGV[12])
+if type(published) == 'table' then
     redis.call('LPOP', KEYS[2])
-    return told
+    return published
 end
 redis.call('HSET', KEYS[1], 'epoch', ARGV[4], 'revision', ARGV[5], 'version', ARGV[6], 'state', ARGV[7])
 trim(KEYS[2], ARGV[9], #ARGV[8] > tonumber(ARGV[14]) and ARGV[13])
@@ -74,8 +74,8 @@ return 'done'
 """
 
 HEAL: Final = f"""
--- KEYS: state, audit, lease. ARGV: epoch, revision and version as the caller knows them, the same and the state as they
--- shall be, the channel, then all of the audit, newest first. The message is empty: read it all again.
+-- KEYS: state, audit, lease. ARGV: the known epoch, revision and version; the new epoch, revision, version and state;
+-- the channel, then the whole audit, newest first. The empty message makes subscribers read everything again.
 {_CHECK_STALE}
 {_RENEW_FUNCTION}
 if stale then return 'stale' end
@@ -88,9 +88,9 @@ return 'done'
 """
 
 RESET: Final = f"""
--- KEYS: state, audit, lease, and where to keep the first two if they cannot be read. ARGV: epoch, revision, version and
--- state as they shall be, the audit entry, the channel, how long to keep what cannot be read. Returns the stored
--- revision where that is not below the given one: ask again with a higher one.
+-- KEYS: state, audit, lease, and the keys under which unreadable state and audit are kept. ARGV: the new epoch,
+-- revision, version and state; the audit entry, the channel, the TTL of unreadable content (seconds). Returns the
+-- stored revision if it is not below the given one: retry with a higher one.
 {_RENEW_FUNCTION}
 local kind = redis.call('TYPE', KEYS[1]).ok
 local known = kind == 'hash' and tonumber(redis.call('HGET', KEYS[1], 'revision') or '') or 0
@@ -110,7 +110,7 @@ return 'done'
 """
 
 RESTORE_AUDIT: Final = f"""
--- KEYS: audit. ARGV: how many entries and bytes to keep, then entries that are missing there.
+-- KEYS: audit. ARGV: the limits of entries and of bytes, then the missing entries.
 {_TRIM_FUNCTION}
 local lines = redis.call('LRANGE', KEYS[1], 0, -1)
 local revisions = {{}}
@@ -133,7 +133,7 @@ return 'done'
 """
 
 AUDIT_PAGE: Final = """
--- KEYS: audit. ARGV: how many entries, and the revision that they are before. Returns them, newest first.
+-- KEYS: audit. ARGV: the number of entries, and the revision before which they are. Returns them, newest first.
 local found, start = {}, 0
 while true do
     local lines = redis.call('LRANGE', KEYS[1], start, start + 99)

@@ -1,4 +1,4 @@
-"""Follows a channel, and looks at the store on a slow beat too, so that a lost message heals."""
+"""Subscribe to a channel, and also poll the store, so that a lost message does no harm."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,48 +11,50 @@ from chaosapi.logger import get_logger
 from chaosapi.store.redis.errors import CALL_TIMEOUT_S, SOCKET_TIMEOUT_S, UNAVAILABLE
 
 _POLL_INTERVAL_S: Final = 1.0
-"""Seconds between two looks at the store, whatever was announced."""
 _RECONNECT_DELAY_S: Final = 0.1
-"""Seconds before a channel that was lost is followed again."""
 
 log = get_logger("chaosapi.store")
 
 
 class Subscriber:
-    """Listens and looks at the same time: a look takes a while, in which an announcement would have to wait.
+    """Listens and polls in two tasks: announcements must not wait for a slow poll.
 
-    `look` reads the store and raises what means that it is away; `heard` takes over what was announced, and returns
-    False where the store has to be read instead; `lost` is told what went wrong.
+    `poll` reads the store and raises an error of UNAVAILABLE if it is away; `handle_message` applies an announcement,
+    and returns False if the store has to be read instead; `handle_failure` is called with each error.
     """
 
     def __init__(
         self,
         client: Redis,
         channel: str,
-        look: Callable[[], Awaitable[None]],
-        heard: Callable[[str], bool],
-        lost: Callable[[BaseException], None],
+        poll: Callable[[], Awaitable[None]],
+        handle_message: Callable[[str], bool],
+        handle_failure: Callable[[BaseException], None],
     ) -> None:
-        self._client, self._channel = client, channel
-        self._poll, self._handle_message, self._handle_failure = look, heard, lost
+        self._client = client
+        self._channel = channel
+        self._poll = poll
+        self._handle_message = handle_message
+        self._handle_failure = handle_failure
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._connected = self._receiving = False
+        self._connected = False
+        self._receiving = False
 
     def start(self) -> None:
-        """Begin; in the event loop that is to do it."""
+        """Start both tasks in the running event loop."""
         self._tasks = [asyncio.create_task(self._keep_listening()), asyncio.create_task(self._keep_polling())]
 
     async def stop(self) -> None:
-        """End, and wait for the end."""
+        """Stop both tasks and wait for them."""
         self._stopping.set()
-        if self._receiving:  # at any other time redis-py may lose a connection that is being made
+        if self._receiving:  # at other times redis-py may leak a connection that is being opened
             self._tasks[0].cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def _stopped_within(self, seconds: float) -> bool:
-        """Wait so long; return True at once when it is over."""
+        """Wait; return True as soon as `stop` is called, False after the time."""
         try:
             async with asyncio.timeout(seconds):
                 return await self._stopping.wait()
@@ -76,22 +78,23 @@ class Subscriber:
             self._handle_failure(error)
         except Exception:
             self._connected = False
-            log.exception("the store cannot be followed; trying again")
+            log.exception("subscribing to the store failed; retrying")
 
     async def _listen(self) -> None:
         async with self._client.pubsub() as inbox:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 await inbox.subscribe(self._channel)
-                await inbox.get_message(timeout=SOCKET_TIMEOUT_S)  # the confirmation: from here on no message is missed
-            self._connected, followed = True, False
-            # A look that fails ends it too: the connection may be dead and not know it.
+                await inbox.get_message(timeout=SOCKET_TIMEOUT_S)  # the confirmation: from now on no message is missed
+            self._connected = True
+            up_to_date = False
+            # A failed poll ends this loop too: a dead connection may raise no error here.
             while self._connected and not self._stopping.is_set():
-                if not followed:
+                if not up_to_date:
                     await self._poll()
-                followed = await self._receive(inbox)
+                up_to_date = await self._receive(inbox)
 
     async def _receive(self, inbox: PubSub) -> bool:
-        """Hear the next announcement, or none for a while; False where it could not be followed."""
+        """Handle the next announcement, if one comes in time; return False if the store has to be read."""
         self._receiving = True
         try:
             message = await inbox.get_message(ignore_subscribe_messages=True, timeout=_POLL_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""The store of one machine."""
+"""The store for one machine."""
 
 from chaosapi.store.sqlite.store import SqliteStore
 

@@ -1,7 +1,8 @@
-"""The store of one machine: a file that all its workers share. It survives a restart and kill -9.
+"""The store for one machine: a file that all workers share. It survives a restart and kill -9.
 
-SQLite's write-ahead log needs a local disk. A power cut may take the last moment's changes with it; whole changes only.
-Faults go on after a restart unless the file is an older copy, or nobody ran them for a minute: `NAME-watermark` tells.
+SQLite's write-ahead log needs a local disk. A power cut may lose the latest changes, but never a part of a change.
+Faults continue after a restart unless the file is an older copy, or no process ran them for a minute, which
+`NAME-watermark` shows.
 """
 
 import asyncio
@@ -27,20 +28,20 @@ from chaosapi.store.sqlite import tables
 from chaosapi.store.sqlite.watermark import Watermark
 
 _POLL_INTERVAL_S: Final = 0.1
-"""Seconds between two looks for what other processes changed."""
 _LOCK_TIMEOUT_S: Final = 1.5
-"""Seconds to wait for a process that is writing, from when it was asked for."""
+"""How long to wait for another process's write, queueing included."""
 T = TypeVar("T")
 
 log = get_logger("chaosapi.store")
 
 
 class SqliteStore:
-    """Keeps everything in a file. Its thread is the only one that touches the connection."""
+    """Keeps everything in a file. Only the store's own thread uses the connection."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.now = clock
-        self._readable = self._writable = False
+        self._readable = False
+        self._writable = False
         self._path = path
         self._watermark = Watermark(path)
         self._snapshot = Snapshot()
@@ -51,13 +52,13 @@ class SqliteStore:
 
     @property
     def up(self) -> bool:
-        """Whether it could be read and written last time."""
+        """Whether the last read and the last write succeeded."""
         return self._readable and self._writable
 
     async def start(self) -> None:
-        """Open the file, making it where there is none; raises OSError where that cannot be.
+        """Open or create the file; raises OSError if that fails.
 
-        A state that cannot be read, and faults that must not go on, are ended.
+        An unreadable state is replaced by one without faults; faults that must not continue are ended.
         """
         try:
             self._db = await self._in_thread(self._open)
@@ -65,7 +66,7 @@ class SqliteStore:
             reason = await self._resume()
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
             raise OSError(
-                f"the store {self._path} cannot be opened: {error}; give it back its rights and room, "
+                f"the store {self._path} cannot be opened: {error}; check its permissions and the disk space, "
                 "or move it away, and the service starts with a new one"
             ) from error
         if reason:
@@ -73,10 +74,10 @@ class SqliteStore:
         self._polling = asyncio.create_task(self._keep_polling())
 
     async def _resume(self) -> str | None:
-        """Take over the state that is found; return why its faults were ended, if they were."""
+        """Take over the stored state; return why its faults were ended, if they were."""
         now = self.now()
         entry = AuditEntry(at=now, actor="store", action="end_all", reason=UNREADABLE)
-        mark = await self._in_thread(self._watermark.read)  # before the state, which others may change meanwhile
+        mark = await self._in_thread(self._watermark.read)  # before the state, which may change meanwhile
         try:
             found = await self._run(lambda: tables.read_state(self._db, self._reader))
         except StoreUnreadable as error:
@@ -94,7 +95,7 @@ class SqliteStore:
         return reason
 
     async def _end_all(self, least: int, reason: str) -> None:
-        """End all faults that are found, at a revision above the least."""
+        """End all stored faults, at a revision above the least."""
 
         def work() -> State:
             with tables.transaction(self._db) as db:
@@ -103,7 +104,6 @@ class SqliteStore:
         await self._write(work)
 
     async def close(self) -> None:
-        """Close the file."""
         if self._polling:
             self._polling.cancel()
             await asyncio.wait([self._polling])
@@ -112,7 +112,7 @@ class SqliteStore:
         self._thread.shutdown()
 
     async def apply(self, change: Change, entry: AuditEntry) -> State:
-        """Make one change in one transaction, which other processes wait for."""
+        """Make one change in one transaction; other processes wait for it."""
 
         def work() -> State:
             with tables.transaction(self._db) as db:
@@ -130,7 +130,7 @@ class SqliteStore:
         return await self._write(work)
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
-        """Write a state without faults over whatever is there, which is kept in the table `unreadable`."""
+        """Overwrite the store with a state without faults; the old content is kept in the table `unreadable`."""
 
         def work() -> State:
             with tables.transaction(self._db) as db:
@@ -141,32 +141,29 @@ class SqliteStore:
         return await self._write(work)
 
     async def _write(self, work: Callable[[], State]) -> State:
-        """Take over the state that it has stored."""
+        """Run a transaction and take over the state that it stored."""
 
-        def noted() -> State:
+        def work_and_record() -> State:
             state = work()
             self._reader.remember(write_state(state), state)
             self._watermark.advance(state.revision, self.now())
             return state
 
-        state = await self._run(noted, writes=True)
+        state = await self._run(work_and_record, writes=True)
         self._readable = True
         self._snapshot.update(state)
         return state
 
     async def refresh(self) -> State:
-        """Read the state now."""
         await self._poll()
         return self._snapshot.state
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        """Return the latest entries, newest first."""
         latest = MAX_REVISION + 1 if before is None else before
         rows = await self._run(lambda: tables.read_audit(self._db, limit, latest))
         return await asyncio.to_thread(read_entries, rows)
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
-        """Note a sign of life, or that the replica leaves, and what its faults did."""
         seen = replica.model_copy(update={"seen": self.now()})
 
         def work() -> None:
@@ -177,13 +174,10 @@ class SqliteStore:
         await self._run(work, writes=True)
 
     async def replicas(self) -> list[Replica]:
-        """Return those that gave a sign of life lately."""
         rows = await self._run(lambda: self._db.execute("SELECT replica FROM replicas ORDER BY id").fetchall())
         return [replica for replica in read_valid(Replica, (text for (text,) in rows)) if replica.is_alive(self.now())]
 
     async def tallies(self, faults: Collection[str]) -> dict[str, dict[str, str]]:
-        """Return what the replicas reported."""
-
         def work() -> dict[str, dict[str, str]]:
             query = "SELECT replica, tally FROM tallies WHERE fault = ?"
             return {fault: dict(self._db.execute(query, (fault,)).fetchall()) for fault in faults}
@@ -207,7 +201,7 @@ class SqliteStore:
                 log.exception("the store cannot be read")
 
     async def _poll(self) -> None:
-        """Take over what other processes changed, and what a caller who left early changed here."""
+        """Take over changes of other processes, and changes of this one whose caller was cancelled."""
 
         def work() -> tuple[int, State | None]:
             # Not PRAGMA data_version: it overlooks changes of this connection, and every heartbeat moves it.
@@ -223,12 +217,12 @@ class SqliteStore:
             self._snapshot.update(state)
 
     async def _run(self, work: Callable[[], T], *, writes: bool = False) -> T:
-        """Run it in the thread; raises StoreUnavailable for whatever is wrong with the file."""
+        """Run work in the store's thread; raises StoreUnavailable for every error of the file."""
         was = self.up
         due = time.monotonic() + _LOCK_TIMEOUT_S
 
         def timely() -> T:
-            # Those that write wait at the same time, not one after the other: readers would wait for all of them.
+            # The time-outs of queued writes run in parallel: one after the other, they would hold up reads.
             tables.set_lock_timeout(self._db, due - time.monotonic() if writes else _LOCK_TIMEOUT_S)
             return self._run_if_same_file(work)
 
@@ -249,9 +243,9 @@ class SqliteStore:
         raise away
 
     def _run_if_same_file(self, work: Callable[[], T]) -> T:
-        """Refuse to go on with a file that nobody else can see any more."""
+        """Run work unless the file was moved or deleted, and other processes see another one."""
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(self._file, os.stat(self._path)):  # noqa: PTH116 - as above
+            if os.path.samestat(self._file, os.stat(self._path)):  # noqa: PTH116 - for samestat
                 return work()
         raise FileNotFoundError("the file was moved or deleted; put it back, or restart the service")
 

@@ -1,4 +1,4 @@
-"""The tables of the store of one machine, and what is done in them; to be called in the thread of the connection."""
+"""The tables of the SQLite store and their queries; call them in the connection's thread."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ from chaosapi.store.codec import (
 from chaosapi.store.replica import Replica
 
 _RETRY_INTERVAL_S: Final = 0.01
-"""Seconds before what another process kept from being done is tried again."""
+"""Pause before retrying what another process's lock prevented."""
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS state (
         id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, state TEXT NOT NULL)""",
@@ -38,26 +38,27 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS unreadable (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, state)",
 )
 _MAX_UNREADABLE: Final = 3
-"""How many states that could not be read are kept, of each so many characters."""
+"""How many unreadable states are kept."""
 _MAX_UNREADABLE_CHARACTERS: Final = 1_000_000
+"""How many characters of each unreadable state are kept."""
 
 
-def connect(path: Path, patience: float) -> sqlite3.Connection:
-    """Open the file, making it where there is none; raises OSError or sqlite3.Error. Waits so long for who writes."""
+def connect(path: Path, lock_timeout_s: float) -> sqlite3.Connection:
+    """Open or create the file, waiting for other processes' locks; raises OSError or sqlite3.Error."""
     _make_private(path)
-    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    _write_ahead(db, patience)
-    db.execute("PRAGMA synchronous = NORMAL")  # safe but for a power cut, and no wait for the disk
+    db = sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None, check_same_thread=False)
+    _enable_write_ahead_log(db, lock_timeout_s)
+    db.execute("PRAGMA synchronous = NORMAL")  # no fsync per commit; only a power cut loses commits
     create_tables(db)
     return db
 
 
-def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
-    """Let readers and a writer work at once; of several that make the file SQLite refuses all but one, without a wait.
+def _enable_write_ahead_log(db: sqlite3.Connection, timeout_s: float) -> None:
+    """Let readers and a writer work at once; retry if several processes create the file.
 
-    Tries again for `patience` seconds.
+    SQLite refuses all processes but one, and does not wait for the lock.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
             db.execute("PRAGMA journal_mode = WAL")
@@ -70,19 +71,19 @@ def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
 
 
 def set_lock_timeout(db: sqlite3.Connection, seconds: float) -> None:
-    """Wait so long, from now on, for who writes; where that is nothing, try once."""
+    """Set how long statements wait for another process's lock; at 0 or less they try once."""
     db.execute(f"PRAGMA busy_timeout = {max(0, round(1000 * seconds))}")
 
 
 def create_tables(db: sqlite3.Connection) -> None:
-    """Make the tables that there are not."""
+    """Create the tables that are missing."""
     for statement in _SCHEMA:
         db.execute(statement)
 
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Do all of the block, or nothing; other processes wait."""
+    """Commit the block as one transaction, or roll it back on an error; other processes wait."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield db
@@ -93,7 +94,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def reset(db: sqlite3.Connection, entry: AuditEntry, halt: Halt | None, least: int) -> State:
-    """Write a state without faults, above the least revision, and keep what was stored for a person to look at."""
+    """Write a state without faults, above the least revision, and keep the old content for inspection."""
     create_tables(db)
     result = State(revision=min(max(least, read_revision(db)) + 1, MAX_REVISION), halt=halt)
     db.execute(
@@ -107,7 +108,7 @@ def reset(db: sqlite3.Connection, entry: AuditEntry, halt: Halt | None, least: i
 
 
 def write_report(db: sqlite3.Connection, seen: Replica, tallies: Mapping[str, str], *, leaving: bool) -> None:
-    """Note a sign of life of a replica, or that it leaves, and what its faults did."""
+    """Write a replica's heartbeat, or remove it, and write its tallies."""
     db.execute("DELETE FROM replicas WHERE id = ?", (seen.id,))
     if not leaving:
         db.execute("INSERT INTO replicas VALUES (?, ?, ?)", (seen.id, seen.seen, write(seen)))
@@ -116,22 +117,22 @@ def write_report(db: sqlite3.Connection, seen: Replica, tallies: Mapping[str, st
 
 
 def _make_private(path: Path) -> None:
-    """Make the file where there is none, and let only its owner read it; SQLite's own files beside it follow."""
+    """Create the file if it is missing, and restrict it to its owner; SQLite's -wal and -shm files copy its mode."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
-        with contextlib.suppress(OSError):  # another's file, or none
-            if stat.S_IMODE(each.stat().st_mode) & 0o077:
-                each.chmod(0o600)
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with contextlib.suppress(OSError):  # the file is missing, or another user's
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(0o600)
 
 
 def read_revision(db: sqlite3.Connection) -> int:
-    """Return the revision that is stored; 0 where that is none."""
+    """Return the stored revision; 0 if there is none."""
     row = db.execute("SELECT revision FROM state WHERE typeof(revision) = 'integer'").fetchone()
     return row[0] if row and 0 <= row[0] <= MAX_REVISION else 0
 
 
 def read_state(db: sqlite3.Connection, reader: StateReader) -> State:
-    """Return the state that is stored; raises StoreUnreadable."""
+    """Return the stored state; raises StoreUnreadable."""
     row = db.execute("SELECT state, revision FROM state").fetchone()
     if row is None:
         return State()
@@ -142,7 +143,7 @@ def read_state(db: sqlite3.Connection, reader: StateReader) -> State:
 
 
 def write_state_and_audit(db: sqlite3.Connection, state: State, entry: AuditEntry) -> None:
-    """Write a state, and the audit entry of what led to it."""
+    """Write a state, and the audit entry of the change that led to it."""
     row = (state.revision, write_state(state))
     db.execute("INSERT OR REPLACE INTO state (id, revision, state) VALUES (1, ?, ?)", row)
     text = write(entry.signed(state))
@@ -155,7 +156,7 @@ def write_state_and_audit(db: sqlite3.Connection, state: State, entry: AuditEntr
 
 
 def end_all_faults(db: sqlite3.Connection, reader: StateReader, least: int, reason: str, now: float) -> State:
-    """End all faults of a state that is an older copy, at a revision that nobody was told, and return the result."""
+    """End all faults of a state that is an older copy, at an unused revision, and return the result."""
     found = read_state(db, reader)
     ended = end_all(now)(found).model_copy(update={"revision": max(found.revision, least) + 1})
     write_state_and_audit(db, ended, AuditEntry(at=now, actor="store", action="end_all", reason=reason))
@@ -163,14 +164,14 @@ def end_all_faults(db: sqlite3.Connection, reader: StateReader, least: int, reas
 
 
 def read_audit(db: sqlite3.Connection, limit: int, before: int) -> list[str]:
-    """Return the latest entries of the audit as text, newest first, of the revisions before one."""
-    # Each begins with {"revision":17, so the number is read without the rest.
+    """Return the latest audit entries of revisions before one, as JSON, newest first."""
+    # Each entry begins with {"revision":17, so its revision is read without parsing the rest.
     query = "SELECT entry FROM audit WHERE CAST(substr(entry, 13, 17) AS INTEGER) < ? ORDER BY number DESC LIMIT ?"
     return [str(text) for (text,) in db.execute(query, (before, limit)).fetchall()]
 
 
 def drop_stale_tallies(db: sqlite3.Connection, state: State) -> None:
-    """Drop those of faults that are forgotten, and of earlier ones, reported by who had not heard of that yet."""
+    """Delete the tallies of dropped faults, also those that a late replica reported after an earlier deletion."""
     known = {tally_key(record) for record in state.faults}
     found = db.execute("SELECT DISTINCT fault FROM tallies").fetchall()
     db.executemany("DELETE FROM tallies WHERE fault = ?", [row for row in found if row[0] not in known])
