@@ -10,7 +10,8 @@ from panels import PROMETHEUS, RED, Panel, link
 
 from chaosapi.promql import firing
 
-LEARNER, INSTRUCTOR = "chaosapi", "chaosapi-instructor"
+LEARNER = "chaosapi"
+INSTRUCTOR = "chaosapi-instructor"
 """The tags of the two sets: dashboards of the learner's neither show faults nor link to those that do."""
 
 Variable = build.DatasourceVariable | build.QueryVariable
@@ -45,7 +46,9 @@ class Annotation(model.AnnotationQuery):
 
     def __init__(self, name: str, color: str, expr: str, title: str, text: str) -> None:
         super().__init__(name=name, datasource=PROMETHEUS, enable=True, hide=False, icon_color=color)
-        self.expr, self._title, self._text = expr, title, text
+        self.expr = expr
+        self._title = title
+        self._text = text
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON, with the fields of Grafana's Prometheus annotations that the SDK does not know."""

@@ -175,7 +175,8 @@ def _saturation() -> list[Panel]:
         (SERVICE.now("sum", "process_resident_memory_bytes", "instance"), "{{instance}}"),
         empty="No data",
     )
-    late, busy = objective(lag, (None, CLEAR), (LAG, RED)), objective(cpu, (None, CLEAR), (1, RED))
+    late = objective(lag, (None, CLEAR), (LAG, RED))
+    busy = objective(cpu, (None, CLEAR), (1, RED))
     return across(8, [by_route(waiting, UID), *_capacity(), late, busy, memory])
 
 

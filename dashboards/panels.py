@@ -23,7 +23,10 @@ Kind = TypeVar("Kind", stat.Panel, timeseries.Panel, statetimeline.Panel)
 
 PROMETHEUS = DataSourceRef(type_val="prometheus", uid="${datasource}")
 NO_TRAFFIC = "No traffic"
-GREEN, ORANGE, RED, CLEAR = "green", "orange", "red", "transparent"
+GREEN = "green"
+ORANGE = "orange"
+RED = "red"
+CLEAR = "transparent"
 
 
 def number(

@@ -8,7 +8,8 @@ from panels import CLEAR, GREEN, ORANGE, RED, Panel, course, number, objective, 
 from chaosapi.promql import Slo
 from chaosapi.slo import windows
 
-CHOSEN, ALL = Slo("$slo"), Slo(".+")
+CHOSEN = Slo("$slo")
+ALL = Slo(".+")
 PROFILES = [windows.load(name) for name in windows.NAMES]
 
 TIMES = "suffix:×"

@@ -28,9 +28,12 @@ class Conductor:
     def __init__(self, environment: Environment, runner: Runner) -> None:
         self.choice: Choice | None = None
         self.run: Run | None = None
-        self._runner, self._environment = runner, environment
-        self._number = self._parts = 0
-        self._start = self._stopped = 0.0
+        self._runner = runner
+        self._environment = environment
+        self._number = 0
+        self._parts = 0
+        self._start = 0.0
+        self._stopped = 0.0
         self._tallies: dict[str, Tally] = {}
         events = environment.events
         if isinstance(runner, WorkerRunner):
@@ -50,7 +53,9 @@ class Conductor:
 
     def prepare(self, choice: Choice | None) -> None:
         """Follow this choice from the next start on."""
-        self.choice, self.run, self._parts = choice, None, 0
+        self.choice = choice
+        self.run = None
+        self._parts = 0
 
     def tally(self) -> Tally:
         """Return what became of the plan, over all processes; "lost" went with a worker that did not say."""
@@ -77,13 +82,16 @@ class Conductor:
         if not self.choice or self.choice.model != "open":
             return
         self._number += 1
-        self._start, self._tallies = perf_counter() + LEAD, {}
-        load, first = self.choice.load(), datetime.fromtimestamp(time() + LEAD, UTC)
+        self._start = perf_counter() + LEAD
+        self._tallies = {}
+        load = self.choice.load()
+        first = datetime.fromtimestamp(time() + LEAD, UTC)
         text = "%s: %s requests within %g s, from %s on"
         _log.info(text, self.choice.name, self.choice.plan().total, load.duration, first.isoformat())
         nonce = uuid4().hex[:8]
         if not isinstance(self._runner, MasterRunner):
-            self._parts, self.run = 1, Run(self.choice, 0, 1, self._start, nonce)
+            self._parts = 1
+            self.run = Run(self.choice, 0, 1, self._start, nonce)
             return
         workers = self._runner.clients
         active: list[WorkerNode] = workers.ready + workers.running + workers.spawning
@@ -94,7 +102,8 @@ class Conductor:
 
     def _take(self, msg: Message, **_: Any) -> None:
         data = msg.data
-        self.choice, self._number = Choice(**data["choice"]), data["number"]
+        self.choice = Choice(**data["choice"])
+        self._number = data["number"]
         self.run = Run(self.choice, data["index"], data["count"], perf_counter() + data["lead"], data["nonce"])
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:

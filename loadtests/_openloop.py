@@ -34,8 +34,11 @@ class OpenLoop(Customer):
     conductor: ClassVar[Conductor]
 
     def __init__(self, environment: Environment) -> None:
-        self._run, self._shop, self._budget = self.conductor.run, Customers(), Budget()
-        self._answers, self._errands = Group(), Group()
+        self._run = self.conductor.run
+        self._shop = Customers()
+        self._budget = Budget()
+        self._answers = Group()
+        self._errands = Group()
         if self._run:
             self.concurrency = self._run.choice.inflight + STOCK
             self.network_timeout = self._run.choice.scenario.patience
@@ -120,7 +123,8 @@ class OpenLoop(Customer):
             self._errand(self._shop.request("POST /api/checkout", cart, (0.0, 0.0)), f"{request_id}-pay")
 
     def _errand(self, request: Request, request_id: str) -> bool:
-        agent, body = self.client.client, json.dumps(request.body)
+        agent = self.client.client
+        body = json.dumps(request.body)
         headers = {"x-request-id": request_id, "content-type": "application/json"}
         try:
             answer = agent.urlopen(f"{self.host}{request.path}", method="POST", payload=body, headers=headers)

@@ -18,13 +18,16 @@ class Reports:
     """Tells what came of each run; `folder` is None where no file is wanted."""
 
     def __init__(self, environment: Environment, conductor: Conductor, folder: Path | None) -> None:
-        self._environment, self._conductor, self._folder = environment, conductor, folder
+        self._environment = environment
+        self._conductor = conductor
+        self._folder = folder
         environment.events.test_stop.add_listener(self._tell)  # type: ignore[no-untyped-call]
         environment.events.quitting.add_listener(self._judge)  # type: ignore[no-untyped-call]
 
     def _tell(self, **_: object) -> None:
         """Log what became of the plan and write the report."""
-        choice, tally = self._conductor.choice, self._conductor.tally()
+        choice = self._conductor.choice
+        tally = self._conductor.tally()
         if not choice:
             return
         if choice.model == "open":
@@ -45,7 +48,8 @@ class Reports:
         """Let the conditions decide the exit code, where there are any: failures may be what was wanted."""
         options = self._environment.parsed_options
         expected = _expect.parse(options.expect) if options else []
-        tally, stats = self._conductor.tally(), self._environment.stats
+        tally = self._conductor.tally()
+        stats = self._environment.stats
         found = [(each, _expect.figure(each.figure, stats, tally.planned, tally.missed.total())) for each in expected]
         for each, figure in found:
             _log.log(logging.INFO if each.met(figure) else logging.ERROR, "%s", _expect.shown(each, figure))

@@ -83,9 +83,16 @@ class Run:
     """
 
     def __init__(self, choice: Choice, index: int, count: int, start: float, nonce: str) -> None:
-        self.choice, self.start, self.tally, self.stopping = choice, start, Tally(), Event()
-        self.load, self._plan = choice.load(), choice.plan()
-        self._index, self._count, self._nonce, self._taken = index, count, nonce, False
+        self.choice = choice
+        self.start = start
+        self.tally = Tally()
+        self.stopping = Event()
+        self.load = choice.load()
+        self._plan = choice.plan()
+        self._index = index
+        self._count = count
+        self._nonce = nonce
+        self._taken = False
 
     def take(self) -> bool:
         """Tell the first who asks that the part is theirs."""

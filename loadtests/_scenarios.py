@@ -115,7 +115,8 @@ class Scenario:
 
         A scenario without a peak does not look at one. Raises ValueError with what would be right.
         """
-        rate, duration = self.rate if rate is None else rate, self.duration if duration is None else duration
+        rate = self.rate if rate is None else rate
+        duration = self.duration if duration is None else duration
         if not 0 < rate <= _MOST:
             raise ValueError(f"the rate is {rate:g} requests/s; it must be above 0 and at most {_MOST:,}")
         if not 0 < duration <= _LONGEST:

@@ -60,7 +60,8 @@ class Camera:
     """Takes pictures of one browser page into a folder."""
 
     def __init__(self, page: Page, folder: Path) -> None:
-        self._page, self._folder = page, folder
+        self._page = page
+        self._folder = folder
 
     def take(
         self, name: str, address: str, ready: str, then: Callable[[Page], None] = lambda _: None, of: str = ""
@@ -123,7 +124,8 @@ def alerts(lab: Lab, shots: Camera) -> None:
     burning = 'slo:sli_error:ratio_rate5s{sloth_slo="availability"} > 0.18'
     firing = f'ALERTS{{slo="availability", severity="page", alertstate="firing"}} and on () {burning}'
     lab.parts.wait_until(lambda: lab.prometheus.value(firing) is not None, "the page", timeout=WAIT, every=0.5)
-    prometheus, alertmanager = url(lab.ports.prometheus), url(lab.ports.alertmanager)
+    prometheus = url(lab.ports.prometheus)
+    alertmanager = url(lab.ports.alertmanager)
     shots.take("prometheus-alerts", f"{prometheus}/alerts", "text=ErrorBudgetBurn") or shots.take(
         "prometheus-alerts", f"{prometheus}/classic/alerts", "text=ErrorBudgetBurn", _unfolded
     )

@@ -100,4 +100,4 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 @pytest.fixture(scope="session")
 def tools() -> dict[str, Path]:
     """Give the paths of the real Prometheus, promtool, Alertmanager and amtool, fetched once into .tools/."""
-    return lab_tools.ensure("prometheus", "promtool", "alertmanager", "amtool")
+    return lab_tools.ensure_programs("prometheus", "promtool", "alertmanager", "amtool")

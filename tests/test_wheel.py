@@ -54,7 +54,7 @@ def install(folder: Path, *requirements: str) -> Path:
     pins = folder / "pins.txt"
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins.write_text("\n".join(re.findall(r"^\w\S*==[^\\\n]*", lock, re.MULTILINE)), encoding="utf-8")
-    kept = lab_tools.home() / "wheels"
+    kept = lab_tools.tools_folder() / "wheels"
 
     def pip(*options: str | Path) -> subprocess.CompletedProcess[str]:
         command = [python, "-m", "pip", *options, "--constraint", pins, *requirements]
@@ -72,7 +72,7 @@ def environment(program: Path) -> dict[str, str]:
     return {
         "PATH": f"{program.parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(program.parent),
-        "CHAOSAPI_TOOLS_DIR": str(lab_tools.home()),
+        "CHAOSAPI_TOOLS_DIR": str(lab_tools.tools_folder()),
     }
 
 

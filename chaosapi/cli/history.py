@@ -33,7 +33,7 @@ def history(
     With minutes of history, long windows see nothing but the fault, and all alerts fire at once.
     """
     try:
-        instants = past.instants(windows.load(profile), time.time())
+        instants = past.sample_times(windows.load(profile), time.time())
         address = httpx2.URL(url).netloc.decode()
         exposition = httpx2.get(f"{url.rstrip('/')}/metrics", timeout=30).raise_for_status().text
     except Invalid as error:
@@ -42,6 +42,6 @@ def history(
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         print_error(f"no metrics from {url}: {error}")
         raise typer.Exit(1) from None
-    series = past.healthy(exposition, rate, prometheus.labels(instance or address))
+    series = past.healthy_series(exposition, rate, prometheus.labels(instance or address))
     with output.open("w", encoding="utf-8") if output else contextlib.nullcontext(sys.stdout) as file:
         file.writelines(past.openmetrics(series, instants))

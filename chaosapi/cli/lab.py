@@ -57,10 +57,10 @@ def lab(
         options = stack.Options(folder, profile, ports, console=not once)
         with stack.running(options, _progress_printer(console)) as running:
             if once:
-                console.print(str(status.look(running)), soft_wrap=True)
+                console.print(str(status.read_status(running)), soft_wrap=True)
                 return
-            console.print(f"for traffic, in another terminal: {traffic.by_hand(ports)}", soft_wrap=True)
-            status.show(running, console)
+            console.print(f"for traffic, in another terminal: {traffic.interactive_command(ports)}", soft_wrap=True)
+            status.show_until_stopped(running, console)
 
 
 def demo(

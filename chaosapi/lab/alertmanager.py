@@ -12,7 +12,7 @@ def config(source: str, *, webhook: str, token: str | Path | None) -> str:
     `token` when there is one, or what the file holds at that moment.
     """
     settings: dict[str, Any] = copy.deepcopy(yaml.safe_load(source))
-    _hurry(settings["route"])
+    _notify_at_once(settings["route"])
     for receiver in settings["receivers"]:
         for hook in receiver.get("webhook_configs", ()):
             hook.pop("url_file", None)
@@ -24,10 +24,10 @@ def config(source: str, *, webhook: str, token: str | Path | None) -> str:
     return yaml.safe_dump(settings, sort_keys=False)
 
 
-def _hurry(route: dict[str, Any]) -> None:
+def _notify_at_once(route: dict[str, Any]) -> None:
     route |= {"group_wait": "0s", "group_interval": "1s"}
     for child in route.get("routes", ()):
-        _hurry(child)
+        _notify_at_once(child)
 
 
 def command(program: Path, *, config_file: Path, data: Path, listen: str) -> list[str]:

@@ -4,7 +4,7 @@ import sys
 from chaosapi.lab.ports import HOST, Ports, url
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Return whether what the console is made with is there."""
     return importlib.util.find_spec("nicegui") is not None
 

@@ -23,12 +23,12 @@ _PACKAGES: Final = {  # the packages that may hold a program: promtool got its o
     "kustomize": ("kustomize",),
 }
 _SHARE: Final = b"/usr/share/prometheus/alertmanager"
-_THROUGH_9: Final = b"/proc/self/fd/9".ljust(len(_SHARE), b"/")
+_DESCRIPTOR_9: Final = b"/proc/self/fd/9".ljust(len(_SHARE), b"/")
 _SCRIPT: Final = """#!/bin/sh
 here=$(dirname "$0")
 exec 9<"$here/alertmanager.share" "$here/alertmanager.bin" "$@"
 """
-_FILES: Final = {"alertmanager": "prometheus-alertmanager"}  # programs that Debian calls otherwise
+_BINARIES: Final = {"alertmanager": "prometheus-alertmanager"}  # programs that Debian calls otherwise
 
 
 def fetch_newest(names: Sequence[str], folder: Path) -> dict[str, Path]:
@@ -41,7 +41,7 @@ def fetch_newest(names: Sequence[str], folder: Path) -> dict[str, Path]:
         raise UnavailableError("no Debian mirror in the system's apt sources")
     sources = folder / "sources.list"
     sources.write_text(f"deb [signed-by={_KEYRING}] {mirror[1]} {_NEWEST_SUITE} main\n", encoding="utf-8")
-    return _fetch(names, folder, [f"Dir::Etc::sourcelist={sources}", f"Dir::Etc::sourceparts={_empty(folder)}"])
+    return _fetch(names, folder, [f"Dir::Etc::sourcelist={sources}", f"Dir::Etc::sourceparts={_empty_folder(folder)}"])
 
 
 def fetch_running(names: Sequence[str], folder: Path) -> dict[str, Path]:
@@ -49,7 +49,7 @@ def fetch_running(names: Sequence[str], folder: Path) -> dict[str, Path]:
     return _fetch(names, folder, [])
 
 
-def _empty(folder: Path) -> Path:
+def _empty_folder(folder: Path) -> Path:
     (folder / "empty").mkdir(exist_ok=True)
     return folder / "empty"
 
@@ -61,7 +61,7 @@ def _fetch(names: Sequence[str], folder: Path, sources: Sequence[str]) -> dict[s
     (state / "status").touch()
     settings = [
         *sources,
-        f"Dir::Etc::preferencesparts={_empty(folder)}",
+        f"Dir::Etc::preferencesparts={_empty_folder(folder)}",
         f"Dir::State={state}",
         f"Dir::State::status={state / 'status'}",
         f"Dir::Cache={state}",
@@ -78,22 +78,23 @@ def _fetch(names: Sequence[str], folder: Path, sources: Sequence[str]) -> dict[s
     for package in state.glob("*.deb"):
         _run(["dpkg-deb", "-x", str(package), str(folder / "root")])
     root = folder / "root"
-    paths = {name: root / "usr" / "bin" / _FILES.get(name, name) for name in names}
+    paths = {name: root / "usr" / "bin" / _BINARIES.get(name, name) for name in names}
     found = {name: path for name, path in paths.items() if path.is_file()}
-    return _relocated(found, root) if "alertmanager" in found else found
+    return _relocate_alertmanager(found, root) if "alertmanager" in found else found
 
 
-def _relocated(found: dict[str, Path], root: Path) -> dict[str, Path]:
+def _relocate_alertmanager(found: dict[str, Path], root: Path) -> dict[str, Path]:
     """Make Debian's Alertmanager find its templates here: it reads them from a fixed place under /usr/share.
 
     That path, inside the program, becomes one of the same length through file descriptor 9, which a small script
     opens. (No setting moves it, and a relative or a plain absolute path would bind the program to a folder.)
     """
-    program, share = found["alertmanager"], root / _SHARE.decode().lstrip("/")
+    program = found["alertmanager"]
+    share = root / _SHARE.decode().lstrip("/")
     content = program.read_bytes()
     if _SHARE not in content:
         return found
-    program.write_bytes(content.replace(_SHARE, _THROUGH_9))
+    program.write_bytes(content.replace(_SHARE, _DESCRIPTOR_9))
     script = root / "alertmanager"
     script.write_text(_SCRIPT, encoding="utf-8")
     script.chmod(0o755)

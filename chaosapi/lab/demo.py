@@ -26,7 +26,7 @@ FAULT: Final = Fault.model_validate(
     }
 )
 _SLO: Final = "availability"
-_CALM: Final = 10.0  # seconds of healthy traffic before the fault: a baseline to look at
+_BASELINE_S: Final = 10.0  # seconds of healthy traffic before the fault: a baseline to look at
 
 
 def run(lab: Lab, console: Terminal) -> None:
@@ -35,8 +35,10 @@ def run(lab: Lab, console: Terminal) -> None:
     Raises LabError, saying which moment never came, unless the alert reached the webhook both times.
     """
     with console.status("healthy traffic") as status:
-        _calm(lab)
-        console.print(f"{RATE:g} requests/s, healthy for {_CALM:g} s and, so Prometheus remembers, for long before")
+        _record_baseline(lab)
+        console.print(
+            f"{RATE:g} requests/s, healthy for {_BASELINE_S:g} s and, so Prometheus remembers, for long before"
+        )
 
         status.update("waiting for the alert")
         story = DemoRun(lab, _prediction(lab), console)
@@ -55,12 +57,12 @@ def _prediction(lab: Lab) -> Prediction:
     return Prediction(ExpectedAlert(_SLO, lab.profile.pairs[0]), FAULT, RATE, shop, lab.profile)
 
 
-def _calm(lab: Lab) -> None:
+def _record_baseline(lab: Lab) -> None:
     flowing = f'sum(rate(http_requests_total{{job="{JOB}"}}[{round(5 * lab.interval)}s]))'
     lab.parts.wait_until(
         lambda: (lab.prometheus.value(flowing) or 0) > 0.9 * RATE, f"{RATE:g} requests/s from Locust", every=0.2
     )
-    until = time.monotonic() + _CALM
+    until = time.monotonic() + _BASELINE_S
     lab.parts.wait_until(lambda: time.monotonic() > until, "healthy traffic")
     if pages := [alert for alert in lab.prometheus.alerts() if alert["labels"]["severity"] == "page"]:
         raise LabError(f"pages before any fault: {', '.join(page['labels']['alertname'] for page in pages)}")

@@ -17,20 +17,20 @@ _LOCK: Final = ".lab"
 @contextmanager
 def temporary(parent: Path) -> Iterator[Path]:
     """Yield a folder of its own in `parent`, which goes afterwards; what killed labs have left there goes before."""
-    sweep(parent)
+    remove_abandoned(parent)
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent) as name, (Path(name) / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(name)
 
 
-def sweep(parent: Path) -> None:
+def remove_abandoned(parent: Path) -> None:
     """Remove the folders of this user's labs that live no more."""
     for folder in parent.glob(f"{PREFIX}*"):
-        if not folder.is_symlink() and _is_left(folder):
+        if not folder.is_symlink() and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def write(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Write a file that this user alone may read, also where it was there before."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as out:
         os.fchmod(out.fileno(), 0o600)
@@ -38,7 +38,7 @@ def write(file: Path, text: str) -> None:
         out.write(text)
 
 
-def _is_left(folder: Path) -> bool:
+def _is_abandoned(folder: Path) -> bool:
     try:
         if folder.stat().st_uid != os.geteuid():
             return False

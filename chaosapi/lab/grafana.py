@@ -12,11 +12,11 @@ def find() -> list[str] | None:
     """Return the command that starts an installed Grafana, None when there is none."""
     for name, verb in (("grafana", ["server"]), ("grafana-server", [])):
         if program := shutil.which(name):
-            return [program, *verb, *_home(Path(program))]
+            return [program, *verb, *_homepath_option(Path(program))]
     return None
 
 
-def _home(program: Path) -> list[str]:
+def _homepath_option(program: Path) -> list[str]:
     """Name Grafana's home, which holds its web pages: that of its package, or the folder above its bin/."""
     homes = (Path("/usr/share/grafana"), program.resolve().parents[1])
     return next((["--homepath", str(place)] for place in homes if (place / "public").is_dir()), [])

@@ -20,10 +20,10 @@ from chaosapi.lab import environment
 from chaosapi.lab.errors import LabError
 from chaosapi.slo.windows import Profile
 
-_FAST: Final = ((0.005, 0.90), (0.01, 0.97), (0.025, 0.99), (0.05, 0.996), (0.1, 0.999), (0.25, 1.0))
+_HEALTHY_LATENCY: Final = ((0.005, 0.90), (0.01, 0.97), (0.025, 0.99), (0.05, 0.996), (0.1, 0.999), (0.25, 1.0))
 """How fast a healthy shop answers: the share of requests within each bound (seconds)."""
-_MEAN: Final = 0.004
-_MEANT: Final = ("http_requests", "http_request_duration_seconds")
+_MEAN_LATENCY_S: Final = 0.004
+_FAMILIES: Final = ("http_requests", "http_request_duration_seconds")
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,21 @@ class HistorySeries:
     slope: float
     start: float = 0.0
 
-    def at(self, seconds: float) -> str:
+    def value_at(self, seconds: float) -> str:
         """Write its value so many seconds after the start of history."""
         value = self.start + self.slope * seconds
         return f"{value:.3f}" if self.name.partition("{")[0].endswith("_sum") else f"{value:.0f}"
 
 
-def instants(profile: Profile, end: float) -> list[float]:
+def sample_times(profile: Profile, end: float) -> list[float]:
     """Return the times (Unix seconds) of the samples, one period up to `end`, closer together the newer they are.
 
     The newest stretch has 20 samples in the shortest window, the rest 2 and finally one in two such windows: a graph
     over a long range asks for no more, and a period of one resolution would be 175,000 samples for each series.
     """
-    short, quick, slow = profile.windows[0], profile.pairs[0].long, profile.pairs[-1].long
+    short = profile.windows[0]
+    quick = profile.pairs[0].long
+    slow = profile.pairs[-1].long
     steps = ((profile.period, 2 * short), (slow, short / 2.5), (6 * quick, max(1.0, short / 20)), (0.0, 0.0))
     return [
         end - age + step * number
@@ -55,18 +57,18 @@ def instants(profile: Profile, end: float) -> list[float]:
     ] + [end]
 
 
-def healthy(exposition: str, rate: float, labels: Mapping[str, str]) -> dict[str, list[HistorySeries]]:
+def healthy_series(exposition: str, rate: float, labels: Mapping[str, str]) -> dict[str, list[HistorySeries]]:
     """Return the series by metric family of a shop that serves `rate` requests/s without an error.
 
     Takes the series from the `exposition` of the live target, so names and labels are the same; `labels` are those
     that Prometheus adds to the target's own. Histograms only where there is traffic, counters of errors at 0.
     """
-    families = {"up": ("gauge", [HistorySeries(_text("up", labels), 0, 1)])}
+    families = {"up": ("gauge", [HistorySeries(_series_name("up", labels), 0, 1)])}
     for family in text_string_to_metric_families(exposition):
-        if family.name in _MEANT:
+        if family.name in _FAMILIES:
             rises = ((sample, _share(sample)) for sample in family.samples)
             series = [
-                HistorySeries(_text(sample.name, {**sample.labels, **labels}), rate * share)
+                HistorySeries(_series_name(sample.name, {**sample.labels, **labels}), rate * share)
                 for sample, share in rises
                 if share or sample.name == "http_requests_total"
             ]
@@ -80,11 +82,11 @@ def openmetrics(families: Mapping[str, Iterable[HistorySeries]], times: list[flo
     for header, series in families.items():
         yield f"{header}\n"
         for each in series:
-            yield "".join(f"{each.name} {each.at(age)} {stamp}\n" for age, stamp in stamps)
+            yield "".join(f"{each.name} {each.value_at(age)} {stamp}\n" for age, stamp in stamps)
     yield "# EOF\n"
 
 
-def store(chunks: Iterable[str], promtool: Path, data: Path) -> None:
+def import_history(chunks: Iterable[str], promtool: Path, data: Path) -> None:
     """Turn OpenMetrics text into blocks in Prometheus' `data` folder; call it before Prometheus' first start.
 
     Raises LabError with promtool's words.
@@ -108,9 +110,9 @@ def _share(sample: Sample) -> float:
     route = TrafficRoute(labels["method"], labels["handler"])
     share = SHOP.get(route, 0.0) if labels["status"] == route.success else 0.0
     if sample.name.endswith("_bucket"):
-        return share * max((part for limit, part in _FAST if limit <= float(labels["le"])), default=0.0)
-    return share * _MEAN if sample.name.endswith("_sum") else share
+        return share * max((part for limit, part in _HEALTHY_LATENCY if limit <= float(labels["le"])), default=0.0)
+    return share * _MEAN_LATENCY_S if sample.name.endswith("_sum") else share
 
 
-def _text(name: str, labels: Mapping[str, str]) -> str:
+def _series_name(name: str, labels: Mapping[str, str]) -> str:
     return name + "{" + ",".join(f'{label}="{value}"' for label, value in labels.items()) + "}"

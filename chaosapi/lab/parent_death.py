@@ -12,7 +12,7 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
+def exec_with_parent_death_signal() -> None:
     """Ask for the signal, make sure the lab still lives, become the program."""
     lab, *command = sys.argv[1:]
     if sys.platform == "linux":
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exec_with_parent_death_signal()

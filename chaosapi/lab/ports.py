@@ -38,7 +38,7 @@ class Ports(NamedTuple):
         return {f"--{name}-port" if name != "service" else "--port": port for name, port in used.items() if port}
 
 
-def check(ports: Mapping[str, int]) -> None:
+def check_free(ports: Mapping[str, int]) -> None:
     """Raise PortTakenError unless every port is free on the loopback address and named once.
 
     `ports` maps the option that sets a port (`--prometheus-port`) to its number.

@@ -39,10 +39,12 @@ class Prediction:
         Raises LabError when the alert will not fire.
         """
         step = usual(self.profile).scrape
-        said = self._alert(self.fault.schedule.duration)
+        said = self._forecast_alert(self.fault.schedule.duration)
         fires = said.moments[0]
-        firing, notified = fires.firing or 0.0, fires.notified or 0.0
-        early, late = said.chance.earliest, said.chance.latest
+        firing = fires.firing or 0.0
+        notified = fires.notified or 0.0
+        early = said.chance.earliest
+        late = said.chance.latest
         moments = {
             timeline.BAD_SCRAPE: PredictedMoment(step, 0.0, step),
             timeline.PENDING: PredictedMoment(fires.pending, early, late),
@@ -53,12 +55,12 @@ class Prediction:
         }
         if ended is not None:
             lasted = max(ended, notified + step)  # with luck it fired, and ended, sooner than expected
-            last = self._alert(lasted).moments[-1]
+            last = self._forecast_alert(lasted).moments[-1]
             moments[timeline.RESOLVED] = PredictedMoment(ended + (last.resolved or lasted) - lasted)
             moments[timeline.RESOLVED_RECEIVED] = PredictedMoment(ended + (last.resolved_notified or lasted) - lasted)
         return moments
 
-    def _alert(self, duration: float) -> ForecastAlert:
+    def _forecast_alert(self, duration: float) -> ForecastAlert:
         schedule = self.fault.schedule.model_copy(update={"duration": duration})
         fault = self.fault.model_copy(update={"schedule": schedule})
         watching = usual(self.profile)

@@ -13,8 +13,8 @@ from typing import Final, Self
 from chaosapi.lab import environment, parent_death
 from chaosapi.lab.errors import NotReadyError, PartDiedError
 
-_GRACE: Final = 5.0  # seconds between asking a part to stop and killing it
-_TAIL: Final = 12  # lines of a dead part's log that tell why
+_STOP_TIMEOUT_S: Final = 5.0  # seconds between asking a part to stop and killing it
+_TAIL_LINES: Final = 12  # lines of a dead part's log that tell why
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Program:
     def tail(self) -> str:
         """Return the last lines of its output."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-_TAIL:]) or "(it wrote nothing)"
+        return "\n".join(lines[-_TAIL_LINES:]) or "(it wrote nothing)"
 
     def signal(self, number: int) -> None:
         """Send a signal to the part and to whatever it started."""
@@ -80,7 +80,7 @@ class Programs:
         self._running.remove(part)
         part.signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            part.process.wait(_GRACE)
+            part.process.wait(_STOP_TIMEOUT_S)
         part.signal(signal.SIGKILL)
         part.process.wait()
 

@@ -12,7 +12,7 @@ from typing import Final
 import httpx2
 
 # A closed network should cost a moment, not a minute: short to connect, patient once bytes flow.
-_TIMEOUT: Final = httpx2.Timeout(15, connect=3)
+_TIMEOUTS: Final = httpx2.Timeout(15, connect=3)
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -72,7 +72,7 @@ def _download(url: str, sha256: str, folder: Path) -> Path:
     digest = hashlib.sha256()
     try:
         with (
-            httpx2.stream("GET", url, timeout=_TIMEOUT, follow_redirects=True) as response,
+            httpx2.stream("GET", url, timeout=_TIMEOUTS, follow_redirects=True) as response,
             target.open("wb") as file,
         ):
             response.raise_for_status()

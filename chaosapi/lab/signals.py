@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-_ASKED_TO_STOP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequested(KeyboardInterrupt):
@@ -22,11 +22,11 @@ def stoppable() -> Iterator[None]:
     """Raise Stopped in the main thread at the first such signal; ignore further ones until the block has ended."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for each in _ASKED_TO_STOP:
+        for each in _STOP_SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         raise StopRequested(number)
 
-    heard = [number for number in _ASKED_TO_STOP if signal.getsignal(number) is not signal.SIG_IGN]  # nohup holds
+    heard = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup holds
     before = {number: signal.signal(number, stop) for number in heard}
     try:
         yield

@@ -35,7 +35,7 @@ from chaosapi.slo import windows
 from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.windows import Profile
 
-_SLOWEST_SCRAPE: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
+_MAX_SCRAPE_INTERVAL_S: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
 _TIMEOUT_S: Final = 5.0  # seconds until a part that does not answer is taken for down
 
 
@@ -83,7 +83,7 @@ class Lab:
             links = {"console": url(self.ports.console)} | links
         return links | ({"Grafana": url(self.ports.grafana)} if self.with_grafana else {})
 
-    def trouble(self) -> str:
+    def first_problem(self) -> str:
         """Return what is not as it should be: a target that is not up, a rule that is not loaded or fails."""
         targets = prometheus.target_health(self.prometheus)
         down = [f"target {url} is {health}" for url, health in targets.items() if health != "up"]
@@ -100,11 +100,11 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     Raises LabError when a tool or a free port is missing, or a part does not start; nothing is left running then.
     """
     profile = windows.load(options.profile)
-    rules = _rules(options.profile)
-    programs = tools.ensure("prometheus", "promtool", "alertmanager", say=say)
+    rules = _rules_file(options.profile)
+    programs = tools.ensure_programs("prometheus", "promtool", "alertmanager", say=say)
     with_grafana = grafana.find() is not None
-    with_console = options.console and console.installed()
-    ports.check(
+    with_console = options.console and console.is_installed()
+    ports.check_free(
         options.ports.by_option(with_grafana=with_grafana, with_traffic=options.traffic, with_console=with_console)
     )
     folder = options.folder.resolve()
@@ -116,7 +116,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
         AdminClient(url(options.ports.admin), token=token, timeout_s=_TIMEOUT_S) as admin,
         PrometheusClient(url(options.ports.prometheus), timeout_s=_TIMEOUT_S) as store,
     ):
-        interval = min(profile.step, _SLOWEST_SCRAPE)
+        interval = min(profile.step, _MAX_SCRAPE_INTERVAL_S)
         lab = Lab(parts, options.ports, profile, interval, users, admin, store, with_grafana, with_console)
         say("starting the service")
         command = service.command(options.ports.service, options.ports.admin)
@@ -131,7 +131,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
         _start_alertmanager(lab, programs["alertmanager"], folder, token)
         if not (folder / "prometheus").exists():  # a store that was there before has its own past
             say("seeding a healthy past")
-            _seed(lab, programs["promtool"], folder / "prometheus", options.rate)
+            _seed_history(lab, programs["promtool"], folder / "prometheus", options.rate)
         say("starting Prometheus")
         _start_prometheus(lab, programs["prometheus"], folder, rules)
         if with_grafana:
@@ -140,7 +140,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
         if with_console:  # it need not be waited for: it says itself what is not there yet
             say("starting the console")
             parts.start("console", console.command(options.ports), environment.console(os.environ))
-        _settle(lab)
+        _wait_until_healthy(lab)
         yield lab
 
 
@@ -152,10 +152,11 @@ def _token() -> str | None:
 
 
 def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None) -> None:
-    port, config_file = lab.ports.alertmanager, folder / "alertmanager.yml"
+    port = lab.ports.alertmanager
+    config_file = folder / "alertmanager.yml"
     source = (assets.path("alerts") / "alertmanager.yml").read_text(encoding="utf-8")
     webhook = f"{url(lab.ports.admin)}/hooks/alertmanager"
-    folders.write(config_file, alertmanager.config(source, webhook=webhook, token=token))
+    folders.write_private(config_file, alertmanager.config(source, webhook=webhook, token=token))
     data = folder / "alertmanager"
     command = alertmanager.command(program, config_file=config_file, data=data, listen=address(port))
     lab.parts.start("alertmanager", command)
@@ -163,19 +164,21 @@ def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None
         lab.parts.wait_until(client.is_ready, f"Alertmanager on port {port}")
 
 
-def _seed(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
-    past = history.healthy(lab.users.run(text("/metrics")), rate, prometheus.labels(address(lab.ports.service)))
-    chunks = history.openmetrics(past, history.instants(lab.profile, time.time()))
-    history.store(chunks, promtool, data)
+def _seed_history(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
+    past = history.healthy_series(lab.users.run(text("/metrics")), rate, prometheus.labels(address(lab.ports.service)))
+    chunks = history.openmetrics(past, history.sample_times(lab.profile, time.time()))
+    history.import_history(chunks, promtool, data)
 
 
 def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> None:
-    port, config_file = lab.ports.prometheus, folder / "prometheus.yml"
+    port = lab.ports.prometheus
+    config_file = folder / "prometheus.yml"
     if lab.with_grafana:  # then the links of alerts lead there, wherever they are read
         whole = LinkBases(grafana=url(lab.ports.grafana)).complete_rules(rules.read_text(encoding="utf-8"))
         rules = folder / "rules.yml"
         rules.write_text(whole, encoding="utf-8")
-    target, to_alertmanager = address(lab.ports.service), address(lab.ports.alertmanager)
+    target = address(lab.ports.service)
+    to_alertmanager = address(lab.ports.alertmanager)
     config = prometheus.config(
         target=target,
         alertmanager=to_alertmanager,
@@ -191,7 +194,8 @@ def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> Non
 
 
 def _start_grafana(lab: Lab, folder: Path) -> None:
-    port, provisioning = lab.ports.grafana, folder / "provisioning"
+    port = lab.ports.grafana
+    provisioning = folder / "provisioning"
     grafana.provision(
         provisioning,
         prometheus=url(lab.ports.prometheus),
@@ -205,12 +209,12 @@ def _start_grafana(lab: Lab, folder: Path) -> None:
         lab.parts.wait_until(lambda: client.run(ready("/api/health")), f"Grafana on port {port}", timeout=90)
 
 
-def _settle(lab: Lab) -> None:
+def _wait_until_healthy(lab: Lab) -> None:
     """Wait until nothing is wrong; the error says what last was."""
     troubles = ["nothing is known yet"]
 
     def settled() -> bool:
-        troubles.append(lab.trouble())
+        troubles.append(lab.first_problem())
         return not troubles[-1]
 
     try:
@@ -221,7 +225,7 @@ def _settle(lab: Lab) -> None:
         raise NotReadyError(f"{error}: {troubles[-1]}") from error
 
 
-def _rules(profile: str) -> Path:
+def _rules_file(profile: str) -> Path:
     path = assets.path("alerts") / "rules" / f"{profile}.yml"
     if not path.is_file():
         raise LabError(f"there are no rules at {path}: make them with chaosapi slo rules --profile {profile}")

@@ -18,7 +18,7 @@ from chaosapi.terminal import Terminal, styled
 from chaosapi.text import escape_control
 
 _T = TypeVar("_T")
-_BEAT: Final = 1.0  # seconds between two looks at the lab
+_REFRESH_INTERVAL_S: Final = 1.0  # seconds between two looks at the lab
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Status:
         return f"targets {self.targets}; rules {self.rules}; alerts: {alerts}; faults: {faults}"
 
 
-def look(lab: Lab) -> Status:
+def read_status(lab: Lab) -> Status:
     """Ask the parts how they are; what does not answer says so instead, since a fault may be why."""
-    health = _asked(lambda: target_health(lab.prometheus).values())
-    loaded = _asked(lambda: rules(lab.prometheus))
-    alerts = _asked(lambda: sorted(_alert(alert["labels"], alert["state"]) for alert in lab.prometheus.alerts()))
-    faults = _asked(
+    health = _ask(lambda: target_health(lab.prometheus).values())
+    loaded = _ask(lambda: rules(lab.prometheus))
+    alerts = _ask(lambda: sorted(_alert_line(alert["labels"], alert["state"]) for alert in lab.prometheus.alerts()))
+    faults = _ask(
         lambda: [fault["name"] for fault in lab.admin.list_faults("active")["faults"]], ["the service does not answer"]
     )
     return Status(
@@ -51,30 +51,30 @@ def look(lab: Lab) -> Status:
     )
 
 
-def show(lab: Lab, console: Terminal) -> None:
+def show_until_stopped(lab: Lab, console: Terminal) -> None:
     """Show the lab until it is stopped; raises PartDiedError when a part ends by itself."""
     if not console.is_terminal:
         for name, link in lab.links.items():
             console.print(f"{name}: {link}", soft_wrap=True)
         seen = None
         while True:
-            status = look(lab)
+            status = read_status(lab)
             if status != seen:
                 console.print(str(status), soft_wrap=True)
                 seen = status
-            _wait(lab)
-    with Live(_screen(lab, look(lab)), console=console, auto_refresh=False) as live:
+            _check_and_sleep(lab)
+    with Live(_screen(lab, read_status(lab)), console=console, auto_refresh=False) as live:
         while True:
-            live.update(_screen(lab, look(lab)), refresh=True)
-            _wait(lab)
+            live.update(_screen(lab, read_status(lab)), refresh=True)
+            _check_and_sleep(lab)
 
 
-def _wait(lab: Lab) -> None:
+def _check_and_sleep(lab: Lab) -> None:
     lab.parts.check()
-    time.sleep(_BEAT)
+    time.sleep(_REFRESH_INTERVAL_S)
 
 
-def _asked(question: Callable[[], Iterable[_T]], otherwise: Iterable[_T] = ()) -> tuple[_T, ...]:
+def _ask(question: Callable[[], Iterable[_T]], otherwise: Iterable[_T] = ()) -> tuple[_T, ...]:
     try:
         return tuple(question())
     except ClientError:
@@ -85,7 +85,7 @@ def _names(listed: FaultList) -> list[str]:
     return [fault["name"] for fault in listed["faults"]]
 
 
-def _alert(labels: Mapping[str, str], state: str) -> str:
+def _alert_line(labels: Mapping[str, str], state: str) -> str:
     words = (labels.get(label, "") for label in ("severity", "slo", "long_window"))
     return escape_control(" ".join(filter(None, (labels["alertname"], *words, state))))  # a label may hold line ends
 

@@ -56,7 +56,7 @@ def first_rise(series: Samples, after: float) -> float | None:
     return min(rises, default=None)
 
 
-def span(series: Samples, after: float) -> tuple[float, float] | None:
+def first_and_last(series: Samples, after: float) -> tuple[float, float] | None:
     """Return the times of the first and the last sample later than `after`, None without any."""
     times = [time for samples in series for time, _ in samples if time > after]
     return (min(times), max(times)) if times else None

@@ -25,7 +25,7 @@ SOURCES: Final[tuple[tuple[str, Source], ...]] = (
 _NAMES_ON_PATH: Final = {"alertmanager": ("alertmanager", "prometheus-alertmanager")}
 
 
-def ensure(
+def ensure_programs(
     *names: str,
     folder: Path | None = None,
     sources: Sequence[tuple[str, Source]] = SOURCES,
@@ -36,19 +36,21 @@ def ensure(
     Fetched programs are kept in `folder`, by default `home()`; a second call downloads nothing. Safe to call from
     several processes at once. Raises ToolMissingError, naming what to install and why each source failed.
     """
-    folder = folder or home()
-    found = {name: path for name in names if (path := _on_path(name) or _cached(name, folder))}
+    folder = folder or tools_folder()
+    found = {name: path for name in names if (path := _find_on_path(name) or _find_cached(name, folder))}
     missing = [name for name in names if name not in found]
     if missing:
-        with _locked(folder):
-            missing = [name for name in missing if not _cached(name, folder)]  # another process may have been faster
+        with _lock(folder):
+            missing = [
+                name for name in missing if not _find_cached(name, folder)
+            ]  # another process may have been faster
             if missing:
                 _fetch(missing, folder, sources, say)
         found |= {name: folder / name for name in names if name not in found}
     return found
 
 
-def home() -> Path:
+def tools_folder() -> Path:
     """Return where fetched tools are kept: CHAOSAPI_TOOLS_DIR, else .tools/ of the checkout, else the user's cache.
 
     Raises ToolMissingError where there is none of them.
@@ -68,16 +70,16 @@ def home() -> Path:
         ) from None
 
 
-def _on_path(name: str) -> Path | None:
+def _find_on_path(name: str) -> Path | None:
     places = (shutil.which(candidate) for candidate in _NAMES_ON_PATH.get(name, (name,)))
-    return next((Path(place) for place in places if place and _answers(Path(place), name)), None)
+    return next((Path(place) for place in places if place and _reports_its_name(Path(place), name)), None)
 
 
-def _cached(name: str, folder: Path) -> Path | None:
+def _find_cached(name: str, folder: Path) -> Path | None:
     return folder / name if (folder / name).is_file() else None
 
 
-def _answers(program: Path, name: str) -> bool:
+def _reports_its_name(program: Path, name: str) -> bool:
     """Whether the program says who it is, as all of Prometheus' do: another program may carry the same name."""
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
@@ -101,7 +103,7 @@ def _fetch(
             here = Path(tempfile.mkdtemp(dir=scratch, prefix="programs-"))
             for name, path in programs.items():
                 path.rename(here / name)
-            unfit = [name for name in names if not _answers(here / name, name)]
+            unfit = [name for name in names if not _reports_its_name(here / name, name)]
             if unfit:
                 reasons.append(f"{title}: no runnable {', '.join(unfit)}")
                 continue
@@ -122,7 +124,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # freed by the kernel, however this process ends

@@ -18,7 +18,7 @@ def command(ports: Ports, rate: float) -> list[str]:
     return [*_locust(ports), "--headless", "--only-summary", *scenario]
 
 
-def by_hand(ports: Ports) -> str:
+def interactive_command(ports: Ports) -> str:
     """Return what a person types for traffic with a web page to steer it."""
     return shlex.join(_locust(ports))
 

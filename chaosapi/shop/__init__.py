@@ -16,7 +16,7 @@ from chaosapi.shop.service import POINTS, Shop
 __all__ = ["POINTS", "DependencyMetrics", "Shop", "router"]
 
 
-_AWAY: Responses = {
+_DEPENDENCY_FAILURES: Responses = {
     503: {"description": "Something that the shop depends on has failed."},
     504: {"description": "Something that the shop depends on did not answer in time."},
 }
@@ -24,7 +24,7 @@ _AWAY: Responses = {
 
 def router(shop: Shop) -> APIRouter:
     """Make the shop's routes."""
-    api = APIRouter(prefix="/api", tags=["shop"], responses=_AWAY, route_class=reading(budget.SMALL))
+    api = APIRouter(prefix="/api", tags=["shop"], responses=_DEPENDENCY_FAILURES, route_class=reading(budget.SMALL))
 
     @api.get("/products")
     async def products(

@@ -9,7 +9,7 @@ from chaosapi.errors import Conflict
 from chaosapi.shop.catalogue import PRODUCTS, Product
 from chaosapi.shop.models import Cart, Item, Order
 
-_REMEMBERED = 10_000
+_MAX_ENTRIES = 10_000
 """Carts, orders, charges and idempotency keys that are kept; the least recently used go first."""
 
 
@@ -17,9 +17,9 @@ class Database:
     """Carts and orders; each method is one transaction, and all but `add` may be repeated."""
 
     def __init__(self) -> None:
-        self._carts: LRUCache[str, Counter[str]] = LRUCache(_REMEMBERED)
-        self._orders: LRUCache[str, Order] = LRUCache(_REMEMBERED)
-        self._keys: LRUCache[str, Order] = LRUCache(_REMEMBERED)
+        self._carts: LRUCache[str, Counter[str]] = LRUCache(_MAX_ENTRIES)
+        self._orders: LRUCache[str, Order] = LRUCache(_MAX_ENTRIES)
+        self._keys: LRUCache[str, Order] = LRUCache(_MAX_ENTRIES)
         self._numbers = itertools.count(1)
 
     def page(self, start: int, size: int) -> list[Product]:
@@ -30,7 +30,7 @@ class Database:
         """Return a product."""
         return PRODUCTS.get(product_id)
 
-    def add(self, cart_id: str, item: Item) -> Cart:
+    def add_item(self, cart_id: str, item: Item) -> Cart:
         """Put an item into a cart, which is made when it is not there; raises Conflict when it is full."""
         cart = self._carts.setdefault(cart_id, Counter())
         if cart[item.product_id] + item.quantity > 100:
@@ -49,7 +49,7 @@ class Database:
         """Return a new order number."""
         return f"o-{next(self._numbers):06d}"
 
-    def save(self, order: Order, key: str | None) -> None:
+    def save_order(self, order: Order, key: str | None) -> None:
         """Keep an order and its idempotency key, and empty its cart; what was added meanwhile stays."""
         if order.order_id in self._orders:
             return
@@ -63,7 +63,7 @@ class Database:
         """Return an order."""
         return self._orders.get(order_id)
 
-    def bought(self, key: str | None) -> Order | None:
+    def order_by_key(self, key: str | None) -> Order | None:
         """Return the order that was made with an idempotency key."""
         return None if key is None else self._keys.get(key)
 
@@ -73,7 +73,7 @@ class Payments:
 
     def __init__(self) -> None:
         self.taken_cents = 0
-        self._keys: LRUCache[str, None] = LRUCache(_REMEMBERED)
+        self._keys: LRUCache[str, None] = LRUCache(_MAX_ENTRIES)
 
     def charge(self, cents: int, key: str | None) -> None:
         """Charge the customer."""

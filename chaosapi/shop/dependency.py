@@ -19,10 +19,10 @@ from chaosapi.settings import Settings
 OUTCOMES = ("ok", "error", "timeout", "rejected")
 """How a call can end; a rejected one was never made, because the breaker is open."""
 
-FAILURES = 5
+FAILURES_TO_OPEN = 5
 """In a row, after which the breaker opens."""
 
-REST = 5.0
+OPEN_S = 5.0
 """Seconds for which it stays open; then the next calls decide."""
 
 T = TypeVar("T")
@@ -42,23 +42,26 @@ class Dependency:
         self,
         name: str,
         settings: Settings,
-        rest: float = REST,
+        rest: float = OPEN_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.name, self.open = name, False
+        self.name = name
+        self.open = False
         self.calls = Counter(dict.fromkeys(OUTCOMES, 0))
         """Every try, by outcome."""
-        self._timeout, self._breaking, self._rest = settings.shop_timeout, settings.shop_breaker, rest
+        self._timeout = settings.shop_timeout
+        self._breaker_enabled = settings.shop_breaker
+        self._open_s = rest
         self._retrying = AsyncRetrying(
             sleep=sleep,
             stop=stop_after_attempt(1 + settings.shop_retries),
             wait=wait_random_exponential(multiplier=0.05, max=1),
-            retry=retry_if_exception(_passing),
+            retry=retry_if_exception(_is_transient),
             reraise=True,
         )
-        sound = (BaseException, lambda error: not _passing(error))
-        self._breakers = AsyncCircuitBreakerFactory(FAILURES, rest, [sound])
-        self._breakers.add_listener(self._changed)
+        sound = (BaseException, lambda error: not _is_transient(error))
+        self._breakers = AsyncCircuitBreakerFactory(FAILURES_TO_OPEN, rest, [sound])
+        self._breakers.add_listener(self._handle_breaker_event)
 
     async def call(self, work: Callable[[], T], *, repeatable: bool = True) -> T:
         """Do the work behind the dependency; raises Unavailable, or what the work raises.
@@ -66,19 +69,19 @@ class Dependency:
         Only work that is `repeatable` is tried again: whether a failed call did its work is not known.
         """
         try:
-            return await (self._tries(work) if repeatable else self._try(work))
+            return await (self._call_with_retries(work) if repeatable else self._call_once(work))
         except OpenedState as opened:
             opened.with_traceback(None)  # one error for all calls: it would keep the frames of every one
-            headers = {"retry-after": f"{self._rest:.0f}"}
+            headers = {"retry-after": f"{self._open_s:.0f}"}
             raise Unavailable(503, f"{self.name} is unavailable: try again later", headers) from None
         except TimeoutError:
             raise Unavailable(504, f"{self.name} did not answer in time") from None
         except (DependencyError, ConnectionError):
             raise Unavailable(503, f"{self.name} failed") from None
 
-    async def _tries(self, work: Callable[[], T]) -> T:
+    async def _call_with_retries(self, work: Callable[[], T]) -> T:
         try:
-            return await self._try(work)
+            return await self._call_once(work)
         except Exception as error:  # noqa: BLE001 - Tenacity raises it again where it decides so
             failed = [error]
 
@@ -86,11 +89,11 @@ class Dependency:
         async def following() -> T:
             if failed:
                 raise failed.pop()
-            return await self._try(work)
+            return await self._call_once(work)
 
         return await self._retrying(following)
 
-    async def _try(self, work: Callable[[], T]) -> T:
+    async def _call_once(self, work: Callable[[], T]) -> T:
         try:
             async with await self._breaker(), asyncio.timeout(self._timeout), point(self.name):
                 done = work()
@@ -101,14 +104,14 @@ class Dependency:
         return done
 
     async def _breaker(self) -> AbstractAsyncContextManager[object]:
-        return await self._breakers.get_breaker(self.name) if self._breaking else nullcontext()
+        return await self._breakers.get_breaker(self.name) if self._breaker_enabled else nullcontext()
 
-    def _changed(self, _: str, __: str, event: Event) -> None:
+    def _handle_breaker_event(self, _: str, __: str, event: Event) -> None:
         if isinstance(event, ContextChanged):
             self.open = event.state == "opened"
 
 
-def _passing(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Return whether the next try may succeed: a request that was wrong stays wrong."""
     if isinstance(error, DependencyError):
         return error.status >= 500 or error.status == HTTPStatus.TOO_MANY_REQUESTS

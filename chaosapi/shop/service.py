@@ -17,7 +17,7 @@ from chaosapi.shop.models import Cart, Found, Item, Order, ProductPage
 POINTS = ("db", "payments", "search-index")
 """What the shop depends on."""
 
-_SEARCHES = 1000
+_MAX_SEARCHES = 1000
 """Searches whose results are remembered."""
 
 
@@ -27,9 +27,11 @@ class Shop:
     def __init__(self, settings: Settings) -> None:
         self.dependencies = tuple(Dependency(name, settings) for name in POINTS)
         self._db, self._payments, self._index = self.dependencies
-        self._database, self._gateway, self._search = Database(), Payments(), SearchIndex()
-        self._found: LRUCache[str, Found] = LRUCache(_SEARCHES)
-        self._buying: set[tuple[str, str]] = set()
+        self._database = Database()
+        self._gateway = Payments()
+        self._search = SearchIndex()
+        self._last_results: LRUCache[str, Found] = LRUCache(_MAX_SEARCHES)
+        self._checkouts: set[tuple[str, str]] = set()
 
     async def page(self, page: int, size: int) -> ProductPage:
         """Return one page of the catalogue."""
@@ -48,25 +50,25 @@ class Shop:
         try:
             items = await self._index.call(partial(self._search.find, words.split()))
         except Unavailable:
-            if (remembered := self._found.get(words)) is None:
+            if (remembered := self._last_results.get(words)) is None:
                 raise
             return remembered.model_copy(update={"query": query, "stale": True})
-        found = self._found[words] = Found(query=query, items=items)
+        found = self._last_results[words] = Found(query=query, items=items)
         return found
 
     async def add(self, cart_id: str, item: Item) -> Cart:
         """Put an item into a cart; raises NotFound, Conflict."""
         await self.product(item.product_id)
-        return await self._db.call(partial(self._database.add, cart_id, item), repeatable=False)
+        return await self._db.call(partial(self._database.add_item, cart_id, item), repeatable=False)
 
     async def checkout(self, cart_id: str, key: str | None) -> tuple[Order, bool]:
         """Buy a cart and empty it; the same idempotency key again gives the same order, told by the second value.
 
         Raises Conflict for a cart that is empty or being bought, and Invalid for a key that was used for another cart.
         """
-        with self._alone(("cart", cart_id), *([("key", key)] if key is not None else [])):
+        with self._exclusive_checkout(("cart", cart_id), *([("key", key)] if key is not None else [])):
             database = self._database
-            if key is not None and (bought := await self._db.call(partial(database.bought, key))) is not None:
+            if key is not None and (bought := await self._db.call(partial(database.order_by_key, key))) is not None:
                 if bought.cart_id != cart_id:
                     raise Invalid.field("Idempotency-Key", f"was used for the cart {bought.cart_id!r}: make a new key")
                 return bought, True
@@ -76,7 +78,7 @@ class Shop:
             order = Order(order_id=database.next_order(), **cart.model_dump())
             charge = partial(self._gateway.charge, order.total_cents, key)
             await self._payments.call(charge, repeatable=key is not None)
-            await self._db.call(partial(database.save, order, key))
+            await self._db.call(partial(database.save_order, order, key))
             return order, False
 
     async def order(self, order_id: str) -> Order:
@@ -86,12 +88,12 @@ class Shop:
         return order
 
     @contextmanager
-    def _alone(self, *names: tuple[str, str]) -> Iterator[None]:
+    def _exclusive_checkout(self, *names: tuple[str, str]) -> Iterator[None]:
         """Hold off a second checkout of the same cart, or with the same key, while payments are slow."""
-        if not self._buying.isdisjoint(names):
+        if not self._checkouts.isdisjoint(names):
             raise Conflict("this cart is being bought: ask again when that is done")
-        self._buying.update(names)
+        self._checkouts.update(names)
         try:
             yield
         finally:
-            self._buying.difference_update(names)
+            self._checkouts.difference_update(names)

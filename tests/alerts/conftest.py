@@ -16,7 +16,7 @@ def programs(request: pytest.FixtureRequest, tools: dict[str, Path]) -> dict[str
         return tools
     names, sources = ("alertmanager", "amtool"), (("this system's package", debian.fetch_running),)
     try:
-        older = lab_tools.ensure(*names, folder=lab_tools.home() / "system", sources=sources)
+        older = lab_tools.ensure_programs(*names, folder=lab_tools.tools_folder() / "system", sources=sources)
     except ToolMissingError as error:
         pytest.skip(str(error))
     if older["amtool"] == tools["amtool"]:

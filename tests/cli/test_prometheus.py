@@ -67,7 +67,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -
     """Yield a Prometheus that holds the samples, and evaluates nothing."""
     folder = tmp_path_factory.mktemp("prometheus")
     start = int(time.time()) - LENGTH - 60
-    history.store(samples(start), tools["promtool"], folder / "data")
+    history.import_history(samples(start), tools["promtool"], folder / "data")
     config = folder / "prometheus.yml"
     config.write_text("{}")
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -125,7 +125,8 @@ def test_images_are_pinned(name: str) -> None:
 @each_service
 def test_our_own_images_are_built_and_never_pulled(name: str) -> None:
     """No registry has them: whoever starts first, from a fresh checkout, must not ask one."""
-    image, others = SERVICES[name]["image"], [each for each in SERVICES.values() if "build" in each]
+    image = SERVICES[name]["image"]
+    others = [each for each in SERVICES.values() if "build" in each]
     ours = image.startswith("chaosapi")
     assert ours == ("build" in SERVICES[name])
     assert SERVICES[name].get("pull_policy") == ("build" if ours else None)

@@ -74,7 +74,8 @@ def uses(expr: str) -> dict[str, set[str]]:
 
 def unknown(expr: str, catalogue: Mapping[str, set[str]]) -> list[str]:
     """Say which metrics and labels of a query do not exist; those it groups by must be on one of its metrics."""
-    complaints, labels = [], set[str]()
+    complaints = []
+    labels = set[str]()
     for metric, asked in uses(expr).items():
         # Pages name histograms as a whole.
         found = [name for name in catalogue if re.fullmatch(f"(?:{metric})(?:_bucket)?", name)]

@@ -86,8 +86,10 @@ class Live:
 @contextmanager
 def live(programs: Mapping[str, Path], folder: Path) -> Iterator[Live]:
     """Run it all as long as the block lasts; `programs` are the Prometheus of each profile."""
-    shop, load = free_port(), free_port()
-    url, pages = f"http://127.0.0.1:{shop}", {"chaosapi": shop, "loadtest": load}
+    shop = free_port()
+    load = free_port()
+    url = f"http://127.0.0.1:{shop}"
+    pages = {"chaosapi": shop, "loadtest": load}
     python = [sys.executable, "-m"]
     with ExitStack() as stack:
         stack.enter_context(_running([*python, "chaosapi", "serve", "--host", "127.0.0.1", "--port", str(shop)]))

@@ -54,10 +54,10 @@ UNSHOWN = {
 def world(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """Give what runs: the newest Prometheus with the lab's rules, the distribution's with production's."""
     programs = {NEWEST: tools["prometheus"]}
-    folder = lab_tools.home() / "system"
+    folder = lab_tools.tools_folder() / "system"
     sources = (("this system's package", debian.fetch_running),)
     with contextlib.suppress(ToolMissingError):
-        programs[DISTRIBUTION] = lab_tools.ensure("prometheus", folder=folder, sources=sources)["prometheus"]
+        programs[DISTRIBUTION] = lab_tools.ensure_programs("prometheus", folder=folder, sources=sources)["prometheus"]
     with live(programs, tmp_path_factory.mktemp("live")) as running:
         yield running
 
@@ -188,7 +188,8 @@ def test_numbers_agree_with_the_faults(prometheus: Prometheus) -> None:
 
 def check(prometheus: Prometheus, exprs: Iterable[str]) -> None:
     """Fail unless every metric that the queries read is there, with every label that is asked of it."""
-    asked, complaints = list(exprs), ["not asked yet"]
+    asked = list(exprs)
+    complaints = ["not asked yet"]
 
     def content() -> bool:
         catalogue = prometheus.catalogue()

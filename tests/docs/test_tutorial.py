@@ -40,22 +40,22 @@ class Burnt(history.HistorySeries):
     def at(self, seconds: float) -> str:
         """Write its value so many seconds after the start of history."""
         missing = LOST * self.slope * max(0.0, seconds - self.since)
-        return history.HistorySeries(self.name, self.slope, self.start - missing).at(seconds)
+        return history.HistorySeries(self.name, self.slope, self.start - missing).value_at(seconds)
 
 
 def seed(data: Path, target: str, promtool: Path) -> None:
     """Fill a store with the past of a shop that is healthy but for the last minutes, in which it burns slowly."""
     with TestClient(create_app(Settings()), base_url="http://localhost:8000") as client:
         exposition = client.get("/metrics").text
-    times = history.instants(windows.load("lab"), time.time())
+    times = history.sample_times(windows.load("lab"), time.time())
     past = {
         header: [
             Burnt(each.name, each.slope, each.start, times[-1] - times[0] - BURNT) if _fast(each.name) else each
             for each in series
         ]
-        for header, series in history.healthy(exposition, 20, prometheus.labels(target)).items()
+        for header, series in history.healthy_series(exposition, 20, prometheus.labels(target)).items()
     }
-    history.store(history.openmetrics(past, times), promtool, data)
+    history.import_history(history.openmetrics(past, times), promtool, data)
 
 
 def _fast(name: str) -> bool:

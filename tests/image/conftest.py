@@ -81,7 +81,7 @@ def engine() -> Iterator[Engine]:
         pytest.skip(f"needs {', '.join(missing)}")
     if os.geteuid() != 0:
         pytest.skip("debootstrap needs root")
-    folder = lab_tools.home() / "containers"
+    folder = lab_tools.tools_folder() / "containers"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "containers.conf").write_text(_ENGINE)
     places = f'graphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'

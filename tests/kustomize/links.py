@@ -68,7 +68,8 @@ def routed(objects: list[Object]) -> Iterator[str]:
     for item in of(objects, "Ingress"):
         for rule in item["spec"]["rules"]:
             for path in rule["http"]["paths"]:
-                name, port = path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"]
+                name = path["backend"]["service"]["name"]
+                port = path["backend"]["service"]["port"]["name"]
                 if port not in {each["name"] for each in services.get(name, {"spec": {"ports": ()}})["spec"]["ports"]}:
                     yield f"{title(item)} leads to {name}:{port}, which is not there"
                 if port == "admin" or not path["path"].startswith("/api"):

@@ -35,10 +35,12 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """Start etcd and an API server with the operator's definitions, and give a function that runs kubectl."""
     folder = tmp_path_factory.mktemp("cluster")
     client, peer, secure, *_ = free_ports()
-    token, key = "of-the-tests", folder / "sa.key"
-    (folder / "tokens.csv").write_text(f"{token},admin,admin,system:masters\n")
+    bearer = "of-the-tests"
+    key = folder / "sa.key"
+    (folder / "tokens.csv").write_text(f"{bearer},admin,admin,system:masters\n")
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
-    store, peers = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+    store = f"http://127.0.0.1:{client}"
+    peers = f"http://127.0.0.1:{peer}"
     etcd: list[str | Path] = [
         *(ASSETS / "etcd", "--data-dir", folder / "etcd", "--unsafe-no-fsync"),
         *("--listen-client-urls", store, "--advertise-client-urls", store),
@@ -54,7 +56,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         # No controller makes the account `default` that this plugin asks for.
         *("--disable-admission-plugins", "ServiceAccount"),
     ]
-    access = (f"--server=https://127.0.0.1:{secure}", "--insecure-skip-tls-verify", f"--token={token}")
+    access = (f"--server=https://127.0.0.1:{secure}", "--insecure-skip-tls-verify", f"--token={bearer}")
 
     def run(*words: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "HOME": str(folder), "KUBECONFIG": str(folder / "none")}

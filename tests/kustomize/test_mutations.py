@@ -116,7 +116,8 @@ def change(item: Object, path: str, value: object) -> None:
     """Put a value where the path leads, or take away what is there."""
     *way, last = [int(word) if word.isdigit() else word for word in path.split(".")]
     if path.startswith("data.") or path == "metadata.labels":
-        way, last = way[:1], path.partition(".")[2]
+        way = way[:1]
+        last = path.partition(".")[2]
     place = item
     for step in way:
         place = place[step]  # type: ignore[index]  # a list takes numbers

@@ -18,7 +18,7 @@ def find() -> list[str] | None:
     """Return the command that renders a folder, None where none can be had."""
     if program := shutil.which("kustomize"):
         return [program, "build"]
-    kept = tools.home() / "kustomize"
+    kept = tools.tools_folder() / "kustomize"
     kept.parent.mkdir(parents=True, exist_ok=True)
     with (kept.parent / ".kustomize.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test processes may want it at once

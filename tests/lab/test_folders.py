@@ -22,7 +22,7 @@ def test_a_folder_is_for_its_user_and_goes_with_its_lab(tmp_path: Path) -> None:
     with folders.temporary(tmp_path) as folder:
         assert folder.stat().st_mode & 0o077 == 0
         (folder / "logs").mkdir()
-        folders.write(folder / "logs" / "secret", "token")
+        folders.write_private(folder / "logs" / "secret", "token")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -37,7 +37,7 @@ def test_what_a_killed_lab_left_goes_at_the_next_start(tmp_path: Path) -> None:
         link = tmp_path / f"{folders.PREFIX}link"
         link.symlink_to(tmp_path)
         try:
-            folders.sweep(tmp_path)
+            folders.remove_abandoned(tmp_path)
             assert (left / "secret").exists()
         finally:
             process.kill()
@@ -52,10 +52,10 @@ def test_a_file_is_for_its_user_also_where_it_was_there_before(tmp_path: Path) -
     file = tmp_path / "config"
     file.write_text("much longer than what comes")
     file.chmod(0o644)
-    folders.write(file, "token")
+    folders.write_private(file, "token")
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("token", 0o600)
     link = tmp_path / "link"
     link.symlink_to(file)
     with pytest.raises(OSError, match="symbolic links"):
-        folders.write(link, "other")
+        folders.write_private(link, "other")
     assert file.read_text() == "token"

@@ -29,7 +29,7 @@ python_info 1
 def test_instants(name: str) -> None:
     """Samples cover one period up to the end, in order, and close enough for the shortest window to be filled."""
     profile = windows.load(name)
-    times = history.instants(profile, 1_700_000_000.0)
+    times = history.sample_times(profile, 1_700_000_000.0)
     assert (times[0], times[-1]) == (1_700_000_000.0 - profile.period, 1_700_000_000.0)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert min(gaps) > 0
@@ -39,7 +39,7 @@ def test_instants(name: str) -> None:
 
 def test_a_healthy_past_has_the_targets_series_and_no_errors() -> None:
     """Series carry the live labels plus the target's; successes rise with the traffic, errors stay at 0."""
-    families = history.healthy(EXPOSITION, 1000, {"instance": "127.0.0.1:8000", "job": "chaosapi"})
+    families = history.healthy_series(EXPOSITION, 1000, {"instance": "127.0.0.1:8000", "job": "chaosapi"})
     text = "".join(history.openmetrics(families, [1000.0, 1010.0]))
     where = 'handler="/api/checkout"'
     target = 'instance="127.0.0.1:8000",job="chaosapi"'

@@ -118,10 +118,10 @@ def test_the_systems_own_packages_do_too(
 ) -> None:
     """Without PATH, releases and newer suites, the running system's packages make a working lab."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    kept = tools_of_the_lab.home() / "system"  # so that a second run of the tests downloads nothing
+    kept = tools_of_the_lab.tools_folder() / "system"  # so that a second run of the tests downloads nothing
     sources = [("this system's package", debian.fetch_running)]
     names = ("prometheus", "promtool", "alertmanager", "amtool")
-    found = tools_of_the_lab.ensure(*names, folder=kept, sources=sources)
+    found = tools_of_the_lab.ensure_programs(*names, folder=kept, sources=sources)
     assert found == {name: kept / name for name in names}
     monkeypatch.setitem(ENVIRONMENT, "CHAOSAPI_TOOLS_DIR", str(kept))
     done = run("lab", lab_ports, tmp_path, "--once")
@@ -221,15 +221,17 @@ def test_data_is_kept_where_it_was_asked_for(lab_ports: dict[str, int], tmp_path
 def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
     """The status shows a fault while it acts, even one that freezes the service; a part that died ends the screen."""
     with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:
-        assert status.look(lab).faults == ()
+        assert status.read_status(lab).faults == ()
         lab.admin.create_fault({"name": "shown", "effect": {"type": "error"}})
-        assert status.look(lab).faults == ("shown",)
+        assert status.read_status(lab).faults == ("shown",)
         lab.admin.create_fault({"name": "frozen", "effect": {"type": "pause", "pause": "1m", "every": "2m"}})
-        lab.parts.wait_until(lambda: status.look(lab).targets == "0/1 up", "a target that looks frozen", every=0.2)
-        assert status.look(lab).faults == ("frozen", "shown")
+        lab.parts.wait_until(
+            lambda: status.read_status(lab).targets == "0/1 up", "a target that looks frozen", every=0.2
+        )
+        assert status.read_status(lab).faults == ("frozen", "shown")
         next(child for child in psutil.Process().children() if "serve" in child.cmdline()).kill()
         with pytest.raises(PartDiedError, match="service was killed"):
-            status.show(lab, Terminal(quiet=True))
+            status.show_until_stopped(lab, Terminal(quiet=True))
 
 
 @pytest.mark.slow

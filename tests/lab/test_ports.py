@@ -11,7 +11,7 @@ def test_free_ports_pass() -> None:
     """Free, distinct ports are no error."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         free = [server.getsockname()[1] for server in (one, two)]
-    ports.check({"--port": free[0], "--prometheus-port": free[1]})
+    ports.check_free({"--port": free[0], "--prometheus-port": free[1]})
 
 
 def test_a_taken_port_names_its_owner_and_the_option() -> None:
@@ -19,7 +19,7 @@ def test_a_taken_port_names_its_owner_and_the_option() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(PortTakenError) as caught:
-            ports.check({"--prometheus-port": port})
+            ports.check_free({"--prometheus-port": port})
     assert f"port {port} is taken by " in str(caught.value)
     assert f"(pid {os.getpid()})" in str(caught.value)
     assert "choose another with --prometheus-port" in str(caught.value)
@@ -28,4 +28,4 @@ def test_a_taken_port_names_its_owner_and_the_option() -> None:
 def test_one_port_for_two_parts() -> None:
     """Two options with the same port are told apart before either part fails to start."""
     with pytest.raises(PortTakenError, match="--port and --grafana-port are both 8000"):
-        ports.check({"--port": 8000, "--grafana-port": 8000})
+        ports.check_free({"--port": 8000, "--grafana-port": 8000})

@@ -97,7 +97,7 @@ def test_a_killed_part_is_told(tmp_path: Path) -> None:
 
 def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking comes first, but it does not have the last word."""
-    monkeypatch.setattr("chaosapi.lab.processes._GRACE", 0.1)
+    monkeypatch.setattr("chaosapi.lab.processes._STOP_TIMEOUT_S", 0.1)
     with Programs(tmp_path) as parts:
         part = parts.start("stubborn", STUBBORN)
         parts.wait_until(lambda: said(part.log), "its first line")

@@ -16,8 +16,8 @@ def test_first_rise() -> None:
 
 def test_span() -> None:
     """An alert was there from its first to its last evaluation since the injection."""
-    assert timeline.span([[(1, 1), (7, 1)], [(8, 1), (9, 1)]], after=5) == (7, 9)
-    assert timeline.span([], after=5) is None
+    assert timeline.first_and_last([[(1, 1), (7, 1)], [(8, 1), (9, 1)]], after=5) == (7, 9)
+    assert timeline.first_and_last([], after=5) is None
 
 
 def test_received_takes_only_the_expected_alert() -> None:

@@ -70,22 +70,22 @@ def test_path_comes_first(no_path: Path, tmp_path: Path) -> None:
     """A program on PATH is used where it is, under Debian's name too, and nothing is fetched."""
     own = program(no_path / "promtool")
     debian = program(no_path / "prometheus-alertmanager", SCRIPT.replace("promtool", "alertmanager"))
-    found = tools.ensure("promtool", "alertmanager", folder=tmp_path / "tools", sources=[("none", never)])
+    found = tools.ensure_programs("promtool", "alertmanager", folder=tmp_path / "tools", sources=[("none", never)])
     assert found == {"promtool": own, "alertmanager": debian}
 
 
 def test_a_namesake_on_path_is_not_taken(no_path: Path, tmp_path: Path) -> None:
     """A program that does not say it is promtool is passed by."""
     program(no_path / "promtool", "#!/bin/sh\necho something else\n")
-    found = tools.ensure("promtool", folder=tmp_path / "tools", sources=[("site", once)])
+    found = tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("site", once)])
     assert found == {"promtool": tmp_path / "tools" / "promtool"}
 
 
 def test_a_second_call_downloads_nothing(no_path: Path, tmp_path: Path) -> None:
     """What was fetched once is there from then on, and no scratch files are left beside it."""
     folder = tmp_path / "tools"
-    first = tools.ensure("promtool", "amtool", folder=folder, sources=[("site", once)])
-    assert tools.ensure("promtool", "amtool", folder=folder, sources=[("none", never)]) == first
+    first = tools.ensure_programs("promtool", "amtool", folder=folder, sources=[("site", once)])
+    assert tools.ensure_programs("promtool", "amtool", folder=folder, sources=[("none", never)]) == first
     assert {path.name for path in folder.iterdir()} == {".lock", "promtool", "amtool"}
 
 
@@ -100,7 +100,7 @@ def test_two_at_once_fetch_once(no_path: Path, tmp_path: Path) -> None:
 
     def ask() -> None:
         together.wait()
-        tools.ensure("promtool", folder=tmp_path / "tools", sources=[("site", counted)])
+        tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("site", counted)])
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -115,7 +115,7 @@ def test_a_release_with_the_pinned_digest_is_taken(
 ) -> None:
     """A tarball whose SHA-256 is the pinned one gives a runnable program."""
     fetch = functools.partial(releases.fetch, releases=[release(site)])
-    found = tools.ensure("promtool", folder=tmp_path / "tools", sources=[("site", fetch)])
+    found = tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("site", fetch)])
     assert found["promtool"].read_text() == SCRIPT
 
 
@@ -125,7 +125,7 @@ def test_another_digest_is_refused(
     """A tarball with another SHA-256 is refused: nothing is kept, and both digests are named."""
     fetch = functools.partial(releases.fetch, releases=[release(site, sha256="0" * 64)])
     with pytest.raises(ToolMissingError, match=r"refused: its SHA-256 is [0-9a-f]{64}, pinned is 0{64}"):
-        tools.ensure("promtool", folder=tmp_path / "tools", sources=[("site", fetch)])
+        tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("site", fetch)])
     assert [path.name for path in (tmp_path / "tools").iterdir()] == [".lock"]
 
 
@@ -133,7 +133,7 @@ def test_the_next_source_is_tried_when_one_has_nothing(no_path: Path, tmp_path: 
     """A source out of reach is no failure while another one has the program."""
     closed = releases.Release("http://127.0.0.1:9/promtool.tar.gz", {"amd64": "0", "arm64": "0"}, ("promtool",))
     fetch = functools.partial(releases.fetch, releases=[closed])
-    found = tools.ensure("promtool", folder=tmp_path / "tools", sources=[("closed", fetch), ("site", once)])
+    found = tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("closed", fetch), ("site", once)])
     assert found["promtool"].is_file()
 
 
@@ -144,7 +144,7 @@ def test_nothing_works(no_path: Path, tmp_path: Path) -> None:
         raise releases.UnavailableError("the network is closed")
 
     with pytest.raises(ToolMissingError) as caught:
-        tools.ensure("prometheus", folder=tmp_path / "tools", sources=[("site", nothing)])
+        tools.ensure_programs("prometheus", folder=tmp_path / "tools", sources=[("site", nothing)])
     for word in ("prometheus could not", "Install Prometheus", "CHAOSAPI_TOOLS_DIR", "site: the network is closed"):
         assert word in str(caught.value)
 
@@ -152,9 +152,9 @@ def test_nothing_works(no_path: Path, tmp_path: Path) -> None:
 def test_where_tools_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """CHAOSAPI_TOOLS_DIR decides; without it a checkout keeps its tools beside its pyproject.toml."""
     monkeypatch.setenv("CHAOSAPI_TOOLS_DIR", str(tmp_path))
-    assert tools.home() == tmp_path
+    assert tools.tools_folder() == tmp_path
     monkeypatch.delenv("CHAOSAPI_TOOLS_DIR")
-    assert tools.home() == Path(__file__).parents[2] / ".tools"
+    assert tools.tools_folder() == Path(__file__).parents[2] / ".tools"
 
 
 def test_without_a_home_it_says_where_tools_may_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -168,4 +168,4 @@ def test_without_a_home_it_says_where_tools_may_be_kept(monkeypatch: pytest.Monk
     for name in ("CHAOSAPI_TOOLS_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ToolMissingError, match="CHAOSAPI_TOOLS_DIR"):
-        tools.home()
+        tools.tools_folder()

@@ -15,7 +15,8 @@ from tests.loadtests.shop import Shop
 pytestmark = pytest.mark.slow
 
 MIX: dict[str, float] = module("_scenarios").MIX
-STOCK, PREPARED = 10, 13
+STOCK = 10
+PREPARED = 13
 """Carts that are filled before the start of a run, and those requests with the three purchases."""
 
 
@@ -135,7 +136,8 @@ def test_clients_tell_prometheus_what_they_see(service: str) -> None:
         assert samples[("loadtest_requests_total", "GET", "/api/search", "000")] == 0
         wait_for(lambda: scraped(url)[("loadtest_requests_total", "GET", "/api/search", "000")] >= 3, "resets")
         wait_for(lambda: adds_up(scraped(url)), "a moment in which no request is just being sent")
-        samples, text = scraped(url), httpx2.get(url).text
+        samples = scraped(url)
+        text = httpx2.get(url).text
     routes = {(method, handler) for name, method, handler, _ in samples if name == "loadtest_requests_total"}
     assert {f"{method} {handler}" for method, handler in routes} == set(MIX)
     assert samples[("loadtest_requests_total", "GET", "/api/search", "200")] == 0

@@ -15,7 +15,9 @@ from tests.patience import patience
 
 pytestmark = pytest.mark.slow
 
-RATE, DURATION, BEHIND = 20, 6, 4
+RATE = 20
+DURATION = 6
+BEHIND = 4
 LATEST = 1.0
 
 

@@ -4,7 +4,9 @@ from tests.loadtests.pure import module
 
 MODULE: Any = module("_shop")
 RETRIES: Any = module("_retries")
-ADD, PAY, LOOK = "POST /api/cart/{cart_id}/items", "POST /api/checkout", "GET /api/orders/{order_id}"
+ADD = "POST /api/cart/{cart_id}/items"
+PAY = "POST /api/checkout"
+LOOK = "GET /api/orders/{order_id}"
 
 
 def test_who_pays_takes_a_filled_cart_and_gives_it_back_on_failure() -> None:
@@ -39,10 +41,12 @@ def test_every_draw_gives_a_request() -> None:
 
 def test_policies_wait_longer_each_time_and_keep_their_budget() -> None:
     """Without jitter exactly twice as long; a budget of a tenth allows ten at first and then one in ten requests."""
-    backoff, budgeted = RETRIES.POLICIES["backoff"], RETRIES.POLICIES["naive"].budgeted()
+    backoff = RETRIES.POLICIES["backoff"]
+    budgeted = RETRIES.POLICIES["naive"].budgeted()
     assert [backoff.pause(tried, 0.3) for tried in (1, 2, 3)] == [0.1, 0.2, 0.4]
     assert RETRIES.POLICIES["jitter"].pause(2, 0.25) == 0.05
-    purse, allowed = RETRIES.Budget(), 0
+    purse = RETRIES.Budget()
+    allowed = 0
     for _ in range(1000):
         purse.earn(budgeted)
         allowed += purse.allows(budgeted)

@@ -9,14 +9,16 @@ import pytest
 from chaosapi.errors import NotFound
 from chaosapi.injection.dependencies import DependencyError
 from chaosapi.settings import Settings
-from chaosapi.shop.dependency import FAILURES, Dependency, Unavailable
+from chaosapi.shop.dependency import FAILURES_TO_OPEN, Dependency, Unavailable
 
 
 class Flaky:
     """Work that fails so often, and then not any more."""
 
     def __init__(self, error: Exception, times: int) -> None:
-        self.error, self.times, self.calls = error, times, 0
+        self.error = error
+        self.times = times
+        self.calls = 0
 
     def __call__(self) -> str:
         self.calls += 1
@@ -47,7 +49,8 @@ TRANSIENT = [TimeoutError(), ConnectionResetError(), DependencyError("db", 503),
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
 def test_what_may_pass_is_tried_again_with_growing_jitter(error: Exception) -> None:
     """Up to 50 ms, then up to 100 ms."""
-    pauses, work = Pauses(), Flaky(error, 2)
+    pauses = Pauses()
+    work = Flaky(error, 2)
     assert asyncio.run(depend(pauses).call(work)) == "done"
     assert work.calls == 3
     assert len(pauses) == 2
@@ -66,7 +69,8 @@ def test_what_may_pass_is_tried_again_with_growing_jitter(error: Exception) -> N
 )
 def test_after_the_last_try_the_shop_is_unavailable(error: Exception, status: int, detail: str) -> None:
     """So many more tries as the setting says, and the answer tells what happened."""
-    dependency, work = depend(shop_retries=3), Flaky(error, 99)
+    dependency = depend(shop_retries=3)
+    work = Flaky(error, 99)
     with pytest.raises(Unavailable, match=detail) as raised:
         asyncio.run(dependency.call(work))
     assert (raised.value.status_code, work.calls) == (status, 4)
@@ -86,8 +90,9 @@ def test_a_wrong_request_stays_wrong() -> None:
     dependency = depend()
 
     async def story() -> None:
-        for _ in range(2 * FAILURES):
-            refused, missing = Flaky(DependencyError("db", 404), 9), Flaky(NotFound("no such thing"), 9)
+        for _ in range(2 * FAILURES_TO_OPEN):
+            refused = Flaky(DependencyError("db", 404), 9)
+            missing = Flaky(NotFound("no such thing"), 9)
             with pytest.raises(Unavailable):
                 await dependency.call(refused)
             with pytest.raises(NotFound):
@@ -105,7 +110,7 @@ def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
 
     async def story() -> None:
         for _ in range(3):
-            for _ in range(FAILURES - 1):
+            for _ in range(FAILURES_TO_OPEN - 1):
                 with pytest.raises(Unavailable):
                     await dependency.call(Flaky(TimeoutError(), 1))
             await dependency.call(lambda: None)
@@ -117,10 +122,11 @@ def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
 
 def test_an_open_breaker_refuses_without_calling() -> None:
     """And does not retry, but says when to come back."""
-    dependency, unused = depend(shop_retries=0), Flaky(TimeoutError(), 0)
+    dependency = depend(shop_retries=0)
+    unused = Flaky(TimeoutError(), 0)
 
     async def story() -> None:
-        for _ in range(FAILURES):
+        for _ in range(FAILURES_TO_OPEN):
             assert not dependency.open
             with pytest.raises(Unavailable):
                 await dependency.call(Flaky(TimeoutError(), 1))
@@ -131,7 +137,7 @@ def test_an_open_breaker_refuses_without_calling() -> None:
 
     asyncio.run(story())
     assert unused.calls == 0
-    assert dependency.calls == {"ok": 0, "error": 0, "timeout": FAILURES, "rejected": 1}
+    assert dependency.calls == {"ok": 0, "error": 0, "timeout": FAILURES_TO_OPEN, "rejected": 1}
 
 
 @pytest.mark.parametrize("well", [True, False])
@@ -140,7 +146,7 @@ def test_after_its_rest_the_next_call_decides(well: bool) -> None:  # noqa: FBT0
     dependency = depend(shop_retries=0, rest=0.05)
 
     async def story() -> None:
-        for _ in range(FAILURES):
+        for _ in range(FAILURES_TO_OPEN):
             with pytest.raises(Unavailable):
                 await dependency.call(Flaky(TimeoutError(), 1))
         deciding = Flaky(TimeoutError(), 0 if well else 1)
@@ -156,7 +162,8 @@ def test_after_its_rest_the_next_call_decides(well: bool) -> None:  # noqa: FBT0
 
 def test_without_the_breaker_every_call_is_made() -> None:
     """However many have failed."""
-    dependency, work = depend(shop_breaker=False, shop_retries=1), Flaky(TimeoutError(), 99)
+    dependency = depend(shop_breaker=False, shop_retries=1)
+    work = Flaky(TimeoutError(), 99)
 
     async def story() -> None:
         for _ in range(10):

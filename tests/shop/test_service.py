@@ -147,7 +147,8 @@ def test_a_payment_whose_answer_was_lost_is_taken_once() -> None:
 def test_an_order_that_was_saved_without_an_answer_is_there_once(client: TestClient) -> None:
     """Customers who ask again with their key get the order that exists."""
     inject(client, {"type": "error", "when": "after"}, "db", rate=0.3, target={"points": ["db"], "methods": ["POST"]})
-    numbers, orders = itertools.count(), {}
+    numbers = itertools.count()
+    orders = {}
 
     def post_until_201(path: str, body: dict[str, str], **headers: str) -> str:
         while True:
@@ -172,7 +173,8 @@ def test_a_cart_is_bought_once_however_slow_payments_are() -> None:
     shop = Shop(Settings())
 
     async def story() -> None:
-        asked, release = asyncio.Event(), asyncio.Event()
+        asked = asyncio.Event()
+        release = asyncio.Event()
 
         async def slow(call: DependencyCall) -> None:
             asked.set()

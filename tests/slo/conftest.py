@@ -14,9 +14,11 @@ def promtool(request: pytest.FixtureRequest, tools: dict[str, Path]) -> Path:
     """Return promtool: the lab's, then the one of this system's distribution (2.42 on Debian 12)."""
     if request.param == "newest":
         return tools["promtool"]
-    folder = lab_tools.home() / "system"
+    folder = lab_tools.tools_folder() / "system"
     try:
-        older = lab_tools.ensure("promtool", folder=folder, sources=(("this system's package", debian.fetch_running),))
+        older = lab_tools.ensure_programs(
+            "promtool", folder=folder, sources=(("this system's package", debian.fetch_running),)
+        )
     except ToolMissingError as error:
         pytest.skip(str(error))
     if older["promtool"] == tools["promtool"]:

@@ -148,7 +148,8 @@ class Relay:
     """
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._target, self._tls = port, tls
+        self._target = port
+        self._tls = tls
         self._open = asyncio.Event()
         self._open.set()
         self._writers: list[asyncio.StreamWriter] = []

@@ -34,7 +34,8 @@ def told(inbox: Inbox) -> list[DeliveredAlert]:
 
 def test_what_one_worker_is_told_all_know_in_the_same_order(tmp_path: Path) -> None:
     """Also that it ended, and also one that comes later."""
-    one, other = SharedInbox(tmp_path / "inbox"), SharedInbox(tmp_path / "inbox")
+    one = SharedInbox(tmp_path / "inbox")
+    other = SharedInbox(tmp_path / "inbox")
     asyncio.run(one.receive([news("a")]))
     asyncio.run(other.receive([news("b", 1)]))
     asyncio.run(one.receive([news("a", 2, "resolved")]))

@@ -31,7 +31,8 @@ def test_a_known_time_is_not_disturbed_by_a_slow_answer() -> None:
 
 def test_a_local_clock_that_is_set_disturbs_nobody() -> None:
     """It only tells where to begin, as long as the other one was never heard of."""
-    local, steady = 1_000_000.0, 5.0
+    local = 1_000_000.0
+    steady = 5.0
     clock = SharedClock(lambda: local, lambda: steady)
     assert clock.now() == 1_000_000
     local += 3600

@@ -23,8 +23,10 @@ def test_every_replica_hears_every_change(open_one: Open) -> None:
     """Whoever made it, in order, and the states are equal."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
-        mine, theirs = Seen(here), Seen(there)
+        here = open_one()
+        there = open_one()
+        mine = Seen(here)
+        theirs = Seen(there)
         async with started(here, there):
             await here.apply(changes.create(a_fault(), here.now()), an_entry())
             await there.apply(changes.end_all(there.now()), an_entry("end_all"))
@@ -42,7 +44,8 @@ def test_a_late_replica_starts_with_what_there_is(open_one: Open) -> None:
     """Before `start` returns."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         async with started(here):
             made = await here.apply(changes.create(a_fault(), here.now()), an_entry())
             late = Seen(there)
@@ -56,7 +59,8 @@ def test_the_audit_has_every_change_newest_first(open_one: Open) -> None:
     """Signed with the revision and the fault that it made, the same for all replicas."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         async with started(here, there):
             create = an_entry().model_copy(update={"fault": "a"})
             await here.apply(changes.create(a_fault(), here.now()), create)
@@ -74,7 +78,8 @@ def test_pages_of_the_audit_are_complete_and_disjoint(open_one: Open) -> None:
     """Also the second of two replicas pages through what the first did."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         async with started(here, there):
             for number in range(130):
                 await here.apply(changes.replace(a_fault(seed=number), here.now()), an_entry())
@@ -108,7 +113,8 @@ def test_a_change_may_insist_on_a_revision(open_one: Open) -> None:
     """If-Match: refused where somebody was faster, and nothing is done."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         async with started(here, there):
             await here.apply(changes.create(a_fault("a"), here.now()), an_entry())
             await here.apply(changes.patch("a", {"rate": 0.5}, Fault.model_validate, here.now()), an_entry("patch"))
@@ -126,7 +132,8 @@ def test_faults_come_back_exactly(open_shared: Open) -> None:
     """Every effect of the catalogue, and durations that text would round."""
 
     async def scenario() -> None:
-        here, there = open_shared(), open_shared()
+        here = open_shared()
+        there = open_shared()
         async with started(here, there):
             odd = {"duration": 61.234567891, "start_after": 1e-7}
             specs = [
@@ -151,8 +158,10 @@ def test_changes_at_once_are_all_made(open_one: Open) -> None:
     """Two replicas, 25 changes each at the same time: none is lost, none is made twice."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
-        mine, theirs = Seen(here), Seen(there)
+        here = open_one()
+        there = open_one()
+        mine = Seen(here)
+        theirs = Seen(there)
         async with started(here, there):
             await asyncio.gather(
                 *(
@@ -174,7 +183,8 @@ def test_of_two_who_want_a_name_one_gets_it(open_one: Open) -> None:
     """The other is told that it is taken."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         async with started(here, there):
             asked = (store.apply(changes.create(a_fault(), store.now()), an_entry()) for store in (here, there))
             answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -188,7 +198,8 @@ def test_a_replica_that_has_not_heard_yet_decides_by_the_truth(open_shared: Open
     """A fault made there can be ended here at once."""
 
     async def scenario() -> None:
-        here, there = open_shared(), open_shared()
+        here = open_shared()
+        there = open_shared()
         async with started(here, there):
             for number in range(20):
                 name = f"f-{number}"
@@ -267,7 +278,8 @@ def test_replicas_are_known_while_they_give_signs_of_life(open_one: Open) -> Non
     """With the revision they have applied, until they leave."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         async with started(here, there):
             await here.report(a_replica("one"), {})
             await there.report(a_replica("two"), {})
@@ -310,7 +322,8 @@ def test_tallies_add_up_over_replicas_that_come_and_go(open_one: Open) -> None:
     """Each report takes the place of the former one; those who left or died still count."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         async with started(here, there):
             state = await here.apply(changes.create(a_fault(), here.now()), an_entry())
             fault = tally_key(state.faults[0])
@@ -345,7 +358,8 @@ def test_a_reset_needs_to_read_nothing(open_one: Open) -> None:
     """It ends all at a revision above every one, for all replicas, with its entry; a halt may come with it."""
 
     async def scenario() -> None:
-        here, there = open_one(), open_one()
+        here = open_one()
+        there = open_one()
         seen = Seen(there)
         async with started(here, there):
             for name in ("a", "b"):
@@ -366,8 +380,10 @@ def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
     """The change is made and heard, or not made: in no case half."""
 
     async def scenario() -> None:
-        here, there = open_shared(), open_shared()
-        mine, theirs = Seen(here), Seen(there)
+        here = open_shared()
+        there = open_shared()
+        mine = Seen(here)
+        theirs = Seen(there)
         async with started(here, there):
             for number in range(20):
                 change = changes.create(a_fault(f"f-{number}"), here.now())

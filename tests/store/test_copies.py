@@ -64,7 +64,8 @@ def test_sqlite(tmp_path: Path, clock: Clock) -> None:
     """The file alone, or with all that stands beside it; as it is after kill -9, the fault goes on."""
     (tmp_path / "now").mkdir()
     (tmp_path / "then").mkdir()
-    path, backup = tmp_path / "now" / "faults.db", tmp_path / "then"
+    path = tmp_path / "now" / "faults.db"
+    backup = tmp_path / "then"
 
     async def scenario() -> None:
         store = open_store(f"sqlite:///{path}", clock)
@@ -103,14 +104,16 @@ def test_sqlite(tmp_path: Path, clock: Clock) -> None:
 
 def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:
     """All faults end, and no revision is used twice, whether a change comes first or a look."""
-    path, backup = tmp_path / "faults.db", tmp_path / "backup.db"
+    path = tmp_path / "faults.db"
+    backup = tmp_path / "backup.db"
 
     def copy(source: Path, target: Path) -> None:
         with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
             old.backup(new)
 
     async def scenario() -> None:
-        here, there = open_store(f"sqlite:///{path}"), open_store(f"sqlite:///{path}")
+        here = open_store(f"sqlite:///{path}")
+        there = open_store(f"sqlite:///{path}")
         seen = Seen(there)
         async with started(here, there):
             await begin(here)
@@ -132,7 +135,8 @@ def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:
 
 def test_a_copy_without_faults_uses_no_revision_twice(tmp_path: Path) -> None:
     """Whoever was told of a revision may still name it in If-Match."""
-    path, backup = tmp_path / "faults.db", tmp_path / "backup"
+    path = tmp_path / "faults.db"
+    backup = tmp_path / "backup"
 
     async def scenario() -> None:
         store = open_store(f"sqlite:///{path}")

@@ -18,7 +18,8 @@ def test_the_audit_keeps_the_newest_entries_that_fit_into_its_bytes(bodies: list
     """However large each is; what is kept is whole, and the last entry always is."""
 
     async def play() -> None:
-        store, written = MemoryStore(lambda: 0.0), []
+        store = MemoryStore(lambda: 0.0)
+        written = []
         for number, body in enumerate(bodies):
             fault = a_fault(seed=number, effect={"type": "error", "body": "x" * body})
             entry = an_entry().model_copy(update={"fault": "a"})

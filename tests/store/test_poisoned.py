@@ -67,8 +67,10 @@ def test_sqlite(tmp_path: Path, text: object) -> None:
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
-        here, there = open_store(f"sqlite:///{path}"), open_store(f"sqlite:///{path}")
-        kill, seen = switched(here), Seen(there)
+        here = open_store(f"sqlite:///{path}")
+        there = open_store(f"sqlite:///{path}")
+        kill = switched(here)
+        seen = Seen(there)
         async with started(here, there):
             await here.apply(changes.create(a_fault(), here.now()), an_entry())
             poison_sqlite(path, text)
@@ -109,7 +111,8 @@ def test_an_audit_with_garbage_shows_the_rest(tmp_path: Path) -> None:
 
 
 GARBAGE = TEXTS["cut off"]
-STATE, AUDIT = "{chaosapi}:state", "{chaosapi}:audit"
+STATE = "{chaosapi}:state"
+AUDIT = "{chaosapi}:audit"
 
 
 def texts(text: str) -> Callable[[redis.Redis], None]:
@@ -156,8 +159,10 @@ def test_redis(shared_redis: RedisServer, poison: Callable[[redis.Redis], None])
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
             admin.flushall()
-            here, there = open_store(shared_redis.url), open_store(shared_redis.url)
-            kill, seen = switched(here), Seen(there)
+            here = open_store(shared_redis.url)
+            there = open_store(shared_redis.url)
+            kill = switched(here)
+            seen = Seen(there)
             async with started(here, there):
                 await here.apply(changes.create(a_fault(), here.now()), an_entry())
                 await seen.reach(1)
@@ -184,7 +189,8 @@ def test_a_redis_that_lost_a_part_of_the_state(shared_redis: RedisServer) -> Non
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
             admin.flushall()
-            here, late = open_store(shared_redis.url), open_store(shared_redis.url)
+            here = open_store(shared_redis.url)
+            late = open_store(shared_redis.url)
             seen = Seen(late)
             async with started(here):
                 await here.apply(changes.create(a_fault(), here.now()), an_entry())
@@ -205,8 +211,10 @@ def test_a_redis_whose_other_keys_are_garbage_serves(shared_redis: RedisServer) 
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
             admin.flushall()
-            here, there = open_store(shared_redis.url), open_store(shared_redis.url)
-            kill, seen = switched(here), Seen(there)
+            here = open_store(shared_redis.url)
+            there = open_store(shared_redis.url)
+            kill = switched(here)
+            seen = Seen(there)
             me = Replica(id="me", host="h", pid=1, started=0)
             async with started(here, there):
                 await here.apply(changes.create(a_fault(), here.now()), an_entry())

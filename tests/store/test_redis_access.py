@@ -69,8 +69,10 @@ def test_all_that_a_store_does_works_over_tls_with_few_rights(
         server = redis_server()
         allow(server, "s3cret")
         async with behind_tls(server, certified(authority), bundle, "s3cret") as url:
-            here, there = open_store(url), open_store(url)
-            mine, theirs = Seen(here), Seen(there)
+            here = open_store(url)
+            there = open_store(url)
+            mine = Seen(here)
+            theirs = Seen(there)
             async with started(here, there):
                 assert here.up
                 assert there.up

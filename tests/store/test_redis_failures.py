@@ -38,8 +38,10 @@ def test_a_killed_redis_that_kept_its_data(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server("--appendonly", "yes", "--appendfsync", "always")
-        here, there = open_store(server.url), open_store(server.url)
-        mine, theirs = Seen(here), Seen(there)
+        here = open_store(server.url)
+        there = open_store(server.url)
+        mine = Seen(here)
+        theirs = Seen(there)
         async with started(here, there):
             made = await here.apply(changes.create(a_fault(), here.now()), an_entry())
             await converged(mine, theirs, revision=1)
@@ -62,8 +64,10 @@ def test_a_redis_that_comes_back_empty(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server()
-        here, there = open_store(server.url), open_store(server.url)
-        mine, theirs = Seen(here), Seen(there)
+        here = open_store(server.url)
+        there = open_store(server.url)
+        mine = Seen(here)
+        theirs = Seen(there)
         async with started(here, there):
             await here.apply(changes.create(a_fault("a"), here.now()), an_entry())
             await there.apply(changes.create(a_fault("b"), there.now()), an_entry())
@@ -112,8 +116,10 @@ def test_the_audit_is_remembered_without_a_hole(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server()
-        here, there = open_store(server.url), open_store(server.url)
-        mine, theirs = Seen(here), Seen(there)
+        here = open_store(server.url)
+        there = open_store(server.url)
+        mine = Seen(here)
+        theirs = Seen(there)
         admin = redis.Redis.from_url(server.url)
         async with started(here, there):
             for start in (0, 20):
@@ -140,8 +146,10 @@ def test_a_paused_redis(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server()
-        here, there = open_store(server.url), open_store(server.url)
-        mine, theirs = Seen(here), Seen(there)
+        here = open_store(server.url)
+        there = open_store(server.url)
+        mine = Seen(here)
+        theirs = Seen(there)
         async with started(here, there):
             await here.apply(changes.create(a_fault(), here.now()), an_entry())
             await converged(mine, theirs, revision=1)
@@ -204,8 +212,10 @@ def test_a_replica_that_is_cut_off(redis_server: Start) -> None:
     async def scenario() -> None:
         server = redis_server()
         async with Relay(server.port) as relay:
-            here, cut = open_store(server.url), open_store(relay.url)
-            mine, theirs = Seen(here), Seen(cut)
+            here = open_store(server.url)
+            cut = open_store(relay.url)
+            mine = Seen(here)
+            theirs = Seen(cut)
             async with started(here, cut):
                 await here.apply(changes.create(a_fault(), here.now()), an_entry())
                 await converged(mine, theirs, revision=1)

@@ -100,7 +100,8 @@ def test_whoever_opens_a_file_that_another_is_making_waits_for_it(tmp_path: Path
 
 def test_a_file_that_was_moved_is_not_written_to(tmp_path: Path) -> None:
     """Others could not see it; put back, it serves again."""
-    path, elsewhere = tmp_path / "faults.db", tmp_path / "elsewhere.db"
+    path = tmp_path / "faults.db"
+    elsewhere = tmp_path / "elsewhere.db"
 
     async def scenario() -> None:
         store = open_store(f"sqlite:///{path}")
@@ -231,7 +232,8 @@ def test_what_others_left_alone_is_not_read_again(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'faults.db'}"
 
     async def scenario() -> None:
-        one, other = open_store(url), open_store(url)
+        one = open_store(url)
+        other = open_store(url)
         async with started(one), started(other):
             await one.apply(changes.create(a_fault("a"), 1), an_entry("create"))
             stays = (await one.apply(changes.create(a_fault("b"), 2), an_entry("create"))).find("a")

@@ -8,7 +8,8 @@ from chaosapi.store.tallies import dump_counts, is_readable, sum_counts
 def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
     """To the last bin of the sketches, after a way through text; seeded."""
     delays = np.random.default_rng(7).lognormal(-2, 1.5, 3000).tolist() + [0.0] * 5
-    one, parts = Counts(), [Counts(), Counts(), Counts()]
+    one = Counts()
+    parts = [Counts(), Counts(), Counts()]
     for index, delay in enumerate(delays):
         for tally in (one, parts[index % 3]):
             tally.matched += 2
