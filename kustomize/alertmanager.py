@@ -23,7 +23,7 @@ _INTERVALS: Final = ("time_intervals", "mute_time_intervals")
 
 
 def standalone(source: str) -> Object:
-    """Give the settings of the component standalone-monitoring: those of the lab, the token read from a file."""
+    """Return the settings of the component standalone-monitoring: those of the lab, the token read from a file."""
     made: Object = yaml.safe_load(alertmanager.config(source, webhook=f"http://chaosapi-admin:8001{HOOK}", token=None))
     for hook in _hooks(made):
         hook["http_config"] = {
@@ -33,7 +33,7 @@ def standalone(source: str) -> Object:
 
 
 def operator(source: str, service: str) -> Object:
-    """Give the settings as an AlertmanagerConfig; raises ValueError for what such an object cannot hold.
+    """Return the settings as an AlertmanagerConfig; raises ValueError for what such an object cannot hold.
 
     Its names are those of alertmanager.yml in camelCase, and a matcher is an object. The Alertmanager is shared: routes
     and inhibitions are narrowed to alerts of `service`. It stands in another namespace: an overlay puts its own into

@@ -58,7 +58,7 @@ class Plan:
         return int(self.load.total + 1e-6)
 
     def arrival(self, number: int) -> Arrival:
-        """Give one request."""
+        """Return one request."""
         moment, who, *rest = self._draws(number)
         what = (self._shift + number * _GOLDEN) % 1.0 * self._shares[-1]
         return Arrival(
@@ -71,7 +71,7 @@ class Plan:
         )
 
     def part(self, index: int, count: int) -> Iterator[Arrival]:
-        """Give every `count`-th request from the `index`-th on: the parts of `count` senders are the whole."""
+        """Return every `count`-th request from the `index`-th on: the parts of `count` senders are the whole."""
         return map(self.arrival, range(index, self.total, count))
 
     def _draws(self, number: int) -> tuple[float, ...]:

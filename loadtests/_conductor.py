@@ -68,7 +68,7 @@ class Conductor:
         return replace(total, missed=+total.missed)
 
     def over(self) -> bool:
-        """Tell whether every request was due, and answered or given up."""
+        """Return whether every request was due, and answered or given up."""
         if not self.choice or not self._parts:
             return False
         past = perf_counter() - self._start - self.choice.load().duration

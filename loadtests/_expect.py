@@ -21,7 +21,7 @@ class Expectation:
     limit: float
 
     def met(self, found: float) -> bool:
-        """Tell whether the figure is as it should be."""
+        """Return whether the figure is as it should be."""
         return found < self.limit
 
 

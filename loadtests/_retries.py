@@ -17,12 +17,12 @@ class Policy:
     budget: float | None = None
 
     def pause(self, tried: int, draw: float) -> float:
-        """Give the wait before retry number `tried` (from 1 on); the draw is from 0 to 1."""
+        """Return the wait before retry number `tried` (from 1 on); the draw is from 0 to 1."""
         longest: float = self.wait * 2 ** (tried - 1)
         return draw * longest if self.jitter else longest
 
     def budgeted(self) -> "Policy":
-        """Give the same policy within a budget."""
+        """Return the same policy within a budget."""
         return self if self.budget else replace(self, budget=_BUDGET)
 
 
@@ -50,7 +50,7 @@ class Budget:
         self._tokens = min(self._MOST, self._tokens + (policy.budget or 0.0))
 
     def allows(self, policy: Policy) -> bool:
-        """Tell whether a retry may be made, and take its price; a policy without a budget allows all."""
+        """Return whether a retry may be made, and take its price; a policy without a budget allows all."""
         if policy.budget is None:
             return True
         if self._tokens < 1:

@@ -35,15 +35,15 @@ class Choice:
         return SCENARIOS[self.name]
 
     def load(self) -> Load:
-        """Give the requests/s over time; raises ValueError with what would be right."""
+        """Return the requests/s over time; raises ValueError with what would be right."""
         return self.scenario.load(rate=self.rate, peak=self.peak, duration=self.duration, scale=self.scale)
 
     def plan(self) -> Plan:
-        """Give every request."""
+        """Return every request."""
         return Plan(self.name, self.load(), self.scenario.mix, self.seed)
 
     def policy(self, seconds: float) -> Policy:
-        """Give what clients do about failures at this time of the run."""
+        """Return what clients do about failures at this time of the run."""
         policy = POLICIES[self.retries or self.scenario.retries]
         late = self.budget_after is not None and seconds >= self.budget_after
         return policy.budgeted() if late else policy
@@ -67,7 +67,7 @@ class Tally:
         self.missed += other.missed
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain data to be sent."""
+        """Return plain data to be sent."""
         return {**vars(self), "missed": dict(self.missed)}
 
     @classmethod
@@ -95,23 +95,23 @@ class Run:
         self._taken = False
 
     def take(self) -> bool:
-        """Tell the first who asks that the part is theirs."""
+        """Return True to the first caller, which then owns the part."""
         self._taken, before = True, self._taken
         return not before
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Give the requests of this part in the order in which they are due."""
+        """Return the requests of this part in the order in which they are due."""
         return self._plan.part(self._index, self._count)
 
     def stock(self, number: int) -> str:
-        """Give the id of the request that fills a cart of this part before the start: the same in equal runs."""
+        """Return the id of the request that fills a cart of this part before the start: the same in equal runs."""
         return f"{self.choice.name}-{self.choice.seed}-stock-{self._index}-{number}"
 
     def cart(self, request_id: str) -> str:
-        """Give the name of the cart that a request makes, which is the key of its purchase, too."""
+        """Return the name of the cart that a request makes, which is the key of its purchase, too."""
         return f"{request_id}-{self._nonce}"
 
     def rate_at(self, now: float) -> float:
-        """Give this part's requests/s now, 0 once it is over."""
+        """Return this part's requests/s now, 0 once it is over."""
         over = self.stopping.is_set() or self.tally.done
         return 0.0 if over else self.load.rate_at(now - self.start) / self._count

@@ -58,7 +58,7 @@ class Load:
         return self._sums[-1]
 
     def rate_at(self, seconds: float) -> float:
-        """Give the requests/s at this time; at a jump, those after it."""
+        """Return the requests/s at this time; at a jump, those after it."""
         if not 0 <= seconds < self.duration:
             return 0.0
         piece = bisect_right(self._times, seconds) - 1
@@ -66,14 +66,14 @@ class Load:
         return before + slope * (seconds - start)
 
     def arrived(self, seconds: float) -> float:
-        """Give how many requests there are until this time: the integral of the rate."""
+        """Return how many requests start until this time: the integral of the rate."""
         seconds = min(max(seconds, 0.0), self.duration)
         piece = min(bisect_right(self._times, seconds), len(self._times) - 1) - 1
         start, before, slope = self._piece(piece)
         return self._sums[piece] + (before + slope / 2 * (seconds - start)) * (seconds - start)
 
     def due(self, arrived: float) -> float:
-        """Give the time by which so many have arrived: the inverse of `arrived`."""
+        """Return the time by which so many have arrived: the inverse of `arrived`."""
         piece = min(bisect_right(self._sums, arrived), len(self._sums) - 1) - 1
         start, before, slope = self._piece(piece)
         missing = arrived - self._sums[piece]
@@ -111,7 +111,7 @@ class Scenario:
         duration: float | None = None,
         scale: float = 1,
     ) -> Load:
-        """Give the requests/s over time; what is None is as usual, `scale` multiplies rate and peak.
+        """Return the requests/s over time; what is None is as usual, `scale` multiplies rate and peak.
 
         A scenario without a peak does not look at one. Raises ValueError with what would be right.
         """

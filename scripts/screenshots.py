@@ -99,7 +99,7 @@ class Camera:
 
 @contextmanager
 def camera(folder: Path) -> Iterator[Camera]:
-    """Give a camera in a browser of its own."""
+    """Yield a camera in a browser of its own."""
     sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium has none for root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)

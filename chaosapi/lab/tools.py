@@ -80,7 +80,7 @@ def _find_cached(name: str, folder: Path) -> Path | None:
 
 
 def _reports_its_name(program: Path, name: str) -> bool:
-    """Whether the program says who it is, as all of Prometheus' do: another program may carry the same name."""
+    """Return whether `--version` prints the name: another program may have the same file name."""
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):
