@@ -1,4 +1,4 @@
-"""Run a program that the kernel kills when the lab dies, however the lab dies: python parent_death.py <lab's pid> program ….
+"""Run a program that the kernel kills when the lab dies: python parent_death.py <lab's pid> program ….
 
 A process of its own, because doing this between fork and exec (preexec_fn) can deadlock once there are threads.
 Linux only (prctl(2), PR_SET_PDEATHSIG, kept across execve); elsewhere just the orderly ways of stopping remain.

@@ -19,7 +19,7 @@ class StopRequested(KeyboardInterrupt):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise StopRequested in the main thread at the first such signal; ignore further ones until the block has ended."""
+    """Raise StopRequested in the main thread at the first stop signal; ignore further ones until the block ends."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in _STOP_SIGNALS:
