@@ -14,7 +14,7 @@ from chaosapi.store import Replica, Store, open_store
 
 
 class Simulated:
-    """What of a replica its store gets to see."""
+    """The part of a replica that uses the store."""
 
     def __init__(self, url: str, name: str) -> None:
         self.store: Store = open_store(url)

@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: its figures with the machine and the versions they come from, and a picture."""
+"""The report of a benchmark: figures, machine and versions, and a picture."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the largest requests that are accepted, and floods of them, cost everybody else.
+"""The cost of the largest accepted requests, and of floods of them, to all other clients.
 
 Each attack comes from processes of its own while this one asks both ports' /healthz and pulls the kill switch, a new
 connection each time. An event loop that is held answers late: the promise is that no request holds one for more than

@@ -1,4 +1,4 @@
-"""What the console costs: questions a second with one page and with ten, and what half an hour does to a browser.
+"""The cost of the console: queries a second with one page and with ten, and what half an hour does to a browser.
 
 Starts a lab with traffic, and Chromium. The half hour is simulated: as many updates, ten times as fast, while a fault
 acts, alerts fire and one is silenced. Exits with 1 where a page grows beyond its bounds; six minutes or more.

@@ -1,4 +1,4 @@
-"""What chaosapi costs the processor, without a network: requests through uvicorn's own protocol, in one process.
+"""The CPU time of chaosapi, without a network: requests through uvicorn's own protocol, in one process.
 
 All apps take turns of a few hundred requests, so that a busy machine meets all of them alike; ratios are those of one
 turn, and medians are taken over many. Left out is what the kernel and the event loop do, the same for all: so

@@ -1,4 +1,4 @@
-"""What one Redis holds: its processor time, traffic and memory for each replica and each change, and what follows.
+"""The capacity of one Redis: its CPU time, traffic and memory for each replica and each change.
 
 Replicas are simulated: the store's own objects and heartbeats, some in each of a few processes; one fault is live and
 counts all the time. First they only live, then faults are changed at rising rates until the last replica is more than
@@ -44,7 +44,7 @@ BEYOND = (50, 100, 500, 1000)
 
 @dataclass(frozen=True)
 class Price:
-    """What Redis pays: seconds of processor and bytes sent, for each second of idling and each change; bytes kept."""
+    """The cost to Redis: seconds of CPU and bytes sent, for each second of idling and each change; bytes kept."""
 
     replicas: int
     idle_cpu: float

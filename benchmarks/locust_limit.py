@@ -40,7 +40,7 @@ async def app(scope, receive, send):
 
 
 class Try(NamedTuple):
-    """What came of asking for a rate: p99 in ms, how many requests were missed."""
+    """The result of a requested rate: p99 in ms, and the number of missed requests."""
 
     rate: int
     p99: float

@@ -1,4 +1,4 @@
-"""What chaosapi costs: requests per second, compared with the same shop without it and with other libraries.
+"""The cost of chaosapi: requests per second, compared with the same shop without it and with other libraries.
 
 One server at a time is pressed by wrk, in turn, round after round, so that whatever else the machine does meets all of
 them alike; a ratio is that of two figures of the same round, and medians are taken over the rounds. Each server has

@@ -1,4 +1,4 @@
-"""What a scrape costs: one worker and eight, with 0 to 400 faults that have acted and ended.
+"""The cost of a scrape: one worker and eight, with 0 to 400 faults that have acted and ended.
 
 Both services run side by side and are scraped in turn, so that whatever else the machine does meets both alike; each
 scrape has a connection of its own, so that different workers answer. Figures are medians. A service lists the faults

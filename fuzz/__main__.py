@@ -39,7 +39,7 @@ _LEFT: Final = 8
 
 @dataclass
 class Report:
-    """What a campaign has to say."""
+    """The report of a campaign."""
 
     findings: Findings = field(default_factory=Findings)
     kills: list[float] = field(default_factory=list)

@@ -322,7 +322,7 @@ def _kind(line: str) -> str:
 
 @dataclass
 class Ending:
-    """What was left at the end."""
+    """The resources left at the end."""
 
     held: float
     before: Held

@@ -66,7 +66,7 @@ class Visit:
 
 @dataclass
 class Result:
-    """What one run was and what was wrong."""
+    """The setup of one run, and its violations."""
 
     seed: int
     stand: str

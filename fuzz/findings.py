@@ -1,4 +1,4 @@
-"""What was found: each kind of mistake once, with how often, and the smallest request that shows it."""
+"""Findings: each kind once, with its count and the smallest request that reproduces it."""
 
 import json
 import re

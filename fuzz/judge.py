@@ -1,4 +1,4 @@
-"""What an answer must be like, whatever was asked."""
+"""The invariants of every response, whatever the request."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,12 +14,12 @@ _LARGEST_REFUSAL: Final = 32_768
 _PARSED: Final = 1_000_000
 """Bytes up to which a JSON answer is read in full."""
 _FAILING: Final = b'{"status":"failing"}'
-"""What a probe answers under a fault on it."""
+"""The response of a probe under a fault on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is wrong with an answer, in words that are the same for the same mistake."""
+    """The violation in a response, in words that are the same for the same kind."""
 
     wrong: str = ""
     got: str = ""

@@ -45,7 +45,7 @@ _WORST: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """What one kill switch did."""
+    """The result of one kill switch."""
 
     trouble: str
     stand: str

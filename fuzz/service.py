@@ -23,7 +23,7 @@ MEANT: Final = frozenset({"InjectedError", "ClientDisconnect"})
 
 
 class Held(NamedTuple):
-    """What the service's processes hold: resident bytes, file descriptors, threads."""
+    """The resources of the service's processes: resident bytes, file descriptors, threads."""
 
     rss: int
     fds: int

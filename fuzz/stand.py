@@ -45,7 +45,7 @@ class Replica:
     service: Service
     link: Link | None
     reader: "subprocess.Popen[bytes]"
-    """What reads its output."""
+    """The thread that reads its output."""
     clock: Path
     away: list[tuple[float, float]] = field(default_factory=list)
     """When it was frozen or dead, by the machine's monotonic clock."""

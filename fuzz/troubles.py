@@ -1,4 +1,4 @@
-"""What may happen to a stand in a failure run: each is a context in which it is so, and after which it no longer is."""
+"""The troubles of failure runs: each is a context manager that breaks a stand, and repairs it on exit."""
 
 import shutil
 import signal
@@ -183,7 +183,7 @@ class Kind:
     alone: bool = False
     """Whether it comes without another: two at once would leave nothing that can be said."""
     touches: str = ""
-    """What it happens to; of two at once, each happens to something else."""
+    """The part that breaks; two troubles at once break different parts."""
 
 
 TROUBLES: Final[Mapping[str, Kind]] = {

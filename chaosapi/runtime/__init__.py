@@ -1,1 +1,1 @@
-"""What runs next to the requests: servers, lifespan, process effects, guards, heartbeats, workers, the kill switch."""
+"""Servers and background work: lifespan, process effects, guards, heartbeats, workers, the kill switch."""

@@ -1,1 +1,1 @@
-"""What users got and what faults did, as metrics and log lines."""
+"""Metrics and log lines of requests and of faults."""

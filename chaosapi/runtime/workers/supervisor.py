@@ -35,7 +35,7 @@ class NotStartedError(Exception):
 
 @dataclass(frozen=True)
 class Launch:
-    """What a worker gets from its parent."""
+    """Everything that a worker gets from its parent."""
 
     command: Callable[[int, int], Sequence[str]]
     """Returns the command line for a slot and the file descriptor of the pipe to the parent."""

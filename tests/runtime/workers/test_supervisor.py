@@ -19,8 +19,8 @@ from tests.patience import patience
 READY = "import os, sys, time; os.write(int(sys.argv[2]), b'+')"
 
 
-def crew(program: str, buried: list[int]) -> WorkerSupervisor:
-    """Make a crew whose workers run a Python program; its arguments are the slot and the parent_pipe."""
+def supervisor(program: str, buried: list[int]) -> WorkerSupervisor:
+    """Return a supervisor whose workers run a Python program; its arguments are the slot and the pipe to the parent."""
 
     def command(slot: int, parent_pipe: int) -> Sequence[str]:
         return [sys.executable, "-S", "-c", program, str(slot), str(parent_pipe)]
@@ -36,21 +36,21 @@ def leave() -> None:
 def test_all_start_once_the_first_one_serves_and_end_with_a_signal() -> None:
     """Whoever waits hears when all of them are there."""
     buried: list[int] = []
-    asyncio.run(crew(f"{READY}; time.sleep(600)", buried).run(3, leave))
+    asyncio.run(supervisor(f"{READY}; time.sleep(600)", buried).run(3, leave))
     assert sorted(buried) == [0, 1, 2]
 
 
 def test_what_keeps_the_first_from_starting_is_said_once() -> None:
     """The others are not even tried; the status is the worker's."""
     with pytest.raises(NotStartedError) as caught:
-        asyncio.run(crew("import sys; assert sys.argv[1] == '0'; sys.exit(7)", []).run(3, leave))
+        asyncio.run(supervisor("import sys; assert sys.argv[1] == '0'; sys.exit(7)", []).run(3, leave))
     assert caught.value.status == 7
 
 
 def test_one_that_cannot_start_later_is_tried_again_and_the_others_serve() -> None:
     """The first one has shown that the settings fit."""
     program = f"import sys; sys.exit(7) if sys.argv[1] == '2' else None; {READY}; time.sleep(600)"
-    assert again(crew(program, []), 3) == [(2, 7, 0), (2, 7, 0.5), (2, 7, 1)]
+    assert again(supervisor(program, []), 3) == [(2, 7, 0), (2, 7, 0.5), (2, 7, 1)]
 
 
 def test_one_that_is_killed_while_it_starts_is_tried_again(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_one_that_is_killed_while_it_starts_is_tried_again(tmp_path: Path) -> No
     )
     program = f"{once}; os.kill(os.getpid(), 9) if first else None; {READY}; time.sleep(600)"
     with captured() as logs:
-        asyncio.run(crew(program, []).run(2, leave))
+        asyncio.run(supervisor(program, []).run(2, leave))
     assert [(entry["slot"], entry["status"]) for entry in logs] == [(0, -signal.SIGKILL)]
 
 
@@ -75,7 +75,7 @@ def test_a_worker_for_which_there_is_no_process_is_tried_again(monkeypatch: pyte
         return await create(*command, **options)
 
     monkeypatch.setattr("asyncio.create_subprocess_exec", scarce)
-    asyncio.run(crew(f"{READY}; time.sleep(600)", []).run(2, leave))
+    asyncio.run(supervisor(f"{READY}; time.sleep(600)", []).run(2, leave))
     assert failures == []
 
 
@@ -87,16 +87,16 @@ def test_a_worker_finds_its_settings_on_the_parent_pipe_and_none_in_its_environm
     program = "import os, sys; told = os.read(int(sys.argv[2]), 100); sys.exit(42 if told == b'settings\\n' and "
     program += "not [name for name in os.environ if name.startswith('CHAOSAPI_')] else 43)"
     with pytest.raises(NotStartedError) as caught:
-        asyncio.run(crew(program, []).run(1, leave))
+        asyncio.run(supervisor(program, []).run(1, leave))
     assert caught.value.status == 42
 
 
-def again(crew: WorkerSupervisor, count: int) -> list[tuple[int, int, float]]:
+def again(supervisor: WorkerSupervisor, count: int) -> list[tuple[int, int, float]]:
     """Run until three workers have ended; return their slots, statuses and the pauses after them."""
 
     async def watch() -> list[tuple[int, int, float]]:
         with captured() as logs:
-            running = asyncio.create_task(crew.run(count, lambda: None))
+            running = asyncio.create_task(supervisor.run(count, lambda: None))
             async with asyncio.timeout(patience(30)):
                 while len(logs) < 3:
                     await asyncio.sleep(0.01)
@@ -110,7 +110,7 @@ def again(crew: WorkerSupervisor, count: int) -> list[tuple[int, int, float]]:
 def test_one_that_dies_at_once_again_and_again_is_started_ever_later() -> None:
     """At once after its first death; then the pauses double."""
     buried: list[int] = []
-    dying = crew(f"{READY}; sys.exit(5)", buried)
+    dying = supervisor(f"{READY}; sys.exit(5)", buried)
 
     assert again(dying, 1) == [(0, 5, 0), (0, 5, 0.5), (0, 5, 1)]
     assert set(buried) == {0}
@@ -128,7 +128,7 @@ def test_one_that_does_not_listen_is_killed_by_the_second_signal() -> None:
             leave()
             loop.call_later(0.2, leave)
 
-        await crew(deaf, buried).run(1, serving)
+        await supervisor(deaf, buried).run(1, serving)
 
     asyncio.run(insist())
     assert buried == [0]
