@@ -13,7 +13,7 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class Load(NamedTuple):
-    """The output of wrk: requests in total and per second, percentiles in ms, answers from 400 on, requests without any."""
+    """The output of wrk: requests, requests per second, percentiles in ms, statuses from 400 on, unanswered ones."""
 
     requests: int
     per_second: float

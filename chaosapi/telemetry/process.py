@@ -1,4 +1,4 @@
-"""What one process shows of itself."""
+"""The metrics of one process that depend neither on requests nor on faults."""
 
 from collections.abc import Callable
 from importlib.metadata import version
@@ -9,7 +9,7 @@ from chaosapi.telemetry.gauges import CallbackGauge
 
 
 def process_registry(store_up: Callable[[], float], held: Callable[[], float]) -> CollectorRegistry:
-    """Make a registry with what does not depend on requests and faults; both callbacks are read when scraped."""
+    """Return a registry of metrics of the process; both callbacks are called when scraped."""
     registry = CollectorRegistry(auto_describe=True)
     release = version("chaosapi")
     for collector in (
