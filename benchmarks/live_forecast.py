@@ -29,7 +29,7 @@ from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay, score
 from chaosapi.forecast.model import ForecastModel
-from chaosapi.forecast.monitoring import usual
+from chaosapi.forecast.monitoring import default_monitoring
 from chaosapi.forecast.scorecard import Score, ScoredAlert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import stack
@@ -119,9 +119,9 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
         PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval
     )
     known = known.model_copy(update={"delivered": [measured.delivery(each) for each in answer["alerts"]]})
-    model = ForecastModel(planned, Traffic(rps=rate), shop, lab.profile, usual(lab.profile))
+    model = ForecastModel(planned, Traffic(rps=rate), shop, lab.profile, default_monitoring(lab.profile))
     return [
-        score.score(name, replay.of(record, records, model), known, time.time())
+        score.score(name, replay.replay_fault(record, records, model), known, time.time())
         for (name, *_), record in zip(runs, records, strict=True)
     ]
 

@@ -136,7 +136,7 @@ def main() -> int:
             "retries without a budget": tell(Path(folder) / "without", seconds),
             "retries budgeted later": tell(Path(folder) / "within", seconds, *budgeted),
         }
-    spike_ends = max(at for at, _, peak in locust_scenarios.module().SCENARIOS["retry-storm"].course if peak)
+    spike_ends = max(at for at, _, peak in locust_scenarios.load_scenarios().SCENARIOS["retry-storm"].course if peak)
     phases = {"before": (0.05, 0.2), "after the spike": (spike_ends + 0.05, BUDGET_AFTER), "at the end": (0.85, 1.0)}
     found = {
         name: [goodput(seen, *(part * seconds for part in phase)) for phase in phases.values()]

@@ -51,7 +51,7 @@ class Bin(NamedTuple):
 
 def measure(name: str, url: str, seconds: float, log: Path) -> tuple[list[Bin], str]:
     """Run a scenario within so many seconds; return its bins and Locust's own words."""
-    load = locust_scenarios.module().SCENARIOS[name].load(duration=seconds)
+    load = locust_scenarios.load_scenarios().SCENARIOS[name].load(duration=seconds)
     arguments = ("--scenario", name, "--duration", f"{seconds:g}s", "--retries", "none", "--exit-code-on-error", "0")
     with locust(log, url, *arguments) as process:
         start = start_of(log, process)
@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=_numbers.positive, default=30, help="how long each scenario is pressed to")
     parser.add_argument("scenarios", nargs="*", help="all unless given")
     given = parser.parse_args()
-    names = given.scenarios or list(locust_scenarios.module().SCENARIOS)
+    names = given.scenarios or list(locust_scenarios.load_scenarios().SCENARIOS)
     table = Table("scenario", "service", "planned", "arrived", "worst bin", "bins right", "Locust says")
     results = []
     fine = True

@@ -10,7 +10,7 @@ from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import inverse, replay, timetable
 from chaosapi.forecast import score as scoring
 from chaosapi.forecast.model import Effort, ForecastModel
-from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.observed import DeliveredNotification, Observed
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
@@ -44,7 +44,7 @@ class Predictor:
 
     def forecast(self, fault: Fault, traffic: Traffic, monitoring: Monitoring | None) -> Forecast:
         """Forecast one fault; raises Invalid where the windows are too short for the scrape interval."""
-        watching = usual(self._profile)
+        watching = default_monitoring(self._profile)
         if monitoring:
             given = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
             watching = watching.model_copy(update=given)
@@ -59,11 +59,13 @@ class Predictor:
         now: float,
     ) -> Score:
         """Compare the fault's forecast with what Alertmanager delivered."""
-        model = ForecastModel([record.spec], traffic, self._spec, self._profile, usual(self._profile), self._effort)
+        model = ForecastModel(
+            [record.spec], traffic, self._spec, self._profile, default_monitoring(self._profile), self._effort
+        )
         facts = Observed(
             delivered=[
                 DeliveredNotification(**{name: getattr(each, name) for name in DeliveredNotification.model_fields})
                 for each in delivered
             ]
         )
-        return scoring.score(record.name, replay.of(record, records, model), facts, now)
+        return scoring.score(record.name, replay.replay_fault(record, records, model), facts, now)

@@ -20,7 +20,7 @@ from chaosapi.forecast import identity
 from chaosapi.forecast.backtest import Recording, selectors
 from chaosapi.forecast.backtest import backtest as run
 from chaosapi.forecast.comparison import Backtest, BacktestedAlert, Comparison, FiringSpan
-from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.promql import Times
 from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.slo import burn_alerts, spec, windows
@@ -56,7 +56,7 @@ def backtest(
             raise errors.Invalid.field("--to", f"{end} does not come after --from {start}")
         chosen = windows.load(profile)
         source = PrometheusReader(prometheus)
-        known = usual(chosen).model_dump() | {"prometheus": source.version(), "min_failures": min_failures}
+        known = default_monitoring(chosen).model_dump() | {"prometheus": source.version(), "min_failures": min_failures}
         known |= {"pending_for": durations.parse(pending_for)} | ({"evaluation": durations.parse(step)} if step else {})
         monitoring = Monitoring.model_validate(known)
         shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
@@ -93,7 +93,7 @@ def _recordings(
         except errors.Invalid as reason:
             refused.append(str(reason))
             continue
-        names = [identity.alert_labels(spec, slo, pair) for pair in burn_alerts.enabled(slo, profile)]
+        names = [identity.alert_labels(spec, slo, pair) for pair in burn_alerts.enabled_pairs(slo, profile)]
         alerts = [series for each in names for series in source.series("ALERTS" + burn_alerts.selector(each), *span)]
         ruled = bool(alerts) or any(name.items() <= rule.items() for name in names for rule in rules)
         evaluated = _evaluated(source, spec, slo, profile, span)

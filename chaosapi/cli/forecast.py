@@ -17,7 +17,7 @@ from chaosapi.extras import needed
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
 from chaosapi.forecast.model import ForecastModel
-from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
@@ -124,7 +124,7 @@ def forecast(
             ).model_dump() | parse.without_none(sent)
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
-            sent |= scenarios.traffic(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (
+            sent |= scenarios.traffic_fields(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (
                 {"shares": sent["shares"]} if sent["shares"] else {}
             )
         chosen = windows.load(profile)
@@ -134,7 +134,7 @@ def forecast(
             _checked(Traffic, parse.without_none(sent)),
             shop,
             chosen,
-            _checked(Monitoring, usual(chosen).model_dump() | parse.without_none(watching)),
+            _checked(Monitoring, default_monitoring(chosen).model_dump() | parse.without_none(watching)),
         )
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)

@@ -17,7 +17,7 @@ def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at:
     served = "http_requests_total" + job_selector(spec)
     rates = prometheus.vector(f"sum by (method, handler) (rate({served}[{round(1000 * window)}ms]))", at)
     replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
-    return Traffic.measured(rates, round(replicas[0][1]) if replicas else 1)
+    return Traffic.from_rates(rates, round(replicas[0][1]) if replicas else 1)
 
 
 def delivery(sent: Mapping[str, Any]) -> DeliveredNotification:

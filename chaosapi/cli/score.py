@@ -16,7 +16,7 @@ from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
 from chaosapi.forecast import score as scoring
 from chaosapi.forecast.model import ForecastModel
-from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.observed import Observed
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import burn_alerts, spec, windows
@@ -48,7 +48,7 @@ def score(
         record = _chosen(records, name, now)
         shop, chosen = spec.load(spec_file or assets.path("alerts") / "slo.yaml"), windows.load(profile)
         waits = {"group_wait": group_wait, "group_interval": group_interval}
-        settings = usual(chosen).model_dump(context=durations.EXACT)
+        settings = default_monitoring(chosen).model_dump(context=durations.EXACT)
         settings |= {key: durations.parse(value) for key, value in waits.items() if value}
         known, traffic, missing = Observed(), Traffic(), []
         try:
@@ -63,7 +63,7 @@ def score(
             missing = [str(error), f"the traffic was not measured: taken to be {traffic.rps:g} requests/s"]
         known = known.model_copy(update={"delivered": [measured.delivery(each) for each in delivered]})
         model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings))
-        found = scoring.score(record.name, replay.of(record, records, model), known, now)
+        found = scoring.score(record.name, replay.replay_fault(record, records, model), known, now)
         found = found.model_copy(update={"missing": [*missing, *found.missing]})
     except (ValueError, errors.Invalid, OSError) as error:
         print_error(error)

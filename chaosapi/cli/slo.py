@@ -132,9 +132,9 @@ def rules(
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
-            text = files.rule_file(specs, profile, min_failures, cause_alerts.beside(source))
+            text = files.rule_file(specs, profile, min_failures, cause_alerts.load_beside(source))
         else:
-            beside, labels = cause_alerts.beside(source), _labels(label or [])
+            beside, labels = cause_alerts.load_beside(source), _labels(label or [])
             text = files.prometheus_rule(
                 specs, profile, min_failures, beside, name=name, namespace=namespace, labels=labels
             )

@@ -42,7 +42,7 @@ class Recording:
     """When its rules were evaluated; empty: never."""
     alerts: Sequence[RecordedSeries]
     """Its series of ALERTS."""
-    ruled: bool = True
+    has_pair_alerts: bool = True
     """Whether there is an alert for each window pair, and not one for all of them, as Sloth makes them."""
 
     @property
@@ -55,10 +55,10 @@ def selectors(slo: Objective) -> tuple[list[tuple[int, str]], list[tuple[int, st
     """Return the selectors of the SLO's error and total queries with signs; raises errors.Invalid for other queries."""
     try:
         error, total = (
-            [(sign, _selector(selected)) for sign, selected in indicator.sums(slo.sli.queries[name])]
+            [(sign, _selector(selected)) for sign, selected in indicator.summed_ranges(slo.sli.queries[name])]
             for name in ("error_query", "total_query")
         )
-    except (KeyError, indicator.Foreign):
+    except (KeyError, indicator.ForeignQueryError):
         raise errors.Invalid.field(slo.name, "its queries are no sums of rates of counters") from None
     return error, total
 
@@ -85,7 +85,7 @@ def backtest(
         burns = _burns(slo, profile, monitoring, found, evaluations)
         alerts += [
             _tested(spec, slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
-            for pair in burn_alerts.enabled(slo, profile)
+            for pair in burn_alerts.enabled_pairs(slo, profile)
         ]
     start, end = (datetime.fromtimestamp(each, UTC) for each in span)
     return Backtest(start=start, end=end, alerts=alerts, intervals=intervals, missing=missing)
@@ -136,7 +136,7 @@ def _tested(
     said = episodes.find_episodes(holds, evaluations, round(1000 * monitoring.pending_for))
     own = identity.alert_labels(spec, slo, pair)
     fact: list[Episode] = []
-    compared = found.ruled and bool(found.evaluated.size)
+    compared = found.has_pair_alerts and bool(found.evaluated.size)
     if compared:
         recorded = [each for each in found.alerts if own.items() <= each.labels.items()]
         fact = recording.episodes(recorded, interval, int(found.evaluated[-1]))
@@ -182,10 +182,10 @@ def _span(episode: Episode) -> FiringSpan:
 
 def _selector(selected: grammar.Expr) -> str:
     if not isinstance(selected, grammar.MatrixSelector):
-        raise indicator.Foreign
+        raise indicator.ForeignQueryError
     series = selected.vector_selector
     if series.offset or series.at or series.matchers.or_matchers:
-        raise indicator.Foreign
+        raise indicator.ForeignQueryError
     given = ",".join(map(_matcher, series.matchers.matchers))
     return f"{series.name or ''}{{{given}}}"
 

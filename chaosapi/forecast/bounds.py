@@ -26,7 +26,7 @@ class Bounds:
         self._slo = next(slo for slo in model.spec.slos if slo.name == alert.slo)
         self._pair = model.profile.pair(f"{alert.long_window}/{alert.short_window}")
 
-    def firing(self, moment: float) -> tuple[float | None, float | None]:
+    def firing_range(self, moment: float) -> tuple[float | None, float | None]:
         """Return the earliest and the latest moment at which an alert that fires at this one could begin to.
 
         As `answer.Chance`: two standard deviations, an evaluation earlier and a scrape later; None: perhaps never.
@@ -42,7 +42,7 @@ class Bounds:
             self._late[late][0] + watching.scrape if in_time else None,
         )
 
-    def ideal(self, moment: float) -> float | None:
+    def ideal_detection(self, moment: float) -> float | None:
         """Return when the condition of an alert that fired at this moment began to hold, evaluated continuously."""
         place = bisect_right(self._ideal, moment, key=itemgetter(0))
         return self._ideal[max(0, place - 1)][0] if self._ideal else None
@@ -57,11 +57,11 @@ class Bounds:
 
     @cached_property
     def _early(self) -> list[Span]:
-        return self._spans(self._model, self._burns, timetable.LIKELY)
+        return self._spans(self._model, self._burns, timetable.LIKELY_DEVIATIONS)
 
     @cached_property
     def _late(self) -> list[Span]:
-        return self._spans(self._model, self._burns, -timetable.LIKELY)
+        return self._spans(self._model, self._burns, -timetable.LIKELY_DEVIATIONS)
 
     @cached_property
     def _ideal(self) -> list[Span]:

@@ -26,7 +26,7 @@ def write(model: ForecastModel, forecast: Forecast, path: Path) -> None:
 
 def figure(model: ForecastModel, forecast: Forecast) -> go.Figure:
     """Draw three rows for every SLO that the faults hurt: burn rates, alerts, budget."""
-    hurt = [slo for slo in model.spec.slos if model.worst(slo) > 0] or list(model.spec.slos[:1])
+    hurt = [slo for slo in model.spec.slos if model.worst_error_ratio(slo) > 0] or list(model.spec.slos[:1])
     titles = [
         title
         for slo in hurt
@@ -61,7 +61,7 @@ def figure(model: ForecastModel, forecast: Forecast) -> go.Figure:
 def _burns(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, scale: float) -> None:
     burns = model.burns(slo)
     times = model.evaluations / 1000
-    pairs = [pair for pair in model.profile.pairs if not burn_alerts.disabled(slo, pair)]
+    pairs = [pair for pair in model.profile.pairs if not burn_alerts.is_disabled(slo, pair)]
     for colour, pair in zip(_COLOURS, pairs, strict=False):
         for window, dash in ((pair.long, "solid"), (pair.short, "dot")):
             seconds, rates = _thin(times, burns[window].rate)
@@ -92,7 +92,7 @@ def _burns(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, sca
             row=row,
             col=1,
         )
-    top = max([2 * max(pair.factor for pair in pairs), 2 * model.worst(slo) / slo.budget], default=1.0)
+    top = max([2 * max(pair.factor for pair in pairs), 2 * model.worst_error_ratio(slo) / slo.budget], default=1.0)
     drawn.update_yaxes(type="log", range=[-1, np.log10(top)], row=row, col=1)
 
 
@@ -119,7 +119,7 @@ def _alerts(drawn: go.Figure, alerts: list[ForecastAlert], horizon: float, row: 
 
 
 def _budget(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, scale: float) -> None:
-    seconds, left = _thin(model.edges[model.edges >= 0], 1 - model.spent(slo)[model.edges >= 0])
+    seconds, left = _thin(model.edges[model.edges >= 0], 1 - model.budget_spent(slo)[model.edges >= 0])
     drawn.add_scatter(
         x=seconds / scale, y=left, line={"color": "#444"}, name="budget left", showlegend=False, row=row, col=1
     )

@@ -13,7 +13,7 @@ from chaosapi.forecast.outcome import OutcomePart
 from chaosapi.forecast.traffic import Traffic, TrafficRoute
 from chaosapi.routes import COUNTED_FROM_START
 
-EARLY = {str(status) for status in COUNTED_FROM_START}
+ZERO_INITIALISED = {str(status) for status in COUNTED_FROM_START}
 """Every route counts these from 0 on, and its success; other series are born with their first request."""
 
 
@@ -22,9 +22,9 @@ class Counter:
     """Series that always grow in proportion, so that Prometheus treats their sum as it treats each."""
 
     values: Array
-    """Counts at the scrapes; before `born` there is no sample."""
-    born: int
-    lost: Array | None = None
+    """Counts at the scrapes; before index `first_sample` there is none."""
+    first_sample: int
+    lost_to_restarts: Array | None = None
     """What restarts have taken away by each scrape, where there were any."""
 
 
@@ -56,7 +56,7 @@ class Counters:
         # Routes that meet the same faults differ only in their share.
         groups: dict[tuple[int, ...], dict[TrafficRoute, float]] = {}
         for route, share in traffic.mix.items():
-            met = tuple(number for number, each in enumerate(actings) if each.meets(route))
+            met = tuple(number for number, each in enumerate(actings) if each.matches(route))
             groups.setdefault(met, {})[route] = share
         self._groups = [
             (routes, outcome.outcome([actings[number] for number in met], traffic, middles.size))
@@ -64,7 +64,7 @@ class Counters:
         ]
         self._known: dict[tuple[int, int, float | None], Array] = {}
 
-    def of(self, term: Term, times: Array) -> list[Counter]:
+    def select(self, term: Term, times: Array) -> list[Counter]:
         """Return the counters that the term selects, as read at these times."""
         counters, silent = [], False
         for series in self._selected(term):
@@ -77,10 +77,9 @@ class Counters:
                 answered = self._read(series, None, times) / self._traffic.replicas
                 born = int(np.searchsorted(answered, 1 - 1e-9))
             counters.append(Counter(self._read(series, term.limit, times), born))
-        if silent and not any(counter.born == 0 for counter in counters):
-            counters.append(
-                Counter(np.zeros_like(times), 0)
-            )  # a sum over what is there but never grew is 0, not absent
+        if silent and not any(counter.first_sample == 0 for counter in counters):
+            # The sum over series that exist but never grew is 0, not absent.
+            counters.append(Counter(np.zeros_like(times), 0))
         return counters
 
     def flow(self, terms: Sequence[Term]) -> Array:
@@ -96,12 +95,12 @@ class Counters:
         """Yield all series of the term, those that exist from the start and grow alike as one."""
         for group, (routes, result) in enumerate(self._groups):
             shares: dict[tuple[str | None, TrafficRoute | None], float] = {}
-            statuses = EARLY | {part.status for part in result.parts if part.status}
+            statuses = ZERO_INITIALISED | {part.status for part in result.parts if part.status}
             for route, share in routes.items():
                 for status in statuses | {route.success}:
                     if term.matches({"method": route.method, "handler": route.handler, "status": status}):
                         own = None if status == route.success else status
-                        alone = None if own is None or own in EARLY else route
+                        alone = None if own is None or own in ZERO_INITIALISED else route
                         shares[own, alone] = shares.get((own, alone), 0.0) + share
             for (own, alone), share in shares.items():
                 parts = tuple(part for part in result.parts if part.status == own)

@@ -26,7 +26,7 @@ class Exposure:
     hit: Array
     magnitude: Array
 
-    def meets(self, route: TrafficRoute) -> bool:
+    def matches(self, route: TrafficRoute) -> bool:
         """Return whether the fault means this route."""
         target = self.fault.target
         return target.matches_route(route.handler) and (not target.methods or route.method in target.methods)

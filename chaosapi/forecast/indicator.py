@@ -18,7 +18,7 @@ _SCRAPED = {"job", "instance", "namespace", "pod", "container", "service", "endp
 _EVERY = re.compile(r"[0-9.]+|\+Inf")
 
 
-class Foreign(Exception):  # noqa: N818 - no error: the query is fine, but about something else
+class ForeignQueryError(Exception):
     """The query is anything but a sum of rates of the service's own counters."""
 
 
@@ -74,18 +74,18 @@ def parse_indicator(slo: Objective) -> Indicator:
     queries = slo.sli.queries
     try:
         error, total = (
-            tuple(_term(selected, sign) for sign, selected in sums(queries[name]))
+            tuple(_term(selected, sign) for sign, selected in summed_ranges(queries[name]))
             for name in ("error_query", "total_query")
         )
         for terms in (error, total):
             _together(terms)
         return Indicator(error, total)
-    except (KeyError, Foreign):  # a raw ratio has neither of the two
+    except (KeyError, ForeignQueryError):  # a raw ratio has neither of the two
         failed = Term(1, TOTAL, (Matcher("status", "5..|000", pattern=True),))
         return Indicator((failed,), (Term(1, TOTAL, ()),), foreign=True)
 
 
-def sums(query: str) -> list[tuple[int, grammar.Expr]]:
+def summed_ranges(query: str) -> list[tuple[int, grammar.Expr]]:
     """Return the ranges whose summed rates a query adds or subtracts, with signs; raises Foreign for other queries."""
     return list(_sums(grammar.parse(query)))
 
@@ -102,29 +102,29 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
         ):
             yield sign, call.args[0]
         case _:
-            raise Foreign
+            raise ForeignQueryError
 
 
 def _together(terms: tuple[Term, ...]) -> None:
     """Refuse terms that are not there at the same times: in PromQL a + b is absent while one of them is."""
     if len({frozenset(each for each in term.matchers if each.label != "le") for term in terms}) > 1:
-        raise Foreign
+        raise ForeignQueryError
 
 
 def _term(selected: grammar.Expr, sign: int) -> Term:
     if not isinstance(selected, grammar.MatrixSelector):
-        raise Foreign
+        raise ForeignQueryError
     series, op = selected.vector_selector, grammar.MatchOp
     if series.name is None or series.name not in _METRICS or series.offset or series.at or series.matchers.or_matchers:
-        raise Foreign
+        raise ForeignQueryError
     matchers = tuple(
         Matcher(each.name, each.value, each.op in (op.NotEqual, op.NotRe), each.op in (op.Re, op.NotRe))
         for each in series.matchers.matchers
     )
     bounds = [each for each in matchers if each.label == "le"]
     if any(each.label not in _OWN | _SCRAPED for each in matchers):
-        raise Foreign
+        raise ForeignQueryError
     plain = all(not each.negative and not each.pattern and _EVERY.fullmatch(each.value) for each in bounds)
     if len(bounds) != (series.name == BUCKET) or not plain:  # buckets overlap: a query about them names exactly one
-        raise Foreign
+        raise ForeignQueryError
     return Term(sign, series.name, matchers)

@@ -186,7 +186,7 @@ def _spent(model: ForecastModel, fault: Fault, slo: Objective) -> float:
     end = fault.schedule.start_after + fault.schedule.duration + model.traffic.client_timeout
     scrape = max(model.monitoring.scrape, math.ceil(end / _POINTS))
     coarse = model.monitoring.model_copy(update={"horizon": end, "scrape": scrape})
-    return float(replace(model, faults=[fault], monitoring=coarse).spent(slo)[-1])
+    return float(replace(model, faults=[fault], monitoring=coarse).budget_spent(slo)[-1])
 
 
 def _smallest(enough: Callable[[float], bool], low: float, high: float, precision: float = _PRECISION) -> float:

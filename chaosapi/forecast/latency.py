@@ -26,8 +26,8 @@ def within(distribution: Distribution, limit: float) -> float:
     return low
 
 
-def parts(distribution: Distribution) -> int:
+def count_components(distribution: Distribution) -> int:
     """Count the distributions that it is mixed of."""
     if isinstance(distribution, Mixture):
-        return sum(parts(each.distribution) for each in distribution.components)
+        return sum(count_components(each.distribution) for each in distribution.components)
     return 1

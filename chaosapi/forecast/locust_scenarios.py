@@ -9,7 +9,7 @@ from chaosapi import assets
 
 
 @cache
-def module() -> ModuleType:
+def load_scenarios() -> ModuleType:
     """Load it by its path: the folder belongs to Locust and is no package."""
     name = "_chaosapi_scenarios"
     spec = importlib.util.spec_from_file_location(name, assets.path("loadtests") / "_scenarios.py")

@@ -12,7 +12,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.forecast import burn, exposure, indicator, outcome
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.burn import BurnRates
-from chaosapi.forecast.counters import EARLY, Counters
+from chaosapi.forecast.counters import ZERO_INITIALISED, Counters
 from chaosapi.forecast.indicator import Indicator, Term
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Range, Times
@@ -54,11 +54,11 @@ class ForecastModel:
         if not self.faults:
             raise errors.Invalid.field("faults", "a forecast needs at least one fault")
         most = self.effort
-        steps = self.past / self.monitoring.scrape + self.horizon * (
+        steps = self.lookback / self.monitoring.scrape + self.horizon * (
             1 / self.monitoring.scrape + 1 / self.monitoring.evaluation
         )
         _check("horizon", steps, most.steps, "scrapes and evaluations", "look less far, or less often")
-        lone = {status for fault in self.modelled for status in outcome.statuses(fault)} - EARLY
+        lone = {status for fault in self.modelled for status in outcome.statuses(fault)} - ZERO_INITIALISED
         series = 1 + len(lone) * len(self.traffic.mix)
         _check("traffic.shares", series * steps, most.samples, "samples", "name fewer routes, or look less far")
         for fault in self.modelled:
@@ -80,7 +80,7 @@ class ForecastModel:
         return ends + max(pair.short for pair in self.profile.pairs) + slack
 
     @property
-    def past(self) -> float:
+    def lookback(self) -> float:
         """How far back scrapes matter, in seconds."""
         longest = self.profile.windows[-1] + 2 * self.monitoring.scrape
         return longest if self.monitoring.history is None else min(self.monitoring.history, longest)
@@ -88,7 +88,7 @@ class ForecastModel:
     @cached_property
     def scrapes(self) -> Times:
         """Return the scrapes; one coincides with the faults' creation."""
-        return _grid(-self.past, self.horizon, self.monitoring.scrape)
+        return _grid(-self.lookback, self.horizon, self.monitoring.scrape)
 
     @cached_property
     def evaluations(self) -> Times:
@@ -124,7 +124,7 @@ class ForecastModel:
         """Return the burn rate over each window (seconds), at each evaluation."""
         read = self.indicators[slo.name]
         error, total = (
-            [(term.sign, counter) for term in terms for counter in self.counters.of(term, self.scrapes / 1000)]
+            [(term.sign, counter) for term in terms for counter in self.counters.select(term, self.scrapes / 1000)]
             for terms in (read.error, read.total)
         )
         budget = float(f"{slo.budget:.12g}")  # as the rules write it
@@ -139,7 +139,7 @@ class ForecastModel:
         flow = np.where(self.edges[:-1] >= 0, self.counters.flow(terms), 0.0)
         return np.concatenate([[0.0], np.cumsum(flow)])
 
-    def spent(self, slo: Objective) -> Array:
+    def budget_spent(self, slo: Objective) -> Array:
         """Return the share of the SLO's budget for one period that the faults have spent, at the edges.
 
         The period's requests are those forecast, filled up with the traffic before; without any nothing is spent.
@@ -151,7 +151,7 @@ class ForecastModel:
         bad = self.events(read.error)
         return bad / (slo.budget * requests) if requests else np.zeros_like(bad)
 
-    def worst(self, slo: Objective) -> float:
+    def worst_error_ratio(self, slo: Objective) -> float:
         """Return the highest share of bad among the SLO's requests at any time; 0 without any."""
         read = self.indicators[slo.name]
         bad, total = self.counters.flow(read.error), self.counters.flow(read.total)

@@ -45,7 +45,7 @@ class Monitoring(Model):
         return self
 
 
-def usual(profile: "Profile") -> Monitoring:
+def default_monitoring(profile: "Profile") -> Monitoring:
     """Return the settings that fit a profile: those of `chaosapi lab` for windows of seconds, else common ones."""
     if profile.step < 15:
         step = profile.step

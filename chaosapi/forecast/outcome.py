@@ -103,7 +103,7 @@ def delays_looked_at(fault: Fault) -> int:
     if delay is None:
         return 0
     moving = fault.schedule.shape.scales == "magnitude" and fault.schedule.shape.type != "constant"
-    return latency.parts(delay.distribution) * (_STRENGTHS if moving else 1)
+    return latency.count_components(delay.distribution) * (_STRENGTHS if moving else 1)
 
 
 def _name(fault: Fault) -> str:

@@ -49,11 +49,11 @@ class Range:
         nearer than 1.1 times the mean distance of samples, else by half that distance; and at the start never beyond
         the moment at which the counter would have been 0.
         """
-        seen = self._whole if counter.born == 0 else self._seen(counter.born)
+        seen = self._whole if counter.first_sample == 0 else self._seen(counter.first_sample)
         start = counter.values[seen.first]
         grown = counter.values[seen.last] - start
-        if counter.lost is not None:
-            grown = grown + counter.lost[seen.last] - counter.lost[seen.first]
+        if counter.lost_to_restarts is not None:
+            grown = grown + counter.lost_to_restarts[seen.last] - counter.lost_to_restarts[seen.first]
         with np.errstate(divide="ignore", invalid="ignore"):
             since_zero = np.where(grown > 0, seen.sampled * start / grown, np.inf)
         if self.prometheus == 2:  # the zero point comes before the threshold; in version 3 it is the other way round

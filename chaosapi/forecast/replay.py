@@ -22,7 +22,7 @@ class Replay:
     """When the next fault began, to which alerts belong from then on; inf: there is none."""
 
 
-def of(record: Record, records: Sequence[Record], model: ForecastModel) -> Replay:
+def replay_fault(record: Record, records: Sequence[Record], model: ForecastModel) -> Replay:
     """Put a fault, and the others that were there, on one clock on which a scrape coincides with its start.
 
     Each lasts as long as it really did; a shape that is made to measure, such as steps, is that of the shorter fault.

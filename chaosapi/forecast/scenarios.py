@@ -10,7 +10,7 @@ from chaosapi.forecast.traffic import Stage
 _MOST_STAGES = 5000
 
 
-def traffic(
+def traffic_fields(
     name: str,
     *,
     rate: float | None = None,
@@ -23,7 +23,7 @@ def traffic(
     What is None is as usual with the scenario: rate and peak in requests/s, which the scale multiplies, the duration in
     seconds. Raises errors.Invalid for a name or number that the scenario refuses, with what would be right.
     """
-    known = locust_scenarios.module().SCENARIOS
+    known = locust_scenarios.load_scenarios().SCENARIOS
     if name not in known:
         raise errors.Invalid.field("scenario", f"there is no scenario {name!r}: choose one of {', '.join(known)}")
     try:

@@ -58,7 +58,7 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
         unheard = one is not None and found is None and facts.recorded is None and said[one].notified is None
         if unheard or not replay.start <= begun < replay.until:
             continue
-        earliest, latest = bounds.firing(begun)
+        earliest, latest = bounds.firing_range(begun)
         already = found is not None and _begun(found) < replay.start - slack / 1000
         other = None if already else found
         expected = _forecast(said[one], replay.start) if one else None
@@ -76,7 +76,9 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
             latest=None if latest is None else latest - replay.start,
             fact=real,
             off=off,
-            split=_split(fact[other], bounds.ideal(begun), replay, facts) if other and facts.scrapes else None,
+            split=_split(fact[other], bounds.ideal_detection(begun), replay, facts)
+            if other and facts.scrapes
+            else None,
         )
         verdict: Verdict = "already firing" if already else _verdict(scored, replay, facts, now)
         yield scored.model_copy(update={"verdict": verdict})

@@ -19,7 +19,7 @@ from chaosapi.slo import burn_alerts, burn_rate
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, text
 
-LIKELY = 2.0
+LIKELY_DEVIATIONS = 2.0
 """Standard deviations within which chance stays 19 times of 20."""
 
 
@@ -56,9 +56,9 @@ def predict(model: ForecastModel) -> Forecast:
 
 def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
     burns = model.burns(slo)
-    pairs = [pair for pair in model.profile.pairs if not burn_alerts.disabled(slo, pair)]
+    pairs = [pair for pair in model.profile.pairs if not burn_alerts.is_disabled(slo, pair)]
     found = {pair: _episodes(model, burns, pair) for pair in pairs}
-    notices, spent = _notices(model, found), model.spent(slo)
+    notices, spent = _notices(model, found), model.budget_spent(slo)
 
     def at(episode: Episode) -> float | None:
         return None if episode.firing is None else float(np.interp(episode.firing / 1000, model.edges, spent))
@@ -121,7 +121,7 @@ def _seconds(milliseconds: int | None) -> float | None:
 
 
 def _chance(model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair) -> FiringRange:
-    early, late = (_first(_episodes(model, burns, pair, sign * LIKELY)) for sign in (1, -1))
+    early, late = (_first(_episodes(model, burns, pair, sign * LIKELY_DEVIATIONS)) for sign in (1, -1))
     return FiringRange(
         earliest=None if early is None else max(0.0, early - model.monitoring.evaluation),
         latest=None if late is None else late + model.monitoring.scrape,
@@ -133,7 +133,7 @@ def _first(found: Sequence[Episode]) -> float | None:
 
 
 def _formula(model: ForecastModel, slo: Objective, pair: WindowPair) -> ClosedFormula | None:
-    error_ratio = model.worst(slo)
+    error_ratio = model.worst_error_ratio(slo)
     if error_ratio <= 0:
         return None
     budget, factor = slo.budget, pair.factor
@@ -153,7 +153,7 @@ def _peak(burns: dict[float, BurnRates], pair: WindowPair) -> dict[str, float]:
 
 
 def _budget(model: ForecastModel, slo: Objective) -> ForecastBudget:
-    read, spent = model.indicators[slo.name], float(model.spent(slo)[-1])
+    read, spent = model.indicators[slo.name], float(model.budget_spent(slo)[-1])
     requests, bad = (float(model.events(terms)[-1]) for terms in (read.total, read.error))
     return ForecastBudget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
 

@@ -28,7 +28,7 @@ class TrafficRoute(NamedTuple):
 
 
 SHOP: dict[TrafficRoute, float] = {
-    TrafficRoute(*name.split()): share for name, share in locust_scenarios.module().MIX.items()
+    TrafficRoute(*name.split()): share for name, share in locust_scenarios.load_scenarios().MIX.items()
 }
 """What share of the traffic each route gets from Locust."""
 
@@ -73,7 +73,7 @@ class Traffic(Model):
         return self
 
     @classmethod
-    def measured(cls, rates: Iterable[tuple[Mapping[str, str], float]], replicas: int = 1) -> "Traffic":
+    def from_rates(cls, rates: Iterable[tuple[Mapping[str, str], float]], replicas: int = 1) -> "Traffic":
         """Make it of measured rates per second, each with the labels `method` and `handler` of its route.
 
         Raises errors.Invalid where nothing was served.

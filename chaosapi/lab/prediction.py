@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
-from chaosapi.forecast.monitoring import usual
+from chaosapi.forecast.monitoring import default_monitoring
 from chaosapi.forecast.result import ForecastAlert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import timeline
@@ -38,7 +38,7 @@ class Prediction:
 
         Raises LabError when the alert will not fire.
         """
-        step = usual(self.profile).scrape
+        step = default_monitoring(self.profile).scrape
         said = self._forecast_alert(self.fault.schedule.duration)
         fires = said.moments[0]
         firing = fires.firing or 0.0
@@ -63,7 +63,7 @@ class Prediction:
     def _forecast_alert(self, duration: float) -> ForecastAlert:
         schedule = self.fault.schedule.model_copy(update={"duration": duration})
         fault = self.fault.model_copy(update={"schedule": schedule})
-        watching = usual(self.profile)
+        watching = default_monitoring(self.profile)
         found = timetable.forecast([fault], Traffic(rps=self.rate), self.spec, self.profile, watching)
         labels = self.alert.labels.items()
         for each in found.alerts:

@@ -32,15 +32,15 @@ def alerts(spec: Spec, slo: Objective, profile: Profile, min_failures: int = 1) 
 
     With `min_failures` above 1 they also wait until the long window holds that many bad events.
     """
-    return [_alert(spec, slo, profile, pair, min_failures) for pair in enabled(slo, profile)]
+    return [_alert(spec, slo, profile, pair, min_failures) for pair in enabled_pairs(slo, profile)]
 
 
-def enabled(slo: Objective, profile: Profile) -> list[WindowPair]:
+def enabled_pairs(slo: Objective, profile: Profile) -> list[WindowPair]:
     """Return the pairs whose severity the spec leaves on, quickest first."""
-    return [pair for pair in profile.pairs if not disabled(slo, pair)]
+    return [pair for pair in profile.pairs if not is_disabled(slo, pair)]
 
 
-def disabled(slo: Objective, pair: WindowPair) -> bool:
+def is_disabled(slo: Objective, pair: WindowPair) -> bool:
     """Return whether the spec turns off alerts of the pair's severity."""
     return _settings(slo, pair.severity).disable
 

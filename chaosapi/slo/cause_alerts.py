@@ -39,7 +39,7 @@ Template = Annotated[str, AfterValidator(_names)]
 """Text with `{{.quick}}` and `{{.slow}}`, the short windows of a profile's two pages; the rest is Prometheus' own."""
 
 
-class Played(FileModel):
+class PlayedSeries(FileModel):
     """One series in the tests: a counter (by the end of its name) grows so much in every step, a gauge is it."""
 
     series: str
@@ -55,7 +55,7 @@ class Cause(FileModel):
     waits: Annotated[Literal["{{.quick}}", "{{.slow}}"], Field(alias="for")]
     labels: Labels = Field(default_factory=dict)
     annotations: dict[str, Template] = Field(default_factory=dict)
-    played: Annotated[list[Played], Field(min_length=1)]
+    played: Annotated[list[PlayedSeries], Field(min_length=1)]
 
 
 class Causes(FileModel):
@@ -77,7 +77,7 @@ def load(path: Path) -> Causes:
     return parse(document.read_text(path), str(path))
 
 
-def beside(spec: Path) -> Causes | None:
+def load_beside(spec: Path) -> Causes | None:
     """Read the file `causes.yaml` beside a spec if there is one; raises errors.Invalid."""
     path = spec.with_name("causes.yaml")
     return load(path) if path.exists() else None
@@ -143,7 +143,7 @@ def _told(causes: Causes, cause: Cause) -> dict[str, str]:
     return {"alertname": cause.alert, "severity": (causes.labels | cause.labels)["severity"]}
 
 
-def _values(played: Played, phase: int) -> str:
+def _values(played: PlayedSeries, phase: int) -> str:
     """Write the phases in promtool's form: `a+bxn` is a, a+b, …, a+n·b."""
     levels = (played.ill, played.well, played.ill)
     if not _COUNTER.search(played.series):

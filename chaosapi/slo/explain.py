@@ -3,7 +3,7 @@
 from typing import Any
 
 from chaosapi.slo import burn_rate
-from chaosapi.slo.burn_alerts import enabled
+from chaosapi.slo.burn_alerts import enabled_pairs
 from chaosapi.slo.document import FileModel
 from chaosapi.slo.severity import Severity
 from chaosapi.slo.spec import Objective, Spec
@@ -58,7 +58,7 @@ def explain(spec: Spec, slo: Objective, profile: Profile) -> SloExplanation:
         period=profile.period,
         budget=slo.budget,
         outage=profile.period * slo.budget,
-        pairs=[_pair(slo, pair, profile.period) for pair in enabled(slo, profile)],
+        pairs=[_pair(slo, pair, profile.period) for pair in enabled_pairs(slo, profile)],
     )
 
 

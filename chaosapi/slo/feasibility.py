@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from chaosapi import errors
 from chaosapi.slo import burn_rate, promql
-from chaosapi.slo.burn_alerts import enabled
+from chaosapi.slo.burn_alerts import enabled_pairs
 from chaosapi.slo.document import Loc
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, text
@@ -60,7 +60,7 @@ def check_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Feas
 
 def never_fires(slo: Objective, profile: Profile) -> Iterator[str]:
     """Yield a reason for each pair that stays silent at 100 % errors: F·B ≥ 1."""
-    for pair in enabled(slo, profile):
+    for pair in enabled_pairs(slo, profile):
         if pair.factor * slo.budget >= 1:
             yield (
                 f"the pair {pair} fires above a burn rate of {pair.factor:g}, but with {slo.objective}% even 100% "
@@ -71,7 +71,7 @@ def never_fires(slo: Objective, profile: Profile) -> Iterator[str]:
 
 def single_failures(slo: Objective, profile: Profile, requests_per_second: float) -> Iterator[str]:
     """Yield a reason for each pair that a single bad request fires at this rate of requests."""
-    for pair in enabled(slo, profile):
+    for pair in enabled_pairs(slo, profile):
         fewest = burn_rate.fewest_requests(pair.factor, slo.budget)
         if requests_per_second * pair.long < fewest:
             yield (
@@ -95,7 +95,7 @@ def _uncountable(slo: Objective) -> Iterator[str]:
 def _queries(slo: Objective) -> Iterator[tuple[Loc, str]]:
     part = "raw" if slo.sli.raw else "events"
     for field, query in slo.sli.queries.items():
-        for bound in sorted(promql.exact(query, "le")):
+        for bound in sorted(promql.exact_values(query, "le")):
             if bound.isdigit():
                 either = f'le=~"{bound}(\\\\.0)?"'
                 yield (

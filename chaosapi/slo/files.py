@@ -6,7 +6,7 @@ from pathlib import Path
 from chaosapi import errors
 from chaosapi.slo import cause_alerts, document, kubernetes, promtool, rules, windows
 from chaosapi.slo.cause_alerts import Causes
-from chaosapi.slo.promtool import _TrafficModel
+from chaosapi.slo.promtool import TrafficFile
 from chaosapi.slo.rules import Groups
 from chaosapi.slo.spec import Spec, load_all
 from chaosapi.slo.windows import Profile, WindowPair, text
@@ -59,7 +59,7 @@ def rules_command(profile: str, min_failures: int = 1) -> str:
 
 
 def unit_tests(
-    specs: Sequence[Spec], profile: str, pair: WindowPair, *, traffic: _TrafficModel, rules: str, min_failures: int = 1
+    specs: Sequence[Spec], profile: str, pair: WindowPair, *, traffic: TrafficFile, rules: str, min_failures: int = 1
 ) -> str:
     """Return the promtool tests of one pair; `rules` is the rule file's path as seen from the test file."""
     data = promtool.suite(specs, windows.load(profile), pair, traffic, rules, min_failures)
@@ -72,7 +72,7 @@ def generated(folder: Path) -> dict[Path, str]:
     Nothing is written; raises errors.Invalid.
     """
     specs, traffic = load_all(folder / "slo.yaml"), promtool.load(folder / "traffic.yaml")
-    beside = cause_alerts.beside(folder / "slo.yaml")
+    beside = cause_alerts.load_beside(folder / "slo.yaml")
     made = {}
     for profile in windows.NAMES:
         made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile, beside=beside)

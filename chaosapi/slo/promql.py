@@ -28,7 +28,7 @@ def check(query: str) -> None:
         raise ValueError("a query must give an instant vector: wrap a number in vector(), a range in rate()") from None
 
 
-def exact(query: str, label: str) -> set[str]:
+def exact_values(query: str, label: str) -> set[str]:
     """Return the values that the selectors of a valid query ask of `label` with `=`."""
     return {
         matcher.value
@@ -39,7 +39,7 @@ def exact(query: str, label: str) -> set[str]:
     }
 
 
-def counts_with(query: str) -> set[str]:
+def range_functions(query: str) -> set[str]:
     """Return the names of the functions that a valid query applies to ranges: {"rate"}."""
     return {
         node.func.name

@@ -20,27 +20,27 @@ from chaosapi.slo.promtool_cases import Case, PlayedTraffic, nothing_fires, pair
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, text
 
-REQUESTS = 100_000
+REQUESTS_PER_STEP = 100_000
 """The fewest requests a step in the tests' traffic."""
 
-FEW = 5
+MIN_BAD_PER_STEP = 5
 """Bad events a step that are too few: rounded to a whole number, they would be another error ratio."""
 
-STEPS = 5
+STEPS_PER_SHORT_WINDOW = 5
 """Steps in the short window of the pair under test."""
 
 
-class _PlayedSeries(FileModel):
+class EventSeries(FileModel):
     """The series that one good and one bad event add to."""
 
     good: list[str]
     bad: list[str]
 
 
-class _TrafficModel(RootModel[dict[str, _PlayedSeries]]):
+class TrafficFile(RootModel[dict[str, EventSeries]]):
     """The series of each SLO, by its name, or by service and name (`shop-availability`) where names repeat."""
 
-    def of(self, spec: Spec, slo: Objective) -> _PlayedSeries:
+    def of(self, spec: Spec, slo: Objective) -> EventSeries:
         """Return the series of an SLO; raises errors.Invalid when they are not there."""
         for name in (spec.identity_labels(slo)["sloth_id"], slo.name):
             if name in self.root:
@@ -48,25 +48,25 @@ class _TrafficModel(RootModel[dict[str, _PlayedSeries]]):
         raise errors.Invalid.field(slo.name, "the traffic file does not say what its good and bad events add to")
 
 
-def load(path: Path) -> _TrafficModel:
+def load(path: Path) -> TrafficFile:
     """Read a traffic file; raises errors.Invalid with line and field of every mistake."""
-    return document.read(path, _TrafficModel)
+    return document.read(path, TrafficFile)
 
 
 def suite(
-    specs: Sequence[Spec], profile: Profile, pair: WindowPair, traffic: _TrafficModel, rules: str, min_failures: int = 1
+    specs: Sequence[Spec], profile: Profile, pair: WindowPair, traffic: TrafficFile, rules: str, min_failures: int = 1
 ) -> Case:
     """Return the test file for one pair as data; `rules` is the rule file's path as seen from the test file.
 
     What does not depend on a pair is tested beside the quickest. Raises errors.Invalid when `traffic` lacks an SLO.
     """
-    step = pair.short / STEPS
+    step = pair.short / STEPS_PER_SHORT_WINDOW
     cases = []
     for spec in specs:
         for slo in spec.slos:
             series = traffic.of(spec, slo)
             play = PlayedTraffic(spec, slo, pair, step, series.good, series.bad)
-            if not burn_alerts.disabled(slo, pair):
+            if not burn_alerts.is_disabled(slo, pair):
                 cases += _of_pair(play, min_failures)
             if pair == profile.pairs[0]:
                 cases += [_first_steps(play, profile), _no_traffic(play, profile)]
@@ -129,7 +129,7 @@ def _traffic_ends(play: PlayedTraffic) -> Case:
     full = play.short
     return play.case(
         "an alert ends with the traffic, and with the target",
-        [(full, 0, REQUESTS), (full + 1, 0, 0), (full, 0, REQUESTS)],
+        [(full, 0, REQUESTS_PER_STEP), (full + 1, 0, 0), (full, 0, REQUESTS_PER_STEP)],
         [
             pair_fires(play, full, fires=True),
             pair_fires(play, 2 * full + 1, fires=False),
@@ -148,12 +148,12 @@ def _first_steps(play: PlayedTraffic, profile: Profile) -> Case:
     remaining = selector("slo:period_error_budget_remaining:ratio", play)
     return play.case(
         "the remaining budget is right from the first minutes",
-        [(STEPS, requests - bad, bad)],
+        [(STEPS_PER_SHORT_WINDOW, requests - bad, bad)],
         [
-            nothing_fires(play, STEPS),
+            nothing_fires(play, STEPS_PER_SHORT_WINDOW),
             {
                 "expr": f"round({remaining}, 0.001)",
-                "eval_time": text(STEPS * play.step),
+                "eval_time": text(STEPS_PER_SHORT_WINDOW * play.step),
                 "exp_samples": [{"labels": burn_alerts.selector(carried), "value": 0.5}],
             },
         ],
@@ -165,13 +165,15 @@ def _no_traffic(play: PlayedTraffic, profile: Profile) -> Case:
     nothing = [
         {
             "expr": selector(burn_alerts.ratio_metric(window), play),
-            "eval_time": text(STEPS * play.step),
+            "eval_time": text(STEPS_PER_SHORT_WINDOW * play.step),
             "exp_samples": [],
         }
         for window in (*profile.windows, profile.period)
     ]
     return play.case(
-        "no traffic is no error, and no ratio either", [(STEPS, 0, 0)], [*nothing, nothing_fires(play, STEPS)]
+        "no traffic is no error, and no ratio either",
+        [(STEPS_PER_SHORT_WINDOW, 0, 0)],
+        [*nothing, nothing_fires(play, STEPS_PER_SHORT_WINDOW)],
     )
 
 
@@ -206,8 +208,10 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
 
 def _requests(play: PlayedTraffic) -> int:
     """Return the requests a step: so many that half the budget is a whole number of them, and that `_bad` is many."""
-    requests = REQUESTS
-    while requests * (100 - play.slo.objective) % 200 or requests * play.pair.factor * play.slo.budget < FEW:
+    requests = REQUESTS_PER_STEP
+    while (
+        requests * (100 - play.slo.objective) % 200 or requests * play.pair.factor * play.slo.budget < MIN_BAD_PER_STEP
+    ):
         requests *= 10
     return requests
 

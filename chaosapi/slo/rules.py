@@ -8,7 +8,7 @@ from chaosapi.slo.burn_alerts import (
     BUDGET_LEFT,
     Rule,
     alerts,
-    enabled,
+    enabled_pairs,
     failures_metric,
     ratio_metric,
     selector,
@@ -71,7 +71,11 @@ def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> lis
             "name": f"slo-{identity['sloth_id']}",
             "rules": [
                 *(ratio(window) for window in profile.windows),
-                *(failures(window) for window in sorted({p.long for p in enabled(slo, profile)}) if min_failures > 1),
+                *(
+                    failures(window)
+                    for window in sorted({p.long for p in enabled_pairs(slo, profile)})
+                    if min_failures > 1
+                ),
                 _record("slo:objective:ratio", f"vector({slo.ratio:.12g})", carried),
                 _record("slo:error_budget:ratio", f"vector({slo.budget:.12g})", carried),
                 _record("slo:time_period:days", f"vector({profile.period / 86400:.12g})", carried),

@@ -112,14 +112,14 @@ class ServiceLevelIndicator(SpecModel):
         _need(self.events is not None, "a raw ratio does not tell how many events were bad")
         assert self.events is not None  # noqa: S101 - as above
         per_second = {"rate": f" * {window:.12g}", "increase": ""}
-        how = promql.counts_with(self.queries["error_query"])
+        how = promql.range_functions(self.queries["error_query"])
         _need(len(how) == 1 and how <= set(per_second), "to count bad events, use rate() or increase(), one of them")
         return f"(\n{_indent(_WINDOW.sub(name, self.events.error_query))}\n){per_second[how.pop()]}"
 
     @property
     def jobs(self) -> list[str]:
         """Return the scrape jobs that the queries name with `job="…"`, sorted."""
-        return sorted({job for query in self.queries.values() for job in promql.exact(query, "job")})
+        return sorted({job for query in self.queries.values() for job in promql.exact_values(query, "job")})
 
 
 def _indent(text: str) -> str:

@@ -18,11 +18,11 @@ FOLDER = Path(__file__).with_name("profiles")
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 """The profiles that come with the package: lab and production."""
 
-SAMPLES = 4
+MIN_SCRAPES_PER_WINDOW = 4
 """The fewest scrapes that a window must span. Prometheus 3 leaves out the sample at a window's left edge: of a
 window of two scrapes one increment is left, and one late scrape takes that too."""
 
-SLOWEST = 60.0
+SLOWEST_STEP_S = 60.0
 """The slowest step in seconds, with which also the rules of a whole period, every fourth step, come often enough."""
 
 _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
@@ -139,15 +139,15 @@ class Profile(FileModel):
 
         At most 60: a sample is visible for 5 minutes, so what is evaluated more seldom is absent in between.
         """
-        return min(self.windows[0] / 5, SLOWEST)
+        return min(self.windows[0] / 5, SLOWEST_STEP_S)
 
     def check(self, scrape: float) -> None:
         """Refuse a scrape interval (seconds) too slow for the shortest window: raises errors.Invalid."""
-        if self.windows[0] < SAMPLES * scrape:
+        if self.windows[0] < MIN_SCRAPES_PER_WINDOW * scrape:
             raise errors.Invalid.field(
                 "scrape_interval",
-                f"the window {text(self.windows[0])} needs {SAMPLES} scrapes: "
-                f"scrape every {text(self.windows[0] / SAMPLES)} or faster, not every {text(scrape)}",
+                f"the window {text(self.windows[0])} needs {MIN_SCRAPES_PER_WINDOW} scrapes: "
+                f"scrape every {text(self.windows[0] / MIN_SCRAPES_PER_WINDOW)} or faster, not every {text(scrape)}",
             )
 
     def check_retention(self, retention: float) -> None:

@@ -6,7 +6,7 @@ import pytest
 from chaosapi import assets
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast.model import ForecastModel
-from chaosapi.forecast.monitoring import usual
+from chaosapi.forecast.monitoring import default_monitoring
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
 
@@ -26,7 +26,7 @@ def ask() -> Ask:
             Traffic.model_validate(traffic or {}),
             spec.load(assets.path("alerts") / "slo.yaml"),
             chosen,
-            type(usual(chosen)).model_validate(usual(chosen).model_dump() | monitoring),
+            type(default_monitoring(chosen)).model_validate(default_monitoring(chosen).model_dump() | monitoring),
         )
 
     return model

@@ -93,7 +93,7 @@ def test_nothing_is_held_against_rules_that_were_not_evaluated() -> None:
 def test_one_alert_for_all_pairs_is_compared_with_none_of_them() -> None:
     """Sloth's own rules cannot tell which pair fired."""
     failed = series(20.0 * np.clip(SECONDS - 600, 0, 60))
-    sloth = Recording([(1, failed)], [(1, series(100.0 * SECONDS))], SECONDS * 1000, [], ruled=False)
+    sloth = Recording([(1, failed)], [(1, series(100.0 * SECONDS))], SECONDS * 1000, [], has_pair_alerts=False)
     found = backtest(SHOP, LAB, Monitoring(scrape=1, evaluation=1), {"a": sloth}, (100.0, 900.0))
     assert not found.alerts[0].compared
     assert seconds(found) == [606, 665]

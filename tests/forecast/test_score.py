@@ -53,7 +53,7 @@ def scored(ask: Ask) -> Any:
 
     def score_(facts: Observed, *others: Record, one: Record | None = None, now: float = 600) -> Score:
         chosen = one or record()
-        return score("f", replay.of(chosen, others, ask(BODY)), facts, START + now)
+        return score("f", replay.replay_fault(chosen, others, ask(BODY)), facts, START + now)
 
     return score_
 
@@ -103,7 +103,7 @@ def test_how_far_off_is_too_far(ask: Ask, firing: float, rps: float, verdict: st
     """Beyond a scrape and an evaluation only chance excuses, and with much traffic there is none."""
     model = ask(BODY, traffic={"rps": rps})
     facts = Observed(delivered=[], recorded=[recorded(firing, 64)])
-    assert quick(score("f", replay.of(record(), [], model), facts, START + 600)).verdict == verdict
+    assert quick(score("f", replay.replay_fault(record(), [], model), facts, START + 600)).verdict == verdict
 
 
 def test_an_alert_that_does_not_let_go_is_off(scored: Any) -> None:
@@ -149,7 +149,7 @@ def test_without_prometheus_nobody_misses_what_is_not_told(ask: Ask) -> None:
     """Over before group_wait is: it fires, and only Prometheus knows."""
     model, short = ask(BODY, group_wait=30), record(schedule={"duration": "10s"})
     blind, seeing = (
-        score("f", replay.of(short, [], model), facts, START + 600)
+        score("f", replay.replay_fault(short, [], model), facts, START + 600)
         for facts in (Observed(delivered=[]), Observed(recorded=[]))
     )
     assert quick(seeing).verdict == "missed"
@@ -167,7 +167,7 @@ def test_an_alert_is_known_by_the_labels_that_the_spec_gives_it(ask: Ask) -> Non
 
     def verdict(**labels: str) -> str:
         facts = Observed(recorded=[recorded(5.5, 64, **labels)])
-        return str(quick(score("f", replay.of(record(), [], model), facts, START + 600)).verdict)
+        return str(quick(score("f", replay.replay_fault(record(), [], model), facts, START + 600)).verdict)
 
     assert verdict(severity="critical", team="shop") == "as forecast"
     assert verdict(severity="critical", service="other") == "missed"

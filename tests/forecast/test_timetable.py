@@ -8,7 +8,7 @@ from chaosapi import assets, errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
 from chaosapi.forecast.model import Effort, ForecastModel
-from chaosapi.forecast.monitoring import Monitoring, usual
+from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.result import Forecast, ForecastAlert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
@@ -154,7 +154,7 @@ def test_a_horizon_too_far_is_refused(ask: Ask) -> None:
 
 def _firings(rate: float, duration: float, shape: dict[str, object]) -> dict[tuple[str, str], float]:
     body = {"effect": {"type": "error"}, "rate": rate, "schedule": {"duration": duration, "shape": shape}}
-    model = ForecastModel([Fault.model_validate(body)], Traffic(), SHOP, LAB, usual(LAB))
+    model = ForecastModel([Fault.model_validate(body)], Traffic(), SHOP, LAB, default_monitoring(LAB))
     return {
         (alert.slo, alert.long_window): alert.moments[0].firing or 0.0
         for alert in timetable.predict(model).alerts

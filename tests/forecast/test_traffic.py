@@ -12,7 +12,9 @@ from chaosapi.forecast.traffic import SHOP, Traffic, TrafficRoute
 
 def test_the_mix_is_that_of_the_load_tests() -> None:
     """Locust's shares are the forecast's, route by route."""
-    assert {f"{route.method} {route.handler}": share for route, share in SHOP.items()} == locust_scenarios.module().MIX
+    assert {
+        f"{route.method} {route.handler}": share for route, share in SHOP.items()
+    } == locust_scenarios.load_scenarios().MIX
 
 
 def test_given_shares_leave_the_rest_to_the_others() -> None:
@@ -36,28 +38,28 @@ def test_more_than_all_of_the_traffic_is_refused() -> None:
 
 def test_a_scenario_becomes_stages() -> None:
     """The spike of loadtests/: its middle third at the peak, nothing once it is over, its mix of routes."""
-    traffic = Traffic(**scenarios.traffic("spike", rate=20, peak=100, duration=90))
+    traffic = Traffic(**scenarios.traffic_fields("spike", rate=20, peak=100, duration=90))
     assert [(stage.after, stage.rps) for stage in traffic.stages] == [(0, 20), (30, 100), (60, 20), (90, 0)]
     seconds = np.array([-5.0, 0.0, 30.0, 59.9, 60.0, 90.0])
     assert rate_at(traffic, seconds).tolist() == [20, 20, 100, 100, 20, 0]
     assert traffic.mix == SHOP
-    assert Traffic(**scenarios.traffic("flash-sale")).mix[TrafficRoute("POST", "/api/checkout")] == 0.28
+    assert Traffic(**scenarios.traffic_fields("flash-sale")).mix[TrafficRoute("POST", "/api/checkout")] == 0.28
 
 
 def test_a_scale_multiplies_a_scenario() -> None:
     """Rate and peak alike, and nothing else."""
-    once, twice = (Traffic(**scenarios.traffic("spike", scale=scale)) for scale in (1, 2))
+    once, twice = (Traffic(**scenarios.traffic_fields("spike", scale=scale)) for scale in (1, 2))
     assert [(stage.after, 2 * stage.rps) for stage in once.stages] == [
         (stage.after, stage.rps) for stage in twice.stages
     ]
     assert (2 * once.rps, once.mix) == (twice.rps, twice.mix)
 
 
-@pytest.mark.parametrize("name", locust_scenarios.module().SCENARIOS)
+@pytest.mark.parametrize("name", locust_scenarios.load_scenarios().SCENARIOS)
 def test_stages_keep_every_request(name: str) -> None:
     """However the rate bends, the stages add up to what Locust sends."""
-    load = locust_scenarios.module().SCENARIOS[name].load()
-    stages = scenarios.traffic(name)["stages"]
+    load = locust_scenarios.load_scenarios().SCENARIOS[name].load()
+    stages = scenarios.traffic_fields(name)["stages"]
     sent = sum(stage.rps * (after.after - stage.after) for stage, after in pairwise(stages))
     assert sent == pytest.approx(load.total, rel=1e-6)
 
@@ -66,4 +68,4 @@ def test_stages_keep_every_request(name: str) -> None:
 def test_a_scenario_that_cannot_be_is_refused(name: str, peak: int, problem: str) -> None:
     """In the words of the scenario, or with the names that there are."""
     with pytest.raises(errors.Invalid, match=problem):
-        scenarios.traffic(name, rate=20, peak=peak, duration=90)
+        scenarios.traffic_fields(name, rate=20, peak=peak, duration=90)

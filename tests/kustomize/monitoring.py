@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from chaosapi import durations
-from chaosapi.forecast.monitoring import usual
+from chaosapi.forecast.monitoring import default_monitoring
 from chaosapi.settings import Settings
 from chaosapi.slo import windows
 from tests.kustomize.manifests import Object, amount, data, of, pods, ports, selected, title
@@ -72,12 +72,12 @@ def profiled(objects: list[Object]) -> Iterator[str]:
             yield f"{title(item)} is not evaluated every {step}, as CHAOSAPI_PROFILE needs"
     for item in of(objects, "ServiceMonitor"):
         for endpoint in item["spec"]["endpoints"]:
-            if durations.parse(endpoint["interval"]) * windows.SAMPLES > profile.windows[0]:
+            if durations.parse(endpoint["interval"]) * windows.MIN_SCRAPES_PER_WINDOW > profile.windows[0]:
                 shortest = windows.text(profile.windows[0])
                 yield f"{title(item)} scrapes every {endpoint['interval']}: too slow for {shortest}"
             if durations.parse(endpoint["scrapeTimeout"]) > durations.parse(endpoint["interval"]):
                 yield f"{title(item)} waits longer for a scrape than until the next"
-    told = usual(profile)
+    told = default_monitoring(profile)
     for item in of(objects, "AlertmanagerConfig"):
         for name, expected in (("groupWait", told.group_wait), ("groupInterval", told.group_interval)):
             if durations.parse(found := item["spec"]["route"][name]) != expected:

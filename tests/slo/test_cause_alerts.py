@@ -127,9 +127,9 @@ def test_a_mistake_is_named_by_line(before: str, after: str, complaint: str) -> 
 
 def test_a_spec_without_causes_beside_it_has_none(tmp_path: Path) -> None:
     """They are somebody's own; a file that is there is read."""
-    assert cause_alerts.beside(tmp_path / "slo.yaml") is None
+    assert cause_alerts.load_beside(tmp_path / "slo.yaml") is None
     (tmp_path / "causes.yaml").write_text(ONE)
-    assert cause_alerts.beside(tmp_path / "slo.yaml") == _parsed(ONE)
+    assert cause_alerts.load_beside(tmp_path / "slo.yaml") == _parsed(ONE)
 
 
 def _parsed(text: str) -> cause_alerts.Causes:

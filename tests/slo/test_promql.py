@@ -30,11 +30,11 @@ def test_every_vector_will_do(query: str) -> None:
 def test_a_query_tells_its_labels_and_how_it_counts() -> None:
     """Only exact matchers have a value; subqueries count like ranges."""
     query = 'sum(rate(a{job="x", le="1"}[5m])) / sum(increase(b{job="y", le!="2"}[5m])) + c{job=~"z"}'
-    assert promql.exact(query, "job") == {"x", "y"}
-    assert promql.exact(query, "le") == {"1"}
-    assert promql.counts_with(query) == {"rate", "increase"}
-    assert promql.counts_with("sum_over_time(count(a)[5m:])") == {"sum_over_time"}
-    assert promql.counts_with("a") == set()
+    assert promql.exact_values(query, "job") == {"x", "y"}
+    assert promql.exact_values(query, "le") == {"1"}
+    assert promql.range_functions(query) == {"rate", "increase"}
+    assert promql.range_functions("sum_over_time(count(a)[5m:])") == {"sum_over_time"}
+    assert promql.range_functions("a") == set()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from chaosapi import errors
 from chaosapi.slo import document, rules, spec, windows
 from chaosapi.slo import promtool as made_for
-from chaosapi.slo.promtool import _TrafficModel
+from chaosapi.slo.promtool import TrafficFile
 
 SPEC = """\
 version: prometheus/v1
@@ -44,7 +44,7 @@ def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
         for group in made["groups"]:
             for rule in group["rules"]:
                 change(rule)
-        traffic = document.parse(TRAFFIC, _TrafficModel, "traffic.yaml")
+        traffic = document.parse(TRAFFIC, TrafficFile, "traffic.yaml")
         tests = made_for.suite(specs, LAB, LAB.pair(pair), traffic, "rules.yml", min_failures)
         (tmp_path / "rules.yml").write_text(document.write(made, "a test"))
         (tmp_path / "tests.yml").write_text(document.write(tests, "a test"))
@@ -140,21 +140,21 @@ def test_an_slo_without_traffic_to_play_is_refused() -> None:
     """The tests cannot guess the series behind a query."""
     specs = spec.parse(SPEC.replace("availability", "latency"), "slo.yaml")
     with pytest.raises(errors.Invalid, match="latency: the traffic file does not say"):
-        made_for.suite(specs, LAB, LAB.pair(), document.parse(TRAFFIC, _TrafficModel, "traffic.yaml"), "rules.yml")
+        made_for.suite(specs, LAB, LAB.pair(), document.parse(TRAFFIC, TrafficFile, "traffic.yaml"), "rules.yml")
 
 
 def test_two_services_may_name_their_slos_alike() -> None:
     """The traffic file then says which service is meant; the bare name is for all others."""
     specs = spec.parse(SPEC + "---\n" + SPEC.replace("service: shop", "service: cart"), "slo.yaml")
     text = TRAFFIC + "\n" + TRAFFIC.replace("availability", "cart-availability").replace("requests{", "carts{")
-    traffic = document.parse(text, _TrafficModel, "traffic.yaml")
+    traffic = document.parse(text, TrafficFile, "traffic.yaml")
     assert [traffic.of(each, each.slos[0]).good[0].split("{")[0] for each in specs] == ["requests", "carts"]
 
 
 def test_tests_of_disabled_alerts_are_left_out() -> None:
     """What is not there cannot fire: only budget and silence are tested."""
     text = SPEC.replace("alerting: {}", "alerting: {page_alert: {disable: true}}")
-    traffic = document.parse(TRAFFIC, _TrafficModel, "traffic.yaml")
+    traffic = document.parse(TRAFFIC, TrafficFile, "traffic.yaml")
     made = made_for.suite(spec.parse(text, "slo.yaml"), LAB, LAB.pair(), traffic, "rules.yml")
     expected = [
         sample for case in made["tests"] for test in case.get("promql_expr_test", []) for sample in test["exp_samples"]
