@@ -31,6 +31,7 @@ class Usual(NamedTuple):
 
 
 USUAL: Final = {
+    "guest": Usual(1),
     "cost": Usual(1, ("--turns", "40")),
     "overhead": Usual(3, ("--rounds", "8")),
     "rate": Usual(2.5),
