@@ -39,8 +39,8 @@ USUAL: Final = {
     "reaction": Usual(1, ("--changes", "30")),
     "control": Usual(1.5, ("--seconds", "3", "--kills", "2", "--port", "admin")),
     "detection": Usual(1.5),
-    "growth": Usual(1.5, ("--rounds", "7")),
-    "workers": Usual(0.9, ("--rounds", "4")),
+    "growth": Usual(1.6, ("--rounds", "6")),
+    "workers": Usual(1, ("--rounds", "4")),
 }
 """All of it ends in less than 20 minutes."""
 ENDING: Final = 15.0
