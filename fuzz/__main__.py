@@ -180,6 +180,7 @@ def tell(report: Report, chosen: argparse.Namespace) -> bool:
     slowest = sorted(timed, key=lambda each: -each[0])
     for took, message in slowest[:5]:
         print(f"  {took:6.0f} ms {message.method} {message.route}, {len(message.data):,} bytes {message.note}")
+    print(f"the fuzzer's own loop stood for at most {max(life.own_stall for life in report.lives):.0f} ms")
     print(f"operator late by p99 {percentile(report.late, 0.99):.1f} ms; /healthz not 200: {len(report.sick)}")
     verdicts = {
         "no unexpected 5xx": failed == 0,

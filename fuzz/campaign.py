@@ -34,6 +34,7 @@ EVERY: Final = 1000
 _PATIENCE: Final = {True: 25.0, False: 10.0}
 """Seconds until an answer of the control plane, or of the shop, is missing: a kill switch comes every four."""
 _REMEMBERED: Final = 400
+_TICK_S: Final = 0.05
 
 
 class Operator:
@@ -84,6 +85,8 @@ class Life:
     """Changes of the control plane that may have been made, the latest of them."""
     slowest: dict[str, tuple[float, Message]] = field(default_factory=dict)
     """By operation of the control plane: the milliseconds of its slowest answer, and to what."""
+    own_stall: float = 0.0
+    """Milliseconds for which the fuzzer itself stood still at most: no answer is known better than that."""
     poison: str = ""
     """Why it cannot go on."""
     _left: int = 0
@@ -98,13 +101,13 @@ class Life:
         for kind, share in zip(kinds, shares, strict=True):
             plan += max(1, round(share * connections)) * [kind]
         tasks = [asyncio.create_task(kind(Random(f"{self.seed}:{number}"))) for number, kind in enumerate(plan)]
-        checks = asyncio.create_task(self._check(operator))
+        beside = [asyncio.create_task(self._check(operator)), asyncio.create_task(self._watch_own_loop())]
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in (*tasks, checks):
+            for task in (*tasks, *beside):
                 task.cancel()
-            await asyncio.gather(*tasks, checks, return_exceptions=True)
+            await asyncio.gather(*tasks, *beside, return_exceptions=True)
             for connection in self._open:
                 connection.close()
             self._open.clear()
@@ -114,6 +117,13 @@ class Life:
         while self._left > 0 and not self.poison:
             self._left -= count()
             yield
+
+    async def _watch_own_loop(self) -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(_TICK_S)
+            stall = 1000 * (time.perf_counter() - begun - _TICK_S)
+            self.own_stall = max(self.own_stall, stall)
 
     # The attackers.
 
