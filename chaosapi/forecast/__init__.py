@@ -1,25 +1,25 @@
-"""Which alerts a fault will cause, and when: a model of what Prometheus and Alertmanager do with what users got.
+"""Predict which alerts a fault will fire, and when: a model of Prometheus, Alertmanager and the requests they see.
 
-traffic     how many requests arrive, where and when; scenarios reads Locust's
-monitoring  how often and how far back Prometheus looks, and how patient Alertmanager is
-acting      the faults over time: who is hit
-delays      how likely a delayed answer is in time
-outcome     what becomes of a request, counted by status
-indicator   which of the service's counters an SLI reads
-counters    the expected counts, at every scrape
-promql      rate(), as Prometheus extrapolates it
-burn        the burn rates that the recording rules write
-episodes    pending, firing and resolved; notify adds Alertmanager
-model       faults, traffic and Prometheus put together
-timetable   all of it in order: the forecast; answer is its form
-inverse     the fault that a given alert or budget takes
-chart       the same as a page
+traffic        requests per second by route over time; scenarios reads those of Locust
+monitoring     scrape and evaluation intervals, retention, group_wait and group_interval
+exposure       the share of requests that each fault hits over time, and its strength
+latency        the probability that a delayed answer meets a limit
+outcome        how requests end under several faults, by status
+indicator      which of the service's counters an SLI reads
+counters       the expected counts at every scrape
+promql         rate(), extrapolated as Prometheus does
+burn           the burn rates that the recording rules write
+episodes       pending, firing and resolved; notifications adds Alertmanager
+model          faults, traffic and monitoring together
+timetable      the forecast: alerts and budgets in order of time; result is its form
+inverse        the rate or duration that fires a given alert or spends a given budget
+chart          the forecast as an HTML page
 
-recording   what a real Prometheus recorded, as counters and episodes
-matching    which predicted episode is which recorded one
-backtest    the model on recorded counters; comparison is its form
-replay      faults as they really were, on one clock
-facts       what Prometheus recorded and Alertmanager told of an alert
-bounds      how early and late chance lets an alert be
-score       forecast and fact of a fault; scorecard is its form
+recording      what a real Prometheus recorded, as counters and episodes
+matching       pairs of predicted and recorded episodes
+backtest       the model applied to recorded counters; comparison is its form
+replay         the faults as they really acted, on one clock
+observed       what Prometheus recorded and Alertmanager sent about an alert
+bounds         the earliest and latest times that chance allows for an alert
+score          forecast and fact of a fault; scorecard is its form
 """

@@ -22,7 +22,7 @@ from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, text
 
-_MOST = 3_000_000
+_MAX_EVALUATIONS = 3_000_000
 """Evaluations: a month every second. More would take minutes."""
 _SYMBOLS = (
     (grammar.MatchOp.Equal, "="),
@@ -84,7 +84,7 @@ def backtest(
         evaluations = _grid(span, intervals[slo.name], found.evaluated)
         burns = _burns(slo, profile, monitoring, found, evaluations)
         alerts += [
-            _tested(spec, slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
+            _backtest_alert(spec, slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
             for pair in burn_alerts.enabled_pairs(slo, profile)
         ]
     start, end = (datetime.fromtimestamp(each, UTC) for each in span)
@@ -93,9 +93,9 @@ def backtest(
 
 def _grid(span: tuple[float, float], interval: float, evaluated: Times) -> Times:
     start, end, step = round(1000 * span[0]), round(1000 * span[1]), round(1000 * interval)
-    if (end - start) / step > _MOST:
+    if (end - start) / step > _MAX_EVALUATIONS:
         raise errors.Invalid.field(
-            "from", f"more than {_MOST:,} evaluations, one every {text(interval)}: look less far"
+            "from", f"more than {_MAX_EVALUATIONS:,} evaluations, one every {text(interval)}: look less far"
         )
     phase = int(evaluated[-1]) if evaluated.size else 0
     return np.arange(start + (phase - start) % step, end + 1, step, dtype=np.int64)
@@ -121,7 +121,7 @@ def _rates(window: Range, terms: Sequence[tuple[int, RecordedSeries]]) -> Rates:
     ]
 
 
-def _tested(
+def _backtest_alert(
     spec: Spec,
     slo: Objective,
     pair: WindowPair,
@@ -140,7 +140,7 @@ def _tested(
     if compared:
         recorded = [each for each in found.alerts if own.items() <= each.labels.items()]
         fact = recording.episodes(recorded, interval, int(found.evaluated[-1]))
-        said = [each for each in said if _within(each, found.evaluated)]
+        said = [each for each in said if _was_evaluated(each, found.evaluated)]
     return BacktestedAlert(
         alert=slo.alerting.name,
         slo=slo.name,
@@ -154,7 +154,7 @@ def _tested(
     )
 
 
-def _within(episode: Episode, evaluated: Times) -> bool:
+def _was_evaluated(episode: Episode, evaluated: Times) -> bool:
     """Return whether rules were evaluated at any time of the episode."""
     return episode.pending <= evaluated[-1] and (episode.resolved is None or episode.resolved >= evaluated[0])
 

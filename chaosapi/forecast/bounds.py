@@ -32,8 +32,8 @@ class Bounds:
         As `answer.Chance`: two standard deviations, an evaluation earlier and a scrape later; None: perhaps never.
         """
         watching = self._model.monitoring
-        early = _at(self._early, moment, watching.evaluation)
-        expected = _at(self._expected, moment)
+        early = _find_span(self._early, moment, watching.evaluation)
+        expected = _find_span(self._expected, moment)
         late = bisect_left(self._late, moment, key=itemgetter(0))
         over_by = expected[1] if expected else moment
         in_time = late < len(self._late) and self._late[late][0] < over_by
@@ -80,7 +80,7 @@ class Bounds:
         ]
 
 
-def _at(spans: list[Span], moment: float, early: float = 0.0) -> Span | None:
+def _find_span(spans: list[Span], moment: float, early: float = 0.0) -> Span | None:
     """Return the span, of those that follow one another, which holds the moment, or begins so soon after it."""
     place = bisect_right(spans, moment, key=lambda span: span[0] - early)
     return spans[place - 1] if place and moment < spans[place - 1][1] else None

@@ -64,7 +64,7 @@ def _burns(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, sca
     pairs = [pair for pair in model.profile.pairs if not burn_alerts.is_disabled(slo, pair)]
     for colour, pair in zip(_COLOURS, pairs, strict=False):
         for window, dash in ((pair.long, "solid"), (pair.short, "dot")):
-            seconds, rates = _thin(times, burns[window].rate)
+            seconds, rates = _downsample(times, burns[window].rate)
             drawn.add_scatter(
                 x=seconds / scale,
                 y=rates,
@@ -119,14 +119,14 @@ def _alerts(drawn: go.Figure, alerts: list[ForecastAlert], horizon: float, row: 
 
 
 def _budget(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, scale: float) -> None:
-    seconds, left = _thin(model.edges[model.edges >= 0], 1 - model.budget_spent(slo)[model.edges >= 0])
+    seconds, left = _downsample(model.edges[model.edges >= 0], 1 - model.budget_spent(slo)[model.edges >= 0])
     drawn.add_scatter(
         x=seconds / scale, y=left, line={"color": "#444"}, name="budget left", showlegend=False, row=row, col=1
     )
     drawn.update_yaxes(tickformat=".0%", row=row, col=1)
 
 
-def _thin(times: Array, values: Array) -> tuple[Array, Array]:
+def _downsample(times: Array, values: Array) -> tuple[Array, Array]:
     """Return fewer points, the highest of each stretch, so that what is above a threshold for a moment is seen."""
     starts = np.arange(0, times.size, max(1, times.size // _POINTS))
     return times[starts], np.fmax.reduceat(values, starts) if starts.size else values

@@ -62,7 +62,7 @@ class Counters:
             (routes, outcome.outcome([actings[number] for number in met], traffic, middles.size))
             for met, routes in groups.items()
         ]
-        self._known: dict[tuple[int, int, float | None], Array] = {}
+        self._cache: dict[tuple[int, int, float | None], Array] = {}
 
     def select(self, term: Term, times: Array) -> list[Counter]:
         """Return the counters that the term selects, as read at these times."""
@@ -117,11 +117,11 @@ class Counters:
     def _cumulated(self, group: int, part: OutcomePart, limit: float | None) -> Array:
         """Return the requests of the group that arrived by each edge and end as this part does, within the limit."""
         key = (group, id(part), limit)  # parts hold arrays and live as long as this object
-        if key not in self._known:
+        if key not in self._cache:
             _, result = self._groups[group]
             share = part.share if limit is None else part.share * result.within(limit, part, self._check)
-            self._known[key] = np.concatenate([[0.0], np.cumsum(self._arrivals * share)])
-        return self._known[key]
+            self._cache[key] = np.concatenate([[0.0], np.cumsum(self._arrivals * share)])
+        return self._cache[key]
 
 
 def rate_at(traffic: Traffic, seconds: Array) -> Array:

@@ -10,9 +10,9 @@ from chaosapi.faults.schedule import ConstantShape
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.traffic import TrafficRoute
 
-_CALLS = 200_000
+_MAX_STRENGTH_CALLS = 200_000
 """About how often strengths are asked for; more would take seconds."""
-_FINEST = 8
+_MAX_CELL_PARTS = 8
 """Into how many parts an interval between two scrapes is cut at most while a shape changes the strength."""
 
 
@@ -44,7 +44,7 @@ def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> 
     for fault, (start, end) in zip(faults, spans, strict=True):
         if not isinstance(fault.schedule.shape, ConstantShape):
             moving |= (borders[:-1] >= start) & (borders[1:] <= end)
-    parts = int(np.clip(_CALLS // max(1, moving.sum()), 1, _FINEST))
+    parts = int(np.clip(_MAX_STRENGTH_CALLS // max(1, moving.sum()), 1, _MAX_CELL_PARTS))
     left, width = borders[:-1][moving], np.diff(borders)[moving]
     finer = (left + np.outer(np.arange(1, parts), width) / parts).ravel()
     return np.unique(np.concatenate([borders, finer]))

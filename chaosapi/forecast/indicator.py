@@ -12,8 +12,8 @@ TOTAL = "http_requests_total"
 COUNT = "http_request_duration_seconds_count"
 BUCKET = "http_request_duration_seconds_bucket"
 _METRICS = {TOTAL, COUNT, BUCKET}
-_OWN = {"method", "handler", "status", "le"}
-_SCRAPED = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
+_SERVICE_LABELS = {"method", "handler", "status", "le"}
+_SCRAPE_LABELS = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
 """Labels that scraping adds; taken to match."""
 _EVERY = re.compile(r"[0-9.]+|\+Inf")
 
@@ -33,7 +33,7 @@ class Matcher:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether a series matches; labels that scraping adds are taken to."""
-        if self.label in _SCRAPED:
+        if self.label in _SCRAPE_LABELS:
             return True
         actual = labels.get(self.label, "")
         found = bool(re.fullmatch(self.value, actual)) if self.pattern else actual == self.value
@@ -78,7 +78,7 @@ def parse_indicator(slo: Objective) -> Indicator:
             for name in ("error_query", "total_query")
         )
         for terms in (error, total):
-            _together(terms)
+            _check_same_series(terms)
         return Indicator(error, total)
     except (KeyError, ForeignQueryError):  # a raw ratio has neither of the two
         failed = Term(1, TOTAL, (Matcher("status", "5..|000", pattern=True),))
@@ -105,7 +105,7 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
             raise ForeignQueryError
 
 
-def _together(terms: tuple[Term, ...]) -> None:
+def _check_same_series(terms: tuple[Term, ...]) -> None:
     """Refuse terms that are not there at the same times: in PromQL a + b is absent while one of them is."""
     if len({frozenset(each for each in term.matchers if each.label != "le") for term in terms}) > 1:
         raise ForeignQueryError
@@ -122,7 +122,7 @@ def _term(selected: grammar.Expr, sign: int) -> Term:
         for each in series.matchers.matchers
     )
     bounds = [each for each in matchers if each.label == "le"]
-    if any(each.label not in _OWN | _SCRAPED for each in matchers):
+    if any(each.label not in _SERVICE_LABELS | _SCRAPE_LABELS for each in matchers):
         raise ForeignQueryError
     plain = all(not each.negative and not each.pattern and _EVERY.fullmatch(each.value) for each in bounds)
     if len(bounds) != (series.name == BUCKET) or not plain:  # buckets overlap: a query about them names exactly one

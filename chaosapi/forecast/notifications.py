@@ -37,7 +37,7 @@ def notifications(
     and told so. A flush tells new alerts that no silencer mutes at that moment, and the end of those told before.
     """
     notices = [Notification(episode) for episode in episodes if episode.firing is not None]
-    mute = _Mute([Notification(silencer).span for silencer in silencers if silencer.firing is not None])
+    mute = _Inhibition([Notification(silencer).span for silencer in silencers if silencer.firing is not None])
     coming = deque(sorted(notices, key=lambda notice: notice.span))
     while coming:
         group: list[Notification] = []
@@ -57,7 +57,7 @@ def notifications(
     return notices
 
 
-class _Mute:
+class _Inhibition:
     """When silencers fire."""
 
     def __init__(self, spans: Sequence[Span]) -> None:

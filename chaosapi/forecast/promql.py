@@ -17,7 +17,7 @@ Times = NDArray[np.int64]
 """Milliseconds, as Prometheus keeps them: windows meet samples exactly."""
 
 
-class _Seen(NamedTuple):
+class _WindowSamples(NamedTuple):
     """Of each evaluation: whether two samples lie in the range, the places of the first and the last, and seconds."""
 
     enough: NDArray[np.bool_]
@@ -57,18 +57,18 @@ class Range:
         with np.errstate(divide="ignore", invalid="ignore"):
             since_zero = np.where(grown > 0, seen.sampled * start / grown, np.inf)
         if self.prometheus == 2:  # the zero point comes before the threshold; in version 3 it is the other way round
-            before = _reach(np.minimum(seen.before, since_zero), seen.distance)
+            before = _extrapolated(np.minimum(seen.before, since_zero), seen.distance)
         else:
-            before = np.minimum(_reach(seen.before, seen.distance), since_zero)
+            before = np.minimum(_extrapolated(seen.before, seen.distance), since_zero)
         rate: Array = grown * ((seen.sampled + before + seen.after) / seen.sampled / (self.length / 1000))
         rate[~seen.enough] = np.nan
         return rate
 
     @cached_property
-    def _whole(self) -> _Seen:
+    def _whole(self) -> _WindowSamples:
         return self._seen(0)
 
-    def _seen(self, born: int) -> _Seen:
+    def _seen(self, born: int) -> _WindowSamples:
         starts = self.ends - self.length
         side: Literal["left", "right"] = "left" if self.prometheus == 2 else "right"
         first = np.maximum(np.searchsorted(self.scrapes, starts, side=side), born)
@@ -78,9 +78,9 @@ class Range:
         sampled = (self.scrapes[last] - self.scrapes[first]) / 1000
         distance = sampled / (last - first)
         before = (self.scrapes[first] - starts) / 1000
-        after = _reach((self.ends - self.scrapes[last]) / 1000, distance)
-        return _Seen(enough, first, last, sampled, distance, before, after)
+        after = _extrapolated((self.ends - self.scrapes[last]) / 1000, distance)
+        return _WindowSamples(enough, first, last, sampled, distance, before, after)
 
 
-def _reach(gap: Array, distance: Array) -> Array:
+def _extrapolated(gap: Array, distance: Array) -> Array:
     return np.where(gap < 1.1 * distance, gap, distance / 2)

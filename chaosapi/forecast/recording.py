@@ -10,7 +10,7 @@ from chaosapi.forecast.counters import Counter
 from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.promql import Times
 
-_LOST = 1.5
+_GAP_INTERVALS = 1.5
 """So many intervals without a sample, and something is over."""
 
 
@@ -46,7 +46,7 @@ def episodes(alerts: Iterable[RecordedSeries], evaluation: int, until: int) -> l
     found = list(alerts)
     firing = _moments(each for each in found if each.labels["alertstate"] == "firing")
     seen = np.union1d(firing, _moments(each for each in found if each.labels["alertstate"] == "pending"))
-    breaks = np.flatnonzero(np.diff(seen) > _LOST * evaluation) + 1
+    breaks = np.flatnonzero(np.diff(seen) > _GAP_INTERVALS * evaluation) + 1
     made = []
     for each in np.split(seen, breaks) if seen.size else []:
         fired = each[np.isin(each, firing)]

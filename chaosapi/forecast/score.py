@@ -54,16 +54,16 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
     fact = {each.episode: each for each in observations(facts, labels, replay.origin, slack)}
     bounds = Bounds(replay.model, alert)
     for one, found in match_episodes(list(said), list(fact), slack):
-        begun = _begun(one or found)
+        begun = _started_at(one or found)
         unheard = one is not None and found is None and facts.recorded is None and said[one].notified is None
         if unheard or not replay.start <= begun < replay.until:
             continue
         earliest, latest = bounds.firing_range(begun)
-        already = found is not None and _begun(found) < replay.start - slack / 1000
+        already = found is not None and _started_at(found) < replay.start - slack / 1000
         other = None if already else found
         expected = _forecast(said[one], replay.start) if one else None
         real = _fact(fact[other], replay.start) if other else None
-        off = _off(expected, real)
+        off = _difference(expected, real)
         scored = ScoredAlert(
             alert=alert.alert,
             slo=alert.slo,
@@ -76,7 +76,7 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
             latest=None if latest is None else latest - replay.start,
             fact=real,
             off=off,
-            split=_split(fact[other], bounds.ideal_detection(begun), replay, facts)
+            split=_detection_split(fact[other], bounds.ideal_detection(begun), replay, facts)
             if other and facts.scrapes
             else None,
         )
@@ -114,7 +114,7 @@ def _episode(moments: AlertTimes) -> Episode:
     return Episode(pending or 0, firing, resolved)
 
 
-def _begun(episode: Episode | None) -> float:
+def _started_at(episode: Episode | None) -> float:
     return (episode.firing or 0) / 1000 if episode else 0.0
 
 
@@ -134,7 +134,7 @@ def _times(moments: Sequence[float | None], start: float) -> ScoredTimes:
     return ScoredTimes(firing=firing or 0.0, notified=notified, resolved=resolved, resolved_notified=resolved_notified)
 
 
-def _off(said: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
+def _difference(said: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
     def between(name: Literal["firing", "notified", "resolved"]) -> float | None:
         one, other = getattr(said, name, None), getattr(fact, name, None)
         return None if one is None or other is None else round(other - one, 3)
@@ -142,9 +142,9 @@ def _off(said: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
     return Difference(firing=between("firing"), notified=between("notified"), resolved=between("resolved"))
 
 
-def _split(found: Observation, ideal: float | None, replay: Replay, facts: Observed) -> DetectionSplit | None:
+def _detection_split(found: Observation, ideal: float | None, replay: Replay, facts: Observed) -> DetectionSplit | None:
     """Return where the time went: the scrape that counts is the last one before the evaluation that found the alert."""
-    pending, firing = found.episode.pending / 1000, _begun(found.episode)
+    pending, firing = found.episode.pending / 1000, _started_at(found.episode)
     scrapes = [each - replay.origin for each in facts.scrapes or []]
     place = bisect_right(scrapes, pending)
     if not place or ideal is None:

@@ -49,7 +49,7 @@ def predict(model: ForecastModel) -> Forecast:
         horizon=model.horizon,
         alerts=alerts,
         budgets=[_budget(model, slo) for slo in model.spec.slos],
-        assumed=_assumed(model),
+        assumed=_assumptions(model),
         not_modelled=[reason for fault in model.faults if (reason := outcome.unmodelled(fault))],
     )
 
@@ -72,8 +72,8 @@ def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
             short_window=text(pair.short),
             burn_rate=pair.factor,
             fires=any(episode.firing is not None for episode in found[pair]),
-            moments=[_moments(episode, notices.get(id(episode)), at(episode)) for episode in found[pair]],
-            chance=_chance(model, burns, pair),
+            moments=[_alert_times(episode, notices.get(id(episode)), at(episode)) for episode in found[pair]],
+            chance=_firing_range(model, burns, pair),
             formula=_formula(model, slo, pair),
             **_peak(burns, pair),
         )
@@ -105,7 +105,7 @@ def _notices(model: ForecastModel, found: dict[WindowPair, list[Episode]]) -> di
     return notices
 
 
-def _moments(episode: Episode, notice: Notification | None, spent: float | None) -> AlertTimes:
+def _alert_times(episode: Episode, notice: Notification | None, spent: float | None) -> AlertTimes:
     return AlertTimes(
         pending=episode.pending / 1000,
         firing=_seconds(episode.firing),
@@ -120,15 +120,15 @@ def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _chance(model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair) -> FiringRange:
-    early, late = (_first(_episodes(model, burns, pair, sign * LIKELY_DEVIATIONS)) for sign in (1, -1))
+def _firing_range(model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair) -> FiringRange:
+    early, late = (_first_firing(_episodes(model, burns, pair, sign * LIKELY_DEVIATIONS)) for sign in (1, -1))
     return FiringRange(
         earliest=None if early is None else max(0.0, early - model.monitoring.evaluation),
         latest=None if late is None else late + model.monitoring.scrape,
     )
 
 
-def _first(found: Sequence[Episode]) -> float | None:
+def _first_firing(found: Sequence[Episode]) -> float | None:
     return next((episode.firing / 1000 for episode in found if episode.firing is not None), None)
 
 
@@ -158,7 +158,7 @@ def _budget(model: ForecastModel, slo: Objective) -> ForecastBudget:
     return ForecastBudget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
 
 
-def _assumed(model: ForecastModel) -> list[str]:
+def _assumptions(model: ForecastModel) -> list[str]:
     said = [each for fault in model.modelled for each in outcome.assumptions(fault)]
     said += [
         f"{slo.name}: its queries are no sums of this service's counters, or of some that may be absent alone; "

@@ -39,7 +39,7 @@ class LinkBases:
     runbooks: str = ""
 
     def __post_init__(self) -> None:
-        for option, base in self._told():
+        for option, base in self._given():
             if not _BASE.fullmatch(base):
                 raise errors.Invalid.field(option, f"{base}: write a base address such as https://example.com/shop")
 
@@ -61,9 +61,9 @@ class LinkBases:
             if "annotations" in rule:
                 rule["annotations"] = self.complete(rule["annotations"])
         _, command, *_ = rules.split("`")  # the first line says what made them
-        return document.write(data, " ".join([command, *(f"{option} {base}" for option, base in self._told())]))
+        return document.write(data, " ".join([command, *(f"{option} {base}" for option, base in self._given())]))
 
-    def _told(self) -> list[tuple[str, str]]:
+    def _given(self) -> list[tuple[str, str]]:
         options = (("--grafana-url", self.grafana), ("--runbook-url", self.runbooks))
         return [(option, base) for option, base in options if base]
 

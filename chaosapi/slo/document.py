@@ -17,7 +17,7 @@ _PLAIN = {None, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", 
 
 
 _LAYOUT = "\n\t"
-_TOLD = 100
+_MAX_MISTAKES = 100
 """Mistakes of one document that are told; the others are counted."""
 
 
@@ -147,14 +147,14 @@ class Document:
     data: Any
 
     def into(self, model: type[M], *, by_alias: bool = False) -> M:
-        """Turn the data into `model`, by its fields' names or their aliases; raises Refused with its mistakes."""
+        """Turn the data into `model`, by its fields' names or their aliases; raises InvalidFile with its mistakes."""
         try:
             return model.model_validate(self.data, by_alias=by_alias, by_name=not by_alias)
         except ValidationError as error:
             found = error.errors()
-            mistakes = sorted(self.mistake(each["loc"], _message(each)) for each in found[:_TOLD])
-            if len(found) > _TOLD:
-                mistakes.append(Mistake(mistakes[-1].line, "", f"and {len(found) - _TOLD:,} mistakes more"))
+            mistakes = sorted(self.mistake(each["loc"], _message(each)) for each in found[:_MAX_MISTAKES])
+            if len(found) > _MAX_MISTAKES:
+                mistakes.append(Mistake(mistakes[-1].line, "", f"and {len(found) - _MAX_MISTAKES:,} mistakes more"))
             raise InvalidFile(self.source, mistakes) from error
 
     def mistake(self, loc: Loc, message: str) -> Mistake:
@@ -190,7 +190,7 @@ def read_text(path: Path) -> str:
 
 
 def documents(text: str, source: str) -> list[Document]:
-    """Take YAML text apart at its `---` lines, leaving out empty documents; raises Refused when it is no YAML."""
+    """Take YAML text apart at its `---` lines, leaving out empty documents; raises InvalidFile when it is no YAML."""
     found = []
     try:
         loader = _TextLoader(text)
@@ -220,7 +220,7 @@ def parse(text: str, model: type[M], source: str) -> M:
 
 
 def single(found: list[Document], source: str) -> Document:
-    """Return the one document of a file, an empty one if there is none; raises Refused when there are several."""
+    """Return the one document of a file, an empty one if there is none; raises InvalidFile when there are several."""
     if len(found) > 1:
         raise InvalidFile(source, [found[1].mistake((), "one YAML document is expected here, and this is the second")])
     return found[0] if found else Document(source, None, None)
@@ -246,19 +246,19 @@ class _Dumper(yaml.SafeDumper):
         return True  # every rule stands for itself
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     if escape_control(text, keep=_LAYOUT) != text:
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_text)
 
 
 def write(data: dict[str, Any], made_by: str) -> str:
     """Turn generated data into YAML text whose first line says what made it."""
     body = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
-    # Text with characters that steer is in double quotes, where YAML reads the escapes that `visible` writes.
+    # Text with control characters is in double quotes, where YAML reads the escapes that `escape_control` writes.
     return escape_control(
         f"# Made by `{made_by}`: change what it is made from, then run it again.\n{body}", keep=_LAYOUT
     )

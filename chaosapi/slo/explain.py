@@ -1,4 +1,4 @@
-"""What the alerts of an SLO will do, in numbers: how fast, how late, at what price; formulas from `theory`."""
+"""What the alerts of an SLO will do, in numbers: how fast, how late, at what price; formulas from `burn_rate`."""
 
 from typing import Any
 

@@ -75,13 +75,13 @@ def single_failures(slo: Objective, profile: Profile, requests_per_second: float
         fewest = burn_rate.fewest_requests(pair.factor, slo.budget)
         if requests_per_second * pair.long < fewest:
             yield (
-                f"one failure {_does(pair)} below {fewest:.0f} requests in {text(pair.long)} "
+                f"one failure {_verb(pair)} below {fewest:.0f} requests in {text(pair.long)} "
                 f"({fewest / pair.long * 3600:.3g} an hour), and {requests_per_second * 3600:.3g} an hour are "
                 f"expected: ask for more failures (--min-failures), or promise less"
             )
 
 
-def _does(pair: WindowPair) -> str:
+def _verb(pair: WindowPair) -> str:
     return {"page": "pages", "ticket": "opens a ticket"}[pair.severity]
 
 

@@ -55,7 +55,7 @@ def prometheus_rule(
 
 def rules_command(profile: str, min_failures: int = 1) -> str:
     """Return the command that makes the rules."""
-    return f"chaosapi slo rules --profile {profile}" + _if_more(min_failures)
+    return f"chaosapi slo rules --profile {profile}" + _min_failures_option(min_failures)
 
 
 def unit_tests(
@@ -63,7 +63,9 @@ def unit_tests(
 ) -> str:
     """Return the promtool tests of one pair; `rules` is the rule file's path as seen from the test file."""
     data = promtool.suite(specs, windows.load(profile), pair, traffic, rules, min_failures)
-    return document.write(data, f"chaosapi slo tests --profile {profile} --pair {pair}" + _if_more(min_failures))
+    return document.write(
+        data, f"chaosapi slo tests --profile {profile} --pair {pair}" + _min_failures_option(min_failures)
+    )
 
 
 def generated(folder: Path) -> dict[Path, str]:
@@ -86,5 +88,5 @@ def generated(folder: Path) -> dict[Path, str]:
     return made
 
 
-def _if_more(min_failures: int) -> str:
+def _min_failures_option(min_failures: int) -> str:
     return f" --min-failures {min_failures}" if min_failures > 1 else ""

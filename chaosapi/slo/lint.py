@@ -53,27 +53,27 @@ def _in_file(text: str, source: str, profile: Profile, where: Conditions) -> lis
         except InvalidFile as refused:
             found += _mistakes(refused)
     for each, one in specs:
-        found += _about(each, one, profile, where)
-    return found + list(_twice(specs))
+        found += _check_document(each, one, profile, where)
+    return found + list(_duplicates(specs))
 
 
 def _mistakes(refused: InvalidFile) -> list[Finding]:
     return [Finding(refused.source, line, field, "error", message) for line, field, message in refused.mistakes]
 
 
-def _about(each: Document, one: Spec, profile: Profile, where: Conditions) -> Iterator[Finding]:
+def _check_document(each: Document, one: Spec, profile: Profile, where: Conditions) -> Iterator[Finding]:
     for loc, level, message in feasibility.check_spec(one, profile, where):
-        yield _located(each, _spelled(one, loc), level, message)
+        yield _located(each, _in_file_spelling(one, loc), level, message)
 
 
-def _twice(specs: Sequence[tuple[Document, Spec]]) -> Iterator[Finding]:
+def _duplicates(specs: Sequence[tuple[Document, Spec]]) -> Iterator[Finding]:
     """Yield the SLOs whose series would mix with those of an earlier document."""
     seen: set[str] = set()
     for each, one in specs:
         for index, slo in enumerate(one.slos):
             identity = one.identity_labels(slo)["sloth_id"]
             if identity in seen:
-                loc = _spelled(one, ("slos", index, "name"))
+                loc = _in_file_spelling(one, ("slos", index, "name"))
                 yield _located(each, loc, "error", f"the SLO {identity} is there twice in this file")
             seen.add(identity)
 
@@ -83,7 +83,7 @@ def _located(each: Document, loc: Loc, level: Level, message: str) -> Finding:
     return Finding(each.source, line, field, level, message)
 
 
-def _spelled(one: Spec, loc: Loc) -> Loc:
+def _in_file_spelling(one: Spec, loc: Loc) -> Loc:
     """Return a place in a spec as its file spells it: Kubernetes has an envelope and camelCase."""
     if one.version != spec.KUBERNETES:
         return loc

@@ -88,7 +88,7 @@ def _outage(play: PlayedTraffic) -> Case:
     restart = max(1, fires // 2)
     end = start + max(play.short, fires) + 1
     late, early = (burn_rate.reset(**_fault(play), short=play.pair.short - missing) for missing in (0, play.step))
-    still, clear = _around(early, late, play.step)
+    still, clear = _steps_around(early, late, play.step)
     requests, bad = _requests(play), _bad(play)
     return play.case(
         f"{100 * bad / requests:g}% errors after {text(start * play.step)} of health, and a restart",
@@ -113,7 +113,7 @@ def _slow_traffic(play: PlayedTraffic, min_failures: int) -> list[Case]:
     fewest = burn_rate.fewest_requests(play.pair.factor, play.slo.budget)
     cases = []
     for share, fires in ((1.1, False), (0.9, min_failures <= 1)):
-        good = _dyadic(max(0.0, share * fewest - 1) / (steps + 1))
+        good = _round_dyadic(max(0.0, share * fewest - 1) / (steps + 1))
         cases.append(
             play.case(
                 f"one failure among {share * fewest:.3g} requests {'fires' if fires else 'does not fire'}",
@@ -228,15 +228,15 @@ def _fault(play: PlayedTraffic) -> dict[str, float]:
 
 def _fires(play: PlayedTraffic) -> tuple[int, int]:
     early, late = (burn_rate.detection(**_fault(play), long=play.pair.long - missing) for missing in (play.step, 0))
-    return _around(early, late, play.step)
+    return _steps_around(early, late, play.step)
 
 
-def _around(early: float, late: float, step: float) -> tuple[int, int]:
+def _steps_around(early: float, late: float, step: float) -> tuple[int, int]:
     """Return the last step surely before `early` and the first surely after `late` (seconds)."""
     before, after = (round(time / step, 6) for time in (early, late))  # on the grid means on it, whatever floats say
     return max(0, math.ceil(before) - 1), math.floor(after) + 1
 
 
-def _dyadic(value: float) -> float:
+def _round_dyadic(value: float) -> float:
     """Round to a number whose multiples floats add without error: a sum that is a little less is a counter reset."""
     return round(value * 2**16) / 2**16

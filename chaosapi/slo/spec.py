@@ -34,13 +34,13 @@ def _query(text: str) -> str:
     return text.strip()
 
 
-def _plugin(_: Any) -> None:
+def _refuse_plugin(_: Any) -> None:
     raise ValueError(
         "a plugin is code that runs inside Sloth: leave it out, and write what it makes as queries under `events`"
     )
 
 
-def _need(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence: need(this, or say that)
+def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence: need(this, or say that)
     if not condition:
         raise ValueError(message)
 
@@ -54,7 +54,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A
 LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Labels = dict[LabelName, str]
 
-Plugin = Annotated[None, BeforeValidator(_plugin)]
+Plugin = Annotated[None, BeforeValidator(_refuse_plugin)]
 """A field of Sloth's that is always refused."""
 
 
@@ -83,7 +83,7 @@ class ServiceLevelIndicator(SpecModel):
     def _one(cls, data: Any) -> Any:
         if isinstance(data, dict):
             given = [name for name in ("events", "raw", "plugin") if data.get(name) is not None]
-            _need(len(given) == 1, "needs exactly one of `events` and `raw`")
+            _require(len(given) == 1, "needs exactly one of `events` and `raw`")
         return data
 
     @property
@@ -109,11 +109,11 @@ class ServiceLevelIndicator(SpecModel):
 
         Raises ValueError when the queries do not tell: raw ratios, or events not counted with rate() or increase().
         """
-        _need(self.events is not None, "a raw ratio does not tell how many events were bad")
+        _require(self.events is not None, "a raw ratio does not tell how many events were bad")
         assert self.events is not None  # noqa: S101 - as above
         per_second = {"rate": f" * {window:.12g}", "increase": ""}
         how = promql.range_functions(self.queries["error_query"])
-        _need(len(how) == 1 and how <= set(per_second), "to count bad events, use rate() or increase(), one of them")
+        _require(len(how) == 1 and how <= set(per_second), "to count bad events, use rate() or increase(), one of them")
         return f"(\n{_indent(_WINDOW.sub(name, self.events.error_query))}\n){per_second[how.pop()]}"
 
     @property
@@ -179,7 +179,7 @@ class Spec(SpecModel):
     def _distinct(self) -> Self:
         names = [slo.name for slo in self.slos]
         twice = sorted({name for name in names if names.count(name) > 1})
-        _need(not twice, f"every SLO needs a name of its own: {', '.join(twice)} is there twice")
+        _require(not twice, f"every SLO needs a name of its own: {', '.join(twice)} is there twice")
         return self
 
     @property
@@ -215,7 +215,7 @@ class _ServiceLevel(SpecModel):
 
 
 def read_document(found: Document) -> Spec:
-    """Read one document of either form; raises Refused with line and field of every mistake."""
+    """Read one document of either form; raises InvalidFile with line and field of every mistake."""
     if isinstance(found.data, dict):
         kind, api = found.data.get("kind"), str(found.data.get("apiVersion"))
         if kind == "PrometheusServiceLevel":
@@ -229,7 +229,7 @@ def read_document(found: Document) -> Spec:
 
 
 def parse(text: str, source: str) -> list[Spec]:
-    """Read every document of YAML text; raises Refused with line and field of every mistake."""
+    """Read every document of YAML text; raises InvalidFile with line and field of every mistake."""
     return [read_document(each) for each in document.documents(text, source) or [Document(source, None, None)]]
 
 
