@@ -62,7 +62,8 @@ class RouteTable:
             for start in set(starts.values())
         }
         object.__setattr__(self, "_patterns", index)
-        static, before = {}, []
+        static = {}
+        before = []
         for template, pattern in patterns.items():
             if template in starts:
                 before.append((pattern, template))

@@ -75,7 +75,9 @@ class Chaos:
         place: "Place | None" = None,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings, self._routes, self._place = settings, routes, place
+        self._settings = settings
+        self._routes = routes
+        self._place = place
         self._store = _store(settings, clock)
         self._held = HeldRequests()
         self.registry = process_registry(lambda: self._store.up, lambda: len(self._held))
@@ -191,12 +193,14 @@ class Chaos:
         port = self._settings.admin_port
         if port is None:
             jobs += beside
-            open_, close = self._open, self._close
+            open_ = self._open
+            close = self._close
         else:
             # The store lives in the loop of the control plane, which is another one here.
             behind = LifespanMiddleware(control, beside, Hooks(self._open, self._close))
             listener = self._listener(behind, port)
-            open_, close = partial(asyncio.to_thread, listener.start), partial(asyncio.to_thread, listener.stop)
+            open_ = partial(asyncio.to_thread, listener.start)
+            close = partial(asyncio.to_thread, listener.stop)
 
         async def start() -> None:
             refuse_shared_paths(self._routes, port)

@@ -82,7 +82,8 @@ class AuditedChanges:
     """Hands changes to the store under the caller's name; `trusted` tells whether callers had to send the token."""
 
     def __init__(self, store: Store, kill: KillSwitch, *, trusted: bool) -> None:
-        self._store, self._kill = store, kill
+        self._store = store
+        self._kill = kill
         self._trusted = trusted
 
     async def apply(

@@ -48,7 +48,9 @@ class _Request(Request):
         self, request: Request, allowed: Budget, validated: Callable[[Any], Any], pool: Pool | None = None
     ) -> None:
         super().__init__(request.scope, request.receive)
-        self._allowed, self._validated, self._pool = allowed, validated, pool
+        self._allowed = allowed
+        self._validated = validated
+        self._pool = pool
         declared = self.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > allowed.size:
             raise budget.too_large(allowed)

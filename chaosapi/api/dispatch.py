@@ -23,7 +23,10 @@ class Dispatch:
     def __init__(
         self, app: ASGIApp, control: ASGIApp, probes: Probes, routes: RouteTable, admin_port: int | None
     ) -> None:
-        self._app, self._control, self._probes, self._admin_port = app, control, probes, admin_port
+        self._app = app
+        self._control = control
+        self._probes = probes
+        self._admin_port = admin_port
         self._own = routes.own
         self._apps = _shared(routes)
 

@@ -59,7 +59,8 @@ def _entry(text: str) -> _Entry | None:
     known = _KNOWN.get((media, parameters.get("version", "")))
     if known is None:
         return None
-    quality, escaping = parameters.get("q", ""), parameters.get("escaping")
+    quality = parameters.get("q", "")
+    escaping = parameters.get("escaping")
     if "version" in known and escaping in _ESCAPING:
         known = f"{known};escaping={escaping}"
     return _Entry(known, float(quality) if _QUALITY.fullmatch(quality) else 1.0, "*" not in media)

@@ -136,7 +136,8 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
 
         A page ends at a megabyte; `next` is where the list goes on.
         """
-        known, time_of = engine.state, engine.time_of
+        known = engine.state
+        time_of = engine.time_of
         first = known.faults.index(known.find(after)) + 1 if after else 0
         left = [record for record in known.faults[first:] if state in (None, record.phase(time_of(record)))]
         page = pages.Page(limit)

@@ -128,11 +128,13 @@ def router(forecaster: Forecaster, limits: Policy, engine: Engine, inbox: Inbox,
     @api.get("/faults/{name}/score", response_model=Score, responses=refusals(NotFound, Conflict, Busy, NotInstalled))
     async def score(request: Request, name: FaultName) -> Response:
         """Compare a fault's forecast with what was delivered; `chaosapi score` asks Prometheus as well."""
-        record, now = engine.state.find(name), engine.clock()
+        record = engine.state.find(name)
+        now = engine.clock()
         if record.starts_at > now:
             raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
         await inbox.catch_up()
-        delivered, faults = inbox.latest(MAX_ALERTS), engine.state.faults
+        delivered = inbox.latest(MAX_ALERTS)
+        faults = engine.state.faults
         return await cancel_on_disconnect(
             request, pool.run(lambda: json_response(forecaster.score(record, faults, delivered, now)))
         )

@@ -35,7 +35,9 @@ class Policy:
 
     def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
         """Raise SettingsError where CHAOSAPI_EFFECTS_DENIED names an effect that there is not."""
-        self._templates, self._points, self._settings = routes.templates, points, settings
+        self._templates = routes.templates
+        self._points = points
+        self._settings = settings
         self._ceilings: dict[Resource, Ceiling] = {
             "cpu": Ceiling(settings.max_cpu, "cores", "CHAOSAPI_MAX_CPU"),
             "memory": Ceiling(settings.max_memory, "bytes", "CHAOSAPI_MAX_MEMORY"),
@@ -92,7 +94,8 @@ class Policy:
 
     def _forbidden(self, fault: Fault) -> tuple[str, str] | None:
         """Return which field asks for more than is ever allowed, and what is; None where none does."""
-        settings, schedule = self._settings, fault.schedule
+        settings = self._settings
+        schedule = fault.schedule
         if (why := self.denial(type(fault.effect))) is not None:
             return "effect.type", why
         if isinstance(fault.effect, RequestEffect) and fault.rate > settings.max_rate:

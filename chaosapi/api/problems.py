@@ -68,7 +68,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
-    described, turn = app.openapi, threading.Lock()
+    described = app.openapi
+    turn = threading.Lock()
 
     def openapi() -> dict[str, Any]:
         with turn:
@@ -125,7 +126,9 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     if isinstance(error.__cause__, ChaosError):
         return of(error.__cause__)
-    title, detail, headers = HTTPStatus(error.status_code).phrase, str(error.detail), dict(error.headers or {})
+    title = HTTPStatus(error.status_code).phrase
+    detail = str(error.detail)
+    headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # The framework names the methods of one route; a path may have several.
         methods = _methods(request)

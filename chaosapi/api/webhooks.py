@@ -129,7 +129,8 @@ def router(
         A page ends at a megabyte; `next` is where the list goes on.
         """
         await inbox.catch_up()
-        known, dropped = inbox.latest(limit + 1, before), inbox.dropped
+        known = inbox.latest(limit + 1, before)
+        dropped = inbox.dropped
 
         def work() -> Response:
             page = pages.Page(limit)

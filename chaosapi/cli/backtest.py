@@ -86,7 +86,8 @@ def _recordings(
         return [(sign, series) for sign, selector in terms for series in known[selector]]
 
     rules = source.alerts()
-    recordings, refused = {}, []
+    recordings = {}
+    refused = []
     for slo in spec.slos:
         try:
             error, total = selectors(slo)

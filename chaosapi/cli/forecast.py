@@ -23,7 +23,10 @@ from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
 from chaosapi.terminal import Terminal, print_error
 
-_FAULT, _TRAFFIC, _MONITORING, _OUTPUT = "The fault", "Traffic", "Prometheus and Alertmanager", "Questions and output"
+_FAULT = "The fault"
+_TRAFFIC = "Traffic"
+_MONITORING = "Prometheus and Alertmanager"
+_OUTPUT = "Questions and output"
 _out = Terminal()
 M = TypeVar("M", bound=BaseModel)
 

@@ -39,7 +39,8 @@ def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
 
 def fault_details(fault: Mapping[str, Any]) -> Table:
     """Return one fault with its receipt, a field a row."""
-    receipt, schedule = fault["receipt"], fault["schedule"]
+    receipt = fault["receipt"]
+    schedule = fault["schedule"]
     shape = {name: value for name, value in schedule["shape"].items() if (name, value) != ("scales", "rate")}
     table = Table.grid(padding=(0, 2))
     table.add_row("fault", styled(fault["name"], "bold"))

@@ -43,7 +43,8 @@ def page(answer: RateThatPages) -> Text:
 
 def spend(answer: RateThatSpends, fault: Fault) -> Text:
     """Return which rate, and which duration, spends the budget."""
-    lasting, at = durations.format(fault.schedule.duration), f"{fault.rate:g}"
+    lasting = durations.format(fault.schedule.duration)
+    at = f"{fault.rate:g}"
     rate = f"at a rate of {answer.rate:g}" if answer.rate else "not even at a rate of 1"
     length = f"in {durations.format(round(answer.duration, 1))}" if answer.duration else "not within a whole period"
     return Text(

@@ -46,11 +46,14 @@ def score(
         delivered = admin.alerts()["alerts"]
     try:
         record = _chosen(records, name, now)
-        shop, chosen = spec.load(spec_file or assets.path("alerts") / "slo.yaml"), windows.load(profile)
+        shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
+        chosen = windows.load(profile)
         waits = {"group_wait": group_wait, "group_interval": group_interval}
         settings = default_monitoring(chosen).model_dump(context=durations.EXACT)
         settings |= {key: durations.parse(value) for key, value in waits.items() if value}
-        known, traffic, missing = Observed(), Traffic(), []
+        known = Observed()
+        traffic = Traffic()
+        missing = []
         try:
             source = PrometheusReader(prometheus)
             until = min(now, record.ends_at)

@@ -128,13 +128,15 @@ def rules(
     """Make the recording rules and alerts, also of the file causes.yaml beside the spec if there is one."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
-        bases, source = LinkBases(grafana_url, runbook_url), _spec(spec_file)
+        bases = LinkBases(grafana_url, runbook_url)
+        source = _spec(spec_file)
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
             text = files.rule_file(specs, profile, min_failures, cause_alerts.load_beside(source))
         else:
-            beside, labels = cause_alerts.load_beside(source), _labels(label or [])
+            beside = cause_alerts.load_beside(source)
+            labels = _labels(label or [])
             text = files.prometheus_rule(
                 specs, profile, min_failures, beside, name=name, namespace=namespace, labels=labels
             )

@@ -30,7 +30,8 @@ class Feed(Generic[Answer]):
 
     def __init__(self, source: Source, ask: Callable[[], Awaitable[Answer]], clock: Callable[[], float]) -> None:
         self.source = source
-        self._ask, self._clock = ask, clock
+        self._ask = ask
+        self._clock = clock
         self.answer: Answer | None = None
         self.seen: float | None = None
         self.trouble: ClientError | None = None
@@ -48,7 +49,8 @@ class Feed(Generic[Answer]):
         except Exception as error:  # noqa: BLE001 - whatever an odd answer breaks, the other sources go on
             self.trouble = NoAnswerError(f"it answered what the console cannot read ({type(error).__name__}: {error})")
         else:
-            self.seen, self.trouble = self._clock(), None
+            self.seen = self._clock()
+            self.trouble = None
 
     def state(self) -> State:
         """Return how the source is: nothing there is down at once, one that is slow or fails is stale first."""

@@ -39,7 +39,8 @@ def remarks(outlook: Json) -> Iterable[str]:
 
 
 def _alert(alert: Json) -> tuple[str, ...]:
-    first, chance = alert["moments"][0], alert["chance"]
+    first = alert["moments"][0]
+    chance = alert["chance"]
     if first["firing"] is None:
         return (_name(alert), "pending only", "", "", "")
     range_ = f"{chance['earliest'] or 'never'} to {chance['latest'] or 'never'}"

@@ -60,16 +60,21 @@ class PrometheusWatcher:
         viewed: Callable[[], Iterable[View]],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._client, self._job, self._viewed, self._clock = client, job, viewed, clock
+        self._client = client
+        self._job = job
+        self._viewed = viewed
+        self._clock = clock
         self._reached = signals.union({"up": Job(job).now("max", "up")})
-        self._facts, self._learnt = ScrapedService(), -_FACTS_EVERY
+        self._facts = ScrapedService()
+        self._learnt = -_FACTS_EVERY
         self._curves: dict[View, ViewCurves] = {}
 
     async def poll(self) -> PrometheusState:
         """Ask for all that pages show."""
         now = self._clock()
         if now - self._learnt >= _FACTS_EVERY:
-            self._facts, self._learnt = await self._seldom(), now
+            self._facts = await self._seldom()
+            self._learnt = now
         views = set(self._viewed())
         due = [view for view in views if view not in self._curves or now - self._curves[view].at >= view.step / 4]
         alerting, result, *fresh = await asyncio.gather(

@@ -127,7 +127,8 @@ def merge_patch(old: Json, new: Json) -> dict[str, Any]:
 
 
 def _part(schema: Json, definitions: Json, path: Path, *, required: bool) -> list[Part]:
-    outer, schema = schema, _plain(schema, definitions)
+    outer = schema
+    schema = _plain(schema, definitions)
     text = outer.get("description") or schema.get("description", "")
     default = outer.get("default", schema.get("default"))
     if "discriminator" in schema and len(path) <= _DEEPEST:

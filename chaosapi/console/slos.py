@@ -88,7 +88,8 @@ def slo_targets(groups: Iterable[Json]) -> tuple[SloTarget, ...]:
             continue
         sloth_id = rule["labels"]["sloth_id"]
         errors = next((each["query"] for each in rules if _errors_of(each, sloth_id)), "")
-        bound, handler = re.search(r'le="([0-9.]+)"', errors), re.search(r'handler="([^"]+)"', errors)
+        bound = re.search(r'le="([0-9.]+)"', errors)
+        handler = re.search(r'handler="([^"]+)"', errors)
         within = float(bound[1]) if bound else None
         found.append(SloTarget(sloth_id, float(objective[1]), within, handler[1] if handler else ALL))
     return tuple(found)

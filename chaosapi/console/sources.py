@@ -45,7 +45,9 @@ class Sources:
     """The feeds that all pages read, the clients that they act through, and the views that are open."""
 
     def __init__(self, addresses: Addresses, token: str | None, clock: Callable[[], float]) -> None:
-        self.clock, self.addresses, self.has_own_token = clock, addresses, token is not None
+        self.clock = clock
+        self.addresses = addresses
+        self.has_own_token = token is not None
         self.views: dict[object, View] = {}
         """What each open page looks at."""
         self._http = {
@@ -100,7 +102,8 @@ class Sources:
             raise RefusedError(f"this cannot be a token: {trouble}")
         await self.admin.with_token(token).replicas()
         if not self.has_own_token:
-            self.admin.token, self._until = token, self.clock() + _HOURS * 3600
+            self.admin.token = token
+            self._until = self.clock() + _HOURS * 3600
         await self.service.poll()
 
     async def _read(self) -> ServiceState:

@@ -64,7 +64,8 @@ def title(labels: Mapping[str, str]) -> str:
 
 def describe_matchers(matchers: Iterable[Mapping[str, Any]]) -> str:
     """Return in a line what a silence mutes: the title of what it names, and all that it asks for besides."""
-    exact, others = {}, []
+    exact = {}
+    others = []
     for matcher in matchers:
         sign = _SIGNS[matcher.get("isEqual", True), matcher.get("isRegex", False)]
         if sign == "=":

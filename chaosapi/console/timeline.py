@@ -26,7 +26,8 @@ def merge(
     faults: Iterable[Json], audit: Iterable[Json], delivered: Iterable[Json], silences: Iterable[Json], now: float
 ) -> list[TimelineEntry]:
     """Return all that has happened until `now`, newest first; each entry counts from the latest fault before it."""
-    faults, audit = list(faults), list(audit)
+    faults = list(faults)
+    audit = list(audit)
     found = [*_faults(faults), *_audit(audit), *_alerts(delivered), *_silences(silences)]
     found = sorted((entry for entry in found if entry.at <= now), key=lambda entry: entry.at, reverse=True)
     begun = sorted({*_starts(faults), *_forgotten(audit)})
@@ -53,7 +54,8 @@ def _forgotten(audit: Iterable[Json]) -> Iterable[float]:
 
 def _faults(faults: Iterable[Json]) -> Iterable[TimelineEntry]:
     for fault in faults:
-        start, end = unix_time(fault["starts_at"]), unix_time(fault["ends_at"])
+        start = unix_time(fault["starts_at"])
+        end = unix_time(fault["ends_at"])
         if end > start:  # one that was ended before it began did nothing
             yield TimelineEntry(start, "fault", f"{fault['name']} begins")
             yield TimelineEntry(end, "fault", f"{fault['name']} is over: {_receipt(fault['receipt'])}")

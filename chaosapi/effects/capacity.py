@@ -129,7 +129,8 @@ class Capacity(RequestEffect):
 
     async def _wait(self, places: Places, ticket: Ticket, tools: Tools) -> None:
         """Wait for the place, then for as long as the service takes."""
-        joined, service = tools.now(), 0.0
+        joined = tools.now()
+        service = 0.0
         try:
             while not ticket.admitted and tools.acting() and (left := joined + self.queue_timeout - tools.now()) > 0:
                 ticket.turn = asyncio.get_running_loop().create_future()

@@ -63,7 +63,8 @@ class Memory(ProcessEffect):
     def act(self, host: Host) -> None:
         """Grow to the limit, follow the strength, give everything back."""
         taken: list[mmap.mmap] = []
-        held, since = 0, host.now()
+        held = 0
+        since = host.now()
         try:
             host.count_act()
             while host.acting():
@@ -81,7 +82,8 @@ class Memory(ProcessEffect):
                     host.sleep(min(_LOOK, due - host.now()))
                 else:
                     taken.append(_taken(size))
-                    held, since = held + size, due
+                    held = held + size
+                    since = due
                     host.sleep(_BREATH)
         finally:
             for chunk in taken:

@@ -16,7 +16,8 @@ class Bucket:
     """A token bucket: it fills at a steady rate, and each request that is let through takes a token."""
 
     def __init__(self) -> None:
-        self.tokens, self.counted_at = math.inf, 0.0
+        self.tokens = math.inf
+        self.counted_at = 0.0
 
     def take(self, now: float, rate: float, burst: int) -> float:
         """Take a token and return 0, or return how many seconds pass until there is one.

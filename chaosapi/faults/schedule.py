@@ -115,7 +115,8 @@ class _Alternation:
     """
 
     def __init__(self, on: float, off: float, seed: int) -> None:
-        self._means, self._seed = (off, on), seed
+        self._means = (off, on)
+        self._seed = seed
         self._edges = array("d", [0.0])
         self._lock = threading.Lock()
 
@@ -169,7 +170,8 @@ class Course:
     """How strong a fault is over time: its schedule, and what its seed decides."""
 
     def __init__(self, schedule: Schedule, seed: int) -> None:
-        self._schedule, self._seed = schedule, seed
+        self._schedule = schedule
+        self._seed = seed
         shape = schedule.shape
         self._shape = shape.drawn(seed) if isinstance(shape, Bursts) else shape
 

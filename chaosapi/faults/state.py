@@ -46,7 +46,8 @@ class Diff(NamedTuple):
     @classmethod
     def of(cls, before: State, after: State) -> Self:
         """Compare two states."""
-        old, new = set(map(id, before.faults)), set(map(id, after.faults))
+        old = set(map(id, before.faults))
+        new = set(map(id, after.faults))
         return cls(
             [record for record in after.faults if id(record) not in old],
             {place: record for place, record in enumerate(before.faults) if id(record) not in new},

@@ -72,7 +72,8 @@ def backtest(
     more evaluations than fit into memory.
     """
     alerts: list[BacktestedAlert] = []
-    intervals, missing = {}, []
+    intervals = {}
+    missing = []
     for slo in spec.slos:
         if slo.name not in recordings:
             continue
@@ -92,7 +93,9 @@ def backtest(
 
 
 def _grid(span: tuple[float, float], interval: float, evaluated: Times) -> Times:
-    start, end, step = round(1000 * span[0]), round(1000 * span[1]), round(1000 * interval)
+    start = round(1000 * span[0])
+    end = round(1000 * span[1])
+    step = round(1000 * interval)
     if (end - start) / step > _MAX_EVALUATIONS:
         raise errors.Invalid.field(
             "from", f"more than {_MAX_EVALUATIONS:,} evaluations, one every {text(interval)}: look less far"

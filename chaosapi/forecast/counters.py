@@ -50,7 +50,8 @@ class Counters:
         self._traffic = traffic
         self._edges = edges
         self._check = check
-        middles, lengths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
+        middles = (edges[:-1] + edges[1:]) / 2
+        lengths = np.diff(edges)
         self._arrivals = rate_at(traffic, middles) * lengths
         actings = [exposure.exposure(fault, middles, check) for fault in faults]
         # Routes that meet the same faults differ only in their share.
@@ -66,7 +67,8 @@ class Counters:
 
     def select(self, term: Term, times: Array) -> list[Counter]:
         """Return the counters that the term selects, as read at these times."""
-        counters, silent = [], False
+        counters = []
+        silent = False
         for series in self._selected(term):
             if not any(self._cumulated(series.group, part, None)[-1] for part in series.parts):
                 silent |= series.early

@@ -45,7 +45,8 @@ def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> 
         if not isinstance(fault.schedule.shape, ConstantShape):
             moving |= (borders[:-1] >= start) & (borders[1:] <= end)
     parts = int(np.clip(_MAX_STRENGTH_CALLS // max(1, moving.sum()), 1, _MAX_CELL_PARTS))
-    left, width = borders[:-1][moving], np.diff(borders)[moving]
+    left = borders[:-1][moving]
+    width = np.diff(borders)[moving]
     finer = (left + np.outer(np.arange(1, parts), width) / parts).ravel()
     return np.unique(np.concatenate([borders, finer]))
 

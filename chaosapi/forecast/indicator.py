@@ -114,7 +114,8 @@ def _check_same_series(terms: tuple[Term, ...]) -> None:
 def _term(selected: grammar.Expr, sign: int) -> Term:
     if not isinstance(selected, grammar.MatrixSelector):
         raise ForeignQueryError
-    series, op = selected.vector_selector, grammar.MatchOp
+    series = selected.vector_selector
+    op = grammar.MatchOp
     if series.name is None or series.name not in _METRICS or series.offset or series.at or series.matchers.or_matchers:
         raise ForeignQueryError
     matchers = tuple(

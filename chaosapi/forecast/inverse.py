@@ -96,7 +96,8 @@ def spend(model: ForecastModel, share: float, slo: str | None = None) -> RateTha
     def by_duration(duration: float) -> bool:
         return _spent(model, _lasting(fault, duration), objective) >= share
 
-    shape, period = fault.schedule.shape, model.profile.period
+    shape = fault.schedule.shape
+    period = model.profile.period
     shortest = max(0.1, shape.up + shape.down if isinstance(shape, Ramp) else 0.0)
     return RateThatSpends(
         slo=objective.name,

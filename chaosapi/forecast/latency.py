@@ -19,7 +19,8 @@ def within(distribution: Distribution, limit: float) -> float:
         return 0.0
     if distribution.sample(_ALMOST_ONE) <= limit:
         return 1.0
-    low, high = 0.0, 1.0
+    low = 0.0
+    high = 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if distribution.sample(middle) <= limit else (low, middle)

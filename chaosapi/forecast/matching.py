@@ -13,7 +13,8 @@ def match_episodes(said: Sequence[Episode], fact: Sequence[Episode], slack: int)
     left, right = ([each for each in both if each.firing is not None] for both in (said, fact))
     found: list[Match] = []
     while left and right:
-        one, other = left[0], right[0]
+        one = left[0]
+        other = right[0]
         if _before(one, other, slack):
             found.append((left.pop(0), None))
         elif _before(other, one, slack):

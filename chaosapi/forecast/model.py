@@ -144,7 +144,8 @@ class ForecastModel:
 
         The period's requests are those forecast, filled up with the traffic before; without any nothing is spent.
         """
-        read, period = self.indicators[slo.name], self.profile.period
+        read = self.indicators[slo.name]
+        period = self.profile.period
         idle = Counters([], self.traffic.model_copy(update={"stages": []}), np.array([-1.0, 0.0]))
         before = float(idle.flow(read.total)[0]) * max(0.0, period - self.horizon)
         requests = (float(self.events(read.total)[-1]) + before) * period / max(period, self.horizon)
@@ -154,7 +155,8 @@ class ForecastModel:
     def worst_error_ratio(self, slo: Objective) -> float:
         """Return the highest share of bad among the SLO's requests at any time; 0 without any."""
         read = self.indicators[slo.name]
-        bad, total = self.counters.flow(read.error), self.counters.flow(read.total)
+        bad = self.counters.flow(read.error)
+        total = self.counters.flow(read.total)
         return float(np.max(np.divide(bad, total, out=np.zeros_like(bad), where=total > 0), initial=0.0))
 
     def _range(self, window: float) -> Range:
@@ -167,7 +169,8 @@ def lower_burn(burns: dict[float, BurnRates], pair: WindowPair, deviations: floa
     With `deviations` it is that many standard deviations off. Bad luck (below 0) is looked for in the long window only:
     the short one draws anew every few evaluations and so delays by little, while the long one keeps its luck.
     """
-    short, long = burns[pair.short], burns[pair.long]
+    short = burns[pair.short]
+    long = burns[pair.long]
     lower: Array = np.minimum(
         short.rate + max(0.0, deviations) * short.deviation, long.rate + deviations * long.deviation
     )

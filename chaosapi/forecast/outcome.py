@@ -58,7 +58,8 @@ def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome
 
     Faults roll independently, and of those that answer the oldest decides.
     """
-    left, parts = np.ones(cells), []
+    left = np.ones(cells)
+    parts = []
     for acting in faults:
         for ending in acting.fault.effect.endings():
             hold = min(ending.hold_s, traffic.client_timeout)

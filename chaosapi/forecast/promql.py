@@ -74,7 +74,8 @@ class Range:
         first = np.maximum(np.searchsorted(self.scrapes, starts, side=side), born)
         last = np.searchsorted(self.scrapes, self.ends, side="right") - 1
         enough = last > first
-        first, last = np.where(enough, first, 0), np.where(enough, last, 1)
+        first = np.where(enough, first, 0)
+        last = np.where(enough, last, 1)
         sampled = (self.scrapes[last] - self.scrapes[first]) / 1000
         distance = sampled / (last - first)
         before = (self.scrapes[first] - starts) / 1000

@@ -49,7 +49,8 @@ def _acted(record: Record) -> bool:
 
 
 def _as_it_was(record: Record, origin: float) -> Fault:
-    schedule, shape = record.spec.schedule, record.spec.schedule.shape
+    schedule = record.spec.schedule
+    shape = record.spec.schedule.shape
     lasted = record.ends_at - record.starts_at
     if isinstance(shape, Ramp) and lasted < schedule.duration:
         shape = shape.model_copy(update={"down": 0.0})  # it was ended before, or while, it fell

@@ -30,7 +30,8 @@ def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
     came = sum(each.fact is not None for each in told)
     said = sum(each.forecast is not None and each.verdict != "to come" for each in told)
     pages = [each for each in alerts if each.severity == "page"]
-    expected, real = [each.forecast for each in pages if each.forecast], [each.fact for each in pages if each.fact]
+    expected = [each.forecast for each in pages if each.forecast]
+    real = [each.fact for each in pages if each.fact]
     lasted = replay.end - replay.start
     return Score(
         fault=fault,
@@ -85,7 +86,9 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
 
 
 def _verdict(scored: ScoredAlert, replay: Replay, facts: Observed, now: float) -> Verdict:
-    said, fact, off = scored.forecast, scored.fact, scored.off
+    said = scored.forecast
+    fact = scored.fact
+    off = scored.off
     watching = replay.model.monitoring
     tolerance = watching.scrape + watching.evaluation + watching.group_wait + 0.001
     since = now - replay.origin - replay.start
@@ -136,7 +139,8 @@ def _times(moments: Sequence[float | None], start: float) -> ScoredTimes:
 
 def _difference(said: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
     def between(name: Literal["firing", "notified", "resolved"]) -> float | None:
-        one, other = getattr(said, name, None), getattr(fact, name, None)
+        one = getattr(said, name, None)
+        other = getattr(fact, name, None)
         return None if one is None or other is None else round(other - one, 3)
 
     return Difference(firing=between("firing"), notified=between("notified"), resolved=between("resolved"))
@@ -144,7 +148,8 @@ def _difference(said: ScoredTimes | None, fact: ScoredTimes | None) -> Differenc
 
 def _detection_split(found: Observation, ideal: float | None, replay: Replay, facts: Observed) -> DetectionSplit | None:
     """Return where the time went: the scrape that counts is the last one before the evaluation that found the alert."""
-    pending, firing = found.episode.pending / 1000, _started_at(found.episode)
+    pending = found.episode.pending / 1000
+    firing = _started_at(found.episode)
     scrapes = [each - replay.origin for each in facts.scrapes or []]
     place = bisect_right(scrapes, pending)
     if not place or ideal is None:

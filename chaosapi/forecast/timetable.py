@@ -58,7 +58,8 @@ def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
     burns = model.burns(slo)
     pairs = [pair for pair in model.profile.pairs if not burn_alerts.is_disabled(slo, pair)]
     found = {pair: _episodes(model, burns, pair) for pair in pairs}
-    notices, spent = _notices(model, found), model.budget_spent(slo)
+    notices = _notices(model, found)
+    spent = model.budget_spent(slo)
 
     def at(episode: Episode) -> float | None:
         return None if episode.firing is None else float(np.interp(episode.firing / 1000, model.edges, spent))
@@ -136,7 +137,8 @@ def _formula(model: ForecastModel, slo: Objective, pair: WindowPair) -> ClosedFo
     error_ratio = model.worst_error_ratio(slo)
     if error_ratio <= 0:
         return None
-    budget, factor = slo.budget, pair.factor
+    budget = slo.budget
+    factor = pair.factor
     history = np.inf if model.monitoring.history is None else model.monitoring.history
     detection = burn_rate.detection(
         error_ratio=error_ratio, budget=budget, factor=factor, long=pair.long, history=history
@@ -153,7 +155,8 @@ def _peak(burns: dict[float, BurnRates], pair: WindowPair) -> dict[str, float]:
 
 
 def _budget(model: ForecastModel, slo: Objective) -> ForecastBudget:
-    read, spent = model.indicators[slo.name], float(model.budget_spent(slo)[-1])
+    read = model.indicators[slo.name]
+    spent = float(model.budget_spent(slo)[-1])
     requests, bad = (float(model.events(terms)[-1]) for terms in (read.total, read.error))
     return ForecastBudget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
 

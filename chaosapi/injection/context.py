@@ -82,11 +82,19 @@ class EffectContext:
         clock: Callable[[], float],
         hold: Hold,
     ) -> None:
-        self.now, self.arrived = clock, clock()
-        self.draw, self.magnitude, self.memory = hit.draw, hit.magnitude, hit.memory
-        self.effect, self.injected, self.delay_s = hit.effect, False, 0.0
+        self.now = clock
+        self.arrived = clock()
+        self.draw = hit.draw
+        self.magnitude = hit.magnitude
+        self.memory = hit.memory
+        self.effect = hit.effect
+        self.injected = False
+        self.delay_s = 0.0
         self.drop = drop
-        self._run, self._watcher, self._held, self._hold = hit.run, presence, held, hold
+        self._run = hit.run
+        self._watcher = presence
+        self._held = held
+        self._hold = hold
         self._turn: asyncio.Future[None] | None = None
         self._reached = False
         if hit.effect.holds:

@@ -17,7 +17,8 @@ class DependencyError(Exception):
 
     def __init__(self, point: str, status: int) -> None:
         super().__init__(f"{point} answered {status}")
-        self.point, self.status = point, status
+        self.point = point
+        self.status = status
 
 
 Gate = Callable[[str, "DependencyCall"], Coroutine[Any, Any, None] | None]
@@ -33,7 +34,8 @@ class DependencyCall:
     def __init__(self, point: str) -> None:
         self.point = point
         self.app: ASGIApp = Raise(self._answer)
-        self.reached, self.closed = asyncio.Event(), asyncio.Event()
+        self.reached = asyncio.Event()
+        self.closed = asyncio.Event()
         self._returned = asyncio.Event()
         self._status: int | None = None
 
@@ -85,7 +87,8 @@ async def point(name: str) -> AsyncIterator[None]:
     if effects is None:
         yield
         return
-    acting, reached = asyncio.create_task(effects), asyncio.create_task(call.reached.wait())
+    acting = asyncio.create_task(effects)
+    reached = asyncio.create_task(call.reached.wait())
     try:
         await asyncio.wait({acting, reached}, return_when=asyncio.FIRST_COMPLETED)
         if not call.reached.is_set():

@@ -18,7 +18,8 @@ class DisconnectWatcher:
 
     def __init__(self, receive: Receive, lost: Callable[[], bool]) -> None:
         self.disconnected = False
-        self._receive, self._lost = receive, lost
+        self._receive = receive
+        self._lost = lost
         self._ahead: asyncio.Queue[Message] = asyncio.Queue(_AHEAD)
         self._reading: asyncio.Task[None] | None = None
         self._wakers: set[Callable[[], object]] = set()

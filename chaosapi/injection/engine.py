@@ -25,7 +25,9 @@ class CompiledFault:
     """A record compiled; never changed, so that a request sees all of a change or nothing."""
 
     def __init__(self, record: Record, templates: Iterable[str], former: "CompiledFault | None" = None) -> None:
-        target, schedule, seed = record.spec.target, record.spec.schedule, record.dice.hit_seed
+        target = record.spec.target
+        schedule = record.spec.schedule
+        seed = record.dice.hit_seed
         self.record = record
         self.templates = [template for template in templates if target.matches_route(template)]
         """The routes that it means."""
@@ -91,7 +93,8 @@ class ActiveFault:
     """
 
     def __init__(self, record: Record, templates: Sequence[str], clocks: Clocks) -> None:
-        self._templates, self._clocks = templates, clocks
+        self._templates = templates
+        self._clocks = clocks
         self._wakers: set[Callable[[], object]] = set()
         self._ended = False
         self._denied: str | None = None
@@ -209,8 +212,11 @@ class Hit:
     __slots__ = ("draw", "effect", "magnitude", "memory", "run")
 
     def __init__(self, run: ActiveFault, effect: RequestEffect, memory: Any, draw: float, magnitude: float) -> None:
-        self.run, self.effect, self.memory = run, effect, memory
-        self.draw, self.magnitude = draw, magnitude
+        self.run = run
+        self.effect = effect
+        self.memory = memory
+        self.draw = draw
+        self.magnitude = magnitude
 
 
 Index = dict[str, list[ActiveFault]]
@@ -262,7 +268,8 @@ class Engine:
         """
         came, went = news or Diff.of(self.state, state)
         with self._lock:
-            runs, fresh = self._runs, []
+            runs = self._runs
+            fresh = []
             for record in reversed(came):
                 run = runs.get(record.identity)
                 if run is None:

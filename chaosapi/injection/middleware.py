@@ -34,9 +34,13 @@ class FaultMiddleware:
         clock: Callable[[], float] = time.perf_counter,
         hold: Hold = hold,
     ) -> None:
-        self.app, self.engine, self.max_held = app, engine, max_held
+        self.app = app
+        self.engine = engine
+        self.max_held = max_held
         self._held = HeldRequests() if held is None else held
-        self._mark, self._clock, self._hold = mark, clock, hold
+        self._mark = mark
+        self._clock = clock
+        self._hold = hold
 
     @property
     def held(self) -> int:
@@ -45,7 +49,8 @@ class FaultMiddleware:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Let the faults act on the request, or pass it on."""
-        engine, handler = self.engine, scope.get(keys.HANDLER)
+        engine = self.engine
+        handler = scope.get(keys.HANDLER)
         if handler is None or not (handler in engine.by_route or handler in engine.routes_with_points):
             return self.app(scope, receive, send)
         hits = engine.roll(scope, handler, scope[keys.REQUEST_ID])

@@ -11,7 +11,8 @@ from chaosapi import budget, errors
 from chaosapi.budget import FILE
 from chaosapi.text import escape_control
 
-_MERGE, _NULL = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:null"
+_MERGE = "tag:yaml.org,2002:merge"
+_NULL = "tag:yaml.org,2002:null"
 _PLAIN = {None, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "null"))}
 """Tags that may be written; others ask for objects of Python, or for what JSON has not."""
 
@@ -163,7 +164,8 @@ class Document:
 
     def line(self, loc: Loc) -> int:
         """Follow `loc` into the document as far as it goes; the line there, counted from 1."""
-        node, line = self.node, self.node.start_mark.line if self.node else 0
+        node = self.node
+        line = self.node.start_mark.line if self.node else 0
         for step in loc:
             if isinstance(node, yaml.MappingNode):
                 # What `<<` brings along comes before the mapping's own keys, which win.

@@ -73,7 +73,8 @@ def generated(folder: Path) -> dict[Path, str]:
 
     Nothing is written; raises errors.Invalid.
     """
-    specs, traffic = load_all(folder / "slo.yaml"), promtool.load(folder / "traffic.yaml")
+    specs = load_all(folder / "slo.yaml")
+    traffic = promtool.load(folder / "traffic.yaml")
     beside = cause_alerts.load_beside(folder / "slo.yaml")
     made = {}
     for profile in windows.NAMES:

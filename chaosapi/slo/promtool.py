@@ -84,12 +84,14 @@ def _outage(play: PlayedTraffic) -> Case:
 
     Halfway to the alert the service restarts: its counters begin again at zero, which may change nothing.
     """
-    start, (silent, fires) = play.long, _fires(play)
+    start = play.long
+    (silent, fires) = _fires(play)
     restart = max(1, fires // 2)
     end = start + max(play.short, fires) + 1
     late, early = (burn_rate.reset(**_fault(play), short=play.pair.short - missing) for missing in (0, play.step))
     still, clear = _steps_around(early, late, play.step)
-    requests, bad = _requests(play), _bad(play)
+    requests = _requests(play)
+    bad = _bad(play)
     return play.case(
         f"{100 * bad / requests:g}% errors after {text(start * play.step)} of health, and a restart",
         [(start, requests, 0), (restart, requests - bad, bad)],

@@ -48,7 +48,8 @@ class PlayedTraffic:
 
     def _values(self, name: str, phases: list[Phase]) -> str:
         """Write how a counter grows by its share of every phase: `a+bxn` is a, a+b, …, a+n·b."""
-        value, parts = 0.0, list[str]()
+        value = 0.0
+        parts = list[str]()
         for steps, good, bad in phases:
             growth = good * (name in self.good) + bad * (name in self.bad)
             parts.append(f"{value + growth:.17g}+{growth:.17g}x{steps - 1}")

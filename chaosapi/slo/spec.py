@@ -217,7 +217,8 @@ class _ServiceLevel(SpecModel):
 def read_document(found: Document) -> Spec:
     """Read one document of either form; raises InvalidFile with line and field of every mistake."""
     if isinstance(found.data, dict):
-        kind, api = found.data.get("kind"), str(found.data.get("apiVersion"))
+        kind = found.data.get("kind")
+        api = str(found.data.get("apiVersion"))
         if kind == "PrometheusServiceLevel":
             return found.into(_ServiceLevel, by_alias=True).spec
         known = "known are Sloth's plain form, `version: prometheus/v1`, and its kind PrometheusServiceLevel"

@@ -30,7 +30,8 @@ _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)
 
 def text(seconds: float) -> str:
     """Write a window as Prometheus prints it, hence as Sloth names its rules: 60 → "1m", 4320 → "1h12m"."""
-    rest, parts = round(seconds * 1000), []
+    rest = round(seconds * 1000)
+    parts = []
     for unit, size in _UNITS:
         if unit == "w" and rest % size:  # Prometheus writes weeks only when nothing is left over
             continue
@@ -85,7 +86,8 @@ class _AlertWindowsSpec(FileModel):
     def _distinct(self) -> Self:
         seen: dict[tuple[float, float], str] = {}
         for name, windows in itertools.product(("page", "ticket"), ("quick", "slow")):
-            pair, here = getattr(getattr(self, name), windows), f"{name}.{windows}"
+            pair = getattr(getattr(self, name), windows)
+            here = f"{name}.{windows}"
             first = seen.setdefault((pair.longWindow, pair.shortWindow), here)
             if first != here:
                 raise ValueError(

@@ -78,7 +78,8 @@ class _AlertRow:
             with ui.element("div").classes("flow"):
                 self._mute = ui.button("Silence…", icon="notifications_off", on_click=self._silence)
                 self._mute.props("dense flat size=sm")
-                self._book, self._offered = ui.element("div"), ""
+                self._book = ui.element("div")
+                self._offered = ""
 
     def update(self, told: AlertState) -> None:
         self._told = told
@@ -140,7 +141,8 @@ class _AlertRow:
 
 class _SilenceRow:
     def __init__(self, desk: PageContext) -> None:
-        self._desk, self._number = desk, ""
+        self._desk = desk
+        self._number = ""
         with ui.element("div").classes("flow item") as self.element:
             self._text = ui.label().classes("small wrap grow")
             ui.button("End", on_click=self._end).props("dense flat size=sm")

@@ -30,8 +30,10 @@ class BudgetsPanel:
 
     def update(self) -> None:
         """Show them as they are now."""
-        room, view = self._desk.room, self._desk.view
-        watch, alerting = room.prometheus.answer, room.alertmanager.answer
+        room = self._desk.room
+        view = self._desk.view
+        watch = room.prometheus.answer
+        alerting = room.alertmanager.answer
         curves = watch.curves.get(view) if watch else None
         if watch is None or curves is None:
             if self._blank:
@@ -109,7 +111,8 @@ def strip(known: list[Band], start: float, end: float) -> str:
     """Draw bands as a strip of HTML from `start` to `end`, Unix seconds."""
     pieces = []
     for band in known:
-        left, right = max(band.start, start), min(band.end, end)
+        left = max(band.start, start)
+        right = min(band.end, end)
         if left < right:
             style = f"left:{(left - start) / (end - start):.2%};width:{(right - left) / (end - start):.2%}"
             pieces.append(f'<i class="{band.state}" title="{band.state}" style="min-width:2px;{style}"></i>')

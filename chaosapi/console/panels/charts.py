@@ -39,7 +39,8 @@ class ChartsPanel:
 
     def update(self) -> None:
         """Draw what is new."""
-        desk, watch = self._desk, self._desk.room.prometheus.answer
+        desk = self._desk
+        watch = self._desk.room.prometheus.answer
         curves = watch.curves.get(desk.view) if watch else None
         if watch is None or curves is None:
             return

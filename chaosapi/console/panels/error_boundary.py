@@ -23,7 +23,8 @@ class ErrorBoundary:
         text = "This cannot be drawn, and what you see here is old: the console's log tells why."
         self._trouble = ui.label(text).classes("bad small wrap")
         self._trouble.set_visibility(False)
-        self._part, self._logged = make(), False
+        self._part = make()
+        self._logged = False
 
     def update(self) -> None:
         """Show how things are now, or that this cannot be shown."""

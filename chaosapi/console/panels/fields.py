@@ -24,7 +24,9 @@ class FormFields:
         *,
         frozen: tuple[str, ...] = (),
     ) -> None:
-        self._values, self._changed, self._frozen = values, changed, frozen
+        self._values = values
+        self._changed = changed
+        self._frozen = frozen
         self._inputs: dict[Path, tuple[Field, Input]] = {}
         self._choices: dict[Path, ui.select] = {}
         with ui.element("div").classes("fields"):
@@ -46,7 +48,8 @@ class FormFields:
             try:
                 found[path] = initial_text(field, text, known)
             except ValueError as error:
-                made.error, wrong = str(error), True
+                made.error = str(error)
+                wrong = True
         if wrong:
             raise ValueError("a field cannot be read")
         return body(found)

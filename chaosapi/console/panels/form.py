@@ -24,7 +24,9 @@ class FaultForm:
     """A dialog that injects a fault, or changes `fault`."""
 
     def __init__(self, desk: PageContext, catalogue: EffectCatalogue, fault: Json | None) -> None:
-        self._desk, self._catalogue, self._fault = desk, catalogue, fault
+        self._desk = desk
+        self._catalogue = catalogue
+        self._fault = fault
         self._edits = 0
         properties = {name: each for name, each in catalogue.fault["properties"].items() if name not in _FIXED}
         common = form_parts({"properties": properties}, catalogue.definitions)

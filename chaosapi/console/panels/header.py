@@ -128,7 +128,8 @@ class Banners:
             if away:
                 label.set_text(feed.describe())
         watch = self._desk.room.prometheus
-        room, token = self._desk.room, self._desk.session.token
+        room = self._desk.room
+        token = self._desk.session.token
         self._hidden.set_visibility(room.service.state() != "locked" and not room.may_see(token))
         self._blind.set_visibility(watch.state() == "up" and watch.answer is not None and not watch.answer.up)
 

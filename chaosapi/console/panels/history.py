@@ -38,7 +38,8 @@ class TimelinePanel:
         self._list.set_content(f'<table class="plain small">{rows}</table>' if rows else nothing)
 
     def _entries(self) -> list[TimelineEntry]:
-        service, alerting = self._desk.service, self._desk.room.alertmanager.answer
+        service = self._desk.service
+        alerting = self._desk.room.alertmanager.answer
         silences = alerting.silences if alerting else ()
         known = (service.faults, service.audit, service.delivered) if service else ((), (), ())
         return timeline.merge(*known, silences, self._desk.room.clock())

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-OK, WARN, BAD, FAULT = "ok", "warn", "bad", "fault"
+OK = "ok"
+WARN = "warn"
+BAD = "bad"
+FAULT = "fault"
 TONES: Final = {
     "up": OK, "waiting": "dim", "stale": WARN, "down": BAD, "locked": WARN,
     "inactive": "dim", "pending": WARN, "firing": BAD, "silenced": "calm", "inhibited": "calm",

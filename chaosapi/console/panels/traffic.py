@@ -36,7 +36,8 @@ class TrafficPanel:
 
     def _build(self, load: LoadState) -> None:
         self._form.clear()
-        self._inputs, self._built = {}, True
+        self._inputs = {}
+        self._built = True
         with self._form:
             if not load.options.get("scenario"):
                 ui.label("This Locust offers no scenarios: steer it on its own page.").classes("dim")
