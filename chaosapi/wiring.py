@@ -34,7 +34,7 @@ from chaosapi.runtime.guard_watcher import GuardWatcher
 from chaosapi.runtime.heartbeat import Heartbeat
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.runtime.lifespan import Hooks, Job, LifespanMiddleware
-from chaosapi.runtime.pool import Pool
+from chaosapi.runtime.pool import Pools
 from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.store import Replica, Store, open_store
@@ -109,10 +109,8 @@ class Chaos:
         self._kill = KillSwitch(self._store, engine, self._apply, place.kill_flags if place else None)
         self._store.subscribe(self._kill.apply_stored)
         self._flow = RateMeter(self._metrics.count_by_route)
-        self._forecasts = Pool("forecasts", waiting=2)
-        self._forecaster = _forecaster(settings, self._flow, self._forecasts.check)
-        self._lists = Pool("lists", waiting=32)
-        self._bodies = Pool("large bodies", waiting=16)
+        self._pools = Pools()
+        self._forecaster = _forecaster(settings, self._flow, self._pools.forecasts.check)
 
     @cached_property
     def control(self) -> FastAPI:
@@ -128,23 +126,16 @@ class Chaos:
             swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
         )
         problems.install(app)
-        desk = AuditedChanges(self._store, self._kill, trusted=self._settings.admin_token is not None)
+        audited = AuditedChanges(self._store, self._kill, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         for guarded in (
-            faults.router(
-                desk,
-                self._fleet,
-                self._engine,
-                self._limits,
-                self._forecaster,
-                self._forecasts,
-                self._lists,
-                self._bodies,
-            ),
-            forecasts.router(self._forecaster, self._limits, self._engine, self._inbox, self._forecasts, self._bodies),
-            stop.router(desk, self._kill, self._fleet, self._store.now, self._lists),
+            faults.FaultEndpoints(
+                audited, self._fleet, self._engine, self._limits, self._forecaster, self._pools
+            ).router(),
+            forecasts.router(self._forecaster, self._limits, self._engine, self._inbox, self._pools),
+            stop.StopEndpoints(audited, self._kill, self._fleet, self._store.now, self._pools.lists).router(),
             replicas.router(self._fleet),
-            webhooks.router(self._inbox, self._watch.evaluate, self._store.now, self._lists, self._bodies),
+            webhooks.router(self._inbox, self._watch.evaluate, self._store.now, self._pools),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
         app.include_router(health.router(self._totals or self.registry, self._supervisor.probes))
@@ -230,9 +221,7 @@ class Chaos:
         self._kill.start()
 
     async def _close(self) -> None:
-        self._forecasts.close()
-        self._lists.close()
-        self._bodies.close()
+        self._pools.close()
         await self._kill.close()
         await self._heart.report_leaving()
         await self._store.close()

@@ -3,7 +3,8 @@
 import secrets
 import string
 from collections.abc import Callable
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -12,7 +13,7 @@ from chaosapi import budget, durations
 from chaosapi.api import etag, pages, responses, validation
 from chaosapi.api.audit import AuditedChanges, FaultName, Wait, Why
 from chaosapi.api.bodies import reading
-from chaosapi.api.descriptions import header, refusals
+from chaosapi.api.descriptions import Responses, header, refusals
 from chaosapi.api.forecasts import Forecaster, ForecastResponse
 from chaosapi.api.policy import Policy
 from chaosapi.api.requests import BurnRate, FaultRequest
@@ -33,7 +34,7 @@ from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
 from chaosapi.merge_patch import merge
 from chaosapi.runtime.fleet import Fleet
-from chaosapi.runtime.pool import Pool, cancel_on_disconnect
+from chaosapi.runtime.pool import Pools, cancel_on_disconnect
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -75,39 +76,44 @@ FaultBody = Annotated[
 ]
 
 
-def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and what they speak to
-    desk: AuditedChanges,
-    fleet: Fleet,
-    engine: Engine,
-    limits: Policy,
-    forecaster: Forecaster,
-    forecasts: Pool,
-    lists: Pool,
-    bodies: Pool,
-) -> APIRouter:
-    """Make the routes under /admin; forecasts are worked out, lists written, and large bodies read, in pools."""
-    api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT, bodies))
+class Created(responses.FaultView):
+    """A fault that was just made."""
 
-    async def view(response: Response, state: State, name: str, wait: float = 0.0) -> responses.FaultView:
-        record = state.find(name)
-        if wait:
-            await fleet.count_applied(state.revision, wait)
-        (receipt,) = await fleet.receipts([record])
-        response.headers["etag"] = etag.of(record)
-        return _view(engine, record, receipt)
+    forecast: ForecastResponse | None = None
+    """Where it was asked for."""
 
-    async def resolved(request: Request, draft: FaultRequest) -> Fault:
-        if isinstance(draft.rate, BurnRate):
-            return await cancel_on_disconnect(request, forecasts.run(lambda: forecaster.resolve_rate(draft)))
-        return forecaster.resolve_rate(draft)
 
-    def validated(document: Any) -> Fault:
-        return limits.check(validation.read(Fault, document))
+@dataclass(frozen=True)
+class FaultEndpoints:
+    """The routes of faults. Forecasts are computed, lists written, and large bodies read, in pools."""
 
-    @api.post(
-        "/faults", status_code=201, responses={201: header("Location", "ETag", required=True), **refusals(*_FULL)}
-    )
+    audited: AuditedChanges
+    fleet: Fleet
+    engine: Engine
+    policy: Policy
+    forecaster: Forecaster
+    pools: Pools
+
+    def router(self) -> APIRouter:
+        """Return the routes below /admin."""
+        api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT, self.pools.bodies))
+        shown: Responses = {200: _TAGGED}
+        made: Responses = {201: header("Location", "ETag", required=True)}
+        replaced: Responses = {**shown, 201: {"model": responses.FaultView, **_TAGGED}}
+        one = "/faults/{name}"
+        api.post("/faults", status_code=201, responses=made | refusals(*_FULL))(self.create_fault)
+        api.get("/faults", response_model=responses.FaultList, responses=refusals(Busy, NotFound))(self.list_faults)
+        api.get(one, responses=shown | refusals(NotFound))(self.show_fault)
+        api.put(one, responses=replaced | refusals(*_FULL, PreconditionFailed))(self.replace_fault)
+        api.patch(one, responses=shown | refusals(NotFound, *_FULL, PreconditionFailed))(self.patch_fault)
+        api.delete(one, responses=shown | refusals(NotFound, Conflict, PreconditionFailed, StoreUnavailable))(
+            self.end_fault
+        )
+        api.get("/effects")(self.effects)
+        return api
+
     async def create_fault(
+        self,
         request: Request,
         response: Response,
         fault: FaultBody,
@@ -115,19 +121,21 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         wait: Wait = 0.0,
     ) -> Created:
         """Inject a fault; it ends by itself. Only `effect` is required."""
-        name = fault.name or _invented(fault, engine.state)
-        spec = limits.check(await resolved(request, fault)).model_copy(update={"name": name})
+        name = fault.name or _invented(fault, self.engine.state)
+        spec = self.policy.check(await self._resolve_rate(request, fault)).model_copy(update={"name": name})
         outlook = (
-            await cancel_on_disconnect(request, forecasts.run(lambda: forecaster.forecast(spec))) if forecast else None
+            await cancel_on_disconnect(request, self.pools.forecasts.run(lambda: self.forecaster.forecast(spec)))
+            if forecast
+            else None
         )
-        now = engine.clock()  # a forecast takes a while, which is not to be the fault's
-        change = changes.create(spec, now, limits.admit)
-        state = await desk.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
+        now = self.engine.clock()  # a forecast takes a while, which is not to be the fault's
+        change = changes.create(spec, now, self.policy.admit)
+        state = await self.audited.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{name}"
-        return Created(**dict(await view(response, state, name, wait)), forecast=outlook)
+        return Created(**dict(await self._view(response, state, name, wait)), forecast=outlook)
 
-    @api.get("/faults", response_model=responses.FaultList, responses=refusals(Busy, NotFound))
     async def list_faults(
+        self,
         state: Annotated[Phase | None, Query(description="Only these.")] = None,
         limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = _MOST_LISTED,
         after: Annotated[FaultName | None, Query(description="Only those listed after this one.")] = None,
@@ -136,8 +144,8 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
 
         A page ends at a megabyte; `next` is where the list goes on.
         """
-        known = engine.state
-        time_of = engine.time_of
+        known = self.engine.state
+        time_of = self.engine.time_of
         first = known.faults.index(known.find(after)) + 1 if after else 0
         left = [record for record in known.faults[first:] if state in (None, record.phase(time_of(record)))]
         page = pages.Page(limit)
@@ -145,28 +153,22 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
             if page.full:
                 break
             part = left[start : start + _PART]
-            await lists.run(partial(page.fill, part, partial(_shown, engine, await fleet.receipt_writer(part))))
+            await self.pools.lists.run(
+                partial(page.fill, part, partial(_shown, self.engine, await self.fleet.receipt_writer(part)))
+            )
         more = len(left) > len(page.texts)
         onwards = pages.next_page(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
         fields = responses.FaultList(
             revision=known.revision, halt=responses.HaltView.of(known.halt), faults=[], next=onwards
         )
-        return await lists.run(lambda: pages.list_response(fields, "faults", page.texts))
+        return await self.pools.lists.run(lambda: pages.list_response(fields, "faults", page.texts))
 
-    @api.get("/faults/{name}", responses={200: _TAGGED, **refusals(NotFound)})
-    async def show_fault(response: Response, name: FaultName) -> responses.FaultView:
+    async def show_fault(self, response: Response, name: FaultName) -> responses.FaultView:
         """Show one fault with its receipt."""
-        return await view(response, await desk.find_fault(engine.state, name), name)
+        return await self._view(response, await self.audited.find_fault(self.engine.state, name), name)
 
-    @api.put(
-        "/faults/{name}",
-        responses={
-            200: _TAGGED,
-            201: {"model": responses.FaultView, **_TAGGED},
-            **refusals(*_FULL, PreconditionFailed),
-        },
-    )
     async def replace_fault(
+        self,
         request: Request,
         response: Response,
         name: FaultName,
@@ -177,23 +179,20 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         """Create the fault, or replace it and start its clock anew. The same body again changes nothing."""
         if fault.name not in (None, name):
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
-        spec = limits.check(await resolved(request, fault)).model_copy(update={"name": name})
-        now = engine.clock()
+        spec = self.policy.check(await self._resolve_rate(request, fault)).model_copy(update={"name": name})
+        now = self.engine.clock()
 
         def change(state: State) -> State:
             new = not any(record.name == name for record in state.live(now))
             response.status_code = 201 if new else 200
-            return changes.replace(spec, now, limits.admit)(state)
+            return changes.replace(spec, now, self.policy.admit)(state)
 
         asked = etag.guarded(change, name, if_match)
-        state = await desk.apply(request, asked, "replace", now=now, fault=name, reason=spec.reason)
-        return await view(response, state, name, wait)
+        state = await self.audited.apply(request, asked, "replace", now=now, fault=name, reason=spec.reason)
+        return await self._view(response, state, name, wait)
 
-    @api.patch(
-        "/faults/{name}",
-        responses={200: _TAGGED, **refusals(NotFound, *_FULL, PreconditionFailed)},
-    )
     async def patch_fault(
+        self,
         request: Request,
         response: Response,
         name: FaultName,
@@ -202,24 +201,21 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         wait: Wait = 0.0,
     ) -> responses.FaultView:
         """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
-        now = engine.clock()
+        now = self.engine.clock()
         if isinstance(document.get("rate"), dict):
-            spec = engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
-            draft = await resolved(request, validation.read(FaultRequest, merge(spec, document)))
+            spec = self.engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
+            draft = await self._resolve_rate(request, validation.read(FaultRequest, merge(spec, document)))
             document = {**document, "rate": draft.rate, "rate_sum": draft.rate_sum}
         elif "rate" in document:
             document = {"rate_sum": "", **document}
-        change = etag.guarded(changes.patch(name, document, validated, now, limits.admit), name, if_match)
-        state = await desk.apply(
+        change = etag.guarded(changes.patch(name, document, self._read_fault, now, self.policy.admit), name, if_match)
+        state = await self.audited.apply(
             request, change, "patch", now=now, fault=name, reason=str(document.get("reason") or "")
         )
-        return await view(response, state, name, wait)
+        return await self._view(response, state, name, wait)
 
-    @api.delete(
-        "/faults/{name}",
-        responses={200: _TAGGED, **refusals(NotFound, Conflict, PreconditionFailed, StoreUnavailable)},
-    )
     async def end_fault(
+        self,
         request: Request,
         response: Response,
         name: FaultName,
@@ -228,28 +224,35 @@ def router(  # noqa: C901, PLR0913, PLR0915, PLR0917 - a list of endpoints, and 
         wait: Wait = 0.0,
     ) -> responses.FaultView:
         """End a fault now and let go whom it holds; answers with its final receipt."""
-        now = engine.clock()
+        now = self.engine.clock()
         change = etag.guarded(changes.end(name, now), name, if_match)
-        state = await desk.apply(request, change, "end", now=now, fault=name, reason=reason)
-        return await view(response, state, name, wait)
+        state = await self.audited.apply(request, change, "end", now=now, fault=name, reason=reason)
+        return await self._view(response, state, name, wait)
 
-    @cache
-    def catalogue() -> responses.Catalogue:
-        return responses.catalogue(limits.denial)
-
-    @api.get("/effects")
-    async def effects() -> responses.Catalogue:
+    async def effects(self) -> responses.Catalogue:
         """Describe every effect: what it does, its parameters as JSON schema, an example."""
-        return catalogue()
+        return self._catalogue
 
-    return api
+    @cached_property
+    def _catalogue(self) -> responses.Catalogue:
+        return responses.catalogue(self.policy.denial)
 
+    async def _view(self, response: Response, state: State, name: str, wait: float = 0.0) -> responses.FaultView:
+        record = state.find(name)
+        if wait:
+            await self.fleet.count_applied(state.revision, wait)
+        (receipt,) = await self.fleet.receipts([record])
+        response.headers["etag"] = etag.of(record)
+        return _view(self.engine, record, receipt)
 
-class Created(responses.FaultView):
-    """A fault that was just made."""
+    async def _resolve_rate(self, request: Request, draft: FaultRequest) -> Fault:
+        if isinstance(draft.rate, BurnRate):
+            work = self.pools.forecasts.run(lambda: self.forecaster.resolve_rate(draft))
+            return await cancel_on_disconnect(request, work)
+        return self.forecaster.resolve_rate(draft)
 
-    forecast: ForecastResponse | None = None
-    """Where it was asked for."""
+    def _read_fault(self, document: Any) -> Fault:
+        return self.policy.check(validation.read(Fault, document))
 
 
 def _shown(engine: Engine, receipt_of: Callable[[Record], Receipt], record: Record) -> str:

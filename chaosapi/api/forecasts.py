@@ -23,7 +23,7 @@ from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.injection.engine import Engine
-from chaosapi.runtime.pool import Pool, cancel_on_disconnect
+from chaosapi.runtime.pool import Pools, cancel_on_disconnect
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Inbox
 from chaosapi.telemetry.traffic import RateMeter
 
@@ -111,9 +111,9 @@ class Forecaster:
         return Traffic(rps=total, shares=shares)
 
 
-def router(forecaster: Forecaster, limits: Policy, engine: Engine, inbox: Inbox, pool: Pool, bodies: Pool) -> APIRouter:
-    """Make the routes; forecasts are worked out in the pool, large bodies read in one of their own."""
-    api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, bodies))
+def router(forecaster: Forecaster, limits: Policy, engine: Engine, inbox: Inbox, pools: Pools) -> APIRouter:
+    """Return the routes; forecasts are computed, and large bodies read, in pools."""
+    api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, pools.bodies))
 
     @api.post("/forecast", response_model=ForecastResponse, responses=refusals(Invalid, Busy, NotInstalled))
     async def forecast(request: Request, question: ForecastRequest) -> Response:
@@ -123,7 +123,7 @@ def router(forecaster: Forecaster, limits: Policy, engine: Engine, inbox: Inbox,
             fault = limits.check(forecaster.resolve_rate(question))
             return json_response(forecaster.forecast(fault, question.traffic, question.monitoring))
 
-        return await cancel_on_disconnect(request, pool.run(work))
+        return await cancel_on_disconnect(request, pools.forecasts.run(work))
 
     @api.get("/faults/{name}/score", response_model=Score, responses=refusals(NotFound, Conflict, Busy, NotInstalled))
     async def score(request: Request, name: FaultName) -> Response:
@@ -136,7 +136,7 @@ def router(forecaster: Forecaster, limits: Policy, engine: Engine, inbox: Inbox,
         delivered = inbox.latest(MAX_ALERTS)
         faults = engine.state.faults
         return await cancel_on_disconnect(
-            request, pool.run(lambda: json_response(forecaster.score(record, faults, delivered, now)))
+            request, pools.forecasts.run(lambda: json_response(forecaster.score(record, faults, delivered, now)))
         )
 
     return api

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -51,55 +52,56 @@ _HALT: Final = {"requestBody": {"content": {"application/json": {"schema": _SAID
 """Describes the body of the halt, which the route reads by itself: it takes any."""
 
 
-def router(desk: AuditedChanges, kill: KillSwitch, fleet: Fleet, clock: Callable[[], float], lists: Pool) -> APIRouter:
-    """Make the routes; `clock` gives Unix seconds. Lists are written in the pool."""
-    api = APIRouter(prefix="/admin", tags=["safety"])
-    away = refusals(StoreUnavailable)
-    turns = BoundedLock("readers of the audit", waiting=32)
+@dataclass(frozen=True)
+class StopEndpoints:
+    """The kill switch, the halt and the audit. `clock` gives Unix seconds; lists are written in the pool."""
 
-    async def reached(revision: int, wait: float, spent: float = 0.0) -> Replicas:
-        try:
-            async with asyncio.timeout(wait + max(_COUNTED - spent, 0.0)):
-                return await fleet.count_applied(revision, wait)
-        except TimeoutError:
-            return fleet.count_self_applied()
+    audited: AuditedChanges
+    kill: KillSwitch
+    fleet: Fleet
+    clock: Callable[[], float]
+    lists: Pool
+    _audit_lock: BoundedLock = field(default_factory=lambda: BoundedLock("readers of the audit", waiting=32))
 
-    async def stopped(done: StopResult, wait: float, begun: float) -> Replicas:
-        """Count the replicas that have stopped, in the time that storing the stop has left."""
-        if not done.stored:
-            return fleet.count_self_applied()
-        return await reached(done.state.revision, wait, time.monotonic() - begun)
+    def router(self) -> APIRouter:
+        """Return the routes below /admin; the kill switch and the halt also work with a slash at the end."""
+        api = APIRouter(prefix="/admin", tags=["safety"])
+        api.delete("/faults/", include_in_schema=False)(self.end_all_faults)
+        api.delete("/faults")(self.end_all_faults)
+        api.post("/halt/", include_in_schema=False)(self.halt)
+        api.post("/halt", openapi_extra=_HALT)(self.halt)
+        api.delete("/halt", responses=refusals(StoreUnavailable))(self.resume)
+        listed = refusals(StoreUnavailable, Busy)
+        api.get("/audit", response_model=responses.AuditList, responses=listed)(self.audit)
+        return api
 
-    @api.delete("/faults/", include_in_schema=False)
-    @api.delete("/faults")
-    async def end_all_faults(request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0) -> responses.Ended:
+    async def end_all_faults(
+        self, request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0
+    ) -> responses.Ended:
         """End every fault now: the kill switch. It works without the store too; `stored` says whether that knows."""
         begun = time.monotonic()
-        done = await kill.end_all(desk.sign(request, "end_all", now=clock(), reason=reason))
-        replicas = await stopped(done, wait, begun)
+        done = await self.kill.end_all(self.audited.sign(request, "end_all", now=self.clock(), reason=reason))
+        replicas = await self._count_stopped(done, wait, begun)
         return responses.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
-    @api.post("/halt/", include_in_schema=False)
-    @api.post("/halt", openapi_extra=_HALT)
-    async def halt(request: Request, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
+    async def halt(self, request: Request, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
         """End every fault and refuse new ones until the halt is lifted. It works without the store too.
 
         Faults end before the body is read; a reason that has not come 0.1 s later is left out.
         """
         begun = time.monotonic()
-        now = clock()
-        kill.end_here(now, halted=True)
-        done = await kill.halt(desk.sign(request, "halt", now=now, reason=await _reason(request)))
-        return _answer(done.state, await stopped(done, wait, begun), stored=done.stored)
+        now = self.clock()
+        self.kill.end_here(now, halted=True)
+        done = await self.kill.halt(self.audited.sign(request, "halt", now=now, reason=await _reason(request)))
+        return _answer(done.state, await self._count_stopped(done, wait, begun), stored=done.stored)
 
-    @api.delete("/halt", responses=away)
-    async def resume(request: Request, reason: Why = "", wait: Wait = 0.0) -> responses.HaltAnswer:
+    async def resume(self, request: Request, reason: Why = "", wait: Wait = 0.0) -> responses.HaltAnswer:
         """Lift the halt; what it ended stays ended."""
-        state = await desk.apply(request, changes.resume(), "resume", now=clock(), reason=reason)
-        return _answer(state, await reached(state.revision, wait))
+        state = await self.audited.apply(request, changes.resume(), "resume", now=self.clock(), reason=reason)
+        return _answer(state, await self._count_applied(state.revision, wait))
 
-    @api.get("/audit", response_model=responses.AuditList, responses=refusals(StoreUnavailable, Busy))
     async def audit(
+        self,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
         before: Annotated[int | None, Query(ge=0, le=MAX_REVISION, description="Only of earlier revisions.")] = None,
     ) -> Response:
@@ -107,20 +109,31 @@ def router(desk: AuditedChanges, kill: KillSwitch, fleet: Fleet, clock: Callable
 
         A page ends at a megabyte; `next` is where the list goes on.
         """
-        async with turns.acquired():  # the threads in which stores read entries would delay all else
+        async with self._audit_lock.acquired():  # the threads in which stores read entries would delay all else
             page = pages.Page(limit)
             last = before
             part = _PART
-            while not page.full and (found := await desk.audit(min(limit, part), last)):
+            while not page.full and (found := await self.audited.audit(min(limit, part), last)):
                 part = min(2 * part, _MOST)  # small ones, since they left room
                 written = len(page.texts)
-                await lists.run(partial(page.fill, found, _entry))
+                await self.lists.run(partial(page.fill, found, _entry))
                 last = found[len(page.texts) - written - 1].revision
-            more = page.full and await desk.audit(1, last)
+            more = page.full and await self.audited.audit(1, last)
         onwards = pages.next_page(limit=limit, before=last) if more else None
         return pages.list_response(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
 
-    return api
+    async def _count_applied(self, revision: int, wait: float, spent: float = 0.0) -> Replicas:
+        try:
+            async with asyncio.timeout(wait + max(_COUNTED - spent, 0.0)):
+                return await self.fleet.count_applied(revision, wait)
+        except TimeoutError:
+            return self.fleet.count_self_applied()
+
+    async def _count_stopped(self, done: StopResult, wait: float, begun: float) -> Replicas:
+        """Count the replicas that have stopped, in the time that storing the stop has left."""
+        if not done.stored:
+            return self.fleet.count_self_applied()
+        return await self._count_applied(done.state.revision, wait, time.monotonic() - begun)
 
 
 async def _reason(request: Request) -> str:

@@ -18,7 +18,7 @@ from chaosapi.api.bodies import reading
 from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy
 from chaosapi.models import Model, at_most_entries
-from chaosapi.runtime.pool import Pool
+from chaosapi.runtime.pool import Pools
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Delivery, Inbox, Status
 
 
@@ -96,15 +96,13 @@ class Accepted(Model):
     received: int
 
 
-def router(
-    inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float], lists: Pool, bodies: Pool
-) -> APIRouter:
+def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float], pools: Pools) -> APIRouter:
     """Make the webhook receiver and the list of what it received.
 
     `arrived` is called after each notification; `clock` gives Unix seconds. Lists are written, and large notifications
     read, in pools.
     """
-    api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK, bodies))
+    api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK, pools.bodies))
 
     @api.post("/hooks/alertmanager", responses=refusals(Busy))
     async def receive(notification: WebhookNotification) -> Accepted:
@@ -115,7 +113,7 @@ def router(
             return [_delivery(alert, now) for alert in notification.alerts]
 
         # In the pool that has validated it: one busy thread holds up both event loops less than two do.
-        await inbox.receive(work() if len(notification.alerts) <= _FEW else await bodies.run(work))
+        await inbox.receive(work() if len(notification.alerts) <= _FEW else await pools.bodies.run(work))
         await arrived()
         return Accepted(received=len(notification.alerts))
 
@@ -139,7 +137,7 @@ def router(
             onwards = pages.next_page(limit=limit, before=known[len(page.texts) - 1].number) if more else None
             return pages.list_response(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
 
-        return await lists.run(work)
+        return await pools.lists.run(work)
 
     return api
 

@@ -74,6 +74,21 @@ class Pool:
         self._places.release()
 
 
+class Pools:
+    """The pools of one process: forecasts and scores, lists to write, and large bodies to read."""
+
+    def __init__(self) -> None:
+        self.forecasts = Pool("forecasts", waiting=2)
+        self.lists = Pool("lists", waiting=32)
+        self.bodies = Pool("large bodies", waiting=16)
+
+    def close(self) -> None:
+        """Stop all threads."""
+        self.forecasts.close()
+        self.lists.close()
+        self.bodies.close()
+
+
 class BoundedLock:
     """A lock in one event loop with a bounded queue: at most `waiting` callers wait. `what` names them in refusals."""
 
