@@ -43,7 +43,7 @@ def parse(value: Any) -> float:
     seconds = math.nan
     if isinstance(value, str) and len(value) <= _MAX_LETTERS and re.fullmatch(_TEXT, value):
         exact = sum((Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(value)), Decimal(0))
-        seconds = float(round(exact, _DIGITS))
+        seconds = float(round(exact, _DIGITS)) if exact <= _MAX_S else math.inf  # `round` has 28 digits at most
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value) if abs(value) <= _MAX_S else math.nan
     if not 0 <= seconds <= _MAX_S:

@@ -57,7 +57,23 @@ def test_a_bare_number_is_seconds(number: float, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "5", "abc", "-1s", "1 m", -1, float("nan"), float("inf"), 1e300, "99999999999999h", True, None, [], {}],
+    [
+        "",
+        "5",
+        "abc",
+        "-1s",
+        "1 m",
+        -1,
+        float("nan"),
+        float("inf"),
+        1e300,
+        "99999999999999h",
+        "98708489658548773.05917410w",
+        True,
+        None,
+        [],
+        {},
+    ],
 )
 def test_anything_else_is_refused_with_what_would_be_right(value: object) -> None:
     """The error shows the form that is meant."""

@@ -27,7 +27,8 @@ PATHS = [
 MALFORMED = ["[::1", "http://[", "[::1]]", "[evil]", "a b", "localhost:x", "localhost:8000:1", "user@localhost", "\xff"]
 MISSING = missing()
 GUEST = """
-import chaosapi, fastapi, uvicorn
+import chaosapi, fastapi, logging, uvicorn
+logging.basicConfig()
 app = fastapi.FastAPI()
 chaosapi.install(app)
 uvicorn.run(app, host="0.0.0.0", port=8000, forwarded_allow_ips="*")
