@@ -37,7 +37,7 @@ class Burnt(history.HistorySeries):
 
     since: float = 0.0
 
-    def at(self, seconds: float) -> str:
+    def value_at(self, seconds: float) -> str:
         """Write its value so many seconds after the start of history."""
         missing = LOST * self.slope * max(0.0, seconds - self.since)
         return history.HistorySeries(self.name, self.slope, self.start - missing).value_at(seconds)
