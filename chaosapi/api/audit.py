@@ -3,7 +3,7 @@
 import asyncio
 import re
 from contextlib import suppress
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from fastapi import Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
@@ -78,6 +78,13 @@ def actor_of(request: Request, *, trusted: bool) -> str:
     return name if trusted and name.lower() not in _OURS else f"{name} (unverified)"
 
 
+class Applied(NamedTuple):
+    """The state that a change was applied to, and the state that it led to; equal where nothing changed."""
+
+    before: State
+    after: State
+
+
 class AuditedChanges:
     """Hands changes to the store under the caller's name; `trusted` tells whether callers had to send the token."""
 
@@ -95,11 +102,20 @@ class AuditedChanges:
         now: float,
         fault: str | None = None,
         reason: str = "",
-    ) -> State:
-        """Make a change at time `now`; `fault` names the one it is about, if any."""
+    ) -> Applied:
+        """Make a change at time `now`; `fault` names the fault that the change is about, if any."""
         await self._kill.wait_until_stored()
         entry = self.sign(request, action, now=now, fault=fault, reason=reason)
-        return await self._store.apply(_readable(change), entry)
+        readable = _readable(change)
+        latest = State()
+
+        def remember_before(before: State) -> State:
+            nonlocal latest
+            latest = before  # a store that was outrun calls again with a newer state: the last call counts
+            return readable(before)
+
+        after = await self._store.apply(remember_before, entry)
+        return Applied(latest, after)
 
     def sign(
         self, request: Request, action: Action, *, now: float, fault: str | None = None, reason: str = ""

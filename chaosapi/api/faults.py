@@ -130,9 +130,9 @@ class FaultEndpoints:
         )
         now = self.engine.clock()  # a forecast takes a while, which is not to be the fault's
         change = changes.create(spec, now, self.policy.admit)
-        state = await self.audited.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
+        applied = await self.audited.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{name}"
-        return Created(**dict(await self._view(response, state, name, wait)), forecast=outlook)
+        return Created(**dict(await self._view(response, applied.after, name, wait)), forecast=outlook)
 
     async def list_faults(
         self,
@@ -181,15 +181,11 @@ class FaultEndpoints:
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
         spec = self.policy.check(await self._resolve_rate(request, fault)).model_copy(update={"name": name})
         now = self.engine.clock()
-
-        def change(state: State) -> State:
-            new = not any(record.name == name for record in state.live(now))
-            response.status_code = 201 if new else 200
-            return changes.replace(spec, now, self.policy.admit)(state)
-
-        asked = etag.guarded(change, name, if_match)
-        state = await self.audited.apply(request, asked, "replace", now=now, fault=name, reason=spec.reason)
-        return await self._view(response, state, name, wait)
+        change = etag.guarded(changes.replace(spec, now, self.policy.admit), name, if_match)
+        applied = await self.audited.apply(request, change, "replace", now=now, fault=name, reason=spec.reason)
+        was_live = any(record.name == name for record in applied.before.live(now))
+        response.status_code = 200 if was_live else 201
+        return await self._view(response, applied.after, name, wait)
 
     async def patch_fault(
         self,
@@ -209,10 +205,10 @@ class FaultEndpoints:
         elif "rate" in document:
             document = {"rate_sum": "", **document}
         change = etag.guarded(changes.patch(name, document, self._read_fault, now, self.policy.admit), name, if_match)
-        state = await self.audited.apply(
+        applied = await self.audited.apply(
             request, change, "patch", now=now, fault=name, reason=str(document.get("reason") or "")
         )
-        return await self._view(response, state, name, wait)
+        return await self._view(response, applied.after, name, wait)
 
     async def end_fault(
         self,
@@ -226,8 +222,8 @@ class FaultEndpoints:
         """End a fault now and let go whom it holds; answers with its final receipt."""
         now = self.engine.clock()
         change = etag.guarded(changes.end(name, now), name, if_match)
-        state = await self.audited.apply(request, change, "end", now=now, fault=name, reason=reason)
-        return await self._view(response, state, name, wait)
+        applied = await self.audited.apply(request, change, "end", now=now, fault=name, reason=reason)
+        return await self._view(response, applied.after, name, wait)
 
     async def effects(self) -> responses.Catalogue:
         """Describe every effect: what it does, its parameters as JSON schema, an example."""

@@ -97,8 +97,8 @@ class StopEndpoints:
 
     async def resume(self, request: Request, reason: Why = "", wait: Wait = 0.0) -> responses.HaltAnswer:
         """Lift the halt; what it ended stays ended."""
-        state = await self.audited.apply(request, changes.resume(), "resume", now=self.clock(), reason=reason)
-        return _answer(state, await self._count_applied(state.revision, wait))
+        applied = await self.audited.apply(request, changes.resume(), "resume", now=self.clock(), reason=reason)
+        return _answer(applied.after, await self._count_applied(applied.after.revision, wait))
 
     async def audit(
         self,

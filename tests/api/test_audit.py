@@ -9,13 +9,14 @@ import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
 
-from chaosapi.api.audit import AuditedChanges
+from chaosapi.api.audit import Applied, AuditedChanges
 from chaosapi.effects import Error
 from chaosapi.effects.error import Json
 from chaosapi.errors import Invalid
 from chaosapi.faults import changes
+from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import State
+from chaosapi.faults.state import AuditEntry, State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import RouteTable
 from chaosapi.runtime.kill_switch import KillSwitch
@@ -101,16 +102,39 @@ def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) 
     request = Request({"type": "http", "headers": [], "client": None})
 
     def apply(fault: Fault) -> State:
-        return asyncio.run(
-            AuditedChanges(store, kill, trusted=False).apply(
-                request, changes.create(fault, 1.0), "create", now=1.0, fault="f"
-            )
-        )
+        change = changes.create(fault, 1.0)
+        audited = AuditedChanges(store, kill, trusted=False)
+        return asyncio.run(audited.apply(request, change, "create", now=1.0, fault="f")).after
 
     with pytest.raises(Invalid, match="cannot be stored"):
         apply(unchecked(body))
     assert asyncio.run(store.audit(10)) == []
     assert apply(unchecked({"a": ["é"]})).revision == 1
+
+
+class OutrunStore(MemoryStore):
+    """A store that first applies each change to an older state, as Redis does when another replica was faster."""
+
+    async def apply(self, change: Change, entry: AuditEntry) -> State:
+        change(State())
+        return await super().apply(change, entry)
+
+
+def test_a_change_that_is_repeated_returns_the_state_that_it_was_applied_to_last() -> None:
+    """The earlier state is not what the store had; whoever asks whether a fault was there would be answered wrongly."""
+    store = OutrunStore(lambda: 1.0)
+    engine = Engine(RouteTable(()), store.now)
+    audited = AuditedChanges(store, KillSwitch(store, engine, engine.load, None), trusted=False)
+    request = Request({"type": "http", "headers": [], "client": None})
+
+    async def replace_twice() -> list[Applied]:
+        faults = [Fault(name="f", effect=Error(), rate=rate) for rate in (0.1, 0.2)]
+        return [await audited.apply(request, changes.replace(each, 1.0), "replace", now=1.0) for each in faults]
+
+    first, second = asyncio.run(replace_twice())
+    assert first.before == State()
+    assert second.before == first.after
+    assert second.after.find("f").spec.rate == 0.2
 
 
 def test_whoever_has_not_heard_of_a_fault_asks_the_store_before_denying_it(

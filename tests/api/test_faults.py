@@ -69,6 +69,17 @@ def test_what_comes_back_can_be_sent_again(client: TestClient) -> None:
     assert (again.status_code, again.json()) == (200, sent.json())
 
 
+def test_put_answers_201_where_no_live_fault_had_the_name(client: TestClient) -> None:
+    """A fault that has ended makes way for a new one; a live one is replaced, whether or not its body changes."""
+
+    def put(rate: float) -> int:
+        return client.put("/admin/faults/f", json={**ERROR, "rate": rate}).status_code
+
+    assert [put(0.1), put(0.1), put(0.2)] == [201, 200, 200]
+    client.delete("/admin/faults/f").raise_for_status()
+    assert [put(0.2), put(0.2)] == [201, 200]
+
+
 def test_faults_are_listed_newest_first_and_by_state(client: TestClient, clock: Clock) -> None:
     """Scheduled, active and ended ones, each where it belongs."""
     client.post("/admin/faults", json={**ERROR, "name": "old", "schedule": {"duration": 10}})
