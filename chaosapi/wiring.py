@@ -132,13 +132,15 @@ class Chaos:
             faults.FaultEndpoints(
                 audited, self._fleet, self._engine, self._limits, self._forecaster, self._pools
             ).router(),
-            forecasts.router(self._forecaster, self._limits, self._engine, self._inbox, self._pools),
+            forecasts.ForecastEndpoints(
+                self._forecaster, self._limits, self._engine, self._inbox, self._pools
+            ).router(),
             stop.StopEndpoints(audited, self._kill, self._fleet, self._store.now, self._pools.lists).router(),
-            replicas.router(self._fleet),
-            webhooks.router(self._inbox, self._watch.evaluate, self._store.now, self._pools),
+            replicas.ReplicaEndpoints(self._fleet).router(),
+            webhooks.WebhookEndpoints(self._inbox, self._watch.evaluate, self._store.now, self._pools).router(),
         ):
             app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
-        app.include_router(health.router(self._totals or self.registry, self._supervisor.probes))
+        app.include_router(health.HealthEndpoints(self._totals or self.registry, self._supervisor.probes).router())
         return app
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:

@@ -1,6 +1,7 @@
 """What a fault would do, asked before it is injected."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,32 +112,45 @@ class Forecaster:
         return Traffic(rps=total, shares=shares)
 
 
-def router(forecaster: Forecaster, limits: Policy, engine: Engine, inbox: Inbox, pools: Pools) -> APIRouter:
-    """Return the routes; forecasts are computed, and large bodies read, in pools."""
-    api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, pools.bodies))
+@dataclass(frozen=True)
+class ForecastEndpoints:
+    """The routes of forecasts and scores. Both are computed, and large bodies read, in pools."""
 
-    @api.post("/forecast", response_model=ForecastResponse, responses=refusals(Invalid, Busy, NotInstalled))
-    async def forecast(request: Request, question: ForecastRequest) -> Response:
+    forecaster: Forecaster
+    policy: Policy
+    engine: Engine
+    inbox: Inbox
+    pools: Pools
+
+    def router(self) -> APIRouter:
+        """Return the routes below /admin."""
+        api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, self.pools.bodies))
+        forecast_refusals = refusals(Invalid, Busy, NotInstalled)
+        score_refusals = refusals(NotFound, Conflict, Busy, NotInstalled)
+        api.post("/forecast", response_model=ForecastResponse, responses=forecast_refusals)(self.forecast)
+        api.get("/faults/{name}/score", response_model=Score, responses=score_refusals)(self.score)
+        return api
+
+    async def forecast(self, request: Request, question: ForecastRequest) -> Response:
         """Say which alerts a fault would fire, when, and what it would cost; nothing is injected."""
 
         def work() -> Response:
-            fault = limits.check(forecaster.resolve_rate(question))
-            return json_response(forecaster.forecast(fault, question.traffic, question.monitoring))
+            fault = self.policy.check(self.forecaster.resolve_rate(question))
+            return json_response(self.forecaster.forecast(fault, question.traffic, question.monitoring))
 
-        return await cancel_on_disconnect(request, pools.forecasts.run(work))
+        return await cancel_on_disconnect(request, self.pools.forecasts.run(work))
 
-    @api.get("/faults/{name}/score", response_model=Score, responses=refusals(NotFound, Conflict, Busy, NotInstalled))
-    async def score(request: Request, name: FaultName) -> Response:
+    async def score(self, request: Request, name: FaultName) -> Response:
         """Compare a fault's forecast with what was delivered; `chaosapi score` asks Prometheus as well."""
-        record = engine.state.find(name)
-        now = engine.clock()
+        record = self.engine.state.find(name)
+        now = self.engine.clock()
         if record.starts_at > now:
             raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
-        await inbox.catch_up()
-        delivered = inbox.latest(MAX_ALERTS)
-        faults = engine.state.faults
-        return await cancel_on_disconnect(
-            request, pools.forecasts.run(lambda: json_response(forecaster.score(record, faults, delivered, now)))
-        )
+        await self.inbox.catch_up()
+        delivered = self.inbox.latest(MAX_ALERTS)
+        faults = self.engine.state.faults
 
-    return api
+        def work() -> Response:
+            return json_response(self.forecaster.score(record, faults, delivered, now))
+
+        return await cancel_on_disconnect(request, self.pools.forecasts.run(work))

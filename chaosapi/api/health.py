@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client.registry import Collector
 
 from chaosapi.api import exposition
+from chaosapi.api.descriptions import Responses
 from chaosapi.models import Model
 from chaosapi.routes import PROBES
 from chaosapi.runtime.pool import CoalescedWork
@@ -19,33 +20,41 @@ class HealthAnswer(Model):
     status: Literal["ok", "failing"] = "ok"
 
 
-def router(registry: Collector, probes: Probes) -> APIRouter:
-    """Make /healthz, /readyz and /metrics."""
-    api = APIRouter(tags=["health"])
-    written = {
-        content_type: CoalescedWork(partial(encode, registry)) for content_type, encode in exposition.ENCODERS.items()
-    }
+class HealthEndpoints:
+    """The probes, and the metrics in each format that scrapers know."""
 
-    def health(path: str, response: Response) -> HealthAnswer:
-        if not probes.fails(PROBES[path]):
+    def __init__(self, registry: Collector, probes: Probes) -> None:
+        self._probes = probes
+        self._exposition_by_type = {
+            content_type: CoalescedWork(partial(encode, registry))
+            for content_type, encode in exposition.ENCODERS.items()
+        }
+
+    def router(self) -> APIRouter:
+        """Return /healthz, /readyz and /metrics."""
+        api = APIRouter(tags=["health"])
+        failing: Responses = {503: {"model": HealthAnswer}}
+        text: Responses = {200: {"content": {"text/plain": {}}}}
+        api.get("/healthz", responses=failing)(self.healthz)
+        api.get("/readyz", responses=failing)(self.readyz)
+        api.get("/metrics", response_class=Response, responses=text)(self.metrics)
+        return api
+
+    async def healthz(self, response: Response) -> HealthAnswer:
+        """Tell that the process is alive."""
+        return self._answer_probe("/healthz", response)
+
+    async def readyz(self, response: Response) -> HealthAnswer:
+        """Tell that the service takes traffic."""
+        return self._answer_probe("/readyz", response)
+
+    async def metrics(self, request: Request) -> Response:
+        """Expose the metrics in the format that the scraper asks for."""
+        content_type = exposition.content_type(",".join(request.headers.getlist("accept")))
+        return Response(await self._exposition_by_type[content_type](), media_type=content_type)
+
+    def _answer_probe(self, path: str, response: Response) -> HealthAnswer:
+        if not self._probes.fails(PROBES[path]):
             return HealthAnswer()
         response.status_code = 503
         return HealthAnswer(status="failing")
-
-    @api.get("/healthz", responses={503: {"model": HealthAnswer}})
-    async def healthz(response: Response) -> HealthAnswer:
-        """Tell that the process is alive."""
-        return health("/healthz", response)
-
-    @api.get("/readyz", responses={503: {"model": HealthAnswer}})
-    async def readyz(response: Response) -> HealthAnswer:
-        """Tell that the service takes traffic."""
-        return health("/readyz", response)
-
-    @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics(request: Request) -> Response:
-        """Expose the metrics in the format that the scraper asks for."""
-        content_type = exposition.content_type(",".join(request.headers.getlist("accept")))
-        return Response(await written[content_type](), media_type=content_type)
-
-    return api

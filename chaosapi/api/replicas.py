@@ -1,5 +1,7 @@
 """Who serves traffic."""
 
+from dataclasses import dataclass
+
 from fastapi import APIRouter
 
 from chaosapi.api import responses
@@ -8,13 +10,18 @@ from chaosapi.errors import StoreUnavailable
 from chaosapi.runtime.fleet import Fleet
 
 
-def router(fleet: Fleet) -> APIRouter:
-    """Make the route."""
-    api = APIRouter(prefix="/admin", tags=["replicas"])
+@dataclass(frozen=True)
+class ReplicaEndpoints:
+    """The route that lists replicas."""
 
-    @api.get("/replicas", responses=refusals(StoreUnavailable))
-    async def replicas() -> responses.ReplicaList:
+    fleet: Fleet
+
+    def router(self) -> APIRouter:
+        """Return the routes below /admin."""
+        api = APIRouter(prefix="/admin", tags=["replicas"])
+        api.get("/replicas", responses=refusals(StoreUnavailable))(self.replicas)
+        return api
+
+    async def replicas(self) -> responses.ReplicaList:
         """List the replicas that are alive, by id, and how far each has come."""
-        return responses.ReplicaList.of(await fleet.replicas())
-
-    return api
+        return responses.ReplicaList.of(await self.fleet.replicas())

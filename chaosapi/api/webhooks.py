@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
@@ -96,29 +97,40 @@ class Accepted(Model):
     received: int
 
 
-def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable[[], float], pools: Pools) -> APIRouter:
-    """Make the webhook receiver and the list of what it received.
+@dataclass(frozen=True)
+class WebhookEndpoints:
+    """The webhook receiver, and the list of the alerts that it received.
 
     `arrived` is called after each notification; `clock` gives Unix seconds. Lists are written, and large notifications
     read, in pools.
     """
-    api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK, pools.bodies))
 
-    @api.post("/hooks/alertmanager", responses=refusals(Busy))
-    async def receive(notification: WebhookNotification) -> Accepted:
+    inbox: Inbox
+    arrived: Callable[[], Awaitable[None]]
+    clock: Callable[[], float]
+    pools: Pools
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK, self.pools.bodies))
+        api.post("/hooks/alertmanager", responses=refusals(Busy))(self.receive)
+        api.get("/admin/alerts", response_model=DeliveredAlerts, responses=refusals(Busy))(self.alerts)
+        return api
+
+    async def receive(self, notification: WebhookNotification) -> Accepted:
         """Take in a notification of Alertmanager's webhook."""
-        now = datetime.fromtimestamp(clock(), UTC)
+        now = datetime.fromtimestamp(self.clock(), UTC)
 
         def work() -> list[Delivery]:
             return [_delivery(alert, now) for alert in notification.alerts]
 
         # In the pool that has validated it: one busy thread holds up both event loops less than two do.
-        await inbox.receive(work() if len(notification.alerts) <= _FEW else await pools.bodies.run(work))
-        await arrived()
+        await self.inbox.receive(work() if len(notification.alerts) <= _FEW else await self.pools.bodies.run(work))
+        await self.arrived()
         return Accepted(received=len(notification.alerts))
 
-    @api.get("/admin/alerts", response_model=DeliveredAlerts, responses=refusals(Busy))
     async def alerts(
+        self,
         limit: Annotated[int, Query(ge=1, le=MAX_ALERTS)] = 100,
         before: Annotated[int | None, Query(ge=0, le=2**53, description="Only with a lower number.")] = None,
     ) -> Response:
@@ -126,9 +138,9 @@ def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable
 
         A page ends at a megabyte; `next` is where the list goes on.
         """
-        await inbox.catch_up()
-        known = inbox.latest(limit + 1, before)
-        dropped = inbox.dropped
+        await self.inbox.catch_up()
+        known = self.inbox.latest(limit + 1, before)
+        dropped = self.inbox.dropped
 
         def work() -> Response:
             page = pages.Page(limit)
@@ -137,9 +149,7 @@ def router(inbox: Inbox, arrived: Callable[[], Awaitable[None]], clock: Callable
             onwards = pages.next_page(limit=limit, before=known[len(page.texts) - 1].number) if more else None
             return pages.list_response(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
 
-        return await pools.lists.run(work)
-
-    return api
+        return await self.pools.lists.run(work)
 
 
 def _delivery(alert: WebhookAlert, now: datetime) -> Delivery:
