@@ -1,4 +1,4 @@
-"""Where every change is signed: who, what, when and why, before it goes to the store."""
+"""Sign every change with who, what, when and why, and pass it to the store."""
 
 import asyncio
 import re
@@ -18,64 +18,64 @@ from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import Store, codec
 from chaosapi.text import strip_control
 
-_OURS: Final = {"guard", "killswitch", "store"}
-"""Actors that are no callers: parts of the service sign what they do by themselves so."""
-_LONGEST: Final = 200
-_REASON: Final = 500
-_ASKED: Final = 0.15
-"""Seconds that the store has to say whether it knows a fault."""
+_RESERVED_ACTORS: Final = {"guard", "killswitch", "store"}
+"""Reserved actors: parts of the service sign their own changes with these names."""
+_MAX_ACTOR: Final = 200
+_MAX_REASON: Final = 500
+_FIND_TIMEOUT_S: Final = 0.15
+"""Time-out of the store when a fault is not in the snapshot."""
 
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
-Why = Annotated[Line, Query(max_length=_REASON, description="Why; for the audit.")]
+Why = Annotated[Line, Query(max_length=_MAX_REASON, description="Reason, for the audit.")]
 
 
-def _fitted(reason: str) -> str:
-    """Return a reason as one line of at most 500 characters: nothing said beside it keeps a stop from working."""
-    return strip_control(" ".join(reason.split()))[:_REASON]
+def _fit_reason(reason: str) -> str:
+    """Return a reason as one line of at most 500 characters: a malformed reason must not prevent a stop."""
+    return strip_control(" ".join(reason.split()))[:_MAX_REASON]
 
 
-FittedReason = Annotated[str, AfterValidator(_fitted)]
+FittedReason = Annotated[str, AfterValidator(_fit_reason)]
 WhyStopped = Annotated[
-    FittedReason, Query(description=f"Why; for the audit, which keeps one line of {_REASON} characters.")
+    FittedReason, Query(description=f"Reason, for the audit, which keeps one line of {_MAX_REASON} characters.")
 ]
 
 
 def _number(value: Any) -> Any:
-    """Read the number that a query can only write as text."""
+    """Return a query's text as a number where it is one."""
     return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) else value
 
 
-_LONGEST_WAIT: Final = 30.0
+_MAX_WAIT_S: Final = 30.0
 _WAIT: Final = Query(
-    le=_LONGEST_WAIT, description="Answer when every replica has applied it, or so much later; at most 30s."
+    le=_MAX_WAIT_S, description="Wait until every replica has applied the change, at most this long; maximum 30s."
 )
 _DURATION: Final = TypeAdapter[float](Duration)
 Wait = Annotated[Duration, BeforeValidator(_number), _WAIT]
 
 
-def _bounded(value: Any) -> Any:
-    """Return a wait that can be read and is allowed: nothing said beside it keeps a stop from working."""
+def _bound_wait(value: Any) -> Any:
+    """Return a valid wait, 0 for a malformed one: a malformed wait must not prevent a stop."""
     try:
         wait = _DURATION.validate_python(_number(value))
     except ValidationError:
         return 0.0
-    return min(wait, _LONGEST_WAIT)
+    return min(wait, _MAX_WAIT_S)
 
 
-WaitStopped = Annotated[Duration, BeforeValidator(_bounded), _WAIT]
+WaitStopped = Annotated[Duration, BeforeValidator(_bound_wait), _WAIT]
 
 
 def actor_of(request: Request, *, trusted: bool) -> str:
-    """Return who makes a request: the name in X-Chaos-Actor, else the peer's address, which is known.
+    """Return the actor of a request: the name in X-Chaos-Actor, else the peer's address.
 
-    A name is what the caller says of itself. It is marked as unverified unless callers are `trusted`, which they are
-    where they had to send the token; a name of our own parts always is.
+    Callers choose the name. It is marked as unverified unless callers are `trusted` because they sent the token; a
+    reserved name is always marked.
     """
     sent = request.headers.get("x-chaos-actor", "").encode("latin-1")
-    name = strip_control(sent.decode(errors="replace")).strip()[:_LONGEST]
+    name = strip_control(sent.decode(errors="replace")).strip()[:_MAX_ACTOR]
     if not name:
         return request.client.host if request.client else "unknown"
-    return name if trusted and name.lower() not in _OURS else f"{name} (unverified)"
+    return name if trusted and name.lower() not in _RESERVED_ACTORS else f"{name} (unverified)"
 
 
 class Applied(NamedTuple):
@@ -86,7 +86,7 @@ class Applied(NamedTuple):
 
 
 class AuditedChanges:
-    """Hands changes to the store under the caller's name; `trusted` tells whether callers had to send the token."""
+    """Applies changes to the store under the caller's name; `trusted` if callers must send the token."""
 
     def __init__(self, store: Store, kill: KillSwitch, *, trusted: bool) -> None:
         self._store = store
@@ -120,28 +120,29 @@ class AuditedChanges:
     def sign(
         self, request: Request, action: Action, *, now: float, fault: str | None = None, reason: str = ""
     ) -> AuditEntry:
-        """Return the audit entry of what the caller asks for."""
+        """Return the audit entry of the caller's request."""
         actor = actor_of(request, trusted=self._trusted)
         return AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
 
     async def find_fault(self, known: State, name: str) -> State:
-        """Return the state to show a fault from: where nobody here knows the name, the store is asked once.
+        """Return a state with the fault: `known`, or the store's if the fault is missing there.
 
-        What another worker has just acknowledged may not have been heard here yet.
+        Another worker may have acknowledged the fault before this worker's snapshot was updated. Returns `known` if the
+        store does not answer.
         """
         if not any(record.name == name for record in known.faults):
             with suppress(StoreUnavailable, TimeoutError):
-                async with asyncio.timeout(_ASKED):
+                async with asyncio.timeout(_FIND_TIMEOUT_S):
                     return await self._store.refresh()
         return known
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        """Return the latest entries, newest first; of the revisions before one, where that is given."""
+        """Return the latest entries, newest first; with `before`, only those of lower revisions."""
         return await self._store.audit(limit, before)
 
 
 def _readable(change: Change) -> Change:
-    """Return the change, refused where a store could not give back a fault that it would write."""
+    """Return the change, which raises Invalid if a new fault does not survive a round trip through the store."""
 
     def checked(before: State) -> State:
         after = change(before)

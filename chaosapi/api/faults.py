@@ -38,13 +38,13 @@ from chaosapi.runtime.pool import Pools, cancel_on_disconnect
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
-_MOST_LISTED: Final = 1000
-_PART: Final = 10
-"""Faults that are looked up and written at once."""
+_MAX_LISTED: Final = 1000
+_BATCH: Final = 10
+"""Faults for which one thread call reads the receipts and writes the JSON."""
 
-_FULL = (Conflict, LimitReached, StoreUnavailable, Busy, NotInstalled)
-"""What may keep a new fault out."""
-_TAGGED: Final = header("ETag", required=True)
+_CREATE_ERRORS = (Conflict, LimitReached, StoreUnavailable, Busy, NotInstalled)
+"""Errors that refuse a new fault."""
+_ETAG: Final = header("ETag", required=True)
 
 FaultBody = Annotated[
     FaultRequest,
@@ -80,7 +80,7 @@ class Created(responses.FaultView):
     """A fault that was just made."""
 
     forecast: ForecastResponse | None = None
-    """Where it was asked for."""
+    """Null unless `forecast=true`."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,15 @@ class FaultEndpoints:
     def router(self) -> APIRouter:
         """Return the routes below /admin."""
         api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT, self.pools.bodies))
-        shown: Responses = {200: _TAGGED}
+        shown: Responses = {200: _ETAG}
         made: Responses = {201: header("Location", "ETag", required=True)}
-        replaced: Responses = {**shown, 201: {"model": responses.FaultView, **_TAGGED}}
+        replaced: Responses = {**shown, 201: {"model": responses.FaultView, **_ETAG}}
         one = "/faults/{name}"
-        api.post("/faults", status_code=201, responses=made | refusals(*_FULL))(self.create_fault)
+        api.post("/faults", status_code=201, responses=made | refusals(*_CREATE_ERRORS))(self.create_fault)
         api.get("/faults", response_model=responses.FaultList, responses=refusals(Busy, NotFound))(self.list_faults)
         api.get(one, responses=shown | refusals(NotFound))(self.show_fault)
-        api.put(one, responses=replaced | refusals(*_FULL, PreconditionFailed))(self.replace_fault)
-        api.patch(one, responses=shown | refusals(NotFound, *_FULL, PreconditionFailed))(self.patch_fault)
+        api.put(one, responses=replaced | refusals(*_CREATE_ERRORS, PreconditionFailed))(self.replace_fault)
+        api.patch(one, responses=shown | refusals(NotFound, *_CREATE_ERRORS, PreconditionFailed))(self.patch_fault)
         api.delete(one, responses=shown | refusals(NotFound, Conflict, PreconditionFailed, StoreUnavailable))(
             self.end_fault
         )
@@ -117,18 +117,18 @@ class FaultEndpoints:
         request: Request,
         response: Response,
         fault: FaultBody,
-        forecast: Annotated[bool, Query(description="Say as well which alerts it will fire, and when.")] = False,  # noqa: FBT002 - a query
+        forecast: Annotated[bool, Query(description="Forecast which alerts the fault will fire, and when.")] = False,  # noqa: FBT002 - a query
         wait: Wait = 0.0,
     ) -> Created:
-        """Inject a fault; it ends by itself. Only `effect` is required."""
-        name = fault.name or _invented(fault, self.engine.state)
+        """Inject a fault, which ends by itself. Only `effect` is required."""
+        name = fault.name or _unused_name(fault, self.engine.state)
         spec = self.policy.check(await self._resolve_rate(request, fault)).model_copy(update={"name": name})
         outlook = (
             await cancel_on_disconnect(request, self.pools.forecasts.run(lambda: self.forecaster.forecast(spec)))
             if forecast
             else None
         )
-        now = self.engine.clock()  # a forecast takes a while, which is not to be the fault's
+        now = self.engine.clock()  # start the fault's clock after the forecast, which takes a while
         change = changes.create(spec, now, self.policy.admit)
         applied = await self.audited.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
         response.headers["location"] = f"/admin/faults/{name}"
@@ -136,23 +136,23 @@ class FaultEndpoints:
 
     async def list_faults(
         self,
-        state: Annotated[Phase | None, Query(description="Only these.")] = None,
-        limit: Annotated[int, Query(ge=1, le=_MOST_LISTED)] = _MOST_LISTED,
-        after: Annotated[FaultName | None, Query(description="Only those listed after this one.")] = None,
+        state: Annotated[Phase | None, Query(description="Return only faults in this state.")] = None,
+        limit: Annotated[int, Query(ge=1, le=_MAX_LISTED)] = _MAX_LISTED,
+        after: Annotated[FaultName | None, Query(description="Return only faults listed after this one.")] = None,
     ) -> Response:
         """List the faults, newest first: those that are live, and the last hundred that have ended.
 
-        A page ends at a megabyte; `next` is where the list goes on.
+        A page ends at a megabyte; `next` is the URL of the next page.
         """
         known = self.engine.state
         time_of = self.engine.time_of
         first = known.faults.index(known.find(after)) + 1 if after else 0
         left = [record for record in known.faults[first:] if state in (None, record.phase(time_of(record)))]
         page = pages.Page(limit)
-        for start in range(0, len(left), _PART):
+        for start in range(0, len(left), _BATCH):
             if page.full:
                 break
-            part = left[start : start + _PART]
+            part = left[start : start + _BATCH]
             await self.pools.lists.run(
                 partial(page.fill, part, partial(_shown, self.engine, await self.fleet.receipt_writer(part)))
             )
@@ -176,7 +176,7 @@ class FaultEndpoints:
         if_match: etag.IfMatch = None,
         wait: Wait = 0.0,
     ) -> responses.FaultView:
-        """Create the fault, or replace it and start its clock anew. The same body again changes nothing."""
+        """Create the fault, or replace it and restart its clock. Sending the same body again is a no-op."""
         if fault.name not in (None, name):
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
         spec = self.policy.check(await self._resolve_rate(request, fault)).model_copy(update={"name": name})
@@ -196,7 +196,7 @@ class FaultEndpoints:
         if_match: etag.IfMatch = None,
         wait: Wait = 0.0,
     ) -> responses.FaultView:
-        """Change a live fault by JSON merge patch (RFC 7396): all of it, or nothing. Its clock and receipt run on."""
+        """Change a live fault by JSON merge patch (RFC 7396), atomically. Its clock and receipt continue."""
         now = self.engine.clock()
         if isinstance(document.get("rate"), dict):
             spec = self.engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
@@ -219,7 +219,7 @@ class FaultEndpoints:
         if_match: etag.IfMatch = None,
         wait: Wait = 0.0,
     ) -> responses.FaultView:
-        """End a fault now and let go whom it holds; answers with its final receipt."""
+        """End a fault now and release the requests that it holds; return its final receipt."""
         now = self.engine.clock()
         change = etag.guarded(changes.end(name, now), name, if_match)
         applied = await self.audited.apply(request, change, "end", now=now, fault=name, reason=reason)
@@ -259,8 +259,8 @@ def _view(engine: Engine, record: Record, receipt: Receipt) -> responses.FaultVi
     return responses.FaultView.of(record, receipt, engine.time_of(record), engine.strength_of(record))
 
 
-def _invented(fault: FaultRequest, state: State) -> str:
-    """Make a name such as `error-k3x9` that no known fault has."""
+def _unused_name(fault: FaultRequest, state: State) -> str:
+    """Return a name such as `error-k3x9` that no known fault has."""
     taken = {record.name for record in state.faults}
     while True:
         name = f"{fault.effect.type}-{''.join(secrets.choice(_ALPHABET) for _ in range(4))}".replace("_", "-")

@@ -33,25 +33,25 @@ if TYPE_CHECKING:
 
 
 class ForecastRequest(FaultRequest):
-    """A fault that is not injected, and the world it would act in."""
+    """A fault to forecast without injecting it, and the traffic and monitoring to assume."""
 
     traffic: Traffic | None = None
-    """That of the last minute unless given; where there was none, the default mix of the shop."""
+    """Default: the traffic of the last minute, or the shop's default mix if there was none."""
     monitoring: Monitoring | None = None
-    """What is usual for the profile, each field unless given."""
+    """Each field that is left out has the profile's default."""
 
 
 class ForecastResponse(Forecast):
-    """What will happen to a service that is healthy until then and has no other fault."""
+    """The forecast for a service that is healthy before the fault and has no other fault."""
 
-    traffic: Traffic = Field(description="What it was worked out with.")
+    traffic: Traffic = Field(description="The traffic that the forecast assumes.")
 
 
 class Forecaster:
-    """Answers for the SLOs of one file, under one profile of windows.
+    """Forecasts and scores faults for the SLOs of one file, under one profile of windows.
 
-    What works forecasts out is large, and an extra: it is imported, and the files are read, with the first question.
-    `check` is called between steps of the work, which stops where it raises.
+    The predictor is large and an optional extra: the first request imports it and reads the files. `check` is called
+    between steps of a computation, and stops it by raising.
     """
 
     def __init__(self, source: Path, profile: str, flow: RateMeter, check: Callable[[], None] = lambda: None) -> None:
@@ -61,18 +61,18 @@ class Forecaster:
         self._check = check
 
     def load(self) -> None:
-        """Read the files now; raises what `predictor` raises."""
+        """Read the files now. Raises the errors of `predictor`."""
         _ = self.predictor
 
     @cached_property
     def predictor(self) -> "Predictor":
-        """What works forecasts out; raises NotInstalled, or Invalid for a file that cannot be read."""
+        """The predictor. Raises NotInstalled, or Invalid for a file that cannot be read."""
         with needed("a forecast", "forecast", NotInstalled):
             from chaosapi.api.prediction import Predictor
         return Predictor.of(self._source, self._profile, self._check)
 
     def resolve_rate(self, draft: FaultRequest) -> Fault:
-        """Turn a draft into a fault; raises Invalid where no rate burns so fast, or no traffic tells which one does."""
+        """Return the draft as a fault. Raises Invalid if no rate reaches the burn rate, or without recent traffic."""
         rate = draft.rate
         if not isinstance(rate, BurnRate):
             return draft.with_rate(rate, draft.rate_sum)
@@ -85,7 +85,7 @@ class Forecaster:
     def forecast(
         self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None
     ) -> ForecastResponse:
-        """Forecast one fault; raises Invalid where the windows are too short for the scrape interval."""
+        """Forecast one fault; raises Invalid if the windows are too short for the scrape interval."""
         predictor = self.predictor
         assumed = traffic or self._measured() or Traffic()
         found = predictor.forecast(fault, assumed, monitoring)
@@ -94,7 +94,7 @@ class Forecaster:
     def score(
         self, record: Record, records: Sequence[Record], delivered: Sequence[DeliveredAlert], now: float
     ) -> Score:
-        """Compare the fault's forecast with what Alertmanager delivered; `missing` says what Prometheus would add."""
+        """Compare the fault's forecast with the delivered alerts; `missing` lists what Prometheus would add."""
         predictor = self.predictor
         traffic = self._measured()
         found = predictor.score(record, records, delivered, traffic or Traffic(), now)
@@ -132,7 +132,7 @@ class ForecastEndpoints:
         return api
 
     async def forecast(self, request: Request, question: ForecastRequest) -> Response:
-        """Say which alerts a fault would fire, when, and what it would cost; nothing is injected."""
+        """Forecast which alerts a fault would fire, when, and its cost. Nothing is injected."""
 
         def work() -> Response:
             fault = self.policy.check(self.forecaster.resolve_rate(question))
@@ -141,7 +141,7 @@ class ForecastEndpoints:
         return await cancel_on_disconnect(request, self.pools.forecasts.run(work))
 
     async def score(self, request: Request, name: FaultName) -> Response:
-        """Compare a fault's forecast with what was delivered; `chaosapi score` asks Prometheus as well."""
+        """Compare a fault's forecast with the delivered alerts; `chaosapi score` also queries Prometheus."""
         record = self.engine.state.find(name)
         now = self.engine.clock()
         if record.starts_at > now:

@@ -41,11 +41,11 @@ class HealthEndpoints:
         return api
 
     async def healthz(self, response: Response) -> HealthAnswer:
-        """Tell that the process is alive."""
+        """Report whether the process is alive."""
         return self._answer_probe("/healthz", response)
 
     async def readyz(self, response: Response) -> HealthAnswer:
-        """Tell that the service takes traffic."""
+        """Report whether the service takes traffic."""
         return self._answer_probe("/readyz", response)
 
     async def metrics(self, request: Request) -> Response:

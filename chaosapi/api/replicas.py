@@ -1,4 +1,4 @@
-"""Who serves traffic."""
+"""The replicas that serve traffic."""
 
 from dataclasses import dataclass
 
@@ -23,5 +23,5 @@ class ReplicaEndpoints:
         return api
 
     async def replicas(self) -> responses.ReplicaList:
-        """List the replicas that are alive, by id, and how far each has come."""
+        """List the live replicas, by id, with the revision that each has applied."""
         return responses.ReplicaList.of(await self.fleet.replicas())

@@ -1,4 +1,4 @@
-"""What the admin API answers with."""
+"""The models of the admin API's responses."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from chaosapi.store import Replica
 
 
 class FaultView(Fault):
-    """A fault as it was sent, complete with defaults, and what has become of it."""
+    """A fault with all defaults, its state and its receipt."""
 
     name: str
     state: Phase
@@ -24,14 +24,14 @@ class FaultView(Fault):
     starts_at: datetime
     ends_at: datetime
     remaining: Duration
-    """Until it ends."""
+    """Time until the fault ends."""
     strength: float
-    """Now, 0 to 1."""
+    """Current strength, 0 to 1."""
     receipt: Receipt
 
     @classmethod
     def of(cls, record: Record, receipt: Receipt, now: float, strength: float) -> "FaultView":
-        """Show a fault at time `now`, when it is this strong."""
+        """Return the view of a fault at time `now`, with its strength then."""
         spec = {field: getattr(record.spec, field) for field in Fault.model_fields if field != "name"}
         return cls(
             name=record.name,
@@ -55,7 +55,7 @@ class HaltView(Model):
 
     @classmethod
     def of(cls, halt: Halt | None) -> "HaltView | None":
-        """Show the halt, if there is one."""
+        """Return the view of the halt; None without one."""
         return cls(since=_time(halt.since), reason=halt.reason) if halt else None
 
 
@@ -66,7 +66,7 @@ class FaultList(Model):
     halt: HaltView | None
     faults: list[FaultView]
     next: str | None = None
-    """Where the list goes on, relative to this request's URL; null at its end."""
+    """URL of the next page, relative to this request's; null on the last page."""
 
 
 class Ended(Model):
@@ -75,9 +75,9 @@ class Ended(Model):
     ended: int
     revision: int
     stored: bool
-    """Whether the shared store knows; if not, this replica goes on trying, and the others end theirs then."""
+    """Whether the store has the change; if not, this replica retries, and other replicas end their faults then."""
     replicas: Replicas
-    """How many have ended them."""
+    """How many replicas have ended the faults."""
 
 
 class HaltAnswer(Model):
@@ -86,9 +86,9 @@ class HaltAnswer(Model):
     halt: HaltView | None
     revision: int
     stored: bool = True
-    """Whether the shared store knows; if not, this replica goes on trying, and the others halt then."""
+    """Whether the store has the change; if not, this replica retries, and other replicas halt then."""
     replicas: Replicas
-    """How many have applied it."""
+    """How many replicas have applied the change."""
 
 
 class ReplicaView(Model):
@@ -99,23 +99,22 @@ class ReplicaView(Model):
     pid: int
     started: datetime
     revision: int
-    """The latest that it has applied."""
+    """The latest revision that the replica has applied."""
     lag: int
-    """How many revisions that is behind the latest."""
+    """Revisions behind the latest."""
     last_seen: datetime
-    """Its last sign of life."""
+    """Time of the last heartbeat."""
 
 
 class ReplicaList(Model):
-    """All replicas that are alive, by id."""
+    """All live replicas, by id."""
 
     revision: int
-    """The latest that any has applied."""
+    """The latest revision that any replica has applied."""
     replicas: list[ReplicaView]
 
     @classmethod
     def of(cls, replicas: Sequence[Replica]) -> "ReplicaList":
-        """Show them."""
         latest = max(replica.revision for replica in replicas)
         shown = [
             ReplicaView(
@@ -146,7 +145,6 @@ class AuditView(Model):
 
     @classmethod
     def of(cls, entry: AuditEntry) -> "AuditView":
-        """Show one entry."""
         fields = {field: getattr(entry, field) for field in AuditEntry.model_fields if field != "at"}
         return cls(at=_time(entry.at), **fields)
 
@@ -156,7 +154,7 @@ class AuditList(Model):
 
     entries: list[AuditView]
     next: str | None = None
-    """Where the list goes on, relative to this request's URL; null at its end."""
+    """URL of the next page, relative to this request's; null on the last page."""
 
 
 class EffectView(Model):
@@ -179,13 +177,13 @@ class EffectView(Model):
 
 
 class Catalogue(Model):
-    """Every effect there is."""
+    """Every effect."""
 
     effects: list[EffectView]
 
 
 def catalogue(denied: Callable[[type[Effect]], str | None]) -> Catalogue:
-    """Describe every effect; `denied` says why one is refused here."""
+    """Return a description of every effect; `denied` returns why an effect is refused here, or None."""
     return Catalogue(
         effects=[
             EffectView(

@@ -1,4 +1,4 @@
-"""The ways to stop, and the record of what was done: kill switch, halt, audit."""
+"""The kill switch, the halt and the audit."""
 
 import asyncio
 import time
@@ -26,30 +26,30 @@ from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.kill_switch import KillSwitch, StopResult
 from chaosapi.runtime.pool import BoundedLock, Pool
 
-_COUNTED: Final = 0.05
-"""Seconds that the store has to say how far the replicas are, beyond what the caller waits for them."""
-_HEARD: Final = 0.1
-"""Seconds that the body of a halt has to arrive in: other replicas stop only then."""
-_PART: Final = 10
-_MOST: Final = 1000
-"""Entries of the audit that are read and written at once, at first and at most."""
+_COUNT_TIMEOUT_S: Final = 0.05
+"""Time-out of the store's count of replicas, added to the `wait` of the caller."""
+_BODY_TIMEOUT_S: Final = 0.1
+"""Time-out of the body of a halt: other replicas stop only after the body."""
+_FIRST_BATCH: Final = 10
+_MAX_BATCH: Final = 1000
+"""Audit entries per read: the batch doubles from the first size to the maximum."""
 
 
 class HaltBody(Model):
     """Why chaos is halted."""
 
-    reason: Annotated[FittedReason, Field(description="Why; shown to whoever is refused.")] = ""
+    reason: Annotated[FittedReason, Field(description="Reason, shown in the error that refuses a new fault.")] = ""
 
     @classmethod
-    def lenient(cls, said: Any) -> "HaltBody":
-        """Return what can be understood of anything: nothing said beside it keeps a stop from working."""
-        reason = said.get("reason") if isinstance(said, dict) else None
+    def lenient(cls, document: Any) -> "HaltBody":
+        """Return the body, with an empty reason if it is malformed: a malformed body must not prevent a halt."""
+        reason = document.get("reason") if isinstance(document, dict) else None
         return cls(reason=reason) if isinstance(reason, str) else cls()
 
 
-_SAID: Final = {"anyOf": [HaltBody.model_json_schema(), {"type": "null"}]}
-_HALT: Final = {"requestBody": {"content": {"application/json": {"schema": _SAID}}}}
-"""Describes the body of the halt, which the route reads by itself: it takes any."""
+_HALT_SCHEMA: Final = {"anyOf": [HaltBody.model_json_schema(), {"type": "null"}]}
+_HALT_BODY: Final = {"requestBody": {"content": {"application/json": {"schema": _HALT_SCHEMA}}}}
+"""The OpenAPI description of the halt's body: the route accepts any body and parses it without FastAPI."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class StopEndpoints:
         api.delete("/faults/", include_in_schema=False)(self.end_all_faults)
         api.delete("/faults")(self.end_all_faults)
         api.post("/halt/", include_in_schema=False)(self.halt)
-        api.post("/halt", openapi_extra=_HALT)(self.halt)
+        api.post("/halt", openapi_extra=_HALT_BODY)(self.halt)
         api.delete("/halt", responses=refusals(StoreUnavailable))(self.resume)
         listed = refusals(StoreUnavailable, Busy)
         api.get("/audit", response_model=responses.AuditList, responses=listed)(self.audit)
@@ -78,68 +78,70 @@ class StopEndpoints:
     async def end_all_faults(
         self, request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0
     ) -> responses.Ended:
-        """End every fault now: the kill switch. It works without the store too; `stored` says whether that knows."""
-        begun = time.monotonic()
+        """End every fault now: the kill switch. It works without the store; `stored` is false then."""
+        started = time.monotonic()
         done = await self.kill.end_all(self.audited.sign(request, "end_all", now=self.clock(), reason=reason))
-        replicas = await self._count_stopped(done, wait, begun)
+        replicas = await self._count_stopped(done, wait, started)
         return responses.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
     async def halt(self, request: Request, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
         """End every fault and refuse new ones until the halt is lifted. It works without the store too.
 
-        Faults end before the body is read; a reason that has not come 0.1 s later is left out.
+        Faults end before the body is read; a reason that arrives more than 0.1 s later is ignored.
         """
-        begun = time.monotonic()
+        started = time.monotonic()
         now = self.clock()
         self.kill.end_here(now, halted=True)
-        done = await self.kill.halt(self.audited.sign(request, "halt", now=now, reason=await _reason(request)))
-        return _answer(done.state, await self._count_stopped(done, wait, begun), stored=done.stored)
+        done = await self.kill.halt(self.audited.sign(request, "halt", now=now, reason=await _read_reason(request)))
+        return _answer(done.state, await self._count_stopped(done, wait, started), stored=done.stored)
 
     async def resume(self, request: Request, reason: Why = "", wait: Wait = 0.0) -> responses.HaltAnswer:
-        """Lift the halt; what it ended stays ended."""
+        """Lift the halt. Faults that the halt ended stay ended."""
         applied = await self.audited.apply(request, changes.resume(), "resume", now=self.clock(), reason=reason)
         return _answer(applied.after, await self._count_applied(applied.after.revision, wait))
 
     async def audit(
         self,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
-        before: Annotated[int | None, Query(ge=0, le=MAX_REVISION, description="Only of earlier revisions.")] = None,
+        before: Annotated[
+            int | None, Query(ge=0, le=MAX_REVISION, description="Return only entries of earlier revisions.")
+        ] = None,
     ) -> Response:
         """List who did what, when and why, newest first.
 
-        A page ends at a megabyte; `next` is where the list goes on.
+        A page ends at a megabyte; `next` is the URL of the next page.
         """
-        async with self._audit_lock.acquired():  # the threads in which stores read entries would delay all else
+        async with self._audit_lock.acquired():  # many threads that parse entries would delay the event loop
             page = pages.Page(limit)
             last = before
-            part = _PART
-            while not page.full and (found := await self.audited.audit(min(limit, part), last)):
-                part = min(2 * part, _MOST)  # small ones, since they left room
+            batch = _FIRST_BATCH
+            while not page.full and (found := await self.audited.audit(min(limit, batch), last)):
+                batch = min(2 * batch, _MAX_BATCH)  # the entries were small: the page has room
                 written = len(page.texts)
-                await self.lists.run(partial(page.fill, found, _entry))
+                await self.lists.run(partial(page.fill, found, _entry_json))
                 last = found[len(page.texts) - written - 1].revision
             more = page.full and await self.audited.audit(1, last)
         onwards = pages.next_page(limit=limit, before=last) if more else None
         return pages.list_response(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
 
-    async def _count_applied(self, revision: int, wait: float, spent: float = 0.0) -> Replicas:
+    async def _count_applied(self, revision: int, wait: float, spent_s: float = 0.0) -> Replicas:
         try:
-            async with asyncio.timeout(wait + max(_COUNTED - spent, 0.0)):
+            async with asyncio.timeout(wait + max(_COUNT_TIMEOUT_S - spent_s, 0.0)):
                 return await self.fleet.count_applied(revision, wait)
         except TimeoutError:
             return self.fleet.count_self_applied()
 
-    async def _count_stopped(self, done: StopResult, wait: float, begun: float) -> Replicas:
+    async def _count_stopped(self, done: StopResult, wait: float, started: float) -> Replicas:
         """Count the replicas that have stopped, in the time that storing the stop has left."""
         if not done.stored:
             return self.fleet.count_self_applied()
-        return await self._count_applied(done.state.revision, wait, time.monotonic() - begun)
+        return await self._count_applied(done.state.revision, wait, time.monotonic() - started)
 
 
-async def _reason(request: Request) -> str:
-    """Return why chaos is halted; nothing where the body does not say it, is late, or ends with its client."""
+async def _read_reason(request: Request) -> str:
+    """Return the reason in the body; empty if the body has none, is late, or the client disconnects."""
     with suppress(TimeoutError, ClientDisconnect):
-        async with asyncio.timeout(_HEARD):
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
             return HaltBody.lenient(await understood(request, budget.SMALL)).reason
     return ""
 
@@ -149,5 +151,5 @@ def _answer(state: State, replicas: Replicas, *, stored: bool = True) -> respons
     return responses.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
 
 
-def _entry(entry: AuditEntry) -> str:
+def _entry_json(entry: AuditEntry) -> str:
     return responses.AuditView.of(entry).model_dump_json()

@@ -1,4 +1,4 @@
-"""Where Alertmanager delivers, and where people read what it delivered."""
+"""The webhook that Alertmanager calls, and the list of the alerts that it delivered."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -36,25 +36,25 @@ def _in_utc(value: datetime) -> datetime:
         raise PydanticCustomError("timestamp", "a time lies in the years 1 to 9999 of UTC") from None
 
 
-_MOST: Final = 1000
-"""Labels, or annotations, that an alert is read with."""
-_KEPT: Final = 64
-"""How many of them are kept: no alert is refused for what it says at length."""
-_NAME: Final = 200
-"""Characters of a name."""
-_TEXT: Final = 2000
-"""Characters of a value."""
-_FEW: Final = 50
-"""Alerts that are read in the event loop; more are in the pool."""
+_MAX_ENTRIES: Final = 1000
+"""Labels, or annotations, of an alert; more are refused."""
+_MAX_STORED: Final = 64
+"""Labels, or annotations, that are stored; the rest are dropped, so that a long alert is not refused."""
+_MAX_NAME: Final = 200
+"""Characters of a name; longer ones are truncated."""
+_MAX_TEXT: Final = 2000
+"""Characters of a value; longer ones are truncated."""
+_MAX_IN_LOOP: Final = 50
+"""Alerts per notification that are converted in the event loop; larger notifications go to the pool."""
 
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc)]
 
 
-Texts = Annotated[dict[str, str], at_most_entries(_MOST)]
+Texts = Annotated[dict[str, str], at_most_entries(_MAX_ENTRIES)]
 
 
 class _Payload(BaseModel):
-    """Alertmanager adds fields from release to release, so what is not known here is let pass."""
+    """Unknown fields are ignored: Alertmanager adds fields from release to release."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
@@ -68,7 +68,7 @@ class WebhookAlert(_Payload):
     starts_at: Timestamp
     ends_at: Timestamp
     fingerprint: str = ""
-    """What Alertmanager makes of the labels; they themselves stand in for it where a sender has none."""
+    """Alertmanager's hash of the labels; a hash is computed here for senders that leave it out."""
 
 
 class WebhookNotification(_Payload):
@@ -82,17 +82,17 @@ class WebhookNotification(_Payload):
 
 
 class DeliveredAlerts(Model):
-    """What was delivered: each alert once, the one that was told last comes first."""
+    """The delivered alerts: each once, the most recently delivered first."""
 
     alerts: list[DeliveredAlert]
     dropped: int = 0
-    """How many more were told, and had to make room."""
+    """Alerts that were evicted to make room."""
     next: str | None = None
-    """Where the list goes on, relative to this request's URL; null at its end."""
+    """URL of the next page, relative to this request's; null on the last page."""
 
 
 class Accepted(Model):
-    """How many alerts were taken in."""
+    """The number of alerts received."""
 
     received: int
 
@@ -118,25 +118,29 @@ class WebhookEndpoints:
         return api
 
     async def receive(self, notification: WebhookNotification) -> Accepted:
-        """Take in a notification of Alertmanager's webhook."""
+        """Receive a notification of Alertmanager's webhook."""
         now = datetime.fromtimestamp(self.clock(), UTC)
 
         def work() -> list[Delivery]:
             return [_delivery(alert, now) for alert in notification.alerts]
 
-        # In the pool that has validated it: one busy thread holds up both event loops less than two do.
-        await self.inbox.receive(work() if len(notification.alerts) <= _FEW else await self.pools.bodies.run(work))
+        # The pool that validated the body: one busy thread delays the event loops less than two.
+        await self.inbox.receive(
+            work() if len(notification.alerts) <= _MAX_IN_LOOP else await self.pools.bodies.run(work)
+        )
         await self.arrived()
         return Accepted(received=len(notification.alerts))
 
     async def alerts(
         self,
         limit: Annotated[int, Query(ge=1, le=MAX_ALERTS)] = 100,
-        before: Annotated[int | None, Query(ge=0, le=2**53, description="Only with a lower number.")] = None,
+        before: Annotated[
+            int | None, Query(ge=0, le=2**53, description="Return only alerts with a lower number.")
+        ] = None,
     ) -> Response:
         """List the alerts that were delivered, each once with its first, last and final notification; newest first.
 
-        A page ends at a megabyte; `next` is where the list goes on.
+        A page ends at a megabyte; `next` is the URL of the next page.
         """
         await self.inbox.catch_up()
         known = self.inbox.latest(limit + 1, before)
@@ -155,21 +159,21 @@ class WebhookEndpoints:
 def _delivery(alert: WebhookAlert, now: datetime) -> Delivery:
     return Delivery(
         received_at=now,
-        fingerprint=_cut(alert.fingerprint) or _fingerprint(alert.labels),
+        fingerprint=_truncate(alert.fingerprint) or _fingerprint(alert.labels),
         status=alert.status,
         starts_at=alert.starts_at,
         ends_at=alert.ends_at if alert.status == "resolved" else None,
-        labels=_shortened(alert.labels),
-        annotations=_shortened(alert.annotations),
+        labels=_truncate_all(alert.labels),
+        annotations=_truncate_all(alert.annotations),
     )
 
 
-def _shortened(texts: dict[str, str]) -> dict[str, str]:
-    """Return labels or annotations short enough to be kept; what was cut ends with an ellipsis."""
-    return {_cut(name): _cut(text, _TEXT) for name, text in islice(texts.items(), _KEPT)}
+def _truncate_all(texts: dict[str, str]) -> dict[str, str]:
+    """Return labels or annotations short enough to store; truncated texts end with an ellipsis."""
+    return {_truncate(name): _truncate(text, _MAX_TEXT) for name, text in islice(texts.items(), _MAX_STORED)}
 
 
-def _cut(text: str, most: int = _NAME) -> str:
+def _truncate(text: str, most: int = _MAX_NAME) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
