@@ -1,4 +1,4 @@
-"""The table of contents: every effect. A new one is a file beside these, and its name in this union."""
+"""The list of all effects. To add one, write a module in this package and add its class to `AnyEffect`."""
 
 from typing import Annotated, get_args
 

@@ -1,4 +1,4 @@
-"""What an effect is: it acts on a request or on the process, and knows nothing of rates, targets, time or counting."""
+"""The base classes of effects. An effect acts on a request or the process and knows no rate, target, time or count."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -14,88 +14,88 @@ Probe = Literal["readiness", "liveness"]
 Resource = Literal["cpu", "memory"]
 Permission = Literal["allow_crash"]
 MultiprocessMode = Literal["livesum", "livemin", "livemax"]
-"""How the gauges of all living workers become one."""
+"""How the gauges of all live workers are aggregated."""
 
 
 class Tools(Protocol):
-    """What the middleware lends to an effect for one request.
+    """The tools that the middleware gives an effect for one request.
 
-    An effect waits only by these tools, or for the app and the client (`app`, `send`). Every wait here ends with the
-    fault, when the client leaves, when the server stops, and after the given seconds.
+    An effect waits only with these tools, or for the app and the client (`app`, `send`). Every wait here ends when the
+    fault ends, when the client disconnects, when the server stops, or after the given seconds.
     """
 
     draw: float
     """A uniform number in [0, 1), the same for the same request on every replica."""
     magnitude: float
-    """How hard, in [0, 1]: below 1 only while a shape scales the magnitude."""
+    """The magnitude in [0, 1]: below 1 only while a shape scales it."""
     arrived: float
-    """When the request came in, in seconds of the middleware's clock."""
+    """When the request arrived, in seconds on the middleware's clock."""
     memory: Any
-    """What the effect's `remember` made for this run of the fault on this replica."""
+    """The state that the effect's `remember` returned for this fault on this replica."""
 
     def now(self) -> float:
         """Return the time on the middleware's clock, in seconds."""
 
     def acting(self) -> bool:
-        """Tell whether there is still somebody to act on: the fault has not ended and the client has not left."""
+        """Return whether the fault is active and the client is connected."""
 
     def over(self) -> bool:
-        """Tell whether the fault has ended."""
+        """Return whether the fault has ended."""
 
     def disconnected(self) -> bool:
-        """Tell whether the client has left."""
+        """Return whether the client has disconnected."""
 
     def drop(self, *, reset: bool) -> None:
-        """Close the connection without what is still due of the answer, at once; with `reset` by a TCP RST."""
+        """Close the connection at once and discard the rest of the response; with `reset`, send a TCP RST."""
 
     async def sleep(self, planned: float, since: float | None = None) -> None:
         """Hold the request until `planned` seconds after `since` (now unless given), or while `acting`."""
 
     async def wait(self, planned: float, since: float | None = None) -> None:
-        """Sleep, count planned and real delay in the receipt, and release."""
+        """Sleep, record the planned and the measured delay in the receipt, and release."""
 
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
-        """Wait for the future, at most so long; it is cancelled once there is reason to look at `acting` again."""
+        """Wait for the future, at most `seconds`; the future is cancelled when `acting` may have changed."""
 
     def record_delay(self, planned: float, measured: float) -> None:
-        """Count one delay in the receipt, in seconds."""
+        """Record one delay, in seconds, in the receipt."""
 
     def release(self) -> None:
-        """Count the request as held no longer; unless called, it is held until it is answered."""
+        """Stop counting the request as held; without this call it counts as held until the response ends."""
 
     def count_injected(self) -> None:
-        """Count the request as hit; for effects that pick."""
+        """Count the request as injected; for effects whose `picks` is true."""
 
     def count_skipped(self, reason: str) -> None:
-        """Count the request as let off; for effects that pick."""
+        """Count the request as skipped; for effects whose `picks` is true."""
 
 
 class Host(Protocol):
-    """What the supervisor lends to an effect on the process, in a thread of its own."""
+    """The tools that the runner of process effects gives an effect, which runs in its own thread."""
 
     def now(self) -> float:
         """Return the time on a steady clock, in seconds."""
 
     def acting(self) -> bool:
-        """Tell whether the fault still acts."""
+        """Return whether the fault still acts."""
 
     def strength(self) -> float:
         """Return the fault's strength now, in [0, 1]."""
 
     def sleep(self, seconds: float) -> None:
-        """Sleep so long, or until the fault ends."""
+        """Sleep for `seconds`, or until the fault ends."""
 
     def freeze(self, seconds: float, rest: float) -> None:
-        """Stop the event loop that serves traffic for so long, or until the fault ends; counted in the receipt.
+        """Block the event loop that serves traffic for `seconds`, or until the fault ends; count it in the receipt.
 
-        Left out, and counted so, unless the loop has run for `rest` seconds since it last stood.
+        Skip the pause, and count it as skipped, unless the loop has run for `rest` seconds since the last pause.
         """
 
     def burn(self, cores: float) -> None:
-        """Use so many cores until told otherwise; to be repeated every tenth of a second. Raises OSError."""
+        """Use `cores` cores until the next call; to be repeated every tenth of a second. Raises OSError."""
 
     def fail(self, probe: Probe, *, failing: bool) -> None:
-        """Let a probe fail, or stop doing so; each probe that is failed counts in the receipt."""
+        """Make a probe fail, or succeed again; each failed probe counts in the receipt."""
 
     def count_act(self) -> None:
         """Count one act in the receipt."""
@@ -105,32 +105,32 @@ class Ending(NamedTuple):
     """How requests that are hit end."""
 
     status: int | None
-    """None: the connection is closed without an answer."""
+    """None: the connection is closed without a response."""
     share: float = 1.0
-    """Of those that are hit, 0 to 1."""
+    """The share of the hit requests, 0 to 1."""
     hold_s: float = 0.0
-    """Seconds for which they are held before."""
+    """Seconds for which the requests are held first."""
 
 
 class Delay(NamedTuple):
-    """How long requests that are hit take."""
+    """The delay of requests that are hit."""
 
     distribution: Distribution
-    """Of the seconds that a magnitude of 1 takes."""
+    """The delay in seconds at magnitude 1."""
     cap: float
-    """Seconds that none exceeds."""
+    """The longest delay, in seconds."""
     pads: bool
-    """Whether it is that of the whole answer, and not added to it."""
+    """Whether the delay is a minimum for the whole response instead of an addition to it."""
 
 
 DEPENDS_ON_LOAD: Final = "what {type} does to requests depends on the load"
-"""Why nothing can be forecast of most effects that take something away."""
+"""Why most effects that limit a resource cannot be forecast."""
 
 
 class EffectMetric(NamedTuple):
-    """A metric of each fault with an effect: its help, and for a gauge how those of several workers become one.
+    """A metric that each fault with an effect has: its help text, and for a gauge how workers are aggregated.
 
-    Without a mode it is a counter.
+    Without a mode the metric is a counter.
     """
 
     text: str
@@ -142,36 +142,36 @@ class Effect(Model, ABC):
 
     type: str
     ends_request: ClassVar[bool] = False
-    """Whether it decides the answer; of several that do, the oldest fault's is used."""
+    """Whether the effect decides the response; of several such faults, only the oldest acts."""
     gate: ClassVar[bool] = False
-    """Whether it stands before all other effects and decides who gets through to them."""
+    """Whether the effect runs before all others and decides which requests reach them."""
     holds: ClassVar[bool] = False
-    """Whether it keeps requests waiting, and so counts against `max_held`."""
+    """Whether the effect holds requests, which count against `max_held`."""
     picks: ClassVar[bool] = False
-    """Whether it sees for itself which requests it really acts on, and reports each."""
+    """Whether the effect itself counts the requests that it injects and skips."""
     scalable: ClassVar[bool] = False
-    """Whether it has a magnitude that a shape can scale."""
+    """Whether the effect has a magnitude that a shape can scale."""
     at_points: ClassVar[bool] = False
-    """Whether it can act on a call to a dependency as well."""
+    """Whether the effect can act on a call to a dependency as well."""
     unpredictable: ClassVar[str | None] = "what {type} does to requests is not known to the forecast"
-    """Why no forecast can say what becomes of requests; None where `endings`, `delay` and `spoils` do."""
+    """Why the effect cannot be forecast; None where `endings`, `delay` and `spoils` describe it."""
     spoils: ClassVar[bool] = False
-    """Whether it spoils answers whose status was sent before, so that indicators count them as good."""
+    """Whether the effect damages responses after their status was sent, so that indicators count them as good."""
     demands: ClassVar[Mapping[Resource, str]] = {}
-    """Which of its fields says how much it takes of what settings limit: cores of `cpu`, bytes of `memory`."""
+    """The field with the amount of each resource that settings limit: cores of `cpu`, bytes of `memory`."""
     permission: ClassVar[Permission | None] = None
-    """The setting without which it is refused."""
+    """The setting that must be on for the effect to be allowed."""
     shows: ClassVar[Mapping[str, EffectMetric]] = {}
-    """The metrics that `readings` gives, by their names without the prefix."""
+    """The metrics that `readings` returns, by their names without the prefix."""
     example: ClassVar[dict[str, Any]]
-    """A body for the catalogue that works as it is."""
+    """A valid request body for the catalogue of effects."""
 
     def endings(self) -> Sequence[Ending]:
-        """Return how requests that are hit end; none where the app answers them."""
+        """Return how requests that are hit end; an empty list where the app answers them."""
         return ()
 
     def delay(self) -> Delay | None:
-        """Return how long requests that are hit take, None where that does not change."""
+        """Return the delay of requests that are hit; None where the effect adds none."""
         return None
 
 
@@ -179,9 +179,9 @@ class RequestEffect(Effect):
     """Acts on requests, one by one."""
 
     def remember(self, former: Any = None) -> Any:
-        """Make what one run of the fault keeps from request to request; `former` is what it kept before a patch.
+        """Return the state that one fault keeps between requests; `former` is its state before a patch.
 
-        Called by whoever changes the fault, in any thread.
+        The thread that changes the fault calls this.
         """
         return former
 
@@ -191,9 +191,9 @@ class RequestEffect(Effect):
 
     @abstractmethod
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Act on one request; `app` is what would answer it otherwise.
+        """Act on one request, which `app` would answer otherwise.
 
-        Whatever is decided after a wait, of its own or the app's, asks first whether the fault is `over`.
+        After each wait, for the effect's own delay or for the app, check `over` before acting.
         """
 
 
@@ -205,4 +205,4 @@ class ProcessEffect(Effect):
 
     @abstractmethod
     def act(self, host: Host) -> None:
-        """Act from the fault's start until `host` says that it is over; give back what was taken, whatever happens."""
+        """Act from the fault's start until `host.acting()` is false, and always free what was taken."""

@@ -1,4 +1,4 @@
-"""Serve only so many requests at once."""
+"""Limit how many requests are served at once."""
 
 import asyncio
 from collections import OrderedDict
@@ -19,15 +19,15 @@ _BUSY = Error(status=503)
 
 
 class Ticket:
-    """One request's claim to a place."""
+    """A request that is served or queued."""
 
     admitted = False
     turn: asyncio.Future[None] | None = None
-    """Done when it is worth a look whether the ticket is admitted."""
+    """Wakes the request when it may have been admitted."""
 
 
 class Places:
-    """The places of one replica: how many are taken, and who waits for one, first come, first served."""
+    """The places of one replica: how many are in use, and a first-in, first-out queue of requests."""
 
     def __init__(self) -> None:
         self.limit = 0
@@ -36,14 +36,14 @@ class Places:
         self.queue: OrderedDict[Ticket, None] = OrderedDict()
 
     def join(self) -> Ticket:
-        """Take a place if one is free and nobody waits; else stand at the end of the queue."""
+        """Take a place if one is free and the queue is empty; otherwise join the end of the queue."""
         ticket = Ticket()
         self.queue[ticket] = None
         self.admit()
         return ticket
 
     def admit(self) -> None:
-        """Give free places to those who wait longest."""
+        """Give free places to the requests that have waited longest."""
         while self.queue and self.in_use < self.limit:
             ticket, _ = self.queue.popitem(last=False)
             self.in_use += 1
@@ -52,7 +52,7 @@ class Places:
                 ticket.turn.set_result(None)
 
     def leave(self, ticket: Ticket) -> None:
-        """Give up the place, or the wait for it."""
+        """Free the place, or leave the queue."""
         if ticket.admitted:
             self.in_use -= 1
         else:
@@ -61,25 +61,25 @@ class Places:
 
 
 class Capacity(RequestEffect):
-    """Serve at most `concurrency` requests at once; more wait in a queue, and what is too much for that gets 503.
+    """Serve at most `concurrency` requests at once; more wait in a queue, and requests beyond the queue get 503.
 
-    So a traffic spike alone saturates the service, latency climbs before errors come, and retries can keep it down
-    after the spike. There is no `Retry-After`: a saturated service cannot know when. It stands before other effects, so
-    a request that they slow down keeps its place meanwhile. A client that leaves gives up its place, or its wait.
+    So a traffic spike alone saturates the service, latency rises before errors appear, and retries can keep it down
+    after the spike. There is no `Retry-After`: a saturated service cannot predict its recovery. The limit is applied
+    before other effects, so a request that they delay keeps its place. A client that disconnects frees its place.
 
-    The receipt's `injected` are the requests that waited or were refused (with a `service_time`: all). Its planned
-    delay is the service time, 0 where there was none; the measured one has the wait in the queue as well.
+    In the receipt, `injected` counts the requests that waited or were refused (with a `service_time`: all). The planned
+    delay is the service time, 0 without one; the measured delay includes the wait in the queue.
     """
 
     type: Literal["capacity"] = "capacity"
     concurrency: Annotated[Integer, Field(ge=1, le=10_000)]
-    """How many requests are served at once, on each replica."""
+    """How many requests each replica serves at once."""
     queue: Annotated[Integer, Field(ge=0, le=10_000)] = 100
-    """How many more may wait, first come, first served."""
+    """How many more requests may wait, first come, first served."""
     queue_timeout: Annotated[Duration, Field(gt=0)] = 5.0
-    """Who has waited so long gets 503."""
+    """Requests queued for longer get 503."""
     service_time: Distribution | None = None
-    """How long a place is taken before the app does its own work, drawn for each request; nothing unless given."""
+    """How long each request occupies its place before the app runs, drawn for each request; none unless given."""
 
     gate: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
@@ -94,23 +94,26 @@ class Capacity(RequestEffect):
         "service_time": {"type": "exponential", "mean": "100ms"},
     }
     shows: ClassVar[Mapping[str, EffectMetric]] = {
-        "capacity_in_use": EffectMetric("Requests that are being served within a limited capacity.", "livesum"),
+        "capacity_in_use": EffectMetric("Requests that are being served under a capacity limit.", "livesum"),
         "capacity_queued": EffectMetric("Requests that wait for a place.", "livesum"),
         "capacity_rejected_total": EffectMetric("Requests refused because the queue was full or the wait too long."),
     }
 
     def remember(self, former: Any = None) -> Places:
-        """Make the places, or change how many there are: at once for those who wait, as places get free otherwise."""
+        """Return the places with the new limit.
+
+        A higher limit admits queued requests at once; a lower one takes effect as requests finish.
+        """
         places: Places = former or Places()
         places.limit = self.concurrency
         return places
 
     def readings(self, memory: Places) -> Mapping[str, float]:
-        """Return how full it is, and how many were refused."""
+        """Return the requests in service, in the queue and refused."""
         return dict(zip(self.shows, (memory.in_use, len(memory.queue), memory.rejected), strict=True))
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Find a place, keep it while the request is served, and give it back whatever happens."""
+        """Take a place, keep it while the request is served, and always free it."""
         places: Places = tools.memory
         ticket = places.join()
         try:
@@ -128,14 +131,14 @@ class Capacity(RequestEffect):
             places.leave(ticket)
 
     async def _wait(self, places: Places, ticket: Ticket, tools: Tools) -> None:
-        """Wait for the place, then for as long as the service takes."""
+        """Wait for a place, then for the service time."""
         joined = tools.now()
         service = 0.0
         try:
             while not ticket.admitted and tools.acting() and (left := joined + self.queue_timeout - tools.now()) > 0:
                 ticket.turn = asyncio.get_running_loop().create_future()
                 await tools.until(ticket.turn, left)
-                places.admit()  # there may be more of them now
+                places.admit()  # a patch may have raised the limit
             if ticket.admitted and self.service_time:
                 service = self.service_time.sample(tools.draw)
                 await tools.sleep(service)

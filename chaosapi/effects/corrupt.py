@@ -8,19 +8,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
 
-_FLIPPED = 0.01
+_FLIP_RATE = 0.01
 
 
 class Corrupt(RequestEffect):
-    """Damage the body and keep its length, so that only a reader of the content notices.
+    """Damage the body and keep its length, so that only clients that read the content notice.
 
-    The same request is damaged alike on every replica. An empty body stays as it is.
+    The same request id gets the same damage on every replica. An empty body stays as it is.
     """
 
     type: Literal["corrupt"] = "corrupt"
     mode: Literal["garbage", "bits", "json"] = "garbage"
     """`garbage`: random bytes; `bits`: one bit flips in about every hundredth byte, at least in one; `json`: the first
-    character becomes `}`, with which no JSON begins."""
+    character becomes `}`, which makes the JSON invalid."""
 
     picks: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
@@ -28,8 +28,8 @@ class Corrupt(RequestEffect):
     example: ClassVar[dict[str, Any]] = {"type": "corrupt", "mode": "bits"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Let the app answer, and damage what it sends."""
-        chance = random.Random(tools.draw)  # noqa: S311 - damage that can be repeated is the point
+        """Call the app and damage the body that it sends."""
+        chance = random.Random(tools.draw)  # noqa: S311 - the damage must be reproducible
         first = True
         spared = False
 
@@ -58,7 +58,7 @@ class Corrupt(RequestEffect):
             return chance.randbytes(len(body))
         if self.mode == "json":
             return b"}" + body[1:] if first else bytes(body)
-        places = [place for place in range(len(body)) if chance.random() < _FLIPPED]
+        places = [place for place in range(len(body)) if chance.random() < _FLIP_RATE]
         for place in places or ([chance.randrange(len(body))] if first else []):
             body[place] ^= 1 << chance.randrange(8)
         return bytes(body)

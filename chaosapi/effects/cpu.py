@@ -1,4 +1,4 @@
-"""Use the processors."""
+"""Use CPU time."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -8,14 +8,14 @@ from pydantic import Field
 from chaosapi.effects.base import Host, ProcessEffect, Resource
 from chaosapi.models import Number
 
-_LOOK = 0.1
+_POLL_S = 0.1
 
 
 class Cpu(ProcessEffect):
-    """Put load on processor cores, as a busy neighbour does: everything here gets slower.
+    """Put load on CPU cores, as a noisy neighbour does: the whole service gets slower.
 
-    The load comes from processes of their own, which all cpu faults share: no event loop waits for them, and Python's
-    lock is left alone. They end with the fault, within a second of a service that stands still, and with the service.
+    The load comes from separate processes, which all cpu faults share, so it holds neither the event loop nor the GIL.
+    The processes end with the fault, with the service, and within a second when the service hangs.
     """
 
     type: Literal["cpu"] = "cpu"
@@ -26,12 +26,12 @@ class Cpu(ProcessEffect):
     example: ClassVar[dict[str, Any]] = {"type": "cpu", "cores": 1}
 
     def act(self, host: Host) -> None:
-        """Keep saying how much to use, and take it back."""
+        """Set the load ten times a second, and remove it at the end."""
         host.burn(self.cores * host.strength())
         host.count_act()
         try:
             while host.acting():
                 host.burn(self.cores * host.strength())
-                host.sleep(_LOOK)
+                host.sleep(_POLL_S)
         finally:
             host.burn(0)

@@ -1,7 +1,7 @@
 """Latency distributions: a tagged union, each a function from a uniform number in [0, 1) to seconds.
 
 Sampling by the inverse of the distribution function (Devroye, Non-Uniform Random Variate Generation, ch. II) needs just
-one number a sample, so the dice that decide who is hit also decide for how long, and a replay repeats every delay.
+one number a sample. That number comes from the fault's dice, so a replay repeats every delay.
 """
 
 import math
@@ -17,13 +17,13 @@ from chaosapi.models import Model, Number
 
 _STANDARD_NORMAL = NormalDist()
 _Z99 = _STANDARD_NORMAL.inv_cdf(0.99)
-_LEAST = 2.0**-53  # inv_cdf is open at 0
+_MIN_U = 2.0**-53  # inv_cdf is open at 0
 
 Positive = Annotated[Duration, Field(ge=1e-6)]
-"""At least a microsecond: of two such, the ratio fits into every formula below."""
+"""At least a microsecond, so that the ratio of two such durations overflows no formula below."""
 
 
-def _in_order(what: str, values: list[float]) -> None:
+def _check_order(what: str, values: list[float]) -> None:
     if any(low > high for low, high in pairwise(values)):
         raise PydanticCustomError("order", "must not fall: {what}", {"what": what})
 
@@ -50,8 +50,8 @@ class Uniform(Model):
     """The longest delay."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _in_order("low ≤ high", [self.low, self.high])
+    def _check_values(self) -> Self:
+        _check_order("low ≤ high", [self.low, self.high])
         return self
 
     def sample(self, u: float) -> float:
@@ -70,7 +70,7 @@ class Normal(Model):
 
     def sample(self, u: float) -> float:
         """Return the delay in seconds for u in [0, 1)."""
-        return max(0.0, self.mean + self.stddev * _STANDARD_NORMAL.inv_cdf(max(u, _LEAST)))
+        return max(0.0, self.mean + self.stddev * _STANDARD_NORMAL.inv_cdf(max(u, _MIN_U)))
 
 
 class Lognormal(Model):
@@ -83,14 +83,14 @@ class Lognormal(Model):
     """One delay in a hundred is longer."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _in_order("median ≤ p99", [self.median, self.p99])
+    def _check_values(self) -> Self:
+        _check_order("median ≤ p99", [self.median, self.p99])
         return self
 
     def sample(self, u: float) -> float:
         """Return the delay in seconds for u in [0, 1): ln X is normal, sigma = ln(p99 / median) / z(0.99)."""
         sigma = math.log(self.p99 / self.median) / _Z99
-        return self.median * math.exp(sigma * _STANDARD_NORMAL.inv_cdf(max(u, _LEAST)))
+        return self.median * math.exp(sigma * _STANDARD_NORMAL.inv_cdf(max(u, _MIN_U)))
 
 
 class Exponential(Model):
@@ -106,7 +106,7 @@ class Exponential(Model):
 
 
 class Pareto(Model):
-    """A heavy tail: never below `minimum`, and the smaller the `shape`, the wilder. Set a `cap` on the effect."""
+    """A heavy tail: never below `minimum`; the smaller the `shape`, the heavier. Set a `cap` on the effect."""
 
     type: Literal["pareto"] = "pareto"
     minimum: Positive
@@ -132,8 +132,8 @@ class Quantiles(Model):
     max: Positive
 
     @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        _in_order("min ≤ p50 ≤ p90 ≤ p95 ≤ p99 ≤ max", [delay for _, delay in self._knots()])
+    def _check_values(self) -> Self:
+        _check_order("min ≤ p50 ≤ p90 ≤ p95 ≤ p99 ≤ max", [delay for _, delay in self._knots()])
         return self
 
     def _knots(self) -> list[tuple[float, float]]:
@@ -152,7 +152,7 @@ class Component(Model):
     """One part of a mixture."""
 
     weight: Annotated[Number, Field(gt=0, le=1e6)]
-    """How often this part is drawn, relative to the others."""
+    """How often this part is drawn, relative to the other parts."""
     distribution: "Distribution"
 
 

@@ -20,20 +20,20 @@ from chaosapi.effects.base import Ending, RequestEffect, Tools
 from chaosapi.errors import Invalid
 from chaosapi.models import Number, at_most_entries, case_insensitive_names
 
-_FRAMING = {"content-length", "transfer-encoding", "connection"}
-_LONGEST: Final = 100_000
-_BODY: Final = Budget(depth=30, values=10_000)
-"""What leaves room for what stands around a body: the fault, the record of a store, an answer."""
+_FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection"}
+_MAX_BODY: Final = 100_000
+_BODY_BUDGET: Final = Budget(depth=30, values=10_000)
+"""Smaller than the budget of a request, because the fault and the record of a store contain the body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """JSON as text: as thousands of objects it would take ten times the memory, and hold up garbage collections."""
+    """JSON as text: parsed into objects it would take ten times the memory and slow down garbage collections."""
 
     text: str
 
 
-def _status(value: Any) -> int:
+def _check_status(value: Any) -> int:
     if isinstance(value, str) and re.fullmatch("[1-9][0-9]{2}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 400 <= value <= 599:
@@ -41,38 +41,40 @@ def _status(value: Any) -> int:
     return value
 
 
-def _sendable(value: Any) -> Any:
-    """Return a JSON body as it is kept, if it can be sent, stored and shown."""
+def _serialize(value: Any) -> Any:
+    """Return a JSON body as text; raise where it is too large or too deep."""
     if isinstance(value, dict | list):
         try:
-            budget.check(value, _BODY)
+            budget.check(value, _BODY_BUDGET)
         except Invalid as error:
             raise PydanticCustomError("body", "{why}", {"why": str(error)}) from None
         kept = Json(json.dumps(value))
-        if len(kept.text) > _LONGEST:
-            raise PydanticCustomError("body", "more than {most} characters as JSON", {"most": f"{_LONGEST:,}"})
+        if len(kept.text) > _MAX_BODY:
+            raise PydanticCustomError("body", "more than {most} characters as JSON", {"most": f"{_MAX_BODY:,}"})
         return kept
     return value
 
 
-def _shown(value: Any) -> Any:
+def _parse(value: Any) -> Any:
     return json.loads(value.text) if isinstance(value, Json) else value
 
 
-def _status_or_mix(value: Any) -> Any:
-    return value if isinstance(value, dict) else _status(value)
+def _parse_status(value: Any) -> Any:
+    return value if isinstance(value, dict) else _check_status(value)
 
 
-def _header_name(value: Any) -> Any:
-    if isinstance(value, str) and value.lower() in _FRAMING:
+def _check_header_name(value: Any) -> Any:
+    if isinstance(value, str) and value.lower() in _FRAMING_HEADERS:
         raise PydanticCustomError("header", "{name} belongs to the server, which frames the answer", {"name": value})
     return value
 
 
-Status = Annotated[int, BeforeValidator(_status), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})]
+Status = Annotated[
+    int, BeforeValidator(_check_status), WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})
+]
 Weight = Annotated[Number, Field(gt=0, le=1e6)]
 HeaderName = Annotated[
-    str, BeforeValidator(_header_name), Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=100)
+    str, BeforeValidator(_check_header_name), Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=100)
 ]
 HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=1000)]
 
@@ -86,13 +88,13 @@ class Error(RequestEffect):
     type: Literal["error"] = "error"
     status: Annotated[
         Status | Annotated[dict[Status, Weight], Field(min_length=1, max_length=20), at_most_entries(20)],
-        BeforeValidator(_status_or_mix),
+        BeforeValidator(_parse_status),
     ] = 503
     """A status from 400 to 599, or a mix of them with weights: `{"503": 0.8, "500": 0.2}`."""
     body: Annotated[
-        Annotated[str, Field(max_length=_LONGEST)] | dict[str, Any] | list[Any] | None,
-        AfterValidator(_sendable),
-        PlainSerializer(_shown, return_type=_Body),
+        Annotated[str, Field(max_length=_MAX_BODY)] | dict[str, Any] | list[Any] | None,
+        AfterValidator(_serialize),
+        PlainSerializer(_parse, return_type=_Body),
     ] = None
     """Text, or JSON of at most 100,000 characters and 30 levels; a problem document of the status unless given."""
     headers: Annotated[
@@ -101,13 +103,13 @@ class Error(RequestEffect):
         BeforeValidator(case_insensitive_names),
         at_most_entries(50),
     ] = Field(default_factory=dict)
-    """Headers to add to the answer."""
+    """Headers to add to the response."""
     retry_after: Duration | None = None
-    """Sent as `Retry-After`, in whole seconds, rounded up."""
+    """The `Retry-After` header, in whole seconds, rounded up."""
     when: Literal["before", "after"] = "before"
-    """Before the app sees the request, or after it has done its work: the order exists, the customer sees a 500.
+    """`before` answers instead of the app; `after` lets the app work first: the order exists, the customer sees a 500.
 
-    An answer that is streamed is replaced as it starts."""
+    A streamed response is replaced when it starts."""
 
     ends_request: ClassVar[bool] = True
     picks: ClassVar[bool] = True
@@ -116,7 +118,7 @@ class Error(RequestEffect):
     example: ClassVar[dict[str, Any]] = {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"}
 
     @model_validator(mode="after")
-    def _said_once(self) -> Self:
+    def _check_retry_after(self) -> Self:
         if self.retry_after is not None and "retry-after" in map(str.lower, self.headers):
             raise PydanticCustomError("twice", "headers: Retry-After is there, and so is retry_after: leave one out")
         return self
@@ -129,9 +131,9 @@ class Error(RequestEffect):
         return [Ending(status, weight / total) for status, weight in self.status.items()]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Send the error; with `when: after` in place of the app's own answer, as soon as that starts.
+        """Send the error; with `when: after`, replace the app's response when it starts.
 
-        After the error the app hears that its client has left, so that a stream ends.
+        After the error, `receive` reports a disconnect to the app, which ends a stream.
         """
         if self.when == "before":
             await self._answer(scope, receive, send, tools)

@@ -11,7 +11,7 @@ from chaosapi.scope import EXCEPTION
 
 
 class AppException(RequestEffect):
-    """Raise an exception inside the app: its own 500 answers, and its traceback stands in the log."""
+    """Raise an exception inside the app: the app answers with its own 500 and logs the traceback."""
 
     type: Literal["exception"] = "exception"
     message: Annotated[str, Field(max_length=500)] = "something went wrong"
@@ -23,9 +23,9 @@ class AppException(RequestEffect):
     example: ClassVar[dict[str, Any]] = {"type": "exception", "message": "connection pool exhausted"}
 
     def endings(self) -> Sequence[Ending]:
-        """Return the app's own error."""
+        """Return the app's own 500."""
         return [Ending(500)]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Leave word for `Raise`, which stands inside the app's error handling."""
+        """Put the message into the scope, where the middleware `Raise`, inside the app's error handling, finds it."""
         await app({**scope, EXCEPTION: self.message}, receive, send)

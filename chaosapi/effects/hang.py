@@ -1,4 +1,4 @@
-"""Do not answer."""
+"""Hold the connection without a response."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,11 +11,11 @@ from chaosapi.effects.base import Ending, RequestEffect, Tools
 
 
 class Hang(RequestEffect):
-    """Never answer: hold the connection open until the client leaves, `at_most` has passed or the fault ends."""
+    """Never answer: hold the connection open until the client disconnects, `at_most` has passed or the fault ends."""
 
     type: Literal["hang"] = "hang"
     at_most: Annotated[Duration, Field(gt=0)] = 60.0
-    """When the connection is closed, unanswered, at the latest."""
+    """How long the connection is held before it is closed without a response."""
 
     ends_request: ClassVar[bool] = True
     holds: ClassVar[bool] = True
@@ -24,10 +24,10 @@ class Hang(RequestEffect):
     example: ClassVar[dict[str, Any]] = {"type": "hang", "at_most": "1m"}
 
     def endings(self) -> Sequence[Ending]:
-        """Return the connection that is closed at last."""
+        """Return the connection that is closed after `at_most`."""
         return [Ending(None, hold_s=self.at_most)]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Wait for whatever comes first, then close the connection."""
+        """Wait for the end of the fault, of the client or of `at_most`, then close the connection."""
         await tools.wait(self.at_most)
         tools.drop(reset=False)

@@ -1,4 +1,4 @@
-"""Make the request take longer."""
+"""Delay the request."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,15 +12,15 @@ from chaosapi.effects.distributions import Distribution
 
 
 class Latency(RequestEffect):
-    """Hold the request back by a delay drawn from a distribution, then let it through."""
+    """Delay the request by a time drawn from a distribution."""
 
     type: Literal["latency"] = "latency"
     distribution: Distribution
-    """How long."""
+    """The distribution of the delays."""
     mode: Literal["add", "floor"] = "add"
-    """`add` waits before the app; `floor` pads the whole response to at least the delay, so work done counts."""
+    """`add` waits before calling the app; `floor` makes the whole response take at least the delay."""
     cap: Annotated[Duration, Field(gt=0)] = 30.0
-    """No delay is longer than this."""
+    """The longest delay."""
 
     holds: ClassVar[bool] = True
     scalable: ClassVar[bool] = True
@@ -34,17 +34,17 @@ class Latency(RequestEffect):
     }
 
     @model_validator(mode="after")
-    def _reachable(self) -> Self:
+    def _check_cap(self) -> Self:
         if self.distribution.sample(0) > self.cap:
             raise PydanticCustomError("cap", "every delay would be cut to the cap: raise `cap`, or lower the delays")
         return self
 
     def delay(self) -> Delay:
-        """Return the distribution as it stands."""
+        """Return the distribution with its cap."""
         return Delay(self.distribution, self.cap, pads=self.mode == "floor")
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Wait, then call the app; or call it and hold its answer back."""
+        """Wait, then call the app; with `floor`, call the app and hold its response."""
         delay = min(self.distribution.sample(tools.draw) * tools.magnitude, self.cap)
         if self.mode == "add":
             await tools.wait(delay)

@@ -9,14 +9,14 @@ from pydantic_core import PydanticCustomError
 
 from chaosapi.effects.base import Host, ProcessEffect, Resource
 
-_CHUNK = 2**20
-"""Bytes taken at once. The kernel needs a fraction of a millisecond to hand them out, during which Python stands."""
-_BREATH = 0.0005
-"""Seconds between two chunks in which everybody else may run."""
-_LOOK = 0.1
+_CHUNK_BYTES = 2**20
+"""Bytes allocated at once. The kernel needs a fraction of a millisecond to map them, in which the GIL is held."""
+_CHUNK_PAUSE_S = 0.0005
+"""Seconds between two chunks in which other threads may run."""
+_POLL_S = 0.1
 
 
-def _read(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+def _parse_size(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
     try:
         return read(value)
     except ValueError:
@@ -25,7 +25,7 @@ def _read(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
         ) from None
 
 
-def _written(size: int) -> str:
+def _format_size(size: int) -> str:
     """Write a size in the largest binary unit that divides it: 268435456 → `"256MiB"`."""
     power = min(4, ((size & -size).bit_length() - 1) // 10)
     return f"{size >> 10 * power}{('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"
@@ -33,8 +33,8 @@ def _written(size: int) -> str:
 
 Size = Annotated[
     ByteSize,
-    WrapValidator(_read),
-    PlainSerializer(_written, return_type=str),
+    WrapValidator(_parse_size),
+    PlainSerializer(_format_size, return_type=str),
     WithJsonSchema(
         {
             "anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}],
@@ -46,22 +46,22 @@ Size = Annotated[
 
 
 class Memory(ProcessEffect):
-    """Take memory and keep it, as a leak does; give it back at the end.
+    """Allocate memory and keep it, as a leak does; free it at the end.
 
-    It is really resident: every page is the process's own and has been written to.
+    The memory is resident: every page is private to the process and has been written to.
     """
 
     type: Literal["memory"] = "memory"
     limit: Annotated[Size, Field(ge=2**20, le=2**50)] = ByteSize(256 * 2**20)
-    """How much to take at most, in bytes; a shape scales it, and what is too much then is given back."""
+    """The most memory to allocate; a shape scales it, and memory above the scaled limit is freed."""
     rate: Annotated[Size, Field(ge=2**10, le=2**30)] = ByteSize(64 * 2**20)
-    """How fast to grow, in bytes per second."""
+    """How much memory to allocate per second."""
 
     demands: ClassVar[Mapping[Resource, str]] = {"memory": "limit"}
     example: ClassVar[dict[str, Any]] = {"type": "memory", "limit": "64MiB", "rate": "32MiB"}
 
     def act(self, host: Host) -> None:
-        """Grow to the limit, follow the strength, give everything back."""
+        """Grow to the limit, follow the strength, and free everything at the end."""
         taken: list[mmap.mmap] = []
         held = 0
         since = host.now()
@@ -73,25 +73,25 @@ class Memory(ProcessEffect):
                     held -= len(taken[-1])
                     taken.pop().close()
                     since = host.now()
-                size = min(_CHUNK, wanted - held)
+                size = min(_CHUNK_BYTES, wanted - held)
                 due = since + size / self.rate
                 if size < mmap.PAGESIZE:
                     since = host.now()
-                    host.sleep(_LOOK)
+                    host.sleep(_POLL_S)
                 elif host.now() < due:
-                    host.sleep(min(_LOOK, due - host.now()))
+                    host.sleep(min(_POLL_S, due - host.now()))
                 else:
-                    taken.append(_taken(size))
+                    taken.append(_allocate(size))
                     held = held + size
                     since = due
-                    host.sleep(_BREATH)
+                    host.sleep(_CHUNK_PAUSE_S)
         finally:
             for chunk in taken:
                 chunk.close()
 
 
-def _taken(size: int) -> mmap.mmap:
-    """Take so many bytes from the system, and write to each page: only then are they really there."""
+def _allocate(size: int) -> mmap.mmap:
+    """Allocate `size` bytes and write to each page: the kernel maps a page at its first write."""
     chunk = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     chunk[:: mmap.PAGESIZE] = b"\x01" * len(range(0, size, mmap.PAGESIZE))
     return chunk

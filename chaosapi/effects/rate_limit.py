@@ -1,4 +1,4 @@
-"""Let through only so many requests a second."""
+"""Limit the rate of requests."""
 
 import math
 from functools import partial
@@ -20,9 +20,9 @@ class Bucket:
         self.counted_at = 0.0
 
     def take(self, now: float, rate: float, burst: int) -> float:
-        """Take a token and return 0, or return how many seconds pass until there is one.
+        """Take a token and return 0, or return the seconds until the next token.
 
-        `now` is in seconds, `rate` in tokens a second, and `burst` the most that the bucket holds; it starts full.
+        `now` is in seconds, `rate` in tokens a second, and `burst` is the size of the bucket, which starts full.
         """
         self.tokens = min(burst, self.tokens + (now - self.counted_at) * rate)
         self.counted_at = now
@@ -35,14 +35,15 @@ class Bucket:
 class RateLimit(RequestEffect):
     """Refuse requests beyond a rate with 429 and `Retry-After`, as an API gateway does: a token bucket per replica.
 
-    The receipt's `injected` are the refused ones. It stands before the other effects: those never see what it refuses.
+    In the receipt, `injected` counts the refused requests. The limit is applied before other effects, which never see
+    a refused request.
     """
 
     type: Literal["rate_limit"] = "rate_limit"
     requests_per_second: Annotated[Number, Field(ge=0.001, le=1_000_000)]
-    """How many get through, on each replica."""
+    """How many requests per second each replica accepts."""
     burst: Annotated[Integer, Field(ge=1, le=1_000_000)] | None = None
-    """How many may come at once after a quiet time; those of one second unless given."""
+    """How many requests are accepted at once after a quiet time; unless given, as many as in one second."""
 
     gate: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
@@ -51,11 +52,11 @@ class RateLimit(RequestEffect):
     example: ClassVar[dict[str, Any]] = {"type": "rate_limit", "requests_per_second": 5, "burst": 10}
 
     def remember(self, former: Any = None) -> Bucket:
-        """Make a full bucket, or keep the one there is: a changed limit does not refill it."""
+        """Return a full bucket, or the former one: a changed limit does not refill it."""
         return former or Bucket()
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Let the request through for a token; else say when there will be one, in whole seconds, rounded up."""
+        """Pass the request on for a token; otherwise refuse it, with the seconds until the next token, rounded up."""
         bucket: Bucket = tools.memory
         burst = self.burst or math.ceil(self.requests_per_second)
         wait = bucket.take(tools.now(), self.requests_per_second, burst)

@@ -9,7 +9,7 @@ from chaosapi.effects.base import Ending, RequestEffect, Tools
 
 
 class Reset(RequestEffect):
-    """Reset the TCP connection instead of answering: the client sees "connection reset by peer"."""
+    """Reset the TCP connection instead of answering: the client sees "connection reset by peer" (ECONNRESET)."""
 
     type: Literal["reset"] = "reset"
 

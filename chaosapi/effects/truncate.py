@@ -1,4 +1,4 @@
-"""Send only a part of the body."""
+"""Send only the beginning of the body."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,9 +11,9 @@ from chaosapi.models import Number
 
 
 class Truncate(RequestEffect):
-    """Send the headers and a part of the body, then close the connection: less arrives than Content-Length says.
+    """Send the headers and the beginning of the body, then close the connection: fewer bytes than Content-Length.
 
-    A body of unknown length (chunked) is cut within its first chunk; an empty body has nothing to cut.
+    A body of unknown length (chunked) is cut within its first chunk; an empty body is left as it is.
     """
 
     type: Literal["truncate"] = "truncate"
@@ -26,7 +26,7 @@ class Truncate(RequestEffect):
     example: ClassVar[dict[str, Any]] = {"type": "truncate", "keep": 0.5}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Let the app answer, and cut what it sends."""
+        """Call the app and cut the body that it sends."""
         left: int | None = None
         cut = spared = False
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from chaosapi.effects import Probe, ProcessEffect
-from chaosapi.effects.pause import BREATH
+from chaosapi.effects.pause import MIN_REST_S
 from chaosapi.injection.engine import ActiveFault
 from chaosapi.logger import get_logger
 from chaosapi.runtime.burners import Burners
@@ -60,7 +60,7 @@ class LoopFreeze:
         Where the fault of the last pause has ended, a short rest is enough.
         """
         with self._lock:
-            needed = rest if self._fault_acts() else min(rest, BREATH)
+            needed = rest if self._fault_acts() else min(rest, MIN_REST_S)
             if self._frozen or now < self._thawed_at + needed:
                 return False
             self._frozen = True
@@ -118,7 +118,7 @@ class EffectThread:
         loop_freeze = self._runner.loop_freeze
         begun = loop_freeze.begin(time.monotonic(), rest)
         if not begun:
-            self.sleep(BREATH)  # after the pause of a fault that has ended, a short rest is enough
+            self.sleep(MIN_REST_S)  # after the pause of a fault that has ended, a short rest is enough
             begun = loop_freeze.begin(time.monotonic(), rest)
         if not begun:
             self.run.counts.matched += 1
