@@ -1,1 +1,1 @@
-"""The hot path: which faults meet a request, and what an effect may do to it."""
+"""The hot path: choose the faults that hit a request, and let their effects act."""

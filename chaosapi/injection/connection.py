@@ -1,4 +1,4 @@
-"""The connection of one request, below HTTP: breaking it, and noticing that it is lost."""
+"""The connection of one request, below HTTP: close or reset it, and detect a disconnect."""
 
 import functools
 import logging
@@ -12,29 +12,29 @@ _ESTABLISHED = 1
 
 
 class Drop(Protocol):
-    """Breaks what carries an answer."""
+    """Closes the connection of a request."""
 
     def __call__(self, *, reset: bool) -> None:
-        """Close it, or reset it."""
+        """Close or reset the connection."""
 
 
 class Connection(Protocol):
-    """What carries one request and its answer."""
+    """The connection of one request and its response."""
 
     def drop(self, *, reset: bool) -> None:
-        """Close the connection without what is still due of the answer; with `reset` the client sees a TCP RST."""
+        """Close the connection and discard the rest of the response; with `reset`, send a TCP RST."""
 
     def lost(self) -> bool:
-        """Tell whether the client has left."""
+        """Return whether the client has disconnected."""
 
 
 class UvicornConnection:
-    """A connection under uvicorn, seen through the request's cycle: the object whose method `send` is.
+    """A connection under uvicorn, reached through the request's cycle: the object that `send` is a method of.
 
-    uvicorn itself reports a lost connection only to the newest of several pipelined requests (`connection_lost` looks
-    at `self.cycle` alone), and it stops reading while such requests wait, which hides the loss from it altogether. So
-    the loss is looked up here, and the cycle is told: then its `receive` gives `http.disconnect`, its `send` discards,
-    and its end without an answer is no error.
+    uvicorn reports a disconnect only to the newest of several pipelined requests (`connection_lost` reads `self.cycle`
+    alone), and it stops reading while such requests wait, so it may not see the disconnect at all. Therefore this class
+    checks the socket and marks the cycle as disconnected: then `receive` returns `http.disconnect`, `send` discards its
+    messages, and a request that ends without a response is no error.
     """
 
     def __init__(self, cycle: Any) -> None:
@@ -43,13 +43,13 @@ class UvicornConnection:
     def drop(self, *, reset: bool) -> None:
         """Close the connection.
 
-        With `reset`, SO_LINGER 0 throws away what was not sent (socket(7)). Otherwise what was written still arrives,
-        and then the end.
+        With `reset`, SO_LINGER 0 discards unsent data and sends a RST (socket(7)). Otherwise the data that was written
+        still arrives, then a FIN.
         """
         transport = self._cycle.transport
         if reset:
             connected = transport.get_extra_info("socket")
-            if connected is not None and connected.fileno() >= 0:  # below: the client was faster
+            if connected is not None and connected.fileno() >= 0:  # -1: already closed
                 connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
             transport.abort()
         else:
@@ -57,7 +57,7 @@ class UvicornConnection:
         self._disconnect()
 
     def lost(self) -> bool:
-        """Tell whether the client has left, and tell the cycle."""
+        """Return whether the client has disconnected; if so, mark the cycle as disconnected."""
         transport = self._cycle.transport
         if not transport.is_closing():
             if transport.is_reading() or not _closed_by_peer(transport.get_extra_info("socket")):
@@ -72,14 +72,14 @@ class UvicornConnection:
 
 
 class UnknownConnection:
-    """A connection that the server does not show: it cannot be broken, and only `receive` tells of its loss."""
+    """A connection that the server does not expose: only `receive` reports a disconnect, and nothing can close it."""
 
     def drop(self, *, reset: bool) -> None:
-        """Leave the request unanswered instead; the first time a warning says so."""
+        """Leave the request without a response; log a warning the first time."""
         _warn_once()
 
     def lost(self) -> bool:
-        """Return False: nobody can tell."""
+        """Return False: the state of the connection is unknown."""
         return False
 
 
@@ -87,17 +87,17 @@ _CYCLE = ("transport", "disconnected", "message_event")
 
 
 def connection_of(server: object) -> Connection:
-    """Return the connection behind the object whose method the server's own `send` is."""
+    """Return the connection of `server`, the object that the server's own `send` is a method of."""
     return UvicornConnection(server) if all(hasattr(server, name) for name in _CYCLE) else UnknownConnection()
 
 
 def _closed_by_peer(connected: Any) -> bool:
-    """Tell whether the client has closed or reset a TCP connection that nobody reads from."""
+    """Return whether the client has closed or reset a TCP connection that the event loop does not read."""
     if connected is None or not hasattr(socket, "TCP_INFO"):
         return False
     try:
         return bool(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED)
-    except OSError:  # not TCP, or gone
+    except OSError:  # not TCP, or closed
         return False
 
 

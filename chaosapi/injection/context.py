@@ -1,4 +1,4 @@
-"""One effect on one request: the tools that the effect gets, and what is told of it."""
+"""One effect on one request: the tools that the effect gets, and the record of what it did."""
 
 import asyncio
 from collections import Counter
@@ -12,71 +12,71 @@ from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Hit
 
 Hold = Callable[[asyncio.Future[None], float], Awaitable[object]]
-"""Waits for the future, or for so many seconds, whichever is first; never raises because of it."""
+"""Waits for the future, at most so many seconds; raises neither a time-out nor the future's cancellation."""
 
-_LOOK = 0.5
-"""Seconds between two looks at the held requests: how late an end that no event announces is noticed."""
+_CHECK_INTERVAL_S = 0.5
+"""The time between two checks of the held requests, and so the longest delay of an end without an event."""
 
 
 async def hold(turn: asyncio.Future[None], seconds: float) -> None:
-    """Wait for the future, at most so long."""
+    """Wait for the future, at most `seconds`."""
     await asyncio.wait({turn}, timeout=seconds)
 
 
 class HeldRequests:
     """The requests that effects hold now.
 
-    Looks at each twice a second. So a lost connection that the server does not report, the end of a fault whose wait is
-    blocked by a client that does not read, and a step of the clock let go of a request within half a second.
+    Each is checked twice a second. So a request is released within half a second after a disconnect that the server
+    does not report, after a step of the clock, and when its fault ends while the client does not read the response.
     """
 
     def __init__(self) -> None:
         self._injections: set[EffectContext] = set()
         self._requests: Counter[DisconnectWatcher] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
-        """The one in which the next look is due."""
+        """The event loop in which the next check is scheduled."""
 
     def __len__(self) -> int:
         """Return how many requests are held, each counted once however many effects hold it."""
         return len(self._requests)
 
-    def add(self, injection: "EffectContext", presence: DisconnectWatcher) -> None:
+    def add(self, injection: "EffectContext", watcher: DisconnectWatcher) -> None:
         """Count a request as held by an effect."""
         self._injections.add(injection)
-        self._requests[presence] += 1
+        self._requests[watcher] += 1
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            loop.call_later(_LOOK, self._check_disconnects)
+            loop.call_later(_CHECK_INTERVAL_S, self._check_disconnects)
 
-    def discard(self, injection: "EffectContext", presence: DisconnectWatcher) -> None:
-        """Count it no longer."""
+    def discard(self, injection: "EffectContext", watcher: DisconnectWatcher) -> None:
+        """Stop counting a request as held by an effect."""
         if injection in self._injections:
             self._injections.remove(injection)
-            self._requests[presence] -= 1
-            if not self._requests[presence]:
-                del self._requests[presence]
+            self._requests[watcher] -= 1
+            if not self._requests[watcher]:
+                del self._requests[watcher]
 
     def _check_disconnects(self) -> None:
         self._loop = None
         if self._injections:
             self._loop = asyncio.get_running_loop()
-            self._loop.call_later(_LOOK, self._check_disconnects)
+            self._loop.call_later(_CHECK_INTERVAL_S, self._check_disconnects)
         for injection in tuple(self._injections):
             injection.check_disconnect()
 
 
 class EffectContext:
-    """The tools that one effect gets for one request, and its line in the receipt.
+    """The tools that one effect gets for one request; counts in the receipt what the effect did.
 
-    Every wait of an effect goes through `until`, which ends with the fault, when the client leaves, and after the
-    seconds it was given; the server's stop ends the faults.
+    Every wait of an effect goes through `until`, which ends when the fault ends, when the client disconnects, or after
+    the given seconds. A shutdown of the server ends all faults.
     """
 
     def __init__(
         self,
         hit: Hit,
-        presence: DisconnectWatcher,
+        watcher: DisconnectWatcher,
         drop: Drop,
         held: HeldRequests,
         clock: Callable[[], float],
@@ -91,22 +91,22 @@ class EffectContext:
         self.injected = False
         self.delay_s = 0.0
         self.drop = drop
-        self._run = hit.run
-        self._watcher = presence
+        self._fault = hit.run
+        self._watcher = watcher
         self._held = held
         self._hold = hold
         self._turn: asyncio.Future[None] | None = None
         self._reached = False
         if hit.effect.holds:
-            held.add(self, presence)
+            held.add(self, watcher)
 
     @property
     def fault(self) -> str:
         """Return the fault's name."""
-        return self._run.compiled.record.name
+        return self._fault.compiled.record.name
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the effect act, unless its fault has ended since the request was hit; an ASGI app around `app`."""
+        """Let the effect act, unless its fault has ended since the request was hit; without `app`, an ASGI app."""
         self._reached = True
         if self.over():
             self.count_skipped("ended")
@@ -118,17 +118,17 @@ class EffectContext:
         await self.effect.inject(app, scope, receive, send, self)
 
     def close(self) -> None:
-        """Settle the account: a gate may have kept the request from this effect."""
+        """Release the request; count it as pre-empted if a gate kept it from this effect."""
         self.release()
         if not self._reached:
             self.count_skipped("preempted")
 
     def release(self) -> None:
-        """Count the request as held no longer by this effect."""
+        """Stop counting the request as held by this effect."""
         self._held.discard(self, self._watcher)
 
     def check_disconnect(self) -> None:
-        """Let go if the fault has ended or the client has left, and nobody was told."""
+        """Release the request if the fault has ended or the client has disconnected without an event."""
         self._watcher.check()
         if not self.acting():
             self.release()
@@ -136,35 +136,34 @@ class EffectContext:
                 self._turn.cancel()
 
     def acting(self) -> bool:
-        """Tell whether the fault has not ended and the client has not left."""
+        """Return whether the fault may still act here and the client is connected."""
         return not (self.over() or self._watcher.disconnected)
 
     def over(self) -> bool:
-        """Tell whether the fault has ended, or may act here no more."""
-        return not self._run.acts()
+        """Return whether the fault has ended or this replica's policy denies it."""
+        return not self._fault.acts()
 
     def disconnected(self) -> bool:
-        """Tell whether the client has left."""
         return self._watcher.disconnected
 
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
-        """Wait for the future, at most so long; cancelled on any change of the fault, or when the client leaves."""
+        """Wait for the future, at most `seconds`; cancel it when the fault changes or the client disconnects."""
         wake = partial(asyncio.get_running_loop().call_soon_threadsafe, turn.cancel)
-        with self._run.on_end(wake), self._watcher.watch(wake):
+        with self._fault.on_end(wake), self._watcher.watch(wake):
             if self.acting():
                 self._turn = turn
-                await self._hold(turn, min(seconds, self._run.remaining()))
+                await self._hold(turn, min(seconds, self._fault.remaining()))
                 self._turn = None
 
     async def sleep(self, planned: float, since: float | None = None) -> None:
         """Hold the request until `planned` seconds after `since`, or while `acting`."""
         started = self.now() if since is None else since
-        # Event loops may wake up to a millisecond early: look again until the deadline has really passed.
+        # Event loops may wake up to a millisecond early: check again until the deadline has really passed.
         while (left := planned - (self.now() - started)) > 0 and self.acting():
             await self.until(asyncio.get_running_loop().create_future(), left)
 
     async def wait(self, planned: float, since: float | None = None) -> None:
-        """Sleep, count planned and real delay, also when the client leaves in the middle, and release."""
+        """Sleep, record the planned and the measured delay, also after a disconnect, and release."""
         started = self.now() if since is None else since
         try:
             await self.sleep(planned, started)
@@ -173,24 +172,24 @@ class EffectContext:
             self.release()
 
     def record_delay(self, planned: float, measured: float) -> None:
-        """Count one delay in the receipt."""
+        """Record one delay, in seconds, in the receipt."""
         self.delay_s = measured
-        self._run.counts.record_delay(planned, measured)
+        self._fault.counts.record_delay(planned, measured)
 
     def count_injected(self) -> None:
-        """Count the request as hit."""
+        """Count the request as injected, once."""
         if not self.injected:
-            self._run.counts.injected += 1
+            self._fault.counts.injected += 1
         self.injected = True
 
     def count_skipped(self, reason: str) -> None:
-        """Count the request as let off, unless it was hit already: each is counted once."""
+        """Count the request as skipped, unless it is counted as injected already."""
         if not self.injected:
-            self._run.counts.skipped[reason] += 1
+            self._fault.counts.skipped[reason] += 1
 
 
 def mark_response(send: Send, injections: Iterable[EffectContext]) -> Send:
-    """Let the answer name the faults that acted on it, in `x-chaos-fault` and `Server-Timing` (W3C; dur in ms)."""
+    """Add the faults that acted to the response headers: `x-chaos-fault` and `Server-Timing` (W3C; dur in ms)."""
 
     async def marking(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""Named points at which an app calls what it depends on; a fault may target them instead of whole requests."""
+"""Named points at which an app calls its dependencies; a fault may target points instead of whole requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -13,7 +13,7 @@ from chaosapi.injected_error import Raise
 
 
 class DependencyError(Exception):
-    """A fault let the call to a dependency fail; `status` is what the dependency would have answered."""
+    """A fault made the call to a dependency fail; `status` is the status of the injected response."""
 
     def __init__(self, point: str, status: int) -> None:
         super().__init__(f"{point} answered {status}")
@@ -22,14 +22,14 @@ class DependencyError(Exception):
 
 
 Gate = Callable[[str, "DependencyCall"], Coroutine[Any, Any, None] | None]
-"""Gives what the faults do around a call at a point; None where no fault acts."""
+"""Returns a coroutine that runs the faults around a call at a point; None where no fault hits the call."""
 
 current_gate: ContextVar[Gate | None] = ContextVar("chaosapi.current_gate", default=None)
 """The gate of the request that is being served; set by the middleware while faults target points."""
 
 
 class DependencyCall:
-    """One call to a dependency, as effects see it: an app that answers, and the connection to who calls."""
+    """One call to a dependency, as an ASGI request to effects: an app that answers, and the caller's connection."""
 
     def __init__(self, point: str) -> None:
         self.point = point
@@ -40,11 +40,11 @@ class DependencyCall:
         self._status: int | None = None
 
     def returned(self) -> None:
-        """Let the dependency answer: the block under the point is through."""
+        """Let the dependency answer, once the block under the point has finished."""
         self._returned.set()
 
     def raise_for_fault(self) -> None:
-        """Raise what the caller would see: DependencyError, or ConnectionError where there was no answer."""
+        """Raise DependencyError for an error status, ConnectionResetError where there was no response."""
         if self._status is None:
             raise ConnectionResetError(f"{self.point} closed the connection without an answer")
         if self._status >= HTTPStatus.BAD_REQUEST:
@@ -56,7 +56,7 @@ class DependencyCall:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Take the answer's status."""
+        """Record the status of the response."""
         self._status = message.get("status", self._status)
 
     def drop(self, *, reset: bool) -> None:
@@ -72,11 +72,11 @@ class DependencyCall:
 
 @asynccontextmanager
 async def point(name: str) -> AsyncIterator[None]:
-    """Pass a point: `async with chaosapi.point("db"): …` around the call to a dependency.
+    """Mark the call to a dependency: `async with chaosapi.point("db"): …`.
 
-    Where a fault targets the point, the block starts later, or does not start: DependencyError carries the status of an
-    injected error, ConnectionResetError stands for no answer, InjectedError for an injected exception. Faults act on
-    requests and on tasks that requests have started; elsewhere nothing ever happens here.
+    A fault that targets the point delays the block, or raises instead of running it: DependencyError with the status of
+    an injected error, ConnectionResetError for no response, InjectedError for an injected exception. Faults act within
+    requests and within tasks that requests have started; elsewhere a point is a no-op.
     """
     gate = current_gate.get()
     if gate is None:

@@ -1,4 +1,4 @@
-"""Whether the client is still there."""
+"""Detect that the client of a held request disconnects."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -6,21 +6,21 @@ from contextlib import contextmanager
 
 from starlette.types import Message, Receive
 
-_AHEAD = 4
+_MAX_MESSAGES_AHEAD = 4
 
 
 class DisconnectWatcher:
-    """The client's side of one held request: reads ahead, so that leaving is noticed while nobody else listens.
+    """Reads ahead in one held request, so that a disconnect is noticed while the app does not call `receive`.
 
-    Reads at most four messages ahead (uvicorn: 64 KiB each); a longer body waits for the app. That its sender has left
-    is noticed by `look`, as is every loss that the server does not report.
+    Reads at most four messages ahead (uvicorn: 64 KiB each); the rest of a longer body waits for the app. `check`
+    notices disconnects behind a longer body, and those that the server does not report.
     """
 
     def __init__(self, receive: Receive, lost: Callable[[], bool]) -> None:
         self.disconnected = False
         self._receive = receive
         self._lost = lost
-        self._ahead: asyncio.Queue[Message] = asyncio.Queue(_AHEAD)
+        self._ahead: asyncio.Queue[Message] = asyncio.Queue(_MAX_MESSAGES_AHEAD)
         self._reading: asyncio.Task[None] | None = None
         self._wakers: set[Callable[[], object]] = set()
 
@@ -29,12 +29,12 @@ class DisconnectWatcher:
         self._start_reading()
         message = await self._ahead.get()
         if message["type"] == "http.disconnect":
-            self._ahead.put_nowait(message)  # it stays true
+            self._ahead.put_nowait(message)  # every later call returns it too
         return message
 
     @contextmanager
     def watch(self, wake: Callable[[], object]) -> Iterator[None]:
-        """Call `wake` if the client leaves before the block ends."""
+        """Call `wake` if the client disconnects before the block ends."""
         self._start_reading()
         self._wakers.add(wake)
         try:
@@ -43,12 +43,12 @@ class DisconnectWatcher:
             self._wakers.discard(wake)
 
     def check(self) -> None:
-        """Ask the connection whether the client has left; to be called every now and then while a request is held."""
+        """Check the connection for a disconnect; to be called periodically while a request is held."""
         if not self.disconnected and self._lost():
             self._notify_disconnect()
 
     def close(self) -> None:
-        """Stop reading; the request is over."""
+        """Stop reading at the end of the request."""
         if self._reading:
             self._reading.cancel()
 

@@ -1,4 +1,4 @@
-"""Between the server and the app: choose who is hit, inject, count."""
+"""The middleware between the server and the app: choose the faults that hit a request, inject, count."""
 
 import time
 from collections import Counter
@@ -19,8 +19,8 @@ from chaosapi.injection.engine import Engine, Hit
 class FaultMiddleware:
     """Pure ASGI: with no fault on the request's route it costs a few attribute look-ups.
 
-    Of the faults that hit a request, gates come first; those that only shape it (delays, damage) wrap the one that
-    answers it; of several that would answer, the oldest does. Whom another fault kept out is counted as skipped.
+    Of the faults that hit a request, gates act first; then those that only shape it (delays, damage), around the one
+    that answers it. Of several faults that would answer, the oldest does; the others count the request as skipped.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class FaultMiddleware:
         return len(self._held)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Let the faults act on the request, or pass it on."""
+        """Inject the faults that hit the request, or pass it on."""
         engine = self.engine
         handler = scope.get(keys.HANDLER)
         if handler is None or not (handler in engine.by_route or handler in engine.routes_with_points):
@@ -59,7 +59,7 @@ class FaultMiddleware:
         return self._serve_hit(hits, scope, receive, send)
 
     async def _serve_hit(self, hits: list[Hit], scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request that is hit, or that faults may hit at a point."""
+        """Serve a request that faults hit, or may hit at a point."""
         done: list[EffectContext] = []
         if self._mark:
             send = mark_response(send, done)
@@ -67,11 +67,11 @@ class FaultMiddleware:
         if scope[keys.HANDLER] not in self.engine.routes_with_points:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
             return
-        passing = dependencies.current_gate.set(partial(self._inject_at_point, scope, carrier, Counter(), done))
+        gate_token = dependencies.current_gate.set(partial(self._inject_at_point, scope, carrier, Counter(), done))
         try:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
         finally:
-            dependencies.current_gate.reset(passing)
+            dependencies.current_gate.reset(gate_token)
 
     def _inject_at_point(
         self,
@@ -82,7 +82,7 @@ class FaultMiddleware:
         point: str,
         call: dependencies.DependencyCall,
     ) -> Coroutine[Any, Any, None] | None:
-        """Give what the faults do to this request's next call at the point: each one, a retry too, rolls anew."""
+        """Return a coroutine that injects faults into a call at the point: each call, also a retry, rolls the dice."""
         calls[point] += 1
         key = f"{scope[keys.REQUEST_ID]}/{point}/{calls[point]}"
         hits = self.engine.roll_point(point, scope, scope[keys.HANDLER], key)
@@ -90,7 +90,7 @@ class FaultMiddleware:
             return None
         return self._inject(hits, done, carrier, call.drop, call.app, scope, call.receive, call.send)
 
-    async def _inject(  # noqa: PLR0913, PLR0917 - who is hit, where that is noted, what to watch and drop, an ASGI call
+    async def _inject(  # noqa: PLR0913, PLR0917 - a parameter object would cost an allocation
         self,
         hits: list[Hit],
         done: list[EffectContext],
@@ -101,22 +101,22 @@ class FaultMiddleware:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Nest the effects around the app, in the order in which they act; `carrier` tells when the client leaves."""
+        """Nest the effects around the app, in the order in which they act; `carrier` reports disconnects."""
         acting = self._order(hits)
         if not acting:
             await app(scope, receive, send)
             return
-        presence = DisconnectWatcher(receive, carrier.lost)
-        injections = [EffectContext(hit, presence, drop, self._held, self._clock, self._hold) for hit in acting]
-        done += injections
-        for injection in reversed(injections):
-            app = partial(injection.inject, app)
+        watcher = DisconnectWatcher(receive, carrier.lost)
+        contexts = [EffectContext(hit, watcher, drop, self._held, self._clock, self._hold) for hit in acting]
+        done += contexts
+        for context in reversed(contexts):
+            app = partial(context.inject, app)
         try:
-            await app(scope, presence.receive, ignore_disconnect(send, carrier))
+            await app(scope, watcher.receive, ignore_disconnect(send, carrier))
         finally:
-            presence.close()
-            for injection in injections:
-                injection.close()
+            watcher.close()
+            for context in contexts:
+                context.close()
 
     def _order(self, hits: list[Hit]) -> list[Hit]:
         gates: list[Hit] = []
@@ -138,17 +138,17 @@ class FaultMiddleware:
 
 
 def ignore_disconnect(send: Send, carrier: Connection) -> Send:
-    """Send to a client that may have left meanwhile, which is no error.
+    """Return a `send` that ignores a disconnect.
 
-    uvicorn discards what is sent to a client that has left, but for one of several pipelined requests it does not know
-    of it, and uvloop refuses to write to a closed connection.
+    uvicorn discards messages to a client that has disconnected, but it does not notice the disconnect for some of
+    several pipelined requests, and uvloop refuses to write to a closed connection.
     """
 
-    async def sparing(message: Message) -> None:
+    async def tolerant(message: Message) -> None:
         try:
             await send(message)
         except RuntimeError:
             if not carrier.lost():
                 raise
 
-    return sparing
+    return tolerant
