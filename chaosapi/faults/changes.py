@@ -1,4 +1,4 @@
-"""Every change of the shared state as a pure function: state in, state out, or a refusal.
+"""All changes of the shared state as pure functions that return the next state or raise.
 
 A store runs these functions atomically; nothing else may change the state. Each change raises the revision by one.
 """
@@ -14,13 +14,13 @@ from chaosapi.faults.state import Halt, State
 from chaosapi.merge_patch import merge
 
 MAX_ENDED = 100
-"""Faults that have ended and are kept."""
+"""How many ended faults are kept."""
 
 Change = Callable[[State], State]
-"""Turns a state into the next; raises a ChaosError and changes nothing where it must not be."""
+"""Returns the next state; raises a ChaosError where the change is not allowed."""
 
 Admit = Callable[[Sequence[Record], Fault], None]
-"""Raises a ChaosError where a fault has no room beside the others that live."""
+"""Raises a ChaosError if the other live faults leave no room for a fault."""
 
 
 def admit_all(others: Sequence[Record], fault: Fault) -> None:
@@ -39,7 +39,7 @@ def create(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
 
 
 def replace(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
-    """Create the fault, or put this one in its place with its clock started anew; the same spec changes nothing."""
+    """Create the fault, or replace the one of its name and restart its schedule; the same spec is a no-op."""
 
     def change(state: State) -> State:
         same = [record for record in state.live(now) if record.name == spec.name and record.spec == spec]
@@ -51,9 +51,9 @@ def replace(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
 def patch(
     name: str, document: dict[str, Any], check: Callable[[Any], Fault], now: float, admit: Admit = admit_all
 ) -> Change:
-    """Apply an RFC 7396 merge patch to a live fault, which runs on: its start, dice and receipt stay.
+    """Apply an RFC 7396 merge patch to a live fault, which keeps its start, dice and receipt.
 
-    `check` turns the merged document into a Fault or raises Invalid.
+    `check` returns the Fault of the merged document or raises Invalid.
     """
 
     def change(state: State) -> State:
@@ -85,7 +85,10 @@ def end(name: str, now: float) -> Change:
 
 
 def unless_changed(name: str, revision: int | None, change: Change) -> Change:
-    """Make the change if the fault was last changed by this revision, or is there; PreconditionFailed otherwise."""
+    """Make the change if this revision changed the fault last; raise PreconditionFailed otherwise.
+
+    Without a revision it is enough that the fault exists.
+    """
 
     def checked(state: State) -> State:
         found = next((record.revision for record in state.faults if record.name == name), None)
@@ -98,11 +101,11 @@ def unless_changed(name: str, revision: int | None, change: Change) -> Change:
 
 
 def end_all(now: float, made_by: float = math.inf) -> Change:
-    """End every live fault that was made by that time: the kill switch."""
+    """End every live fault created until `made_by`: the kill switch."""
 
     def change(state: State) -> State:
-        meant = any(record.created_at <= made_by for record in state.live(now))
-        return _next(state, _all_ended(state, now, made_by)) if meant else state
+        found = any(record.created_at <= made_by for record in state.live(now))
+        return _next(state, _all_ended(state, now, made_by)) if found else state
 
     return change
 
@@ -130,7 +133,7 @@ def resume() -> Change:
 
 def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
     _refuse_while_halted(state)
-    assert spec.name is not None  # noqa: S101 - the API names a fault before it gets here
+    assert spec.name is not None  # noqa: S101 - the API gives each fault a name before
     others = [record for record in state.faults if record.name != spec.name]
     live = [record for record in others if record.phase(now) != "ended"]
     admit(live, spec)
@@ -148,7 +151,7 @@ def _next(state: State, faults: tuple[Record, ...]) -> State:
 
 
 def _changed(record: Record, state: State, **changes: Any) -> Record:
-    # Not model_copy: it would keep what was computed from the old fields.
+    # Not model_copy: it would keep the cached properties of the old record.
     return Record(
         **{
             **{field: getattr(record, field) for field in Record.model_fields},

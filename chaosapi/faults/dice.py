@@ -1,7 +1,7 @@
-"""Who is hit: a keyed hash instead of a random number, so that every replica and every replay decides alike.
+"""The dice: a keyed hash instead of a random number, so that every replica and every replay hits the same requests.
 
 `u = H(seed, fault, key)` lies in [0, 1) and a request is hit when `u < rate × strength`. One key always has the same
-`u`, so raising the rate keeps everyone who was hit before. H is XXH3 (64 bits) seeded with the fault's own hash.
+`u`, so a higher rate still hits the keys that a lower rate hit. H is XXH3 (64 bits) seeded with the fault's own hash.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ _UNIT = 2.0**-53  # a double holds 53 bits: dividing all 64 could round up to 1.
 
 @dataclass(frozen=True, slots=True)
 class Dice:
-    """The dice of one fault: independent uniform numbers for hitting and for what the effect draws."""
+    """The dice of one fault: independent uniform numbers for the decision to hit and for the effect's own draws."""
 
     hit_seed: int
     draw_seed: int
 
     @classmethod
     def of(cls, seed: int, fault: str) -> "Dice":
-        """Make the dice of the fault called `fault`; `seed` is any integer from 0 to 2**64 - 1."""
+        """Return the dice of the fault called `fault`; `seed` is any integer from 0 to 2**64 - 1."""
         return cls(xxh3_64_intdigest(f"hit:{fault}".encode(), seed), xxh3_64_intdigest(f"draw:{fault}".encode(), seed))
 
     def hit(self, key: str) -> float:

@@ -1,4 +1,4 @@
-"""A fault: an effect × rate × target × schedule, as people send it and as it is kept."""
+"""A fault: an effect × rate × target × schedule; as API clients send it, and as stores keep it."""
 
 import functools
 from fnmatch import fnmatchcase
@@ -41,12 +41,12 @@ Point = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$", max_length=100)]
 
 
 class Target(Model):
-    """Which requests may be hit: all that are given must match; nothing given means every request of the shop."""
+    """The requests that may be hit: all given fields must match; an empty target matches every request."""
 
     routes: Annotated[list[Pattern], Field(min_length=1, max_length=100)] | None = None
     """Templates (`/api/products/{product_id}`) or globs over them (`/api/*`)."""
     methods: Annotated[list[Method], Field(min_length=1, max_length=7)] | None = None
-    """Such as `["POST"]`."""
+    """HTTP methods, such as `["POST"]`."""
     headers: Annotated[
         dict[Header, Annotated[Line, Field(max_length=1000)]],
         Field(max_length=20),
@@ -55,20 +55,20 @@ class Target(Model):
     ] = Field(default_factory=dict)
     """Request headers and the exact values they must have."""
     sticky_by: Header | None = None
-    """A request header whose value decides instead of the request id: the same users are hit every time."""
+    """A request header whose value replaces the request id in the dice: the same users are hit every time."""
 
     points: Annotated[list[Point], Field(min_length=1, max_length=20)] | None = None
-    """Calls to dependencies (`["payments"]`) that are hit instead of the requests that make them."""
+    """Points, that is calls to dependencies (`["payments"]`), to hit instead of whole requests."""
 
     def matches_route(self, template: str) -> bool:
-        """Tell whether the route with this template is meant."""
+        """Return whether the target matches the route with this template."""
         return self.routes is None or any(
             template == pattern or fnmatchcase(template, _literal_braces(pattern)) for pattern in self.routes
         )
 
 
 def _literal_braces(pattern: str) -> str:
-    """Keep `*` as the only wildcard: `[` and `?` mean themselves."""
+    """Escape `[` and `?`, so that `*` is the only wildcard."""
     return pattern.replace("[", "[[]").replace("?", "[?]")
 
 
@@ -76,26 +76,26 @@ class Fault(Model):
     """What to inject, how often, where and when. Only `effect` is required."""
 
     name: Name | None = None
-    """Made from the effect's type unless given."""
+    """The fault's name; derived from the effect's type unless given."""
     effect: AnyEffect
-    """What happens to a request that is hit."""
+    """What happens to requests that are hit, or to the process."""
     rate: Ratio = 1.0
-    """The share of the matching requests that is hit: a ratio above 0 and at most 1."""
+    """The share of the matching requests to hit: a ratio above 0 and at most 1."""
     rate_sum: Annotated[Line, Field(max_length=1000)] = ""
-    """How the rate was worked out, where it was asked for as a burn rate."""
+    """How the rate was calculated, if it was given as a burn rate."""
     target: Target = Target()
     """Which requests match."""
     schedule: Schedule = Schedule()
-    """When, and how strong."""
+    """When the fault acts, and how strong it is."""
     seed: Seed = 0
-    """Another seed hits other requests; the same seed and request ids hit the same ones, on every replica."""
+    """The seed of the dice: the same seed hits the same request ids on every replica; another seed hits others."""
     reason: Reason = ""
-    """Why; for the audit."""
+    """Why the fault is injected; recorded in the audit log."""
     guard: Guard | None = None
-    """What ends it early, by itself."""
+    """The condition that ends the fault early."""
 
     @model_validator(mode="after")
-    def _fitting(self) -> Self:
+    def _check_effect(self) -> Self:
         if isinstance(self.effect, ProcessEffect) and (self.rate != 1 or self.target != Target()):
             raise PydanticCustomError(
                 "process",
@@ -112,7 +112,7 @@ class Fault(Model):
         return self
 
     @model_validator(mode="after")
-    def _scalable(self) -> Self:
+    def _check_scales(self) -> Self:
         if self.schedule.shape.scales == "magnitude" and not self.effect.scalable:
             raise PydanticCustomError(
                 "scales",
@@ -132,22 +132,22 @@ class Record(Model):
     revision: int
     """The revision that last changed it."""
     ended_at: Moment | None = None
-    """When somebody ended it; None while its schedule decides."""
+    """When the fault was ended by hand, by a guard or by a halt; None while only its schedule ends it."""
 
     @functools.cached_property
     def starts_at(self) -> float:
-        """Return when it starts to act."""
+        """Return when the fault starts to act, in Unix seconds."""
         return self.created_at + self.spec.schedule.start_after
 
     @functools.cached_property
     def ends_at(self) -> float:
-        """Return when it stops: on schedule, or earlier where somebody ended it."""
+        """Return when the fault ends, in Unix seconds: on schedule, or earlier if it was ended."""
         due = self.starts_at + self.spec.schedule.duration
         return due if self.ended_at is None else min(due, self.ended_at)
 
     @property
     def identity(self) -> tuple[str, float]:
-        """Return what tells it from earlier faults of its name."""
+        """Return the key that distinguishes the fault from earlier faults of its name."""
         return self.name, self.created_at
 
     def ended(self, at: float) -> "Record":
@@ -155,17 +155,17 @@ class Record(Model):
         return Record(name=self.name, spec=self.spec, created_at=self.created_at, revision=self.revision, ended_at=at)
 
     def phase(self, now: float) -> Phase:
-        """Tell what it is doing at time `now`."""
+        """Return the phase at time `now`."""
         if self.ended_at is not None or now >= self.ends_at:
             return "ended"
         return "active" if now >= self.starts_at else "scheduled"
 
     @functools.cached_property
     def text(self) -> str:
-        """It as JSON, durations as plain seconds, as stores keep it; one change writes a hundred that stay."""
+        """Return the record as JSON for stores, durations in seconds; cached, because a store writes all records."""
         return self.model_dump_json(context=EXACT)
 
     @functools.cached_property
     def dice(self) -> Dice:
-        """The fault's dice."""
+        """Return the fault's dice."""
         return Dice.of(self.spec.seed, self.name)

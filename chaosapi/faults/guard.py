@@ -1,4 +1,4 @@
-"""When a fault must end early by itself: a condition on the world, watched while the fault acts."""
+"""Guards: conditions that end a fault early, checked while the fault acts."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,28 +16,28 @@ _DAY = 86400.0
 
 
 class BudgetBurned(Model):
-    """So much of an availability SLO's whole error budget has been burned since the fault began to act.
+    """Ends the fault when a share of an availability SLO's error budget has been burned since the fault's start.
 
-    Each replica counts its own requests; one that is still held has not failed yet.
+    Each replica counts its own requests; a request that is still held does not count as failed yet.
     """
 
     budget_burned: Ratio
     """The share of the error budget: 0.25 is a quarter of it."""
     objective: Annotated[float, Field(gt=0, lt=1), BeforeValidator(ratio)] = 0.999
-    """The share of requests that must succeed; one that ends with 5xx, or without an answer, does not."""
+    """The share of requests that must succeed. A request fails with a 5xx status, or without a response."""
     period: Annotated[Duration, Field(gt=0)] = 30 * _DAY
-    """What the budget is for: 30d unless set; that of the lab is 12h."""
+    """The period of the SLO: 30d unless given; the lab uses 12h."""
 
     def burned(self, answered: float, failed: float, elapsed: float) -> float:
         """Return the share that `failed` of `answered` requests burned in `elapsed` seconds.
 
-        (failed / answered) / (1 - objective) is the burn rate: at 1, the budget lasts for just one period, so times
-        elapsed / period (Google's SRE Workbook, chapter 5).
+        (failed / answered) / (1 - objective) is the burn rate. At 1 the budget lasts for one period, so the share is
+        burn rate × elapsed / period (Google's SRE Workbook, chapter 5).
         """
         return failed / answered / (1 - self.objective) * elapsed / self.period if answered else 0.0
 
     def seen(self, answered: float, failed: float, elapsed: float) -> str | None:
-        """Say so once the condition holds."""
+        """Return the reason to end the fault if the condition holds, else None."""
         burned = self.burned(answered, failed, elapsed)
         if burned < self.budget_burned:
             return None
@@ -47,10 +47,10 @@ class BudgetBurned(Model):
 
 
 class AlertFiring(Model):
-    """An alert is firing, by what Alertmanager's webhook delivered; it may have begun before the fault did."""
+    """Ends the fault when an alert fires, as delivered by Alertmanager's webhook, also one older than the fault."""
 
     alert: Annotated[str, Field(min_length=1, max_length=200)]
-    """Its name: the label `alertname`."""
+    """The alert's name: the label `alertname`."""
     severity: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """Only with this severity, such as `page`."""
     labels: Annotated[dict[Label, Label], Field(max_length=20), at_most_entries(20)] = Field(default_factory=dict)
@@ -61,7 +61,7 @@ class AlertFiring(Model):
         return {"alertname": self.alert, **({"severity": self.severity} if self.severity else {}), **self.labels}
 
     def seen(self, labels: Mapping[str, str]) -> str | None:
-        """Say so if an alert with these labels is the one."""
+        """Return the reason to end the fault if an alert with these labels matches, else None."""
         if not self._wanted.items() <= labels.items():
             return None
         which = ", ".join(labels[name] for name in ("severity", "service", "slo") if name in labels)
@@ -75,7 +75,7 @@ def _kind(value: Any) -> str | None:
 
 
 class Guard(Model):
-    """Ends the fault as soon as the condition holds."""
+    """Ends the fault early, as soon as its condition holds."""
 
     stop_when: Annotated[
         Annotated[BudgetBurned, Tag("burned")] | Annotated[AlertFiring, Tag("firing")],

@@ -1,4 +1,4 @@
-"""What a fault really did: counted where it happens, shown beside what was asked for."""
+"""The receipt of a fault: what the fault really did, counted by the middleware, next to what was requested."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ class DelayQuantiles(Model):
 
 
 class DelayReceipt(Model):
-    """Delays as they were drawn, and as the clock saw them."""
+    """The planned delays, as drawn, and the measured delays."""
 
     planned: DelayQuantiles
     measured: DelayQuantiles
 
 
 class Replicas(Model):
-    """How many replicas act on this revision of the fault, of all that are known."""
+    """How many of the known replicas have applied this revision of the fault."""
 
     applied: int
     known: int
@@ -45,20 +45,20 @@ class Receipt(Model):
     """What a fault has done so far."""
 
     matched: int
-    """Requests that the target meant while the fault was active."""
+    """Requests that matched the target while the fault was active."""
     injected: int
-    """Those that were really hit."""
+    """Matched requests on which the effect acted."""
     skipped: int
-    """Those that should have been hit but were let off; the metric chaosapi_fault_skipped_total tells why."""
+    """Requests that the dice hit but the effect did not act on; chaosapi_fault_skipped_total has the reasons."""
     requested_rate: float
-    """The share that should have been hit: rate × strength, averaged over the matched requests."""
+    """The requested share: rate × strength, averaged over the matched requests."""
     achieved_rate: float
-    """The share that was: injected / matched."""
+    """The achieved share: injected / matched."""
     delay: DelayReceipt | None
-    """Delays, for effects that make any."""
+    """The delays, for effects that delay requests."""
     replicas: Replicas
     denied: Sequence[Denial] = ()
-    """The replicas on which it does not act, and why."""
+    """The replicas whose settings forbid the fault, and the reasons."""
 
 
 @dataclass(slots=True)
@@ -78,9 +78,9 @@ class Counts:
     injected: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     delays: DelaySketches | None = None
-    """Made with the first of them."""
+    """None until the first delay."""
     denied: str | None = None
-    """Why it does not act on this replica; None where it may."""
+    """Why the fault must not act on this replica; None where it may."""
 
     def record_delay(self, planned: float, measured: float) -> None:
         """Count one delay, in seconds."""
@@ -89,8 +89,8 @@ class Counts:
         self.delays.measured.add(measured)
 
     def receipt(self, rate: float, replicas: Replicas = _ALONE, denied: Sequence[Denial] = ()) -> Receipt:
-        """Write the receipt; `rate` is what was requested while nothing has matched yet."""
-        skipped = self.skipped.copy().total()  # a copy: another thread may add a reason meanwhile
+        """Return the receipt; `rate` is the requested rate while no request has matched yet."""
+        skipped = self.skipped.copy().total()  # copy: another thread may add a reason meanwhile
         return Receipt(
             matched=self.matched,
             injected=self.injected,

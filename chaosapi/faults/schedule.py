@@ -1,4 +1,4 @@
-"""When, and how strong: pure functions of time, so nothing drifts, replicas agree and tests need no sleep."""
+"""Schedules: strength as a pure function of time, so that nothing drifts, replicas agree and tests need no sleep."""
 
 import math
 import threading
@@ -15,7 +15,7 @@ from chaosapi.models import Model, Number
 
 _MOST_BURSTS = 10_000
 _BLOCK = 64
-"""Beginnings and ends of bursts that are drawn at once."""
+"""How many edges of bursts are drawn at once."""
 
 Span = Annotated[Duration, Field(ge=0.1)]
 Level = Annotated[Number, Field(ge=0, le=1)]
@@ -23,7 +23,7 @@ Level = Annotated[Number, Field(ge=0, le=1)]
 
 class _Shape(Model):
     scales: Literal["rate", "magnitude"] = "rate"
-    """What the strength scales: how many requests are hit, or how hard (only for effects that have a magnitude)."""
+    """What the strength scales: the rate, or the magnitude (only for effects that have one)."""
 
 
 class ConstantShape(_Shape):
@@ -37,13 +37,13 @@ class ConstantShape(_Shape):
 
 
 class Ramp(_Shape):
-    """Rises in a straight line, holds, and falls again."""
+    """Rises linearly, stays at full strength, and falls linearly."""
 
     type: Literal["ramp"] = "ramp"
     up: Duration = 0.0
-    """How long it rises from 0."""
+    """How long the strength rises from 0."""
     down: Duration = 0.0
-    """How long it falls to 0 before the end."""
+    """How long the strength falls to 0 before the end."""
 
     def strength(self, elapsed: float, duration: float) -> float:
         """Return the strength `elapsed` seconds after the start."""
@@ -53,7 +53,7 @@ class Ramp(_Shape):
 
 
 class Steps(_Shape):
-    """A staircase: the levels one after the other, each for the same share of the duration."""
+    """A staircase: one level after another, each for the same share of the duration."""
 
     type: Literal["steps"] = "steps"
     levels: Annotated[list[Level], Field(min_length=1, max_length=100)]
@@ -66,13 +66,13 @@ class Steps(_Shape):
 
 
 class Pulse(_Shape):
-    """On and off at a fixed beat."""
+    """On and off, with fixed lengths."""
 
     type: Literal["pulse"] = "pulse"
     on: Span
     """How long each pulse lasts."""
     off: Span
-    """How long the pause after it is."""
+    """How long the pause after each pulse lasts."""
 
     def strength(self, elapsed: float, duration: float) -> float:
         """Return 1 within a pulse, 0 between two."""
@@ -84,7 +84,7 @@ class Sine(_Shape):
 
     type: Literal["sine"] = "sine"
     period: Span
-    """From one trough to the next."""
+    """The time from one trough to the next."""
     low: Level = 0.0
     """The strength in the troughs."""
 
@@ -101,17 +101,17 @@ class Bursts(_Shape):
     on: Span
     """The mean length of a burst."""
     off: Span
-    """The mean length of the quiet between two."""
+    """The mean length of the quiet time between two bursts."""
 
     def drawn(self, seed: int) -> "_Alternation":
-        """Return the bursts of this seed; it begins quiet."""
+        """Return the bursts of this seed, which begin with a quiet time."""
         return _Alternation(self.on, self.off, seed)
 
 
 class _Alternation:
-    """The times at which bursts begin and end, in turn, drawn only as far as they were asked for.
+    """The times at which bursts begin and end, in turn; drawn on demand.
 
-    A day of short bursts takes 20,000 draws: all at once they would be felt by the request that comes first.
+    A day of short bursts takes 20,000 draws: all at once they would delay the first request.
     """
 
     def __init__(self, on: float, off: float, seed: int) -> None:
@@ -125,7 +125,7 @@ class _Alternation:
         return float(self.edges_until(elapsed) % 2)
 
     def edges_until(self, elapsed: float) -> int:
-        """Return how many lie up to `elapsed` seconds; may be called from any thread."""
+        """Return the number of edges up to `elapsed` seconds; thread-safe."""
         if self._edges[-1] <= elapsed:
             with self._lock:
                 while self._edges[-1] <= elapsed:
@@ -133,7 +133,7 @@ class _Alternation:
         return bisect_right(self._edges, elapsed) - 1
 
     def _draw(self) -> None:
-        """Draw some more; their lengths are exponential."""
+        """Draw the next block of edges; the lengths between them are exponential."""
         for number in range(len(self._edges) - 1, len(self._edges) - 1 + _BLOCK):
             length = -self._means[number % 2] * math.log1p(-uniform(self._seed, f"burst:{number}"))
             self._edges.append(self._edges[-1] + length)
@@ -146,14 +146,14 @@ class Schedule(Model):
     """When a fault starts, how long it lasts, and how strong it is in between."""
 
     start_after: Duration = 0.0
-    """How long after its creation the fault starts."""
+    """How long after its creation the fault starts to act."""
     duration: Annotated[Duration, Field(gt=0)] = 900.0
-    """How long it lasts from then on; no fault is endless."""
+    """How long the fault acts after its start; every fault ends."""
     shape: Shape = ConstantShape()
-    """How strong it is over time."""
+    """How the strength changes over time."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _check_shape(self) -> Self:
         shape = self.shape
         if isinstance(shape, Ramp) and shape.up + shape.down > self.duration:
             raise PydanticCustomError("ramp", "the ramp is longer than the duration: up + down ≤ duration")
@@ -162,12 +162,12 @@ class Schedule(Model):
         return self
 
     def course(self, seed: int) -> "Course":
-        """Return the strength over time; whoever keeps it draws nothing twice."""
+        """Return the strength over time; keep the result, because it caches the bursts that it has drawn."""
         return Course(self, seed)
 
 
 class Course:
-    """How strong a fault is over time: its schedule, and what its seed decides."""
+    """The strength of a fault over time, by its schedule and seed."""
 
     def __init__(self, schedule: Schedule, seed: int) -> None:
         self._schedule = schedule
@@ -176,11 +176,11 @@ class Course:
         self._shape = shape.drawn(seed) if isinstance(shape, Bursts) else shape
 
     def of(self, schedule: Schedule, seed: int) -> "Course":
-        """Return that of another schedule and seed: itself, where these are its own."""
+        """Return the course of `schedule` and `seed`: this one if they are equal to its own."""
         return self if (schedule, seed) == (self._schedule, self._seed) else schedule.course(seed)
 
     def strength(self, since_creation: float) -> float:
-        """Return the strength in [0, 1], `since_creation` seconds after the fault was made; 0 outside its time."""
+        """Return the strength in [0, 1], `since_creation` seconds after the creation; 0 before start and after end."""
         schedule = self._schedule
         elapsed = since_creation - schedule.start_after
         if not 0 <= elapsed < schedule.duration:

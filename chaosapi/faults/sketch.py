@@ -17,12 +17,12 @@ _SMALLEST: Final = 1e-12
 
 
 class Sketch:
-    """Counts numbers, none of them negative, and gives their quantiles within a relative error of ACCURACY.
+    """Counts non-negative numbers and returns their quantiles within a relative error of ACCURACY.
 
-    This is DDSketch (Masson, Rim and Lee, VLDB 2019, arXiv:1908.10693) without a limit on buckets. Bucket i holds what
-    lies above GAMMA^(i-1) and up to GAMMA^i, where GAMMA = (1 + ACCURACY) / (1 - ACCURACY). The relative distance of
+    This is DDSketch (Masson, Rim and Lee, VLDB 2019, arXiv:1908.10693) without a limit on buckets. Bucket i holds the
+    numbers above GAMMA^(i-1) and up to GAMMA^i, where GAMMA = (1 + ACCURACY) / (1 - ACCURACY). The relative distance of
     2 · GAMMA^i / (GAMMA + 1) from each of these numbers is at most ACCURACY, which therefore bounds the error of every
-    quantile. Sketches of several replicas add up without loss.
+    quantile. Sketches of several replicas merge without loss.
     """
 
     __slots__ = ("buckets", "count", "total", "zeros")
@@ -32,12 +32,11 @@ class Sketch:
         """How many numbers each bucket holds."""
         self.zeros = zeros
         self.count = zeros + sum(self.buckets.values())
-        """How many numbers were counted."""
+        """How many numbers were added."""
         self.total = 0.0
-        """The sum of the numbers that were added here; it does not travel between replicas."""
+        """The sum of the numbers added on this replica; replicas do not exchange it."""
 
     def add(self, number: float) -> None:
-        """Count a number."""
         self.count += 1
         self.total += number
         if number < _SMALLEST:
@@ -47,11 +46,11 @@ class Sketch:
             self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
     def quantiles(self, shares: Iterable[float]) -> list[float]:
-        """Return the numbers below which these shares of all lie (0 to 1); 0 where nothing was counted.
+        """Return the quantiles at these shares (0 to 1); 0 for an empty sketch.
 
         The rank is share × (count - 1), rounded down, as in the paper's algorithm 2.
         """
-        filled = sorted(self.buckets.copy().items())  # a copy: another thread may add a bucket meanwhile
+        filled = sorted(self.buckets.copy().items())  # copy: another thread may add a bucket meanwhile
         reached = list(itertools.accumulate((count for _, count in filled), initial=self.zeros))
         found = []
         for share in shares:

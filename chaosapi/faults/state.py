@@ -1,4 +1,4 @@
-"""What all replicas share: the faults and the halt, and the audit of its changes."""
+"""The state that all replicas share, the faults and the halt, and the audit log of its changes."""
 
 from typing import Literal, NamedTuple, Self
 
@@ -10,7 +10,7 @@ Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume
 
 
 class Halt(Model):
-    """Somebody has stopped all chaos and wants no new one."""
+    """A halt: all faults have been ended and new ones are refused."""
 
     since: Moment
     reason: str
@@ -36,16 +36,16 @@ class State(Model):
 
 
 class Diff(NamedTuple):
-    """What tells a state from an earlier one: by identity, for every change keeps the records that it leaves alone."""
+    """The difference of two states; compares records by identity, because a change keeps unchanged records."""
 
     added: list[Record]
-    """Records that only the later state has, newest first; a fault that was changed is among both."""
+    """Records that only the later state has, newest first; a changed fault is in `added` and in `removed`."""
     removed: dict[int, Record]
     """Records that only the earlier state has, by their place there."""
 
     @classmethod
     def of(cls, before: State, after: State) -> Self:
-        """Compare two states."""
+        """Return the difference from the state `before` to the state `after`."""
         old = set(map(id, before.faults))
         new = set(map(id, after.faults))
         return cls(
@@ -55,13 +55,13 @@ class Diff(NamedTuple):
 
     @property
     def replaces(self) -> bool:
-        """Whether a fault took the place of another one of its name."""
+        """Return whether a new fault replaced an earlier one of the same name."""
         former = {record.name: record.created_at for record in self.removed.values()}
         return any(former.get(record.name, record.created_at) != record.created_at for record in self.added)
 
 
 class AuditEntry(Model):
-    """Who did what, when and why. `at` is Unix seconds in UTC."""
+    """One entry of the audit log: actor, action, time and reason. `at` is Unix seconds in UTC."""
 
     revision: Revision = 0
     at: Moment
@@ -70,10 +70,10 @@ class AuditEntry(Model):
     fault: str | None = None
     reason: str = ""
     spec: Fault | None = None
-    """The fault as the change made it; None where it made or changed none."""
+    """The fault after the change; None if the change created or changed no fault."""
 
     def signed(self, state: "State") -> "AuditEntry":
-        """Return the entry completed with what the change led to; a store calls it with the state to be written."""
+        """Return the entry with the revision and fault of the changed state; a store calls this before it writes."""
         made = [
             record.spec
             for record in state.faults
