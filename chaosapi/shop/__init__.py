@@ -1,4 +1,4 @@
-"""The target: a small shop that does what shops do."""
+"""The demo target: a small shop with a catalogue, carts and orders."""
 
 from typing import Annotated
 
@@ -17,13 +17,13 @@ __all__ = ["POINTS", "DependencyMetrics", "Shop", "router"]
 
 
 _DEPENDENCY_FAILURES: Responses = {
-    503: {"description": "Something that the shop depends on has failed."},
-    504: {"description": "Something that the shop depends on did not answer in time."},
+    503: {"description": "A dependency of the shop failed."},
+    504: {"description": "A dependency of the shop timed out."},
 }
 
 
 def router(shop: Shop) -> APIRouter:
-    """Make the shop's routes."""
+    """Return the routes of the shop."""
     api = APIRouter(prefix="/api", tags=["shop"], responses=_DEPENDENCY_FAILURES, route_class=reading(budget.SMALL))
 
     @api.get("/products")
@@ -56,7 +56,7 @@ def router(shop: Shop) -> APIRouter:
         body: Checkout,
         response: Response,
         idempotency_key: Annotated[
-            str | None, Header(max_length=255, description="The same key again answers with the same order.")
+            str | None, Header(max_length=255, description="A retry with the same key returns the same order.")
         ] = None,
     ) -> Order:
         """Buy a cart."""

@@ -1,4 +1,4 @@
-"""What stands behind the shop's dependencies: all in memory, and bounded."""
+"""The backends behind the shop's dependencies: in memory, with bounded size."""
 
 import itertools
 from collections import Counter
@@ -10,11 +10,11 @@ from chaosapi.shop.catalogue import PRODUCTS, Product
 from chaosapi.shop.models import Cart, Item, Order
 
 _MAX_ENTRIES = 10_000
-"""Carts, orders, charges and idempotency keys that are kept; the least recently used go first."""
+"""How many carts, orders, charges and idempotency keys are kept; the least recently used are evicted first."""
 
 
 class Database:
-    """Carts and orders; each method is one transaction, and all but `add` may be repeated."""
+    """Carts and orders; each method is one transaction, and all but `add_item` may be retried."""
 
     def __init__(self) -> None:
         self._carts: LRUCache[str, Counter[str]] = LRUCache(_MAX_ENTRIES)
@@ -31,7 +31,7 @@ class Database:
         return PRODUCTS.get(product_id)
 
     def add_item(self, cart_id: str, item: Item) -> Cart:
-        """Put an item into a cart, which is made when it is not there; raises Conflict when it is full."""
+        """Put an item into a cart, creating the cart if needed; raises Conflict when the cart is full."""
         cart = self._carts.setdefault(cart_id, Counter())
         if cart[item.product_id] + item.quantity > 100:
             raise Conflict("at most 100 of one product fit into a cart")
@@ -39,7 +39,7 @@ class Database:
         return self.cart(cart_id)
 
     def cart(self, cart_id: str) -> Cart:
-        """Return a cart, empty where there is none."""
+        """Return a cart, empty if the cart does not exist."""
         held = self._carts.get(cart_id, Counter[str]())
         items = [Item(product_id=product, quantity=count) for product, count in sorted(held.items()) if count]
         total = sum(PRODUCTS[item.product_id].price_cents * item.quantity for item in items)
@@ -50,7 +50,7 @@ class Database:
         return f"o-{next(self._numbers):06d}"
 
     def save_order(self, order: Order, key: str | None) -> None:
-        """Keep an order and its idempotency key, and empty its cart; what was added meanwhile stays."""
+        """Save an order and its idempotency key, and remove its items from the cart; later items stay."""
         if order.order_id in self._orders:
             return
         self._orders[order.order_id] = order
@@ -64,12 +64,12 @@ class Database:
         return self._orders.get(order_id)
 
     def order_by_key(self, key: str | None) -> Order | None:
-        """Return the order that was made with an idempotency key."""
+        """Return the order with this idempotency key."""
         return None if key is None else self._keys.get(key)
 
 
 class Payments:
-    """Takes money; the same idempotency key again takes none."""
+    """Charges customers, once for each idempotency key."""
 
     def __init__(self) -> None:
         self.taken_cents = 0

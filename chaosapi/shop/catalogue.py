@@ -1,4 +1,4 @@
-"""What the shop sells: a hundred products, the same in every process and every release."""
+"""The catalogue: a hundred products, the same in every process and every release."""
 
 from itertools import product
 
@@ -9,7 +9,7 @@ _THINGS = ("lamp", "kettle", "chair", "vase", "clock", "tray", "stool", "mirror"
 
 
 class Product(Model):
-    """Something to buy."""
+    """One product of the catalogue."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""How the shop calls what it depends on: with a time-out, a few more tries, and a circuit breaker."""
+"""The shop's client for a dependency, with a time-out, retries and a circuit breaker."""
 
 import asyncio
 from collections import Counter
@@ -17,25 +17,26 @@ from chaosapi.injection.dependencies import DependencyError, point
 from chaosapi.settings import Settings
 
 OUTCOMES = ("ok", "error", "timeout", "rejected")
-"""How a call can end; a rejected one was never made, because the breaker is open."""
+"""The outcomes of a call; a rejected call was not made, because the breaker was open."""
 
 FAILURES_TO_OPEN = 5
-"""In a row, after which the breaker opens."""
+"""How many failures in a row open the breaker."""
 
 OPEN_S = 5.0
-"""Seconds for which it stays open; then the next calls decide."""
+"""How long the breaker stays open; then the next calls close it or open it again."""
 
 T = TypeVar("T")
 
 
 class Unavailable(HTTPException):
-    """The shop cannot answer, because something behind it did not."""
+    """A dependency failed or timed out, so the shop cannot answer."""
 
 
 class Dependency:
-    """One thing that the shop depends on, named as its point is.
+    """One dependency of the shop, named like its point.
 
-    Tries are spaced by full jitter, from 50 ms on and doubling: clients that failed together do not return together.
+    Retries back off exponentially from 50 ms with full jitter, so that clients that failed together do not retry
+    together.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Dependency:
         self.name = name
         self.open = False
         self.calls = Counter(dict.fromkeys(OUTCOMES, 0))
-        """Every try, by outcome."""
+        """The number of calls, each retry included, by outcome."""
         self._timeout = settings.shop_timeout
         self._breaker_enabled = settings.shop_breaker
         self._open_s = rest
@@ -64,14 +65,14 @@ class Dependency:
         self._breakers.add_listener(self._handle_breaker_event)
 
     async def call(self, work: Callable[[], T], *, repeatable: bool = True) -> T:
-        """Do the work behind the dependency; raises Unavailable, or what the work raises.
+        """Call the dependency to do `work` and return the result; raises Unavailable, or what `work` raises.
 
-        Only work that is `repeatable` is tried again: whether a failed call did its work is not known.
+        Only `repeatable` work is retried, because a failed call may have done its work.
         """
         try:
             return await (self._call_with_retries(work) if repeatable else self._call_once(work))
         except OpenedState as opened:
-            opened.with_traceback(None)  # one error for all calls: it would keep the frames of every one
+            opened.with_traceback(None)  # purgatory raises the same error for all calls: it would keep all their frames
             headers = {"retry-after": f"{self._open_s:.0f}"}
             raise Unavailable(503, f"{self.name} is unavailable: try again later", headers) from None
         except TimeoutError:
@@ -82,10 +83,10 @@ class Dependency:
     async def _call_with_retries(self, work: Callable[[], T]) -> T:
         try:
             return await self._call_once(work)
-        except Exception as error:  # noqa: BLE001 - Tenacity raises it again where it decides so
+        except Exception as error:  # noqa: BLE001 - Tenacity decides whether to retry or raise it
             failed = [error]
 
-        # Tenacity takes longer than all the rest of a call, so it only hears of those that failed.
+        # Tenacity takes longer than the rest of a call, so only failed calls go through it.
         async def following() -> T:
             if failed:
                 raise failed.pop()
@@ -112,7 +113,7 @@ class Dependency:
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Return whether the next try may succeed: a request that was wrong stays wrong."""
+    """Return whether a retry may succeed: an invalid request stays invalid."""
     if isinstance(error, DependencyError):
         return error.status >= 500 or error.status == HTTPStatus.TOO_MANY_REQUESTS
     return isinstance(error, (TimeoutError, ConnectionError))

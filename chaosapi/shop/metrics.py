@@ -1,4 +1,4 @@
-"""How the shop's dependencies do, as the shop sees it."""
+"""Metrics of the shop's calls to its dependencies."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,13 +10,13 @@ from chaosapi.telemetry.gauges import GaugeFamily
 
 
 class DependencyMetrics(Collector):
-    """Read off the dependencies when scraped."""
+    """Collects calls and breaker states from the dependencies at each scrape."""
 
     def __init__(self, dependencies: Iterable[Dependency]) -> None:
         self._dependencies = tuple(dependencies)
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeFamily]:
-        """Yield both families; every series is there from the start."""
+        """Yield both metric families; every series exists from the start."""
         calls = CounterMetricFamily(
             "chaosapi_shop_calls",
             "Calls to the shop's dependencies, each try counted; rejected: not made, the breaker is open.",

@@ -1,4 +1,4 @@
-"""What the shop is asked and answers."""
+"""The request and response bodies of the shop."""
 
 from typing import Annotated
 
@@ -21,16 +21,16 @@ class ProductPage(Model):
 
 
 class Found(Model):
-    """What a search found."""
+    """The results of a search."""
 
     query: str
     items: list[Product]
     stale: bool = False
-    """Whether the search index was away, and this is what it last said."""
+    """Whether the search index was unavailable and the results are cached ones."""
 
 
 class Item(Model):
-    """So many of one product."""
+    """A product and its quantity."""
 
     product_id: str
     quantity: Quantity = 1
@@ -45,7 +45,7 @@ class Cart(Model):
 
 
 class Checkout(Model):
-    """Which cart to buy."""
+    """The cart to buy."""
 
     cart_id: CartId
 

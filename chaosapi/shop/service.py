@@ -1,4 +1,4 @@
-"""What the shop does, and how it takes the failure of what it depends on."""
+"""The shop's operations, and how they degrade when a dependency fails."""
 
 import math
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from chaosapi.shop.dependency import Dependency, Unavailable
 from chaosapi.shop.models import Cart, Found, Item, Order, ProductPage
 
 POINTS = ("db", "payments", "search-index")
-"""What the shop depends on."""
+"""The names of the shop's dependencies."""
 
 _MAX_SEARCHES = 1000
-"""Searches whose results are remembered."""
+"""How many searches are cached."""
 
 
 class Shop:
@@ -45,7 +45,7 @@ class Shop:
         return product
 
     async def search(self, query: str) -> Found:
-        """Find products by words; while the index is away, what it last said to the same words."""
+        """Find products by words; while the index is unavailable, return cached results for the same words."""
         words = query.lower()
         try:
             items = await self._index.call(partial(self._search.find, words.split()))
@@ -62,9 +62,9 @@ class Shop:
         return await self._db.call(partial(self._database.add_item, cart_id, item), repeatable=False)
 
     async def checkout(self, cart_id: str, key: str | None) -> tuple[Order, bool]:
-        """Buy a cart and empty it; the same idempotency key again gives the same order, told by the second value.
+        """Buy a cart and empty it; return the order, and whether an earlier call with the same key created it.
 
-        Raises Conflict for a cart that is empty or being bought, and Invalid for a key that was used for another cart.
+        Raises Conflict if the cart is empty or being bought, and Invalid if the key was used for another cart.
         """
         with self._exclusive_checkout(("cart", cart_id), *([("key", key)] if key is not None else [])):
             database = self._database
@@ -89,7 +89,7 @@ class Shop:
 
     @contextmanager
     def _exclusive_checkout(self, *names: tuple[str, str]) -> Iterator[None]:
-        """Hold off a second checkout of the same cart, or with the same key, while payments are slow."""
+        """Raise Conflict for a second checkout of the same cart, or with the same key, while the first one runs."""
         if not self._checkouts.isdisjoint(names):
             raise Conflict("this cart is being bought: ask again when that is done")
         self._checkouts.update(names)
