@@ -1,4 +1,4 @@
-"""The shop with everything around it: what `chaosapi serve` runs."""
+"""The shop with chaosapi around it, as `chaosapi serve` runs it."""
 
 import contextlib
 import time
@@ -19,12 +19,12 @@ from chaosapi.telemetry.faults import CallbackCounter
 from chaosapi.wiring import Chaos
 
 with contextlib.suppress(ModuleNotFoundError):
-    # With the first question it would be loaded anyway, and then be looked at by every full garbage collection.
-    import chaosapi.api.prediction  # noqa: F401
+    # The first forecast would import it, after the heap is frozen; every full garbage collection would then scan it.
+    import chaosapi.api.prediction  # noqa: F401 - imported for the side effect only
 
 _ABOUT = """A small shop, the target of a practice range for on-call.
 
-Its failures are dialled in through the admin API, which is documented at `/admin/docs`.
+The admin API, documented at `/admin/docs`, injects its failures.
 """
 
 
@@ -39,19 +39,19 @@ def create_app(
     dropped: Callable[[], int] = _none,
     steady: Callable[[], float] = time.monotonic,
 ) -> LifespanMiddleware:
-    """Build the service; `clock` gives Unix seconds and decides when faults start and end.
+    """Build the service; `clock` returns Unix seconds and decides when faults start and end.
 
-    `place` is that of one of several workers; `dropped` counts the lines that its log lost.
+    `place` is given to one of several workers; `dropped` returns how many log lines were dropped.
     """
     app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=UNTRACED)
     problems.install(app)
     app.add_middleware(Raise)
     sells = shop.Shop(settings)
     app.include_router(shop.router(sells))
-    # Before the docs: routes are tried one after the other.
+    # Move the shop's routes before those of the docs, because the router tries routes in order.
     app.router.routes.insert(0, app.router.routes.pop())
     chaos = Chaos(settings, routes_of(app), clock, shop.POINTS, place, steady)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
-    text = "Log lines that nobody read in time, or that could not be written."
+    text = "Log lines dropped because the reader was too slow or the write failed."
     chaos.registry.register(CallbackCounter("chaosapi_log_lines_dropped", text, dropped))
     return chaos.around(app)

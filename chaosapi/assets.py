@@ -1,4 +1,4 @@
-"""Where the files beside the code are: in a checkout at its root, in an installed wheel inside the package."""
+"""The data folders: at the root of a checkout, inside the package in an installed wheel."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,7 +7,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def path(name: Literal["alerts", "dashboards", "loadtests"]) -> Path:
-    """Return the folder called `name`; raises FileNotFoundError where neither a checkout nor a wheel holds it."""
+    """Return the folder called `name`; raises FileNotFoundError if neither a checkout nor a wheel has it."""
     for folder in (_PACKAGE / "_assets" / name, _PACKAGE.parent / name):
         if folder.is_dir():
             return folder

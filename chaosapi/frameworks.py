@@ -1,4 +1,4 @@
-"""What FastAPI gives under other names, or not at all, from release to release."""
+"""Compatibility with the releases of FastAPI: functions that only some of them have."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 
 
 def every_route(routes: Sequence[BaseRoute]) -> Iterator[Any]:
-    """Yield each route of an app, those of included routers too, with its full `path`, `methods` and `path_regex`.
+    """Yield each route of an app and its included routers, with the full `path`, `methods` and `path_regex`.
 
     FastAPI nests routers and has `iter_route_contexts` to walk them; older releases copy an included router's routes
     into one flat list.
@@ -18,6 +18,6 @@ def every_route(routes: Sequence[BaseRoute]) -> Iterator[Any]:
 
 
 def original(route: Any) -> BaseRoute:
-    """Return the route itself, of what `every_route` yields."""
+    """Return the route itself of an item that `every_route` yields."""
     found: BaseRoute = getattr(route, "original_route", route)
     return found

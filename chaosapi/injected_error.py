@@ -1,4 +1,4 @@
-"""The exception that a fault raises in the app, and the middleware that raises it there."""
+"""The exception that a fault raises in the app, and the middleware that raises it."""
 
 from collections.abc import Awaitable
 
@@ -8,11 +8,11 @@ from chaosapi.scope import EXCEPTION
 
 
 class InjectedError(RuntimeError):
-    """What the effect `exception` raises."""
+    """Raised by the effect `exception`."""
 
 
 class Raise:
-    """Pure ASGI, to be added to the app as its innermost middleware: raises what the effect left word of."""
+    """The app's innermost middleware, pure ASGI: raises the exception that the effect put into the scope."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

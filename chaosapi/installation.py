@@ -1,4 +1,4 @@
-"""Chaos for apps that are not ours."""
+"""Install chaosapi in any FastAPI, Starlette or ASGI app."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +22,10 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
 
     `settings` are read from CHAOSAPI_* unless given, without those of the server: its host, port, workers and drain
     delay. `points` are the names that the app passes to `chaosapi.point`: only those can be targeted. Routes may still
-    be added afterwards. Raises RuntimeError where the app has started, or has chaosapi already.
+    be added afterwards. Raises RuntimeError if the app has started, or has chaosapi installed already.
 
-    An app that has /admin, /hooks or /metrics itself keeps them where CHAOSAPI_ADMIN_PORT gives ours another port, and
-    does not start otherwise.
+    An app with its own /admin, /hooks or /metrics needs CHAOSAPI_ADMIN_PORT, which moves chaosapi's to another port;
+    without that setting such an app does not start.
     """
     if app.middleware_stack is not None:
         raise RuntimeError("the app has started: call chaosapi.install right after it is made")
@@ -37,7 +37,7 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
     app.add_middleware(Raise)
     inner = app.build_middleware_stack
 
-    # Around the whole stack rather than in it: only there can an effect reach the connection.
+    # Wrap the whole stack: inside it an effect could not reach the connection.
     def build() -> ASGIApp:
         from chaosapi.wiring import Chaos
 
@@ -48,10 +48,10 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
 
 
 class ChaosMiddleware:
-    """The same around any ASGI app, which has no routes to be read: `routes` are their templates.
+    """Wrap any ASGI app. Such an app has no route table, so `routes` are the templates of its routes.
 
-    `/items/{item_id}` stands for a segment, `/files/{path:path}` for a whole rest; without any, all are one route.
-    Name the app's own /healthz, /readyz or /metrics among them, or ours will answer.
+    `/items/{item_id}` matches one segment, `/files/{path:path}` the rest of the path; without `routes`, all paths are
+    one route. Include the app's own /healthz, /readyz and /metrics, or chaosapi answers them.
     """
 
     def __init__(
@@ -70,17 +70,16 @@ class ChaosMiddleware:
         self._app = Chaos(chosen, table, points=tuple(points)).around(Raise(app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, as ASGI."""
         await self._app(scope, receive, send)
 
 
 def _of_guest() -> Settings:
-    """Read the settings from the environment, without those of the server, which is somebody else's here."""
+    """Read the settings from the environment, without those of the server, which belongs to the app's owner."""
     return Settings(host="127.0.0.1", port=0, workers=1, drain_delay=0)
 
 
 def _warn(settings: Settings) -> None:
-    """Say who may steer, since the address that the server listens on is not known here."""
+    """Log who may use the admin API: the address that the server listens on is unknown here."""
     if settings.admin_open:
         _LOG.warning("chaosapi: CHAOSAPI_ADMIN_OPEN is set: whoever reaches /admin may inject faults")
     elif settings.admin_token is None:
@@ -90,7 +89,7 @@ def _warn(settings: Settings) -> None:
 
 
 def routes_of(app: Starlette) -> RouteTable:
-    """Read the routes off an app and what is mounted in it, exempt ones left out."""
+    """Return the routes of an app and of the apps mounted in it, without exempt ones."""
     return RouteTable.of(_routes_in(app.routes))
 
 
@@ -100,7 +99,7 @@ def _routes_in(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Route]
         path = prefix + (getattr(each, "path", "") or "")
         methods = getattr(each, "methods", None) or ("GET",)
         if isinstance(route, (Mount, Host)):
-            inner = route.routes  # none where it is not a Starlette app
+            inner = route.routes  # empty unless a Starlette app
             yield from _routes_in(inner, path) if inner else [_route(path + _REST)]
         elif not isinstance(route, WebSocketRoute):
             yield _route(path, methods, getattr(each, "status_code", None) or 200)

@@ -10,7 +10,7 @@ REQUEST_ID: ContextVar[str] = ContextVar("structlog_request_id")
 
 
 class Writer(Protocol):
-    """Writes lines of one name; structlog's loggers are writers."""
+    """Writes the log lines of one logger; structlog's loggers are writers."""
 
     def debug(self, event: str, **fields: Any) -> Any: ...
     def info(self, event: str, **fields: Any) -> Any: ...
@@ -20,7 +20,7 @@ class Writer(Protocol):
 
 
 class Standard:
-    """Writes to the logger of that name in the standard library: `the store is away reason='timed out'`.
+    """Writes to the standard library's logger of that name: `the store is away reason='timed out'`.
 
     The event and its fields are also the record's attribute `chaosapi`, for hosts that log JSON.
     """
@@ -53,7 +53,7 @@ class Standard:
 
 
 class Loggers:
-    """The writers by their names."""
+    """All loggers by name."""
 
     def __init__(self) -> None:
         self._make: Callable[[str], Writer] = Standard
@@ -64,14 +64,14 @@ class Loggers:
         return self._known.setdefault(name, Logger(self._make(name)))
 
     def write_with(self, make: Callable[[str], Writer]) -> None:
-        """Let all loggers write with what `make` returns for their names, those of the past too."""
+        """Replace the writers of all loggers, existing ones included, by those that `make` returns."""
         self._make = make
         for name, logger in self._known.items():
             logger.write_with(make(name))
 
 
 class Logger:
-    """Passes lines on to its writer, which may be replaced."""
+    """Passes log lines to its writer, which can be replaced."""
 
     def __init__(self, writer: Writer) -> None:
         self.write_with(writer)

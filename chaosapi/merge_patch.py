@@ -4,7 +4,7 @@ from typing import Any
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """Return the target as the patch changes it; neither of the two is changed. Null removes a field."""
+    """Return the target with the patch applied, without changing either. Null removes a field."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}

@@ -1,4 +1,4 @@
-"""Which paths the service answers, and which of them chaos never touches."""
+"""The routes of an app, and the exempt paths, which no fault touches."""
 
 import re
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from typing import Final, Literal
 from starlette.types import Scope
 
 EXEMPT = {
-    "/metrics": "an alert must not go quiet because its source was hurt",
-    "/healthz": "a killed pod is another experiment than a slow one; only the health effect touches probes",
+    "/metrics": "an alert must not resolve because its data source failed",
+    "/healthz": "a slow service must not become a killed pod; only the health effect touches probes",
     "/readyz": "as for /healthz",
-    "/admin": "the way to stop the chaos",
-    "/hooks": "alerts come back this way",
-    "/docs": "people read these while the service burns",
+    "/admin": "the kill switch must always answer",
+    "/hooks": "Alertmanager delivers alerts here",
+    "/docs": "people read the docs during an incident",
     "/redoc": "as for /docs",
     "/openapi.json": "as for /docs",
     "/static-offline-docs": "the files of /docs",
@@ -21,15 +21,15 @@ EXEMPT = {
 """Path prefixes that no effect and no service-level indicator ever sees, each with the reason."""
 
 PROBES: Final[dict[str, Literal["readiness", "liveness"]]] = {"/healthz": "liveness", "/readyz": "readiness"}
-"""Which question each probe answers."""
+"""The probe paths and what each of them checks."""
 
 UNKNOWN = "none"
 """The route label of a path that no route matches."""
 
 COUNTED_FROM_START: Final = (200, 500, 503, 504)
-"""Statuses that each route counts from 0 on, beside its success; loadtests/_metrics.py has the same.
+"""Statuses that each route exports from 0 on, next to its success status; loadtests/_metrics.py has the same list.
 
-A series that is born with the first burst of errors loses it: increase() needs a sample before.
+A series that first appears with a burst of errors hides that burst: increase() needs an earlier sample.
 """
 
 
@@ -45,14 +45,14 @@ class Route:
 
 @dataclass(frozen=True)
 class RouteTable:
-    """The routes that carry user traffic; finds the template of a path before any router has seen it."""
+    """The routes that carry user traffic; finds the template of a path before the router runs."""
 
     routes: tuple[Route, ...]
     own: frozenset[str] = frozenset()
-    """Exempt paths that the app answers itself."""
+    """Exempt paths that the app itself answers."""
     _static: dict[str, str] = field(init=False)
     _patterns: dict[str, list[tuple[re.Pattern[str], str]]] = field(init=False)
-    """By the segments before the first parameter: those that begin so or with fewer of them, in order."""
+    """By the static prefix before the first parameter: the routes whose own prefix begins it, in router order."""
 
     def __post_init__(self) -> None:
         patterns = {route.template: route.pattern for route in self.routes}
@@ -67,13 +67,13 @@ class RouteTable:
         for template, pattern in patterns.items():
             if template in starts:
                 before.append((pattern, template))
-            else:  # a router takes the first that fits
+            else:  # the router takes the first route that matches
                 static[template] = next((each for pattern, each in before if pattern.match(template)), template)
         object.__setattr__(self, "_static", static)
 
     @classmethod
     def of(cls, routes: Iterable[Route]) -> "RouteTable":
-        """Make the table of all routes that are not exempt."""
+        """Return the table of all routes that are not exempt."""
         every = list(routes)
         own = frozenset(route.template for route in every if exempt(route.template))
         return cls(tuple(route for route in every if route.template not in own), own)
@@ -99,9 +99,9 @@ class RouteTable:
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path that the app's router looks at: without the root path, under which the app is mounted.
+    """Return the path that the app's router matches: without the root path, under which the app is mounted.
 
-    A proxy may have stripped that already. Starlette has the same, but as a private function.
+    A proxy may have stripped the root path already. Starlette's own function for this is private.
     """
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
@@ -115,5 +115,5 @@ def first_segment(path: str) -> str:
 
 
 def exempt(path: str) -> bool:
-    """Tell whether chaos and service-level indicators leave `path`, a route path, alone."""
+    """Return whether `path`, a route path, is exempt from faults and service-level indicators."""
     return first_segment(path) in EXEMPT

@@ -1,12 +1,12 @@
-"""The keys under which our ASGI layers leave something in the scope for those further in."""
+"""The keys of the ASGI scope with which chaosapi's outer middlewares pass values to inner ones."""
 
 from typing import Final
 
 REQUEST_ID: Final = "chaosapi.request_id"
-"""The request's id, on which the dice are rolled."""
+"""The request id, which is the key of the dice."""
 HANDLER: Final = "chaosapi.handler"
-"""The template of the request's route; exempt paths have none, so neither faults nor metrics ever see them."""
+"""The template of the request's route; absent for exempt paths, so that faults and metrics ignore them."""
 SERVER: Final = "chaosapi.server"
-"""The server's own object behind `send`, which leads to the connection that effects may break."""
+"""The server's object that `send` is a method of; effects reach the connection through it."""
 EXCEPTION: Final = "chaosapi.exception"
-"""The text of the exception that a fault wants raised inside the app."""
+"""The text of the exception that the middleware `Raise` raises inside the app."""

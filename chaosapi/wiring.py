@@ -1,4 +1,4 @@
-"""Everything that chaosapi puts around an app, in the order in which a request passes through it."""
+"""The composition root: makes all parts and wraps them around an app, in the order in which a request passes them."""
 
 import asyncio
 import os
@@ -52,19 +52,19 @@ if TYPE_CHECKING:
     from chaosapi.telemetry.counters import MmapCounters
     from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
-_ABOUT = """Faults are dialled in here.
+_ABOUT = """The admin API creates, changes and ends faults.
 
-Start with `POST /admin/faults` and `{"effect": {"type": "error"}, "rate": 0.2}`; `DELETE /admin/faults` ends it all.
+Start with `POST /admin/faults` and `{"effect": {"type": "error"}, "rate": 0.2}`; `DELETE /admin/faults` ends all.
 """
 
-_TICK = 0.1
+_LAG_INTERVAL_S = 0.1
 
-# Tells the docs to ask for the token; AccessGuard is what checks it.
+# Makes the API docs ask for the token; AccessGuard checks it.
 _TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN")
 
 
 class Chaos:
-    """One replica: the faults, what they act on, and how they are steered and seen."""
+    """One replica: its faults, the middleware that injects them, the control plane and the metrics."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Chaos:
         self._store = _store(settings, clock)
         self._held = HeldRequests()
         self.registry = process_registry(lambda: self._store.up, lambda: len(self._held))
-        """What /metrics shows of this process; the app may add its own collectors."""
+        """The registry of /metrics; the app may register its own collectors."""
         self._lag = LagGauge(self.registry, time.monotonic)
         self._limits = Policy(routes, settings, frozenset(points))
         self._engine = engine = Engine(routes, self._store.now, steady, self._limits.denials)
@@ -114,7 +114,7 @@ class Chaos:
 
     @cached_property
     def control(self) -> FastAPI:
-        """The control plane: admin API, webhook, probes and metrics."""
+        """Return the control plane: admin API, webhook, probes and metrics."""
         app = _documented(
             title="chaosapi",
             version=version("chaosapi"),
@@ -151,7 +151,7 @@ class Chaos:
         return LifespanMiddleware(app, *self._life(control))
 
     def _layers(self, control: ASGIApp) -> list[Callable[[ASGIApp], ASGIApp]]:
-        """Return what a request passes through, outermost first."""
+        """Return the middlewares that a request passes through, outermost first."""
         settings = self._settings
         return [
             partial(
@@ -178,19 +178,19 @@ class Chaos:
         ]
 
     def _life(self, control: ASGIApp) -> tuple[list[Job], Hooks]:
-        """Return what runs beside the requests, and what starts and stops with the server."""
+        """Return the background jobs, and the hooks for startup and shutdown."""
         jobs: list[Job] = [self._measure_lag]
-        beside: list[Job] = [self._watch.run, self._flow.run, self._heart.run]
+        control_jobs: list[Job] = [self._watch.run, self._flow.run, self._heart.run]
         if self._totals:
             jobs.append(self._totals.run)
         port = self._settings.admin_port
         if port is None:
-            jobs += beside
+            jobs += control_jobs
             open_ = self._open
             close = self._close
         else:
-            # The store lives in the loop of the control plane, which is another one here.
-            behind = LifespanMiddleware(control, beside, Hooks(self._open, self._close))
+            # With its own port, the control plane has its own event loop, and the store runs there.
+            behind = LifespanMiddleware(control, control_jobs, Hooks(self._open, self._close))
             listener = self._listener(behind, port)
             open_ = partial(asyncio.to_thread, listener.start)
             close = partial(asyncio.to_thread, listener.stop)
@@ -229,13 +229,13 @@ class Chaos:
         await self._store.close()
 
     def _apply(self, state: State) -> None:
-        news = Diff.of(self._engine.state, state)
-        replaced = self._totals if news.replaces else None
+        diff = Diff.of(self._engine.state, state)
+        replaced = self._totals if diff.replaces else None
         if replaced:
-            replaced.snapshot()  # the last counts of the former
-        self._engine.load(state, news)
+            replaced.snapshot()  # the last counts of the replaced fault
+        self._engine.load(state, diff)
         if replaced:
-            replaced.snapshot()  # those of the new one begin at 0
+            replaced.snapshot()  # the counts of the new fault begin at 0
         self._supervisor.sync(self._engine.live())
         self._watch.snapshot_counters()
         self._heart.report_soon()
@@ -247,15 +247,15 @@ class Chaos:
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + _TICK
-            await asyncio.sleep(_TICK)
+            due = loop.time() + _LAG_INTERVAL_S
+            await asyncio.sleep(_LAG_INTERVAL_S)
             self._lag.observe(loop.time() - due)
 
 
 def _among_workers(
     place: "Place", registry: CollectorRegistry, faults: FaultMetrics
 ) -> "tuple[MultiprocessCollector, MmapCounters, SharedInbox]":
-    """Make what adds up the counts of several workers, where each counts, and the alerts that they all know."""
+    """Return the collector that sums up all workers, this worker's counters, and the alerts that workers share."""
     from chaosapi.store.alerts_sqlite import SharedInbox
     from chaosapi.telemetry.counters import MmapCounters
     from chaosapi.telemetry.multiprocess import MultiprocessCollector
@@ -276,14 +276,14 @@ def _forecaster(settings: Settings, flow: RateMeter, check: Callable[[], None]) 
     forecaster = forecasts.Forecaster(source, settings.profile, flow, check)
     if settings.slo or settings.profile != Settings.model_fields["profile"].default:
         try:
-            forecaster.load()  # what is wrong with the files is said at the start
+            forecaster.load()  # report broken files at startup
         except (Invalid, NotInstalled) as error:
             raise SettingsError(f"CHAOSAPI_SLO={source}, CHAOSAPI_PROFILE={settings.profile}: {error}") from None
     return forecaster
 
 
 def _documented(**options: Any) -> FastAPI:
-    """Make the app; its docs need no network where fastapi-offline is installed, as it is with the extra `serve`."""
+    """Return a FastAPI app; with fastapi-offline (extra `serve`) its docs need no network."""
     try:
         from fastapi_offline import FastAPIOffline
     except ModuleNotFoundError:
