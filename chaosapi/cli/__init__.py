@@ -27,5 +27,5 @@ app = typer.Typer(
 
 
 @app.callback()
-def _anything() -> None:
-    """Let Typer make a group, though it knows none of the commands yet."""
+def _group() -> None:
+    """Make Typer build a group although no command is registered yet: `lazy_group` adds them."""

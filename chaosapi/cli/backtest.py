@@ -1,4 +1,4 @@
-"""`chaosapi slo backtest`: when each alert would have fired, by what a real Prometheus has recorded."""
+"""`chaosapi slo backtest`: when each alert would have fired, computed from the samples of a real Prometheus."""
 
 import time
 from datetime import timedelta
@@ -34,21 +34,23 @@ _EPISODES = 10
 
 def backtest(
     *,
-    prometheus: Annotated[str, typer.Option(metavar="URL", help="Where Prometheus is.")] = HERE,
+    prometheus: Annotated[str, typer.Option(metavar="URL", help="The URL of Prometheus.")] = HERE,
     start: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Such as 2026-01-31T08:00:00Z, -2h or now.")
+        str,
+        typer.Option("--from", metavar="TIME", help="Start of the backtest: 2026-01-31T08:00:00Z, -2h or now."),
     ] = "-1h",
-    end: Annotated[str, typer.Option("--to", metavar="TIME", help="The same.")] = "now",
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="End of the backtest, as --from.")] = "now",
     spec_file: SpecOption = None,
     profile: ProfileOption = "production",
     step: Annotated[
-        str | None, typer.Option(help="Evaluation interval.  [default: that of the recorded rules, else a usual one]")
+        str | None,
+        typer.Option(help="Evaluation interval of the rules.  [default: as recorded, else the profile's]"),
     ] = None,
-    pending_for: Annotated[str, typer.Option("--for", help="The alerts' `for`.")] = "0s",
+    pending_for: Annotated[str, typer.Option("--for", help="The `for` of the alerts.")] = "0s",
     min_failures: FailuresOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell when each alert would have fired and resolved, and compare it with ALERTS where its rules were evaluated."""
+    """Show when each alert would have fired and resolved, and compare with the recorded ALERTS series."""
     now = time.time()
     try:
         span = (_moment(start, now, "--from"), _moment(end, now, "--to"))
@@ -75,7 +77,7 @@ def backtest(
 def _recordings(
     source: PrometheusReader, spec: Spec, profile: Profile, span: tuple[float, float]
 ) -> tuple[dict[str, Recording], list[str]]:
-    """Read all that is recorded, each selector once; and say which SLOs cannot be tested."""
+    """Return the recording of each SLO, and why other SLOs cannot be tested; each selector is queried once."""
     start, end = span
     known: dict[str, list[RecordedSeries]] = {}
 
@@ -112,7 +114,7 @@ def _evaluated(
 
 
 def _moment(text: str, now: float, option: str) -> float:
-    """Read a time: RFC 3339, a duration before now, or now; Unix seconds."""
+    """Return Unix seconds for RFC 3339, `-2h` (before now) or `now`."""
     if text == "now":
         return now
     try:
@@ -121,12 +123,11 @@ def _moment(text: str, now: float, option: str) -> float:
         return TypeAdapter(AwareDatetime).validate_strings(text).timestamp()
     except (ValidationError, ValueError):
         raise typer.BadParameter(
-            f"{text!r} is no time such as 2026-01-31T08:00:00Z, -2h or now", param_hint=option
+            f"{text!r} is not a time such as 2026-01-31T08:00:00Z, -2h or now", param_hint=option
         ) from None
 
 
 def _shown(found: Backtest) -> Group:
-    """Return what fired or would have, what stayed silent, and what is not known."""
     loud = [alert for alert in found.alerts if alert.episodes]
     parts: list[Table | Text] = (
         [_episodes(loud, days=found.end - found.start > timedelta(days=1))]

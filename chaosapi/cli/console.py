@@ -15,33 +15,33 @@ from chaosapi.terminal import print_error
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
-_QUICKEST: Final = 0.05  # seconds
+_SHORTEST_INTERVAL_S: Final = 0.05
 
 
 def console(
     *,
     service: Url = None,
-    prometheus: Annotated[str, typer.Option(help="Where Prometheus is.")] = "http://127.0.0.1:9090",
-    alertmanager: Annotated[str, typer.Option(help="Where Alertmanager is.")] = "http://127.0.0.1:9093",
-    locust: Annotated[str, typer.Option(help="Where Locust's web page is, if it runs.")] = "http://127.0.0.1:8089",
-    job: Annotated[str, typer.Option(help="The service's scrape job in Prometheus.")] = "chaosapi",
+    prometheus: Annotated[str, typer.Option(help="The URL of Prometheus.")] = "http://127.0.0.1:9090",
+    alertmanager: Annotated[str, typer.Option(help="The URL of Alertmanager.")] = "http://127.0.0.1:9093",
+    locust: Annotated[str, typer.Option(help="The URL of Locust's web page; optional.")] = "http://127.0.0.1:8089",
+    job: Annotated[str, typer.Option(help="The Prometheus job that scrapes the service.")] = "chaosapi",
     host: Annotated[str, typer.Option(help="The address to listen on.")] = HOST,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = PORT,
-    every: Annotated[str, typer.Option(help="How often the sources are asked and pages updated.")] = "2s",
+    every: Annotated[str, typer.Option(help="Poll and refresh interval.")] = "2s",
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="CHAOSAPI_ADMIN_TOKEN", help="The service's admin token; without, each browser is asked for it."
+            envvar="CHAOSAPI_ADMIN_TOKEN", help="The service's admin token; without it, each browser asks for one."
         ),
     ] = None,
     password: Annotated[
         str | None,
         typer.Option(
-            envvar="CHAOSAPI_CONSOLE_PASSWORD", help="What people log in with; needed unless it listens on loopback."
+            envvar="CHAOSAPI_CONSOLE_PASSWORD", help="Login password; required unless --host is a loopback address."
         ),
     ] = None,
 ) -> None:
-    """Show signals, budgets, faults, alerts and the timeline in the browser, and steer faults from there."""
+    """Serve a web console: signals, error budgets, faults, alerts and a timeline, with controls for faults."""
     with needed("chaosapi console", "console", _refused):
         import uvicorn
 
@@ -50,7 +50,7 @@ def console(
         from chaosapi.settings import SettingsError, token_from_environment
     if not password and not is_loopback(host):
         raise _refused(
-            f"{host} can be reached from other machines, and whoever reaches the console can break the service: "
+            f"{host} is reachable from other machines, and every user of the console can inject faults: "
             "set CHAOSAPI_CONSOLE_PASSWORD, or listen on 127.0.0.1"
         )
     try:
@@ -61,12 +61,11 @@ def console(
         seconds = durations.parse(every)
     except ValueError as error:
         raise _refused(f"--every {every}: {error}") from None
-    if seconds < _QUICKEST:
-        raise _refused(f"--every {every} is too often: at least {durations.format(_QUICKEST)}")
+    if seconds < _SHORTEST_INTERVAL_S:
+        raise _refused(f"--every {every} is too short: at least {durations.format(_SHORTEST_INTERVAL_S)}")
     addresses = sources.Addresses(
-        _address(
-            "--service", service or find_service((*HERE, HERE[0]))
-        ),  # which may be started later: then as the lab does
+        # A service that is not up yet is expected at the lab's address.
+        _address("--service", service or find_service((*HERE, HERE[0]))),
         _address("--prometheus", prometheus),
         _address("--alertmanager", alertmanager),
         _address("--locust", locust),
@@ -83,16 +82,16 @@ def console(
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # the peer, which passwords are counted by, is whoever is connected
+        proxy_headers=False,  # login attempts are counted by the connected peer, not by X-Forwarded-For
         ws_max_size=bounds.LARGEST,
         timeout_graceful_shutdown=2,
     )
-    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises once all is done
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn re-raises it after its shutdown
         uvicorn.Server(config).run([bound])
 
 
 def _address(option: str, text: str) -> str:
-    """Return the URL of a source as paths are put behind it; raises Exit where it is none."""
+    """Return the URL without trailing slashes; raises Exit where it is not an HTTP URL with a host."""
     try:
         parts = urlsplit(text)
         right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -23,15 +23,19 @@ app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults 
 
 Url = Annotated[
     str | None,
-    typer.Option(envvar="CHAOSAPI_URL", help="Where the admin API is.  [default: port 8001 or 8000 of this machine]"),
+    typer.Option(envvar="CHAOSAPI_URL", help="The URL of the admin API.  [default: port 8001 or 8000 on 127.0.0.1]"),
 ]
-Token = Annotated[str | None, typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token, if one is set.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the API's answer as it is.")]
-Reason = Annotated[str | None, typer.Option(help="Why; for the audit.")]
-Wait = Annotated[str | None, typer.Option(help="Until every replica has applied it, but at most so long: 2s.")]
+Token = Annotated[
+    str | None, typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token, if the service has one.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the JSON of the API.")]
+Reason = Annotated[str | None, typer.Option(help="The reason to record in the audit log.")]
+Wait = Annotated[
+    str | None, typer.Option(help="Wait until every replica has applied the change, for at most this long, such as 2s.")
+]
 
 HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
-"""Where the admin API of `chaosapi lab` is, and that of `chaosapi serve`."""
+"""The admin APIs of `chaosapi lab` and of `chaosapi serve`."""
 
 _out = Terminal()
 
@@ -44,23 +48,41 @@ def add(
         typer.Argument(help="Its parameters: status=503, distribution.type=constant distribution.value=200ms, …"),
     ] = None,
     *,
-    name: Annotated[str | None, typer.Option(help="The fault's name; made if not given.")] = None,
+    name: Annotated[str | None, typer.Option(help="The fault's name.  [default: generated]")] = None,
     rate: Annotated[
         str | None,
-        typer.Option(help="Share of the matching requests, 0 to 1; or '{burn_rate: 14.4, slo: availability}'."),
+        typer.Option(
+            help="Share of matching requests to hit, 0 to 1; or '{burn_rate: 14.4, slo: availability}'.  [default: 1]"
+        ),
     ] = None,
-    route: Annotated[list[str] | None, typer.Option(help="Only this route, or /api/*; may be repeated.")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
-    header: Annotated[list[str] | None, typer.Option(help="Only with this header, name=value; repeatable.")] = None,
-    sticky_by: Annotated[str | None, typer.Option(help="A header whose values are hit, or not, for good.")] = None,
-    point: Annotated[list[str] | None, typer.Option(help="Calls to this dependency instead; repeatable.")] = None,
-    start_after: Annotated[str | None, typer.Option(help="When it starts, such as 10s.")] = None,
-    duration: Annotated[str | None, typer.Option(help="How long it lasts, such as 5m.  [default: 15m]")] = None,
-    shape: Annotated[str | None, typer.Option(help="JSON or YAML, such as '{type: ramp, up: 2m}'.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed hits other requests.")] = None,
-    guard: Annotated[str | None, typer.Option(help="JSON or YAML, such as '{stop_when: {alert: X}}'.")] = None,
+    route: Annotated[
+        list[str] | None, typer.Option(help="Hit only this route, or a prefix such as /api/*; repeatable.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Hit only this HTTP method; repeatable.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="Hit only requests with this header, name=value; repeatable.")
+    ] = None,
+    sticky_by: Annotated[
+        str | None, typer.Option(help="Hit all requests with the same value of this header, or none of them.")
+    ] = None,
+    point: Annotated[
+        list[str] | None, typer.Option(help="Hit calls to this dependency, not whole requests; repeatable.")
+    ] = None,
+    start_after: Annotated[
+        str | None, typer.Option(help="Delay before the fault starts, such as 10s.  [default: none]")
+    ] = None,
+    duration: Annotated[str | None, typer.Option(help="How long the fault lasts, such as 5m.  [default: 15m]")] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="How its strength changes: JSON or YAML, such as '{type: ramp, up: 2m}'.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the choice of requests; the same seed hits the same ones.")
+    ] = None,
+    guard: Annotated[
+        str | None, typer.Option(help="When to end the fault early: JSON or YAML, '{stop_when: {alert: X}}'.")
+    ] = None,
     reason: Reason = None,
-    file: Annotated[Path | None, typer.Option(help="The whole fault from a JSON or YAML file; - reads stdin.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Read the fault from a JSON or YAML file; - reads stdin.")] = None,
     wait: Wait = None,
     url: Url = None,
     token: Token = None,
@@ -97,7 +119,7 @@ def add(
 
 @app.command("list")
 def list_(
-    state: Annotated[str | None, typer.Option(help="scheduled, active or ended.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only faults in this state: scheduled, active or ended.")] = None,
     *,
     url: Url = None,
     token: Token = None,
@@ -105,7 +127,7 @@ def list_(
 ) -> None:
     """List the faults, newest first."""
     with admin_client(url, token) as admin:
-        answer = admin.list_faults(cast("Phase | None", state))  # of anything else the API says what is right
+        answer = admin.list_faults(cast("Phase | None", state))  # the API refuses other states
     if as_json:
         _out.print_json(data=answer)
         return
@@ -155,7 +177,7 @@ def clear(
 
 @app.command()
 def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -> None:
-    """List the replicas that are alive, and how far each has come."""
+    """List the live replicas, and how many revisions each is behind."""
     with admin_client(url, token) as admin:
         answer = admin.replicas()
     if as_json:
@@ -165,7 +187,7 @@ def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -
 
 
 def find_service(urls: Sequence[str]) -> str:
-    """Return the first URL at which chaosapi answers, else the last; no token is sent to see."""
+    """Return the first URL that serves chaosapi, or the last one; sends no token."""
     for url in urls[:-1]:
         with contextlib.suppress(ClientError, LookupError, TypeError), AdminClient(url, timeout_s=2) as admin:
             if admin.openapi()["info"]["title"] == "chaosapi":
@@ -175,7 +197,7 @@ def find_service(urls: Sequence[str]) -> str:
 
 @contextmanager
 def admin_client(url: str | None, token: str | None) -> Iterator[AdminClient]:
-    """Open a client of the admin API; its errors become a message and exit code 1."""
+    """Open a client of the admin API; a ClientError is printed and becomes exit code 1."""
     url = url or find_service(HERE)
     try:
         token = token_from_environment({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
@@ -189,7 +211,6 @@ def admin_client(url: str | None, token: str | None) -> Iterator[AdminClient]:
 
 
 def _explained(error: ClientError, url: str) -> str:
-    """Return what went wrong, in the API's words where it has any."""
     if error.status is None:
         return f"no answer from {url}: {error.__cause__ or error}; is `chaosapi serve` running there? (--url)"
     if "title" in error.problem and "detail" in error.problem:
@@ -199,7 +220,7 @@ def _explained(error: ClientError, url: str) -> str:
 
 
 def _user() -> str:
-    """Return who runs this, by number where the system has no name for it, as in a container."""
+    """Return the user's name, or the uid where the system has none, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

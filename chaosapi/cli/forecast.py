@@ -1,4 +1,4 @@
-"""`chaosapi forecast`: which alerts a fault will cause, and when; nothing is injected."""
+"""`chaosapi forecast`: predict which alerts a fault will fire, and when; nothing is injected."""
 
 import math
 from pathlib import Path
@@ -35,68 +35,124 @@ def forecast(
     effect: Annotated[str | None, typer.Argument(help="The effect's type, such as error or latency.")] = None,
     parameters: Annotated[list[str] | None, typer.Argument(help="Its parameters, as in `chaosapi fault add`.")] = None,
     *,
-    rate: Annotated[float | None, typer.Option(help="Share of the matching requests.", rich_help_panel=_FAULT)] = None,
-    route: Annotated[
-        list[str] | None, typer.Option(help="Only this route; repeatable.", rich_help_panel=_FAULT)
+    rate: Annotated[
+        float | None, typer.Option(help="Share of matching requests to hit.", rich_help_panel=_FAULT)
     ] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Only this method.", rich_help_panel=_FAULT)] = None,
-    start_after: Annotated[str | None, typer.Option(help="When it starts.", rich_help_panel=_FAULT)] = None,
-    duration: Annotated[str | None, typer.Option(help="How long it lasts.", rich_help_panel=_FAULT)] = None,
-    shape: Annotated[str | None, typer.Option(help="Such as '{type: ramp, up: 2m}'.", rich_help_panel=_FAULT)] = None,
+    route: Annotated[
+        list[str] | None, typer.Option(help="Hit only this route; repeatable.", rich_help_panel=_FAULT)
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Hit only this HTTP method; repeatable.", rich_help_panel=_FAULT)
+    ] = None,
+    start_after: Annotated[
+        str | None, typer.Option(help="Delay before the fault starts, such as 10s.", rich_help_panel=_FAULT)
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="How long the fault lasts.  [default: 15m]", rich_help_panel=_FAULT)
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(help="How its strength changes, such as '{type: ramp, up: 2m}'.", rich_help_panel=_FAULT),
+    ] = None,
     fault_file: Annotated[
         list[Path] | None,
-        typer.Option(help="A fault, or a list of them, oldest first; JSON or YAML, - reads stdin; repeatable."),
+        typer.Option(help="JSON or YAML file with a fault, or a list, oldest first; - reads stdin; repeatable."),
     ] = None,
-    rps: Annotated[float | None, typer.Option(help="Requests/s.  [default: 100]", rich_help_panel=_TRAFFIC)] = None,
+    rps: Annotated[
+        float | None, typer.Option(help="Requests per second.  [default: 100]", rich_help_panel=_TRAFFIC)
+    ] = None,
     share: Annotated[
         list[str] | None,
-        typer.Option(help="A route's share, /api/checkout=0.3; the shop's mix unless given.", rich_help_panel=_TRAFFIC),
+        typer.Option(
+            help="A route's share of the traffic, /api/checkout=0.3; repeatable.  [default: the shop's mix]",
+            rich_help_panel=_TRAFFIC,
+        ),
     ] = None,
     scenario: Annotated[
-        str | None, typer.Option(help="A Locust scenario; --rps is its rate.", rich_help_panel=_TRAFFIC)
+        str | None,
+        typer.Option(help="A Locust scenario of loadtests/; --rps sets its rate.", rich_help_panel=_TRAFFIC),
     ] = None,
-    peak: Annotated[float | None, typer.Option(help="Its peak in requests/s.", rich_help_panel=_TRAFFIC)] = None,
-    scale: Annotated[float | None, typer.Option(help="Multiplies rate and peak.", rich_help_panel=_TRAFFIC)] = None,
-    scenario_duration: Annotated[str | None, typer.Option(help="How long it runs.", rich_help_panel=_TRAFFIC)] = None,
+    peak: Annotated[
+        float | None, typer.Option(help="The scenario's peak, requests/s.", rich_help_panel=_TRAFFIC)
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="Factor for the scenario's rate and peak.", rich_help_panel=_TRAFFIC)
+    ] = None,
+    scenario_duration: Annotated[
+        str | None, typer.Option(help="How long the scenario runs.", rich_help_panel=_TRAFFIC)
+    ] = None,
     traffic_from: Annotated[
-        str | None, typer.Option(metavar="URL", help="Measure it from this Prometheus.", rich_help_panel=_TRAFFIC)
+        str | None,
+        typer.Option(metavar="URL", help="Measure the traffic in this Prometheus.", rich_help_panel=_TRAFFIC),
     ] = None,
-    traffic_window: Annotated[str, typer.Option(help="Over how long.", rich_help_panel=_TRAFFIC)] = "5m",
-    replicas: Annotated[int | None, typer.Option(help="Processes with own counters.", rich_help_panel=_TRAFFIC)] = None,
+    traffic_window: Annotated[
+        str, typer.Option(help="The window that --traffic-from measures.", rich_help_panel=_TRAFFIC)
+    ] = "5m",
+    replicas: Annotated[
+        int | None, typer.Option(help="Processes that Prometheus scrapes separately.", rich_help_panel=_TRAFFIC)
+    ] = None,
     spec_file: SpecOption = None,
     profile: ProfileOption = "production",
     history: Annotated[
         str | None,
-        typer.Option(help="Scraped before the fault, such as 0s.  [default: enough]", rich_help_panel=_MONITORING),
+        typer.Option(
+            help="How long Prometheus scraped before the fault, such as 0s.  [default: all windows are full]",
+            rich_help_panel=_MONITORING,
+        ),
     ] = None,
-    scrape: Annotated[str | None, typer.Option(help="Scrape interval.", rich_help_panel=_MONITORING)] = None,
-    evaluation: Annotated[str | None, typer.Option(help="Evaluation interval.", rich_help_panel=_MONITORING)] = None,
-    pending_for: Annotated[str | None, typer.Option("--for", help="`for`.", rich_help_panel=_MONITORING)] = None,
+    scrape: Annotated[
+        str | None, typer.Option(help="Scrape interval.  [default: the profile's]", rich_help_panel=_MONITORING)
+    ] = None,
+    evaluation: Annotated[
+        str | None,
+        typer.Option(help="Evaluation interval of the rules.  [default: the profile's]", rich_help_panel=_MONITORING),
+    ] = None,
+    pending_for: Annotated[
+        str | None, typer.Option("--for", help="The `for` of the alerts.", rich_help_panel=_MONITORING)
+    ] = None,
     min_failures: Annotated[
-        int | None, typer.Option(help="As in `chaosapi slo rules`.", rich_help_panel=_MONITORING)
+        int | None,
+        typer.Option(
+            help="Bad events in the long window before an alert may fire, as in `chaosapi slo rules`.",
+            rich_help_panel=_MONITORING,
+        ),
     ] = None,
-    group_wait: Annotated[str | None, typer.Option(help="Alertmanager's.", rich_help_panel=_MONITORING)] = None,
-    group_interval: Annotated[str | None, typer.Option(help="Alertmanager's.", rich_help_panel=_MONITORING)] = None,
-    prometheus: Annotated[int | None, typer.Option(help="2 or 3.", rich_help_panel=_MONITORING)] = None,
-    horizon: Annotated[str | None, typer.Option(help="How far to look.  [default: until all is over]")] = None,
+    group_wait: Annotated[
+        str | None, typer.Option(help="Alertmanager's group_wait.", rich_help_panel=_MONITORING)
+    ] = None,
+    group_interval: Annotated[
+        str | None, typer.Option(help="Alertmanager's group_interval.", rich_help_panel=_MONITORING)
+    ] = None,
+    prometheus: Annotated[
+        int | None, typer.Option(help="Major version of Prometheus, 2 or 3.", rich_help_panel=_MONITORING)
+    ] = None,
+    horizon: Annotated[
+        str | None, typer.Option(help="How far to predict.  [default: until every alert has resolved]")
+    ] = None,
     page_within: Annotated[
-        str | None, typer.Option(help="Which rate pages within this time?", rich_help_panel=_OUTPUT)
+        str | None, typer.Option(help="Find the lowest rate that pages within this time.", rich_help_panel=_OUTPUT)
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Which rate, or duration, spends this share, 10%?", rich_help_panel=_OUTPUT)
+        str | None,
+        typer.Option(
+            help="Find the rate, and the duration, that spends this share of the error budget, such as 10%.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
-    slo: Annotated[str | None, typer.Option(help="Whose budget.", rich_help_panel=_OUTPUT)] = None,
+    slo: Annotated[str | None, typer.Option(help="The SLO that --budget is about.", rich_help_panel=_OUTPUT)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)] = False,
-    html: Annotated[Path | None, typer.Option(help="Draw it into this file.", rich_help_panel=_OUTPUT)] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the forecast as a chart into this HTML file.", rich_help_panel=_OUTPUT)
+    ] = None,
 ) -> None:
-    """Tell which alerts a fault will cause, and when: chaosapi forecast error status=503 --rate 0.2 --profile lab."""
+    """Predict which alerts a fault fires, and when: chaosapi forecast error status=503 --rate 0.2 --profile lab."""
     _refuse_combinations(
-        ("--page-within", page_within and budget, "it is another question than --budget: ask one at a time"),
-        ("--html", html and (page_within or budget), "it draws a timetable: leave out --page-within and --budget"),
-        ("--slo", slo and not budget, "it says whose budget: ask for a share of it with --budget"),
-        ("--scale", scale is not None and not scenario, "it multiplies a scenario: name one with --scenario"),
-        ("--peak", peak is not None and not scenario, "it is a scenario's: name one with --scenario"),
-        ("--scenario-duration", scenario_duration and not scenario, "it is a scenario's: name one with --scenario"),
+        ("--page-within", page_within and budget, "use either --page-within or --budget"),
+        ("--html", html and (page_within or budget), "a chart cannot answer --page-within or --budget: leave them out"),
+        ("--slo", slo and not budget, "it needs --budget"),
+        ("--scale", scale is not None and not scenario, "it needs --scenario"),
+        ("--peak", peak is not None and not scenario, "it needs --scenario"),
+        ("--scenario-duration", scenario_duration and not scenario, "it needs --scenario"),
     )
     given = {
         "effect": {"type": effect} if effect else None,
@@ -146,11 +202,11 @@ def forecast(
         raise typer.Exit(1) from None
 
 
-def _refuse_combinations(*unheard: tuple[str, object, str]) -> None:
-    """Refuse the first option that would go unheard, if any does, with what would be right."""
-    for option, useless, right in unheard:
+def _refuse_combinations(*rules: tuple[str, object, str]) -> None:
+    """Raise BadParameter for the first (option, condition, message) whose condition holds: the option has no effect."""
+    for option, useless, message in rules:
         if useless:
-            raise typer.BadParameter(right, param_hint=option)
+            raise typer.BadParameter(message, param_hint=option)
 
 
 def _answer(
@@ -189,15 +245,15 @@ def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:
 
 
 def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path], *, which_rate: bool) -> list[Any]:
-    """Return the faults that are asked about; a question which rate does something needs none, and is about errors."""
+    """Return the faults of the files and of the command line; a search for a rate defaults to the error effect."""
     own = parse.without_none(given)
     parse.set_parameters(own, parameters)
     read = [each for file in files for each in _listed(parse.read_document(file))]
     if which_rate and not read and "effect" not in own:
         own["effect"] = {"type": "error"}
-        typer.echo("assumed: the fault is error, since none is given", err=True)
+        typer.echo("assumed: the effect is error, since no fault is given", err=True)
     if not own and not read:
-        raise typer.BadParameter("which fault? Give an effect, such as error, or --fault-file")
+        raise typer.BadParameter("no fault is given: name an effect, such as error, or use --fault-file")
     return read + ([own] if own else [])
 
 
@@ -217,7 +273,7 @@ def _share(text: str) -> tuple[str, float]:
     try:
         return route, float(share)
     except ValueError:
-        raise typer.BadParameter(f"{text!r}: a share is a ratio, such as 0.3", param_hint="--share") from None
+        raise typer.BadParameter(f"{text!r}: a share is a number such as 0.3", param_hint="--share") from None
 
 
 def _ratio(text: str) -> float:
@@ -226,7 +282,7 @@ def _ratio(text: str) -> float:
     except ValueError:
         ratio = 0.0
     if not 0 < ratio < math.inf:
-        raise typer.BadParameter(f"{text!r} is no share of a budget, such as 10% or 0.1", param_hint="--budget")
+        raise typer.BadParameter(f"{text!r} is not a share of a budget such as 10% or 0.1", param_hint="--budget")
     return ratio
 
 

@@ -1,4 +1,4 @@
-"""`chaosapi history`: a healthy past for a Prometheus that has none, where the lab does not start it."""
+"""`chaosapi history`: backfill a Prometheus, outside the lab, with samples of healthy traffic."""
 
 import contextlib
 import sys
@@ -17,20 +17,21 @@ from chaosapi.terminal import print_error
 
 
 def history(
-    url: Annotated[str, typer.Argument(help="The service, such as http://127.0.0.1:8000.")],
+    url: Annotated[str, typer.Argument(help="The URL of the service, such as http://127.0.0.1:8000.")],
     *,
     instance: Annotated[
-        str | None, typer.Option(help="What Prometheus calls it.  [default: the URL's host and port]")
+        str | None,
+        typer.Option(help="The `instance` label in Prometheus.  [default: the URL's host and port]"),
     ] = None,
     profile: Annotated[
-        str, typer.Option(help="The windows to fill: production, lab, or an AlertWindows file.")
+        str, typer.Option(help="The alert windows to fill: production, lab, or an AlertWindows file.")
     ] = "lab",
-    rate: Annotated[float, typer.Option(min=0.1, help="The past's requests per second.")] = 20.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests per second to write.")] = 20.0,
     output: Annotated[Path | None, typer.Option(help="The file to write.  [default: standard output]")] = None,
 ) -> None:
-    """Write a period of healthy traffic, up to now, for `promtool tsdb create-blocks-from openmetrics`.
+    """Write one SLO period of healthy traffic, up to now, for `promtool tsdb create-blocks-from openmetrics`.
 
-    With minutes of history, long windows see nothing but the fault, and all alerts fire at once.
+    In a Prometheus with minutes of history, long windows hold little but the fault, and all alerts fire at once.
     """
     try:
         instants = past.sample_times(windows.load(profile), time.time())

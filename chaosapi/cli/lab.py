@@ -1,4 +1,4 @@
-"""`chaosapi lab` and `chaosapi demo`: the real Prometheus and Alertmanager around the service, on this machine."""
+"""`chaosapi lab` and `chaosapi demo`: the service with a real Prometheus and Alertmanager, on this machine."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,17 +17,17 @@ from chaosapi.lab.signals import StopRequested, stoppable
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
 
-Port = Annotated[int, typer.Option(min=1, max=65535, help="Its port on 127.0.0.1.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Keep data and logs here, history included; otherwise they go when the lab ends."),
+    typer.Option(help="Keep data and logs in this folder.  [default: a temporary folder, deleted at the end]"),
 ]
 _DEFAULTS: Final = Ports()
 
 
 def _profile(name: str) -> str:
     if name not in windows.NAMES:
-        raise typer.BadParameter(f"{name} is none of {', '.join(windows.NAMES)}")
+        raise typer.BadParameter(f"{name} is not one of {', '.join(windows.NAMES)}")
     return name
 
 
@@ -37,7 +37,7 @@ def lab(
         str,
         typer.Option(
             callback=_profile,
-            help="lab: windows of a minute to 72 minutes; production: of an hour to three days, after a healthy month.",
+            help="Alert windows: lab (1 to 72 minutes), or production (1 hour to 3 days, with a healthy month before).",
         ),
     ] = "lab",
     port: Port = _DEFAULTS.service,
@@ -48,7 +48,7 @@ def lab(
     loadtest_port: Port = _DEFAULTS.loadtest,
     console_port: Port = _DEFAULTS.console,
     data_dir: DataDir = None,
-    once: Annotated[bool, typer.Option("--once", help="Start, see that all is well, stop.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Start, print the status, and stop.")] = False,
 ) -> None:
     """Start the service with Prometheus, Alertmanager and, where installed, Grafana; Ctrl-C stops them all."""
     console = Terminal()
@@ -73,9 +73,9 @@ def demo(
     loadtest_port: Port = _DEFAULTS.loadtest,
     data_dir: DataDir = None,
 ) -> None:
-    """Show it all in about a minute: traffic, a fault, the alert it fires, and the alert resolving.
+    """Run one incident in about a minute: traffic, a fault, the alert it fires, and the alert resolving.
 
-    Ends with 0 only if the page alert really reached the service's webhook and resolved.
+    The exit code is 0 only if the page alert reached the service's webhook and resolved.
     """
     console = Terminal()
     with _ended_well(console), _folder(data_dir) as folder:
@@ -98,7 +98,7 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _ended_well(console: Terminal) -> Iterator[None]:
-    """Turn what ended the lab into an exit code: 1 with the reason, or 128 + the signal's number."""
+    """Turn an error into a message and exit code 1, and a signal into exit code 128 + its number."""
     try:
         with stoppable():
             yield

@@ -1,4 +1,4 @@
-"""Commands that are imported when they are run, and say which extra they need where it is not installed."""
+"""Commands that are imported when they are run; a missing extra is named in the error."""
 
 import importlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from chaosapi.text import escape_control
 
 
 class LazyCommand(NamedTuple):
-    """Where a command is: a function, or an app with commands of its own; `extra` brings what it imports."""
+    """The module and attribute of a command (a function) or group (a Typer app), and the extra that it needs."""
 
     module: str
     attribute: str
@@ -22,14 +22,14 @@ class LazyCommand(NamedTuple):
 
 
 class MissingExtraError(Exception):
-    """A command cannot be imported; the text says what to install."""
+    """A command's extra is not installed; the text says how to install it."""
 
 
 def lazy_group(entries: Mapping[str, LazyCommand]) -> type[TyperGroup]:
-    """Make the class of a group, for `typer.Typer(cls=...)`, whose last commands are these."""
+    """Return a class for `typer.Typer(cls=...)` that lists these commands after the app's own."""
 
     class Commands(TyperGroup):
-        """Commands whose refusals are text, like all else that they print: a file's content may stand in one."""
+        """Escapes control characters in error messages, since these may quote a file."""
 
         def list_commands(self, ctx: Any) -> list[str]:
             return [*super().list_commands(ctx), *entries]

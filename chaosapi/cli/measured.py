@@ -1,4 +1,4 @@
-"""What Prometheus knows about a time: its traffic, and what became of its alerts."""
+"""Traffic and alerts of a time span, as Prometheus recorded them."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from chaosapi.slo.spec import Spec
 
 
 def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at: float | None = None) -> Traffic:
-    """Measure the requests over a window (seconds) that ends now, or then (Unix seconds)."""
+    """Return the traffic over a window (seconds) that ends now, or at `at` (Unix seconds)."""
     served = "http_requests_total" + job_selector(spec)
     rates = prometheus.vector(f"sum by (method, handler) (rate({served}[{round(1000 * window)}ms]))", at)
     replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
@@ -21,12 +21,11 @@ def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at:
 
 
 def delivery(sent: Mapping[str, Any]) -> DeliveredNotification:
-    """Read one of the alerts that the admin API lists as delivered."""
     return DeliveredNotification.model_validate({name: sent.get(name) for name in DeliveredNotification.model_fields})
 
 
 def recorded_alerts(prometheus: PrometheusReader, spec: Spec, start: float, end: float, evaluation: float) -> Observed:
-    """Return what Prometheus recorded from start to end (Unix seconds), evaluating every so many seconds."""
+    """Return the alerts and scrapes recorded from start to end (Unix seconds); `evaluation` is in seconds."""
     names = "|".join(sorted({slo.alerting.name for slo in spec.slos}))
     alerts = recording.alerts(
         prometheus.series(f'ALERTS{{alertname=~"{names}"}}', start, end), round(1000 * evaluation), round(1000 * end)
@@ -48,5 +47,5 @@ def recorded_alerts(prometheus: PrometheusReader, spec: Spec, start: float, end:
 
 
 def job_selector(spec: Spec) -> str:
-    """Select the scrape jobs that the spec's queries name; all where they name none."""
+    """Return a label selector for the jobs that the spec's queries name, empty where they name none."""
     return f"{{job=~{json.dumps('|'.join(map(re.escape, spec.jobs)))}}}" if spec.jobs else ""

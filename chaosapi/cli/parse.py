@@ -1,4 +1,4 @@
-"""A fault's body from the words of a command line."""
+"""Parse the fault of a command line: JSON and YAML values, files, and `name=value` parameters."""
 
 import re
 import sys
@@ -21,14 +21,14 @@ _RESOLVED: Final = {
     "float": (r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,4})?", "-0123456789"),
     "merge": (r"<<", "<"),
 }
-"""What a plain scalar may be besides text, and how it begins: what JSON has, and merge keys.
+"""The types of plain scalars besides text, by pattern and first characters: those of JSON, and merge keys.
 
-YAML 1.1 would make booleans of `on` and `off`, which a pulse has as fields, and dates and octal numbers of others.
+YAML 1.1 would also read `on` and `off`, which are fields of a pulse, as booleans, and other text as dates or octals.
 """
 
 
 class _Loader(BoundedLoader):
-    """Makes of YAML what JSON can say."""
+    """Loads YAML as JSON types only."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's name for it, and a class attribute there too
 
@@ -49,7 +49,6 @@ def read_document(file: Path) -> Any:
 
 
 def parse_value(text: str) -> Any:
-    """Read JSON, or else YAML."""
     return _value(text.encode("utf-8", "surrogateescape"))
 
 
@@ -57,7 +56,7 @@ def _value(data: bytes) -> Any:
     try:
         return budget.read(data, FILE)
     except BadRequest:
-        pass  # no JSON
+        pass  # not JSON: try YAML
     except ChaosError as error:
         raise typer.BadParameter(str(error)) from None
     try:
@@ -72,7 +71,6 @@ def _value(data: bytes) -> Any:
 
 
 def split_parameter(text: str) -> tuple[str, str]:
-    """Split name=value."""
     name, separator, rest = text.partition("=")
     if not separator or not name:
         raise typer.BadParameter(f"{text!r} must be name=value")
@@ -80,7 +78,7 @@ def split_parameter(text: str) -> tuple[str, str]:
 
 
 def set_parameters(body: dict[str, Any], parameters: Iterable[str]) -> None:
-    """Put effect parameters (`distribution.value=200ms`) where they belong."""
+    """Set effect parameters such as `distribution.value=200ms` in the body; the dots are the path."""
     for parameter in parameters:
         path, text = split_parameter(parameter)
         place = body.setdefault("effect", {})
@@ -95,5 +93,5 @@ def set_parameters(body: dict[str, Any], parameters: Iterable[str]) -> None:
 
 
 def without_none(values: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given."""
+    """Return the values without None and empty collections."""
     return {name: each for name, each in values.items() if each not in (None, {}, [])}

@@ -1,4 +1,4 @@
-"""What the commands read from Prometheus."""
+"""Queries of Prometheus for the commands."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,26 +12,26 @@ from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.forecast.recording import RecordedSeries
 
 HERE = "http://127.0.0.1:9090"
-_FIRST_S = 3600.0
-_SHORTEST_S = 60.0
-_ENOUGH = 250_000
-"""Samples of an answer: some megabytes. Prometheus refuses more than fifty million."""
+_FIRST_SPAN_S = 3600.0
+_SHORTEST_SPAN_S = 60.0
+_SAMPLES_WANTED = 250_000
+"""Samples per answer, some megabytes. Prometheus refuses more than fifty million."""
 _TIMEOUT_S = 120.0
 
 
 class PrometheusReader:
-    """Reads one Prometheus; every method raises errors.Invalid, with its words, where it refuses or does not answer."""
+    """Reads one Prometheus; every method raises errors.Invalid where Prometheus refuses or does not answer."""
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
 
     def version(self) -> Literal[2, 3]:
-        """Return its major version; what comes after 3 is taken to be like it."""
+        """Return the major version; later versions count as 3."""
         with self._client() as client:
             return client.major_version()
 
     def alerts(self) -> list[dict[str, str]]:
-        """Return the labels of every alert that it has a rule for, with its name as `alertname`."""
+        """Return the labels of every alerting rule, with its name as `alertname`."""
         with self._client() as client:
             groups = client.groups("alert")
         return [{**rule["labels"], "alertname": rule["name"]} for group in groups for rule in group["rules"]]
@@ -51,7 +51,7 @@ class PrometheusReader:
                 stamps = np.rint(np.array(times, dtype=np.float64) * 1000).astype(np.int64)
                 known = found.setdefault(frozenset(each["metric"].items()), [])
                 new = stamps > known[-1][0][-1] if known else np.full(stamps.size, fill_value=True)
-                if new.any():  # version 2 gives what lies on the border of two parts twice
+                if new.any():  # version 2 returns a sample on the border of two parts in both
                     known.append((stamps[new], np.array(values, dtype=np.float64)[new]))
         return [
             RecordedSeries(dict(labels), *(np.concatenate(each) for each in zip(*parts, strict=True)))
@@ -59,15 +59,15 @@ class PrometheusReader:
         ]
 
     def _parts(self, selector: str, start: float, end: float) -> Iterator[list[Any]]:
-        """Ask for as long a span at a time as gives an answer of a bearable size."""
-        span = _FIRST_S
+        """Yield answers to consecutive spans; the span adapts to about `_SAMPLES_WANTED` samples per answer."""
+        span = _FIRST_SPAN_S
         while start < end:
             until = min(end, start + span)
             milliseconds = max(1, round(1000 * (until - start)))
             with self._client() as client:
                 result = client.query(f"{selector}[{milliseconds}ms]", until)
             got = sum(len(each["values"]) for each in result)
-            span = max(_SHORTEST_S, span * min(4.0, _ENOUGH / max(1, got)))
+            span = max(_SHORTEST_SPAN_S, span * min(4.0, _SAMPLES_WANTED / max(1, got)))
             start = until
             yield result
 
@@ -81,9 +81,9 @@ class PrometheusReader:
 
     def _explained(self, error: ClientError) -> str:
         if isinstance(error, InvalidURLError):
-            return f"{self._url} is no URL such as {HERE}: {error.__cause__}"
+            return f"{self._url} is not a URL such as {HERE}: {error.__cause__}"
         if error.status is None:
             return f"no answer from {self._url}: {error.__cause__ or error}"
         if isinstance(error, NoAnswerError):
-            return f"{self._url} answered {error.status}, but no JSON: is it a Prometheus?"
+            return f"{self._url} answered {error.status} without JSON: is it a Prometheus?"
         return f"{self._url} refuses: {error}"

@@ -1,4 +1,4 @@
-"""Faults as people read them in a terminal of eighty columns."""
+"""Render faults and replicas for a terminal of eighty columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,6 @@ _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
 
 
 def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
-    """Return one fault a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("fault", "what and where"):
         table.add_column(column, overflow="fold")
@@ -38,7 +37,7 @@ def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def fault_details(fault: Mapping[str, Any]) -> Table:
-    """Return one fault with its receipt, a field a row."""
+    """Return one fault with its receipt, a row for each field."""
     receipt = fault["receipt"]
     schedule = fault["schedule"]
     shape = {name: value for name, value in schedule["shape"].items() if (name, value) != ("scales", "rate")}
@@ -74,7 +73,6 @@ def format_replicas(replicas: Replicas) -> str:
 
 
 def replica_table(known: Sequence[ReplicaView]) -> Table:
-    """Return one replica a row."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     for column in ("replica", "process"):
         table.add_column(column, overflow="fold")
@@ -87,7 +85,7 @@ def replica_table(known: Sequence[ReplicaView]) -> Table:
 
 
 def empty_table(title: str, style: str, name: str, *columns: str) -> Table:
-    """Make an empty table: names at the left, numbers at the right."""
+    """Return an empty table: names at the left, numbers at the right."""
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, title=title, title_justify="left", title_style=style)
     table.add_column(name, no_wrap=True)
     for column in columns:
@@ -96,7 +94,6 @@ def empty_table(title: str, style: str, name: str, *columns: str) -> Table:
 
 
 def effect(fields: Mapping[str, Any]) -> str:
-    """Return an effect in a line."""
     inner = fields.get("distribution")
     if inner:
         return f"{fields['type']}: {fields['mode']} {_words(inner)}"
@@ -104,7 +101,6 @@ def effect(fields: Mapping[str, Any]) -> str:
 
 
 def target(fault: Mapping[str, Any]) -> str:
-    """Return what a fault acts on in a line."""
     if fault["effect"]["type"] in _ON_THE_PROCESS:
         return "the process"
     fields = fault["target"]

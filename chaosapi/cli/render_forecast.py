@@ -1,4 +1,4 @@
-"""Forecasts as people read them in a terminal."""
+"""Render forecasts for a terminal of eighty columns."""
 
 from itertools import groupby
 
@@ -15,11 +15,11 @@ from chaosapi.terminal import styled
 
 _NONE = "-"
 _EPISODES = 5
-"""Rows of one alert; a fault that pulses for long makes an alert come and go many times."""
+"""Rows per alert; under a long pulse an alert fires and resolves many times."""
 
 
 def forecast(found: Forecast) -> Group:
-    """Return what fires, what does not, what becomes of the budgets, and what to make of it."""
+    """Return the alerts that fire, the alerts that stay silent, the budgets, and the caveats."""
     firing = [alert for alert in found.alerts if alert.fires]
     silent = [alert for alert in found.alerts if not alert.fires]
     parts: list[Table | Text] = [Text("No alert will fire.", "bold")] if not firing else []
@@ -33,7 +33,6 @@ def forecast(found: Forecast) -> Group:
 
 
 def page(answer: RateThatPages) -> Text:
-    """Return which rate pages in time."""
     alert = answer.alert
     return Text(
         f"A rate of {answer.rate:g} ({answer.rate:.4%}) is the smallest that does: {_name(alert)} of {alert.slo} "
@@ -42,7 +41,6 @@ def page(answer: RateThatPages) -> Text:
 
 
 def spend(answer: RateThatSpends, fault: Fault) -> Text:
-    """Return which rate, and which duration, spends the budget."""
     lasting = durations.format(fault.schedule.duration)
     at = f"{fault.rate:g}"
     rate = f"at a rate of {answer.rate:g}" if answer.rate else "not even at a rate of 1"
@@ -54,7 +52,7 @@ def spend(answer: RateThatSpends, fault: Fault) -> Text:
 
 
 def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
-    # Eighty columns: with a `for` it matters more when an alert is pending than what the formula says.
+    # Eighty columns have room for one of two: with a `for`, the pending time; else the formula's times.
     waits = any(each.pending != each.firing for alert in alerts for each in alert.moments)
     columns = ("alert", "pending" if waits else "formula", "firing", "by chance", "told", "resolved", "spent")
     table = empty_table(f"{slo}: will fire", "bold red", *columns)
@@ -104,7 +102,7 @@ def _percent(share: float) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    """Write a time: tenths of a second only below 10 s, seconds only below an hour."""
+    """Format a time with tenths of a second only below 10 s, and seconds only below an hour."""
     if seconds is None:
         return _NONE
     step = 0.1 if seconds < 10 else 1 if seconds < 3600 else 60

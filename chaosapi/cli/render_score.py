@@ -1,4 +1,4 @@
-"""Scorecards as people read them in a terminal."""
+"""Render scorecards for a terminal of eighty columns."""
 
 from itertools import groupby
 
@@ -19,14 +19,16 @@ _WORDS = {
 
 
 def score(found: Score) -> Group:
-    """Return alert by alert, where the time went, and the four attributes."""
-    parts: list[Table | Text] = [_alerts(found.alerts)] if found.alerts else [Text("No alert was to fire, none did.")]
+    """Return the alerts, how each detection time splits up, and the four attributes of the alerting strategy."""
+    parts: list[Table | Text] = (
+        [_alerts(found.alerts)] if found.alerts else [Text("No alert was forecast, and none fired.")]
+    )
     if any(each.split for each in found.alerts):
         parts.append(_splits(found.alerts))
     table = Table.grid(padding=(0, 2))
-    table.add_row("precision", _share(found.precision), "of what fired was to fire")
-    table.add_row("recall", _share(found.recall), "of what was to fire did")
-    table.add_row("detection", _both(found.detection), "until the first page was told")
+    table.add_row("precision", _share(found.precision), "of the alerts that fired were forecast")
+    table.add_row("recall", _share(found.recall), "of the forecast alerts fired")
+    table.add_row("detection", _both(found.detection), "until the first page was notified")
     table.add_row("reset", _both(found.reset), "from the fault's end until no page fired")
     return Group(*parts, table, *(styled(f"missing: {reason}", "yellow") for reason in found.missing))
 

@@ -1,4 +1,4 @@
-"""`chaosapi score`: what a fault was to do to the alerts, and what it did."""
+"""`chaosapi score`: compare the forecast of a fault with the alerts that fired."""
 
 import time
 from collections.abc import Mapping
@@ -28,24 +28,30 @@ _out = Terminal()
 
 
 def score(
-    name: Annotated[str | None, typer.Argument(help="The fault.  [default: the last that began]")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The fault's name.  [default: the latest fault that has begun]")
+    ] = None,
     *,
     url: fault.Url = None,
     token: fault.Token = None,
-    prometheus: Annotated[str, typer.Option(metavar="URL", help="Where Prometheus is.")] = HERE,
+    prometheus: Annotated[str, typer.Option(metavar="URL", help="The URL of Prometheus.")] = HERE,
     spec_file: SpecOption = None,
     profile: ProfileOption = "lab",
-    group_wait: Annotated[str | None, typer.Option(help="Alertmanager's.  [default: the lab's, or 10s]")] = None,
-    group_interval: Annotated[str | None, typer.Option(help="Alertmanager's.  [default: the lab's, or 1m]")] = None,
+    group_wait: Annotated[
+        str | None, typer.Option(help="Alertmanager's group_wait.  [default: the lab's, or 10s]")
+    ] = None,
+    group_interval: Annotated[
+        str | None, typer.Option(help="Alertmanager's group_interval.  [default: the lab's, or 1m]")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare forecast and fact of a fault, alert by alert, and split up how long its detection took."""
+    """Compare a fault's forecast with the alerts that fired, and split each detection time into its parts."""
     now = time.time()
     with fault.admin_client(url, token) as admin:
         records = [_record(each) for each in admin.list_faults()["faults"]]
         delivered = admin.alerts()["alerts"]
     try:
-        record = _chosen(records, name, now)
+        record = _latest_begun(records, name, now)
         shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
         chosen = windows.load(profile)
         waits = {"group_wait": group_wait, "group_interval": group_interval}
@@ -63,7 +69,7 @@ def score(
                 source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until
             )
         except errors.Invalid as error:
-            missing = [str(error), f"the traffic was not measured: taken to be {traffic.rps:g} requests/s"]
+            missing = [str(error), f"the traffic was not measured: {traffic.rps:g} requests/s are assumed"]
         known = known.model_copy(update={"delivered": [measured.delivery(each) for each in delivered]})
         model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings))
         found = scoring.score(record.name, replay.replay_fault(record, records, model), known, now)
@@ -77,7 +83,7 @@ def score(
         _out.print(render_score.score(found))
 
 
-def _chosen(records: list[Record], name: str | None, now: float) -> Record:
+def _latest_begun(records: list[Record], name: str | None, now: float) -> Record:
     begun = [each for each in records if each.starts_at <= now and name in {None, each.name}]
     if not begun:
         raise errors.Invalid.field("fault", f"no fault {name or 'at all'} has begun yet: see `chaosapi fault list`")
@@ -85,7 +91,6 @@ def _chosen(records: list[Record], name: str | None, now: float) -> Record:
 
 
 def _record(view: Mapping[str, Any]) -> Record:
-    """Read a fault as the admin API shows it."""
     times = {each: datetime.fromisoformat(view[each]).timestamp() for each in ("created_at", "ends_at")}
     sent = Fault.model_validate({field: view[field] for field in Fault.model_fields})
     return Record(
@@ -98,7 +103,7 @@ def _record(view: Mapping[str, Any]) -> Record:
 
 
 def _intervals(source: PrometheusReader, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
-    """Return how often Prometheus scrapes the service and evaluates its rules, where it recorded that."""
+    """Return the scrape and evaluation intervals in seconds, as far as Prometheus has recorded them."""
     ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": shop.service})
     looked = {"scrape": "up" + measured.job_selector(shop), "evaluation": ratio}
     found = {name: source.series(selector, start - 120, now) for name, selector in looked.items()}

@@ -19,13 +19,13 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [env: CHAOSAPI_HOST; 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [env: CHAOSAPI_PORT; 8000]")] = None,
     admin_port: Annotated[
-        int | None, typer.Option(help="A port for the admin API alone.  [env: CHAOSAPI_ADMIN_PORT; none]")
+        int | None, typer.Option(help="A separate port for the admin API.  [env: CHAOSAPI_ADMIN_PORT; none]")
     ] = None,
     workers_: Annotated[
-        int | None, typer.Option("--workers", help="Processes behind that port.  [env: CHAOSAPI_WORKERS; 1]")
+        int | None, typer.Option("--workers", help="Worker processes that share the port.  [env: CHAOSAPI_WORKERS; 1]")
     ] = None,
 ) -> None:
-    """Run the service. All settings are environment variables with the prefix CHAOSAPI_."""
+    """Run the service. Further settings are environment variables with the prefix CHAOSAPI_."""
     given: dict[str, Any] = {
         name: value
         for name, value in {"host": host, "port": port, "admin_port": admin_port, "workers": workers_}.items()
@@ -41,7 +41,7 @@ def serve(
     for name in service_links(os.environ):
         typer.echo(
             f"chaosapi: {name}={os.environ[name]} is the address of a Kubernetes Service, not a port, and is ignored: "
-            "set enableServiceLinks: false in the pod, or name the Service otherwise",
+            "set enableServiceLinks: false in the pod, or rename the Service",
             err=True,
         )
     dropped = logs.configure(settings)
@@ -54,7 +54,7 @@ def serve(
         print_error(error)
         raise typer.Exit(2) from None
     server = Server(app, settings)
-    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises once all is done
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn re-raises it after its shutdown
         server.run()
     if not server.started:
         raise typer.Exit(3)
@@ -62,7 +62,7 @@ def serve(
 
 def _serve_workers(settings: Settings) -> int:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        raise SettingsError("PROMETHEUS_MULTIPROC_DIR: several workers make a folder of their own; unset it")
+        raise SettingsError("PROMETHEUS_MULTIPROC_DIR: with several workers chaosapi makes its own folder; unset it")
     try:
         return workers.run("chaosapi.app:create_app", settings)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`chaosapi slo`: what an SLO file is worth: findings, explanations, Prometheus rules and their promtool tests."""
+"""`chaosapi slo`: lint and explain an SLO file; generate Prometheus rules and their promtool tests."""
 
 import json
 from collections.abc import Iterator
@@ -25,39 +25,39 @@ _BACKTEST: Final = {"backtest": LazyCommand("chaosapi.cli.backtest", "backtest",
 app = typer.Typer(
     cls=lazy_group(_BACKTEST),
     no_args_is_help=True,
-    help="Check and explain an SLO file; make Prometheus rules and their tests.",
+    help="Check and explain an SLO file; generate Prometheus rules and their tests.",
 )
 
 
 class Kind(StrEnum):
-    """The form of the rules."""
+    """The output format of the rules."""
 
     GROUPS = "groups"
     PROMETHEUSRULE = "prometheusrule"
 
 
 _SHOP = "[default: the shop's, alerts/slo.yaml]"
-_SPEC_HELP = f"A Sloth file: prometheus/v1, or the kind PrometheusServiceLevel.  {_SHOP}"
+_SPEC_HELP = f"SLOs as a Sloth file: prometheus/v1, or the kind PrometheusServiceLevel.  {_SHOP}"
 ProfileOption = Annotated[
-    str, typer.Option("--profile", help=f"{', '.join(windows.NAMES)}, or an AlertWindows file of Sloth's.")
+    str, typer.Option("--profile", help=f"Alert windows: {', '.join(windows.NAMES)}, or a Sloth AlertWindows file.")
 ]
 SpecOption = Annotated[Path | None, typer.Option("--spec", help=_SPEC_HELP)]
 SpecArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help=_SPEC_HELP)]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The file to write.  [default: print]")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ScrapeOption = Annotated[
-    str | None, typer.Option(help="Your scrape interval, such as 15s: refuse windows too short for it.")
+    str | None, typer.Option(help="Your scrape interval, such as 15s; windows too short for it are errors.")
 ]
 RetentionOption = Annotated[
-    str | None, typer.Option(help="How long your Prometheus keeps samples, such as 15d: refuse a longer SLO period.")
+    str | None, typer.Option(help="Retention of your Prometheus, such as 15d; a longer SLO period is an error.")
 ]
 RequestsOption = Annotated[
-    float | None, typer.Option(min=0, help="What each SLO's service gets: warn where one failure would fire an alert.")
+    float | None, typer.Option(min=0, help="Traffic of each SLO's service; warn where one failure would fire an alert.")
 ]
-GrafanaOption = Annotated[str, typer.Option(help="Where your Grafana answers: alerts then link to it in full.")]
-RunbookOption = Annotated[str, typer.Option(help="What stands before alerts/runbooks/ where you keep the runbooks.")]
+GrafanaOption = Annotated[str, typer.Option(help="The URL of your Grafana, to make links in alerts absolute.")]
+RunbookOption = Annotated[str, typer.Option(help="The base URL of your runbooks, before alerts/runbooks/.")]
 FailuresOption = Annotated[
-    int, typer.Option(min=1, help="For low traffic: no alert before its long window holds that many bad events.")
+    int, typer.Option(min=1, help="Bad events in the long window before an alert may fire; for low traffic.")
 ]
 
 
@@ -72,7 +72,7 @@ def lint(
     min_failures: FailuresOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """List everything that is wrong, by line and field; exit code 1 if anything of it is an error."""
+    """List errors and warnings by line and field; the exit code is 1 if there is an error."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
         found = findings(_spec(spec_file), windows.load(profile), profile, where)
@@ -88,7 +88,7 @@ def lint(
 def explanation(
     *, spec_file: SpecArgument = None, profile: ProfileOption = "production", as_json: JsonOption = False
 ) -> None:
-    """Tell how fast, how late and at what price each alert of each SLO fires, by the formulas of the SRE Workbook."""
+    """Explain each alert by the formulas of the SRE Workbook: detection time, reset time and budget spent."""
     with _refusing():
         chosen = windows.load(profile)
         facts = [explain.explain(one, slo, chosen) for one in spec.load_all(_spec(spec_file)) for slo in one.slos]
@@ -102,7 +102,7 @@ def explanation(
             console.print(sentence)
         if each.pairs:
             console.print(_table(each))
-    console.print("Up to a scrape, an evaluation and Alertmanager's group_wait come on top of these times.")
+    console.print("Add up to a scrape interval, an evaluation interval and Alertmanager's group_wait to these times.")
 
 
 @app.command()
@@ -115,17 +115,19 @@ def rules(
     retention: RetentionOption = None,
     requests_per_second: RequestsOption = None,
     min_failures: FailuresOption = 1,
-    kind: Annotated[Kind, typer.Option(help="A rule file, or an object of the Prometheus operator.")] = Kind.GROUPS,
-    name: Annotated[str | None, typer.Option(help="The object's name.  [default: slo-SERVICE]")] = None,
-    namespace: Annotated[str | None, typer.Option(help="The object's namespace.")] = None,
+    kind: Annotated[
+        Kind, typer.Option(help="A rule file, or a PrometheusRule for the Prometheus operator.")
+    ] = Kind.GROUPS,
+    name: Annotated[str | None, typer.Option(help="Name of the PrometheusRule.  [default: slo-SERVICE]")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Namespace of the PrometheusRule.")] = None,
     label: Annotated[
         list[str] | None,
-        typer.Option(help="A label of the object, such as release=NAME for kube-prometheus-stack; repeatable."),
+        typer.Option(help="Label of the PrometheusRule, release=NAME for kube-prometheus-stack; repeatable."),
     ] = None,
     grafana_url: GrafanaOption = "",
     runbook_url: RunbookOption = "",
 ) -> None:
-    """Make the recording rules and alerts, also of the file causes.yaml beside the spec if there is one."""
+    """Generate recording rules and alerts, also from causes.yaml in the spec's folder if it exists."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
         bases = LinkBases(grafana_url, runbook_url)
@@ -147,19 +149,22 @@ def rules(
 def unit_tests(
     *,
     profile: ProfileOption = "production",
-    pair: Annotated[str | None, typer.Option(help="The windows to test, such as 1h/5m.  [default: quickest]")] = None,
+    pair: Annotated[
+        str | None, typer.Option(help="The window pair to test, such as 1h/5m.  [default: the fastest]")
+    ] = None,
     spec_file: SpecOption = None,
     traffic: Annotated[
-        Path | None, typer.Option(help="What an event adds to.  [default: traffic.yaml beside the spec]")
+        Path | None,
+        typer.Option(help="The series that one event increments.  [default: traffic.yaml in the spec's folder]"),
     ] = None,
     rule_file: Annotated[
         str | None,
-        typer.Option("--rules", help="The rule file, seen from the test file.  [default: ../rules/PROFILE.yml]"),
+        typer.Option("--rules", help="Path of the rule file from the test file.  [default: ../rules/PROFILE.yml]"),
     ] = None,
     min_failures: FailuresOption = 1,
     out: OutOption = None,
 ) -> None:
-    """Make the tests that hold the alerts to their predicted times, for `promtool test rules`."""
+    """Generate tests for `promtool test rules` that check when each alert fires and resolves."""
     with _refusing():
         source = _spec(spec_file)
         _guard(findings(source, windows.load(profile), profile, Conditions(min_failures=min_failures)))
@@ -178,10 +183,12 @@ def unit_tests(
 def generate(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="Holds slo.yaml, traffic.yaml, perhaps causes.yaml.  [default: the shop's alerts/]"),
+        typer.Argument(
+            help="Folder with slo.yaml, traffic.yaml, optionally causes.yaml.  [default: the shop's alerts/]"
+        ),
     ] = None,
 ) -> None:
-    """Write rules/, prometheusrules/ and tests/ beside slo.yaml, for all profiles that come with chaosapi."""
+    """Write rules/, prometheusrules/ and tests/ into the folder of slo.yaml, for all built-in profiles."""
     with _refusing():
         for path, text in files.generated(folder or assets.path("alerts")).items():
             _put(text, path)
@@ -210,7 +217,7 @@ def _seconds(text: str | None, option: str) -> float | None:
 
 
 def _guard(found: list[Finding]) -> None:
-    """Refuse what has errors, and tell the warnings."""
+    """Raise errors.Invalid if there are errors; print warnings."""
     if wrong := [str(finding) for finding in found if finding.level == "error"]:
         raise errors.Invalid("\n".join(wrong))
     for finding in found:
@@ -245,7 +252,7 @@ def _put(text: str, out: Path | None) -> None:
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """Turn a refusal into a message and exit code 1."""
+    """Turn errors.Invalid and OSError into a message and exit code 1."""
     try:
         yield
     except (errors.Invalid, OSError) as error:

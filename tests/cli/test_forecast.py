@@ -54,7 +54,7 @@ def test_the_inverse_questions() -> None:
 def test_which_rate_is_asked_about_errors_unless_a_fault_is_given(question: tuple[str, str]) -> None:
     """It says so, beside the same answer."""
     assumed, given = _run(*question, "--json"), _run("error", *question, "--json")
-    assert "assumed: the fault is error" in assumed.stderr
+    assert "assumed: the effect is error" in assumed.stderr
     assert "assumed" not in given.stderr
     assert json.loads(assumed.stdout) == json.loads(given.stdout)
 
@@ -73,21 +73,21 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
     [
         (["error", "--rate", "5"], "did you mean 0.05"),
         (["errors"], "unknown type 'errors'"),
-        ([], "which fault?"),
+        ([], "no fault is given"),
         (["error", "--scrape", "2m"], "needs 4 scrapes"),
         (["error", "--scenario", "storm"], "one of steady, spike"),
         (["error", "--scenario", "spike", "--scale", "0"], "the scale is 0; it must be above 0"),
-        (["error", "--scale", "2"], "name one with --scenario"),
-        (["error", "--peak", "200"], "name one with --scenario"),
-        (["error", "--scenario-duration", "5m"], "name one with --scenario"),
-        (["error", "--page-within", "2m", "--budget", "10%"], "ask one at a time"),
-        (["error", "--page-within", "2m", "--html", "f.html"], "leave out --page-within and --budget"),
-        (["error", "--budget", "10%", "--html", "f.html"], "leave out --page-within and --budget"),
-        (["error", "--slo", "availability"], "ask for a share of it with --budget"),
-        (["error", "--budget", "lots"], "no share of a budget"),
-        (["error", "--budget", "inf"], "no share of a budget"),
-        (["error", "--traffic-from", "http://foo:bar"], "no URL such as http://127.0.0.1:9090"),
-        (["error", "--share", "/a=x"], "a share is a ratio"),
+        (["error", "--scale", "2"], "it needs --scenario"),
+        (["error", "--peak", "200"], "it needs --scenario"),
+        (["error", "--scenario-duration", "5m"], "it needs --scenario"),
+        (["error", "--page-within", "2m", "--budget", "10%"], "use either --page-within or --budget"),
+        (["error", "--page-within", "2m", "--html", "f.html"], "cannot answer --page-within or --budget"),
+        (["error", "--budget", "10%", "--html", "f.html"], "cannot answer --page-within or --budget"),
+        (["error", "--slo", "availability"], "it needs --budget"),
+        (["error", "--budget", "lots"], "is not a share of a budget"),
+        (["error", "--budget", "inf"], "is not a share of a budget"),
+        (["error", "--traffic-from", "http://foo:bar"], "is not a URL such as http://127.0.0.1:9090"),
+        (["error", "--share", "/a=x"], "a share is a number"),
         (["error", "--page-within", "soon"], "a duration is"),
         (["error", "--evaluation", "0s"], "greater than or equal to 0.01"),
         (["error", "--horizon", "8760h", "--profile", "lab"], "look less far"),
