@@ -7,7 +7,7 @@
         ...  # send requests
         assert admin.end_fault(fault["name"])["receipt"]["injected"] > 0
 
-In a test of your own, faults never outlive it, whatever happens in it:
+In a pytest fixture, end all faults after each test, also after one that fails:
 
     @pytest.fixture
     def admin() -> Iterator[AdminClient]:
@@ -20,8 +20,8 @@ In a test of your own, faults never outlive it, whatever happens in it:
         assert httpx2.post("http://127.0.0.1:8000/api/checkout", …).status_code == 201
 
 Every method raises a ClientError: UnreachableError, NoAnswerError, UnauthorizedError, or RefusedError. `problem` is the
-API's problem document, `status` the answer's status, and the text says what is wrong, with "did you mean" where a
-spelling is near. What the calls take and return is in `chaosapi.clients.admin_calls`.
+API's problem document, `status` the status of the response, and the text says what is wrong, with "did you mean" for a
+typo. `chaosapi.clients.admin_calls` describes the parameters and results of the calls.
 """
 
 from collections.abc import Mapping
@@ -49,8 +49,8 @@ _TIMEOUT_S: Final = 40.0  # longer than any `wait`
 class AdminClient(Client):
     """A client of the admin API.
 
-    `service` is where it is, or an httpx2.Client of it, such as a TestClient, which stays open. `token` is the admin
-    token where one is set; `actor` is who asks, for the audit. `timeout_s` is seconds until an answer must have come.
+    `service` is the URL of the admin API, or an httpx2.Client such as a TestClient, which the caller closes. `token` is
+    the admin token, if the service has one; `actor` is the name in the audit log. `timeout_s` applies with a URL only.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class AdminClient(Client):
 
 
 class AsyncAdminClient(AsyncClient):
-    """The same with `await`: `async with AsyncAdminClient(url) as admin`, over an httpx2.AsyncClient."""
+    """AdminClient with `await`: `async with AsyncAdminClient(url) as admin`, over an httpx2.AsyncClient."""
 
     def __init__(
         self,

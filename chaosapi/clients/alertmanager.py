@@ -7,22 +7,21 @@ from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, asked
 
 
 def is_ready() -> Exchange[bool]:
-    """Return whether it accepts alerts."""
+    """Return whether Alertmanager is ready to accept alerts."""
     return ready("/-/ready")
 
 
 def alerts() -> Exchange[list[Json]]:
-    """Return the alerts that it has."""
     return asked("GET", "/api/v2/alerts")
 
 
 def silences() -> Exchange[list[Json]]:
-    """Return all silences, those that have ended among them."""
+    """Return all silences, including expired ones."""
     return asked("GET", "/api/v2/silences")
 
 
 def silence(labels: Mapping[str, str], comment: str, author: str, now: datetime, lasting: timedelta) -> Exchange[str]:
-    """Silence whatever has these labels from now on; return the silence's id."""
+    """Silence alerts with these labels for a time from now; return the silence's id."""
     matchers = [{"name": name, "value": value, "isRegex": False, "isEqual": True} for name, value in labels.items()]
     times = {"startsAt": now.isoformat(), "endsAt": (now + lasting).isoformat()}
     body = {"matchers": matchers, **times, "createdBy": author, "comment": comment}
@@ -46,7 +45,7 @@ class AlertmanagerClient(Client):
 
 
 class AsyncAlertmanagerClient(AsyncClient):
-    """The same with `await`."""
+    """AlertmanagerClient with `await`."""
 
     is_ready = awaitable(is_ready)
     alerts = awaitable(alerts)

@@ -1,4 +1,4 @@
-"""What the admin API answers with, as types of its JSON: times are RFC 3339, durations text such as "1m30s"."""
+"""Types of the admin API's JSON responses: times are RFC 3339, durations are text such as "1m30s"."""
 
 from typing import Any, Literal, TypedDict
 
@@ -14,7 +14,7 @@ class Replicas(TypedDict):
 
 
 class Receipt(TypedDict):
-    """What a fault did so far, summed over all replicas; rates are 0 to 1."""
+    """Counts of a fault's effect so far, summed over all replicas; rates are 0 to 1."""
 
     matched: int
     injected: int
@@ -27,7 +27,7 @@ class Receipt(TypedDict):
 
 
 class FaultView(TypedDict):
-    """A fault as it was sent, complete with defaults, and what has become of it."""
+    """A fault as it was sent, with its defaults, and its state and receipt."""
 
     name: str
     effect: Json
@@ -49,13 +49,13 @@ class FaultView(TypedDict):
 
 
 class Created(FaultView):
-    """A fault that was just made, with its forecast where that was asked for."""
+    """A created fault, with its forecast if that was requested."""
 
     forecast: Json | None
 
 
 class HaltView(TypedDict):
-    """Since when chaos is halted, and why."""
+    """The start of the halt, and its reason."""
 
     since: str
     reason: str
@@ -71,7 +71,7 @@ class FaultList(TypedDict):
 
 
 class Ended(TypedDict):
-    """What the kill switch did; `stored` is whether the shared store knows."""
+    """The result of the kill switch; `stored` is whether the shared store recorded it."""
 
     ended: int
     revision: int
@@ -80,7 +80,7 @@ class Ended(TypedDict):
 
 
 class HaltAnswer(TypedDict):
-    """Whether chaos is halted now; `stored` is whether the shared store knows."""
+    """The halt, or None; `stored` is whether the shared store recorded the change."""
 
     halt: HaltView | None
     revision: int
@@ -101,14 +101,14 @@ class ReplicaView(TypedDict):
 
 
 class ReplicaList(TypedDict):
-    """All replicas that are alive, by id."""
+    """All live replicas, by id."""
 
     revision: int
     replicas: list[ReplicaView]
 
 
 class AuditView(TypedDict):
-    """Who did what, when and why; `spec` is the fault as the action made it, where it made or changed one."""
+    """One entry of the audit log; `spec` is the fault after an action that created or changed it, else None."""
 
     revision: int
     at: str
@@ -120,14 +120,14 @@ class AuditView(TypedDict):
 
 
 class AuditList(TypedDict):
-    """The audit, newest first."""
+    """The audit log, newest first."""
 
     entries: list[AuditView]
     next: str | None
 
 
 class EffectView(TypedDict):
-    """One effect: its parameters as JSON schema, and a body for `create_fault` that works as it is."""
+    """One effect: its parameters as JSON schema, and an example body for `create_fault`."""
 
     type: str
     summary: str
@@ -141,7 +141,7 @@ class EffectView(TypedDict):
 
 
 class Catalogue(TypedDict):
-    """Every effect there is."""
+    """Every effect."""
 
     effects: list[EffectView]
 
@@ -165,7 +165,7 @@ class DeliveredAlert(TypedDict):
 
 
 class DeliveredAlerts(TypedDict):
-    """What was delivered, the latest first; `dropped` counts those that had to make room."""
+    """The delivered alerts, latest first; `dropped` counts the alerts evicted from the full inbox."""
 
     alerts: list[DeliveredAlert]
     dropped: int

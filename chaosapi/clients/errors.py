@@ -1,11 +1,11 @@
-"""What can go wrong between a client and what it asks.
+"""Errors of the HTTP clients.
 
 ClientError
-├── UnreachableError    nothing listens there
-│   └── InvalidURLError its address is no URL
-├── NoAnswerError       no answer in time, or none that is JSON
-├── UnauthorizedError   401: it wants a token, or another one
-└── RefusedError        any other error of the API, in the API's own words
+├── UnreachableError    connection refused, or unknown host
+│   └── InvalidURLError the address is not a URL
+├── NoAnswerError       time-out, or a response that is not JSON
+├── UnauthorizedError   401: the token is missing or wrong
+└── RefusedError        any other error of the API, with the API's message
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """A service did not do what it was asked; the text says why.
+    """A request failed; the text says why.
 
-    `status` is that of the answer, None where none came. `problem` is the API's problem document (RFC 9457), empty
-    where the answer was none.
+    `status` is that of the response, None without one. `problem` is the API's problem document (RFC 9457), empty if
+    the response is not one.
     """
 
     def __init__(self, text: str, status: int | None = None, problem: Mapping[str, Any] | None = None) -> None:
@@ -26,26 +26,26 @@ class ClientError(Exception):
 
     @property
     def fields(self) -> dict[str, str]:
-        """What is wrong with which field of the body that was sent, in words."""
+        """The message for each invalid field of the request's body."""
         errors = self.problem.get("errors") or []
         return {each["field"]: each["message"] for each in errors if "field" in each}
 
 
 class UnreachableError(ClientError):
-    """Nothing listens there, or no such host is known."""
+    """The connection was refused, or the host is unknown."""
 
 
 class InvalidURLError(UnreachableError):
-    """What was given as the address is no URL."""
+    """The address is not a URL."""
 
 
 class NoAnswerError(ClientError):
-    """No answer came in time, or one that is no JSON."""
+    """The request timed out, or the response is not JSON."""
 
 
 class UnauthorizedError(ClientError):
-    """The API wants a token, or another one."""
+    """The token is missing or wrong."""
 
 
 class RefusedError(ClientError):
-    """The API refused what it was asked."""
+    """The API refused the request."""

@@ -37,11 +37,11 @@ class Request:
 
 
 Exchange: TypeAlias = Generator[Request, httpx2.Response, T]
-"""Yields requests, is sent their responses, returns the result; a ClientError is thrown in where no response came."""
+"""Yields requests, receives their responses, returns the result; without a response a ClientError is thrown in."""
 
 
 def asked(method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any) -> Exchange[Any]:
-    """Return the JSON of the answer, None for an empty body; parameters that are None are left out."""
+    """Return the JSON of the response, None for an empty body; query parameters that are None are left out."""
     if "params" in options:
         options["params"] = {name: value for name, value in options["params"].items() if value is not None}
     response = yield Request(method, path, headers or {}, options)
@@ -49,7 +49,7 @@ def asked(method: str, path: str, headers: Mapping[str, str] | None = None, **op
 
 
 def pages(path: str, items: str, params: Mapping[str, Any]) -> Exchange[Any]:
-    """Return a list with the items of all its pages; `items` is the field that has them."""
+    """Return the last page with the items of all pages; `items` is the name of their field."""
     page = yield from asked("GET", path, params=params)
     found = list(page[items])
     while page.get("next"):
@@ -68,7 +68,7 @@ def ready(path: str) -> Exchange[bool]:
 
 
 def text(path: str) -> Exchange[str]:
-    """Return the text of an answer, such as /metrics."""
+    """Return the text of a response, such as /metrics."""
     response = yield Request("GET", path)
     if not response.is_success:
         raise RefusedError(f"it answered {response.status_code}", response.status_code)
@@ -79,7 +79,7 @@ def content(response: httpx2.Response) -> Any:
     """Return the JSON of a response; raises NoAnswerError, UnauthorizedError or RefusedError."""
     status = response.status_code
     if response.is_success and not response.content:
-        return None  # as Alertmanager does where there is nothing to say
+        return None  # Alertmanager answers some requests with an empty body
     try:
         found = _read(response.text)
     except (ValueError, RecursionError) as error:
@@ -96,7 +96,7 @@ def content(response: httpx2.Response) -> Any:
 
 
 def _read(text: str) -> Any:
-    """Read JSON; a lone surrogate, which cannot be written anywhere, becomes a question mark."""
+    """Read JSON; a lone surrogate, which cannot be encoded as UTF-8, becomes a question mark."""
     found = json.loads(text)
     if "\\ud" not in text.lower():
         return found
@@ -104,9 +104,9 @@ def _read(text: str) -> Any:
 
 
 class Client:
-    """Runs exchanges over an httpx2.Client, one of its own where `service` is a URL; closes only its own.
+    """Runs exchanges over an httpx2.Client; creates and closes one of its own if `service` is a URL.
 
-    `headers` go with every request. `timeout_s`, in seconds, is that of its own client.
+    `headers` are sent with every request. `timeout_s` applies to a client of its own.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Client:
 
 
 class AsyncClient:
-    """Runs exchanges over an httpx2.AsyncClient; as Client otherwise."""
+    """Client with `await`, over an httpx2.AsyncClient."""
 
     def __init__(
         self, service: str | httpx2.AsyncClient, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
@@ -211,7 +211,7 @@ def awaitable(call: Callable[P, Exchange[T]]) -> Callable[Concatenate[AsyncClien
 
 
 def _describe(method: Any, call: Callable[..., Any]) -> None:
-    """Give a method the name, the docstring and the signature of its call, for help() and editors."""
+    """Copy the name, the docstring and the signature of a call to its method, for help() and editors."""
     signature = inspect.signature(call)
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     result = get_args(signature.return_annotation)[-1]
@@ -221,7 +221,7 @@ def _describe(method: Any, call: Callable[..., Any]) -> None:
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers.items()]  # httpx2 would refuse what is not ASCII
+    return [(name.encode(), value.encode()) for name, value in headers.items()]  # httpx2 refuses non-ASCII text
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def _invalid_url_refused() -> Iterator[None]:
 
 
 def _failed(error: Exception) -> ClientError:
-    """Return a failure of httpx2 in words; the failure itself is its cause."""
+    """Return the ClientError for an httpx2 error, which becomes its cause."""
     if isinstance(error, httpx2.InvalidURL):
         failed: ClientError = InvalidURLError(f"this is no URL: {error}")
     elif isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):

@@ -10,30 +10,29 @@ from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, Reque
 
 
 def stats() -> Exchange[Json]:
-    """Return the numbers of the run; they may be two seconds old."""
+    """Return the statistics of the run; Locust caches them for two seconds."""
     return asked("GET", "/stats/requests")
 
 
 def arguments() -> Exchange[Json]:
-    """Return what Locust's page begins with: the state at this very moment, and the options that a run has."""
+    """Return the template arguments of Locust's page: the present state, not cached, and the options of a run."""
     page = yield Request("GET", "/")
     return arguments_of(page.text)
 
 
 def start(form: Mapping[str, str]) -> Exchange[None]:
-    """Start a run where none is under way; raises RefusedError, with Locust's words, where it refuses the form."""
+    """Start a run while none is under way; raises RefusedError with Locust's message if it refuses the form."""
     answer = yield from asked("POST", "/swarm", data=dict(form))
     if not answer["success"]:
         raise RefusedError(answer["message"])
 
 
 def stop() -> Exchange[None]:
-    """End the run."""
     yield from asked("POST", "/stop")
 
 
 def arguments_of(page: str) -> Json:
-    """Read the arguments that a page of Locust was made with; its API has no call that has all of them."""
+    """Return the template arguments of a page of Locust, which no call of its API returns."""
     found = re.search(r"window\.templateArgs\s*=\s*(\{.*\})\s*$", page, re.MULTILINE)
     try:
         read: dict[str, Any] = json.loads(found[1]) if found else {}
@@ -52,7 +51,7 @@ class LocustClient(Client):
 
 
 class AsyncLocustClient(AsyncClient):
-    """The same with `await`."""
+    """LocustClient with `await`."""
 
     stats = awaitable(stats)
     arguments = awaitable(arguments)

@@ -8,12 +8,12 @@ from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, asked
 
 
 def is_ready() -> Exchange[bool]:
-    """Return whether it serves queries."""
+    """Return whether Prometheus is ready to serve queries."""
     return ready("/-/ready")
 
 
 def major_version() -> Exchange[Literal[2, 3]]:
-    """Return its major version; what comes after 3 is taken to be like it."""
+    """Return the major version; later versions count as 3."""
     found = yield from _data("status/buildinfo")
     return 2 if found["version"].startswith("2.") else 3
 
@@ -26,13 +26,13 @@ def query(expression: str, at: float | None = None) -> Exchange[list[Json]]:
 
 
 def value(expression: str) -> Exchange[float | None]:
-    """Return the value of an expression with one result, None where it has none."""
+    """Return the value of an expression with one result, None without a result."""
     found = yield from query(expression)
     return float(found[0]["value"][1]) if found else None
 
 
 def samples(selector: str) -> Exchange[list[list[tuple[float, float]]]]:
-    """Return the stored (time, value) samples of each series that a range selector finds."""
+    """Return the stored (time, value) samples of each series that a range selector matches."""
     found = yield from query(selector)
     return [[(float(time), float(value)) for time, value in series["values"]] for series in found]
 
@@ -45,7 +45,7 @@ def query_range(expression: str, start: float, end: float, step: float) -> Excha
 
 
 def groups(kind: Literal["alert", "record"] | None = None) -> Exchange[list[Json]]:
-    """Return the groups of rules that are loaded, with those of one kind alone."""
+    """Return the rule groups, with all rules or those of one kind."""
     found = yield from _data("rules", type=kind)
     result: list[Json] = found["groups"]
     return result
@@ -59,14 +59,14 @@ def alerts() -> Exchange[list[Json]]:
 
 
 def targets() -> Exchange[list[Json]]:
-    """Return what is scraped."""
+    """Return the active scrape targets."""
     found = yield from _data("targets", state="active")
     result: list[Json] = found["activeTargets"]
     return result
 
 
 def label_values(label: str, selector: str) -> Exchange[list[str]]:
-    """Return the values of a label among the series that a selector finds."""
+    """Return the values of a label among the series that a selector matches."""
     return _data(f"label/{label}/values", **{"match[]": selector})
 
 
@@ -93,7 +93,7 @@ class PrometheusClient(Client):
 
 
 class AsyncPrometheusClient(AsyncClient):
-    """The same with `await`."""
+    """PrometheusClient with `await`."""
 
     is_ready = awaitable(is_ready)
     major_version = awaitable(major_version)
