@@ -83,12 +83,12 @@ def content(response: httpx2.Response) -> Any:
     try:
         found = _read(response.text)
     except (ValueError, RecursionError) as error:
-        raise NoAnswerError(f"it answered {status}, and no JSON", status) from error
+        raise NoAnswerError(f"it answered {status} without JSON", status) from error
     if response.is_success:
         return found
     problem = found if isinstance(found, dict) else {}
     if status == httpx2.codes.UNAUTHORIZED:
-        raise UnauthorizedError("it wants a token, or another one", status, problem)
+        raise UnauthorizedError("the token is missing or wrong", status, problem)
     text = problem.get("detail") or problem.get("error") or problem.get("message")  # ours, Prometheus', Alertmanager's
     if not isinstance(found, dict):
         text = found
@@ -235,7 +235,7 @@ def _invalid_url_refused() -> Iterator[None]:
 def _failed(error: Exception) -> ClientError:
     """Return the ClientError for an httpx2 error, which becomes its cause."""
     if isinstance(error, httpx2.InvalidURL):
-        failed: ClientError = InvalidURLError(f"this is no URL: {error}")
+        failed: ClientError = InvalidURLError(f"this is not a URL: {error}")
     elif isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
         failed = UnreachableError("nothing answers there")
     else:

@@ -1,1 +1,1 @@
-"""The control room in the browser: a client of the HTTP APIs of the service, Prometheus, Alertmanager and Locust."""
+"""The web console: a client of the HTTP APIs of the service, Prometheus, Alertmanager and Locust."""

@@ -1,4 +1,4 @@
-"""Who may use the console: people on this machine, or those who know its password; never another site's page."""
+"""Access to the console: from this machine, or with its password; never from a page of another site."""
 
 import asyncio
 import hashlib
@@ -21,32 +21,32 @@ from chaosapi.console.headers import ASSETS, SecurityHeaders
 COOKIE: Final = "chaosapi_console"
 LOGIN: Final = "/login"
 ENTER: Final = "/enter"
-"""Where a browser shows that it kept the cookie."""
+"""The welcome page leads here: a browser that sends the cookie is redirected to the console."""
 _PAGE: Final = "/"
 _ICON: Final = "/favicon.ico"
-_HOURS: Final = 12
-_MOST: Final = 1000
-"""Sessions, and peers that guess, that are remembered."""
-_FREE: Final = 10
-"""Wrong passwords of a peer within a minute before its next ones have to wait."""
-_WITHIN: Final = 60.0
-_PACE: Final = 0.5
-"""Seconds from one attempt of such a peer to the next."""
-_LONGEST: Final = 10.0
-"""Seconds that an attempt waits at most; what would wait longer is refused."""
+_SESSION_TTL_S: Final = 12 * 3600
+_ATTEMPTS_TTL_S: Final = 600
+_MAX_ENTRIES: Final = 1000
+"""Capacity of each cache: sessions without login, sessions with login, and peers with their attempts."""
+_FREE_ATTEMPTS: Final = 10
+"""Wrong passwords of a peer within `_ATTEMPTS_WINDOW_S` before its attempts are throttled."""
+_ATTEMPTS_WINDOW_S: Final = 60.0
+_THROTTLE_INTERVAL_S: Final = 0.5
+_MAX_WAIT_S: Final = 10.0
+"""A throttled attempt that would wait longer is refused."""
 
 _WELCOME: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>chaosapi console</title>
 <meta http-equiv="refresh" content="0;url=/enter"><p>The console opens…</p></html>
 """
 _NO_COOKIE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>chaosapi console</title>
-<p>The console knows a browser by a cookie, and this one sent none: allow cookies for this site, then
+<p>The console needs a cookie, and your browser sent none: allow cookies for this site, then
 <a href="/">open the console again</a>.</p></html>
 """
 
 
 @dataclass(eq=False)
 class Session:
-    """One browser: whether it has logged in, and the admin token that was entered there; kept in memory alone."""
+    """One browser: whether it has logged in, and the admin token that was entered there; kept in memory only."""
 
     entered: bool = False
     token: str | None = None
@@ -54,16 +54,16 @@ class Session:
 
 @dataclass
 class _LoginAttempts:
-    """A peer that sent wrong passwords: when it did, and when its next attempt is looked at."""
+    """The times of a peer's wrong passwords, and the earliest time of its next attempt."""
 
     wrong: list[float] = field(default_factory=list)
     next: float = -math.inf
 
 
 class Sessions:
-    """The browsers that came within the last twelve hours, and how the password is asked for.
+    """The sessions of the last twelve hours, and the password check.
 
-    Browsers that hold nothing are remembered apart: however many come, none that has logged in is forgotten for them.
+    Sessions without a login or a token have a cache of their own, so that a flood of them evicts no other session.
     """
 
     def __init__(
@@ -75,39 +75,39 @@ class Sessions:
         self.password = password
         self._clock = clock
         self._sleep = sleep
-        self._new: TTLCache[str, Session] = TTLCache(_MOST, _HOURS * 3600, clock)
-        self._kept: TTLCache[str, Session] = TTLCache(_MOST, _HOURS * 3600, clock)
-        self._guessers: TTLCache[str, _LoginAttempts] = TTLCache(_MOST, 600, clock)
+        self._new: TTLCache[str, Session] = TTLCache(_MAX_ENTRIES, _SESSION_TTL_S, clock)
+        self._kept: TTLCache[str, Session] = TTLCache(_MAX_ENTRIES, _SESSION_TTL_S, clock)
+        self._attempts: TTLCache[str, _LoginAttempts] = TTLCache(_MAX_ENTRIES, _ATTEMPTS_TTL_S, clock)
 
     def find(self, request: HTTPConnection) -> Session | None:
-        """Return the session of a browser's cookie; whatever other cookies it sends are not looked at."""
+        """Return the session of the first known cookie, None without one."""
         return next(filter(None, map(self._known, _cookies(request))), None)
 
     def open(self, *, entered: bool) -> tuple[str, Session]:
-        """Make a session; returns the cookie's value too."""
+        """Create a session; return the cookie's value and the session."""
         number = secrets.token_urlsafe(32)
         session = Session(entered)
         (self._kept if entered else self._new)[number] = session
         return number, session
 
     async def check_password(self, peer: str, password: str) -> bool | None:
-        """Return whether the password is right; None where the peer has too many attempts waiting.
+        """Return whether the password is right; None if the peer has too many attempts waiting.
 
-        After ten wrong ones within a minute further attempts of the peer take turns. Right ones are never refused
-        for the wrong ones before them, and other peers wait for none of them.
+        After ten wrong passwords within a minute, further attempts of that peer are throttled: they are checked one
+        every half second. A right password is still accepted, and other peers are not delayed.
         """
-        guesser = self._guessers.setdefault(peer, _LoginAttempts())
+        attempts = self._attempts.setdefault(peer, _LoginAttempts())
         now = self._clock()
-        guesser.wrong = [each for each in guesser.wrong if now - each < _WITHIN]
-        if len(guesser.wrong) >= _FREE:
-            turn = max(now, guesser.next)
-            if turn - now > _LONGEST:
+        attempts.wrong = [each for each in attempts.wrong if now - each < _ATTEMPTS_WINDOW_S]
+        if len(attempts.wrong) >= _FREE_ATTEMPTS:
+            turn = max(now, attempts.next)
+            if turn - now > _MAX_WAIT_S:
                 return None
-            guesser.next = turn + _PACE
+            attempts.next = turn + _THROTTLE_INTERVAL_S
             await self._sleep(turn - now)
-        if self.password and _same(password, self.password):
+        if self.password and _equal_in_constant_time(password, self.password):
             return True
-        guesser.wrong.append(self._clock())
+        attempts.wrong.append(self._clock())
         return False
 
     def _known(self, number: str) -> Session | None:
@@ -118,7 +118,7 @@ class Sessions:
 
 
 class AccessMiddleware:
-    """Pure ASGI, in front of everything, web sockets too; `admits` tells whether there is room for another page."""
+    """Pure ASGI around the whole app, web sockets included; `admits` returns whether another page may be opened."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, admits: Callable[[], bool] = lambda: True) -> None:
         self._sessions = sessions
@@ -127,7 +127,6 @@ class AccessMiddleware:
         self._hardened = SecurityHeaders(self._answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its session, or refuse it."""
         if scope["type"] in ("http", "websocket"):
             await self._hardened(scope, receive, send)
         else:
@@ -143,75 +142,75 @@ class AccessMiddleware:
             await self._bounded(scope, receive, send)
 
     def _refusal(self, request: HTTPConnection, session: Session | None) -> Response | None:
-        """Return what is answered instead of the page, nothing where it may be seen."""
+        """Return the response to a request that the app must not see, None for one that it may see."""
         if wrong := peers.wrong_host(request.headers.getlist("host")):
             return PlainTextResponse(wrong, 400)
-        if trouble := self._trouble(request):
-            return PlainTextResponse(trouble, 403)
+        if problem := self._origin_problem(request):
+            return PlainTextResponse(problem, 403)
         if request.scope["path"] == LOGIN:
             return None
         if session is None or (self._sessions.password and not session.entered):
-            return self._way_in(request)
-        return self._instead(request.scope["path"])
+            return self._login_response(request)
+        return self._path_response(request.scope["path"])
 
-    def _instead(self, path: str) -> Response | None:
-        """Return what a browser with a session gets instead; NiceGUI would build a page for any path."""
+    def _path_response(self, path: str) -> Response | None:
+        """Return the response for paths other than the page; NiceGUI would build a page for any path."""
         if path == ENTER:
             return RedirectResponse(_PAGE, 303)
         if path != _PAGE and not path.startswith((ASSETS, _ICON)):
-            return PlainTextResponse("there is nothing here: the console is at /", 404)
+            return PlainTextResponse("not found: the console is at /", 404)
         if path == _PAGE and not self._admits():
             return PlainTextResponse("too many pages of this console are open", 503, {"retry-after": "10"})
         return None
 
-    def _way_in(self, request: HTTPConnection) -> Response:
-        """Ask for the password; where there is none, hand out a cookie, since a page is built only for who keeps it."""
+    def _login_response(self, request: HTTPConnection) -> Response:
+        """Redirect to the login; without a password, set a cookie: a page is built only for browsers that return it."""
         if self._sessions.password or request.scope["type"] == "websocket":
             return RedirectResponse(LOGIN, 303)
         if request.scope["path"] != _PAGE:
             return HTMLResponse(_NO_COOKIE, 403)
         number, _ = self._sessions.open(entered=False)
-        # Not a redirect: in one that another site's link began, the browser would not send the cookie.
+        # Not a redirect: after a link from another site, a browser withholds SameSite=Strict cookies in redirects.
         return HTMLResponse(_WELCOME, headers={"set-cookie": cookie(request, number), "cache-control": "no-store"})
 
-    def _trouble(self, request: HTTPConnection) -> str:
+    def _origin_problem(self, request: HTTPConnection) -> str:
         headers = request.headers
         host = headers.get("host", "")
         origin = headers.get("origin")
         name = peers.hostname(host)
         if name is None:
-            return f"{host!r} is no host name"
+            return f"{host!r} is not a host name"
         if origin is not None and not peers.is_own_origin(origin, host):
             return f"a page of {origin} may not use the console"
         if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not _is_followed_link(request):
             return "a page of another site may not use the console"
-        return "" if self._sessions.password else _stranger(request, name)
+        return "" if self._sessions.password else _remote_problem(request, name)
 
 
-def _stranger(request: HTTPConnection, name: str) -> str:
-    """Return why a request may not be of a person on this machine; `name` is that in its Host."""
+def _remote_problem(request: HTTPConnection, name: str) -> str:
+    """Return why a request may come from another machine, "" if it cannot; `name` is the host name of its Host."""
     headers = request.headers
     if why := peers.remote_reason(request.scope.get("client"), headers.keys(), request.scope.get("http_version", "")):
         return f"without a password the console answers to this machine alone, {why}: set CHAOSAPI_CONSOLE_PASSWORD"
-    # A page can point a name of its own at 127.0.0.1; it cannot change the Host that is sent.
+    # DNS rebinding: a page can point a name of its own at 127.0.0.1, but cannot change the Host that is sent.
     if not peers.is_loopback(name):
         return f"without a password the console answers only to a loopback name, such as localhost, not to {name!r}"
     return ""
 
 
 def cookie(request: HTTPConnection, number: str) -> str:
-    """Write the cookie of a session: for this site alone, and not for scripts."""
+    """Return the Set-Cookie value of a session: for this site only, and hidden from scripts."""
     return f"{_name(request)}={number}; Path=/; HttpOnly; SameSite=Strict"
 
 
 def _name(request: HTTPConnection) -> str:
-    """Name the cookie by the port: cookies of a host are for all its ports."""
+    """Return the cookie's name with the port, since all ports of a host share its cookies."""
     _, port = request.scope.get("server") or ("", None)
     return f"{COOKIE}_{port}" if port else COOKIE
 
 
 def _cookies(request: HTTPConnection) -> Iterator[str]:
-    """Return every value of our cookie; others, which other servers of this host have set, may be malformed."""
+    """Yield every value of the console's cookie; cookies of other servers on this host may be malformed."""
     name = _name(request)
     for header in request.headers.getlist("cookie"):
         for part in header.split(";"):
@@ -226,8 +225,8 @@ def _is_followed_link(request: HTTPConnection) -> bool:
     return whole and request.scope.get("method") == "GET"
 
 
-def _same(given: str, right: str) -> bool:
-    """Compare without telling by the time it takes how much of it, or its length, is right."""
+def _equal_in_constant_time(given: str, right: str) -> bool:
+    """Compare in a time that reveals neither the length of the password nor how much of it is right."""
     given_hash, right_hash = (hashlib.sha256(each.encode(errors="replace")).digest() for each in (given, right))
     return secrets.compare_digest(given_hash, right_hash)
 

@@ -1,4 +1,4 @@
-"""What Alertmanager has: alerts, and silences."""
+"""The alerts and silences of Alertmanager."""
 
 import asyncio
 import re
@@ -13,22 +13,22 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class AlertmanagerState:
-    """One look at Alertmanager."""
+    """One snapshot of Alertmanager."""
 
     alerts: tuple[Json, ...]
     silences: tuple[Json, ...]
 
 
 async def fetch_state(alertmanager: AsyncAlertmanagerClient) -> AlertmanagerState:
-    """Ask for alerts and silences; raises ClientError."""
+    """Fetch alerts and silences; raises ClientError."""
     alerts, silences = await asyncio.gather(alertmanager.alerts(), alertmanager.silences())
     return AlertmanagerState(tuple(alerts), tuple(silences))
 
 
 def is_silenced_by(silence: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Return whether a silence means an alert with these labels.
+    """Return whether a silence matches an alert with these labels.
 
-    Alertmanager writes patterns as RE2 does; one that Python cannot read, matches nothing here.
+    Alertmanager's patterns are RE2; a pattern that Python cannot compile matches nothing here.
     """
 
     def one(matcher: Mapping[str, Any]) -> bool:

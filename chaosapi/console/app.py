@@ -16,28 +16,28 @@ from chaosapi.console.page import page
 from chaosapi.console.sources import Addresses, Sources
 
 EVERY = 2.0
-"""Seconds between two looks at the sources, and between two updates of a page."""
+"""Seconds between two polls of a source, and between two updates of a page."""
 
 
 def create(addresses: Addresses, *, token: str | None, password: str | None, every: float = EVERY) -> ASGIApp:
-    """Make the console; `token` is the admin token where it has one itself, `password` what people log in with.
+    """Create the console; `token` is its admin token, if it has one, `password` that of the login, if there is one.
 
-    NiceGUI keeps its pages in its own module, so a process has one console.
+    NiceGUI keeps its pages in module state, so a process can have one console only.
     """
-    room = Sources(addresses, token, time.time)
+    sources = Sources(addresses, token, time.time)
     sessions = Sessions(password, time.monotonic)
 
     @contextlib.asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
-        watching = asyncio.create_task(room.poll_all(every))
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        polling = asyncio.create_task(sources.poll_all(every))
         yield
-        watching.cancel()
+        polling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await watching
+            await polling
 
-    app = FastAPI(lifespan=life, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(login.router(sessions))
-    ui.page("/", title="chaosapi console")(page(room, every))
+    ui.page("/", title="chaosapi console")(page(sources, every))
     ui.run_with(
         app,
         tailwind=False,
@@ -46,4 +46,4 @@ def create(addresses: Addresses, *, token: str | None, password: str | None, eve
         message_history_length=100,
         reconnect_timeout=10,
     )
-    return AccessMiddleware(app, sessions, lambda: drop_abandoned_page(Client.instances, room.views))
+    return AccessMiddleware(app, sessions, lambda: drop_abandoned_page(Client.instances, sources.views))

@@ -1,4 +1,4 @@
-"""What a browser may send and how many pages may be open."""
+"""Limits on the size of requests and on the number of open pages."""
 
 from collections.abc import Collection, Mapping
 from typing import Final, Protocol
@@ -9,21 +9,19 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST: Final = 1_000_000
-"""Bytes of a request's body and of a message over a web socket."""
-_OPEN: Final = 100
-"""Pages that may be open."""
-_AWAITED: Final = 20
-"""Pages that were built and to which no browser has connected yet."""
+"""Bytes of a request's body, and of a message over a web socket."""
+_MAX_OPEN: Final = 100
+_MAX_UNCONNECTED: Final = 20
+"""Pages that were built, and to which no browser has connected yet."""
 
 
 class BodyLimit:
-    """Pure ASGI around a Starlette app: refuses a larger body, by its declared length or while it is read."""
+    """Pure ASGI around a Starlette app: refuses a body above `LARGEST`, by its Content-Length or while it is read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a body that is counted."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,18 +44,18 @@ class BodyLimit:
 
 
 class BuiltPage(Protocol):
-    """A page that was built."""
+    """A page that NiceGUI has built."""
 
     def delete(self) -> None:
-        """Forget it."""
+        """Remove the page from NiceGUI."""
 
 
 def drop_abandoned_page(built: Mapping[str, BuiltPage], connected: Collection[object]) -> bool:
-    """Return whether another page may be built; those that have waited longest for a browser make room.
+    """Return whether another page may be built; delete the oldest unconnected pages above `_MAX_UNCONNECTED`.
 
-    `built` has all pages by id, oldest first, `connected` the ids of those to which a browser has come.
+    `built` has all pages by id, oldest first, `connected` the ids of the pages to which a browser has connected.
     """
-    awaited = [page for number, page in built.items() if number not in connected]
-    for page in awaited[: max(0, len(awaited) - _AWAITED + 1)]:
+    unconnected = [page for number, page in built.items() if number not in connected]
+    for page in unconnected[: max(0, len(unconnected) - _MAX_UNCONNECTED + 1)]:
         page.delete()
-    return len(connected) < _OPEN
+    return len(connected) < _MAX_OPEN

@@ -1,4 +1,4 @@
-"""The timeline as files to keep: JSON, and a page that needs nothing beside itself."""
+"""Export the timeline as JSON, or as one self-contained HTML page."""
 
 import html
 import json
@@ -29,13 +29,13 @@ td:nth-child(2) {{ text-align: right }}
 """
 
 
-# Inside a script element `</script` ends it, and `<!--<script` keeps its end from ending it. JSON has such characters
-# in strings alone, and reads them back from their escapes.
+# Inside a script element, `</script` closes it, and `<!--<script` hides the closing tag. In JSON these characters occur
+# only in strings, where their escapes mean the same.
 _IN_SCRIPT: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 
 
 def as_json(entries: Iterable[TimelineEntry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
-    """Write entries and faults, with their receipts, as JSON; times are RFC 3339, `since` seconds."""
+    """Return entries, and faults with their receipts, as JSON; times are RFC 3339, `since` is in seconds."""
     moments = [
         {"at": _time(each.at).isoformat(), "kind": each.kind, "text": each.text, "since": each.since}
         for each in entries
@@ -44,7 +44,7 @@ def as_json(entries: Iterable[TimelineEntry], faults: Sequence[Mapping[str, Any]
 
 
 def as_html(entries: Sequence[TimelineEntry], faults: Sequence[Mapping[str, Any]], made: float) -> str:
-    """Write a page with the timeline, and the JSON inside it for programs."""
+    """Return an HTML page with the timeline; it embeds the JSON for programs."""
     rows = "\n".join(
         f"<tr><td>{_time(each.at):%H:%M:%S}<td>{'' if each.since is None else f'+{each.since:.1f} s'}"
         f"<td>{each.kind}<td>{html.escape(each.text)}"

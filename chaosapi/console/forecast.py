@@ -1,4 +1,4 @@
-"""What a forecast says, in the few words that fit beside a form."""
+"""A forecast in short texts, for the form of a fault."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,12 +7,12 @@ Json = Mapping[str, Any]
 
 
 def alerts(outlook: Json) -> list[tuple[str, ...]]:
-    """Return which alerts will fire: name, when, the range by chance, when somebody is told, when it is over."""
+    """Return a row for each alert that will fire: name, firing time, its range by chance, notified, resolved."""
     return [_alert(alert) for alert in outlook["alerts"] if alert["fires"]]
 
 
 def verdict(outlook: Json) -> list[str]:
-    """Return that nothing will fire where that is so, and what comes nearest."""
+    """Return nothing if an alert will fire; else say so, and name the alert that comes nearest."""
     if any(alert["fires"] for alert in outlook["alerts"]):
         return []
     nearest = max(outlook["alerts"], key=lambda alert: float(alert["reach"]), default=None)
@@ -22,18 +22,18 @@ def verdict(outlook: Json) -> list[str]:
 
 
 def budgets(outlook: Json) -> list[str]:
-    """Return what it costs each budget that it touches."""
+    """Return how much of each error budget the fault spends."""
     return [
         f"{budget['slo']}: {_share(budget['spent'])} of the budget"
         f" ({budget['bad']:,.0f} of {budget['requests']:,.0f} requests)"
         for budget in outlook["budgets"]
         if budget["bad"] > 0
-    ] or ["It costs no budget."]
+    ] or ["No error budget is spent."]
 
 
 def remarks(outlook: Json) -> Iterable[str]:
-    """Yield what the forecast takes for granted and leaves out."""
-    yield f"With {outlook['traffic']['rps']:.3g} requests/s, and no other fault."
+    """Yield what the forecast assumes and leaves out."""
+    yield f"Assumed: {outlook['traffic']['rps']:.3g} requests/s, and no other fault."
     for reason in outlook["not_modelled"]:
         yield f"Not modelled: {reason}"
 

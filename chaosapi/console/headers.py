@@ -1,4 +1,4 @@
-"""What answers tell the browser: to run no script but the page's own, and to show it in no other site's frame."""
+"""Security headers: the browser runs only the page's own scripts, and shows it in no frame of another site."""
 
 import re
 import secrets
@@ -12,9 +12,9 @@ _POLICY: Final = (
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "script-src 'self' 'unsafe-eval' 'nonce-{nonce}'"
 )
-"""NiceGUI compiles its templates in the browser, which counts as eval; a script that got into the page has no nonce."""
+"""NiceGUI compiles its templates in the browser, which needs unsafe-eval; an injected script has no nonce."""
 ASSETS: Final = "/_nicegui"
-"""Where NiceGUI has its scripts and styles, and its web socket."""
+"""The path of NiceGUI's scripts, styles and web socket."""
 _HEADERS: Final = {
     "x-frame-options": "DENY",
     "x-content-type-options": "nosniff",
@@ -26,24 +26,23 @@ _SCRIPT: Final = re.compile(rb"<script(?=[\s>])")
 
 
 class SecurityHeaders:
-    """Pure ASGI: adds the headers, and marks the scripts of each HTML page with a nonce that only it has."""
+    """Pure ASGI: adds the headers, and marks the scripts of each HTML page with a fresh nonce."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if not scope["path"].startswith(ASSETS):
             headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-            scope = {**scope, "headers": headers}  # a compressed page could not be marked
+            scope = {**scope, "headers": headers}  # the nonce cannot be put into a compressed page
         await self._app(scope, receive, _NonceMarker(send))
 
 
 class _NonceMarker:
-    """The `send` of one request; holds an HTML page back until it is whole."""
+    """The `send` of one request; buffers an HTML page until it is complete."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -1,4 +1,4 @@
-"""Locust: what runs, what could, start and stop."""
+"""Poll Locust, and start, change and stop its run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from chaosapi.clients.locust import AsyncLocustClient
 
 @dataclass(frozen=True)
 class LoadState:
-    """One look at Locust: its state (`ready`, `running`, `stopped` …), what it sends, and the options of a run."""
+    """One snapshot of Locust: its state (`ready`, `running`, `stopped` …), its traffic, and the options of a run."""
 
     state: str
     rps: float
@@ -18,11 +18,11 @@ class LoadState:
     """Share of failed requests of the run, 0 to 1."""
     users: int
     options: Mapping[str, Mapping[str, Any]]
-    """What a run can be told, by name: `default_value`, `choices`, `help_text`; empty without scenarios."""
+    """The options of a run, by name: `default_value`, `choices`, `help_text`; empty without scenarios."""
 
 
 class LocustWatcher:
-    """Looks at Locust, and exchanges the run that is under way; every method raises ClientError."""
+    """Polls Locust and controls its run; every method raises ClientError."""
 
     def __init__(self, client: AsyncLocustClient) -> None:
         self._client = client
@@ -30,13 +30,13 @@ class LocustWatcher:
         self._accepted: Mapping[str, str] | None = None
 
     async def poll(self) -> LoadState:
-        """Ask for its numbers; the options are read off its page once."""
+        """Return the present state; the options are read from Locust's page once."""
         if self._options is None:
             self._options = options(await self._client.arguments())
         try:
             found = await self._client.stats()
         except UnreachableError:
-            self._options = None  # another one may come
+            self._options = None  # Locust may come back with other options
             raise
         return LoadState(
             state=found["state"],
@@ -47,18 +47,17 @@ class LocustWatcher:
         )
 
     async def running(self) -> bool:
-        """Return whether a run is under way at this very moment: what `look` asks may be two seconds old at Locust."""
+        """Return whether a run is under way, read from the page: Locust caches the statistics for two seconds."""
         return (await self._client.arguments()).get("state") in {"running", "spawning"}
 
     async def start(self, form: Mapping[str, str]) -> None:
-        """Start a run where none is under way."""
         await self._client.start(form)
         self._accepted = dict(form)
 
     async def change(self, form: Mapping[str, str]) -> None:
-        """Stop the run and start another: Locust exchanges none that is under way.
+        """Stop the run and start another: Locust cannot change the options of a run under way.
 
-        Where it refuses the form, the run that it last accepted here is started again, and RefusedError raised.
+        If Locust refuses the form, the last run that was started here is started again, and RefusedError is raised.
         """
         await self.stop()
         try:
@@ -70,11 +69,10 @@ class LocustWatcher:
             raise RefusedError(f"{trouble} The run before was started again.") from trouble
 
     async def stop(self) -> None:
-        """End the run."""
         await self._client.stop()
 
 
 def options(arguments: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Return the options of a run, by the arguments that Locust's page was made with."""
+    """Return the options of a run from the template arguments of Locust's page."""
     known = arguments.get("extra_options") or {}
     return {name: option for name, option in known.items() if isinstance(option, dict)}

@@ -1,4 +1,4 @@
-"""The page that asks for the console's password."""
+"""The login page of the console."""
 
 from typing import Final
 from urllib.parse import parse_qs
@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from chaosapi.console.access import LOGIN, Sessions, cookie
 
-_LARGEST: Final = 10_000  # bytes of the form
+_MAX_FORM_BYTES: Final = 10_000
 _PAGE: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>chaosapi console</title>
@@ -26,7 +26,7 @@ input, button {{ font: inherit; width: 100%; box-sizing: border-box; padding: .5
 
 
 def router(sessions: Sessions) -> APIRouter:
-    """Make the routes; without a password there is nothing to log in to."""
+    """Return the routes of the login form; without a password, every login fails."""
     api = APIRouter(include_in_schema=False)
 
     @api.get(LOGIN)
@@ -38,16 +38,16 @@ def router(sessions: Sessions) -> APIRouter:
         sent = b""
         async for chunk in request.stream():
             sent += chunk
-            if len(sent) > _LARGEST:
-                return HTMLResponse(_PAGE.format(trouble="That was too long."), 413)
+            if len(sent) > _MAX_FORM_BYTES:
+                return HTMLResponse(_PAGE.format(trouble="The form is too large."), 413)
         password = parse_qs(sent.decode(errors="replace")).get("password", [""])[0]
         peer = request.client.host if request.client else ""
         right = await sessions.check_password(peer, password)
         if right is None:
-            page = _PAGE.format(trouble="There were too many attempts: try again in some seconds.")
+            page = _PAGE.format(trouble="Too many attempts: try again in some seconds.")
             return HTMLResponse(page, 429, {"retry-after": "10"})
         if not right:
-            return HTMLResponse(_PAGE.format(trouble="That is not the password."), 401)
+            return HTMLResponse(_PAGE.format(trouble="Wrong password."), 401)
         number, _ = sessions.open(entered=True)
         return RedirectResponse("/", 303, headers={"set-cookie": cookie(request, number)})
 

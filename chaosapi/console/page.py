@@ -1,4 +1,4 @@
-"""The one page: charts at the left, panels at the right, and above both what is always needed."""
+"""The one page: charts at the left, panels at the right, the header and banners above both."""
 
 import contextlib
 from collections.abc import Callable
@@ -30,15 +30,15 @@ _PANELS: dict[str, Callable[[PageContext], Panel]] = {
 _DARK = "localStorage.theme ? localStorage.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches"
 
 
-def page(room: Sources, every: float) -> Callable[[Request], object]:
-    """Return the function that builds the page for a browser, and brings it up to date every so many seconds."""
+def page(sources: Sources, every: float) -> Callable[[Request], object]:
+    """Return the function that builds the page for a browser, and updates it every `every` seconds."""
 
     async def build(request: Request) -> None:
-        desk = PageContext(room, request.scope["session_of_console"])
+        context = PageContext(sources, request.scope["session_of_console"])
         ui.add_css(STYLE.read_text(encoding="utf-8"))
         ui.colors(primary="#0072b2", negative="#b83b00", positive="#00795a", warning="#8f5a00")
         darkness = ui.dark_mode(None)
-        parts = _build_panels(desk, darkness)
+        parts = _build_panels(context, darkness)
 
         def update() -> None:
             for part in parts:
@@ -46,34 +46,34 @@ def page(room: Sources, every: float) -> Callable[[Request], object]:
 
         client = ui.context.client
         await client.connected()
-        if client.is_deleted:  # nobody came: a program looked whether something answers
+        if client.is_deleted:  # no browser connected: a program only fetched the page
             return
-        client.on_delete(lambda: room.views.pop(client.id, None))
-        room.views[client.id] = desk.view
+        client.on_delete(lambda: sources.views.pop(client.id, None))
+        sources.views[client.id] = context.view
         ui.timer(every, update)
-        with contextlib.suppress(TimeoutError):  # a browser that is so slow sees what its system prefers
-            desk.dark = darkness.value = bool(await ui.run_javascript(_DARK, timeout=10))
-            update()  # the charts have colours of their own
+        with contextlib.suppress(TimeoutError):  # without an answer, the system's preference stays
+            context.dark = darkness.value = bool(await ui.run_javascript(_DARK, timeout=10))
+            update()  # the charts do not follow the dark mode by themselves
 
     return build
 
 
-def _build_panels(desk: PageContext, darkness: ui.dark_mode) -> list[Panel]:
+def _build_panels(context: PageContext, darkness: ui.dark_mode) -> list[Panel]:
     def switch() -> None:
-        desk.dark = not desk.dark
-        darkness.value = desk.dark
-        ui.run_javascript(f"localStorage.theme = '{'dark' if desk.dark else 'light'}'")
+        context.dark = not context.dark
+        darkness.value = context.dark
+        ui.run_javascript(f"localStorage.theme = '{'dark' if context.dark else 'light'}'")
 
     with ui.header(), ui.element("div").classes("head"):
         ui.label("chaosapi").classes("brand")
-        header = ErrorBoundary(lambda: Header(desk, switch))
-    banners = ErrorBoundary(lambda: Banners(desk))
+        header = ErrorBoundary(lambda: Header(context, switch))
+    banners = ErrorBoundary(lambda: Banners(context))
     with ui.element("div").classes("room"):
         with ui.element("div"):
             choices = ui.element("div")
-            charts = ErrorBoundary(lambda: ChartsPanel(desk))
+            charts = ErrorBoundary(lambda: ChartsPanel(context))
             with choices:
-                _build_view_choices(desk, charts.update)
+                _build_view_choices(context, charts.update)
         with ui.element("div").classes("card side"):
             with ui.tabs().props("dense align=left no-caps") as tabs:
                 for name in _PANELS:
@@ -82,21 +82,21 @@ def _build_panels(desk: PageContext, darkness: ui.dark_mode) -> list[Panel]:
                 panels: list[Panel] = []
                 for name, make in _PANELS.items():
                     with ui.tab_panel(name):
-                        panels.append(ErrorBoundary(partial(make, desk)))
+                        panels.append(ErrorBoundary(partial(make, context)))
     return [header, banners, charts, *panels]
 
 
-def _build_view_choices(desk: PageContext, looked: Callable[[], None]) -> None:
+def _build_view_choices(context: PageContext, looked: Callable[[], None]) -> None:
     client = ui.context.client
 
     async def look() -> None:
-        desk.view = View(SPANS[span.value], route.value or ALL)
-        desk.room.views[client.id] = desk.view
-        await desk.room.prometheus.poll()  # its turn may be seconds away
+        context.view = View(SPANS[span.value], route.value or ALL)
+        context.sources.views[client.id] = context.view
+        await context.sources.prometheus.poll()  # the next poll may be seconds away
         looked()
 
     def offer() -> None:
-        watch = desk.room.prometheus.answer
+        watch = context.sources.prometheus.answer
         known = [ALL, *(watch.facts.routes if watch else ())]
         if known != route.options:
             route.set_options(known)

@@ -1,4 +1,4 @@
-"""What Prometheus knows: rules and budgets for everybody, and the curves of each view that a page has open."""
+"""Poll Prometheus: rules and budgets once for all pages, and the curves of each view that a page has open."""
 
 import asyncio
 import time
@@ -13,21 +13,21 @@ from chaosapi.console.slos import BudgetStatus, PairStatus, SloTarget
 from chaosapi.durations import parse
 from chaosapi.promql import Job
 
-_FACTS_EVERY: Final = 30.0  # seconds; what is scraped and promised changes with a deployment
+_FACTS_INTERVAL_S: Final = 30.0  # targets and rules change with deployments only
 
 
 @dataclass(frozen=True)
 class ScrapedService:
-    """What seldom changes: the routes, the promises, and the scrape interval in seconds."""
+    """Facts that seldom change: the routes, the SLO targets, and the scrape interval in seconds."""
 
     routes: tuple[str, ...] = ()
-    promises: tuple[SloTarget, ...] = ()
+    targets: tuple[SloTarget, ...] = ()
     scrape: float = 15.0
 
 
 @dataclass(frozen=True)
 class ViewCurves:
-    """The answer to one view: its curves, when faults acted, and the series of pending and firing alerts."""
+    """The data of one view: its curves, when faults acted, and the series of pending and firing alerts."""
 
     at: float
     lines: Mapping[str, Points]
@@ -37,20 +37,20 @@ class ViewCurves:
 
 @dataclass(frozen=True)
 class PrometheusState:
-    """One look at Prometheus; `up` tells whether it reaches any replica of the service."""
+    """One snapshot of Prometheus; `up` is whether it can scrape at least one replica of the service."""
 
     facts: ScrapedService
-    standings: tuple[BudgetStatus, ...]
+    budgets: tuple[BudgetStatus, ...]
     others: tuple[PairStatus, ...]
     up: bool
     curves: Mapping[View, ViewCurves]
 
 
 class PrometheusWatcher:
-    """Looks at Prometheus; raises ClientError where it does not answer.
+    """Polls Prometheus; raises ClientError.
 
-    `viewed` tells which views pages have open; each is asked for once, however many look at it, and one of hours less
-    often than one of minutes.
+    `viewed` returns the views that pages have open. Each view is queried once for all its pages, and a view of hours
+    less often than a view of minutes.
     """
 
     def __init__(
@@ -66,21 +66,20 @@ class PrometheusWatcher:
         self._clock = clock
         self._reached = signals.union({"up": Job(job).now("max", "up")})
         self._facts = ScrapedService()
-        self._learnt = -_FACTS_EVERY
+        self._facts_at = -_FACTS_INTERVAL_S
         self._curves: dict[View, ViewCurves] = {}
 
     async def poll(self) -> PrometheusState:
-        """Ask for all that pages show."""
         now = self._clock()
-        if now - self._learnt >= _FACTS_EVERY:
-            self._facts = await self._seldom()
-            self._learnt = now
+        if now - self._facts_at >= _FACTS_INTERVAL_S:
+            self._facts = await self._fetch_facts()
+            self._facts_at = now
         views = set(self._viewed())
         due = [view for view in views if view not in self._curves or now - self._curves[view].at >= view.step / 4]
         alerting, result, *fresh = await asyncio.gather(
             self._client.groups("alert"),
             self._client.query(f"{slos.BUDGETS} or {self._reached}"),
-            *(self._look_back(view, now) for view in due),
+            *(self._fetch_curves(view, now) for view in due),
         )
         self._curves = {view: self._curves[view] for view in views if view in self._curves} | dict(
             zip(due, fresh, strict=True)
@@ -95,7 +94,7 @@ class PrometheusWatcher:
             curves=dict(self._curves),
         )
 
-    async def _look_back(self, view: View, now: float) -> ViewCurves:
+    async def _fetch_curves(self, view: View, now: float) -> ViewCurves:
         expr = signals.query(self._job, self._facts.scrape, view.route, view.step)
         start = now - view.span
         found, alerts = await asyncio.gather(
@@ -104,7 +103,7 @@ class PrometheusWatcher:
         )
         return ViewCurves(now, signals.curves(found), signals.acting_spans(found, view.step), tuple(alerts))
 
-    async def _seldom(self) -> ScrapedService:
+    async def _fetch_facts(self) -> ScrapedService:
         groups, targets, routes = await asyncio.gather(
             self._client.groups("record"),
             self._client.targets(),

@@ -1,4 +1,4 @@
-"""A form's fields, made from JSON schema, and what people type into them made into JSON."""
+"""Turn JSON schema into the fields of a form, and the text of these fields into JSON."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ Json = Mapping[str, Any]
 Kind = Literal["text", "number", "integer", "duration", "choice", "list", "json"]
 Path = tuple[str, ...]
 
-_DEEPEST: Final = 3  # a mixture of mixtures is written as JSON
+_MAX_DEPTH: Final = 3  # below it a value is one field of JSON, such as a mixture of mixtures
 
 
 @dataclass(frozen=True)
 class Field:
-    """One value: its path in the body, how it is typed, and what its schema says of it."""
+    """One value: its path in the body, its kind, and the facts of its schema."""
 
     path: Path
     kind: Kind
@@ -30,7 +30,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several objects, told apart by their `type`: the fields of each. `""` is none, where there may be none."""
+    """One of several objects: the fields of each by its `type`. The variant `""` is no object."""
 
     path: Path
     variants: Mapping[str, tuple["Field | Choice", ...]]
@@ -42,9 +42,9 @@ Part = Field | Choice
 
 
 def form_parts(schema: Json, definitions: Json, path: Path = (), *, needed: bool = True) -> tuple[Part, ...]:
-    """Return the form of an object's schema; `type`, which the choice of the object already told, is left out.
+    """Return the form of an object's schema, without `type`, which a Choice already has.
 
-    Nothing is required of an object that itself is not `needed`.
+    No field is required in an object that is not `needed`.
     """
     required = schema.get("required", []) if needed else []
     found: list[Part] = []
@@ -55,15 +55,15 @@ def form_parts(schema: Json, definitions: Json, path: Path = (), *, needed: bool
 
 
 def initial_text(field: Field, text: str, known: Any) -> Any:
-    """Turn what stands where `known` was written into JSON; raises ValueError as `read` does.
+    """Return a field's JSON, which is `known` if its text is unchanged; raises ValueError as `parse_field` does.
 
-    What nobody touched stays what it was: the text `"5"` becomes no number by being looked at.
+    So an unchanged text such as `"5"` does not become a number.
     """
     return known if known is not None and text == format_value(known) else parse_field(field, text)
 
 
 def parse_field(field: Field, text: str) -> Any:
-    """Turn what was typed into JSON; raises ValueError that says what would be right."""
+    """Return the JSON of a field's text; raises ValueError with the expected form."""
     text = text.strip()
     match field.kind:
         case "integer" | "number":
@@ -82,14 +82,14 @@ def parse_field(field: Field, text: str) -> Any:
                 return budget.read(text.encode("utf-8", "surrogatepass"), budget.FAULT)
             except ChaosError as error:
                 if text[:1] in "{[":
-                    raise ValueError(f"this is no JSON: {error}") from None
+                    raise ValueError(f"this is not JSON: {error}") from None
                 return text
         case _:
             return text
 
 
 def body(values: Mapping[Path, Any]) -> dict[str, Any]:
-    """Put values where their paths say."""
+    """Return nested objects with each value at its path."""
     made: dict[str, Any] = {}
     for path, value in values.items():
         place = made
@@ -100,7 +100,7 @@ def body(values: Mapping[Path, Any]) -> dict[str, Any]:
 
 
 def format_value(value: Any) -> str:
-    """Write JSON the way it is typed."""
+    """Return the text of a JSON value in a field."""
     if value is None or value in ({}, []):
         return ""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
@@ -109,14 +109,14 @@ def format_value(value: Any) -> str:
 
 
 def value_at(values: Any, path: Path) -> Any:
-    """Return what stands at a path, None where nothing does."""
+    """Return the value at a path, None if there is none."""
     for name in path:
         values = values.get(name) if isinstance(values, Mapping) else None
     return values
 
 
 def merge_patch(old: Json, new: Json) -> dict[str, Any]:
-    """Return the merge patch (RFC 7396) that makes `new` of `old`: it keeps what it does not name, so that is null."""
+    """Return the merge patch (RFC 7396) from `old` to `new`; fields that `new` lacks are null, which removes them."""
     changes: dict[str, Any] = dict.fromkeys(old)
     for name, value in new.items():
         before = old.get(name)
@@ -128,12 +128,15 @@ def merge_patch(old: Json, new: Json) -> dict[str, Any]:
 
 def _part(schema: Json, definitions: Json, path: Path, *, required: bool) -> list[Part]:
     outer = schema
-    schema = _plain(schema, definitions)
+    schema = _without_null(schema, definitions)
     text = outer.get("description") or schema.get("description", "")
     default = outer.get("default", schema.get("default"))
-    if "discriminator" in schema and len(path) <= _DEEPEST:
+    if "discriminator" in schema and len(path) <= _MAX_DEPTH:
         mapping = schema["discriminator"]["mapping"]
-        variants = {name: form_parts(_named(where, definitions), definitions, path) for name, where in mapping.items()}
+        variants = {
+            name: form_parts(_resolve_reference(where, definitions), definitions, path)
+            for name, where in mapping.items()
+        }
         if not required and default is None:
             variants = {"": (), **variants}
         chosen = default["type"] if isinstance(default, Mapping) else next(iter(variants))
@@ -147,17 +150,17 @@ def _part(schema: Json, definitions: Json, path: Path, *, required: bool) -> lis
     return [Field(path, kind, text, limits, shown, required, tuple(map(str, schema.get("enum", ()))))]
 
 
-def _plain(schema: Json, definitions: Json) -> Json:
-    """Follow a reference, and leave the null away from what may be null."""
+def _without_null(schema: Json, definitions: Json) -> Json:
+    """Return the schema behind a reference, without the null of an optional value."""
     if "$ref" in schema:
-        schema = _named(schema["$ref"], definitions)
+        schema = _resolve_reference(schema["$ref"], definitions)
     options = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
     if len(options) == 1:
-        return _plain(options[0], definitions)
+        return _without_null(options[0], definitions)
     return schema
 
 
-def _named(reference: str, definitions: Json) -> Json:
+def _resolve_reference(reference: str, definitions: Json) -> Json:
     found: Json = definitions[reference.rpartition("/")[2]]
     return found
 
@@ -181,6 +184,5 @@ def _kind(schema: Json) -> tuple[Kind, str]:
 
 
 def _limits(schema: Json) -> str:
-    """Return the bounds of a number."""
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
     return " ".join(f"{word} {schema[name]:g}" for name, word in words.items() if name in schema)

@@ -1,4 +1,4 @@
-"""What the service says of its faults, and how they are steered."""
+"""Poll the service's admin API, and describe its faults."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from chaosapi.clients.admin import AsyncAdminClient
 
 Json = Mapping[str, Any]
 KEPT: Final = 200
-"""How many entries of the audit, and alerts that were delivered, are looked at."""
+"""How many audit entries, and how many delivered alerts, are fetched."""
 
 
 @dataclass(frozen=True)
 class ServiceState:
-    """One look at the service: its faults newest first, the halt if there is one, and what it has recorded."""
+    """One snapshot of the service: its faults, newest first, the halt, the audit log, delivered alerts and replicas."""
 
     faults: tuple[Json, ...]
     halt: Json | None
@@ -28,13 +28,13 @@ class ServiceState:
     replicas: tuple[Json, ...]
 
     def active(self) -> tuple[Json, ...]:
-        """Return the faults that are not over: scheduled or active."""
+        """Return the live faults: scheduled or active."""
         return tuple(fault for fault in self.faults if fault["state"] != "ended")
 
 
 @dataclass(frozen=True)
 class EffectCatalogue:
-    """What can be injected: each effect by its type, and the JSON schema of a fault with its definitions."""
+    """Every effect by its type, and the JSON schema of a fault with its definitions."""
 
     effects: Mapping[str, Json]
     fault: Json
@@ -42,14 +42,13 @@ class EffectCatalogue:
 
 
 class ServiceWatcher:
-    """Looks at the service; every method raises ClientError. `token` is what it looks with, where one is needed."""
+    """Polls the service; every method raises ClientError. `token` is the admin token, None to send none."""
 
     def __init__(self, http: httpx2.AsyncClient, token: str | None) -> None:
         self._http = http
         self.token = token
 
     async def poll(self) -> ServiceState:
-        """Ask for all that pages show."""
         admin = self.with_token(self.token)
         faults, audit, alerts, replicas = await asyncio.gather(
             admin.list_faults(), admin.audit(KEPT), admin.alerts(KEPT), admin.replicas()
@@ -64,7 +63,7 @@ class ServiceWatcher:
         )
 
     async def catalogue(self, token: str | None) -> EffectCatalogue:
-        """Ask what can be injected; the schema of a fault is the one that the API describes itself with."""
+        """Fetch the effects; the schema of a fault comes from the API's OpenAPI document."""
         admin = self.with_token(token)
         effects, document = await asyncio.gather(admin.effects(), admin.openapi())
         body = document["paths"]["/admin/faults"]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -73,19 +72,19 @@ class ServiceWatcher:
         return EffectCatalogue({each["type"]: each for each in effects["effects"]}, fault, definitions)
 
     def with_token(self, token: str | None) -> AsyncAdminClient:
-        """Return a client of the admin API that sends this token and no other."""
+        """Return a client of the admin API that sends this token."""
         return AsyncAdminClient(self._http, token=token, actor="console")
 
 
 def as_curl(url: str, body: Json, *, token: bool) -> str:
-    """Write the command line that injects a fault; the token is left to the shell that runs it."""
+    """Return a shell command that injects a fault; it reads the token from CHAOSAPI_ADMIN_TOKEN."""
     words = ["curl", "-X", "POST", f"{url}/admin/faults", "-H", "content-type: application/json"]
     authorization = ' -H "authorization: Bearer $CHAOSAPI_ADMIN_TOKEN"' if token else ""
     return f"{shlex.join(words)}{authorization} -d {shlex.quote(json.dumps(body, ensure_ascii=False))}"
 
 
 def editable_fields(fault: Json, fields: Mapping[str, Any]) -> Json:
-    """Return a fault as it could be sent again: the fields of a body that are not as they are by default."""
+    """Return the body that would create a fault again: its fields that differ from their defaults, without the name."""
     return {
         name: fault[name]
         for name, field in fields.items()

@@ -1,4 +1,4 @@
-"""What users get: the curves at the left of the page, and the two queries that bring all of them at once."""
+"""The charts at the left of the page, and the query that fetches all their curves at once."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -8,35 +8,35 @@ from typing import Any, Final
 from chaosapi.promql import ANSWERED, FAILED, Job, Requests
 
 SPANS: Final = {"5 m": 300, "15 m": 900, "1 h": 3600, "3 h": 10800, "6 h": 21600}
-"""How far back a page may look, in seconds."""
+"""The time spans of a view, in seconds."""
 POINTS: Final = 150
 ALL: Final = "all routes"
 
 FAULT: Final = "fault"
-"""The signal that has a value as long as a fault acts, one series a fault."""
+"""The signal that has a value while a fault acts, with a series for each fault."""
 
 Span = tuple[float, float]
-"""From and until, Unix seconds."""
+"""Start and end, Unix seconds."""
 Points = list[tuple[int, float | None]]
 """A curve for ECharts: (Unix milliseconds, value)."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a page looks at: seconds back from now, and one route or all."""
+    """The choice of a page: seconds back from now, and one route or all."""
 
     span: int = 300
     route: str = ALL
 
     @property
     def step(self) -> int:
-        """Seconds between two points, at least two: the page's own beat."""
+        """Seconds between two points; at least two, the update interval of a page."""
         return max(2, self.span // POINTS)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: the key that tells it from the others in an answer, and what people call it."""
+    """One curve: its value of the label `signal`, and its name in the legend."""
 
     key: str
     name: str
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """One small chart: its curves, and how its numbers are written (`rate`, `ratio`, `seconds` or `count`)."""
+    """One small chart: its curves, and their unit (`rate`, `ratio`, `seconds` or `count`)."""
 
     title: str
     unit: str
@@ -74,10 +74,10 @@ CHARTS: Final = (
 
 
 def query(job: str, scrape: float, route: str, step: float) -> str:
-    """Return one expression that brings every curve, told apart by the label `signal`.
+    """Return one expression for all curves, which the label `signal` distinguishes.
 
-    Rates look back over four scrapes (`scrape` seconds each) as Grafana does, over a step where that is longer, and
-    over ten seconds at least, so that a handful of requests does not make them jump.
+    The range of rates is four scrape intervals (`scrape`, seconds), as in Grafana, but at least a step and at least
+    ten seconds, so that a handful of requests does not make them jump.
     """
     service = Job(job, f"{math.ceil(max(4 * scrape, step, 10))}s")
     served = Requests(service) if route == ALL else Requests(service, handler=_exactly(route))
@@ -97,12 +97,12 @@ def query(job: str, scrape: float, route: str, step: float) -> str:
 
 
 def union(exprs: Mapping[str, str]) -> str:
-    """Put several queries into one: each series gets the label `signal`, the name of its query."""
+    """Join queries with `or`: each series gets the label `signal`, the name of its query."""
     return " or ".join(f'label_replace({expr}, "signal", "{name}", "", "")' for name, expr in exprs.items())
 
 
 def curves(result: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
-    """Return the curves of a range query's result by their key, four digits each: more cannot be seen."""
+    """Return the curves of a range query's result by their key, rounded to four digits, which is all a chart shows."""
     return {
         series["metric"]["signal"]: [(round(float(at) * 1000), _value(text)) for at, text in series["values"]]
         for series in result
@@ -111,7 +111,7 @@ def curves(result: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
 
 
 def acting_spans(result: Iterable[Mapping[str, Any]], step: float) -> tuple[Span, ...]:
-    """Return when faults acted, from the same result: Prometheus remembers also those that the service forgot."""
+    """Return when faults acted, from the same result: Prometheus also has faults that the service has deleted."""
     return tuple(
         span
         for series in result
@@ -121,7 +121,7 @@ def acting_spans(result: Iterable[Mapping[str, Any]], step: float) -> tuple[Span
 
 
 def spans(times: Iterable[float], step: float) -> list[Span]:
-    """Put samples that follow each other into stretches; each stands for `step` seconds."""
+    """Merge consecutive samples into spans; each sample stands for `step` seconds."""
     found: list[Span] = []
     for time in times:
         if found and time - found[-1][1] < step / 2:
@@ -132,7 +132,7 @@ def spans(times: Iterable[float], step: float) -> list[Span]:
 
 
 def format_value(value: float | None, unit: str) -> str:
-    """Write a number as people read it: `99.93 %`, `12 ms`, `18.4/s`."""
+    """Format a number with its unit: `99.93 %`, `12 ms`, `18.4/s`."""
     if value is None:
         return "-"
     if unit == "ratio":
@@ -148,5 +148,5 @@ def _value(text: str) -> float | None:
 
 
 def _exactly(route: str) -> str:
-    """Write a route's template as a regular expression inside a PromQL string that finds it alone."""
+    """Escape a route's template as a regular expression inside a PromQL string."""
     return "".join(f"\\\\{each}" if each in r"\.+*?()|[]{}^$" else each for each in route)

@@ -1,4 +1,4 @@
-"""What Prometheus' rules say of the SLOs: thresholds to draw, budgets, and the state of each alert."""
+"""Read the SLOs from Prometheus' rules: thresholds of charts, error budgets, and the state of each alert."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,9 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class SloTarget:
-    """What one SLO promises, as far as its recording rules tell.
+    """The target of one SLO, read from its recording rules.
 
-    `within` (seconds) is the bucket bound of a latency SLO; `route` the one that it is about, where it is about one.
+    `within` (seconds) is the bucket bound of a latency SLO, else None; `route` is its route, or `ALL`.
     """
 
     sloth_id: str
@@ -24,7 +24,7 @@ class SloTarget:
     route: str
 
     def limit(self, chart: str, route: str) -> float | None:
-        """Return the threshold to draw into a chart that shows a route or all, if it has one there."""
+        """Return the threshold in a chart of a route or of `ALL`, None if it has none there."""
         if self.route not in (ALL, route):
             return None
         if chart == "Latency":
@@ -42,23 +42,23 @@ class PairStatus:
     state: str
     burns: tuple[float | None, float | None] = (None, None)
     alerts: tuple[Json, ...] = ()
-    """Those that are pending or firing, as Prometheus tells of them: one for each handler, instance …"""
+    """The pending and firing alerts of Prometheus: one for each handler, instance …"""
 
     @property
     def factor(self) -> float:
-        """Return the burn rate above which it fires; 0 where it has none."""
+        """Return the burn rate above which the alert fires; 0 for a rule without one."""
         return float(self.labels.get("burn_rate", 0))
 
     @property
     def reach(self) -> float:
-        """How near it is: the lower of its burn rates over its factor; at 1 it fires."""
+        """Return the lower of its burn rates divided by its factor; at 1 the alert fires."""
         known = [burn for burn in self.burns if burn is not None]
         return min(known) / self.factor if known and self.factor else 0.0
 
 
 @dataclass(frozen=True)
 class BudgetStatus:
-    """Where one SLO stands: the share of the budget that is left, seconds until it is spent, and its alerts."""
+    """The error budget of one SLO: the share that is left, seconds until it is spent, and its alerts."""
 
     sloth_id: str
     objective: float | None
@@ -75,11 +75,11 @@ BUDGETS = union(
         "burn": Slo(".+").burn(),
     }
 )
-"""Everything about all budgets in one query."""
+"""One query for all budgets."""
 
 
 def slo_targets(groups: Iterable[Json]) -> tuple[SloTarget, ...]:
-    """Read the promises off the recording rules: objectives, bucket bounds, routes."""
+    """Read the SLO targets from the recording rules: objectives, bucket bounds, routes."""
     rules = [rule for group in groups for rule in group["rules"] if rule["type"] == "recording"]
     found = []
     for rule in rules:
@@ -96,7 +96,7 @@ def slo_targets(groups: Iterable[Json]) -> tuple[SloTarget, ...]:
 
 
 def budget_statuses(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[BudgetStatus, ...]:
-    """Put the alerts' rules and the answer to `BUDGETS` together, one for each SLO, in the order of the rules."""
+    """Return the status of each SLO, in the order of the rules; `budgets` is the result of `BUDGETS`."""
     numbers: dict[tuple[str, ...], float] = {}
     for series in budgets:
         labels = series["metric"]
@@ -121,7 +121,7 @@ def budget_statuses(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[
 
 
 def other_alerts(alerting: Iterable[Json]) -> tuple[PairStatus, ...]:
-    """Return the alerts that are no window pair of an SLO."""
+    """Return the alerts that do not belong to a window pair of an SLO."""
     return tuple(_pair(rule, "", {}) for rule in _alerts(alerting) if not _is_pair(rule))
 
 

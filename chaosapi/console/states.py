@@ -1,4 +1,4 @@
-"""When each alert was in which state, as bands along a stretch of time."""
+"""The states of alerts: the present ones, and bands over time."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from chaosapi.console.signals import spans
 
 State = Literal["inactive", "pending", "firing", "silenced", "inhibited"]
 LABELS: Final = ("alertname", "service", "slo", "severity", "long_window", "short_window")
-"""The labels that people tell alerting rules apart by."""
+"""The labels that identify an alerting rule."""
 
 _SIGNS: Final = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
 _MUTED: Final = ("silenced", "inhibited")
@@ -20,7 +20,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Band:
-    """A state and its time, Unix seconds."""
+    """A state from start to end, Unix seconds."""
 
     state: State
     start: float
@@ -29,7 +29,7 @@ class Band:
 
 @dataclass(frozen=True)
 class AlertState:
-    """One alert that is not silent: its labels and annotations, its state now, since when, and who mutes it."""
+    """One pending, firing or muted alert; `muted_by` has the ids of the silences or alerts that mute it."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -39,31 +39,30 @@ class AlertState:
 
 
 def alert_key(labels: Mapping[str, str]) -> Key:
-    """Return what tells an alert's rule from the others."""
+    """Return the key of an alert's rule."""
     return tuple(labels.get(name, "") for name in LABELS)
 
 
 def identity(labels: Mapping[str, str]) -> Key:
-    """Return what tells an alert from the others, those of its own rule too."""
+    """Return the key of one alert: all its labels."""
     return tuple(f"{name}={value}" for name, value in sorted(labels.items()) if name != "alertstate")
 
 
 def other_labels(labels: Mapping[str, str]) -> str:
-    """Return the labels that the title leaves out, but those by which Sloth says the same once more."""
+    """Return the labels that the title leaves out, without Sloth's own, which repeat them."""
     shown = ("severity", "slo", "long_window", "short_window", "alertname")
     others = (f"{name}={labels[name]}" for name in labels if name not in shown and not name.startswith("sloth_"))
     return " ".join([labels.get("alertname", ""), *others]).strip()
 
 
 def title(labels: Mapping[str, str]) -> str:
-    """Name an alert in a line."""
     windows = "/".join(filter(None, (labels.get("long_window"), labels.get("short_window"))))
     words = (labels.get("severity"), labels.get("slo"), windows or labels.get("alertname"))
     return " ".join(filter(None, words))
 
 
 def describe_matchers(matchers: Iterable[Mapping[str, Any]]) -> str:
-    """Return in a line what a silence mutes: the title of what it names, and all that it asks for besides."""
+    """Return a silence's matchers in a line: the title of the labels that it names, then all other matchers."""
     exact = {}
     others = []
     for matcher in matchers:
@@ -76,9 +75,9 @@ def describe_matchers(matchers: Iterable[Mapping[str, Any]]) -> str:
 
 
 def current_states(ruled: Iterable[Mapping[str, Any]], alerting: AlertmanagerState | None) -> tuple[AlertState, ...]:
-    """Return the alerts known to Alertmanager and those pending in Prometheus (`ruled`), pages first.
+    """Return Alertmanager's alerts and the pending ones of Prometheus (`ruled`), pages first.
 
-    Where Alertmanager tells nothing, Prometheus tells of the firing ones too.
+    Without Alertmanager's state, Prometheus' firing alerts are included too.
     """
     found = [
         AlertState(
@@ -107,22 +106,22 @@ def state_bands(
     inhibited: Mapping[Key, list[Band]],
     step: float,
 ) -> dict[Key, list[Band]]:
-    """Return each rule's bands from the series of `ALERTS`; while it fires, silence and inhibition show instead.
+    """Return each rule's bands from the series of `ALERTS`, with the silences and inhibitions while it fires.
 
-    Those that mute come last, as they lie upon the others, and else the latest.
-    `inhibited` is what was seen, since no source keeps it; a sample stands for `step` seconds.
+    Bands are sorted by their end, muting ones last, since they are drawn over the others. `inhibited` is the console's
+    own record, since no source has it; a sample stands for `step` seconds.
     """
     found: dict[Key, list[Band]] = {}
     for series in alerts:
         labels = series["metric"]
         state: State = "firing" if labels["alertstate"] == "firing" else "pending"
-        told = spans((float(at) for at, _ in series["values"]), step)
+        stretches = spans((float(at) for at, _ in series["values"]), step)
         muted: list[Band] = []
         if state == "firing":
-            muted = [_of(silence) for silence in silences if is_silenced_by(silence, labels)]
+            muted = [_silence_band(silence) for silence in silences if is_silenced_by(silence, labels)]
             muted += inhibited.get(alert_key(labels), [])
         place = found.setdefault(alert_key(labels), [])
-        for start, end in told:
+        for start, end in stretches:
             place.append(Band(state, start, end))
             place += [
                 Band(each.state, max(start, each.start), min(end, each.end))
@@ -133,11 +132,10 @@ def state_bands(
 
 
 def unix_time(text: str) -> float:
-    """Read RFC 3339 text as Unix seconds."""
     return datetime.fromisoformat(text).timestamp()
 
 
-def _of(silence: Mapping[str, Any]) -> Band:
+def _silence_band(silence: Mapping[str, Any]) -> Band:
     return Band("silenced", unix_time(silence["startsAt"]), unix_time(silence["endsAt"]))
 
 

@@ -1,4 +1,4 @@
-"""What happened, in one list: faults, alerts, silences, and who did what, with the seconds since the injection."""
+"""Merge faults, alerts, silences and the audit log into one list, with seconds since the latest injection."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ Kind = Literal["fault", "alert", "silence", "change"]
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One moment: Unix seconds, what it is about, what happened, and seconds since the fault it follows, if any."""
+    """One event: Unix seconds, its kind and text, and seconds since the latest fault that began before it, if any."""
 
     at: float
     kind: Kind
@@ -25,12 +25,12 @@ class TimelineEntry:
 def merge(
     faults: Iterable[Json], audit: Iterable[Json], delivered: Iterable[Json], silences: Iterable[Json], now: float
 ) -> list[TimelineEntry]:
-    """Return all that has happened until `now`, newest first; each entry counts from the latest fault before it."""
+    """Return all events until `now`, newest first; `since` counts from the latest fault that began before."""
     faults = list(faults)
     audit = list(audit)
     found = [*_faults(faults), *_audit(audit), *_alerts(delivered), *_silences(silences)]
     found = sorted((entry for entry in found if entry.at <= now), key=lambda entry: entry.at, reverse=True)
-    begun = sorted({*_starts(faults), *_forgotten(audit)})
+    begun = sorted({*_starts(faults), *_starts_in_audit(audit)})
 
     def since(at: float) -> float | None:
         before = bisect_right(begun, at)
@@ -40,13 +40,13 @@ def merge(
 
 
 def _starts(faults: Iterable[Json]) -> Iterable[float]:
-    """Return when faults began; one that was ended before did not."""
+    """Return when faults began, without faults that were ended before their start."""
     spans = ((unix_time(fault["starts_at"]), unix_time(fault["ends_at"])) for fault in faults)
     return (start for start, end in spans if end > start)
 
 
-def _forgotten(audit: Iterable[Json]) -> Iterable[float]:
-    """Return when those began that the audit knows alone: the service forgets a fault whose name is used again."""
+def _starts_in_audit(audit: Iterable[Json]) -> Iterable[float]:
+    """Return starts from the audit log, which also has faults that were deleted when their name was used again."""
     made = (entry for entry in audit if entry["spec"] and entry["action"] in ("create", "replace"))
     delays = ((entry["at"], entry["spec"]["schedule"]["start_after"]) for entry in made)
     return (unix_time(at) for at, delay in delays if not durations.parse(delay))
@@ -56,7 +56,7 @@ def _faults(faults: Iterable[Json]) -> Iterable[TimelineEntry]:
     for fault in faults:
         start = unix_time(fault["starts_at"])
         end = unix_time(fault["ends_at"])
-        if end > start:  # one that was ended before it began did nothing
+        if end > start:  # else it was ended before its start
             yield TimelineEntry(start, "fault", f"{fault['name']} begins")
             yield TimelineEntry(end, "fault", f"{fault['name']} is over: {_receipt(fault['receipt'])}")
 
@@ -77,11 +77,11 @@ def _alerts(delivered: Iterable[Json]) -> Iterable[TimelineEntry]:
         name = title(alert["labels"])
         yield TimelineEntry(unix_time(alert["starts_at"]), "alert", f"{name} fires")
         if alert["received_at"]:
-            yield TimelineEntry(unix_time(alert["received_at"]), "alert", f"{name} is told")
+            yield TimelineEntry(unix_time(alert["received_at"]), "alert", f"{name} is notified")
         if alert["ends_at"]:
             yield TimelineEntry(unix_time(alert["ends_at"]), "alert", f"{name} resolves")
         if alert["resolved_received_at"]:
-            yield TimelineEntry(unix_time(alert["resolved_received_at"]), "alert", f"{name} is told to be resolved")
+            yield TimelineEntry(unix_time(alert["resolved_received_at"]), "alert", f"{name} is notified as resolved")
 
 
 def _silences(silences: Iterable[Json]) -> Iterable[TimelineEntry]:

@@ -41,9 +41,9 @@ def test_a_lone_surrogate_becomes_a_question_mark() -> None:
 @pytest.mark.parametrize(
     ("source", "raised", "says"),
     [
-        (answering("[" * 200_000), NoAnswerError, "it answered 200, and no JSON"),
-        (answering("<html>", 502), NoAnswerError, "it answered 502, and no JSON"),
-        (answering("{}", 401), UnauthorizedError, "it wants a token, or another one"),
+        (answering("[" * 200_000), NoAnswerError, "it answered 200 without JSON"),
+        (answering("<html>", 502), NoAnswerError, "it answered 502 without JSON"),
+        (answering("{}", 401), UnauthorizedError, "the token is missing or wrong"),
         (answering('{"detail": "no rate of 5"}', 422), RefusedError, "no rate of 5"),
         (answering('{"status": "error", "error": "parse error"}', 400), RefusedError, "parse error"),
         (answering('"silence not found"', 404), RefusedError, "silence not found"),

@@ -124,7 +124,7 @@ def test_a_fault_is_injected_from_the_form_after_its_forecast(page: Any) -> None
     playwright.expect(page.get_by_text(" of 1 replica")).to_be_visible()
     tab(page, "Alerts")
     page.get_by_text("page availability 1m/5s", exact=True).first.wait_for()
-    page.get_by_text("page availability 1m/5s: firing, told after").wait_for()
+    page.get_by_text("page availability 1m/5s: firing, notified after").wait_for()
     shot(page, "4-firing")
 
 
@@ -157,7 +157,7 @@ def test_an_alert_is_silenced_with_a_comment(page: Any) -> None:
     """Alertmanager then says so, and by whom; until the silence is ended."""
     page.get_by_role("button", name="Silence…").first.click()
     page.get_by_role("button", name="Silence", exact=True).click()
-    page.get_by_text("say why").wait_for()
+    page.get_by_text("a comment is required").wait_for()
     page.get_by_label("Comment").fill("I look after it")
     page.get_by_role("button", name="Silence", exact=True).click()
     page.get_by_text(": I look after it (console, until").wait_for()
@@ -204,7 +204,7 @@ def test_the_kill_switch_ends_everything_and_alerts_resolve(page: Any) -> None:
     tab(page, "Timeline")
     page.get_by_text("console (unverified): end_all: kill switch of the console").wait_for()
     page.get_by_text("page availability 1m/5s resolves").first.wait_for()
-    page.get_by_text("ticket CapacityExhausted is told to be resolved").wait_for()
+    page.get_by_text("ticket CapacityExhausted is notified as resolved").wait_for()
     shot(page, "8-resolved")
 
 
@@ -241,7 +241,7 @@ def test_a_prometheus_that_died_is_told_and_faults_can_still_be_steered(page: An
         if f"--web.listen-address=127.0.0.1:{lab.ports.prometheus}" in part.cmdline():
             part.kill()
     page.get_by_text("Prometheus: down", exact=True).wait_for()
-    page.get_by_text("Start it, or say where it is: --prometheus").wait_for()
+    page.get_by_text("Start it, or set its URL with --prometheus").wait_for()
     ended = page.get_by_text("0 faults ended on 1 of 1 replica")
     playwright.expect(ended).to_have_count(0)  # what a test before this one was told is gone
     page.get_by_role("button", name="End all faults").click()

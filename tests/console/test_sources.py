@@ -15,7 +15,7 @@ from chaosapi.clients.alertmanager import AsyncAlertmanagerClient
 from chaosapi.clients.errors import NoAnswerError, RefusedError
 from chaosapi.clients.locust import AsyncLocustClient
 from chaosapi.clients.prometheus import AsyncPrometheusClient
-from chaosapi.console.feed import FORGOTTEN, Feed, Source
+from chaosapi.console.feed import DOWN_AFTER_S, Feed, Source
 from chaosapi.console.locust import LocustWatcher
 from chaosapi.console.prometheus import PrometheusWatcher
 from chaosapi.console.service import ServiceWatcher, as_curl
@@ -90,7 +90,7 @@ def test_a_source_is_stale_before_it_is_down(clock: Clock) -> None:
     asyncio.run(feed.poll())
     assert (feed.state(), feed.answer) == ("stale", {"a": 1})
     assert "What you see is 10 s old. Start it." in feed.describe()
-    clock.now += FORGOTTEN
+    clock.now += DOWN_AFTER_S
     assert feed.state() == "down"
 
 
@@ -127,16 +127,16 @@ def test_an_odd_alert_is_trouble_of_its_source_alone(clock: Clock) -> None:
 
 
 def test_an_answer_grows_stale_by_age_too(clock: Clock) -> None:
-    """Also where nobody told of any trouble, since nobody asked."""
+    """Without an error too: polling has stopped."""
 
     async def ask() -> int:
         return 1
 
     feed = Feed(SOURCE, ask, clock)
     asyncio.run(feed.poll())
-    clock.now += FORGOTTEN + 1
+    clock.now += DOWN_AFTER_S + 1
     assert feed.state() == "stale"
-    assert "not been asked for 31 s" in feed.describe()
+    assert "was last polled 31 s ago" in feed.describe()
 
 
 def test_what_a_token_opened_is_shown_to_its_holder_alone(clock: Clock) -> None:

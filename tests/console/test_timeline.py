@@ -43,7 +43,7 @@ def test_all_sources_are_told_in_order_with_seconds_since_the_injection() -> Non
         ("ann: create drill: <why>", 0.0),
         ("drill begins", 0.0),
         ("page availability 1h/5m fires", 5.0),
-        ("page availability 1h/5m is told", 5.5),
+        ("page availability 1h/5m is notified", 5.5),
         ("bob silences page availability 1h/5m: on it", 10.0),
         ("drill is over: 1 of 4 hit, 25.00%", 30.0),
     ]

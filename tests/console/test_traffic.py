@@ -79,7 +79,7 @@ def test_a_run_is_started_changed_and_stopped(page: Any, target: shop.Shop) -> N
     page.get_by_label("rate", exact=True).fill("5")
     choose(page, "spike")
     start.click()
-    page.get_by_text("The run is exchanged for this one.").wait_for()
+    page.get_by_text("The run is replaced.").wait_for()
     wait_for(lambda: "spike" in scenarios(target), "requests of the spike")
 
     page.get_by_role("button", name="Stop").click()

@@ -1,1 +1,1 @@
-"""What stands on the page, one panel a file: each is built once and then brought up to date."""
+"""The parts of the page, one panel per module: each is built once and then updated."""

@@ -1,4 +1,4 @@
-"""Error budgets: what is left of each, how near each alert is, and when it was in which state."""
+"""The panel of error budgets: the share left, the burn rates of each alert, and its states over time."""
 
 import html
 
@@ -12,41 +12,40 @@ from chaosapi.console.slos import BudgetStatus, PairStatus
 from chaosapi.console.states import Band, Key, alert_key, state_bands, title, unix_time
 
 _REST = "other alerts"
-_ASKED = "Prometheus is being asked."
-_UNKNOWN = "What budgets there are is not known here: see the top of the page."
+_WAITING = "Waiting for Prometheus."
+_UNKNOWN = "Budgets are unknown: see the top of the page."
 _Shown = tuple[BudgetStatus, dict[Key, list[Band]], tuple[float, float]]
 
 
 class BudgetsPanel:
     """One block for each SLO."""
 
-    def __init__(self, desk: PageContext) -> None:
-        self._desk = desk
-        about = "Below each alert its states in the time that the charts show: solid pending and firing, striped muted."
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        about = "Below each alert: its states over the time of the charts, solid pending and firing, striped muted."
         ui.label(about).classes("small dim").style("margin-bottom:6px")
         self._rows: KeyedList[_Shown] = KeyedList(_BudgetBlock, "Prometheus has no SLO rules.")
-        self._rows.show({}, _ASKED)
+        self._rows.show({}, _WAITING)
         self._blank = True
 
     def update(self) -> None:
-        """Show them as they are now."""
-        room = self._desk.room
-        view = self._desk.view
-        watch = room.prometheus.answer
-        alerting = room.alertmanager.answer
+        sources = self._context.sources
+        view = self._context.view
+        watch = sources.prometheus.answer
+        alerting = sources.alertmanager.answer
         curves = watch.curves.get(view) if watch else None
         if watch is None or curves is None:
             if self._blank:
-                away = room.prometheus.state() not in ("up", "waiting")
-                self._rows.show({}, _UNKNOWN if away else _ASKED)
+                away = sources.prometheus.state() not in ("up", "waiting")
+                self._rows.show({}, _UNKNOWN if away else _WAITING)
             return
         self._blank = False
         begin = curves.at - view.span
         silences = [each for each in alerting.silences if unix_time(each["endsAt"]) > begin] if alerting else []
-        known = state_bands(curves.alerts, silences, room.inhibitions.bands, view.step)
+        known = state_bands(curves.alerts, silences, sources.inhibitions.bands, view.step)
         span = (begin, curves.at)
         rest = [BudgetStatus(_REST, None, None, None, watch.others)] if watch.others else []
-        self._rows.show({each.sloth_id: (each, known, span) for each in [*watch.standings, *rest]})
+        self._rows.show({each.sloth_id: (each, known, span) for each in [*watch.budgets, *rest]})
 
 
 class _BudgetBlock:
@@ -63,23 +62,23 @@ class _BudgetBlock:
             )
 
     def update(self, shown: _Shown) -> None:
-        standing, known, span = shown
-        objective = "" if standing.objective is None else f" {standing.objective * 100:g} %"
-        self._name.set_text(f"{standing.sloth_id}{objective}")
+        budget, known, span = shown
+        objective = "" if budget.objective is None else f" {budget.objective * 100:g} %"
+        self._name.set_text(f"{budget.sloth_id}{objective}")
         for part in (self._meter, self._left, self._end):
-            part.set_visibility(standing.sloth_id != _REST)
-        if standing.left is None:
+            part.set_visibility(budget.sloth_id != _REST)
+        if budget.left is None:
             set_text(self._left, "budget unknown", "dim")
         else:
-            tone = "bad" if standing.left < 0 else "warn" if standing.left < 0.25 else "ok"
-            set_text(self._left, f"{standing.left:.1%} left", tone)
-            width = max(0.0, min(1.0, standing.left))
+            tone = "bad" if budget.left < 0 else "warn" if budget.left < 0.25 else "ok"
+            set_text(self._left, f"{budget.left:.1%} left", tone)
+            width = max(0.0, min(1.0, budget.left))
             style = f"width:{width:.1%};background:var(--{tone})"
             self._meter.set_content(f'<div class="meter"><i style="{style}"></i></div>')
-        burning = standing.exhausted is not None
-        self._end.set_text(f"spent in {_span(standing.exhausted)} at this pace" if burning else "nothing burns")
+        burning = budget.exhausted is not None
+        self._end.set_text(f"spent in {_span(budget.exhausted)} at this rate" if burning else "no budget is burning")
         self._pairs.show(
-            {alert_key(pair.labels): (pair, known.get(alert_key(pair.labels), []), span) for pair in standing.pairs}
+            {alert_key(pair.labels): (pair, known.get(alert_key(pair.labels), []), span) for pair in budget.pairs}
         )
 
 
@@ -108,7 +107,7 @@ class _PairRow:
 
 
 def strip(known: list[Band], start: float, end: float) -> str:
-    """Draw bands as a strip of HTML from `start` to `end`, Unix seconds."""
+    """Return bands as a strip of HTML from `start` to `end`, Unix seconds."""
     pieces = []
     for band in known:
         left = max(band.start, start)

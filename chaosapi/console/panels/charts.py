@@ -1,4 +1,4 @@
-"""The curves, with faults shaded behind them and the SLOs' thresholds drawn in."""
+"""The charts, with shaded faults and the thresholds of SLOs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -18,41 +18,40 @@ _AXES: Final = {
     "count": "(v) => v",
 }
 _LABELS: Final = {"Success": "insideStartBottom"}
-"""Where a threshold is named, so that the frame does not hide it."""
+"""The position of a threshold's label, where the default would be cut off."""
 _BOUNDS: Final[dict[str, dict[str, Any]]] = {
     "Success": {":min": "(v) => Math.max(0, Math.min(0.99, Math.floor(v.min * 20) / 20))", "max": 1},
     "5xx": {"min": 0, ":max": "(v) => v.max > 0.01 ? Math.ceil(v.max * 20) / 20 : 0.01"},
     "In progress": {"min": 0, "minInterval": 1},
 }
-"""Axes that make a small trouble look small and a flat line lie still; all others begin at 0."""
+"""Bounds of axes that keep small changes small and flat lines flat; all other axes begin at 0."""
 _DASHES: Final = ("solid", "dashed", "dotted")
 
 
 class ChartsPanel:
     """All charts of the page."""
 
-    def __init__(self, desk: PageContext) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         self._drawn: object = None
         with ui.element("div").classes("charts"):
             self._charts = [_ChartCard(chart) for chart in CHARTS]
 
     def update(self) -> None:
-        """Draw what is new."""
-        desk = self._desk
-        watch = self._desk.room.prometheus.answer
-        curves = watch.curves.get(desk.view) if watch else None
+        context = self._context
+        watch = self._context.sources.prometheus.answer
+        curves = watch.curves.get(context.view) if watch else None
         if watch is None or curves is None:
             return
         end = curves.at
         spans = shades(curves.faults, end)
-        drawing = (desk.view, curves.at, desk.dark, watch.facts.promises)
+        drawing = (context.view, curves.at, context.dark, watch.facts.targets)
         if drawing == self._drawn:
             return
         self._drawn = drawing
         for chart in self._charts:
-            limits = thresholds(chart.chart.title, desk.view.route, watch.facts.promises)
-            chart.draw(curves.lines, (end - desk.view.span, end), spans, limits, dark=desk.dark)
+            limits = thresholds(chart.chart.title, context.view.route, watch.facts.targets)
+            chart.draw(curves.lines, (end - context.view.span, end), spans, limits, dark=context.dark)
 
 
 class _ChartCard:
@@ -104,13 +103,13 @@ class _ChartCard:
 
 
 def shades(faults: Iterable[Span], end: float) -> list[list[dict[str, Any]]]:
-    """Return the stretches in which faults acted, until `end`, as ECharts marks areas."""
+    """Return the spans of faults, until `end`, as data of an ECharts markArea."""
     return [[{"xAxis": round(start * 1000)}, {"xAxis": round(min(over, end) * 1000)}] for start, over in faults]
 
 
-def thresholds(chart: str, route: str, promises: Iterable[SloTarget]) -> dict[str, float]:
-    """Return the lines to draw into a chart, by what they are called."""
-    limits = {(each.sloth_id, each.objective): each.limit(chart, route) for each in promises}
+def thresholds(chart: str, route: str, targets: Iterable[SloTarget]) -> dict[str, float]:
+    """Return the thresholds of a chart by their label."""
+    limits = {(each.sloth_id, each.objective): each.limit(chart, route) for each in targets}
     return {
         f"{objective * 100:g} % under {value * 1000:g} ms" if chart == "Latency" else f"{value * 100:g} %": value
         for (_, objective), value in limits.items()

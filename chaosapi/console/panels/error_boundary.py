@@ -1,4 +1,4 @@
-"""What keeps the trouble of one part of the page from the others."""
+"""Isolate the panels of a page: an error in one does not stop the others."""
 
 import logging
 from collections.abc import Callable
@@ -10,29 +10,28 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Panel(Protocol):
-    """Something on the page that changes."""
+    """A part of the page that is updated."""
 
     def update(self) -> None:
-        """Show how things are now."""
+        """Show the present state."""
 
 
 class ErrorBoundary:
-    """A part that, where it cannot be drawn, says so and stays as it was; the log tells why, once."""
+    """A panel that shows a message if its update fails, and keeps its old content; the first error is logged."""
 
     def __init__(self, make: Callable[[], Panel]) -> None:
-        text = "This cannot be drawn, and what you see here is old: the console's log tells why."
+        text = "This panel cannot be updated and shows old data: see the console's log."
         self._trouble = ui.label(text).classes("bad small wrap")
         self._trouble.set_visibility(False)
         self._part = make()
         self._logged = False
 
     def update(self) -> None:
-        """Show how things are now, or that this cannot be shown."""
         try:
             self._part.update()
-        except Exception:  # noqa: BLE001 - whatever it is, the other parts go on
+        except Exception:  # noqa: BLE001 - an unexpected error in one panel must not stop the others
             if not self._logged:
-                _LOG.exception("a part of the page cannot be drawn")
+                _LOG.exception("a panel cannot be updated")
             self._logged = True
             self._trouble.set_visibility(True)
         else:

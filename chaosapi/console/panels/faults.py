@@ -1,4 +1,4 @@
-"""The faults that are there, each with what it was asked for and what it did."""
+"""The panel of faults, with the requested and the achieved rate of each."""
 
 from functools import partial
 
@@ -12,33 +12,31 @@ from chaosapi.console.panels.theme import TONES
 from chaosapi.console.schema import format_value
 from chaosapi.console.service import Json, as_curl, editable_fields
 
-_ENDED = 5
-"""How many faults that are over stay in the list."""
+_ENDED_SHOWN = 5
 
 
 class FaultsPanel:
-    """The list, and the button that opens the form."""
+    """The list of faults, and the button that opens the form."""
 
-    def __init__(self, desk: PageContext) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         with ui.element("div").classes("flow").style("margin-bottom:8px"):
-            ui.button("Add a fault", icon="add", on_click=partial(_compose, desk)).props("dense unelevated")
-        self._rows: KeyedList[Json] = KeyedList(lambda: _FaultRow(desk), "No fault: nobody has injected anything.")
+            ui.button("Add a fault", icon="add", on_click=partial(_compose, context)).props("dense unelevated")
+        self._rows: KeyedList[Json] = KeyedList(lambda: _FaultRow(context), "No faults.")
 
     def update(self) -> None:
-        """Show them as they are now."""
-        service = self._desk.service
+        service = self._context.service
         if service is None:
-            self._rows.show({}, "What faults there are is not known here: see the top of the page.")
+            self._rows.show({}, "Faults are unknown: see the top of the page.")
             return
-        ended = [fault for fault in service.faults if fault["state"] == "ended"][:_ENDED]
+        ended = [fault for fault in service.faults if fault["state"] == "ended"][:_ENDED_SHOWN]
         shown = [*service.active(), *ended]
         self._rows.show({(fault["name"], fault["created_at"]): fault for fault in shown})
 
 
 class _FaultRow:
-    def __init__(self, desk: PageContext) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         self._fault: Json = {}
         with ui.element("div").classes("item") as self.element:
             with ui.element("div").classes("flow"):
@@ -72,28 +70,30 @@ class _FaultRow:
 
     async def _end(self) -> None:
         name = self._fault["name"]
-        await self._desk.run_action(self._desk.admin.end_fault(name), f"{name} is ended.")
+        await self._context.run_action(self._context.admin.end_fault(name), f"{name} is ended.")
 
     async def _edit(self) -> None:
-        await _compose(self._desk, self._fault)
+        await _compose(self._context, self._fault)
 
     async def _copy(self) -> None:
-        catalogue = await self._desk.run_action(self._desk.room.admin.catalogue(self._desk.token), "Copied.")
+        catalogue = await self._context.run_action(
+            self._context.sources.admin.catalogue(self._context.token), "Copied."
+        )
         if catalogue:
             body = editable_fields(self._fault, catalogue.fault["properties"])
-            token = self._desk.token is not None
-            ui.clipboard.write(as_curl(self._desk.room.service.source.url, body, token=token))
+            token = self._context.token is not None
+            ui.clipboard.write(as_curl(self._context.sources.service.source.url, body, token=token))
 
 
-async def _compose(desk: PageContext, fault: Json | None = None) -> None:
-    """Open the form, empty or with a fault to change."""
-    catalogue = await desk.run_action(desk.room.admin.catalogue(desk.token), "")
+async def _compose(context: PageContext, fault: Json | None = None) -> None:
+    """Open the form for a new fault, or to change `fault`."""
+    catalogue = await context.run_action(context.sources.admin.catalogue(context.token), "")
     if catalogue:
-        FaultForm(desk, catalogue, fault)
+        FaultForm(context, catalogue, fault)
 
 
 def effect(fields: Json) -> str:
-    """Return an effect in a line: what was set, nothing that was left as it is."""
+    """Return an effect in a line, without empty fields."""
     inner = " ".join(
         f"{name} {effect(value) if isinstance(value, dict) and 'type' in value else format_value(value)}"
         for name, value in fields.items()
@@ -103,7 +103,6 @@ def effect(fields: Json) -> str:
 
 
 def target(fields: Json) -> str:
-    """Return a target in a line."""
     points = [f"calls to {', '.join(fields['points'])}"] if fields["points"] else []
     parts = [*points, *(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
     parts += [f"{name}={value}" for name, value in fields["headers"].items()]

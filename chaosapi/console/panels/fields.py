@@ -1,4 +1,4 @@
-"""Inputs for the parts of a schema, and their values as JSON."""
+"""The inputs of a form: one for each part of a schema; their values as JSON."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ Input = ui.input | ui.select
 class FormFields:
     """The inputs of some parts, filled from `values` (JSON); `changed` is called at each keystroke.
 
-    What `values` does not say stands there as a hint. `frozen` paths are shown and cannot be changed.
+    A default is the placeholder of a field that `values` lacks. `frozen` paths are read-only.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class FormFields:
                 self._add(part, self._inputs, self._choices)
 
     def read(self) -> dict[str, Any]:
-        """Return what was typed as JSON; raises ValueError after saying at the field what would be right."""
+        """Return the values as JSON; shows the error at each invalid field, and then raises ValueError."""
         found: dict[Path, Any] = {
             (*path, "type"): select.value for path, select in self._choices.items() if select.value
         }
@@ -55,7 +55,7 @@ class FormFields:
         return body(found)
 
     def show_errors(self, fields: Mapping[str, str]) -> dict[str, str]:
-        """Return at each field what the service found wrong with it; returns what belongs to no field here."""
+        """Show the service's errors at their fields; return the errors that belong to none of them."""
         left = dict(fields)
         for path, (_, made) in self._inputs.items():
             name = ".".join(path)
@@ -106,6 +106,6 @@ class FormFields:
 
 
 def _title(path: Path) -> str:
-    """Name a field: its own name, and that of what it is in where that says more."""
+    """Return a label: the path without `effect`, `target` or `schedule`."""
     inner = path[1:] if path[0] in ("effect", "target", "schedule") and len(path) > 1 else path
     return " ".join(inner).replace("_", " ")

@@ -1,4 +1,4 @@
-"""A list whose rows stay what they are while their content changes: nothing flickers, and the focus stays."""
+"""A list that updates its rows in place: nothing flickers, and the focus stays."""
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, Protocol, TypeVar
@@ -12,18 +12,18 @@ Item = TypeVar("Item")
 
 
 class KeyedRow(Protocol[Item_contra]):
-    """One row, made once for its key."""
+    """One row, built once for its key."""
 
     @property
     def element(self) -> ui.element:
-        """What stands in the list."""
+        """The row's element in the list."""
 
     def update(self, item: Item_contra) -> None:
-        """Show an item."""
+        """Show the item in this row."""
 
 
 class KeyedList(Generic[Item]):
-    """Rows by key in an element of their own; `empty` is what stands there without any."""
+    """Rows by key in an element of their own; `empty` is the text of an empty list."""
 
     def __init__(self, make: Callable[[], KeyedRow[Item]], empty: str) -> None:
         self._make = make
@@ -33,11 +33,11 @@ class KeyedList(Generic[Item]):
         self._list = ui.element("div").classes("list")
 
     def show(self, items: Mapping[Hashable, Item], empty: str | None = None) -> None:
-        """Show these items in their order; `empty` says why there are none, where that is no good news."""
+        """Show these items in their order; `empty` replaces the text of an empty list, such as after an error."""
         self._empty.set_text(empty or self._nothing)
         self._empty.set_visibility(not items)
-        for gone in self._rows.keys() - items.keys():
-            self._rows.pop(gone).element.delete()
+        for key in self._rows.keys() - items.keys():
+            self._rows.pop(key).element.delete()
         before = list(self._rows)
         for key, item in items.items():
             if key not in self._rows:
@@ -51,17 +51,17 @@ class KeyedList(Generic[Item]):
 
 
 def count_noun(number: int, noun: str) -> str:
-    """Return a number and what it counts, in the singular where it is one."""
+    """Return a number with its noun, singular or plural."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def format_replicas(replicas: Replicas) -> str:
-    """Return how many of the replicas that are known have followed."""
+    """Return how many of the known replicas have applied a change."""
     return f"{replicas['applied']} of {count_noun(replicas['known'], 'replica')}"
 
 
 def set_text(label: ui.label, text: str, tone: str = "") -> None:
-    """Let a label say something, in a tone; what has not changed is not sent."""
+    """Set the text and the tone of a label; an unchanged tone is not sent to the browser again."""
     label.set_text(text)
     if tone and tone not in label.classes:
         label.classes(remove="ok warn bad fault calm dim plain", add=tone)

@@ -1,4 +1,4 @@
-"""What every panel works with: the room, this page's session and view, and how an act ends in words."""
+"""The context that the panels of one page share: the sources, its session and view, and running its actions."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -20,34 +20,34 @@ Result = TypeVar("Result")
 class PageContext:
     """One open page."""
 
-    room: Sources
+    sources: Sources
     session: Session
     view: View = field(default_factory=View)
     dark: bool = False
 
     @property
     def service(self) -> ServiceState | None:
-        """What the service said, where this page may show it."""
-        return self.room.service.answer if self.room.may_see(self.session.token) else None
+        """The service's state, None if this page may not show it."""
+        return self.sources.service.answer if self.sources.may_see(self.session.token) else None
 
     @property
     def token(self) -> str | None:
-        """What this page steers with."""
-        return self.room.token_for(self.session.token)
+        """The admin token of this page's requests."""
+        return self.sources.token_for(self.session.token)
 
     @property
     def admin(self) -> AsyncAdminClient:
         """A client of the admin API with this page's token."""
-        return self.room.admin.with_token(self.token)
+        return self.sources.admin.with_token(self.token)
 
-    async def run_action(self, act: Awaitable[Result], well: str) -> Result | None:
-        """Do something, say that it went `well` where there is anything to say, or why not: then None is returned."""
+    async def run_action(self, action: Awaitable[Result], success: str) -> Result | None:
+        """Run an action and notify the user of `success`, unless that is ""; after an error, notify and return None."""
         try:
-            result = await act
+            result = await action
         except ClientError as trouble:
             ui.notify(str(trouble), type="negative", multi_line=True, close_button=True, timeout=8000)
             return None
-        if well:
-            ui.notify(well, type="positive", timeout=3000)
-            await self.room.service.poll()
+        if success:
+            ui.notify(success, type="positive", timeout=3000)
+            await self.sources.service.poll()
         return result

@@ -1,4 +1,4 @@
-"""Locust, where one runs: what it sends, and what it should."""
+"""The panel of Locust: its traffic, and its controls."""
 
 from nicegui import ui
 
@@ -11,18 +11,17 @@ _SHOWN = ("scenario", "rate", "peak", "duration", "scale", "model", "retries")
 
 
 class TrafficPanel:
-    """The numbers, a form of the options that Locust itself offers, start and stop."""
+    """The statistics, a form of Locust's own options, and buttons that start and stop a run."""
 
-    def __init__(self, desk: PageContext) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         self._now = ui.label().classes("wrap")
         self._form = ui.element("div")
         self._inputs: dict[str, ui.input | ui.select] = {}
         self._built = False
 
     def update(self) -> None:
-        """Show how it is."""
-        feed = self._desk.room.locust
+        feed = self._context.sources.locust
         load = feed.answer
         up = load is not None and feed.state() == "up"
         self._form.set_visibility(up)
@@ -40,7 +39,7 @@ class TrafficPanel:
         self._built = True
         with self._form:
             if not load.options.get("scenario"):
-                ui.label("This Locust offers no scenarios: steer it on its own page.").classes("dim")
+                ui.label("This Locust offers no scenarios: control it on its own page.").classes("dim")
             with ui.element("div").classes("fields"):
                 for name in _offered(load):
                     self._inputs[name] = self._input(name, load)
@@ -48,14 +47,14 @@ class TrafficPanel:
                 start = ui.button("Start or change", icon="play_arrow", on_click=self._start)
                 start.set_visibility(bool(self._inputs))
                 ui.button("Stop", icon="stop", on_click=self._stop).props("outline")
-                ui.link("Locust's own page", self._desk.room.locust.source.url, new_tab=True)
+                ui.link("Locust's own page", self._context.sources.locust.source.url, new_tab=True)
 
     def _input(self, name: str, load: LoadState) -> ui.input | ui.select:
         option = load.options[name]
         default = str(option["default_value"] or "")
         choices = [str(each) for each in option.get("choices") or ()]
         if name == "scenario":
-            choices = [each for each in choices if each != _NONE]  # then Locust wants users and a spawn rate
+            choices = [each for each in choices if each != _NONE]  # it would need users and a spawn rate
             default = default if default in choices else choices[0]
         label = name.replace("_", " ")
         made: ui.input | ui.select
@@ -64,20 +63,20 @@ class TrafficPanel:
         return made
 
     async def _start(self) -> None:
-        load = self._desk.room.load
-        running = await self._desk.run_action(load.running(), "")
+        load = self._context.sources.load
+        running = await self._context.run_action(load.running(), "")
         if running is None:
             return
         form = {name: str(made.value or "") for name, made in self._inputs.items()}
         if running:
-            await self._desk.run_action(load.change(form), "The run is exchanged for this one.")
+            await self._context.run_action(load.change(form), "The run is replaced.")
         else:
-            await self._desk.run_action(load.start(form), "Locust starts.")
-        await self._desk.room.locust.poll()
+            await self._context.run_action(load.start(form), "Locust starts.")
+        await self._context.sources.locust.poll()
 
     async def _stop(self) -> None:
-        await self._desk.run_action(self._desk.room.load.stop(), "Locust stops.")
-        await self._desk.room.locust.poll()
+        await self._context.run_action(self._context.sources.load.stop(), "Locust stops.")
+        await self._context.sources.locust.poll()
 
 
 def _offered(load: LoadState) -> list[str]:
