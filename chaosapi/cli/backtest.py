@@ -44,7 +44,7 @@ def backtest(
     profile: ProfileOption = "production",
     step: Annotated[
         str | None,
-        typer.Option(help="Evaluation interval of the rules.  [default: as recorded, else the profile's]"),
+        typer.Option(help="Evaluation interval of the rules.", show_default="as recorded, else the profile's"),
     ] = None,
     pending_for: Annotated[str, typer.Option("--for", help="The `for` of the alerts.")] = "0s",
     min_failures: FailuresOption = 1,

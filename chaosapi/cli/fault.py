@@ -23,7 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults 
 
 Url = Annotated[
     str | None,
-    typer.Option(envvar="CHAOSAPI_URL", help="The URL of the admin API.  [default: port 8001 or 8000 on 127.0.0.1]"),
+    typer.Option(
+        envvar="CHAOSAPI_URL", help="The URL of the admin API.", show_default="port 8001 or 8000 on 127.0.0.1"
+    ),
 ]
 Token = Annotated[
     str | None, typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token, if the service has one.")
@@ -48,11 +50,12 @@ def add(
         typer.Argument(help="Its parameters: status=503, distribution.type=constant distribution.value=200ms, …"),
     ] = None,
     *,
-    name: Annotated[str | None, typer.Option(help="The fault's name.  [default: generated]")] = None,
+    name: Annotated[str | None, typer.Option(help="The fault's name.", show_default="generated")] = None,
     rate: Annotated[
         str | None,
         typer.Option(
-            help="Share of matching requests to hit, 0 to 1; or '{burn_rate: 14.4, slo: availability}'.  [default: 1]"
+            help="Share of matching requests to hit, 0 to 1; or '{burn_rate: 14.4, slo: availability}'.",
+            show_default="1",
         ),
     ] = None,
     route: Annotated[
@@ -69,9 +72,11 @@ def add(
         list[str] | None, typer.Option(help="Hit calls to this dependency, not whole requests; repeatable.")
     ] = None,
     start_after: Annotated[
-        str | None, typer.Option(help="Delay before the fault starts, such as 10s.  [default: none]")
+        str | None, typer.Option(help="Delay before the fault starts, such as 10s.", show_default="0s")
     ] = None,
-    duration: Annotated[str | None, typer.Option(help="How long the fault lasts, such as 5m.  [default: 15m]")] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="How long the fault lasts, such as 5m.", show_default="15m")
+    ] = None,
     shape: Annotated[
         str | None, typer.Option(help="How its strength changes: JSON or YAML, such as '{type: ramp, up: 2m}'.")
     ] = None,

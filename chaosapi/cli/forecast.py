@@ -48,7 +48,7 @@ def forecast(
         str | None, typer.Option(help="Delay before the fault starts, such as 10s.", rich_help_panel=_FAULT)
     ] = None,
     duration: Annotated[
-        str | None, typer.Option(help="How long the fault lasts.  [default: 15m]", rich_help_panel=_FAULT)
+        str | None, typer.Option(help="How long the fault lasts.", show_default="15m", rich_help_panel=_FAULT)
     ] = None,
     shape: Annotated[
         str | None,
@@ -59,12 +59,13 @@ def forecast(
         typer.Option(help="JSON or YAML file with a fault, or a list, oldest first; - reads stdin; repeatable."),
     ] = None,
     rps: Annotated[
-        float | None, typer.Option(help="Requests per second.  [default: 100]", rich_help_panel=_TRAFFIC)
+        float | None, typer.Option(help="Requests per second.", show_default="100", rich_help_panel=_TRAFFIC)
     ] = None,
     share: Annotated[
         list[str] | None,
         typer.Option(
-            help="A route's share of the traffic, /api/checkout=0.3; repeatable.  [default: the shop's mix]",
+            help="A route's share of the traffic, /api/checkout=0.3; repeatable.",
+            show_default="the shop's mix",
             rich_help_panel=_TRAFFIC,
         ),
     ] = None,
@@ -96,16 +97,19 @@ def forecast(
     history: Annotated[
         str | None,
         typer.Option(
-            help="How long Prometheus scraped before the fault, such as 0s.  [default: all windows are full]",
+            help="How long Prometheus scraped before the fault, such as 0s.",
+            show_default="long enough to fill every window",
             rich_help_panel=_MONITORING,
         ),
     ] = None,
     scrape: Annotated[
-        str | None, typer.Option(help="Scrape interval.  [default: the profile's]", rich_help_panel=_MONITORING)
+        str | None, typer.Option(help="Scrape interval.", show_default="the profile's", rich_help_panel=_MONITORING)
     ] = None,
     evaluation: Annotated[
         str | None,
-        typer.Option(help="Evaluation interval of the rules.  [default: the profile's]", rich_help_panel=_MONITORING),
+        typer.Option(
+            help="Evaluation interval of the rules.", show_default="the profile's", rich_help_panel=_MONITORING
+        ),
     ] = None,
     pending_for: Annotated[
         str | None, typer.Option("--for", help="The `for` of the alerts.", rich_help_panel=_MONITORING)
@@ -127,7 +131,7 @@ def forecast(
         int | None, typer.Option(help="Major version of Prometheus, 2 or 3.", rich_help_panel=_MONITORING)
     ] = None,
     horizon: Annotated[
-        str | None, typer.Option(help="How far to predict.  [default: until every alert has resolved]")
+        str | None, typer.Option(help="How far to predict.", show_default="until every alert has resolved")
     ] = None,
     page_within: Annotated[
         str | None, typer.Option(help="Find the lowest rate that pages within this time.", rich_help_panel=_OUTPUT)

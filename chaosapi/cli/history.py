@@ -21,13 +21,13 @@ def history(
     *,
     instance: Annotated[
         str | None,
-        typer.Option(help="The `instance` label in Prometheus.  [default: the URL's host and port]"),
+        typer.Option(help="The `instance` label in Prometheus.", show_default="the URL's host and port"),
     ] = None,
     profile: Annotated[
         str, typer.Option(help="The alert windows to fill: production, lab, or an AlertWindows file.")
     ] = "lab",
     rate: Annotated[float, typer.Option(min=0.1, help="Requests per second to write.")] = 20.0,
-    output: Annotated[Path | None, typer.Option(help="The file to write.  [default: standard output]")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write.", show_default="standard output")] = None,
 ) -> None:
     """Write one SLO period of healthy traffic, up to now, for `promtool tsdb create-blocks-from openmetrics`.
 

@@ -20,7 +20,7 @@ from chaosapi.terminal import Terminal
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")]
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Keep data and logs in this folder.  [default: a temporary folder, deleted at the end]"),
+    typer.Option(help="Keep data and logs in this folder.", show_default="a temporary folder, deleted at the end"),
 ]
 _DEFAULTS: Final = Ports()
 

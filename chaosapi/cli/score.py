@@ -29,7 +29,7 @@ _out = Terminal()
 
 def score(
     name: Annotated[
-        str | None, typer.Argument(help="The fault's name.  [default: the latest fault that has begun]")
+        str | None, typer.Argument(help="The fault's name.", show_default="the latest fault that has begun")
     ] = None,
     *,
     url: fault.Url = None,
@@ -38,10 +38,10 @@ def score(
     spec_file: SpecOption = None,
     profile: ProfileOption = "lab",
     group_wait: Annotated[
-        str | None, typer.Option(help="Alertmanager's group_wait.  [default: the lab's, or 10s]")
+        str | None, typer.Option(help="Alertmanager's group_wait.", show_default="the lab's, or 10s")
     ] = None,
     group_interval: Annotated[
-        str | None, typer.Option(help="Alertmanager's group_interval.  [default: the lab's, or 1m]")
+        str | None, typer.Option(help="Alertmanager's group_interval.", show_default="the lab's, or 1m")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -16,13 +16,16 @@ from chaosapi.terminal import print_error
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [env: CHAOSAPI_HOST; 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.  [env: CHAOSAPI_PORT; 8000]")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="CHAOSAPI_HOST, or 127.0.0.1")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="CHAOSAPI_PORT, or 8000")] = None,
     admin_port: Annotated[
-        int | None, typer.Option(help="A separate port for the admin API.  [env: CHAOSAPI_ADMIN_PORT; none]")
+        int | None, typer.Option(help="A separate port for the admin API.", show_default="CHAOSAPI_ADMIN_PORT, or none")
     ] = None,
     workers_: Annotated[
-        int | None, typer.Option("--workers", help="Worker processes that share the port.  [env: CHAOSAPI_WORKERS; 1]")
+        int | None,
+        typer.Option("--workers", help="Worker processes that share the port.", show_default="CHAOSAPI_WORKERS, or 1"),
     ] = None,
 ) -> None:
     """Run the service. Further settings are environment variables with the prefix CHAOSAPI_."""

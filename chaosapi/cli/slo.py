@@ -36,14 +36,14 @@ class Kind(StrEnum):
     PROMETHEUSRULE = "prometheusrule"
 
 
-_SHOP = "[default: the shop's, alerts/slo.yaml]"
-_SPEC_HELP = f"SLOs as a Sloth file: prometheus/v1, or the kind PrometheusServiceLevel.  {_SHOP}"
+_SPEC_HELP = "SLOs as a Sloth file: prometheus/v1, or the kind PrometheusServiceLevel."
+_SHOP = "the shop's alerts/slo.yaml"
 ProfileOption = Annotated[
     str, typer.Option("--profile", help=f"Alert windows: {', '.join(windows.NAMES)}, or a Sloth AlertWindows file.")
 ]
-SpecOption = Annotated[Path | None, typer.Option("--spec", help=_SPEC_HELP)]
-SpecArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help=_SPEC_HELP)]
-OutOption = Annotated[Path | None, typer.Option("--out", help="The file to write.  [default: print]")]
+SpecOption = Annotated[Path | None, typer.Option("--spec", help=_SPEC_HELP, show_default=_SHOP)]
+SpecArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help=_SPEC_HELP, show_default=_SHOP)]
+OutOption = Annotated[Path | None, typer.Option("--out", help="The file to write.", show_default="print")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ScrapeOption = Annotated[
     str | None, typer.Option(help="Your scrape interval, such as 15s; windows too short for it are errors.")
@@ -118,7 +118,7 @@ def rules(
     kind: Annotated[
         Kind, typer.Option(help="A rule file, or a PrometheusRule for the Prometheus operator.")
     ] = Kind.GROUPS,
-    name: Annotated[str | None, typer.Option(help="Name of the PrometheusRule.  [default: slo-SERVICE]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the PrometheusRule.", show_default="slo-SERVICE")] = None,
     namespace: Annotated[str | None, typer.Option(help="Namespace of the PrometheusRule.")] = None,
     label: Annotated[
         list[str] | None,
@@ -150,16 +150,16 @@ def unit_tests(
     *,
     profile: ProfileOption = "production",
     pair: Annotated[
-        str | None, typer.Option(help="The window pair to test, such as 1h/5m.  [default: the fastest]")
+        str | None, typer.Option(help="The window pair to test, such as 1h/5m.", show_default="the fastest")
     ] = None,
     spec_file: SpecOption = None,
     traffic: Annotated[
         Path | None,
-        typer.Option(help="The series that one event increments.  [default: traffic.yaml in the spec's folder]"),
+        typer.Option(help="The series that one event increments.", show_default="traffic.yaml in the spec's folder"),
     ] = None,
     rule_file: Annotated[
         str | None,
-        typer.Option("--rules", help="Path of the rule file from the test file.  [default: ../rules/PROFILE.yml]"),
+        typer.Option("--rules", help="Path of the rule file from the test file.", show_default="../rules/PROFILE.yml"),
     ] = None,
     min_failures: FailuresOption = 1,
     out: OutOption = None,
@@ -184,7 +184,7 @@ def generate(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder with slo.yaml, traffic.yaml, optionally causes.yaml.  [default: the shop's alerts/]"
+            help="Folder with slo.yaml, traffic.yaml, optionally causes.yaml.", show_default="the shop's alerts/"
         ),
     ] = None,
 ) -> None:

@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from chaosapi.cli import ENTRIES
+from chaosapi.cli import ENTRIES, app
 
 ROOT = Path(__file__).parents[2]
 OF = {
@@ -75,3 +76,13 @@ def test_every_extra_that_is_named_exists() -> None:
     assert extras["all"] == ["chaosapi[charts,console,lab,redis]"]
     contained = " ".join(line for lines in extras.values() for line in lines if line.startswith("chaosapi["))
     assert all(name in contained for name in extras if name != "all")
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [("fault add", "15m"), ("serve", "CHAOSAPI_PORT, or 8000"), ("slo lint", "the shop's alerts/slo.yaml")],
+)
+def test_help_shows_the_defaults_of_options(command: str, default: str) -> None:
+    """In `help=`, "[default: 15m]" would be Rich markup, which is not printed."""
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "200"})
+    assert f"default: ({default})" in result.output
