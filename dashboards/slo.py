@@ -85,7 +85,7 @@ def _nearness() -> Panel:
 def _pair(place: int) -> tuple[str, str]:
     """Return the query of the pair at this place in every profile: only one profile's windows are recorded."""
     pairs = [profile.pairs[place] for profile in PROFILES]
-    names = dict.fromkeys(windows.text(window) for pair in pairs for window in (pair.long, pair.short))
+    names = dict.fromkeys(windows.format_window(window) for pair in pairs for window in (pair.long, pair.short))
     return CHOSEN.nearness(names, pairs[0].factor), f"{pairs[0].severity} at {pairs[0].factor:g}×"
 
 

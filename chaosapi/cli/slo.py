@@ -135,12 +135,12 @@ def rules(
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
-            text = files.rule_file(specs, profile, min_failures, cause_alerts.load_beside(source))
+            text = files.rule_file(specs, profile, min_failures, cause_alerts.load_from_folder_of(source))
         else:
-            beside = cause_alerts.load_beside(source)
+            causes = cause_alerts.load_from_folder_of(source)
             labels = _labels(label or [])
             text = files.prometheus_rule(
-                specs, profile, min_failures, beside, name=name, namespace=namespace, labels=labels
+                specs, profile, min_failures, causes, name=name, namespace=namespace, labels=labels
             )
         _put(bases.complete_rules(text), out)
 
@@ -235,7 +235,9 @@ def _table(facts: explain.SloExplanation) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("windows")
     for pair in facts.pairs:
-        table.add_column(f"{windows.text(pair.long)}/{windows.text(pair.short)}", justify="right", no_wrap=True)
+        table.add_column(
+            f"{windows.format_window(pair.long)}/{windows.format_window(pair.short)}", justify="right", no_wrap=True
+        )
     for title, cells in explain.rows(facts):
         table.add_row(title, *cells)
     return table

@@ -20,7 +20,7 @@ from chaosapi.forecast.promql import Range, Times
 from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 _MAX_EVALUATIONS = 3_000_000
 """Evaluations: a month every second. More would take minutes."""
@@ -98,7 +98,7 @@ def _grid(span: tuple[float, float], interval: float, evaluated: Times) -> Times
     step = round(1000 * interval)
     if (end - start) / step > _MAX_EVALUATIONS:
         raise errors.Invalid.field(
-            "from", f"more than {_MAX_EVALUATIONS:,} evaluations, one every {text(interval)}: look less far"
+            "from", f"more than {_MAX_EVALUATIONS:,} evaluations, one every {format_window(interval)}: look less far"
         )
     phase = int(evaluated[-1]) if evaluated.size else 0
     return np.arange(start + (phase - start) % step, end + 1, step, dtype=np.int64)
@@ -148,8 +148,8 @@ def _backtest_alert(
         alert=slo.alerting.name,
         slo=slo.name,
         severity=pair.severity,
-        long_window=text(pair.long),
-        short_window=text(pair.short),
+        long_window=format_window(pair.long),
+        short_window=format_window(pair.short),
         burn_rate=pair.factor,
         peak=float(np.nanmax(lower_burn(burns, pair), initial=0.0)),
         compared=compared,

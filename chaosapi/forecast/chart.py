@@ -11,7 +11,7 @@ from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.result import Forecast, ForecastAlert
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective
-from chaosapi.slo.windows import text
+from chaosapi.slo.windows import format_window
 
 _POINTS = 1500
 """Points a line: more than a screen is wide."""
@@ -68,7 +68,7 @@ def _burns(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, sca
             drawn.add_scatter(
                 x=seconds / scale,
                 y=rates,
-                name=f"{text(window)} ({pair})",
+                name=f"{format_window(window)} ({pair})",
                 legendgroup=f"{row}",
                 legendgrouptitle_text=slo.name,
                 line={"color": colour, "dash": dash, "width": 1.5},

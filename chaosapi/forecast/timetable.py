@@ -17,7 +17,7 @@ from chaosapi.forecast.result import AlertTimes, ClosedFormula, FiringRange, For
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import burn_alerts, burn_rate
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 LIKELY_DEVIATIONS = 2.0
 """Standard deviations within which chance stays 19 times of 20."""
@@ -69,8 +69,8 @@ def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
             alert=slo.alerting.name,
             slo=slo.name,
             severity=pair.severity,
-            long_window=text(pair.long),
-            short_window=text(pair.short),
+            long_window=format_window(pair.long),
+            short_window=format_window(pair.short),
             burn_rate=pair.factor,
             fires=any(episode.firing is not None for episode in found[pair]),
             moments=[_alert_times(episode, notices.get(id(episode)), at(episode)) for episode in found[pair]],

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from chaosapi.slo.windows import WindowPair, text
+from chaosapi.slo.windows import WindowPair, format_window
 
 Samples = Sequence[Sequence[tuple[float, float]]]
 """Series of (Unix seconds, value), as `Prometheus.samples` returns them."""
@@ -33,7 +33,7 @@ class ExpectedAlert:
     @property
     def labels(self) -> dict[str, str]:
         """Return the labels that tell this alert from all others."""
-        return {"slo": self.slo, "severity": self.pair.severity, "long_window": text(self.pair.long)}
+        return {"slo": self.slo, "severity": self.pair.severity, "long_window": format_window(self.pair.long)}
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether labels are those of this alert."""

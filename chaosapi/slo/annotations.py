@@ -1,4 +1,4 @@
-"""What a person reads when an alert fires: what is wrong, how bad it is, how long there is, where to look."""
+"""Annotations of alerts: what is wrong, the burn rate, the time until the budget is spent, and links."""
 
 import re
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import yaml
 from chaosapi import errors
 from chaosapi.slo import document
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 RUNBOOKS = "alerts/runbooks"
 DASHBOARDS = "/d"
-"""The links are paths: whoever is notified knows the address of Grafana, a rule does not, unless it is told."""
+"""The links are paths: rules do not know the address of Grafana, unless LinkBases adds one."""
 
 _BASE = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d+)?(/[\w.~%/-]*)?")
 
@@ -25,14 +25,14 @@ _LEFT = (
     '{{{{ with query "round(clamp_min({query}, 0), 0.001)" }}}}, and '
     "{{{{ . | first | value | humanizePercentage }}}} of it is left{{{{ end }}}}"
 )
-"""Rule templates cannot calculate, PromQL can: the query's scalar, with the alert's value put in for `%f`."""
+"""Rule templates cannot calculate, but PromQL can: printf puts the alert's value into the query in place of `%f`."""
 
 
 @dataclass(frozen=True)
 class LinkBases:
-    """Addresses that links which are paths are put behind; with an empty one they stay paths.
+    """Base addresses for links that are paths; with an empty base address the links stay paths.
 
-    Raises errors.Invalid, by the option's name, for what is no http(s) address.
+    Raises errors.Invalid, by the option's name, for a base that is not an http(s) address.
     """
 
     grafana: str = ""
@@ -44,7 +44,7 @@ class LinkBases:
                 raise errors.Invalid.field(option, f"{base}: write a base address such as https://example.com/shop")
 
     def complete(self, annotations: dict[str, str]) -> dict[str, str]:
-        """Return an alert's annotations with complete links; a link with an address or a template keeps it."""
+        """Return an alert's annotations with complete links; links that have an address or a template are unchanged."""
         links = (("dashboard_url", self.grafana), ("runbook_url", self.runbooks))
         return annotations | {
             name: f"{base.rstrip('/')}/{annotations[name].lstrip('/')}"
@@ -53,14 +53,15 @@ class LinkBases:
         }
 
     def complete_rules(self, rules: str) -> str:
-        """Return the text of generated rules, plain or an operator's object, with complete links in every alert."""
+        """Return the text of generated rules, plain or a PrometheusRule, with complete links in every alert."""
         if not any((self.grafana, self.runbooks)):
             return rules
         data = yaml.safe_load(rules)
-        for rule in (rule for group in data.get("spec", data)["groups"] for rule in group["rules"]):
-            if "annotations" in rule:
-                rule["annotations"] = self.complete(rule["annotations"])
-        _, command, *_ = rules.split("`")  # the first line says what made them
+        for group in data.get("spec", data)["groups"]:
+            for rule in group["rules"]:
+                if "annotations" in rule:
+                    rule["annotations"] = self.complete(rule["annotations"])
+        _, command, *_ = rules.split("`")  # the first line names the command that made the rules
         return document.write(data, " ".join([command, *(f"{option} {base}" for option, base in self._given())]))
 
     def _given(self) -> list[tuple[str, str]]:
@@ -69,7 +70,7 @@ class LinkBases:
 
 
 def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, remaining: str) -> dict[str, str]:
-    """Return the annotations of a pair's alert; `remaining` is the query for the ratio of the budget that is left."""
+    """Return the annotations of a pair's alert; `remaining` is the query for the share of the budget that is left."""
     fast = '{{ printf "%.1f" $value }}×'
     promise = f"{spec.service} {slo.name} ({slo.objective.normalize():f}%)"
     budget = f"{_adjective(profile.period)} error budget"
@@ -77,13 +78,13 @@ def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowP
     reset = _DURATION.format(query=f"{pair.short:.12g} * (1 - {pair.factor:g} / %f)")
     ratio = _PERCENTAGE.format(query=f"%f * {slo.budget:.12g}")
     left = _LEFT.format(query=remaining.replace('"', "'"))
-    told = {"page": "Paged", "ticket": "Ticketed"}[pair.severity]
+    notified = {"page": "Paged", "ticket": "Ticketed"}[pair.severity]
     return {
         "summary": f"{promise} burns its {budget} {fast} too fast",
         "description": (
             f"Burning the {budget} {fast} too fast; at this pace a full one is gone in {exhaustion}{left}. "
-            f"Over the last {text(pair.short)} {ratio} of all events went wrong; {100 * slo.budget:g}% may. "
-            f"{told} by {pair}: both windows burn more than {pair.factor:g}× too fast. "
+            f"Over the last {format_window(pair.short)} {ratio} of all events went wrong; {100 * slo.budget:g}% may. "
+            f"{notified} by {pair}: both windows burn more than {pair.factor:g}× too fast. "
             f"Once the errors stop, this alert resets after {reset}."
         ),
         "dashboard_url": dashboard_path("chaosapi-slo", 2 * pair.long, slo=spec.identity_labels(slo)["sloth_id"]),
@@ -108,8 +109,8 @@ def dashboard_path(uid: str, back: float, **variables: str) -> str:
 
 
 def _adjective(period: float) -> str:
-    """Write a period as in "a 30-day budget"."""
+    """Return a period as an adjective: "30-day", for "a 30-day budget"."""
     for name, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if period % seconds == 0:
             return f"{period / seconds:.0f}-{name}"
-    return text(period)
+    return format_window(period)

@@ -2,7 +2,7 @@
 
 Letters as in the SRE Workbook (https://sre.google/workbook/alerting-on-slos/): B error budget ratio (1 - SLO),
 e error ratio, F burn-rate factor of the pair, L and S long and short window, P period of the SLO.
-They assume even traffic and a constant e. Scrape, evaluation, `for` and group_wait come on top: each adds up to
+The formulas assume even traffic and a constant e. Scrape, evaluation, `for` and group_wait come on top: each adds up to
 one interval.
 """
 
@@ -20,7 +20,7 @@ def factor(spent: float, long: float, period: float) -> float:
 
 
 def spent(factor: float, long: float, period: float) -> float:
-    """Return the share of the budget that is gone when the pair fires: F·L/P."""
+    """Return the share of the budget that is spent when the pair fires: F·L/P."""
     return factor * long / period
 
 
@@ -30,11 +30,11 @@ def exhaustion(burn: float, period: float) -> float:
 
 
 def detection(*, error_ratio: float, budget: float, factor: float, long: float, history: float = math.inf) -> float:
-    """Return the seconds from the first bad request until the pair's condition holds; `inf` if it never does.
+    """Return the seconds from the first bad request until the pair's condition holds; `inf` for never.
 
-    With healthy traffic all through the long window: F·B·L/e. With only `history` seconds of it before the fault
-    the window is diluted less, and it takes h·F·B/(e - F·B): at most as long, and nothing without history. The
-    short window always trips earlier. (Derived from e·t/min(L, h + t) = F·B.)
+    With healthy traffic all through the long window: F·B·L/e. With only h = `history` seconds of healthy
+    traffic before the fault the window is diluted less, and detection takes h·F·B/(e - F·B): at most as long, and 0
+    without history. The short window always trips earlier. (Derived from e·t/min(L, h + t) = F·B.)
     """
     threshold = factor * budget
     if error_ratio <= threshold:
@@ -44,10 +44,10 @@ def detection(*, error_ratio: float, budget: float, factor: float, long: float, 
 
 
 def reset(*, error_ratio: float, budget: float, factor: float, short: float) -> float:
-    """Return the seconds from the last bad request until a firing pair lets go: S·(1 - F·B/e).
+    """Return the seconds from the last bad request until a firing pair resets: S·(1 - F·B/e).
 
-    By then the short window holds too few errors; the long one lets go later, because L > S. Holds for every
-    constant fault that was long enough to fire.
+    By then the short window holds too few errors; the long window resets later, because L > S. The formula holds
+    for every constant fault that lasts long enough to fire.
     """
     return short * (1 - factor * budget / error_ratio)
 

@@ -1,4 +1,4 @@
-"""Alerts on causes, beside those on SLOs: rules as Prometheus writes them, and what their tests play."""
+"""Alerts on causes, in addition to the alerts on SLOs: Prometheus rules, and the series of their promtool tests."""
 
 import re
 from pathlib import Path
@@ -11,17 +11,17 @@ from chaosapi.slo.burn_alerts import Rule, selector
 from chaosapi.slo.document import FileModel
 from chaosapi.slo.promtool_cases import Case
 from chaosapi.slo.spec import Labels, Name
-from chaosapi.slo.windows import Profile, text
+from chaosapi.slo.windows import Profile, format_window
 
 _WINDOW = re.compile(r"\{\{\.(\w+)\}\}")
 _COUNTER = re.compile(r"_(total|count|sum|bucket)\{")
 
 
 def _filled(template: str, windows: dict[str, str]) -> str:
-    """Put windows in for their names; raises ValueError for a name that is none."""
+    """Replace the names of windows by the windows; raises ValueError for an unknown name."""
     if unknown := set(_WINDOW.findall(template)) - windows.keys():
         known = ", ".join(f"{{{{.{name}}}}}" for name in windows)
-        raise ValueError(f"{{{{.{min(unknown)}}}}} is not known here: there are {known}")
+        raise ValueError(f"{{{{.{min(unknown)}}}}} is unknown: use one of {known}")
     return _WINDOW.sub(lambda found: windows[found[1]], template)
 
 
@@ -36,11 +36,14 @@ def _query(template: str) -> str:
 
 
 Template = Annotated[str, AfterValidator(_names)]
-"""Text with `{{.quick}}` and `{{.slow}}`, the short windows of a profile's two pages; the rest is Prometheus' own."""
+"""Text with `{{.quick}}` and `{{.slow}}`, the short windows of a profile's two pages; Prometheus expands the rest."""
 
 
 class PlayedSeries(FileModel):
-    """One series in the tests: a counter (by the end of its name) grows so much in every step, a gauge is it."""
+    """One series in the tests, healthy (`well`) and failing (`ill`).
+
+    The numbers are the increase per step of a counter, which the end of its name shows, or the value of a gauge.
+    """
 
     series: str
     well: float
@@ -59,7 +62,7 @@ class Cause(FileModel):
 
 
 class Causes(FileModel):
-    """The alerts on causes of one service; `labels` are on all of them, unless an alert has its own."""
+    """The alerts on causes of one service; `labels` apply to every alert that does not override them."""
 
     service: Name
     labels: Labels = Field(default_factory=dict)
@@ -77,8 +80,8 @@ def load(path: Path) -> Causes:
     return parse(document.read_text(path), str(path))
 
 
-def load_beside(spec: Path) -> Causes | None:
-    """Read the file `causes.yaml` beside a spec if there is one; raises errors.Invalid."""
+def load_from_folder_of(spec: Path) -> Causes | None:
+    """Read the file `causes.yaml` from the folder of a spec, if it exists; raises errors.Invalid."""
     path = spec.with_name("causes.yaml")
     return load(path) if path.exists() else None
 
@@ -91,7 +94,7 @@ def group(causes: Causes, profile: Profile) -> dict[str, Any]:
 def suite(causes: Causes, profile: Profile, rules: str) -> Case:
     """Return the file of promtool tests; `rules` is the rule file's path as seen from the test file."""
     cases = [_case(causes, cause, profile) for cause in causes.alerts]
-    return {"rule_files": [rules], "evaluation_interval": text(profile.step), "tests": cases}
+    return {"rule_files": [rules], "evaluation_interval": format_window(profile.step), "tests": cases}
 
 
 def _rule(causes: Causes, cause: Cause, profile: Profile) -> Rule:
@@ -106,12 +109,13 @@ def _rule(causes: Causes, cause: Cause, profile: Profile) -> Rule:
 
 
 def _case(causes: Causes, cause: Cause, profile: Profile) -> Case:
-    """Play illness, health, illness, and the end of the series, each for longer than every range and wait together.
+    """Return a test that plays failing, healthy and failing series, and then their end.
 
-    The alert may not fire before it has waited, and must soon after; health and silence must end it, and health may
-    not fire it however long it lasts.
+    Each phase is longer than every range and `for` together. The alert must fire soon after its `for`, not earlier; it
+    must resolve when the series are healthy or end, and must never fire while they are healthy.
     """
-    quick, slow = (round(pair.short / profile.step) for pair in profile.pairs[:2])
+    quick = round(profile.pairs[0].short / profile.step)
+    slow = round(profile.pairs[1].short / profile.step)
     waits = {"{{.quick}}": quick, "{{.slow}}": slow}[cause.waits]
     phase = quick + slow + 3
     own = {"alertname": cause.alert, "alertstate": "firing"}
@@ -119,13 +123,13 @@ def _case(causes: Causes, cause: Cause, profile: Profile) -> Case:
     def expect(step: int, *, fires: bool) -> Case:
         return {
             "expr": f"count by (alertname, severity) (ALERTS{selector(own)})",
-            "eval_time": text(step * profile.step),
-            "exp_samples": [{"labels": selector(_told(causes, cause)), "value": 1}] if fires else [],
+            "eval_time": format_window(step * profile.step),
+            "exp_samples": [{"labels": selector(_alert_labels(causes, cause)), "value": 1}] if fires else [],
         }
 
     return {
         "name": f"{cause.alert}: ill, well, ill, gone",
-        "interval": text(profile.step),
+        "interval": format_window(profile.step),
         "input_series": [{"series": each.series, "values": _values(each, phase)} for each in cause.played],
         "promql_expr_test": [
             expect(waits - 1, fires=False),
@@ -139,12 +143,12 @@ def _case(causes: Causes, cause: Cause, profile: Profile) -> Case:
     }
 
 
-def _told(causes: Causes, cause: Cause) -> dict[str, str]:
+def _alert_labels(causes: Causes, cause: Cause) -> dict[str, str]:
     return {"alertname": cause.alert, "severity": (causes.labels | cause.labels)["severity"]}
 
 
 def _values(played: PlayedSeries, phase: int) -> str:
-    """Write the phases in promtool's form: `a+bxn` is a, a+b, …, a+n·b."""
+    """Return the phases in promtool's form: `a+bxn` is a, a+b, …, a+n·b."""
     levels = (played.ill, played.well, played.ill)
     if not _COUNTER.search(played.series):
         return " ".join([*(f"{level:.12g}x{phase - 1}" for level in levels), "stale"])
@@ -155,4 +159,4 @@ def _values(played: PlayedSeries, phase: int) -> str:
 
 def _windows(profile: Profile) -> dict[str, str]:
     quick, slow, *_ = profile.pairs
-    return {"quick": text(quick.short), "slow": text(slow.short)}
+    return {"quick": format_window(quick.short), "slow": format_window(slow.short)}

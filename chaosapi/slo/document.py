@@ -1,4 +1,4 @@
-"""YAML files in and out: read into a model with errors that point at line and field, written the way people would."""
+"""Read YAML files into models, with line and field of every mistake, and write generated YAML in a readable layout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,15 @@ from chaosapi.text import escape_control
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 _PLAIN = {None, *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map", "null"))}
-"""Tags that may be written; others ask for objects of Python, or for what JSON has not."""
-
+"""Tags that may be written; other tags ask for Python objects, or for values that JSON does not have."""
 
 _LAYOUT = "\n\t"
 _MAX_MISTAKES = 100
-"""Mistakes of one document that are told; the others are counted."""
+"""The most mistakes of one document that are listed; the rest are counted."""
 
 
 class FileModel(BaseModel):
-    """Base of what is read from files: unknown fields are refused, nothing changes later."""
+    """Base of the models read from files: unknown fields are refused, and instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,9 +33,9 @@ Loc = tuple[int | str, ...]
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """Refuses, at its line, what is beyond a file's budget with all references resolved, and what is no plain data.
+    """Load plain data only, within a file's budget of values and depth; errors carry the line.
 
-    Aliases and merge keys make a tree of a few lines as large as they like.
+    Values are counted with all references resolved: aliases and merge keys let a few lines expand without bound.
     """
 
     def __init__(self, stream: str) -> None:
@@ -46,8 +45,8 @@ class BoundedLoader(yaml.SafeLoader):
         self._sizes: dict[yaml.Node, _Size] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose a node, and count what it holds."""
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs know no types of it
+        """Compose a node, and count its values and its depth."""
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # untyped in the stubs
         before = self._values
         self._depth += 1
         self._check(event, self._depth, before)
@@ -76,7 +75,7 @@ class BoundedLoader(yaml.SafeLoader):
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Refuse a key that is there twice, where PyYAML would silently take the last."""
+        """Refuse a duplicate key, of which PyYAML would silently take the last."""
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
@@ -94,7 +93,7 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 class _Size(NamedTuple):
-    """What a node holds with all references resolved."""
+    """The size of a node with all references resolved."""
 
     values: int
     depth: int
@@ -111,16 +110,16 @@ def _refusal(at: Any, problem: str) -> yaml.MarkedYAMLError:
 
 
 class _TextLoader(BoundedLoader):
-    """Leaves scalars as they are written, so that a label `0.20` or `true` stays just that; the model converts."""
+    """Load scalars as text, so that a label `0.20` or `true` keeps its spelling; the model converts."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's name for it, and a class attribute there too
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads this class attribute by its name
         first: [(tag, pattern) for tag, pattern in resolvers if tag in {_MERGE, _NULL}]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
 
 class Mistake(NamedTuple):
-    """What is wrong in a file, and where: the line counts from 1, the field is a path such as `slos.0.name`."""
+    """A mistake in a file: the line counts from 1, the field is a path such as `slos.0.name`."""
 
     line: int
     field: str
@@ -128,7 +127,7 @@ class Mistake(NamedTuple):
 
 
 class InvalidFile(errors.Invalid):
-    """A file that does not hold what it should; `mistakes` has every reason."""
+    """A file with an invalid content; `mistakes` lists every reason."""
 
     def __init__(self, source: str, mistakes: list[Mistake]) -> None:
         super().__init__(
@@ -141,14 +140,14 @@ class InvalidFile(errors.Invalid):
 
 @dataclass(frozen=True)
 class Document:
-    """One YAML document of a file: its data, and where in the file each piece stands."""
+    """One YAML document of a file: its data, and the node tree that knows the line of each value."""
 
     source: str
     node: yaml.Node | None
     data: Any
 
     def into(self, model: type[M], *, by_alias: bool = False) -> M:
-        """Turn the data into `model`, by its fields' names or their aliases; raises InvalidFile with its mistakes."""
+        """Validate the data as `model`, by field names or by aliases; raises InvalidFile with all mistakes."""
         try:
             return model.model_validate(self.data, by_alias=by_alias, by_name=not by_alias)
         except ValidationError as error:
@@ -163,12 +162,12 @@ class Document:
         return Mistake(self.line(loc), ".".join(map(str, loc)), message)
 
     def line(self, loc: Loc) -> int:
-        """Follow `loc` into the document as far as it goes; the line there, counted from 1."""
+        """Return the line, counted from 1, of the deepest node on the path `loc` that exists."""
         node = self.node
         line = self.node.start_mark.line if self.node else 0
         for step in loc:
             if isinstance(node, yaml.MappingNode):
-                # What `<<` brings along comes before the mapping's own keys, which win.
+                # PyYAML puts keys merged by `<<` before the mapping's own keys, which win.
                 key, node = next(((k, v) for k, v in reversed(node.value) if k.value == step), (None, None))
                 line = key.start_mark.line if key else line
             elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
@@ -180,7 +179,7 @@ class Document:
 
 
 def read_text(path: Path) -> str:
-    """Read a file; raises errors.Invalid when that cannot be done, or when it is larger than a file may be."""
+    """Read a file; raises errors.Invalid for an unreadable file, or for one larger than the budget."""
     try:
         with path.open("rb") as file:
             data = file.read(FILE.size + 1)
@@ -192,7 +191,7 @@ def read_text(path: Path) -> str:
 
 
 def documents(text: str, source: str) -> list[Document]:
-    """Take YAML text apart at its `---` lines, leaving out empty documents; raises InvalidFile when it is no YAML."""
+    """Return the documents of YAML text, without empty ones; raises InvalidFile for text that is not YAML."""
     found = []
     try:
         loader = _TextLoader(text)
@@ -209,27 +208,27 @@ def documents(text: str, source: str) -> list[Document]:
 
 
 def read(path: Path, model: type[M]) -> M:
-    """Read a file into `model`; raises errors.Invalid as `parse` does, or when it cannot be read."""
+    """Read a file into `model`; raises errors.Invalid as `parse` does, or for an unreadable file."""
     return parse(read_text(path), model, str(path))
 
 
 def parse(text: str, model: type[M], source: str) -> M:
-    """Turn YAML text into `model`.
+    """Read YAML text into `model`.
 
-    Raises Refused whose detail has a line `source:LINE: field: what would be right` for every mistake.
+    Raises InvalidFile, whose detail has a line `source:LINE: field: what would be right` for every mistake.
     """
     return single(documents(text, source), source).into(model)
 
 
 def single(found: list[Document], source: str) -> Document:
-    """Return the one document of a file, an empty one if there is none; raises InvalidFile when there are several."""
+    """Return the one document of a file, or an empty document; raises InvalidFile for several documents."""
     if len(found) > 1:
         raise InvalidFile(source, [found[1].mistake((), "one YAML document is expected here, and this is the second")])
     return found[0] if found else Document(source, None, None)
 
 
 def _message(error: Any) -> str:
-    """Return a pydantic error in this project's words where pydantic's are about itself."""
+    """Return the message of a pydantic error, without the words that are about pydantic itself."""
     if error["type"] == "extra_forbidden":
         return "unknown field"
     message = str(error["msg"])
@@ -239,13 +238,13 @@ def _message(error: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as a block, lists indented under their key, no references."""
+    """Dump text of several lines as a block, lists indented under their key, no references."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 - PyYAML's signature
         super().increase_indent(flow, False)
 
     def ignore_aliases(self, data: Any) -> bool:
-        return True  # every rule stands for itself
+        return True  # every rule is readable without following a reference
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -258,7 +257,7 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def write(data: dict[str, Any], made_by: str) -> str:
-    """Turn generated data into YAML text whose first line says what made it."""
+    """Return generated data as YAML text whose first line names the command that made it."""
     body = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
     # Text with control characters is in double quotes, where YAML reads the escapes that `escape_control` writes.
     return escape_control(

@@ -1,4 +1,4 @@
-"""What the alerts of an SLO will do, in numbers: how fast, how late, at what price; formulas from `burn_rate`."""
+"""Explain the alerts of an SLO in numbers: detection time, reset time and budget spent; formulas from `burn_rate`."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from chaosapi.slo.burn_alerts import enabled_pairs
 from chaosapi.slo.document import FileModel
 from chaosapi.slo.severity import Severity
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 ERROR_RATIOS = (1.0, 0.1, 0.01, 0.001)
 
@@ -15,7 +15,7 @@ ERROR_RATIOS = (1.0, 0.1, 0.01, 0.001)
 class PairExplanation(FileModel):
     """One window pair: times in seconds from the first or last bad request, ratios from 0 to 1.
 
-    To `detection` and `reset` come at most one scrape, one evaluation and Alertmanager's group_wait.
+    A real alert is later than `detection` and `reset` by at most one scrape, one evaluation and group_wait.
     """
 
     severity: Severity
@@ -23,17 +23,17 @@ class PairExplanation(FileModel):
     short: float
     burn_rate: float
     fires_above: float
-    """The error ratio F·B; up to it the pair stays silent."""
+    """The error ratio F·B; the pair fires only above this ratio."""
     budget_spent: float
-    """The share of the budget that is gone when it fires."""
+    """The share of the budget that is spent when the pair fires."""
     exhaustion: float
-    """How long a full budget lasts at the burn rate that just fires it."""
+    """How long a full budget lasts at the burn rate that just fires the pair."""
     detection: dict[float, float | None]
-    """By error ratio; None: it never fires."""
+    """By error ratio; None: the pair never fires."""
     reset: dict[float, float | None]
     """By error ratio."""
     fewest_requests: float
-    """With fewer in the long window, one failure fires it."""
+    """With fewer requests in the long window, one failure fires the pair."""
 
 
 class SloExplanation(FileModel):
@@ -45,12 +45,12 @@ class SloExplanation(FileModel):
     period: float
     budget: float
     outage: float
-    """How long everything may fail in a period: P·B."""
+    """How long a total outage may last in one period: P·B."""
     pairs: list[PairExplanation]
 
 
 def explain(spec: Spec, slo: Objective, profile: Profile) -> SloExplanation:
-    """Return the facts of an SLO, without the pairs it disables."""
+    """Return the numbers of an SLO and of its enabled pairs."""
     return SloExplanation(
         service=spec.service,
         slo=slo.name,
@@ -63,47 +63,49 @@ def explain(spec: Spec, slo: Objective, profile: Profile) -> SloExplanation:
 
 
 def sentences(facts: SloExplanation) -> list[str]:
-    """Return the most important of it plainly."""
-    said = [
+    """Return the most important numbers as sentences."""
+    period = format_window(facts.period)
+    lines = [
         (
-            f"{_percent(facts.objective)} over {text(facts.period)}: {_percent(facts.budget)} of all events may go "
+            f"{_percent(facts.objective)} over {period}: {_percent(facts.budget)} of all events may go "
             f"wrong, or everything for {human_duration(facts.outage)}."
         )
     ]
     if not facts.pairs:
-        return [*said, "All its alerts are disabled: nobody will be told."]
+        return [*lines, "All its alerts are disabled: no page and no ticket will be sent."]
     for severity, verb in (("page", "pages"), ("ticket", "opens a ticket")):
         of_kind = [pair for pair in facts.pairs if pair.severity == severity]
         if of_kind:
-            told = [after for pair in of_kind if (after := pair.detection[1.0]) is not None]
-            if not told:
-                said.append(f"A total outage never {verb}.")
+            detections = [after for pair in of_kind if (after := pair.detection[1.0]) is not None]
+            if not detections:
+                lines.append(f"A total outage never {verb}.")
                 continue
-            at_once = min(told)
+            quickest_detection = min(detections)
             lowest = min(pair.fires_above for pair in of_kind)
-            spent = _percent(at_once / facts.outage)
-            said.append(
-                f"A total outage {verb} after {human_duration(at_once)}, with {spent} of the budget gone. "
+            spent = _percent(quickest_detection / facts.outage)
+            lines.append(
+                f"A total outage {verb} after {human_duration(quickest_detection)}, with {spent} of the budget spent. "
                 f"Up to {_percent(lowest)} errors, nothing {verb}."
             )
     silent = min(pair.fires_above for pair in facts.pairs)
-    said.append(
+    lines.append(
         f"{_percent(silent)} errors for good make no alert at all, and spend the budget in "
         f"{human_duration(burn_rate.exhaustion(burn_rate.burn(silent, facts.budget), facts.period))}."
     )
     quickest = facts.pairs[0]
-    said.append(
-        f"Below {quickest.fewest_requests:.0f} requests in {text(quickest.long)}, one failure is enough for "
-        f"{text(quickest.long)}/{text(quickest.short)}."
+    long = format_window(quickest.long)
+    lines.append(
+        f"Below {quickest.fewest_requests:.0f} requests in {long}, one failure is enough for "
+        f"{long}/{format_window(quickest.short)}."
     )
-    return said
+    return lines
 
 
 def rows(facts: SloExplanation) -> list[tuple[str, list[str]]]:
-    """Return the table: a title, and a cell for each pair.
+    """Return the rows of a table: each a title, and a cell for each pair.
 
-    `budget lasts, then`: a full one, at the burn rate that just fires. `fewest requests`: with fewer in the long
-    window, one failure fires.
+    `budget lasts, then`: how long a full budget lasts at the burn rate that just fires the pair. `fewest requests`:
+    with fewer requests in the long window, one failure fires the pair.
     """
     pairs = facts.pairs
 
@@ -124,23 +126,23 @@ def rows(facts: SloExplanation) -> list[tuple[str, list[str]]]:
 
 
 def as_json(facts: SloExplanation) -> dict[str, Any]:
-    """Return the facts as JSON data: durations as text, `null` for never."""
+    """Return the numbers as JSON data: durations as text, `null` for never."""
     data = facts.model_dump()
     for field in ("period", "outage"):
-        data[field] = text(data[field])
+        data[field] = format_window(data[field])
     for pair in data["pairs"]:
         for field in ("long", "short", "exhaustion"):
-            pair[field] = text(pair[field])
+            pair[field] = format_window(pair[field])
         for field in ("detection", "reset"):
-            pair[field] = {f"{ratio:g}": None if t is None else text(t) for ratio, t in pair[field].items()}
+            pair[field] = {f"{ratio:g}": None if t is None else format_window(t) for ratio, t in pair[field].items()}
     return data
 
 
 def human_duration(seconds: float | None) -> str:
-    """Write a time for people: to the second, or below ten to three digits; None is `never`."""
+    """Format a time for people: to the second, or below ten seconds to three digits; None is `never`."""
     if seconds is None:
         return "never"
-    return text(round(seconds)) if seconds >= 10 else f"{seconds:.3g}s"
+    return format_window(round(seconds)) if seconds >= 10 else f"{seconds:.3g}s"
 
 
 def _pair(slo: Objective, pair: WindowPair, period: float) -> PairExplanation:

@@ -1,4 +1,4 @@
-"""What cannot work, or works badly, although a spec and a profile can be read: found before Prometheus shows it."""
+"""Find valid specs and profiles that cannot work, or work badly, before Prometheus evaluates their rules."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from chaosapi.slo import burn_rate, promql
 from chaosapi.slo.burn_alerts import enabled_pairs
 from chaosapi.slo.document import Loc
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Where the rules will run, as far as it is known: seconds, and requests per second of each SLO."""
+    """The known conditions under which the rules will run: times in seconds, requests per second of each SLO."""
 
     scrape_interval: float | None = None
     retention: float | None = None
@@ -25,7 +25,7 @@ class Conditions:
 
 
 class Feasibility(NamedTuple):
-    """Something about a place in a spec, by its plain field names."""
+    """A problem at a place in a spec, given by field names in snake_case."""
 
     loc: Loc
     level: Level
@@ -33,18 +33,18 @@ class Feasibility(NamedTuple):
 
 
 def check_profile(profile: Profile, where: Conditions) -> Iterator[str]:
-    """Yield why the profile's windows cannot work under these conditions."""
+    """Yield the reasons why the profile's windows cannot work under these conditions."""
     checks = ((profile.check, where.scrape_interval), (profile.check_retention, where.retention))
     for check, value in checks:
         try:
             if value is not None:
                 check(value)
         except errors.Invalid as error:
-            yield str(error)  # names the condition
+            yield str(error)
 
 
 def check_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Feasibility]:
-    """Yield what is wrong with each SLO: an error makes rules that cannot do their work, a warning surprises."""
+    """Yield what is wrong with each SLO: an error makes rules useless, a warning is about a surprise."""
     for index, slo in enumerate(spec.slos):
         here: Loc = ("slos", index)
         yield from (Feasibility((*here, "objective"), "error", message) for message in never_fires(slo, profile))
@@ -75,7 +75,7 @@ def single_failures(slo: Objective, profile: Profile, requests_per_second: float
         fewest = burn_rate.fewest_requests(pair.factor, slo.budget)
         if requests_per_second * pair.long < fewest:
             yield (
-                f"one failure {_verb(pair)} below {fewest:.0f} requests in {text(pair.long)} "
+                f"one failure {_verb(pair)} below {fewest:.0f} requests in {format_window(pair.long)} "
                 f"({fewest / pair.long * 3600:.3g} an hour), and {requests_per_second * 3600:.3g} an hour are "
                 f"expected: ask for more failures (--min-failures), or promise less"
             )
@@ -103,4 +103,4 @@ def _queries(slo: Objective) -> Iterator[tuple[Loc, str]]:
                     f'le="{bound}" matches nothing in Prometheus 3, which writes {bound}.0: ask for {either}',
                 )
     if not slo.sli.jobs:
-        yield (part,), 'no query names a job ("job=…"), so no alert tells when its targets are gone'
+        yield (part,), 'no query names a job ("job=…"), so no alert fires when its targets disappear'

@@ -1,4 +1,4 @@
-"""The generated files as text: the rules of each profile, plain and for an operator, and tests for each window pair."""
+"""The generated files as text: rules of each profile, plain and as PrometheusRule, and tests for each window pair."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,25 +9,25 @@ from chaosapi.slo.cause_alerts import Causes
 from chaosapi.slo.promtool import TrafficFile
 from chaosapi.slo.rules import Groups
 from chaosapi.slo.spec import Spec, load_all
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 
-def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, beside: Causes | None = None) -> Groups:
-    """Return the rule groups of several specs as one, and of the causes beside them.
+def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, causes: Causes | None = None) -> Groups:
+    """Return the rule groups of several specs, and of the alerts on causes, as one file.
 
-    Raises errors.Invalid, also for an SLO that is there twice.
+    Raises errors.Invalid, also for a duplicate SLO.
     """
     made = [group for spec in specs for group in rules.groups(spec, profile, min_failures)["groups"]]
-    made += [cause_alerts.group(beside, profile)] if beside else []
+    made += [cause_alerts.group(causes, profile)] if causes else []
     names = [group["name"] for group in made]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise errors.Invalid(f"{', '.join(twice)}: there twice: every service needs SLO names of its own")
     return {"groups": made}
 
 
-def rule_file(specs: Sequence[Spec], profile: str, min_failures: int = 1, beside: Causes | None = None) -> str:
+def rule_file(specs: Sequence[Spec], profile: str, min_failures: int = 1, causes: Causes | None = None) -> str:
     """Return the rule file for a profile (name or path); raises errors.Invalid."""
-    made = groups(specs, windows.load(profile), min_failures, beside)
+    made = groups(specs, windows.load(profile), min_failures, causes)
     return document.write(made, rules_command(profile, min_failures))
 
 
@@ -35,26 +35,27 @@ def prometheus_rule(
     specs: Sequence[Spec],
     profile: str,
     min_failures: int = 1,
-    beside: Causes | None = None,
+    causes: Causes | None = None,
     *,
     name: str | None = None,
     namespace: str | None = None,
     labels: dict[str, str] | None = None,
 ) -> str:
-    """Return the rules as an object of the Prometheus operator, called slo-SERVICE unless told; raises errors.Invalid.
+    """Return the rules as a PrometheusRule of the Prometheus operator, by default named slo-SERVICE.
 
-    Its groups say how often they are evaluated: who runs the Prometheus of a cluster has chosen that for everybody.
+    Every group sets its interval, since the default interval of a cluster's Prometheus may be too long for the
+    profile. Raises errors.Invalid.
     """
     chosen = windows.load(profile)
-    made = groups(specs, chosen, min_failures, beside)["groups"]
-    paced = [{"name": group["name"], "interval": text(chosen.step), **group} for group in made]
+    made = groups(specs, chosen, min_failures, causes)["groups"]
+    paced = [{"name": group["name"], "interval": format_window(chosen.step), **group} for group in made]
     title = name or f"slo-{specs[0].service}".lower().replace("_", "-")
     data = kubernetes.prometheus_rule({"groups": paced}, title, namespace, labels)
     return document.write(data, f"{rules_command(profile, min_failures)} --kind prometheusrule")
 
 
 def rules_command(profile: str, min_failures: int = 1) -> str:
-    """Return the command that makes the rules."""
+    """Return the command that generates the rules."""
     return f"chaosapi slo rules --profile {profile}" + _min_failures_option(min_failures)
 
 
@@ -69,22 +70,22 @@ def unit_tests(
 
 
 def generated(folder: Path) -> dict[Path, str]:
-    """Return every file made from slo.yaml, traffic.yaml and, if there is one, causes.yaml in `folder`: path → text.
+    """Return every file generated from slo.yaml, traffic.yaml and the optional causes.yaml in `folder`: path → text.
 
-    Nothing is written; raises errors.Invalid.
+    Writes nothing. Raises errors.Invalid.
     """
     specs = load_all(folder / "slo.yaml")
     traffic = promtool.load(folder / "traffic.yaml")
-    beside = cause_alerts.load_beside(folder / "slo.yaml")
+    causes = cause_alerts.load_from_folder_of(folder / "slo.yaml")
     made = {}
     for profile in windows.NAMES:
-        made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile, beside=beside)
-        made[folder / "prometheusrules" / profile / "rules.yml"] = prometheus_rule(specs, profile, beside=beside)
+        made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile, causes=causes)
+        made[folder / "prometheusrules" / profile / "rules.yml"] = prometheus_rule(specs, profile, causes=causes)
         for pair in windows.load(profile).pairs:
             tests = unit_tests(specs, profile, pair, traffic=traffic, rules=f"../rules/{profile}.yml")
-            made[folder / "tests" / f"{profile}-{text(pair.long)}.yml"] = tests
-        if beside:
-            data = cause_alerts.suite(beside, windows.load(profile), f"../rules/{profile}.yml")
+            made[folder / "tests" / f"{profile}-{format_window(pair.long)}.yml"] = tests
+        if causes:
+            data = cause_alerts.suite(causes, windows.load(profile), f"../rules/{profile}.yml")
             made[folder / "tests" / f"{profile}-causes.yml"] = document.write(data, "chaosapi slo generate")
     return made
 

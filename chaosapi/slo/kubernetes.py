@@ -1,4 +1,4 @@
-"""Rules as an object of the Prometheus operator."""
+"""Rules as a PrometheusRule of the Prometheus operator."""
 
 import re
 from typing import Any
@@ -15,8 +15,9 @@ def prometheus_rule(
 ) -> dict[str, Any]:
     """Wrap `{"groups": [...]}` into a PrometheusRule (monitoring.coreos.com/v1).
 
-    Without a namespace, whoever applies it decides. An operator picks objects by label: kube-prometheus-stack by
-    `release`, the name of its Helm release. Raises errors.Invalid for what Kubernetes would refuse.
+    Without a namespace, `kubectl apply` chooses the namespace. An operator selects objects by label:
+    kube-prometheus-stack by `release`, the name of its Helm release. Raises errors.Invalid for names and labels that
+    Kubernetes would refuse.
     """
     for field, value in (("name", name), ("namespace", namespace)):
         if value is not None and not (len(value) <= 253 and _NAME.fullmatch(value)):

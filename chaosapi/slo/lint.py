@@ -1,4 +1,4 @@
-"""Everything that is wrong with a spec file, by line and field: what cannot be read, and what cannot work."""
+"""List every mistake of a spec file by line and field: invalid content, and SLOs that cannot work."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from chaosapi.slo.windows import Profile
 
 
 class Finding(NamedTuple):
-    """One finding; `str` gives it as compilers do, so that editors can jump there. A profile's has no line."""
+    """One finding; `str` formats it as compilers do, so that editors can jump to the line. A profile has no line."""
 
     source: str
     line: int | None
@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 def lint(path: Path, profile: Profile, profile_source: str, where: Conditions) -> list[Finding]:
     """Return all findings: about the profile first, then about the file, from its top to its end.
 
-    Raises errors.Invalid only when the file cannot be read at all.
+    Raises errors.Invalid only for an unreadable file.
     """
     source = str(path)
     unfit = [
@@ -67,7 +67,7 @@ def _check_document(each: Document, one: Spec, profile: Profile, where: Conditio
 
 
 def _duplicates(specs: Sequence[tuple[Document, Spec]]) -> Iterator[Finding]:
-    """Yield the SLOs whose series would mix with those of an earlier document."""
+    """Yield a finding for every SLO whose series would mix with the series of an earlier document."""
     seen: set[str] = set()
     for each, one in specs:
         for index, slo in enumerate(one.slos):
@@ -84,7 +84,7 @@ def _located(each: Document, loc: Loc, level: Level, message: str) -> Finding:
 
 
 def _in_file_spelling(one: Spec, loc: Loc) -> Loc:
-    """Return a place in a spec as its file spells it: Kubernetes has an envelope and camelCase."""
+    """Return a place in a spec as the file spells it: Kubernetes objects have an envelope and camelCase."""
     if one.version != spec.KUBERNETES:
         return loc
     return ("spec", *(to_camel(step) if isinstance(step, str) else step for step in loc))

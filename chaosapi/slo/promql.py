@@ -1,23 +1,26 @@
-"""What a query says: whether it is PromQL, which labels it asks for, how it counts."""
+"""Check PromQL queries, and find their label values and range functions."""
 
 import re
 from typing import Final
 
 import promql_parser as grammar
 
-_LONGEST: Final = 10_000
-_PARTS: Final = 150
+_MAX_CHARACTERS: Final = 10_000
+_MAX_PARTS: Final = 150
 _QUOTED: Final = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`""", re.DOTALL)
 _PART: Final = re.compile(r"[-+*/%^(]|[=!<>]+|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
 def check(query: str) -> None:
-    """Raise ValueError when the query is not PromQL, or gives no vector that a ratio can be made of.
+    """Raise ValueError for a query that is not PromQL, or that does not return an instant vector.
 
-    The parser takes the square of the depth and ends the process where that is thousands, so it sees no such query.
+    The parser's time grows with the square of the depth, and a depth of thousands overflows its stack and ends the
+    process: long queries are refused before parsing.
     """
-    if len(query) > _LONGEST or len(_PART.findall(_QUOTED.sub('""', query))) > _PARTS:
-        raise ValueError(f"not read here: more than {_LONGEST:,} characters, or {_PARTS} operators and parentheses")
+    if len(query) > _MAX_CHARACTERS or len(_PART.findall(_QUOTED.sub('""', query))) > _MAX_PARTS:
+        raise ValueError(
+            f"refused: more than {_MAX_CHARACTERS:,} characters, or {_MAX_PARTS} operators and parentheses"
+        )
     try:
         grammar.parse(query)
     except ValueError as error:
@@ -25,11 +28,13 @@ def check(query: str) -> None:
     try:
         grammar.parse(f"(\n{query}\n) and vector(1)")  # `and` takes nothing but instant vectors
     except ValueError:
-        raise ValueError("a query must give an instant vector: wrap a number in vector(), a range in rate()") from None
+        raise ValueError(
+            "a query must return an instant vector: wrap a number in vector(), a range in rate()"
+        ) from None
 
 
 def exact_values(query: str, label: str) -> set[str]:
-    """Return the values that the selectors of a valid query ask of `label` with `=`."""
+    """Return the values that the selectors of a valid query require of `label` with `=`."""
     return {
         matcher.value
         for node in _nodes(query)
@@ -51,5 +56,5 @@ def range_functions(query: str) -> set[str]:
 
 def _nodes(query: str) -> list[grammar.Expr]:
     found: list[grammar.Expr] = []
-    grammar.walk(grammar.parse(query), found.append)  # append returns None: go on
+    grammar.walk(grammar.parse(query), found.append)  # append returns None, which continues the walk
     return found

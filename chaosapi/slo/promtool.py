@@ -1,10 +1,10 @@
-"""Unit tests for the rules, in promtool's form: theory says when each pair fires and resets, promtool judges.
+"""Unit tests for the rules in promtool's format: they hold the rules to the closed formulas of `burn_rate`.
 
-Everything happens on a grid of one step, which is scrape and evaluation interval at once. Each pair has a grid and a
-file of its own, in proportion to its windows, since promtool's time grows with steps times samples. On the grid, theory
-leaves one freedom: Prometheus 3 leaves out the sample at a window's left edge, so a window reaches one step less far
-than in Prometheus 2. A pair is therefore tested at the last step at which neither version may fire, and at the first
-at which both must; the two lie around the predicted time, at most three steps apart.
+All times lie on a grid of one step, which is both the scrape and the evaluation interval. Each pair has a grid and a
+file of its own, in proportion to its windows, since promtool's time grows with steps times samples. Versions of
+Prometheus differ: version 3 leaves out the sample at a window's left edge, so a window is one step shorter than in
+version 2. A pair is therefore tested at the last step at which neither version may fire, and at the first step at which
+both must fire; the two lie around the predicted time, at most three steps apart.
 """
 
 import math
@@ -18,20 +18,20 @@ from chaosapi.slo import burn_alerts, burn_rate, document
 from chaosapi.slo.document import FileModel
 from chaosapi.slo.promtool_cases import Case, PlayedTraffic, nothing_fires, pair_fires, selector
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 REQUESTS_PER_STEP = 100_000
 """The fewest requests a step in the tests' traffic."""
 
 MIN_BAD_PER_STEP = 5
-"""Bad events a step that are too few: rounded to a whole number, they would be another error ratio."""
+"""The fewest bad events a step: rounding fewer to a whole number would change the error ratio too much."""
 
 STEPS_PER_SHORT_WINDOW = 5
 """Steps in the short window of the pair under test."""
 
 
 class EventSeries(FileModel):
-    """The series that one good and one bad event add to."""
+    """The series that one good and one bad event increment."""
 
     good: list[str]
     bad: list[str]
@@ -41,11 +41,11 @@ class TrafficFile(RootModel[dict[str, EventSeries]]):
     """The series of each SLO, by its name, or by service and name (`shop-availability`) where names repeat."""
 
     def of(self, spec: Spec, slo: Objective) -> EventSeries:
-        """Return the series of an SLO; raises errors.Invalid when they are not there."""
+        """Return the series of an SLO; raises errors.Invalid for an SLO that is missing."""
         for name in (spec.identity_labels(slo)["sloth_id"], slo.name):
             if name in self.root:
                 return self.root[name]
-        raise errors.Invalid.field(slo.name, "the traffic file does not say what its good and bad events add to")
+        raise errors.Invalid.field(slo.name, "the traffic file does not list the series of its good and bad events")
 
 
 def load(path: Path) -> TrafficFile:
@@ -58,7 +58,8 @@ def suite(
 ) -> Case:
     """Return the test file for one pair as data; `rules` is the rule file's path as seen from the test file.
 
-    What does not depend on a pair is tested beside the quickest. Raises errors.Invalid when `traffic` lacks an SLO.
+    The file of the quickest pair also holds the tests that do not depend on a pair. Raises errors.Invalid for an SLO
+    that `traffic` lacks.
     """
     step = pair.short / STEPS_PER_SHORT_WINDOW
     cases = []
@@ -72,7 +73,7 @@ def suite(
                 cases += [_first_steps(play, profile), _no_traffic(play, profile)]
         if pair == profile.pairs[0]:
             cases += [_target_absent(spec, job, profile, step) for job in spec.jobs]
-    return {"rule_files": [rules], "evaluation_interval": text(step), "tests": cases}
+    return {"rule_files": [rules], "evaluation_interval": format_window(step), "tests": cases}
 
 
 def _of_pair(play: PlayedTraffic, min_failures: int) -> list[Case]:
@@ -80,20 +81,21 @@ def _of_pair(play: PlayedTraffic, min_failures: int) -> list[Case]:
 
 
 def _outage(play: PlayedTraffic) -> Case:
-    """Health for the long window, errors until the pair has fired and the short window is full, health.
+    """Return a test: health for the long window, errors until the pair fires and the short window is full, health.
 
-    Halfway to the alert the service restarts: its counters begin again at zero, which may change nothing.
+    Halfway to the alert the service restarts: its counters are reset to zero, which must not move the alert.
     """
     start = play.long
-    (silent, fires) = _fires(play)
+    silent, fires = _fires(play)
     restart = max(1, fires // 2)
     end = start + max(play.short, fires) + 1
-    late, early = (burn_rate.reset(**_fault(play), short=play.pair.short - missing) for missing in (0, play.step))
+    late = burn_rate.reset(**_fault(play), short=play.pair.short)
+    early = burn_rate.reset(**_fault(play), short=play.pair.short - play.step)
     still, clear = _steps_around(early, late, play.step)
     requests = _requests(play)
     bad = _bad(play)
     return play.case(
-        f"{100 * bad / requests:g}% errors after {text(start * play.step)} of health, and a restart",
+        f"{100 * bad / requests:g}% errors after {format_window(start * play.step)} of health, and a restart",
         [(start, requests, 0), (restart, requests - bad, bad)],
         [
             nothing_fires(play, start),
@@ -107,9 +109,9 @@ def _outage(play: PlayedTraffic) -> Case:
 
 
 def _slow_traffic(play: PlayedTraffic, min_failures: int) -> list[Case]:
-    """Play one failure among a few more, and a few less, than the fewest requests of which one may fail.
+    """Return tests with one failure among slightly more, and slightly fewer, requests than `fewest_requests`.
 
-    They come within two short windows, so that the long one, which sees them all, decides.
+    The requests arrive within two short windows, so that the long window, which holds all of them, decides.
     """
     steps = 2 * play.short
     fewest = burn_rate.fewest_requests(play.pair.factor, play.slo.budget)
@@ -127,7 +129,7 @@ def _slow_traffic(play: PlayedTraffic, min_failures: int) -> list[Case]:
 
 
 def _traffic_ends(play: PlayedTraffic) -> Case:
-    """Play an outage of everything, then no requests: first because nobody asks, then because the target is gone."""
+    """Return a test: a total outage, then no requests; another outage, then no target."""
     full = play.short
     return play.case(
         "an alert ends with the traffic, and with the target",
@@ -136,17 +138,17 @@ def _traffic_ends(play: PlayedTraffic) -> Case:
             pair_fires(play, full, fires=True),
             pair_fires(play, 2 * full + 1, fires=False),
             pair_fires(play, 3 * full + 1, fires=True),
-            pair_fires(play, 4 * full - 1, fires=True),  # the last step at which every Prometheus has two samples left
+            pair_fires(play, 4 * full - 1, fires=True),  # the last step at which every version has two samples left
             pair_fires(play, 4 * full + 1, fires=False),
         ],
     )
 
 
 def _first_steps(play: PlayedTraffic, profile: Profile) -> Case:
-    """Half of what the budget allows goes wrong from the very first request on."""
+    """Return a test in which half of the budgeted failures occur from the first request on."""
     requests = _requests(play)
     bad = round(requests * play.slo.budget / 2)
-    carried = play.spec.recorded_labels(play.slo) | {"sloth_window": text(profile.period)}
+    carried = play.spec.recorded_labels(play.slo) | {"sloth_window": format_window(profile.period)}
     remaining = selector("slo:period_error_budget_remaining:ratio", play)
     return play.case(
         "the remaining budget is right from the first minutes",
@@ -155,7 +157,7 @@ def _first_steps(play: PlayedTraffic, profile: Profile) -> Case:
             nothing_fires(play, STEPS_PER_SHORT_WINDOW),
             {
                 "expr": f"round({remaining}, 0.001)",
-                "eval_time": text(STEPS_PER_SHORT_WINDOW * play.step),
+                "eval_time": format_window(STEPS_PER_SHORT_WINDOW * play.step),
                 "exp_samples": [{"labels": burn_alerts.selector(carried), "value": 0.5}],
             },
         ],
@@ -163,11 +165,11 @@ def _first_steps(play: PlayedTraffic, profile: Profile) -> Case:
 
 
 def _no_traffic(play: PlayedTraffic, profile: Profile) -> Case:
-    """Play a service that is up while nobody asks."""
+    """Return a test with a service that is up and receives no requests."""
     nothing = [
         {
             "expr": selector(burn_alerts.ratio_metric(window), play),
-            "eval_time": text(STEPS_PER_SHORT_WINDOW * play.step),
+            "eval_time": format_window(STEPS_PER_SHORT_WINDOW * play.step),
             "exp_samples": [],
         }
         for window in (*profile.windows, profile.period)
@@ -180,22 +182,22 @@ def _no_traffic(play: PlayedTraffic, profile: Profile) -> Case:
 
 
 def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
-    """Up, down for longer than the alert waits, up, unknown from then on."""
+    """Return a test with a target that is up, down for longer than the alert's `for`, up, and then removed."""
     rule = burn_alerts.target_absent(spec, job, profile)
-    patience = round(profile.windows[0] / step)
+    wait = round(profile.windows[0] / step)
     alert = [{"exp_labels": rule["labels"], "exp_annotations": rule["annotations"]}]
-    down = 2 * patience  # how long it is up, then down, then up
+    down = 2 * wait  # steps of each phase: up, down, up
     expected: tuple[tuple[int, list[Case]], ...] = (
         (down, []),
-        (down + patience, []),
-        (down + 1 + patience, alert),
+        (down + wait, []),
+        (down + 1 + wait, alert),
         (2 * down + 1, []),
-        (3 * down + patience, []),
-        (3 * down + 1 + patience, alert),
+        (3 * down + wait, []),
+        (3 * down + 1 + wait, alert),
     )
     return {
         "name": f"{job}: a target that is down, or that is gone, is told",
-        "interval": text(step),
+        "interval": format_window(step),
         "input_series": [
             {
                 "series": f"up{burn_alerts.selector({'job': job})}",
@@ -203,13 +205,14 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
             }
         ],
         "alert_rule_test": [
-            {"eval_time": text(at * step), "alertname": rule["alert"], "exp_alerts": alerts} for at, alerts in expected
+            {"eval_time": format_window(at * step), "alertname": rule["alert"], "exp_alerts": alerts}
+            for at, alerts in expected
         ],
     }
 
 
 def _requests(play: PlayedTraffic) -> int:
-    """Return the requests a step: so many that half the budget is a whole number of them, and that `_bad` is many."""
+    """Return the requests a step: enough for half the budget to be a whole number, and for MIN_BAD_PER_STEP."""
     requests = REQUESTS_PER_STEP
     while (
         requests * (100 - play.slo.objective) % 200 or requests * play.pair.factor * play.slo.budget < MIN_BAD_PER_STEP
@@ -219,7 +222,7 @@ def _requests(play: PlayedTraffic) -> int:
 
 
 def _bad(play: PlayedTraffic) -> int:
-    """Return the bad events a step: twice what fires the pair, which takes half the long window and so tests theory."""
+    """Return the bad events a step: twice as many as fire the pair, so that detection takes half the long window."""
     requests = _requests(play)
     return min(requests, round(2 * play.pair.factor * play.slo.budget * requests))
 
@@ -229,16 +232,18 @@ def _fault(play: PlayedTraffic) -> dict[str, float]:
 
 
 def _fires(play: PlayedTraffic) -> tuple[int, int]:
-    early, late = (burn_rate.detection(**_fault(play), long=play.pair.long - missing) for missing in (play.step, 0))
+    early = burn_rate.detection(**_fault(play), long=play.pair.long - play.step)
+    late = burn_rate.detection(**_fault(play), long=play.pair.long)
     return _steps_around(early, late, play.step)
 
 
 def _steps_around(early: float, late: float, step: float) -> tuple[int, int]:
     """Return the last step surely before `early` and the first surely after `late` (seconds)."""
-    before, after = (round(time / step, 6) for time in (early, late))  # on the grid means on it, whatever floats say
+    before = round(early / step, 6)  # rounded, so that float errors do not move a time off the grid
+    after = round(late / step, 6)
     return max(0, math.ceil(before) - 1), math.floor(after) + 1
 
 
 def _round_dyadic(value: float) -> float:
-    """Round to a number whose multiples floats add without error: a sum that is a little less is a counter reset."""
+    """Round to a multiple of 2⁻¹⁶, which floats add exactly: a slightly smaller sum would be a counter reset."""
     return round(value * 2**16) / 2**16

@@ -1,20 +1,20 @@
-"""How a promtool test plays traffic of an SLO, and what it expects of one pair of windows."""
+"""The input series of a promtool test for one SLO, and the expected alerts of one window pair."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import WindowPair, text
+from chaosapi.slo.windows import WindowPair, format_window
 
 Case = dict[str, Any]
 Phase = tuple[int, float, float]
-"""Steps, and good and bad events in each of them; numbers that floats add exactly."""
+"""Steps, and the good and bad events of each step; numbers that floats add exactly."""
 
 
 @dataclass(frozen=True)
 class PlayedTraffic:
-    """The traffic of one SLO, watched by one pair, on a grid of `step` seconds."""
+    """The traffic of one SLO and the pair under test, on a grid of `step` seconds."""
 
     spec: Spec
     slo: Objective
@@ -34,11 +34,11 @@ class PlayedTraffic:
         return round(self.pair.short / self.step)
 
     def case(self, story: str, phases: list[Phase], checks: list[Case], restarted: list[Phase] | None = None) -> Case:
-        """Return a test: counters grow from zero through the phases, from zero again after a restart, then are gone."""
+        """Return a test: counters grow from zero through the phases, are reset by a restart, and end (stale)."""
         lives = [phases, restarted] if restarted else [phases]
         return {
             "name": f"{self.slo.name}, {self.pair}: {story}",
-            "interval": text(self.step),
+            "interval": format_window(self.step),
             "input_series": [
                 {"series": name, "values": " ".join(["0", *(self._values(name, life) for life in lives), "stale"])}
                 for name in dict.fromkeys(self.good + self.bad)
@@ -47,7 +47,7 @@ class PlayedTraffic:
         }
 
     def _values(self, name: str, phases: list[Phase]) -> str:
-        """Write how a counter grows by its share of every phase: `a+bxn` is a, a+b, …, a+n·b."""
+        """Return the growth of a counter in promtool's form: `a+bxn` is a, a+b, …, a+n·b."""
         value = 0.0
         parts = list[str]()
         for steps, good, bad in phases:
@@ -58,22 +58,22 @@ class PlayedTraffic:
 
 
 def selector(metric: str, play: PlayedTraffic) -> str:
-    """Write the selector of an SLO's series."""
+    """Return the selector of an SLO's series."""
     return metric + burn_alerts.selector(play.spec.identity_labels(play.slo))
 
 
 def nothing_fires(play: PlayedTraffic, at: int) -> Case:
-    """Expect no alert of the SLO at a step."""
+    """Return a check that no alert of the SLO fires at a step."""
     expr = "ALERTS" + burn_alerts.selector({"alertstate": "firing"} | play.spec.identity_labels(play.slo))
-    return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": []}
+    return {"expr": expr, "eval_time": format_window(at * play.step), "exp_samples": []}
 
 
 def pair_fires(play: PlayedTraffic, at: int, *, fires: bool) -> Case:
-    """Expect the pair's alert, with all its labels, or expect it not, at a step."""
+    """Return a check that the pair's alert, with all its labels, fires or does not fire at a step."""
     labels = burn_alerts.labels(play.spec, play.slo, play.pair)
     own = {name: labels[name] for name in ("long_window", "short_window")}
     state = {"alertstate": "firing"}
     whole = {"alertname": play.slo.alerting.name} | state | play.spec.recorded_labels(play.slo) | labels
     samples = [{"labels": "ALERTS" + burn_alerts.selector(whole), "value": 1}]
     expr = "ALERTS" + burn_alerts.selector(state | play.spec.identity_labels(play.slo) | own)
-    return {"expr": expr, "eval_time": text(at * play.step), "exp_samples": samples if fires else []}
+    return {"expr": expr, "eval_time": format_window(at * play.step), "exp_samples": samples if fires else []}

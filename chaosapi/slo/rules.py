@@ -1,4 +1,4 @@
-"""From spec and profile to Prometheus rule groups: Sloth's recording rules by name and label, and our alerts."""
+"""Generate Prometheus rule groups from spec and profile: Sloth's recording rules by name and label, and our alerts."""
 
 from typing import Any
 
@@ -15,25 +15,25 @@ from chaosapi.slo.burn_alerts import (
     target_absent,
 )
 from chaosapi.slo.spec import Objective, Spec
-from chaosapi.slo.windows import Profile, text
+from chaosapi.slo.windows import Profile, format_window
 
 Groups = dict[str, Any]
 """A rule file as data, `{"groups": [...]}`, the shape that Prometheus and promtool read."""
 
 PERIOD_STEPS = 4
-"""The period group is evaluated every so many steps of the profile: it reads a whole period of raw counters, but
-must come more often than a sample stays visible (5 minutes)."""
+"""The interval of the period group, in steps of the profile: the group reads a whole period of raw counters, but must
+be evaluated more often than every 5 minutes, for which a sample is visible."""
 
 
 def groups(spec: Spec, profile: Profile, min_failures: int = 1) -> Groups:
     """Return the rule file as data.
 
-    One group for each SLO holds its ratios, then what is made of them, then the alerts: Prometheus evaluates a group
-    in order, so an alert sees the ratios of its own evaluation. A second, slower group holds what spans the whole
-    period. A last one tells when a scrape job is gone.
+    One group for each SLO holds its ratios, then the rules that read the ratios, then the alerts: Prometheus evaluates
+    a group in order, so an alert sees the ratios of its own evaluation. A second, slower group holds the rules over the
+    whole period. The last group has the alerts on scrape jobs without targets.
 
     With `min_failures` above 1 no alert fires before its long window holds that many bad events. Raises
-    errors.Invalid when a pair could never fire, or when bad events cannot be counted.
+    errors.Invalid for a pair that can never fire, and for bad events that cannot be counted.
     """
     for slo in spec.slos:
         for message in feasibility.never_fires(slo, profile):
@@ -47,15 +47,15 @@ def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> lis
     carried = spec.recorded_labels(slo)
 
     def ratio(window: float) -> Rule:
-        expr = slo.sli.error_ratio(text(window))
-        return _record(ratio_metric(window), expr, carried | {"sloth_window": text(window)})
+        expr = slo.sli.error_ratio(format_window(window))
+        return _record(ratio_metric(window), expr, carried | {"sloth_window": format_window(window)})
 
     def failures(window: float) -> Rule:
         try:
-            expr = slo.sli.failures(window, text(window))
+            expr = slo.sli.failures(window, format_window(window))
         except ValueError as error:
             raise errors.Invalid.field(f"slos.{slo.name}.sli", f"min_failures {min_failures}: {error}") from error
-        return _record(failures_metric(window), expr, carried | {"sloth_window": text(window)})
+        return _record(failures_metric(window), expr, carried | {"sloth_window": format_window(window)})
 
     def burn(window: float) -> str:
         return f"{ratio_metric(window)}{selector(identity)} / {slo.budget:.12g}"
@@ -86,10 +86,10 @@ def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> lis
         },
         {
             "name": f"slo-{identity['sloth_id']}-period",
-            "interval": text(PERIOD_STEPS * profile.step),
+            "interval": format_window(PERIOD_STEPS * profile.step),
             "rules": [
-                # From the raw counters, where Sloth averages short ratios: right from the first minute, and a quiet
-                # night does not weigh as much as a busy day.
+                # From the raw counters, where Sloth averages short ratios: correct from the first minute on, and a
+                # quiet night does not weigh as much as a busy day.
                 ratio(profile.period),
                 _record("slo:period_burn_rate:ratio", burn(profile.period), carried),
                 _record(

@@ -1,7 +1,8 @@
-"""What is promised: service level objectives as Sloth writes them, plain or as a Kubernetes object.
+"""Service level objectives in Sloth's file formats, plain or as a Kubernetes object.
 
 Source of the formats: https://sloth.dev/specs/default/ and https://sloth.dev/specs/kubernetes/ (github.com/slok/sloth,
-pkg/prometheus/api/v1 and pkg/kubernetes/api/sloth/v1). They differ in an envelope, and in snake_case or camelCase.
+pkg/prometheus/api/v1 and pkg/kubernetes/api/sloth/v1). The Kubernetes format adds an envelope and spells fields in
+camelCase.
 """
 
 import re
@@ -16,11 +17,12 @@ from chaosapi.slo import document, promql
 from chaosapi.slo.document import Document, InvalidFile
 
 KUBERNETES: Final = "sloth.slok.dev/v1"
+_EVENTS_OR_RAW: Final = "needs exactly one of `events` and `raw`"
 _WINDOW = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 
 
 class SpecModel(document.FileModel):
-    """Base of what has two spellings: `error_query` in the plain form, the alias `errorQuery` in Kubernetes."""
+    """Base of models with two spellings of each field: `error_query` in the plain form, `errorQuery` in Kubernetes."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
@@ -36,43 +38,38 @@ def _query(text: str) -> str:
 
 def _refuse_plugin(_: Any) -> None:
     raise ValueError(
-        "a plugin is code that runs inside Sloth: leave it out, and write what it makes as queries under `events`"
+        "a plugin is code that runs inside Sloth: leave the plugin out, and write its queries under `events`"
     )
-
-
-def _require(condition: bool, message: str) -> None:  # noqa: FBT001 - reads as a sentence: need(this, or say that)
-    if not condition:
-        raise ValueError(message)
 
 
 Query = Annotated[str, AfterValidator(_query)]
 """PromQL with `{{.window}}` in place of the range."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
-"""Letters, digits and `-_.`, starting and ending with a letter or digit, as Sloth asks."""
+"""Letters, digits and `-_.`, starting and ending with a letter or digit, as Sloth requires."""
 
 LabelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Labels = dict[LabelName, str]
 
 Plugin = Annotated[None, BeforeValidator(_refuse_plugin)]
-"""A field of Sloth's that is always refused."""
+"""A field of Sloth's format that is always refused."""
 
 
 class EventsIndicator(SpecModel):
-    """Bad and all events, each as a rate over the window."""
+    """Queries for the rates of bad and of all events over the window."""
 
     error_query: Query
     total_query: Query
 
 
 class RawIndicator(SpecModel):
-    """An error ratio (0 to 1) that is already there."""
+    """A query that returns an error ratio (0 to 1)."""
 
     error_ratio_query: Query
 
 
 class ServiceLevelIndicator(SpecModel):
-    """The service level indicator: events or a raw ratio, one of the two."""
+    """The service level indicator: either events or a raw ratio."""
 
     events: EventsIndicator | None = None
     raw: RawIndicator | None = None
@@ -83,37 +80,41 @@ class ServiceLevelIndicator(SpecModel):
     def _one(cls, data: Any) -> Any:
         if isinstance(data, dict):
             given = [name for name in ("events", "raw", "plugin") if data.get(name) is not None]
-            _require(len(given) == 1, "needs exactly one of `events` and `raw`")
+            if len(given) != 1:
+                raise ValueError(_EVENTS_OR_RAW)
         return data
 
     @property
     def queries(self) -> dict[str, str]:
-        """Return the queries by their fields, the window filled in with 5m."""
+        """Return the queries by field, with a window of 5m."""
         part = self.events or self.raw
         return {field: _WINDOW.sub("5m", query) for field, query in part.model_dump().items()} if part else {}
 
     def error_ratio(self, window: str) -> str:
-        """Return PromQL for the ratio of bad events over `window` ("5m"): absent, never NaN, when nothing happened.
+        """Return PromQL for the ratio of bad events over `window` ("5m"): absent, never NaN, without events.
 
-        No bad event yet, hence no series of one, makes a ratio of 0.
+        While no bad event has occurred its series is missing, and the ratio is 0.
         """
         if self.raw:
             query = _WINDOW.sub(window, self.raw.error_ratio_query)
             return f"(\n{_indent(query)}\n) > -Inf"  # true of every number but NaN
-        assert self.events is not None  # noqa: S101 - the validator holds it; this tells mypy
-        error, total = (_indent(_WINDOW.sub(window, q)) for q in (self.events.error_query, self.events.total_query))
+        if self.events is None:
+            raise ValueError(_EVENTS_OR_RAW)
+        error = _indent(_WINDOW.sub(window, self.events.error_query))
+        total = _indent(_WINDOW.sub(window, self.events.total_query))
         return f"((\n{error}\n) or 0 * (\n{total}\n))\n/\n((\n{total}\n) > 0)"
 
     def failures(self, window: float, name: str) -> str:
         """Return PromQL for the number of bad events over `window` (seconds; `name` in PromQL).
 
-        Raises ValueError when the queries do not tell: raw ratios, or events not counted with rate() or increase().
+        Raises ValueError for a raw ratio, and for events that are not counted with rate() or increase().
         """
-        _require(self.events is not None, "a raw ratio does not tell how many events were bad")
-        assert self.events is not None  # noqa: S101 - as above
+        if self.events is None:
+            raise ValueError("a raw ratio does not contain the number of bad events")
         per_second = {"rate": f" * {window:.12g}", "increase": ""}
         how = promql.range_functions(self.queries["error_query"])
-        _require(len(how) == 1 and how <= set(per_second), "to count bad events, use rate() or increase(), one of them")
+        if len(how) != 1 or not how <= per_second.keys():
+            raise ValueError("to count bad events, use either rate() or increase()")
         return f"(\n{_indent(_WINDOW.sub(name, self.events.error_query))}\n){per_second[how.pop()]}"
 
     @property
@@ -127,7 +128,7 @@ def _indent(text: str) -> str:
 
 
 class AlertSettings(SpecModel):
-    """What is special about the alerts of one severity."""
+    """Settings for the alerts of one severity."""
 
     disable: bool = False
     labels: Labels = Field(default_factory=dict)
@@ -167,7 +168,7 @@ class Objective(SpecModel):
 
 
 class Spec(SpecModel):
-    """The objectives of one service, whichever form they were written in."""
+    """The objectives of one service, read from either form."""
 
     version: Literal["prometheus/v1", "sloth.slok.dev/v1"]
     service: Name
@@ -179,7 +180,8 @@ class Spec(SpecModel):
     def _distinct(self) -> Self:
         names = [slo.name for slo in self.slos]
         twice = sorted({name for name in names if names.count(name) > 1})
-        _require(not twice, f"every SLO needs a name of its own: {', '.join(twice)} is there twice")
+        if twice:
+            raise ValueError(f"every SLO needs a name of its own: {', '.join(twice)} is there twice")
         return self
 
     @property
@@ -188,11 +190,11 @@ class Spec(SpecModel):
         return sorted({job for slo in self.slos for job in slo.sli.jobs})
 
     def identity_labels(self, slo: Objective) -> dict[str, str]:
-        """Return the labels that tell one SLO from all others, named as Sloth names them."""
+        """Return the labels that identify one SLO, named as Sloth names them."""
         return {"sloth_id": f"{self.service}-{slo.name}", "sloth_service": self.service, "sloth_slo": slo.name}
 
     def recorded_labels(self, slo: Objective) -> dict[str, str]:
-        """Return the labels of everything recorded for an SLO: its identity and the labels of spec and SLO."""
+        """Return the labels of every series recorded for an SLO: its identity and the labels of spec and SLO."""
         return self.identity_labels(slo) | self.labels | slo.labels
 
 
@@ -223,9 +225,9 @@ def read_document(found: Document) -> Spec:
             return found.into(_ServiceLevel, by_alias=True).spec
         known = "known are Sloth's plain form, `version: prometheus/v1`, and its kind PrometheusServiceLevel"
         if api.startswith("openslo/"):
-            raise InvalidFile(found.source, [found.mistake(("apiVersion",), f"OpenSLO is not read here: {known}")])
+            raise InvalidFile(found.source, [found.mistake(("apiVersion",), f"OpenSLO is not supported: {known}")])
         if kind is not None:
-            raise InvalidFile(found.source, [found.mistake(("kind",), f"the kind {kind} is not read here: {known}")])
+            raise InvalidFile(found.source, [found.mistake(("kind",), f"the kind {kind} is not supported: {known}")])
     return found.into(_PlainSpec)
 
 

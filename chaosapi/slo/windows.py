@@ -1,4 +1,4 @@
-"""How burn is watched: profiles of long and short windows, read from Sloth's `AlertWindows` files."""
+"""Profiles of long and short windows over which burn rates are measured, from Sloth's `AlertWindows` files."""
 
 import itertools
 from dataclasses import dataclass
@@ -19,17 +19,18 @@ NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 """The profiles that come with the package: lab and production."""
 
 MIN_SCRAPES_PER_WINDOW = 4
-"""The fewest scrapes that a window must span. Prometheus 3 leaves out the sample at a window's left edge: of a
-window of two scrapes one increment is left, and one late scrape takes that too."""
+"""The fewest scrapes that a window must span. Prometheus 3 leaves out the sample at a window's left edge: a window of
+two scrapes then holds one increment, and one late scrape removes that increment too."""
 
 SLOWEST_STEP_S = 60.0
-"""The slowest step in seconds, with which also the rules of a whole period, every fourth step, come often enough."""
+"""The slowest step. Rules over a whole period run at every fourth step, which must stay below the five minutes for
+which a sample is visible."""
 
 _UNITS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 
-def text(seconds: float) -> str:
-    """Write a window as Prometheus prints it, hence as Sloth names its rules: 60 → "1m", 4320 → "1h12m"."""
+def format_window(seconds: float) -> str:
+    """Format a window as Prometheus prints durations and Sloth names rules: 60 → "1m", 4320 → "1h12m"."""
     rest = round(seconds * 1000)
     parts = []
     for unit, size in _UNITS:
@@ -50,7 +51,7 @@ class WindowPair:
     factor: float
 
     def __str__(self) -> str:
-        return f"{text(self.long)}/{text(self.short)}"
+        return f"{format_window(self.long)}/{format_window(self.short)}"
 
 
 class _Windows(FileModel):
@@ -91,7 +92,7 @@ class _AlertWindowsSpec(FileModel):
             first = seen.setdefault((pair.longWindow, pair.shortWindow), here)
             if first != here:
                 raise ValueError(
-                    f"{here} has the windows of {first}: alerts are told apart by their windows, so choose others"
+                    f"{here} has the windows of {first}: alerts are distinguished by their windows, so choose others"
                 )
         return self
 
@@ -124,7 +125,7 @@ class Profile(FileModel):
         )
 
     def pair(self, name: str | None = None) -> WindowPair:
-        """Return a pair by its name ("1h/5m"), or the quickest; raises errors.Invalid for a name that is none."""
+        """Return a pair by its name ("1h/5m"), or the quickest; raises errors.Invalid for an unknown name."""
         names = {str(pair): pair for pair in self.pairs}
         if name is not None and name not in names:
             raise errors.Invalid.field("pair", f"{name} is none of {', '.join(names)}")
@@ -132,38 +133,41 @@ class Profile(FileModel):
 
     @property
     def windows(self) -> list[float]:
-        """Every window of the pairs once, shortest first, in seconds."""
+        """Return every window of the pairs once, shortest first, in seconds."""
         return sorted({window for pair in self.pairs for window in (pair.short, pair.long)})
 
     @property
     def step(self) -> float:
         """Return the scrape and evaluation interval (seconds) at which five scrapes fit the shortest window: 60 or 1.
 
-        At most 60: a sample is visible for 5 minutes, so what is evaluated more seldom is absent in between.
+        At most 60: a sample is visible for 5 minutes, so a series recorded less often has gaps.
         """
         return min(self.windows[0] / 5, SLOWEST_STEP_S)
 
     def check(self, scrape: float) -> None:
-        """Refuse a scrape interval (seconds) too slow for the shortest window: raises errors.Invalid."""
-        if self.windows[0] < MIN_SCRAPES_PER_WINDOW * scrape:
+        """Raise errors.Invalid for a scrape interval (seconds) that is too long for the shortest window."""
+        shortest = self.windows[0]
+        slowest = shortest / MIN_SCRAPES_PER_WINDOW
+        if scrape > slowest:
             raise errors.Invalid.field(
                 "scrape_interval",
-                f"the window {text(self.windows[0])} needs {MIN_SCRAPES_PER_WINDOW} scrapes: "
-                f"scrape every {text(self.windows[0] / MIN_SCRAPES_PER_WINDOW)} or faster, not every {text(scrape)}",
+                f"the window {format_window(shortest)} needs {MIN_SCRAPES_PER_WINDOW} scrapes: "
+                f"scrape every {format_window(slowest)} or faster, not every {format_window(scrape)}",
             )
 
     def check_retention(self, retention: float) -> None:
-        """Refuse a retention (seconds) that is shorter than the SLO period: raises errors.Invalid.
+        """Raise errors.Invalid for a retention (seconds) that is shorter than the SLO period.
 
-        Nothing else can stand in for counters that Prometheus has dropped: what is left of the budget would be wrong,
-        and no rule could tell.
+        The remaining budget is computed from the counters of the whole period. Without the samples that Prometheus has
+        deleted the remaining budget would be wrong, and no rule could detect that.
         """
+        period = format_window(self.period)
         if retention < self.period:
             raise errors.Invalid.field(
                 "retention",
-                f"Prometheus forgets after {text(retention)} what the budget needs for {text(self.period)}: errors "
-                f"older than that would come back as budget. Keep {text(self.period)} "
-                f"(--storage.tsdb.retention.time), or use windows of an sloPeriod up to {text(retention)}",
+                f"Prometheus forgets after {format_window(retention)} what the budget needs for {period}: errors "
+                f"older than that would come back as budget. Keep {period} (--storage.tsdb.retention.time), "
+                f"or use windows of an sloPeriod up to {format_window(retention)}",
             )
 
 

@@ -21,7 +21,7 @@ from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.lab import history, prometheus
 from chaosapi.lab.processes import Programs
 from chaosapi.slo import spec, windows
-from chaosapi.slo.windows import WindowPair, text
+from chaosapi.slo.windows import WindowPair, format_window
 from tests.conftest import Serve
 
 pytestmark = pytest.mark.slow
@@ -87,7 +87,7 @@ def run(*arguments: str) -> Result:
 def firing(recorded: Recorded, pair: WindowPair) -> list[tuple[float, float]]:
     """Ask Prometheus itself when the alert's expression held: from and until, in seconds since the start."""
     conditions = [
-        f"(({SLO.sli.error_ratio(text(window))}) / {SLO.budget:.12g} > {pair.factor:g})"
+        f"(({SLO.sli.error_ratio(format_window(window))}) / {SLO.budget:.12g} > {pair.factor:g})"
         for window in (pair.short, pair.long)
     ]
     span = {"start": recorded.start + 300, "end": recorded.end, "step": 1}
@@ -110,7 +110,7 @@ def test_a_back_test_is_what_prometheus_would_have_found(recorded: Recorded) -> 
     for pair in LAB.pairs:
         spans = [
             tuple(_since(each["predicted"][when], recorded) for when in ("firing", "resolved"))
-            for each in tested[text(pair.long)]["episodes"]
+            for each in tested[format_window(pair.long)]["episodes"]
         ]
         assert spans == firing(recorded, pair), pair
     assert len(tested["1m"]["episodes"]) == 2

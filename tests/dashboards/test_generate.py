@@ -206,8 +206,10 @@ def test_burn_rates_are_measured_against_the_limits_of_every_profile() -> None:
             assert query["legendFormat"] == f"{pair.severity} at {pair.factor:g}×"
             assert query["expr"].endswith(f" / {pair.factor:g}")
             named = set(re.findall(r"ratio_rate\(([^)]+)\)", query["expr"])[0].split("|"))
-            others = {windows.text(window) for other in profiles if other is not profile for window in other.windows}
-            assert named - others == {windows.text(pair.long), windows.text(pair.short)}
+            others = {
+                windows.format_window(window) for other in profiles if other is not profile for window in other.windows
+            }
+            assert named - others == {windows.format_window(pair.long), windows.format_window(pair.short)}
 
 
 def drawn(name: str) -> dict[str, list[Any]]:

@@ -21,7 +21,7 @@ from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import document, rules, spec, windows
 from chaosapi.slo.spec import Spec
-from chaosapi.slo.windows import Profile, WindowPair, text
+from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 _LABELS = 'job="chaosapi", method="GET", handler="/api/products"'
 _FAILED = {
@@ -151,7 +151,7 @@ def forecast(case: Case, prometheus: int) -> dict[str, Verdict]:
     traffic = Traffic(rps=case.rps, replicas=case.replicas, shares={"/api/products": 1.0})
     model = ForecastModel([fault], traffic, _spec(case), windows.load(case.profile), monitoring)
     found = timetable.predict(model)  # coarse grids are too coarse for the windows not looked at
-    looked_at = {text(pair.long) for pair in _pairs(case)}
+    looked_at = {format_window(pair.long) for pair in _pairs(case)}
     verdicts = {}
     for alert in found.alerts:
         if alert.fires and alert.long_window in looked_at:
@@ -207,12 +207,12 @@ def _rules(case: Case) -> dict[str, Any]:
     profile: Profile = windows.load(case.profile)
     pairs = _pairs(case)
     group = rules.groups(_spec(case), profile)["groups"][0]
-    lengths = {text(window) for pair in pairs for window in (pair.short, pair.long)}
+    lengths = {format_window(window) for pair in pairs for window in (pair.short, pair.long)}
     kept = [
         rule
         for rule in group["rules"]
         if (rule.get("record", "").startswith("slo:sli_error") and rule["labels"]["sloth_window"] in lengths)
-        or ("alert" in rule and rule["labels"]["long_window"] in {text(pair.long) for pair in pairs})
+        or ("alert" in rule and rule["labels"]["long_window"] in {format_window(pair.long) for pair in pairs})
     ]
     return {"groups": [{"name": group["name"], "rules": kept}]}
 
@@ -226,18 +226,18 @@ def _test(case: Case) -> dict[str, Any]:
         for name, values in _series(case, times, bad).items()
     ]
     end = case.history + _horizon(case)
-    span = f"[{text(end + case.evaluation)}:{text(case.evaluation)}]"
+    span = f"[{format_window(end + case.evaluation)}:{format_window(case.evaluation)}]"
     firing = '(timestamp(ALERTS{alertstate="firing"}) - 0)'
     ask = {"first": f"min_over_time({firing}{span})", "last": f"max_over_time({firing}{span})"}
     ask["count"] = f"count_over_time({firing}{span})"
     checks = [
-        {"expr": f'label_replace({expr}, "what", "{what}", "", "")', "eval_time": text(end), "exp_samples": []}
+        {"expr": f'label_replace({expr}, "what", "{what}", "", "")', "eval_time": format_window(end), "exp_samples": []}
         for what, expr in ask.items()
     ]
     return {
         "rule_files": ["rules.yml"],
-        "evaluation_interval": text(case.evaluation),
-        "tests": [{"interval": text(case.scrape), "input_series": series, "promql_expr_test": checks}],
+        "evaluation_interval": format_window(case.evaluation),
+        "tests": [{"interval": format_window(case.scrape), "input_series": series, "promql_expr_test": checks}],
     }
 
 

@@ -66,14 +66,14 @@ def delivered(objects: list[Object]) -> Iterator[str]:
 def profiled(objects: list[Object]) -> Iterator[str]:
     """Want the forecasts to be of these rules, of scrapes quick enough for them, and of so patient an Alertmanager."""
     profile = windows.load(data(objects, "chaosapi")["CHAOSAPI_PROFILE"])
-    step = windows.text(profile.step)
+    step = windows.format_window(profile.step)
     for item in of(objects, "PrometheusRule"):
         if step not in {group.get("interval") for group in item["spec"]["groups"]}:
             yield f"{title(item)} is not evaluated every {step}, as CHAOSAPI_PROFILE needs"
     for item in of(objects, "ServiceMonitor"):
         for endpoint in item["spec"]["endpoints"]:
             if durations.parse(endpoint["interval"]) * windows.MIN_SCRAPES_PER_WINDOW > profile.windows[0]:
-                shortest = windows.text(profile.windows[0])
+                shortest = windows.format_window(profile.windows[0])
                 yield f"{title(item)} scrapes every {endpoint['interval']}: too slow for {shortest}"
             if durations.parse(endpoint["scrapeTimeout"]) > durations.parse(endpoint["interval"]):
                 yield f"{title(item)} waits longer for a scrape than until the next"

@@ -67,7 +67,7 @@ def test_a_real_prometheus_sees_the_healthy_past(name: str, lab_ports: dict[str,
 
         for window in (*profile.windows, profile.period):
             for age in (0.0, 0.9 * (profile.period - window)):  # the newest such window, and an old one
-                at = f"[{windows.text(window)}] @ {before - age:.3f}"
+                at = f"[{windows.format_window(window)}] @ {before - age:.3f}"
                 if age and window < 6 * profile.windows[0]:
                     continue  # the old past is coarse
                 rate = ask(f"sum(rate(http_requests_total{at}))")
@@ -77,7 +77,7 @@ def test_a_real_prometheus_sees_the_healthy_past(name: str, lab_ports: dict[str,
                 slow = ask(f"histogram_quantile(0.95, sum by (le) (rate(http_request_duration_seconds_bucket{at})))")
                 assert slow is not None
                 assert slow < 0.05
-        short = windows.text(profile.windows[0])
+        short = windows.format_window(profile.windows[0])
         assert ask(f"count_over_time(up[{short}] @ {before:.3f})") == pytest.approx(
             20 if name == "production" else 5, abs=1
         )

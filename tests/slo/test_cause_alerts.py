@@ -112,7 +112,7 @@ def test_windows_of_the_profile_are_filled_in_and_prometheus_templates_stay() ->
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ("[{{.slow}}]", "[{{.window}}]", r"{{\.window}} is not known here: there are {{\.quick}}, {{\.slow}}"),
+        ("[{{.slow}}]", "[{{.window}}]", r"{{\.window}} is unknown: use one of {{\.quick}}, {{\.slow}}"),
         ("> 0\n", "> \n", "not PromQL"),
         ('"{{.quick}}"\n', "5m\n", "'{{.quick}}' or '{{.slow}}'"),
         ("alert: Full", "alert: too full", "should match pattern"),
@@ -127,9 +127,9 @@ def test_a_mistake_is_named_by_line(before: str, after: str, complaint: str) -> 
 
 def test_a_spec_without_causes_beside_it_has_none(tmp_path: Path) -> None:
     """They are somebody's own; a file that is there is read."""
-    assert cause_alerts.load_beside(tmp_path / "slo.yaml") is None
+    assert cause_alerts.load_from_folder_of(tmp_path / "slo.yaml") is None
     (tmp_path / "causes.yaml").write_text(ONE)
-    assert cause_alerts.load_beside(tmp_path / "slo.yaml") == _parsed(ONE)
+    assert cause_alerts.load_from_folder_of(tmp_path / "slo.yaml") == _parsed(ONE)
 
 
 def _parsed(text: str) -> cause_alerts.Causes:

@@ -24,9 +24,9 @@ def test_it_is_said_plainly() -> None:
     """What may fail, when a total outage is told, what stays silent for ever, how few requests are too few."""
     assert explain.sentences(FACTS) == [
         "99.9% over 30d: 0.1% of all events may go wrong, or everything for 43m12s.",
-        "A total outage pages after 52s, with 2% of the budget gone. Up to 0.6% errors, nothing pages.",
+        "A total outage pages after 52s, with 2% of the budget spent. Up to 0.6% errors, nothing pages.",
         (
-            "A total outage opens a ticket after 4m19s, with 10% of the budget gone. "
+            "A total outage opens a ticket after 4m19s, with 10% of the budget spent. "
             "Up to 0.1% errors, nothing opens a ticket."
         ),
         "0.1% errors for good make no alert at all, and spend the budget in 30d.",
@@ -35,13 +35,13 @@ def test_it_is_said_plainly() -> None:
 
 
 def test_disabled_alerts_are_not_explained() -> None:
-    """An SLO without alerts says that nobody will be told."""
+    """The sentences of an SLO without alerts say that no page and no ticket will be sent."""
     text = (assets.path("alerts") / "slo.yaml").read_text()
     mute = text.replace("name: ErrorBudgetBurn", "page_alert: {disable: true}\n      ticket_alert: {disable: true}")
     quiet = spec.parse(mute, "slo.yaml")[0]
     facts = explain.explain(quiet, quiet.slos[0], windows.load("lab"))
     assert not facts.pairs
-    assert explain.sentences(facts)[-1] == "All its alerts are disabled: nobody will be told."
+    assert explain.sentences(facts)[-1] == "All its alerts are disabled: no page and no ticket will be sent."
 
 
 def test_pairs_that_never_fire_are_no_quick_ones() -> None:

@@ -65,9 +65,9 @@ def test_asking_for_more_failures_answers_that() -> None:
     assert not _messages(where=where)
     raw = SPEC[: SPEC.index("      events")] + "      raw: {error_ratio_query: 'bad{job=\"a\"}[{{.window}}]'}\n"
     raw = raw.replace("bad{", "avg_over_time(bad{").replace("]'", "])'") + "    alerting: {}\n"
-    assert _messages(raw, where) == [("error", "a raw ratio does not tell how many events were bad")]
+    assert _messages(raw, where) == [("error", "a raw ratio does not contain the number of bad events")]
     gauges = SPEC.replace("sum(rate(", "sum(sum_over_time(")
-    assert _messages(gauges, where) == [("error", "to count bad events, use rate() or increase(), one of them")]
+    assert _messages(gauges, where) == [("error", "to count bad events, use either rate() or increase()")]
 
 
 def test_a_pair_that_can_never_fire_is_an_error_unless_it_is_disabled() -> None:

@@ -139,7 +139,7 @@ def test_rules_that_are_a_little_off_are_caught(judge: Judge, change: Change) ->
 def test_an_slo_without_traffic_to_play_is_refused() -> None:
     """The tests cannot guess the series behind a query."""
     specs = spec.parse(SPEC.replace("availability", "latency"), "slo.yaml")
-    with pytest.raises(errors.Invalid, match="latency: the traffic file does not say"):
+    with pytest.raises(errors.Invalid, match="latency: the traffic file does not list"):
         made_for.suite(specs, LAB, LAB.pair(), document.parse(TRAFFIC, TrafficFile, "traffic.yaml"), "rules.yml")
 
 

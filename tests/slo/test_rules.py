@@ -131,7 +131,9 @@ def test_alerts_can_wait_for_several_failures() -> None:
 def test_failures_that_cannot_be_counted_are_refused() -> None:
     """Asked to wait for failures, a spec whose queries do not count them is no use."""
     gauges = document.parse(OTHER.replace("rate(", "avg_over_time("), Spec, "theirs")
-    with pytest.raises(errors.Invalid, match=r"slos\.requests\.sli: min_failures 5: to count bad events, use rate"):
+    with pytest.raises(
+        errors.Invalid, match=r"slos\.requests\.sli: min_failures 5: to count bad events, use either rate"
+    ):
         rules.groups(gauges, windows.load("production"), 5)
 
 

@@ -74,7 +74,7 @@ def test_a_raw_ratio_loses_nothing_but_nan() -> None:
     ("old", "new", "complaint"),
     [
         ("version: prometheus/v1", "version: prometheus/v9", "slo.yaml:1: version: input should be 'prometheus/v1'"),
-        ("version: prometheus/v1", "kind: SLO", "slo.yaml:1: kind: the kind SLO is not read here: known are"),
+        ("version: prometheus/v1", "kind: SLO", "slo.yaml:1: kind: the kind SLO is not supported: known are"),
         ("service: shop", "service: ''", "slo.yaml:2: service: "),
         ("service: shop", "servise: shop", "slo.yaml:2: servise: unknown field"),
         ("service: shop", "slo_plugins: {}", "slo.yaml:2: slo_plugins: a plugin is code that runs"),

@@ -43,14 +43,14 @@ def test_the_lab_is_production_sixty_times_faster() -> None:
 )
 def test_windows_are_written_as_prometheus_prints_them(seconds: float, text: str) -> None:
     """Sloth takes its rule names from that notation, so dashboards rely on it."""
-    assert windows.text(seconds) == text
+    assert windows.format_window(seconds) == text
 
 
 @settings(deadline=None, derandomize=True)
 @given(st.integers(min_value=0, max_value=10**10))
 def test_a_written_window_reads_back(milliseconds: int) -> None:
     """What is written means the same span, to the millisecond."""
-    assert durations.parse(windows.text(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
+    assert durations.parse(windows.format_window(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
 
 
 def test_a_window_of_too_few_scrapes_is_refused_with_the_slowest_that_works() -> None:
@@ -84,12 +84,12 @@ def test_a_custom_profile_is_a_file(tmp_path: Path) -> None:
         (
             "shortWindow: 30s\n      longWindow: 6m",
             "shortWindow: 5s\n      longWindow: 1m",
-            "spec: page.slow has the windows of page.quick: alerts are told apart by their windows",
+            "spec: page.slow has the windows of page.quick: alerts are distinguished by their windows",
         ),
         (
             "shortWindow: 2m\n      longWindow: 24m",
             "shortWindow: 5s\n      longWindow: 60s",
-            "spec: ticket.quick has the windows of page.quick: alerts are told apart by their windows",
+            "spec: ticket.quick has the windows of page.quick: alerts are distinguished by their windows",
         ),
         ("errorBudgetPercent: 2", "errorBudgetPercent: 0", ":9: spec.page.quick.errorBudgetPercent: "),
         ("errorBudgetPercent: 2", "errorBudgetPercent: 101", ":9: spec.page.quick.errorBudgetPercent: "),
