@@ -1,4 +1,4 @@
-"""The model on recorded series: when each alert would have fired, beside when it did."""
+"""Run the model on recorded counters: when each alert would have fired, compared with when the alert did fire."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 _MAX_EVALUATIONS = 3_000_000
-"""Evaluations: a month every second. More would take minutes."""
+"""A month of evaluations every second. More would take minutes."""
 _SYMBOLS = (
     (grammar.MatchOp.Equal, "="),
     (grammar.MatchOp.NotEqual, "!="),
@@ -34,42 +34,38 @@ _SYMBOLS = (
 
 @dataclass(frozen=True)
 class Recording:
-    """What was recorded about one SLO: its counters, with signs, and what Prometheus made of them."""
+    """The recorded series of one SLO: counters, with the signs of their terms, and alerts."""
 
     error: Sequence[tuple[int, RecordedSeries]]
     total: Sequence[tuple[int, RecordedSeries]]
     evaluated: Times
-    """When its rules were evaluated; empty: never."""
+    """The times at which the rules of the SLO were evaluated; empty: never."""
     alerts: Sequence[RecordedSeries]
-    """Its series of ALERTS."""
+    """The ALERTS series of the SLO."""
     has_pair_alerts: bool = True
-    """Whether there is an alert for each window pair, and not one for all of them, as Sloth makes them."""
+    """Whether each window pair has an alert of its own; Sloth generates one alert for two pairs."""
 
     @property
     def interval(self) -> float | None:
-        """How often its rules were evaluated, in seconds; None: they were not."""
+        """Return the evaluation interval of the SLO's rules in seconds; None for fewer than two evaluations."""
         return float(np.median(np.diff(self.evaluated))) / 1000 if self.evaluated.size > 1 else None
 
 
 def selectors(slo: Objective) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """Return the selectors of the SLO's error and total queries with signs; raises errors.Invalid for other queries."""
     try:
-        error, total = (
-            [(sign, _selector(selected)) for sign, selected in indicator.summed_ranges(slo.sli.queries[name])]
-            for name in ("error_query", "total_query")
-        )
+        return _selectors(slo.sli.queries["error_query"]), _selectors(slo.sli.queries["total_query"])
     except (KeyError, indicator.ForeignQueryError):
-        raise errors.Invalid.field(slo.name, "its queries are no sums of rates of counters") from None
-    return error, total
+        raise errors.Invalid.field(slo.name, "its queries are not sums of rates of counters") from None
 
 
 def backtest(
     spec: Spec, profile: Profile, monitoring: Monitoring, recordings: Mapping[str, Recording], span: tuple[float, float]
 ) -> Backtest:
-    """Run the model from start to end (Unix seconds) on what was recorded of each SLO, by its name.
+    """Run the model over a span (start and end, Unix seconds) on the recordings of SLOs, by SLO name.
 
-    Rules are evaluated at the very moments at which Prometheus evaluated them, where it did. Raises errors.Invalid for
-    more evaluations than fit into memory.
+    The model evaluates rules at the times of Prometheus' own evaluations, where these are recorded. Raises
+    errors.Invalid for more evaluations than fit into memory.
     """
     alerts: list[BacktestedAlert] = []
     intervals = {}
@@ -88,7 +84,8 @@ def backtest(
             _backtest_alert(spec, slo, pair, monitoring, found=found, evaluations=evaluations, burns=burns)
             for pair in burn_alerts.enabled_pairs(slo, profile)
         ]
-    start, end = (datetime.fromtimestamp(each, UTC) for each in span)
+    start = datetime.fromtimestamp(span[0], UTC)
+    end = datetime.fromtimestamp(span[1], UTC)
     return Backtest(start=start, end=end, alerts=alerts, intervals=intervals, missing=missing)
 
 
@@ -98,7 +95,8 @@ def _grid(span: tuple[float, float], interval: float, evaluated: Times) -> Times
     step = round(1000 * interval)
     if (end - start) / step > _MAX_EVALUATIONS:
         raise errors.Invalid.field(
-            "from", f"more than {_MAX_EVALUATIONS:,} evaluations, one every {format_window(interval)}: look less far"
+            "from",
+            f"more than {_MAX_EVALUATIONS:,} evaluations, one every {format_window(interval)}: choose a shorter time",
         )
     phase = int(evaluated[-1]) if evaluated.size else 0
     return np.arange(start + (phase - start) % step, end + 1, step, dtype=np.int64)
@@ -116,7 +114,7 @@ def _burns(
 
 
 def _rates(window: Range, terms: Sequence[tuple[int, RecordedSeries]]) -> Rates:
-    """Return the rates; a series of one sample has none."""
+    """Return the rates of the series; a series of one sample has no rate."""
     return [
         (sign, replace(window, scrapes=series.times).rate(series.counter))
         for sign, series in terms
@@ -136,14 +134,14 @@ def _backtest_alert(
 ) -> BacktestedAlert:
     interval = int(evaluations[1] - evaluations[0]) if evaluations.size > 1 else round(1000 * monitoring.evaluation)
     holds = expression_holds(burns, pair, monitoring.min_failures)
-    said = episodes.find_episodes(holds, evaluations, round(1000 * monitoring.pending_for))
+    predicted = episodes.find_episodes(holds, evaluations, round(1000 * monitoring.pending_for))
     own = identity.alert_labels(spec, slo, pair)
-    fact: list[Episode] = []
+    recorded: list[Episode] = []
     compared = found.has_pair_alerts and bool(found.evaluated.size)
     if compared:
-        recorded = [each for each in found.alerts if own.items() <= each.labels.items()]
-        fact = recording.episodes(recorded, interval, int(found.evaluated[-1]))
-        said = [each for each in said if _was_evaluated(each, found.evaluated)]
+        series = [each for each in found.alerts if own.items() <= each.labels.items()]
+        recorded = recording.episodes(series, interval, int(found.evaluated[-1]))
+        predicted = [each for each in predicted if _was_evaluated(each, found.evaluated)]
     return BacktestedAlert(
         alert=slo.alerting.name,
         slo=slo.name,
@@ -153,7 +151,7 @@ def _backtest_alert(
         burn_rate=pair.factor,
         peak=float(np.nanmax(lower_burn(burns, pair), initial=0.0)),
         compared=compared,
-        episodes=[_comparison(one, other) for one, other in match_episodes(said, fact, 2 * interval)],
+        episodes=[_comparison(one, other) for one, other in match_episodes(predicted, recorded, 2 * interval)],
     )
 
 
@@ -162,25 +160,32 @@ def _was_evaluated(episode: Episode, evaluated: Times) -> bool:
     return episode.pending <= evaluated[-1] and (episode.resolved is None or episode.resolved >= evaluated[0])
 
 
-def _comparison(said: Episode | None, fact: Episode | None) -> Comparison:
+def _comparison(predicted: Episode | None, recorded: Episode | None) -> Comparison:
     def off(one: int | None, other: int | None) -> float | None:
         return None if one is None or other is None else (other - one) / 1000
 
     return Comparison(
-        predicted=_span(said) if said else None,
-        recorded=_span(fact) if fact else None,
-        firing_off=off(said.firing, fact.firing) if said and fact else None,
-        resolved_off=off(said.resolved, fact.resolved) if said and fact else None,
+        predicted=_span(predicted) if predicted else None,
+        recorded=_span(recorded) if recorded else None,
+        firing_off=off(predicted.firing, recorded.firing) if predicted and recorded else None,
+        resolved_off=off(predicted.resolved, recorded.resolved) if predicted and recorded else None,
     )
 
 
 def _span(episode: Episode) -> FiringSpan:
-    pending, firing, resolved = (
-        None if each is None else datetime.fromtimestamp(each / 1000, UTC)
-        for each in (episode.pending, episode.firing, episode.resolved)
+    return FiringSpan(
+        pending=_datetime(episode.pending),
+        firing=_datetime(episode.pending if episode.firing is None else episode.firing),
+        resolved=None if episode.resolved is None else _datetime(episode.resolved),
     )
-    assert pending is not None  # noqa: S101 - every episode has one; this tells mypy
-    return FiringSpan(pending=pending, firing=firing or pending, resolved=resolved)
+
+
+def _datetime(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _selectors(query: str) -> list[tuple[int, str]]:
+    return [(sign, _selector(selected)) for sign, selected in indicator.summed_ranges(query)]
 
 
 def _selector(selected: grammar.Expr) -> str:
@@ -194,6 +199,6 @@ def _selector(selected: grammar.Expr) -> str:
 
 
 def _matcher(matcher: grammar.Matcher) -> str:
-    """Write a matcher; the parser's own text does not escape its value."""
+    """Return a matcher as text; the parser's own text does not escape the value."""
     symbol = next(text for op, text in _SYMBOLS if op == matcher.op)
     return f"{matcher.name}{symbol}{json.dumps(matcher.value, ensure_ascii=False)}"

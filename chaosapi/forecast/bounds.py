@@ -1,4 +1,4 @@
-"""How early and late an alert could begin to fire by chance, and when an ideal monitor would have noticed."""
+"""The earliest and latest time that chance allows for an alert, and the detection time of an ideal monitor."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -11,15 +11,15 @@ from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.model import ForecastModel, expression_holds
 from chaosapi.forecast.result import ForecastAlert
 
-_FINER = 10
-"""So many times more often than the lab does an ideal monitor look: fifty times in the shortest window."""
+_IDEAL_SCRAPES_PER_STEP = 10
+"""An ideal monitor scrapes ten times per step of the profile: fifty times in the shortest window."""
 
 Span = tuple[float, float]
-"""When it fires, from and to."""
+"""Start and end of the time during which an alert fires."""
 
 
 class Bounds:
-    """What frames one alert of a model; all times in the model's seconds."""
+    """The bounds of one alert of a model; all times in the model's seconds."""
 
     def __init__(self, model: ForecastModel, alert: ForecastAlert) -> None:
         self._model = model
@@ -27,9 +27,10 @@ class Bounds:
         self._pair = model.profile.pair(f"{alert.long_window}/{alert.short_window}")
 
     def firing_range(self, moment: float) -> tuple[float | None, float | None]:
-        """Return the earliest and the latest moment at which an alert that fires at this one could begin to.
+        """Return the earliest and latest time at which chance lets an alert begin to fire that fires at `moment`.
 
-        As `answer.Chance`: two standard deviations, an evaluation earlier and a scrape later; None: perhaps never.
+        As in `result.FiringRange`: two standard deviations, minus one evaluation and plus one scrape. None: chance may
+        keep the alert from firing at all.
         """
         watching = self._model.monitoring
         early = _find_span(self._early, moment, watching.evaluation)
@@ -43,7 +44,7 @@ class Bounds:
         )
 
     def ideal_detection(self, moment: float) -> float | None:
-        """Return when the condition of an alert that fired at this moment began to hold, evaluated continuously."""
+        """Return when the condition of an alert that fires at `moment` begins to hold under an ideal monitor."""
         place = bisect_right(self._ideal, moment, key=itemgetter(0))
         return self._ideal[max(0, place - 1)][0] if self._ideal else None
 
@@ -65,9 +66,9 @@ class Bounds:
 
     @cached_property
     def _ideal(self) -> list[Span]:
-        step = round(1000 * self._model.profile.step / _FINER) / 1000
-        always = {"scrape": step, "evaluation": step, "pending_for": 0.0}
-        model = replace(self._model, monitoring=self._model.monitoring.model_copy(update=always))
+        step = round(1000 * self._model.profile.step / _IDEAL_SCRAPES_PER_STEP) / 1000
+        continuous = {"scrape": step, "evaluation": step, "pending_for": 0.0}
+        model = replace(self._model, monitoring=self._model.monitoring.model_copy(update=continuous))
         return self._spans(model, model.burns(self._slo))
 
     def _spans(self, model: ForecastModel, burns: dict[float, BurnRates], deviations: float = 0.0) -> list[Span]:
@@ -81,6 +82,6 @@ class Bounds:
 
 
 def _find_span(spans: list[Span], moment: float, early: float = 0.0) -> Span | None:
-    """Return the span, of those that follow one another, which holds the moment, or begins so soon after it."""
+    """Return the span, of spans in order, that contains the moment or begins at most `early` seconds after it."""
     place = bisect_right(spans, moment, key=lambda span: span[0] - early)
     return spans[place - 1] if place and moment < spans[place - 1][1] else None

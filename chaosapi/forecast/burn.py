@@ -13,29 +13,29 @@ from chaosapi.forecast.promql import Range
 Signed = Sequence[tuple[int, Counter]]
 """Counters of a query, each with the sign of its term."""
 Rates = Sequence[tuple[int, Array]]
-"""Their rates over a window at each evaluation."""
+"""Rates of counters over a window at each evaluation, each with the sign of its term."""
 
 
 @dataclass(frozen=True)
 class BurnRates:
-    """The burn rate over one window at each evaluation, NaN where the rule gives nothing."""
+    """The burn rate over one window at each evaluation; NaN where the rule returns no value."""
 
     rate: Array
     deviation: Array
-    """One standard deviation of it by chance: which requests are hit is drawn, so bad ones are binomial."""
+    """One standard deviation of the burn rate: requests are hit at random, so bad requests are binomial."""
     failures: Array
     """Bad events in the window, as `min_failures` counts them."""
 
 
 def burn_over(window: Range, error: Signed, total: Signed, budget: float) -> BurnRates:
-    """Return the burn rate over a window; as in the rule absent without traffic, and 0 without bad events."""
-    bad, all_ = ([(sign, window.rate(counter)) for sign, counter in terms] for terms in (error, total))
-    return burn_from_rates(bad, all_, window, budget)
+    """Return the burn rate over a window, as the rule does: absent without traffic, 0 without bad events."""
+    return burn_from_rates(_rates(window, error), _rates(window, total), window, budget)
 
 
 def burn_from_rates(error: Rates, total: Rates, window: Range, budget: float) -> BurnRates:
     """Return the burn rate from the rates over a window."""
-    bad, all_ = (_sum(rates, window.ends.size) for rates in (error, total))
+    bad = _sum(error, window.ends.size)
+    all_ = _sum(total, window.ends.size)
     seconds = window.length / 1000
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(all_ > 0, np.nan_to_num(bad, nan=0.0) / all_, np.nan)
@@ -44,8 +44,12 @@ def burn_from_rates(error: Rates, total: Rates, window: Range, budget: float) ->
     return BurnRates(ratio / budget, deviation / budget, bad * seconds)
 
 
+def _rates(window: Range, terms: Signed) -> Rates:
+    return [(sign, window.rate(counter)) for sign, counter in terms]
+
+
 def _sum(rates: Rates, size: int) -> Array:
-    """Add the rates as `sum()` does: what is absent is left out, and all absent is absent."""
+    """Add the rates as `sum()` does: absent rates (NaN) count as 0, and the sum is absent where all rates are."""
     return reduce(_plus, (sign * rate for sign, rate in rates), np.full(size, np.nan))
 
 

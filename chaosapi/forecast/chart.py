@@ -1,4 +1,4 @@
-"""The forecast as one page: burn rates against thresholds, what is left of the budget, and bars for the alerts."""
+"""The forecast as one HTML page: burn rates and thresholds, the remaining budget, and bars for the alerts."""
 
 from pathlib import Path
 
@@ -13,46 +13,46 @@ from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Objective
 from chaosapi.slo.windows import format_window
 
-_POINTS = 1500
-"""Points a line: more than a screen is wide."""
+_POINTS_PER_LINE = 1500
+"""More points than a screen has columns."""
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
-"""One for each pair, quickest first; told apart by colour-blind readers as well (Okabe and Ito)."""
+"""One colour for each pair, quickest first, distinguishable for colour-blind readers (Okabe and Ito)."""
 
 
 def write(model: ForecastModel, forecast: Forecast, path: Path) -> None:
-    """Write the page; it holds all it needs, Plotly's script too (5 MB)."""
+    """Write the page, with Plotly's script (5 MB), so that no network is needed to read it."""
     figure(model, forecast).write_html(path, include_plotlyjs=True, full_html=True)
 
 
 def figure(model: ForecastModel, forecast: Forecast) -> go.Figure:
-    """Draw three rows for every SLO that the faults hurt: burn rates, alerts, budget."""
-    hurt = [slo for slo in model.spec.slos if model.worst_error_ratio(slo) > 0] or list(model.spec.slos[:1])
+    """Return a figure with three rows for every SLO that the faults affect: burn rates, alerts, budget."""
+    affected = [slo for slo in model.spec.slos if model.worst_error_ratio(slo) > 0] or list(model.spec.slos[:1])
     titles = [
         title
-        for slo in hurt
+        for slo in affected
         for title in (f"{slo.name} {slo.objective.normalize():f} %: burn rate", "alerts firing", "budget left")
     ]
     drawn = make_subplots(
-        rows=3 * len(hurt),
+        rows=3 * len(affected),
         shared_xaxes=True,
-        vertical_spacing=0.24 / (3 * len(hurt)),
-        row_heights=[0.55, 0.25, 0.2] * len(hurt),
+        vertical_spacing=0.24 / (3 * len(affected)),
+        row_heights=[0.55, 0.25, 0.2] * len(affected),
         subplot_titles=titles,
     )
     scale, unit = _unit(model.horizon)
-    for number, slo in enumerate(hurt):
+    for number, slo in enumerate(affected):
         first = 3 * number + 1
         _burns(drawn, model, slo, first, scale)
         _alerts(drawn, [alert for alert in forecast.alerts if alert.slo == slo.name], model.horizon, first + 1, scale)
         _budget(drawn, model, slo, first + 2, scale)
-    drawn.update_xaxes(title_text=f"{unit} since the faults were created", row=3 * len(hurt))
+    drawn.update_xaxes(title_text=f"{unit} since the faults were created", row=3 * len(affected))
     drawn.update_xaxes(range=[0, model.horizon / scale], showticklabels=True)
     drawn.update_layout(
         title="Forecast of error budget burn",
         template="plotly_white",
         barmode="overlay",
         bargap=0.25,
-        height=620 * len(hurt) + 120,
+        height=620 * len(affected) + 120,
         hovermode="x",
     )
     return drawn
@@ -84,7 +84,9 @@ def _burns(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, sca
         drawn.add_annotation(
             text=f"{pair} above {pair.factor:g}",
             x=model.horizon / scale,
-            y=np.log10(pair.factor),  # Plotly wants logarithms here, and only here
+            y=np.log10(
+                pair.factor
+            ),  # on a logarithmic axis Plotly expects logarithms of annotations and ranges, but not of data
             xanchor="right",
             yanchor="bottom",
             showarrow=False,
@@ -127,13 +129,13 @@ def _budget(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, sc
 
 
 def _downsample(times: Array, values: Array) -> tuple[Array, Array]:
-    """Return fewer points, the highest of each stretch, so that what is above a threshold for a moment is seen."""
-    starts = np.arange(0, times.size, max(1, times.size // _POINTS))
+    """Return fewer points, each the maximum of its stretch, so that short peaks above a threshold stay visible."""
+    starts = np.arange(0, times.size, max(1, times.size // _POINTS_PER_LINE))
     return times[starts], np.fmax.reduceat(values, starts) if starts.size else values
 
 
 def _unit(horizon: float) -> tuple[float, str]:
-    """Return seconds a unit, and its name."""
+    """Return the seconds of a unit of time, and the unit's name."""
     return next(
         (scale, name)
         for scale, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))

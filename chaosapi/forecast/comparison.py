@@ -1,4 +1,4 @@
-"""What a back-test says, as it is printed and sent."""
+"""The result of a back-test, as printed and as JSON."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from chaosapi.slo.severity import Severity
 
 
 class FiringSpan(Model):
-    """One time that an alert fired; None: beyond the end."""
+    """One time that an alert fired; `resolved` is None for an alert that still fires at the end."""
 
     pending: datetime
     firing: datetime
@@ -16,7 +16,7 @@ class FiringSpan(Model):
 
 
 class Comparison(Model):
-    """One time that an alert would have fired, did, or both; differences are recorded less predicted, in seconds."""
+    """A predicted firing, a recorded one, or a pair of both; differences are recorded minus predicted, in seconds."""
 
     predicted: FiringSpan | None
     recorded: FiringSpan | None
@@ -25,7 +25,7 @@ class Comparison(Model):
 
 
 class BacktestedAlert(Model):
-    """One alert."""
+    """The alert of one window pair."""
 
     alert: str
     slo: str
@@ -34,19 +34,19 @@ class BacktestedAlert(Model):
     short_window: str
     burn_rate: float
     peak: float
-    """The highest burn rate that both windows reached together."""
+    """The highest burn rate that both windows reached at the same time."""
     compared: bool
-    """Whether its rule was evaluated at all, so that there is something to compare with."""
+    """Whether evaluations of the alert's rule are recorded, so that the prediction can be compared."""
     episodes: list[Comparison]
 
 
 class Backtest(Model):
-    """When each alert would have fired."""
+    """Predicted and recorded firings of each alert."""
 
     start: datetime
     end: datetime
     alerts: list[BacktestedAlert]
     intervals: dict[str, Duration]
-    """How often the rules of each SLO are evaluated."""
+    """The evaluation interval of the rules of each SLO."""
     missing: list[str]
-    """What could not be tested, and why."""
+    """The SLOs that could not be tested, with the reasons."""

@@ -14,23 +14,23 @@ from chaosapi.forecast.traffic import Traffic, TrafficRoute
 from chaosapi.routes import COUNTED_FROM_START
 
 ZERO_INITIALISED = {str(status) for status in COUNTED_FROM_START}
-"""Every route counts these from 0 on, and its success; other series are born with their first request."""
+"""The statuses that every route counts from 0 on, like its success; other series appear at their first request."""
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Series that always grow in proportion, so that Prometheus treats their sum as it treats each."""
+    """The sum of series that grow in proportion, so that rate() of the sum is the sum of their rates."""
 
     values: Array
-    """Counts at the scrapes; before index `first_sample` there is none."""
+    """Counts at the scrapes; the counter has no samples before index `first_sample`."""
     first_sample: int
     lost_to_restarts: Array | None = None
-    """What restarts have taken away by each scrape, where there were any."""
+    """The counts lost to restarts by each scrape; None without restarts."""
 
 
 @dataclass(frozen=True)
 class _Series:
-    """What is counted together: parts of the outcome of a group of routes, and those routes' share of the traffic."""
+    """Series counted together: parts of the outcome of a group of routes, and the routes' share of the traffic."""
 
     group: int
     parts: tuple[OutcomePart, ...]
@@ -41,7 +41,7 @@ class _Series:
 class Counters:
     """All counters of the service under some faults, oldest first; times are seconds after the faults were created.
 
-    `check` is called between steps of the work, which stops where it raises.
+    `check` is called between steps of the work and may raise to stop it.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Counters:
         lengths = np.diff(edges)
         self._arrivals = rate_at(traffic, middles) * lengths
         actings = [exposure.exposure(fault, middles, check) for fault in faults]
-        # Routes that meet the same faults differ only in their share.
+        # Routes under the same faults differ only in their share.
         groups: dict[tuple[int, ...], dict[TrafficRoute, float]] = {}
         for route, share in traffic.mix.items():
             met = tuple(number for number, each in enumerate(actings) if each.matches(route))
@@ -75,7 +75,7 @@ class Counters:
                 continue
             born = 0
             if not series.early:
-                # The first scrape at which each replica has probably answered one.
+                # The first scrape at which each replica has answered one request in expectation.
                 answered = self._read(series, None, times) / self._traffic.replicas
                 born = int(np.searchsorted(answered, 1 - 1e-9))
             counters.append(Counter(self._read(series, term.limit, times), born))
@@ -94,7 +94,7 @@ class Counters:
         return flow
 
     def _selected(self, term: Term) -> Iterator[_Series]:
-        """Yield all series of the term, those that exist from the start and grow alike as one."""
+        """Yield all series of the term; series that exist from the start and grow in proportion are merged into one."""
         for group, (routes, result) in enumerate(self._groups):
             shares: dict[tuple[str | None, TrafficRoute | None], float] = {}
             statuses = ZERO_INITIALISED | {part.status for part in result.parts if part.status}
@@ -109,7 +109,7 @@ class Counters:
                 yield _Series(group, parts, share, early=alone is None)
 
     def _read(self, series: _Series, limit: float | None, times: Array) -> Array:
-        """Return the counts at these times; who is held is counted later."""
+        """Return the counts at these times; requests that hang are counted when they end."""
         counts = np.zeros_like(times)
         for part in series.parts:
             due = np.where(times < part.release, times - part.hold, times)

@@ -1,4 +1,4 @@
-"""When an alert is pending, firing and resolved, as the rule manager of Prometheus decides it."""
+"""The states of an alert over time, pending, firing and resolved, as in Prometheus' rule manager."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from chaosapi.forecast.promql import Times
 
 @dataclass(frozen=True)
 class Episode:
-    """One time that the alert's expression held: the evaluations (ms) that noticed; None: did not come."""
+    """One time that the alert's expression held: the evaluations (ms) that changed the state; None: not reached."""
 
     pending: int
     firing: int | None
@@ -18,15 +18,16 @@ class Episode:
 
 
 def count_episodes(holds: NDArray[np.bool_]) -> int:
-    """Count the episodes without making them."""
+    """Count the episodes without building a list of them."""
     return _changes(holds).size // 2
 
 
 def find_episodes(holds: NDArray[np.bool_], times: Times, pending_for: int) -> list[Episode]:
     """Return the episodes of an alert whose expression `holds` at these evaluation times, with `for` in milliseconds.
 
-    It is pending from the first evaluation that finds it, fires at the first one at least `for` later that still does
-    (at once without `for`), and is resolved at the first that does not.
+    An alert is pending from the first evaluation at which the expression holds, fires at the first evaluation at least
+    `for` later while the expression still holds (at once without `for`), and is resolved at the first evaluation at
+    which the expression no longer holds.
     """
     changes = _changes(holds)
     found = []
@@ -43,5 +44,5 @@ def find_episodes(holds: NDArray[np.bool_], times: Times, pending_for: int) -> l
 
 
 def _changes(holds: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the places at which it begins to hold and no longer does, in turn."""
+    """Return the indices at which the expression begins to hold and ceases to hold, alternating."""
     return np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))

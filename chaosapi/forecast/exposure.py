@@ -1,4 +1,4 @@
-"""The faults over time: who is hit, and how hard."""
+"""The share of requests that a fault hits over time, and its magnitude."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.traffic import TrafficRoute
 
 _MAX_STRENGTH_CALLS = 200_000
-"""About how often strengths are asked for; more would take seconds."""
+"""Approximate number of evaluations of strengths; more would take seconds."""
 _MAX_CELL_PARTS = 8
-"""Into how many parts an interval between two scrapes is cut at most while a shape changes the strength."""
+"""The most cells per scrape interval while a shape changes the strength."""
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """A fault over cells of time: the share of its requests that it hits in each, and how hard."""
+    """A fault over cells of time: in each cell the share of matching requests that are hit, and the magnitude."""
 
     fault: Fault
     ends: float
-    """When it is over, in seconds after it was created."""
+    """The end of the fault, in seconds after its creation."""
     hit: Array
     magnitude: Array
 
     def matches(self, route: TrafficRoute) -> bool:
-        """Return whether the fault means this route."""
+        """Return whether the fault's target matches this route."""
         target = self.fault.target
         return target.matches_route(route.handler) and (not target.methods or route.method in target.methods)
 
 
 def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> Array:
-    """Return the borders of cells in which nothing changes: scrapes (s), changes of traffic, begin and end of faults.
+    """Return the borders of cells: scrapes (s), changes of traffic, start and end of faults.
 
-    While a shape other than constant acts, cells are finer, and within each the strength is that of its middle: right
-    for straight lines, and off by less than half a cell where a pulse begins or ends.
+    Rates are constant within a cell. While a shape other than constant acts, cells are finer, and the strength of a
+    cell is that of its middle: exact for linear shapes, and off by less than half a cell at the edges of a pulse.
     """
     spans = [(fault.schedule.start_after, fault.schedule.start_after + fault.schedule.duration) for fault in faults]
     borders = np.unique(np.concatenate([scrapes, changes, np.ravel(spans)]))
@@ -52,7 +52,7 @@ def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> 
 
 
 def exposure(fault: Fault, middles: Array, check: Callable[[], None] = lambda: None) -> Exposure:
-    """Return the fault in cells with these middles (seconds after its creation); `check` is called before."""
+    """Return the exposure in cells with these middles (seconds after the fault's creation); calls `check` first."""
     check()
     schedule = fault.schedule
     record = Record(name=fault.name or fault.effect.type, spec=fault, created_at=0.0, revision=0)

@@ -1,4 +1,4 @@
-"""Which of the service's counters an SLI reads: its two queries as sums of rates over selected series."""
+"""The service's counters that an SLI reads: its two queries as sums of rates over selected series."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,17 +14,17 @@ BUCKET = "http_request_duration_seconds_bucket"
 _METRICS = {TOTAL, COUNT, BUCKET}
 _SERVICE_LABELS = {"method", "handler", "status", "le"}
 _SCRAPE_LABELS = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
-"""Labels that scraping adds; taken to match."""
-_EVERY = re.compile(r"[0-9.]+|\+Inf")
+"""Labels that scraping adds; matchers on these labels are assumed to match."""
+_BOUND = re.compile(r"[0-9.]+|\+Inf")
 
 
 class ForeignQueryError(Exception):
-    """The query is anything but a sum of rates of the service's own counters."""
+    """The query is not a sum of rates of the service's own counters."""
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """One condition on a label: `negative` turns it round, `pattern` makes the value a regular expression."""
+    """One condition on a label: `negative` inverts it, `pattern` makes the value a regular expression."""
 
     label: str
     value: str
@@ -32,7 +32,7 @@ class Matcher:
     pattern: bool = False
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether a series matches; labels that scraping adds are taken to."""
+        """Return whether a series matches; labels that scraping adds are assumed to match."""
         if self.label in _SCRAPE_LABELS:
             return True
         actual = labels.get(self.label, "")
@@ -42,19 +42,19 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Term:
-    """A sum of rates over selected series, added or taken away."""
+    """A sum of rates over selected series, added or subtracted."""
 
     sign: int
     metric: str
     matchers: tuple[Matcher, ...]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether the series with these labels is selected; `le` is not among them."""
+        """Return whether the series with these labels is selected; matchers on `le` are ignored."""
         return all(matcher.matches(labels) for matcher in self.matchers if matcher.label != "le")
 
     @property
     def limit(self) -> float | None:
-        """Return the bucket's bound in seconds; None where every request counts."""
+        """Return the bucket's bound in seconds; None for all requests."""
         le = next((matcher.value for matcher in self.matchers if matcher.label == "le"), "+Inf")
         return None if le == "+Inf" else float(le)
 
@@ -66,27 +66,21 @@ class Indicator:
     error: tuple[Term, ...]
     total: tuple[Term, ...]
     foreign: bool = False
-    """Its queries are not about this service; failed requests stand in for its bad events."""
+    """The queries do not read the service's own counters; failed requests stand in for bad events."""
 
 
 def parse_indicator(slo: Objective) -> Indicator:
-    """Read the SLO's queries; what is not about the service's own counters becomes availability over all routes."""
+    """Parse the SLO's queries; queries on other series become availability over all routes."""
     queries = slo.sli.queries
     try:
-        error, total = (
-            tuple(_term(selected, sign) for sign, selected in summed_ranges(queries[name]))
-            for name in ("error_query", "total_query")
-        )
-        for terms in (error, total):
-            _check_same_series(terms)
-        return Indicator(error, total)
+        return Indicator(_terms(queries["error_query"]), _terms(queries["total_query"]))
     except (KeyError, ForeignQueryError):  # a raw ratio has neither of the two
         failed = Term(1, TOTAL, (Matcher("status", "5..|000", pattern=True),))
         return Indicator((failed,), (Term(1, TOTAL, ()),), foreign=True)
 
 
 def summed_ranges(query: str) -> list[tuple[int, grammar.Expr]]:
-    """Return the ranges whose summed rates a query adds or subtracts, with signs; raises Foreign for other queries."""
+    """Return the ranges, with signs, whose summed rates a query adds up; raises ForeignQueryError for other queries."""
     return list(_sums(grammar.parse(query)))
 
 
@@ -105,8 +99,14 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
             raise ForeignQueryError
 
 
+def _terms(query: str) -> tuple[Term, ...]:
+    terms = tuple(_term(selected, sign) for sign, selected in summed_ranges(query))
+    _check_same_series(terms)
+    return terms
+
+
 def _check_same_series(terms: tuple[Term, ...]) -> None:
-    """Refuse terms that are not there at the same times: in PromQL a + b is absent while one of them is."""
+    """Refuse terms whose series may appear at different times: in PromQL a + b is absent while a or b is."""
     if len({frozenset(each for each in term.matchers if each.label != "le") for term in terms}) > 1:
         raise ForeignQueryError
 
@@ -125,7 +125,9 @@ def _term(selected: grammar.Expr, sign: int) -> Term:
     bounds = [each for each in matchers if each.label == "le"]
     if any(each.label not in _SERVICE_LABELS | _SCRAPE_LABELS for each in matchers):
         raise ForeignQueryError
-    plain = all(not each.negative and not each.pattern and _EVERY.fullmatch(each.value) for each in bounds)
-    if len(bounds) != (series.name == BUCKET) or not plain:  # buckets overlap: a query about them names exactly one
+    plain = all(not each.negative and not each.pattern and _BOUND.fullmatch(each.value) for each in bounds)
+    if (
+        len(bounds) != (series.name == BUCKET) or not plain
+    ):  # buckets are cumulative: a query on buckets must select exactly one
         raise ForeignQueryError
     return Term(sign, series.name, matchers)

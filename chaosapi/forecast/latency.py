@@ -1,4 +1,4 @@
-"""How likely a delay is to stay within a limit: the distribution function, from its inverse."""
+"""The probability that a delay stays within a limit: the distribution function, computed from its inverse."""
 
 from chaosapi.effects.distributions import Distribution, Mixture
 
@@ -10,7 +10,8 @@ def within(distribution: Distribution, limit: float) -> float:
     """Return P(delay ≤ limit) for a limit in seconds, to 2⁻⁵³.
 
     `sample` is the inverse of the distribution function and grows with u, so bisection finds the largest u that
-    stays within the limit; only a mixture does not grow, and adds up from its parts.
+    stays within the limit. A mixture's `sample` is not monotonic; its probability is the weighted
+    sum over its parts.
     """
     if isinstance(distribution, Mixture):
         total = sum(part.weight for part in distribution.components)
@@ -28,7 +29,7 @@ def within(distribution: Distribution, limit: float) -> float:
 
 
 def count_components(distribution: Distribution) -> int:
-    """Count the distributions that it is mixed of."""
+    """Count the distributions of a mixture; 1 for any other distribution."""
     if isinstance(distribution, Mixture):
         return sum(count_components(each.distribution) for each in distribution.components)
     return 1

@@ -1,4 +1,4 @@
-"""loadtests/_scenarios.py: what Locust sends, told without Locust."""
+"""Import loadtests/_scenarios.py, which describes the load of Locust and does not need Locust."""
 
 import importlib.util
 import sys
@@ -10,12 +10,16 @@ from chaosapi import assets
 
 @cache
 def load_scenarios() -> ModuleType:
-    """Load it by its path: the folder belongs to Locust and is no package."""
+    """Import the module by its path: the folder of Locust files is not a package.
+
+    Raises ImportError for a path that cannot be imported.
+    """
     name = "_chaosapi_scenarios"
-    spec = importlib.util.spec_from_file_location(name, assets.path("loadtests") / "_scenarios.py")
-    assert spec is not None  # noqa: S101 - a path that ends in .py always has a spec; this tells mypy
-    assert spec.loader is not None  # noqa: S101 - the same
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[name] = made  # dataclasses look their own module up
-    spec.loader.exec_module(made)
-    return made
+    path = assets.path("loadtests") / "_scenarios.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look up the module of their class
+    spec.loader.exec_module(module)
+    return module

@@ -1,4 +1,4 @@
-"""Faults, traffic and Prometheus put together: every burn rate of every SLO on the evaluation grid."""
+"""Combine faults, traffic and monitoring: every burn rate of every SLO on the evaluation grid."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.forecast import burn, exposure, indicator, outcome
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.burn import BurnRates
-from chaosapi.forecast.counters import ZERO_INITIALISED, Counters
+from chaosapi.forecast.counters import ZERO_INITIALISED, Counter, Counters
 from chaosapi.forecast.indicator import Indicator, Term
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.promql import Range, Times
@@ -23,32 +23,35 @@ from chaosapi.slo.windows import Profile, WindowPair
 
 @dataclass(frozen=True)
 class Effort:
-    """How much work a forecast may be: its time and its memory grow with these."""
+    """Limits on the work of a forecast, whose time and memory grow with these numbers."""
 
     steps: int = 3_000_000
     """Scrapes plus evaluations: a month every second. More would take minutes."""
     cells: int = 100_000_000
-    """Cells of time, times the faults over them."""
+    """Cells of time, times the faults."""
     episodes: int = 1_000_000
-    """How often one alert goes off."""
+    """Episodes of one alert."""
     samples: int = 1_000_000_000
-    """Steps, times the series whose growth is followed one by one."""
+    """Steps, times the series that are computed one by one."""
     delays: int = 1_000_000_000
-    """Parts of a mixture of delays, times the strengths at which they are looked at."""
+    """Parts of a mixture of delays, times the strengths at which the parts are evaluated."""
     check: Callable[[], None] = lambda: None
-    """Called between steps of the work, which stops where it raises."""
+    """Called between steps of the work; may raise to stop it."""
+
+
+DEFAULT_EFFORT = Effort()
 
 
 @dataclass(frozen=True)
 class ForecastModel:
-    """What is known of faults, oldest first, and of what watches them; time 0 is when the faults are created."""
+    """Faults, oldest first, their traffic and the monitoring; time 0 is the creation of the faults."""
 
     faults: Sequence[Fault]
     traffic: Traffic
     spec: Spec
     profile: Profile
     monitoring: Monitoring
-    effort: Effort = Effort()
+    effort: Effort = DEFAULT_EFFORT
 
     def __post_init__(self) -> None:
         if not self.faults:
@@ -57,22 +60,24 @@ class ForecastModel:
         steps = self.lookback / self.monitoring.scrape + self.horizon * (
             1 / self.monitoring.scrape + 1 / self.monitoring.evaluation
         )
-        _check("horizon", steps, most.steps, "scrapes and evaluations", "look less far, or less often")
+        _check("horizon", steps, most.steps, "scrapes and evaluations", "choose a shorter horizon or longer intervals")
         lone = {status for fault in self.modelled for status in outcome.statuses(fault)} - ZERO_INITIALISED
         series = 1 + len(lone) * len(self.traffic.mix)
-        _check("traffic.shares", series * steps, most.samples, "samples", "name fewer routes, or look less far")
+        _check(
+            "traffic.shares", series * steps, most.samples, "samples", "name fewer routes, or choose a shorter horizon"
+        )
         for fault in self.modelled:
-            much = outcome.delays_looked_at(fault)
-            _check("effect.distribution", much, most.delays, "looks at a mixture of delays", "mix fewer of them")
+            much = outcome.count_delay_evaluations(fault)
+            _check("effect.distribution", much, most.delays, "evaluations of a mixture of delays", "mix fewer delays")
 
     @cached_property
     def modelled(self) -> list[Fault]:
-        """Return the faults whose outcome can be told."""
+        """Return the faults whose outcome can be predicted."""
         return [fault for fault in self.faults if not outcome.unmodelled(fault)]
 
     @cached_property
     def horizon(self) -> float:
-        """How far to look, in seconds: until the last pair must have let go."""
+        """Return the end of the forecast in seconds: by default, when the last pair has reset."""
         if self.monitoring.horizon:
             return self.monitoring.horizon
         ends = max(fault.schedule.start_after + fault.schedule.duration for fault in self.faults)
@@ -81,18 +86,18 @@ class ForecastModel:
 
     @property
     def lookback(self) -> float:
-        """How far back scrapes matter, in seconds."""
+        """Return for how many seconds before time 0 scrapes affect the forecast."""
         longest = self.profile.windows[-1] + 2 * self.monitoring.scrape
         return longest if self.monitoring.history is None else min(self.monitoring.history, longest)
 
     @cached_property
     def scrapes(self) -> Times:
-        """Return the scrapes; one coincides with the faults' creation."""
+        """Return the times of the scrapes; one scrape coincides with the creation of the faults."""
         return _grid(-self.lookback, self.horizon, self.monitoring.scrape)
 
     @cached_property
     def evaluations(self) -> Times:
-        """Return the evaluations since the faults were created."""
+        """Return the times of the evaluations since the creation of the faults."""
         return _grid(0.0, self.horizon, self.monitoring.evaluation)
 
     @cached_property
@@ -107,7 +112,9 @@ class ForecastModel:
             self.modelled,
         )
         much = edges.size * len(self.modelled)
-        _check("faults", much, self.effort.cells, "cells of time and fault", "look less far, or at fewer faults")
+        _check(
+            "faults", much, self.effort.cells, "cells of time and fault", "choose a shorter horizon, or fewer faults"
+        )
         return edges
 
     @cached_property
@@ -117,16 +124,14 @@ class ForecastModel:
 
     @cached_property
     def indicators(self) -> dict[str, Indicator]:
-        """Return the counters behind each SLO, by its name."""
+        """Return the indicator of each SLO, by the SLO's name."""
         return {slo.name: indicator.parse_indicator(slo) for slo in self.spec.slos}
 
     def burns(self, slo: Objective) -> dict[float, BurnRates]:
         """Return the burn rate over each window (seconds), at each evaluation."""
         read = self.indicators[slo.name]
-        error, total = (
-            [(term.sign, counter) for term in terms for counter in self.counters.select(term, self.scrapes / 1000)]
-            for terms in (read.error, read.total)
-        )
+        error = self._select(read.error)
+        total = self._select(read.total)
         budget = float(f"{slo.budget:.12g}")  # as the rules write it
         burns = {}
         for window in self.profile.windows:
@@ -142,7 +147,8 @@ class ForecastModel:
     def budget_spent(self, slo: Objective) -> Array:
         """Return the share of the SLO's budget for one period that the faults have spent, at the edges.
 
-        The period's requests are those forecast, filled up with the traffic before; without any nothing is spent.
+        The period consists of the forecast's requests and, for the rest, of the traffic before the faults. Without any
+        requests the share is 0.
         """
         read = self.indicators[slo.name]
         period = self.profile.period
@@ -153,11 +159,15 @@ class ForecastModel:
         return bad / (slo.budget * requests) if requests else np.zeros_like(bad)
 
     def worst_error_ratio(self, slo: Objective) -> float:
-        """Return the highest share of bad among the SLO's requests at any time; 0 without any."""
+        """Return the highest share of bad requests among the SLO's requests at any time; 0 without requests."""
         read = self.indicators[slo.name]
         bad = self.counters.flow(read.error)
         total = self.counters.flow(read.total)
         return float(np.max(np.divide(bad, total, out=np.zeros_like(bad), where=total > 0), initial=0.0))
+
+    def _select(self, terms: Sequence[Term]) -> list[tuple[int, Counter]]:
+        times = self.scrapes / 1000
+        return [(term.sign, counter) for term in terms for counter in self.counters.select(term, times)]
 
     def _range(self, window: float) -> Range:
         return Range(self.scrapes, self.evaluations, round(window * 1000), self.monitoring.prometheus)
@@ -166,8 +176,9 @@ class ForecastModel:
 def lower_burn(burns: dict[float, BurnRates], pair: WindowPair, deviations: float = 0.0) -> Array:
     """Return the lower burn rate of a pair's two windows; NaN where one is absent.
 
-    With `deviations` it is that many standard deviations off. Bad luck (below 0) is looked for in the long window only:
-    the short one draws anew every few evaluations and so delays by little, while the long one keeps its luck.
+    `deviations` shifts the burn rates by that many standard deviations. Negative deviations apply to the long window
+    only: the short window is renewed within a few evaluations, so chance delays its alert by little, while a deviation
+    of the long window persists.
     """
     short = burns[pair.short]
     long = burns[pair.long]
@@ -180,7 +191,7 @@ def lower_burn(burns: dict[float, BurnRates], pair: WindowPair, deviations: floa
 def expression_holds(
     burns: dict[float, BurnRates], pair: WindowPair, min_failures: int = 1, deviations: float = 0.0
 ) -> NDArray[np.bool_]:
-    """Return at which evaluations the pair's alert expression holds; `min_failures` as the rules were made with."""
+    """Return whether the pair's alert expression holds at each evaluation; `min_failures` is that of the rules."""
     holds: NDArray[np.bool_] = lower_burn(burns, pair, deviations) > float(f"{pair.factor:g}")  # as the alert writes it
     return holds & (burns[pair.long].failures > min_failures - 0.5) if min_failures > 1 else holds
 

@@ -1,4 +1,4 @@
-"""How often and how far back Prometheus looks, and how patient Alertmanager is."""
+"""Settings of Prometheus and Alertmanager: intervals, history, group_wait and group_interval."""
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -15,24 +15,24 @@ Interval = Annotated[Duration, Field(ge=0.01)]
 
 
 class Monitoring(Model):
-    """The settings of Prometheus and Alertmanager that move an alert in time."""
+    """The settings of Prometheus and Alertmanager that affect when an alert fires."""
 
     scrape: Interval = 15.0
     """The scrape interval."""
     evaluation: Interval = 15.0
-    """How often the rules are evaluated."""
+    """The evaluation interval of the rules."""
     pending_for: Duration = 0.0
-    """The alerts' `for`; the generated ones have none."""
+    """The alerts' `for`; generated alerts have none."""
     group_wait: Duration = 10.0
-    """How long Alertmanager waits with the first notification of a group; as in alerts/alertmanager.yml."""
+    """Alertmanager's delay before the first notification of a group; the default is that of alerts/alertmanager.yml."""
     group_interval: Interval = 60.0
-    """How long until it tells what joined or left the group."""
+    """Alertmanager's delay between notifications about changes of a group."""
     min_failures: Annotated[Integer, Field(ge=1)] = 1
-    """How many bad events the long window must hold, if the rules were made with it."""
+    """The bad events that the long window must hold, if the rules were generated with `--min-failures`."""
     history: Duration | None = None
-    """How long counters have been scraped before the faults; unless given, longer than every window."""
+    """How long counters were scraped before the faults; by default longer than every window."""
     horizon: Duration | None = None
-    """How far to look ahead; unless given, until everything is over."""
+    """The length of the forecast; by default until every alert has resolved."""
     prometheus: Literal[2, 3] = 3
     """Windows are left-open since version 3: the sample at their left edge does not count."""
 
@@ -46,7 +46,7 @@ class Monitoring(Model):
 
 
 def default_monitoring(profile: "Profile") -> Monitoring:
-    """Return the settings that fit a profile: those of `chaosapi lab` for windows of seconds, else common ones."""
+    """Return the settings that fit a profile: those of `chaosapi lab` for windows of seconds, else common defaults."""
     if profile.step < 15:
         step = profile.step
         return Monitoring(scrape=step, evaluation=step, group_wait=0, group_interval=1)

@@ -1,4 +1,7 @@
-"""What Alertmanager tells, and when: groups, their waits, and pages that silence tickets (alerts/alertmanager.yml)."""
+"""Alertmanager's notifications over time: groups, group_wait, group_interval, and pages that inhibit tickets.
+
+The inhibition rule is the one in alerts/alertmanager.yml.
+"""
 
 import math
 from bisect import bisect_right
@@ -10,12 +13,12 @@ from itertools import accumulate
 from chaosapi.forecast.episodes import Episode
 
 Span = tuple[int, float]
-"""From, and up to but not including; milliseconds."""
+"""Start, and end (exclusive), in milliseconds."""
 
 
 @dataclass
 class Notification:
-    """When one episode's firing and its end were told, in milliseconds; None if never."""
+    """The times of the firing and the resolved notification of one episode, in milliseconds; None: not sent."""
 
     episode: Episode
     fired: int | None = field(default=None, init=False)
@@ -23,21 +26,23 @@ class Notification:
 
     @property
     def span(self) -> Span:
-        """When it fires."""
-        assert self.episode.firing is not None  # noqa: S101 - only those that fire get here; this tells mypy
+        """Return when the episode fires; raises ValueError for an episode that does not."""
+        if self.episode.firing is None:
+            raise ValueError("the episode does not fire")
         return self.episode.firing, math.inf if self.episode.resolved is None else self.episode.resolved
 
 
 def notifications(
-    episodes: Sequence[Episode], wait: int, interval: int, silencers: Sequence[Episode] = ()
+    episodes: Sequence[Episode], wait: int, interval: int, inhibitors: Sequence[Episode] = ()
 ) -> list[Notification]:
-    """Return what is told of the episodes of one group (an SLO's alerts of one severity), in the given order.
+    """Return the notifications of the episodes of one group (an SLO's alerts of one severity), in the given order.
 
-    A group begins with its first alert and is flushed `wait` later, then every `interval` until all of it is resolved
-    and told so. A flush tells new alerts that no silencer mutes at that moment, and the end of those told before.
+    A group starts with its first alert, is flushed `wait` later and then every `interval` until all its alerts are
+    resolved and notified as such. A flush notifies new alerts that are not inhibited at that time, and the resolution
+    of alerts notified before.
     """
     notices = [Notification(episode) for episode in episodes if episode.firing is not None]
-    mute = _Inhibition([Notification(silencer).span for silencer in silencers if silencer.firing is not None])
+    inhibition = _Inhibition([Notification(inhibitor).span for inhibitor in inhibitors if inhibitor.firing is not None])
     coming = deque(sorted(notices, key=lambda notice: notice.span))
     while coming:
         group: list[Notification] = []
@@ -45,11 +50,11 @@ def notifications(
         while True:
             while coming and coming[0].span[0] <= flush:
                 group.append(coming.popleft())
-            _flush(group, flush, muted=mute.at(flush))
+            _flush(group, flush, inhibited=inhibition.is_active(flush))
             group = [notice for notice in group if notice.span[1] > flush]
             if not group:
-                break  # the next alert begins a new one
-            changes = [mute.after(flush), *(notice.span[1] for notice in group)]
+                break  # the next alert starts a new group
+            changes = [inhibition.next_change(flush), *(notice.span[1] for notice in group)]
             change = min([*changes, coming[0].span[0]] if coming else changes)
             if change == math.inf:
                 break
@@ -58,7 +63,7 @@ def notifications(
 
 
 class _Inhibition:
-    """When silencers fire."""
+    """The times at which inhibiting alerts fire."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
         ordered = sorted(spans)
@@ -66,21 +71,21 @@ class _Inhibition:
         self._ends = list(accumulate((end for _, end in ordered), max))
         self._edges = sorted(edge for span in spans for edge in span)
 
-    def at(self, moment: int) -> bool:
-        """Return whether any fires at this moment."""
+    def is_active(self, moment: int) -> bool:
+        """Return whether any inhibiting alert fires at this moment."""
         begun = bisect_right(self._starts, moment)
         return bool(begun) and self._ends[begun - 1] > moment
 
-    def after(self, moment: int) -> float:
-        """Return when the next one begins or ends; inf: none does."""
+    def next_change(self, moment: int) -> float:
+        """Return when an inhibiting alert next starts or stops firing; inf for never."""
         place = bisect_right(self._edges, moment)
         return self._edges[place] if place < len(self._edges) else math.inf
 
 
-def _flush(group: Sequence[Notification], now: int, *, muted: bool) -> None:
+def _flush(group: Sequence[Notification], now: int, *, inhibited: bool) -> None:
     for notice in group:
         over = notice.span[1] <= now
-        if notice.fired is None and not over and not muted:
+        if notice.fired is None and not over and not inhibited:
             notice.fired = now
         elif notice.fired is not None and over and notice.resolved is None:
             notice.resolved = now

@@ -1,4 +1,4 @@
-"""What becomes of a request that meets some faults: its status, when it is counted, and whether it is in time."""
+"""The outcome of requests under several faults: status, time of counting, and the probability of being in time."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,26 +15,26 @@ from chaosapi.forecast.traffic import Traffic
 
 _DIGITS = 4
 _STRENGTHS = 10**_DIGITS
-"""Strengths are told apart to so many digits."""
+"""The number of different strengths: strengths are rounded to `_DIGITS` digits."""
 CLOSED = "000"
 """The status of a connection that was closed without an answer."""
 
 
 @dataclass(frozen=True)
 class OutcomePart:
-    """Requests that end alike: their share in each cell, and how long after arrival they are counted."""
+    """Requests with the same outcome: their share in each cell, and how long after arrival they are counted."""
 
     status: str | None
-    """None: the route's success."""
+    """The status; None: the success status of the route."""
     share: Array
     hold: float = 0.0
     release: float = math.inf
-    """When all that are held are let go and counted, in seconds after the faults were created."""
+    """When all requests that hang are released and counted, in seconds after the creation of the faults."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of the requests of routes that meet the same faults."""
+    """The outcome of the requests of routes under the same faults."""
 
     parts: tuple[OutcomePart, ...]
     faults: tuple[Exposure, ...]
@@ -43,7 +43,7 @@ class Outcome:
     def within(self, limit: float, part: OutcomePart, check: Callable[[], None] = lambda: None) -> Array:
         """Return the share of the part that ends within `limit` seconds, in each cell.
 
-        Delays of several faults are taken one by one, not as a sum. `check` is called between steps.
+        Delays of several faults are compared with the limit one by one, not as a sum. `check` is called between steps.
         """
         share = np.full_like(part.share, float(self.baseline + part.hold <= limit))
         for acting in self.faults:
@@ -54,9 +54,9 @@ class Outcome:
 
 
 def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome:
-    """Return what becomes of requests that meet these faults, oldest first.
+    """Return the outcome of requests under these faults, oldest first.
 
-    Faults roll independently, and of those that answer the oldest decides.
+    Faults hit independently of each other; of several faults that answer a request the oldest decides.
     """
     left = np.ones(cells)
     parts = []
@@ -71,7 +71,7 @@ def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome
 
 
 def unmodelled(fault: Fault) -> str | None:
-    """Return why nothing can be said about the fault, None where something can."""
+    """Return the reason why the fault cannot be modelled; None for a fault that can."""
     if fault.target.points:
         return f"{_name(fault)}: what a failing call to {', '.join(fault.target.points)} leads to is up to the app"
     if reason := fault.effect.unpredictable:
@@ -80,26 +80,30 @@ def unmodelled(fault: Fault) -> str | None:
 
 
 def assumptions(fault: Fault) -> list[str]:
-    """Return what is taken for granted about a fault that is modelled."""
-    said = []
+    """Return the assumptions about a fault that is modelled."""
+    found = []
     if fault.guard:
-        said.append(f"{_name(fault)}: its guard is taken not to end it early")
+        found.append(f"{_name(fault)}: the guard is assumed not to end the fault early")
     if fault.target.headers:
-        said.append(f"{_name(fault)}: every request is taken to carry the headers of its target")
+        found.append(f"{_name(fault)}: every request is assumed to carry the headers of the target")
     if fault.effect.spoils:
-        said.append(f"{_name(fault)}: the status was sent before, so SLIs count what {fault.effect.type} hits as good")
+        found.append(
+            f"{_name(fault)}: the status is sent before {fault.effect.type} acts, so SLIs count hit requests as good"
+        )
     if fault.schedule.shape.type == "bursts" and fault.name is None:
-        said.append(f"{_name(fault)}: its bursts are drawn from its name; give it one to see the real ones")
-    return said
+        found.append(
+            f"{_name(fault)}: bursts are seeded by the fault's name: name the fault to forecast the real bursts"
+        )
+    return found
 
 
 def statuses(fault: Fault) -> set[str]:
-    """Return the statuses with which it answers requests."""
+    """Return the statuses with which the fault answers requests."""
     return {_status(ending) for ending in fault.effect.endings()}
 
 
-def delays_looked_at(fault: Fault) -> int:
-    """Count the parts of its delays' distribution, times the strengths at which `within` looks at them."""
+def count_delay_evaluations(fault: Fault) -> int:
+    """Return how many distributions of delays `within` evaluates: parts of a mixture, times strengths."""
     delay = fault.effect.delay()
     if delay is None:
         return 0
@@ -116,7 +120,7 @@ def _status(ending: Ending) -> str:
 
 
 def _in_time(delay: Delay, limit: float, baseline: float, magnitude: Array, check: Callable[[], None]) -> Array:
-    """Return P(answered within the limit) of a request that is hit."""
+    """Return the probability that a request that is hit is answered within the limit."""
     room = limit if delay.pads else limit - baseline
     if delay.cap <= room:
         return np.ones_like(magnitude)

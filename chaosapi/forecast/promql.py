@@ -1,4 +1,4 @@
-"""`rate()` over expected counts, exactly as Prometheus extrapolates it, for a whole grid of evaluations at once.
+"""`rate()` over expected counts, extrapolated exactly as in Prometheus, for a whole grid of evaluations at once.
 
 Source: `extrapolatedRate` in promql/functions.go of github.com/prometheus/prometheus, v2.42 and v3.5.
 """
@@ -14,23 +14,23 @@ from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.counters import Counter
 
 Times = NDArray[np.int64]
-"""Milliseconds, as Prometheus keeps them: windows meet samples exactly."""
+"""Milliseconds, as in Prometheus, so that comparisons of window edges with samples are exact."""
 
 
 class _WindowSamples(NamedTuple):
-    """Of each evaluation: whether two samples lie in the range, the places of the first and the last, and seconds."""
+    """The samples in the range at each evaluation: whether there are two, the first and the last; times in seconds."""
 
     enough: NDArray[np.bool_]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     sampled: Array
-    """Between first and last."""
+    """Time between the first and the last sample."""
     distance: Array
-    """Between two samples, on average."""
+    """Mean time between two samples."""
     before: Array
-    """From the start of the range to the first."""
+    """Time from the start of the range to the first sample."""
     after: Array
-    """How far growth is extrapolated after the last."""
+    """Time after the last sample to which growth is extrapolated."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Range:
             grown = grown + counter.lost_to_restarts[seen.last] - counter.lost_to_restarts[seen.first]
         with np.errstate(divide="ignore", invalid="ignore"):
             since_zero = np.where(grown > 0, seen.sampled * start / grown, np.inf)
-        if self.prometheus == 2:  # the zero point comes before the threshold; in version 3 it is the other way round
+        if self.prometheus == 2:  # version 2 limits by the zero point before the threshold, version 3 after it
             before = _extrapolated(np.minimum(seen.before, since_zero), seen.distance)
         else:
             before = np.minimum(_extrapolated(seen.before, seen.distance), since_zero)

@@ -1,4 +1,4 @@
-"""What a Prometheus has recorded: series as counters, and samples of ALERTS as episodes."""
+"""Recorded series of a Prometheus: counters, and episodes from the samples of ALERTS."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.promql import Times
 
 _GAP_INTERVALS = 1.5
-"""So many intervals without a sample, and something is over."""
+"""A longer gap between samples ends an episode."""
 
 
 @dataclass(frozen=True)
 class RecordedSeries:
-    """The samples of one series: when (Unix milliseconds, ascending) and what."""
+    """The samples of one series; times in Unix milliseconds, ascending."""
 
     labels: Mapping[str, str]
     times: Times
@@ -24,7 +24,7 @@ class RecordedSeries:
 
     @property
     def counter(self) -> Counter:
-        """Return the series as a counter, which begins anew where it falls."""
+        """Return the series as a counter, which is reset wherever the value decreases."""
         fallen = np.concatenate([[0.0], np.where(np.diff(self.values) < 0, self.values[:-1], 0.0)])
         return Counter(self.values, 0, np.cumsum(fallen) if fallen.any() else None)
 
@@ -39,9 +39,9 @@ def alerts(found: Iterable[RecordedSeries], evaluation: int, until: int) -> list
 
 
 def episodes(alerts: Iterable[RecordedSeries], evaluation: int, until: int) -> list[Episode]:
-    """Return the episodes of one alert from its ALERTS series, evaluated every so many milliseconds.
+    """Return the episodes of one alert from its ALERTS series, evaluated every `evaluation` milliseconds.
 
-    It is over an evaluation after its last sample, unless it was still there `until` the end of the recording.
+    An episode resolves one evaluation after its last sample, unless that is after `until`, the end of the recording.
     """
     found = list(alerts)
     firing = _moments(each for each in found if each.labels["alertstate"] == "firing")

@@ -1,4 +1,4 @@
-"""What a forecast says, as it is printed and sent."""
+"""The result of a forecast, as printed and as JSON."""
 
 from chaosapi.durations import Duration
 from chaosapi.models import Model
@@ -6,44 +6,45 @@ from chaosapi.slo.severity import Severity
 
 
 class AlertTimes(Model):
-    """One time that an alert goes off; all times since the faults were created, None: not before the horizon."""
+    """One episode of an alert, in seconds since the creation of the faults; None: not before the horizon."""
 
     pending: Duration
     firing: Duration | None
-    """None: the condition did not hold for as long as `for` says."""
+    """None: the condition holds for less than the alert's `for`."""
     notified: Duration | None
-    """None: silenced by a page, or over before Alertmanager told anybody."""
+    """None: inhibited by a page, or resolved before Alertmanager sends a notification."""
     resolved: Duration | None
     resolved_notified: Duration | None
     spent: float | None
-    """The share of the period's budget that was spent when it fired."""
+    """The share of the period's budget that is spent when the alert fires."""
 
 
 class FiringRange(Model):
-    """When it first fires if chance hits more, or fewer, requests than expected: two standard deviations.
+    """When the alert first fires if two standard deviations more, or fewer, requests are hit than expected.
 
-    A forecast's scrapes and evaluations coincide with the faults' creation; those of a real Prometheus do not. So the
-    earliest moment lies an evaluation earlier than chance alone would have it, and the latest a scrape later.
+    The scrapes and evaluations of a forecast coincide with the creation of the faults; those of a real Prometheus do
+    not. Therefore one evaluation interval is subtracted from the earliest time, and one scrape interval is added to the
+    latest.
     """
 
     earliest: Duration | None
-    """None: not even with luck."""
+    """None: the alert does not fire even with two standard deviations more hits."""
     latest: Duration | None
-    """None: perhaps not at all."""
+    """None: the alert may not fire at all."""
 
 
 class ClosedFormula(Model):
-    """What the closed formulas say of a constant fault with the strongest error ratio that is forecast."""
+    """Results of the closed formulas for a constant fault with the highest error ratio of the forecast."""
 
     error_ratio: float
     detection: Duration | None
     """Time from the first bad request until the condition holds; None: never."""
     reset: Duration | None
-    """Time from the last bad request until it no longer does."""
+    """Time from the last bad request until the condition no longer holds."""
 
 
 class ForecastAlert(Model):
-    """One window pair of one SLO."""
+    """The alert of one window pair of one SLO."""
 
     alert: str
     slo: str
@@ -51,38 +52,38 @@ class ForecastAlert(Model):
     long_window: str
     short_window: str
     burn_rate: float
-    """The pair's factor: it fires above this burn rate."""
+    """The pair's factor: the alert fires above this burn rate."""
     fires: bool
     moments: list[AlertTimes]
-    """Each time that it goes off."""
+    """The episodes of the alert."""
     chance: FiringRange
     formula: ClosedFormula | None
     """None where no request of the SLO is bad."""
     peak: float
-    """The highest burn rate that both windows reach together."""
+    """The highest burn rate that both windows reach at the same time."""
     reach: float
-    """The peak as a share of `burn_rate`: above 1 it fires; 0.4 stays 60 % below."""
+    """The peak as a share of `burn_rate`: above 1 the alert fires; 0.4 is 60 % below the threshold."""
 
 
 class ForecastBudget(Model):
-    """What becomes of one SLO's error budget; shares of a whole period's, with the traffic of the forecast."""
+    """The error budget of one SLO; shares are those of the budget of a whole period, with the forecast's traffic."""
 
     slo: str
     requests: float
-    """The SLO's requests until the horizon, expected."""
+    """The expected requests of the SLO until the horizon."""
     bad: float
     spent: float
     left: float
-    """Of a full budget; below 0 where more is spent than there is."""
+    """The remaining share of a full budget; below 0 where more than the budget is spent."""
 
 
 class Forecast(Model):
-    """What will happen."""
+    """Predicted alerts and budgets."""
 
     horizon: Duration
     alerts: list[ForecastAlert]
     budgets: list[ForecastBudget]
     assumed: list[str]
-    """What was taken for granted."""
+    """The assumptions of the forecast."""
     not_modelled: list[str]
-    """Faults, or parts of them, about which nothing can be said; the rest is forecast as if they were not there."""
+    """Faults that cannot be modelled, with the reasons; the forecast ignores these faults."""

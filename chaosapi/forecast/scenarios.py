@@ -18,10 +18,10 @@ def traffic_fields(
     duration: float | None = None,
     scale: float | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of Traffic for the scenario called `name`: before it, its first requests/s; after it, none.
+    """Return the fields of Traffic for a scenario: before it the initial rate of the scenario, after it no requests.
 
-    What is None is as usual with the scenario: rate and peak in requests/s, which the scale multiplies, the duration in
-    seconds. Raises errors.Invalid for a name or number that the scenario refuses, with what would be right.
+    Rate and peak are requests/s, which the scale multiplies, the duration is in seconds; None is the default of the
+    scenario. Raises errors.Invalid, with a remedy, for a name or number that the scenario refuses.
     """
     known = locust_scenarios.load_scenarios().SCENARIOS
     if name not in known:
@@ -34,7 +34,7 @@ def traffic_fields(
 
 
 def _stages(load: Any) -> list[Stage]:
-    """Cut the load into stretches of a second (more, if it is long); each has the mean rate of its stretch."""
+    """Return stages of one second (more for a long load), each with the mean rate of the load in that time."""
     step = max(1.0, load.duration / _MOST_STAGES)
     cuts = sorted(
         {step * number for number in range(int(load.duration / step) + 1)} | {time for time, _ in load.corners}

@@ -1,4 +1,4 @@
-"""Forecast and fact side by side: what a fault was to do to the alerts, and what it did."""
+"""Score the forecast of a fault: compare predicted with observed alerts."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -23,20 +23,20 @@ from chaosapi.forecast.scorecard import (
 
 
 def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
-    """Compare what was to happen with the facts as they were known at a time (Unix seconds)."""
+    """Compare the forecast of a fault with the observations known at the time `now` (Unix seconds)."""
     alerts = [each for alert in timetable.predict(replay.model).alerts for each in _alert(alert, replay, facts, now)]
-    told = [each for each in alerts if each.verdict != "already firing"]
-    both = sum(each.forecast is not None and each.fact is not None for each in told)
-    came = sum(each.fact is not None for each in told)
-    said = sum(each.forecast is not None and each.verdict != "to come" for each in told)
+    judged = [each for each in alerts if each.verdict != "already firing"]
+    both = sum(each.forecast is not None and each.fact is not None for each in judged)
+    fired = sum(each.fact is not None for each in judged)
+    due = sum(each.forecast is not None and each.verdict != "to come" for each in judged)
     pages = [each for each in alerts if each.severity == "page"]
     expected = [each.forecast for each in pages if each.forecast]
     real = [each.fact for each in pages if each.fact]
     lasted = replay.end - replay.start
     return Score(
         fault=fault,
-        precision=both / came if came else None,
-        recall=both / said if said else None,
+        precision=both / fired if fired else None,
+        recall=both / due if due else None,
         detection=ForecastAndFact(forecast=_detection(expected), fact=_detection(real)),
         reset=ForecastAndFact(forecast=_reset(expected, lasted), fact=_reset(real, lasted)),
         alerts=alerts,
@@ -45,25 +45,29 @@ def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
 
 
 def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) -> Iterator[ScoredAlert]:
-    """Yield each time that the alert began to fire in the fault's time; without Prometheus, each that is to be told."""
+    """Yield the score of each firing of the alert that began in the time of the fault.
+
+    Without records of Prometheus, predicted firings without a notification are left out: they cannot be observed.
+    """
     slack = round(1000 * (replay.model.monitoring.scrape + replay.model.monitoring.evaluation))
-    said = {_episode(each): each for each in alert.moments if each.firing is not None}
+    predicted = {_episode(each): each for each in alert.moments if each.firing is not None}
     slo = next(each for each in replay.model.spec.slos if each.name == alert.slo)
     labels = identity.alert_labels(
         replay.model.spec, slo, replay.model.profile.pair(f"{alert.long_window}/{alert.short_window}")
     )
-    fact = {each.episode: each for each in observations(facts, labels, replay.origin, slack)}
+    observed = {each.episode: each for each in observations(facts, labels, replay.origin, slack)}
     bounds = Bounds(replay.model, alert)
-    for one, found in match_episodes(list(said), list(fact), slack):
-        begun = _started_at(one or found)
-        unheard = one is not None and found is None and facts.recorded is None and said[one].notified is None
-        if unheard or not replay.start <= begun < replay.until:
+    for forecasted, found in match_episodes(list(predicted), list(observed), slack):
+        begun = _started_at(forecasted or found)
+        silent = forecasted is not None and predicted[forecasted].notified is None
+        unobservable = silent and found is None and facts.recorded is None
+        if unobservable or not replay.start <= begun < replay.until:
             continue
         earliest, latest = bounds.firing_range(begun)
         already = found is not None and _started_at(found) < replay.start - slack / 1000
         other = None if already else found
-        expected = _forecast(said[one], replay.start) if one else None
-        real = _fact(fact[other], replay.start) if other else None
+        expected = _forecast(predicted[forecasted], replay.start) if forecasted else None
+        real = _fact(observed[other], replay.start) if other else None
         off = _difference(expected, real)
         scored = ScoredAlert(
             alert=alert.alert,
@@ -77,7 +81,7 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
             latest=None if latest is None else latest - replay.start,
             fact=real,
             off=off,
-            split=_detection_split(fact[other], bounds.ideal_detection(begun), replay, facts)
+            split=_detection_split(observed[other], bounds.ideal_detection(begun), replay, facts)
             if other and facts.scrapes
             else None,
         )
@@ -86,35 +90,37 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
 
 
 def _verdict(scored: ScoredAlert, replay: Replay, facts: Observed, now: float) -> Verdict:
-    said = scored.forecast
+    expected = scored.forecast
     fact = scored.fact
     off = scored.off
-    watching = replay.model.monitoring
-    tolerance = watching.scrape + watching.evaluation + watching.group_wait + 0.001
+    monitoring = replay.model.monitoring
+    tolerance = monitoring.scrape + monitoring.evaluation + monitoring.group_wait + 0.001
     since = now - replay.origin - replay.start
-    if said is None:
+    if expected is None:
         return "by chance" if scored.earliest is not None else "unexpected"
     if fact is None:
-        due = said.firing if scored.latest is None else scored.latest
-        if facts.recorded is None and said.notified is not None:  # nobody knows of it before it is told
-            due += said.notified - said.firing
+        due = expected.firing if scored.latest is None else scored.latest
+        # Without Prometheus an alert is known only by its notification.
+        if facts.recorded is None and expected.notified is not None:
+            due += expected.notified - expected.firing
         if since < due + tolerance:
             return "to come"
         return "by chance" if scored.latest is None else "missed"
-    hangs = fact.resolved is None and said.resolved is not None and since > said.resolved + tolerance
+    unresolved = fact.resolved is None and expected.resolved is not None and since > expected.resolved + tolerance
     distances = [abs(each) for each in (off.firing, off.notified, off.resolved) if each is not None]
-    if max(distances, default=0.0) <= tolerance and not hangs:
+    if max(distances, default=0.0) <= tolerance and not unresolved:
         return "as forecast"
-    lucky = (scored.earliest or 0.0) <= fact.firing <= (fact.firing if scored.latest is None else scored.latest)
-    later = abs(off.resolved or 0.0) <= tolerance and (fact.notified or fact.firing) - fact.firing <= tolerance
-    return "by chance" if lucky and later and not hangs else "off"
+    within_chance = (scored.earliest or 0.0) <= fact.firing <= (fact.firing if scored.latest is None else scored.latest)
+    rest_in_time = abs(off.resolved or 0.0) <= tolerance and (fact.notified or fact.firing) - fact.firing <= tolerance
+    return "by chance" if within_chance and rest_in_time and not unresolved else "off"
 
 
 def _episode(moments: AlertTimes) -> Episode:
-    pending, firing, resolved = (
-        None if each is None else round(1000 * each) for each in (moments.pending, moments.firing, moments.resolved)
+    return Episode(
+        round(1000 * moments.pending),
+        None if moments.firing is None else round(1000 * moments.firing),
+        None if moments.resolved is None else round(1000 * moments.resolved),
     )
-    return Episode(pending or 0, firing, resolved)
 
 
 def _started_at(episode: Episode | None) -> float:
@@ -122,24 +128,34 @@ def _started_at(episode: Episode | None) -> float:
 
 
 def _forecast(moments: AlertTimes, start: float) -> ScoredTimes:
-    told = (moments.notified, moments.resolved, moments.resolved_notified)
-    return _times([moments.firing or 0.0, *told], start)
+    return ScoredTimes(
+        firing=_since(start, moments.firing) or 0.0,
+        notified=_since(start, moments.notified),
+        resolved=_since(start, moments.resolved),
+        resolved_notified=_since(start, moments.resolved_notified),
+    )
 
 
 def _fact(found: Observation, start: float) -> ScoredTimes:
-    moments = (found.episode.firing, found.notified, found.episode.resolved, found.resolved_notified)
-    return _times([None if each is None else each / 1000 for each in moments], start)
+    return ScoredTimes(
+        firing=_since(start, _seconds(found.episode.firing)) or 0.0,
+        notified=_since(start, _seconds(found.notified)),
+        resolved=_since(start, _seconds(found.episode.resolved)),
+        resolved_notified=_since(start, _seconds(found.resolved_notified)),
+    )
 
 
-def _times(moments: Sequence[float | None], start: float) -> ScoredTimes:
-    firing, *told = (None if each is None else round(each - start, 3) for each in moments)
-    notified, resolved, resolved_notified = told
-    return ScoredTimes(firing=firing or 0.0, notified=notified, resolved=resolved, resolved_notified=resolved_notified)
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
-def _difference(said: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
+def _since(start: float, moment: float | None) -> float | None:
+    return None if moment is None else round(moment - start, 3)
+
+
+def _difference(expected: ScoredTimes | None, fact: ScoredTimes | None) -> Difference:
     def between(name: Literal["firing", "notified", "resolved"]) -> float | None:
-        one = getattr(said, name, None)
+        one = getattr(expected, name, None)
         other = getattr(fact, name, None)
         return None if one is None or other is None else round(other - one, 3)
 
@@ -147,7 +163,7 @@ def _difference(said: ScoredTimes | None, fact: ScoredTimes | None) -> Differenc
 
 
 def _detection_split(found: Observation, ideal: float | None, replay: Replay, facts: Observed) -> DetectionSplit | None:
-    """Return where the time went: the scrape that counts is the last one before the evaluation that found the alert."""
+    """Return the parts of the detection time, with the last scrape before the evaluation that set the alert pending."""
     pending = found.episode.pending / 1000
     firing = _started_at(found.episode)
     scrapes = [each - replay.origin for each in facts.scrapes or []]
@@ -176,11 +192,11 @@ def _reset(pages: Sequence[ScoredTimes], lasted: float) -> float | None:
 
 
 def _missing(facts: Observed) -> list[str]:
-    said = []
+    missing = []
     if facts.recorded is None:
-        said.append("Prometheus was not asked: alerts that were silenced, or not told, are not known")
+        missing.append("Prometheus was not queried: alerts without a notification are not known")
     if facts.delivered is None:
-        said.append("the webhook's deliveries are not known: nothing can be said of notifications")
+        missing.append("the deliveries of the webhook are not known: notifications are not scored")
     if facts.scrapes is None:
-        said.append("the times of the scrapes are not known: detection is not split")
-    return said
+        missing.append("the times of the scrapes are not known: the detection time is not split")
+    return missing

@@ -1,4 +1,4 @@
-"""What a scorecard says, as it is printed and sent."""
+"""The scorecard of a forecast, as printed and as JSON."""
 
 from typing import Literal
 
@@ -6,13 +6,20 @@ from chaosapi.models import Model
 from chaosapi.slo.severity import Severity
 
 Verdict = Literal["as forecast", "by chance", "off", "missed", "unexpected", "to come", "already firing"]
-"""Within a scrape, an evaluation and group_wait; further off, but within two standard deviations of chance; further
-still; said to fire, but did not; fired, but was not said to; not due yet; fired
-since before the fault, so that nothing can be told from it."""
+"""How an alert's observed times compare with the forecast.
+
+as forecast      at most one scrape, one evaluation and group_wait off
+by chance        further off, but within two standard deviations of chance
+off              further off than that
+missed           forecast to fire, but did not
+unexpected       fired, but was not forecast to
+to come          not due yet
+already firing   has fired since before the fault, so its times cannot be compared
+"""
 
 
 class ScoredTimes(Model):
-    """When one alert did what, in seconds since the fault's start; None: not, or not yet."""
+    """The times of one alert, in seconds since the start of the fault; None: not reached, or not yet."""
 
     firing: float
     notified: float | None
@@ -21,7 +28,7 @@ class ScoredTimes(Model):
 
 
 class Difference(Model):
-    """Fact less forecast, in seconds; None where one of them is missing."""
+    """Fact minus forecast, in seconds; None where either is missing."""
 
     firing: float | None
     notified: float | None
@@ -29,22 +36,22 @@ class Difference(Model):
 
 
 class DetectionSplit(Model):
-    """Where the time from the fault's start to the notification went, in seconds."""
+    """The time from the start of the fault to the notification, in parts, in seconds."""
 
     window: float
-    """Until the windows held enough, had anybody looked all the time."""
+    """Until both windows exceed the threshold, under continuous scrapes and evaluations."""
     scrape: float
-    """From there to the scrape that brought it to light."""
+    """From there to the last scrape before the alert is pending."""
     evaluation: float
-    """From that scrape to the evaluation that noticed."""
+    """From that scrape to the evaluation that sets the alert pending."""
     pending: float
     """The alert's `for`."""
     group_wait: float | None
-    """From firing to the notification; None: nobody was told."""
+    """From firing to the notification; None: no notification was sent."""
 
 
 class ScoredAlert(Model):
-    """One time that one alert fired, or was to."""
+    """One firing of one alert, forecast, observed or both."""
 
     alert: str
     slo: str
@@ -54,17 +61,17 @@ class ScoredAlert(Model):
     verdict: Verdict
     forecast: ScoredTimes | None
     earliest: float | None
-    """With luck (two standard deviations), and an evaluation earlier."""
+    """The earliest firing: two standard deviations more hits, minus one evaluation; None: no firing even then."""
     latest: float | None
-    """With bad luck, and a scrape later; None: perhaps not at all."""
+    """The latest firing: two standard deviations fewer hits, plus one scrape; None: the alert may not fire."""
     fact: ScoredTimes | None
     off: Difference
     split: DetectionSplit | None
-    """None where the scrapes are not known."""
+    """None where the times of the scrapes are not known."""
 
 
 class ForecastAndFact(Model):
-    """A time in seconds as forecast and as it was."""
+    """A time in seconds, as forecast and as observed."""
 
     forecast: float | None
     fact: float | None
@@ -73,18 +80,19 @@ class ForecastAndFact(Model):
 class Score(Model):
     """The four attributes of an alerting strategy (SRE Workbook, chapter 5) for one fault, and every alert.
 
-    A significant event is what the forecast says is to fire; where Prometheus was not asked, what it says is told.
+    A significant event is an alert that is forecast to fire; where Prometheus was not queried, an alert that is
+    forecast to be notified.
     """
 
     fault: str
     precision: float | None
-    """The share of what began to fire that was to; None: nothing did."""
+    """The share of alerts that fired which were forecast to fire; None: no alert fired."""
     recall: float | None
-    """The share of what was to fire by now that did; None: nothing was to."""
+    """The share of alerts forecast to fire by now which did fire; None: no alert was forecast to."""
     detection: ForecastAndFact
-    """From the fault's start to the first page's notification (its firing, where no notification is known)."""
+    """From the start of the fault to the first page's notification (or its firing, where no notification is known)."""
     reset: ForecastAndFact
-    """From the fault's end until no page fires any more; None: not over, or none fired."""
+    """From the end of the fault until no page fires; None: a page still fires, or no page fired."""
     alerts: list[ScoredAlert]
     missing: list[str]
-    """What could not be known, and what follows from that."""
+    """The observations that are not available, and the consequences."""

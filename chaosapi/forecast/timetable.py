@@ -1,4 +1,4 @@
-"""The forecast: each alert's timetable and each budget, and what was taken for granted."""
+"""The forecast: the timetable of each alert, each budget, and the assumptions."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,7 +10,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.forecast import episodes, notifications, outcome
 from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.episodes import Episode
-from chaosapi.forecast.model import Effort, ForecastModel, expression_holds, lower_burn
+from chaosapi.forecast.model import DEFAULT_EFFORT, Effort, ForecastModel, expression_holds, lower_burn
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.notifications import Notification
 from chaosapi.forecast.result import AlertTimes, ClosedFormula, FiringRange, Forecast, ForecastAlert, ForecastBudget
@@ -20,7 +20,7 @@ from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 LIKELY_DEVIATIONS = 2.0
-"""Standard deviations within which chance stays 19 times of 20."""
+"""Chance stays within two standard deviations in 19 of 20 cases."""
 
 
 def forecast(
@@ -29,19 +29,19 @@ def forecast(
     spec: Spec,
     profile: Profile,
     monitoring: Monitoring,
-    effort: Effort = Effort(),  # noqa: B008 - frozen
+    effort: Effort = DEFAULT_EFFORT,
 ) -> Forecast:
     """Forecast what the faults, oldest first and all created at time 0, do to the SLOs of the spec.
 
-    Expected counts, so the same question has the same answer. Raises errors.Invalid where the windows are too short
-    for the scrape interval, or the forecast would be more than the effort allows.
+    The forecast computes expected counts, so the same question has the same answer. Raises errors.Invalid where the
+    windows are too short for the scrape interval, or the forecast would need more work than the effort allows.
     """
     profile.check(monitoring.scrape)
     return predict(ForecastModel(faults, traffic, spec, profile, monitoring, effort))
 
 
 def predict(model: ForecastModel) -> Forecast:
-    """Return the timetable of a model."""
+    """Return the forecast of a model."""
     alerts: list[ForecastAlert] = []
     for slo in model.spec.slos:
         alerts += _alerts(model, slo)
@@ -89,20 +89,21 @@ def _episodes(
     holds = expression_holds(burns, pair, model.monitoring.min_failures, deviations)
     if (count := episodes.count_episodes(holds)) > model.effort.episodes:
         raise errors.Invalid.field(
-            "horizon", f"an alert goes off {count:,} times, more than {model.effort.episodes:,}: look less far"
+            "horizon", f"an alert has {count:,} episodes, more than {model.effort.episodes:,}: choose a shorter horizon"
         )
     return episodes.find_episodes(holds, model.evaluations, wait)
 
 
 def _notices(model: ForecastModel, found: dict[WindowPair, list[Episode]]) -> dict[int, Notification]:
-    """Return what Alertmanager tells of each episode, by its id: one group for each severity."""
-    wait, interval = (round(1000 * each) for each in (model.monitoring.group_wait, model.monitoring.group_interval))
+    """Return Alertmanager's notifications by the id() of their episode: one group for each severity."""
+    wait = round(1000 * model.monitoring.group_wait)
+    interval = round(1000 * model.monitoring.group_interval)
     pages = [episode for pair, each in found.items() if pair.severity == "page" for episode in each]
     notices: dict[int, Notification] = {}
     for severity, pairs in groupby(found, key=lambda pair: pair.severity):
         group = [episode for pair in pairs for episode in found[pair]]
-        told = notifications.notifications(group, wait, interval, pages if severity == "ticket" else ())
-        notices |= {id(notice.episode): notice for notice in told}
+        sent = notifications.notifications(group, wait, interval, pages if severity == "ticket" else ())
+        notices |= {id(notice.episode): notice for notice in sent}
     return notices
 
 
@@ -122,7 +123,8 @@ def _seconds(milliseconds: int | None) -> float | None:
 
 
 def _firing_range(model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair) -> FiringRange:
-    early, late = (_first_firing(_episodes(model, burns, pair, sign * LIKELY_DEVIATIONS)) for sign in (1, -1))
+    early = _first_firing(_episodes(model, burns, pair, LIKELY_DEVIATIONS))
+    late = _first_firing(_episodes(model, burns, pair, -LIKELY_DEVIATIONS))
     return FiringRange(
         earliest=None if early is None else max(0.0, early - model.monitoring.evaluation),
         latest=None if late is None else late + model.monitoring.scrape,
@@ -157,16 +159,17 @@ def _peak(burns: dict[float, BurnRates], pair: WindowPair) -> dict[str, float]:
 def _budget(model: ForecastModel, slo: Objective) -> ForecastBudget:
     read = model.indicators[slo.name]
     spent = float(model.budget_spent(slo)[-1])
-    requests, bad = (float(model.events(terms)[-1]) for terms in (read.total, read.error))
+    requests = float(model.events(read.total)[-1])
+    bad = float(model.events(read.error)[-1])
     return ForecastBudget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
 
 
 def _assumptions(model: ForecastModel) -> list[str]:
-    said = [each for fault in model.modelled for each in outcome.assumptions(fault)]
-    said += [
-        f"{slo.name}: its queries are no sums of this service's counters, or of some that may be absent alone; "
+    assumed = [each for fault in model.modelled for each in outcome.assumptions(fault)]
+    assumed += [
+        f"{slo.name}: its queries are not sums of this service's counters that appear at the same time; "
         "failed requests (5xx, no answer) count as bad"
         for slo in model.spec.slos
         if model.indicators[slo.name].foreign
     ]
-    return said
+    return assumed

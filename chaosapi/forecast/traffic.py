@@ -1,4 +1,4 @@
-"""How many requests arrive, where and when."""
+"""The traffic: requests per second over time, and shares by route."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,21 +23,21 @@ class TrafficRoute(NamedTuple):
 
     @property
     def success(self) -> str:
-        """Return the status of a healthy answer: whoever posts to the shop makes something."""
+        """Return the status of a healthy answer: POST creates a resource (201)."""
         return "201" if self.method == "POST" else "200"
 
 
 SHOP: dict[TrafficRoute, float] = {
     TrafficRoute(*name.split()): share for name, share in locust_scenarios.load_scenarios().MIX.items()
 }
-"""What share of the traffic each route gets from Locust."""
+"""The share of each route in the traffic that Locust sends."""
 
 
 class Stage(Model):
-    """A change of the traffic."""
+    """A change of the request rate."""
 
     after: Duration
-    """How long after the faults were created."""
+    """The time of the change, after the creation of the faults."""
     rps: Requests
     """Requests per second from then on."""
 
@@ -46,18 +46,18 @@ class Traffic(Model):
     """The requests that users send, whatever happens to them (an open loop)."""
 
     rps: Annotated[Number, Field(gt=0, le=1e9)] = 100.0
-    """Requests per second: before the faults, and until the first stage."""
+    """Requests per second before the faults and until the first stage."""
     stages: Annotated[list[Stage], Field(max_length=10_000)] = Field(default_factory=list)
-    """How the rate changes from then on; a Locust scenario becomes these."""
+    """Changes of the request rate; a Locust scenario is converted to stages."""
     shares: Annotated[dict[str, Ratio], Field(max_length=1000), at_most_entries(1000)] = Field(default_factory=dict)
-    """Shares of the traffic by route (`/api/checkout`, or `POST /api/checkout`); the shop's other routes share the rest
-    as they do in loadtests/."""
+    """Shares of the traffic by route (`/api/checkout`, or `POST /api/checkout`); the other routes of the shop share
+    the rest in the proportions of loadtests/."""
     replicas: Annotated[Integer, Field(ge=1, le=10_000)] = 1
-    """How many processes, each with counters of its own, serve it in equal parts."""
+    """The processes, each with counters of its own, that serve the traffic in equal parts."""
     baseline: Duration = 0.004
-    """How long a healthy answer takes."""
+    """The latency of a healthy answer."""
     client_timeout: Duration = 30.0
-    """When a client gives up on a request that hangs."""
+    """The time-out of clients, after which they abort a request that hangs."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -69,24 +69,24 @@ class Traffic(Model):
             raise PydanticCustomError("shares", "shares: {route} is there twice", {"route": " ".join(twice)})
         starts = [stage.after for stage in self.stages]
         if starts != sorted(starts):
-            raise PydanticCustomError("stages", "stages come in the order of their times")
+            raise PydanticCustomError("stages", "stages must be in the order of their times")
         return self
 
     @classmethod
     def from_rates(cls, rates: Iterable[tuple[Mapping[str, str], float]], replicas: int = 1) -> "Traffic":
-        """Make it of measured rates per second, each with the labels `method` and `handler` of its route.
+        """Return traffic with measured rates per second, each with the labels `method` and `handler` of its route.
 
-        Raises errors.Invalid where nothing was served.
+        Raises errors.Invalid for rates that are all 0.
         """
         served = {f"{labels['method']} {labels['handler']}": rate for labels, rate in rates if rate > 0}
         rps = sum(served.values())
         if not rps:
-            raise errors.Invalid.field("traffic", "no request was served in this time: tell the requests/s instead")
+            raise errors.Invalid.field("traffic", "no request was served in this time: give the requests/s instead")
         return cls(rps=rps, shares={route: rate / rps for route, rate in served.items()}, replicas=max(1, replicas))
 
     @property
     def mix(self) -> dict[TrafficRoute, float]:
-        """Return the share of each route; they add up to 1 unless the given ones name every route."""
+        """Return the share of each route; the shares add up to 1 unless `shares` names every route."""
         given = {_route(name): share for name, share in self.shares.items()}
         others = {route: share for route, share in SHOP.items() if route not in given}
         left = max(0.0, 1 - sum(given.values())) / sum(others.values()) if others else 0.0

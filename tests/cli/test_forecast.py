@@ -90,7 +90,7 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
         (["error", "--share", "/a=x"], "a share is a number"),
         (["error", "--page-within", "soon"], "a duration is"),
         (["error", "--evaluation", "0s"], "greater than or equal to 0.01"),
-        (["error", "--horizon", "8760h", "--profile", "lab"], "look less far"),
+        (["error", "--horizon", "8760h", "--profile", "lab"], "choose a shorter horizon"),
     ],
 )
 def test_bad_input_is_refused_with_what_would_be_right(arguments: list[str], problem: str) -> None:

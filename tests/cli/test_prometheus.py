@@ -138,7 +138,7 @@ def test_a_back_test_fits_a_terminal(recorded: Recorded) -> None:
         (("--from", "yesterday"), "is not a time such as"),
         (("--from", "-1h", "--to", "-2h"), "does not come after"),
         (("--prometheus", "http://127.0.0.1:1"), "no answer from http://127.0.0.1:1"),
-        (("--from", "-40d", "--profile", "lab"), "look less far"),
+        (("--from", "-40d", "--profile", "lab"), "choose a shorter time"),
     ],
 )
 def test_what_a_back_test_refuses(recorded: Recorded, arguments: tuple[str, ...], says: str) -> None:

@@ -113,7 +113,7 @@ def test_selectors_are_what_the_queries_read() -> None:
 )
 def test_other_queries_are_refused(query: str) -> None:
     """Their SLO is named."""
-    with pytest.raises(errors.Invalid, match=r"^a: its queries are no sums of rates"):
+    with pytest.raises(errors.Invalid, match=r"^a: its queries are not sums of rates"):
         selectors(objective(query))
 
 

@@ -46,7 +46,7 @@ def test_a_page_that_is_told_late_counts_when_it_is_told(ask: Ask) -> None:
 
 def test_nobody_can_be_paged_before_a_scrape(ask: Ask) -> None:
     """Even if everything fails."""
-    with pytest.raises(errors.Invalid, match="even at a rate of 1"):
+    with pytest.raises(errors.Invalid, match="even a rate of 1"):
         inverse.page_within(ask(ERRORS), 0.5)
 
 
@@ -96,5 +96,5 @@ def test_a_burn_rate_out_of_reach_is_refused(
 
 def test_questions_about_one_fault_take_one(ask: Ask) -> None:
     """With two, it would be open whose rate is meant."""
-    with pytest.raises(errors.Invalid, match="just one"):
+    with pytest.raises(errors.Invalid, match="exactly one"):
         inverse.page_within(ask(ERRORS, ERRORS), 60)

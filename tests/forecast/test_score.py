@@ -120,7 +120,7 @@ def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
     assert (page.fact.firing, page.fact.notified, page.fact.resolved) == (5.9, 6, 64.9)
     assert page.split is None
     assert [reason.partition(":")[0] for reason in found.missing] == [
-        "Prometheus was not asked",
+        "Prometheus was not queried",
         "the times of the scrapes are not known",
     ]
 

@@ -135,7 +135,7 @@ def test_what_cannot_be_told_is_said(ask: Ask) -> None:
         ask({"effect": {"type": "throttle", "bytes_per_second": 10}}, {"effect": {"type": "truncate"}})
     )
     assert found.not_modelled == ["throttle: how long a throttled answer takes depends on its size"]
-    assert "count what truncate hits as good" in found.assumed[0]
+    assert "before truncate acts, so SLIs count hit requests as good" in found.assumed[0]
     assert not any(alert.fires for alert in found.alerts)
 
 
