@@ -81,12 +81,11 @@ def _burns(drawn: go.Figure, model: ForecastModel, slo: Objective, row: int, sca
             row=row,
             col=1,
         )
+        # On a logarithmic axis Plotly expects logarithms of annotations and ranges, but not of data.
         drawn.add_annotation(
             text=f"{pair} above {pair.factor:g}",
             x=model.horizon / scale,
-            y=np.log10(
-                pair.factor
-            ),  # on a logarithmic axis Plotly expects logarithms of annotations and ranges, but not of data
+            y=np.log10(pair.factor),
             xanchor="right",
             yanchor="bottom",
             showarrow=False,

@@ -126,8 +126,7 @@ def _term(selected: grammar.Expr, sign: int) -> Term:
     if any(each.label not in _SERVICE_LABELS | _SCRAPE_LABELS for each in matchers):
         raise ForeignQueryError
     plain = all(not each.negative and not each.pattern and _BOUND.fullmatch(each.value) for each in bounds)
-    if (
-        len(bounds) != (series.name == BUCKET) or not plain
-    ):  # buckets are cumulative: a query on buckets must select exactly one
+    # Buckets are cumulative: a query on buckets must select exactly one.
+    if len(bounds) != (series.name == BUCKET) or not plain:
         raise ForeignQueryError
     return Term(sign, series.name, matchers)

@@ -5,7 +5,7 @@ import ctypes
 import gc
 import itertools
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 _INTERVAL_S: Final = 2.0
 _BEATS_TO_COLLECTION: Final = 30
@@ -34,14 +34,14 @@ def limit_fragmentation() -> None:
     mallopt(_ARENA_MAX, _ARENAS)
 
 
-def collect_and_trim(collect: bool = False) -> None:  # noqa: FBT001, FBT002 - a thread is given positional arguments
+def collect_and_trim(*, always: bool = False) -> None:
     """Collect garbage, and return free pages to the system.
 
     Requests that a flood kept waiting are in the oldest generation when they end, and full collections are rare while
-    the admin port has a thread of its own. The collection is skipped, unless `collect` is set, where so many objects
-    are alive that all threads would stop for long.
+    the admin port has a thread of its own. A collection of many objects stops all threads for long, so it is skipped
+    where there are many, unless `always` is set.
     """
-    if collect or len(gc.get_objects(generation=2)) <= _MAX_OBJECTS:
+    if always or len(gc.get_objects(generation=2)) <= _MAX_OBJECTS:
         gc.collect()
     trim()
 
@@ -64,12 +64,18 @@ def _malloc_trim() -> Callable[[int], int] | None:
         return None
 
 
-async def run(give_back: Callable[[bool], None] = collect_and_trim, beat: float = _INTERVAL_S) -> None:
-    """Return memory every `beat` seconds, in a thread, until cancelled; collect garbage in each 30th beat at least.
+class GiveBack(Protocol):
+    """Returns memory; with `always`, at any cost."""
 
-    Garbage counts as alive until it is collected: without a collection that is made whatever it costs, a flood could
-    leave so many objects that none is ever made again.
+    def __call__(self, *, always: bool) -> None: ...
+
+
+async def run(give_back: GiveBack = collect_and_trim, beat: float = _INTERVAL_S) -> None:
+    """Return memory every `beat` seconds, in a thread, until cancelled; every 30th time at any cost.
+
+    Garbage counts among the objects until it is collected. If no collection ignored their number, a flood that left
+    enough garbage would end all collections.
     """
     for turn in itertools.count(1):
         await asyncio.sleep(beat)
-        await asyncio.to_thread(give_back, turn % _BEATS_TO_COLLECTION == 0)
+        await asyncio.to_thread(give_back, always=turn % _BEATS_TO_COLLECTION == 0)

@@ -91,7 +91,7 @@ def test_old_garbage_is_freed_unless_so_much_lives_that_it_would_take_long(
         del knot
         heap.collect_and_trim()
         assert (left() is None) == few
-        heap.collect_and_trim(True)
+        heap.collect_and_trim(always=True)
         assert left() is None
     finally:
         gc.enable()
@@ -111,10 +111,10 @@ def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
         twice = asyncio.Event()
         calls: list[bool] = []
 
-        def give_back(collect: bool) -> None:  # noqa: FBT001 - as it is called
+        def give_back(*, always: bool) -> None:
             with pytest.raises(RuntimeError):
                 asyncio.get_running_loop()  # another thread's: this one has none
-            calls.append(collect)
+            calls.append(always)
             if len(calls) == 60:
                 loop.call_soon_threadsafe(twice.set)
 
@@ -123,6 +123,6 @@ def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job
-        assert [turn for turn, collect in enumerate(calls[:60], 1) if collect] == [30, 60]
+        assert [turn for turn, always in enumerate(calls[:60], 1) if always] == [30, 60]
 
     asyncio.run(play())
