@@ -65,7 +65,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._unparsed_bytes = 0
         """Bytes since the parser last found the end of a head, or a part of a body."""
         self._last_chunk_bytes = 0
-        """The latest chunk may complete several heads."""
+        self._first_chunk_bytes = 0
+        """The chunk in which the current head began: any part of it may belong to the head."""
         self._in_head = False
         self._discarding = False
         """Whether further input is discarded: the request was refused."""
@@ -127,6 +128,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
+        self._first_chunk_bytes = self._last_chunk_bytes
         if self._deadline is not None:
             self._cancel_deadline()
 
@@ -141,7 +143,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._abort_parsing((400, wrong))
         if len(self.pipeline) >= MAX_PIPELINED:
             raise HttpParserCallbackError  # earlier requests are answered, then the connection closes
-        may_be_large = self._unparsed_bytes > MAX_HEAD_BYTES or self._last_chunk_bytes > MAX_HEAD_BYTES
+        may_be_large = self._first_chunk_bytes + self._unparsed_bytes > MAX_HEAD_BYTES
         if len(self.headers) > MAX_HEADERS or (may_be_large and self._head_size() > MAX_HEAD_BYTES):
             self._abort_parsing(_HEAD_TOO_LARGE)
         self._unparsed_bytes = 0

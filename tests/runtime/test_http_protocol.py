@@ -222,6 +222,17 @@ def test_a_head_that_is_too_large_is_refused(served: Served, head: bytes) -> Non
     assert served.app.arrived == 2
 
 
+def test_a_head_that_begins_in_the_chunk_of_another_request_has_the_same_limit(served: Served) -> None:
+    """Wherever its chunks are cut."""
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1) + b"\r\n\r\n"
+    with socket.create_connection(served.address, timeout=patience(30)) as connection:
+        connection.sendall(GET + head[:-2000])
+        read(connection, b"read 0")
+        connection.sendall(head[-2000:])
+        assert refusal(read(connection))[0] == 431
+    assert served.app.arrived == 1
+
+
 def test_a_large_head_within_the_limits_is_served(served: Served) -> None:
     """The same answer as ever, and the connection stays."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(
