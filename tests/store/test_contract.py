@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -265,6 +266,59 @@ def test_processes_that_write_at_once_lose_nothing(store_url: str) -> None:
             "one": 40,
             "two": 40,
         }
+
+    asyncio.run(scenario())
+
+
+STARTER = """
+import asyncio, sys
+from chaosapi.faults import changes
+from chaosapi.faults.fault import Fault
+from chaosapi.faults.state import AuditEntry
+from chaosapi.store import open_store
+
+async def main(url, name):
+    store = open_store(url)
+    print("ready", flush=True)
+    sys.stdin.read()
+    await store.start()
+    fault = Fault.model_validate({"name": name, "effect": {"type": "error"}, "schedule": {"duration": 300}})
+    await store.apply(changes.create(fault, store.now()), AuditEntry(at=store.now(), actor=name, action="create"))
+    await store.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("store_url", ["sqlite", "redis"], indirect=True)
+def test_processes_that_start_at_once_keep_each_others_faults(store_url: str) -> None:
+    """Each creates a fault as soon as it has started; none of them takes it for a fault that nobody runs."""
+    names = [f"w-{number}" for number in range(4)]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-W", "error", "-c", STARTER, store_url, name],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                )
+            )
+            for name in names
+        ]
+        for process in processes:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+        for process in processes:
+            assert process.stdin
+            process.stdin.close()
+        assert [process.wait(patience(60)) for process in processes] == [0] * len(names)
+
+    async def scenario() -> None:
+        store = open_store(store_url)
+        seen = Seen(store)
+        async with started(store):
+            assert sorted(record.name for record in seen.state.live(store.now())) == names
+            assert {entry.action for entry in await store.audit(100)} == {"create"}
 
     asyncio.run(scenario())
 

@@ -75,24 +75,34 @@ class SqliteStore:
 
     async def _resume(self) -> str | None:
         """Take over the stored state; return why its faults were ended, if they were."""
-        now = self.now()
-        entry = AuditEntry(at=now, actor="store", action="end_all", reason=UNREADABLE)
-        mark = await self._in_thread(self._watermark.read)  # before the state, which may change meanwhile
         try:
-            found = await self._run(lambda: tables.read_state(self._db, self._reader))
+            state, reason = await self._run(self._end_unattended, writes=True)
         except StoreUnreadable as error:
+            entry = AuditEntry(at=self.now(), actor="store", action="end_all", reason=UNREADABLE)
             await self.reset(entry, None)
             return str(error)
         self._readable = True
-        if found.revision == 0:
-            await self._in_thread(lambda: self._watermark.write(0, now))
-        least = mark.revision if mark else 0
-        reason = reason_to_end(mark, found.revision, now)
-        if not reason or not (found.live(now) or found.revision < least):
-            self._snapshot.update(found)
-            return None
-        await self._end_all(least, reason)
+        self._snapshot.update(state)
         return reason
+
+    def _end_unattended(self) -> tuple[State, str | None]:
+        """End the stored faults if they must not continue; return the state, and why they were ended.
+
+        Mark and state are read in one transaction, and the heartbeat precedes this process's first change: otherwise
+        another process that starts now would end the faults that this one has just begun.
+        """
+        now = self.now()
+        with tables.transaction(self._db) as db:
+            state = tables.read_state(db, self._reader)
+            mark = self._watermark.read()
+            least = mark.revision if mark else 0
+            reason = reason_to_end(mark, state.revision, now)
+            if reason and (state.live(now) or state.revision < least):
+                state = tables.end_all_faults(db, self._reader, least, reason, now)
+            else:
+                reason = None
+        self._watermark.advance(state.revision, now)
+        return state, reason
 
     async def _end_all(self, least: int, reason: str) -> None:
         """End all stored faults, at a revision above the least."""
