@@ -1,4 +1,4 @@
-"""The composition root: makes all parts and wraps them around an app, in the order in which a request passes them."""
+"""The composition root: creates the parts of a replica and wraps the middlewares around an app."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from chaosapi.telemetry.counters import MmapCounters
     from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
-_ABOUT = """The admin API creates, changes and ends faults.
+_DESCRIPTION = """The admin API creates, changes and ends faults.
 
 Start with `POST /admin/faults` and `{"effect": {"type": "error"}, "rate": 0.2}`; `DELETE /admin/faults` ends all.
 """
@@ -78,47 +78,49 @@ class Chaos:
         self._settings = settings
         self._routes = routes
         self._place = place
-        self._store = _store(settings, clock)
-        self._held = HeldRequests()
-        self.registry = process_registry(lambda: self._store.up, lambda: len(self._held))
+        self._store = _create_store(settings, clock)
+        self._held_requests = HeldRequests()
+        self.registry = process_registry(lambda: self._store.up, lambda: len(self._held_requests))
         """The registry of /metrics; the app may register its own collectors."""
-        self._lag = LagGauge(self.registry, time.monotonic)
-        self._limits = Policy(routes, settings, frozenset(points))
-        self._engine = engine = Engine(routes, self._store.now, steady, self._limits.denials)
+        self._lag_gauge = LagGauge(self.registry, time.monotonic)
+        self._policy = Policy(routes, settings, frozenset(points))
+        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials)
         faults = FaultMetrics(engine)
-        self._totals: MultiprocessCollector | None = None
+        self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()
         if place:
-            self._totals, cells, self._inbox = _among_workers(place, self.registry, faults)
-            self._metrics = RequestMetrics(routes.routes, cells, self._totals.counted)
+            self._collector, counters, self._inbox = _join_workers(place, self.registry, faults)
+            self._metrics = RequestMetrics(routes.routes, counters, self._collector.counted)
         else:
             self._metrics = RequestMetrics(routes.routes)
             self.registry.register(self._metrics)
             self.registry.register(faults)
-        self._supervisor = ProcessEffectRunner()
+        self._process_effects = ProcessEffectRunner()
         host = socket.gethostname()
-        self._me = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
-        self._heart = Heartbeat(
+        self._replica = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
+        self._heartbeat = Heartbeat(
             self._store,
-            self._me,
+            self._replica,
             lambda: engine.state.revision,
             lambda: ((run.compiled.record, run.counts) for run in engine.active_faults()),
         )
-        self._fleet = Fleet(self._store, engine, self._me)
-        self._watch = GuardWatcher(self._store, self._engine, self._inbox, self._metrics.count_answers, self._settle)
-        self._kill = KillSwitch(self._store, engine, self._apply, place.kill_flags if place else None)
-        self._store.subscribe(self._kill.apply_stored)
-        self._flow = RateMeter(self._metrics.count_by_route)
+        self._fleet = Fleet(self._store, engine, self._replica)
+        self._guard_watcher = GuardWatcher(
+            self._store, self._engine, self._inbox, self._metrics.count_answers, self._drop_ended_faults
+        )
+        self._kill_switch = KillSwitch(self._store, engine, self._load_state, place.kill_flags if place else None)
+        self._store.subscribe(self._kill_switch.apply_stored)
+        self._rate_meter = RateMeter(self._metrics.count_by_route)
         self._pools = Pools()
-        self._forecaster = _forecaster(settings, self._flow, self._pools.forecasts.check)
+        self._forecaster = _create_forecaster(settings, self._rate_meter, self._pools.forecasts.check)
 
     @cached_property
     def control(self) -> FastAPI:
         """Return the control plane: admin API, webhook, probes and metrics."""
-        app = _documented(
+        app = _create_app(
             title="chaosapi",
             version=version("chaosapi"),
-            description=_ABOUT,
+            description=_DESCRIPTION,
             telemetry=UNTRACED,
             docs_url="/admin/docs",
             redoc_url=None,
@@ -126,21 +128,23 @@ class Chaos:
             swagger_ui_oauth2_redirect_url="/admin/docs/oauth2-redirect",
         )
         problems.install(app)
-        audited = AuditedChanges(self._store, self._kill, trusted=self._settings.admin_token is not None)
+        audited = AuditedChanges(self._store, self._kill_switch, trusted=self._settings.admin_token is not None)
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
-        for guarded in (
+        routers = (
             faults.FaultEndpoints(
-                audited, self._fleet, self._engine, self._limits, self._forecaster, self._pools
+                audited, self._fleet, self._engine, self._policy, self._forecaster, self._pools
             ).router(),
             forecasts.ForecastEndpoints(
-                self._forecaster, self._limits, self._engine, self._inbox, self._pools
+                self._forecaster, self._policy, self._engine, self._inbox, self._pools
             ).router(),
-            stop.StopEndpoints(audited, self._kill, self._fleet, self._store.now, self._pools.lists).router(),
+            stop.StopEndpoints(audited, self._kill_switch, self._fleet, self._store.now, self._pools.lists).router(),
             replicas.ReplicaEndpoints(self._fleet).router(),
-            webhooks.WebhookEndpoints(self._inbox, self._watch.evaluate, self._store.now, self._pools).router(),
-        ):
-            app.include_router(guarded, dependencies=token, responses=refusals(Forbidden))
-        app.include_router(health.HealthEndpoints(self._totals or self.registry, self._supervisor.probes).router())
+            webhooks.WebhookEndpoints(self._inbox, self._guard_watcher.evaluate, self._store.now, self._pools).router(),
+        )
+        for router in routers:
+            app.include_router(router, dependencies=token, responses=refusals(Forbidden))
+        metrics = self._collector or self.registry
+        app.include_router(health.HealthEndpoints(metrics, self._process_effects.probes).router())
         return app
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:
@@ -148,7 +152,7 @@ class Chaos:
         control = AccessGuard(self.control, self._settings)
         for layer in reversed(self._layers(control)):
             app = layer(app)
-        return LifespanMiddleware(app, *self._life(control))
+        return LifespanMiddleware(app, *self._lifespan(control))
 
     def _layers(self, control: ASGIApp) -> list[Callable[[ASGIApp], ASGIApp]]:
         """Return the middlewares that a request passes through, outermost first."""
@@ -158,104 +162,104 @@ class Chaos:
                 TelemetryMiddleware,
                 routes=self._routes,
                 metrics=self._metrics,
-                replica=self._me.id,
+                replica=self._replica.id,
                 access_log=settings.access_log,
             ),
             partial(
                 FaultMiddleware,
                 engine=self._engine,
-                held=self._held,
+                held=self._held_requests,
                 max_held=settings.max_held,
                 mark=settings.mark_responses,
             ),
             partial(
                 Dispatch,
                 control=control,
-                probes=self._supervisor.probes,
+                probes=self._process_effects.probes,
                 routes=self._routes,
                 admin_port=settings.admin_port,
             ),
         ]
 
-    def _life(self, control: ASGIApp) -> tuple[list[Job], Hooks]:
+    def _lifespan(self, control: ASGIApp) -> tuple[list[Job], Hooks]:
         """Return the background jobs, and the hooks for startup and shutdown."""
         jobs: list[Job] = [self._measure_lag]
-        control_jobs: list[Job] = [self._watch.run, self._flow.run, self._heart.run]
-        if self._totals:
-            jobs.append(self._totals.run)
+        control_jobs: list[Job] = [self._guard_watcher.run, self._rate_meter.run, self._heartbeat.run]
+        if self._collector:
+            jobs.append(self._collector.run)
         port = self._settings.admin_port
         if port is None:
             jobs += control_jobs
-            open_ = self._open
-            close = self._close
+            open_ = self._open_store
+            close = self._close_store
         else:
-            # With its own port, the control plane has its own event loop, and the store runs there.
-            behind = LifespanMiddleware(control, control_jobs, Hooks(self._open, self._close))
-            listener = self._listener(behind, port)
-            open_ = partial(asyncio.to_thread, listener.start)
-            close = partial(asyncio.to_thread, listener.stop)
+            # With a port of its own, the control plane runs in an event loop of its own, and so does the store.
+            control_app = LifespanMiddleware(control, control_jobs, Hooks(self._open_store, self._close_store))
+            server = self._admin_server(control_app, port)
+            open_ = partial(asyncio.to_thread, server.start)
+            close = partial(asyncio.to_thread, server.stop)
 
         async def start() -> None:
             refuse_shared_paths(self._routes, port)
             await open_()
-            self._supervisor.start(asyncio.get_running_loop(), self._engine.live())
+            self._process_effects.start(asyncio.get_running_loop(), self._engine.live())
 
         async def stop() -> None:
-            await asyncio.to_thread(self._supervisor.stop)
+            await asyncio.to_thread(self._process_effects.stop)
             await close()
-            if self._totals:
-                self._totals.close()
+            if self._collector:
+                self._collector.close()
 
-        return jobs, Hooks(start, stop, self._supervisor.probes.mark_stopping, self._engine.release)
+        return jobs, Hooks(start, stop, self._process_effects.probes.mark_stopping, self._engine.release)
 
-    def _listener(self, control: LifespanMiddleware, port: int) -> "AdminServer":
+    def _admin_server(self, control: LifespanMiddleware, port: int) -> "AdminServer":
         with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
             from chaosapi.runtime.admin_server import AdminServer
         settings = self._settings
         bound = self._place.admin if self._place else None
         return AdminServer(control, settings.admin_host or settings.host, port, bound)
 
-    async def _open(self) -> None:
+    async def _open_store(self) -> None:
         try:
             await self._store.start()
         except OSError as error:
             raise OSError(f"CHAOSAPI_STORE: {error}") from error
-        self._kill.start()
+        self._kill_switch.start()
 
-    async def _close(self) -> None:
+    async def _close_store(self) -> None:
         self._pools.close()
-        await self._kill.close()
-        await self._heart.report_leaving()
+        await self._kill_switch.close()
+        await self._heartbeat.report_leaving()
         await self._store.close()
 
-    def _apply(self, state: State) -> None:
+    def _load_state(self, state: State) -> None:
         diff = Diff.of(self._engine.state, state)
-        replaced = self._totals if diff.replaces else None
+        replaced = self._collector if diff.replaces else None
         if replaced:
-            replaced.snapshot()  # the last counts of the replaced fault
+            replaced.snapshot()  # write down the last counts of the replaced fault
         self._engine.load(state, diff)
         if replaced:
-            replaced.snapshot()  # the counts of the new fault begin at 0
-        self._supervisor.sync(self._engine.live())
-        self._watch.snapshot_counters()
-        self._heart.report_soon()
+            replaced.snapshot()  # the counts of the new fault start at 0
+        self._process_effects.sync(self._engine.live())
+        self._guard_watcher.snapshot_counters()
+        self._heartbeat.report_soon()
 
-    def _settle(self) -> None:
+    def _drop_ended_faults(self) -> None:
         self._engine.drop_ended()
-        self._supervisor.sync(self._engine.live())
+        self._process_effects.sync(self._engine.live())
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + _LAG_INTERVAL_S
             await asyncio.sleep(_LAG_INTERVAL_S)
-            self._lag.observe(loop.time() - due)
+            self._lag_gauge.observe(loop.time() - due)
 
 
-def _among_workers(
+def _join_workers(
     place: "Place", registry: CollectorRegistry, faults: FaultMetrics
 ) -> "tuple[MultiprocessCollector, MmapCounters, SharedInbox]":
-    """Return the collector that sums up all workers, this worker's counters, and the alerts that workers share."""
+    """Return the collector that adds up all workers, this worker's counters, and the inbox that workers share."""
     from chaosapi.store.alerts_sqlite import SharedInbox
     from chaosapi.telemetry.counters import MmapCounters
     from chaosapi.telemetry.multiprocess import MultiprocessCollector
@@ -264,14 +268,14 @@ def _among_workers(
     return totals, MmapCounters(place.folder, place.slot), SharedInbox(place.folder / "inbox.sqlite")
 
 
-def _store(settings: Settings, clock: Callable[[], float]) -> Store:
+def _create_store(settings: Settings, clock: Callable[[], float]) -> Store:
     try:
         return open_store(settings.store, clock)
     except ValueError as error:
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 
 
-def _forecaster(settings: Settings, flow: RateMeter, check: Callable[[], None]) -> forecasts.Forecaster:
+def _create_forecaster(settings: Settings, flow: RateMeter, check: Callable[[], None]) -> forecasts.Forecaster:
     source = settings.slo or assets.path("alerts") / "slo.yaml"
     forecaster = forecasts.Forecaster(source, settings.profile, flow, check)
     if settings.slo or settings.profile != Settings.model_fields["profile"].default:
@@ -282,8 +286,8 @@ def _forecaster(settings: Settings, flow: RateMeter, check: Callable[[], None]) 
     return forecaster
 
 
-def _documented(**options: Any) -> FastAPI:
-    """Return a FastAPI app; with fastapi-offline (extra `serve`) its docs need no network."""
+def _create_app(**options: Any) -> FastAPI:
+    """Return a FastAPI app; with fastapi-offline (extra `serve`) its docs work without a network."""
     try:
         from fastapi_offline import FastAPIOffline
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Who may use /admin and /hooks: holders of the token, this machine, and never another site's page in a browser."""
+"""Authorization of requests to /admin and /hooks: a token or a loopback peer, and no cross-site request."""
 
 import secrets
 from typing import Final
@@ -13,8 +13,8 @@ from chaosapi.routes import PROBES, route_path
 from chaosapi.settings import Settings
 
 OPEN: Final = {"/admin/docs", "/admin/docs/oauth2-redirect", "/admin/openapi.json", "/metrics", *PROBES}
-"""Descriptions tell nothing that is not in the source, and a browser cannot send a token to see them; scrapers and
-probes have none."""
+"""Paths that need no token. The API docs hold nothing that the source does not, and a browser cannot send a token with
+them; scrapers and probes have no token."""
 _STATIC: Final = "/admin/static/"
 _HEADERS: Final = {
     "content-security-policy": "frame-ancestors 'none'",
@@ -25,10 +25,10 @@ _REMEDY: Final = "set CHAOSAPI_ADMIN_TOKEN and send it as: Authorization: Bearer
 
 
 class AccessGuard:
-    """Pure ASGI, in front of the control plane: what is not named as open is guarded, so that nothing is forgotten.
+    """Pure ASGI middleware that authorizes each request to the control plane, except to the paths in OPEN.
 
-    With a token, its holders may use the API. Without one this machine may, which the peer's address tells: a header
-    can be written by anybody. CHAOSAPI_ADMIN_OPEN admits every peer. Pages of other sites are refused in each case.
+    With a token configured, a request needs the token. Without one, the peer's address must be a loopback address:
+    any client can forge a header. CHAOSAPI_ADMIN_OPEN admits every peer. Cross-site requests are always refused.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -38,7 +38,7 @@ class AccessGuard:
         self._hosts = settings.admin_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 400, 401 or 403."""
+        """Pass the request on, or respond with 400, 401 or 403."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -46,23 +46,23 @@ class AccessGuard:
         path = route_path(scope)
         if path not in OPEN and not path.startswith(_STATIC):
             try:
-                self._check(scope)
+                self._authorize(scope)
             except ChaosError as error:
                 app = problems.of(error)
-        await app(scope, receive, _unframed(send))
+        await app(scope, receive, _add_security_headers(send))
 
-    def _check(self, scope: Scope) -> None:
+    def _authorize(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         if wrong := peers.wrong_host(headers.getlist("host")):
             raise BadRequest(wrong)
         host = headers.get("host", "")
-        _refuse_foreign_page(headers, host)
+        _refuse_cross_site(headers, host)
         if self._token is not None:
             self._check_token(headers.get("authorization", ""))
         elif self._open:
-            self._check_name(host)
+            self._check_host(host)
         else:
-            _check_machine(scope, headers, host)
+            _check_loopback(scope, headers, host)
 
     def _check_token(self, authorization: str) -> None:
         # The name of the scheme is case-insensitive (RFC 9110, 11.1).
@@ -71,8 +71,8 @@ class AccessGuard:
         if scheme.lower() != "bearer" or not right:
             raise Unauthorized("send the token of CHAOSAPI_ADMIN_TOKEN as: Authorization: Bearer <token>")
 
-    def _check_name(self, host: str) -> None:
-        """Refuse a name that anybody could have pointed at this address (DNS rebinding)."""
+    def _check_host(self, host: str) -> None:
+        """Refuse a host name that an attacker's DNS may point at this address (DNS rebinding)."""
         name = peers.hostname(host)
         if name is None or not (peers.is_address(name) or peers.is_loopback(name) or name in self._hosts):
             raise Forbidden(
@@ -81,18 +81,18 @@ class AccessGuard:
             )
 
 
-def _unframed(send: Send) -> Send:
-    """Keep answers out of other sites' frames, where a person could be led to press the buttons of the docs."""
+def _add_security_headers(send: Send) -> Send:
+    """Prevent clickjacking: another site must not show the API docs in a frame."""
 
-    async def sending(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             MutableHeaders(scope=message).update(_HEADERS)
         await send(message)
 
-    return sending
+    return send_with_headers
 
 
-def _refuse_foreign_page(headers: Headers, host: str) -> None:
+def _refuse_cross_site(headers: Headers, host: str) -> None:
     origin = headers.get("origin")
     if origin is not None and not peers.is_own_origin(origin, host):
         raise Forbidden(f"a page of {origin} may not use this API: no other origin may")
@@ -100,8 +100,8 @@ def _refuse_foreign_page(headers: Headers, host: str) -> None:
         raise Forbidden("a page of another site may not use this API")
 
 
-def _check_machine(scope: Scope, headers: Headers, host: str) -> None:
-    """Refuse what may come from another machine, directly or through a proxy, or from another site's page."""
+def _check_loopback(scope: Scope, headers: Headers, host: str) -> None:
+    """Refuse a request that may come from another machine, directly or through a proxy."""
     if why := peers.remote_reason(scope.get("client"), headers.keys(), scope.get("http_version", "")):
         raise Forbidden(f"without a token this API answers to this machine alone, {why}: {_REMEDY}")
     name = peers.hostname(host)

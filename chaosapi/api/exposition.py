@@ -1,4 +1,4 @@
-"""Which format of metrics a scraper gets: what it wants most of those that are known, as Prometheus negotiates it."""
+"""Negotiate the exposition format of /metrics from the scraper's Accept header, as Prometheus does."""
 
 import re
 from collections.abc import Callable
@@ -15,11 +15,11 @@ _KNOWN: Final = {
     **dict.fromkeys([(_TEXT, "1.0.0"), (_TEXT, "1.0")], f"{_TEXT};version=1.0.0"),
     **dict.fromkeys([(_TEXT, "0.0.4"), (_TEXT, ""), ("text/*", ""), ("*/*", "")], _TEXT),
 }
-"""What may be asked for, by media type and version, and how prometheus_client is asked for it."""
+"""prometheus_client's name for each known format, by media type and version."""
 _ESCAPING: Final = ("allow-utf-8", "underscores", "dots", "values")
 _QUALITY: Final = re.compile(r"[01](\.[0-9]{0,3})?", re.ASCII)
-_CONSIDERED: Final = 32
-"""Entries of an Accept header, and parameters of one, that are looked at."""
+_MAX_PARSED: Final = 32
+"""Entries of an Accept header, and parameters of an entry, that are parsed; the rest are ignored."""
 
 
 class _Entry(NamedTuple):
@@ -34,25 +34,25 @@ class _Entry(NamedTuple):
 def _formats() -> tuple[dict[str, str], dict[str, Callable[[Collector], bytes]]]:
     formats = list(dict.fromkeys(_KNOWN.values()))
     formats += [f"{each};escaping={escaping}" for each in formats if "version" in each for escaping in _ESCAPING]
-    chosen = {each: choose_encoder(each) for each in formats}
-    content_types = {each: content_type for each, (_, content_type) in chosen.items()}
-    return content_types, {content_type: encode for encode, content_type in chosen.values()}
+    encoders = {each: choose_encoder(each) for each in formats}
+    content_types = {each: content_type for each, (_, content_type) in encoders.items()}
+    return content_types, {content_type: encode for encode, content_type in encoders.values()}
 
 
 _CONTENT_TYPES, ENCODERS = _formats()
-"""How to write each format, by its content type: a closed set, since what clients name must cost no memory."""
+"""The encoder of each format, by content type. The set is closed: a client's header must not add to a cache."""
 
 
 def content_type(accept: str) -> str:
-    """Return the content type of the answer to an Accept header, that of plain text where nothing in it is known."""
-    entries = map(_entry, accept.lower().split(",", _CONSIDERED)[:_CONSIDERED])
-    wanted = [entry for entry in entries if entry and entry.quality > 0]
-    best = max(wanted, key=lambda entry: (entry.quality, entry.exact), default=None)
+    """Return the content type for an Accept header; the text format's if the header names no known format."""
+    entries = map(_parse_entry, accept.lower().split(",", _MAX_PARSED)[:_MAX_PARSED])
+    acceptable = [entry for entry in entries if entry and entry.quality > 0]
+    best = max(acceptable, key=lambda entry: (entry.quality, entry.exact), default=None)
     return _CONTENT_TYPES[best.format if best else _TEXT]
 
 
-def _entry(text: str) -> _Entry | None:
-    media, *parts = text.split(";", _CONSIDERED)[:_CONSIDERED]
+def _parse_entry(text: str) -> _Entry | None:
+    media, *parts = text.split(";", _MAX_PARSED)[:_MAX_PARSED]
     pairs = (part.partition("=") for part in parts)
     parameters = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
     media = media.strip()

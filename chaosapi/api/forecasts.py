@@ -1,4 +1,4 @@
-"""What a fault would do, asked before it is injected."""
+"""The forecasts and scores of the admin API."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,36 +48,41 @@ class ForecastResponse(Forecast):
 
 
 class Forecaster:
-    """Forecasts and scores faults for the SLOs of one file, under one profile of windows.
+    """Forecasts and scores faults for the SLOs of one file, with the windows of one profile.
 
-    The predictor is large and an optional extra: the first request imports it and reads the files. `check` is called
-    between steps of a computation, and stops it by raising.
+    The predictor needs the extra `forecast` and is slow to import: the first request imports it and reads the files.
+    A computation calls `check` between its steps; `check` stops it by raising.
     """
 
-    def __init__(self, source: Path, profile: str, flow: RateMeter, check: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, source: Path, profile: str, rate_meter: RateMeter, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._source = source
         self._profile = profile
-        self._flow = flow
+        self._rate_meter = rate_meter
         self._check = check
 
     def load(self) -> None:
-        """Read the files now. Raises the errors of `predictor`."""
+        """Load the predictor now; raises what `predictor` raises."""
         _ = self.predictor
 
     @cached_property
     def predictor(self) -> "Predictor":
-        """The predictor. Raises NotInstalled, or Invalid for a file that cannot be read."""
+        """Return the predictor; raises NotInstalled without the extra, and Invalid for an unreadable file."""
         with needed("a forecast", "forecast", NotInstalled):
             from chaosapi.api.prediction import Predictor
-        return Predictor.of(self._source, self._profile, self._check)
+        return Predictor.load(self._source, self._profile, self._check)
 
     def resolve_rate(self, draft: FaultRequest) -> Fault:
-        """Return the draft as a fault. Raises Invalid if no rate reaches the burn rate, or without recent traffic."""
+        """Return the fault with its rate as a ratio; raises Invalid if no rate reaches the burn rate.
+
+        A burn rate needs traffic within the last minute; raises Invalid without.
+        """
         rate = draft.rate
         if not isinstance(rate, BurnRate):
             return draft.with_rate(rate, draft.rate_sum)
         predictor = self.predictor
-        traffic = self._measured()
+        traffic = self._recent_traffic()
         if traffic is None:
             raise Invalid.field("rate.burn_rate", "there was no traffic in the last minute: send some, or give a ratio")
         return draft.with_rate(*predictor.rate_for(draft.with_rate(1.0, ""), rate, traffic))
@@ -87,24 +92,23 @@ class Forecaster:
     ) -> ForecastResponse:
         """Forecast one fault; raises Invalid if the windows are too short for the scrape interval."""
         predictor = self.predictor
-        assumed = traffic or self._measured() or Traffic()
-        found = predictor.forecast(fault, assumed, monitoring)
-        return ForecastResponse(**{name: getattr(found, name) for name in Forecast.model_fields}, traffic=assumed)
+        assumed = traffic or self._recent_traffic() or Traffic()
+        forecast = predictor.forecast(fault, assumed, monitoring)
+        return ForecastResponse(**{name: getattr(forecast, name) for name in Forecast.model_fields}, traffic=assumed)
 
     def score(
         self, record: Record, records: Sequence[Record], delivered: Sequence[DeliveredAlert], now: float
     ) -> Score:
         """Compare the fault's forecast with the delivered alerts; `missing` lists what Prometheus would add."""
         predictor = self.predictor
-        traffic = self._measured()
-        found = predictor.score(record, records, delivered, traffic or Traffic(), now)
-        guess = "the traffic is taken to be " + (
-            "that of the last minute" if traffic else "100 requests/s in the usual mix"
-        )
-        return found.model_copy(update={"missing": [guess, *found.missing]})
+        traffic = self._recent_traffic()
+        score = predictor.score(record, records, delivered, traffic or Traffic(), now)
+        assumption = "that of the last minute" if traffic else "100 requests/s in the usual mix"
+        return score.model_copy(update={"missing": [f"the traffic is assumed to be {assumption}", *score.missing]})
 
-    def _measured(self) -> Traffic | None:
-        rates = self._flow.rates()
+    def _recent_traffic(self) -> Traffic | None:
+        """Return the traffic of the last minute; None if there was none."""
+        rates = self._rate_meter.rates()
         total = sum(rates.values())
         if not total:
             return None
@@ -114,7 +118,7 @@ class Forecaster:
 
 @dataclass(frozen=True)
 class ForecastEndpoints:
-    """The routes of forecasts and scores. Both are computed, and large bodies read, in pools."""
+    """The routes of forecasts and scores. Thread pools compute both, and parse large bodies."""
 
     forecaster: Forecaster
     policy: Policy
@@ -132,7 +136,7 @@ class ForecastEndpoints:
         return api
 
     async def forecast(self, request: Request, question: ForecastRequest) -> Response:
-        """Forecast which alerts a fault would fire, when, and its cost. Nothing is injected."""
+        """Forecast which alerts a fault would fire, when, and what it would cost. Nothing is injected."""
 
         def work() -> Response:
             fault = self.policy.check(self.forecaster.resolve_rate(question))
@@ -145,7 +149,7 @@ class ForecastEndpoints:
         record = self.engine.state.find(name)
         now = self.engine.clock()
         if record.starts_at > now:
-            raise Conflict(f"the fault {name!r} has not begun: there is nothing to score")
+            raise Conflict(f"the fault {name!r} has not started: there is nothing to score")
         await self.inbox.catch_up()
         delivered = self.inbox.latest(MAX_ALERTS)
         faults = self.engine.state.faults

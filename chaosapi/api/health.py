@@ -21,7 +21,7 @@ class HealthAnswer(Model):
 
 
 class HealthEndpoints:
-    """The probes, and the metrics in each format that scrapers know."""
+    """The routes of the probes and of the metrics."""
 
     def __init__(self, registry: Collector, probes: Probes) -> None:
         self._probes = probes
@@ -49,7 +49,7 @@ class HealthEndpoints:
         return self._answer_probe("/readyz", response)
 
     async def metrics(self, request: Request) -> Response:
-        """Expose the metrics in the format that the scraper asks for."""
+        """Expose the metrics in the format that the scraper prefers."""
         content_type = exposition.content_type(",".join(request.headers.getlist("accept")))
         return Response(await self._exposition_by_type[content_type](), media_type=content_type)
 

@@ -1,4 +1,4 @@
-"""What the admin API asks of the forecast, which takes the extra of that name."""
+"""The part of the forecasts that needs the extra `forecast`; imported on first use."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,40 +15,44 @@ from chaosapi.forecast.observed import DeliveredNotification, Observed
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
-from chaosapi.slo import spec, windows
+from chaosapi.slo import windows
 from chaosapi.slo.spec import Spec
+from chaosapi.slo.spec import load as load_spec
 from chaosapi.slo.windows import Profile
 from chaosapi.store.alerts import DeliveredAlert
 
 EFFORT: Final = Effort(steps=500_000, cells=2_000_000, episodes=2_000, samples=4_000_000, delays=50_000)
-"""What one forecast may take here: about a second, and 100 MiB while it lasts. `chaosapi forecast` takes more."""
+"""The limits of one forecast in the service: about a second and 100 MiB. `chaosapi forecast` has higher limits."""
 
 
 class Predictor:
-    """Works forecasts out for the SLOs of one file, under one profile of windows; stops where `check` raises."""
+    """Computes forecasts and scores for the SLOs of one file, with the windows of one profile.
 
-    def __init__(self, promised: Spec, profile: Profile, check: Callable[[], None]) -> None:
-        self._spec = promised
+    A computation calls `check` between its steps; `check` stops it by raising.
+    """
+
+    def __init__(self, spec: Spec, profile: Profile, check: Callable[[], None]) -> None:
+        self._spec = spec
         self._profile = profile
         self._effort = replace(EFFORT, check=check)
 
     @classmethod
-    def of(cls, source: Path, profile: str, check: Callable[[], None]) -> "Predictor":
-        """Read the files; raises Invalid."""
-        return cls(spec.load(source), windows.load(profile), check)
+    def load(cls, source: Path, profile: str, check: Callable[[], None]) -> "Predictor":
+        """Read the SLO file and the profile; raises Invalid for an unreadable file."""
+        return cls(load_spec(source), windows.load(profile), check)
 
     def rate_for(self, fault: Fault, rate: BurnRate, traffic: Traffic) -> tuple[float, str]:
-        """Return the rate that burns so fast, and the sum that it comes from; raises Invalid where there is none."""
+        """Return the rate that burns the budget at this burn rate, and its calculation; raises Invalid if none does."""
         burn = inverse.rate_for(fault, rate.burn_rate, rate.slo, self._spec, traffic)
         return burn.rate, burn.sum
 
     def forecast(self, fault: Fault, traffic: Traffic, monitoring: Monitoring | None) -> Forecast:
-        """Forecast one fault; raises Invalid where the windows are too short for the scrape interval."""
-        watching = default_monitoring(self._profile)
+        """Forecast one fault; raises Invalid if the windows are too short for the scrape interval."""
+        assumed = default_monitoring(self._profile)
         if monitoring:
-            given = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
-            watching = watching.model_copy(update=given)
-        return timetable.forecast([fault], traffic, self._spec, self._profile, watching, self._effort)
+            overrides = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
+            assumed = assumed.model_copy(update=overrides)
+        return timetable.forecast([fault], traffic, self._spec, self._profile, assumed, self._effort)
 
     def score(
         self,
@@ -58,14 +62,13 @@ class Predictor:
         traffic: Traffic,
         now: float,
     ) -> Score:
-        """Compare the fault's forecast with what Alertmanager delivered."""
+        """Compare the fault's forecast with the alerts that Alertmanager delivered."""
         model = ForecastModel(
             [record.spec], traffic, self._spec, self._profile, default_monitoring(self._profile), self._effort
         )
-        facts = Observed(
-            delivered=[
-                DeliveredNotification(**{name: getattr(each, name) for name in DeliveredNotification.model_fields})
-                for each in delivered
-            ]
-        )
-        return scoring.score(record.name, replay.replay_fault(record, records, model), facts, now)
+        observed = Observed(delivered=[_notification(alert) for alert in delivered])
+        return scoring.score(record.name, replay.replay_fault(record, records, model), observed, now)
+
+
+def _notification(alert: DeliveredAlert) -> DeliveredNotification:
+    return DeliveredNotification(**{name: getattr(alert, name) for name in DeliveredNotification.model_fields})
