@@ -32,6 +32,7 @@ class Usual(NamedTuple):
 
 USUAL: Final = {
     "guest": Usual(0.5, ("--turns", "9")),
+    "installed": Usual(1.5, ("--rounds", "5", "--seconds", "2")),
     "cost": Usual(1, ("--turns", "40")),
     "overhead": Usual(3, ("--rounds", "8")),
     "rate": Usual(2.5),

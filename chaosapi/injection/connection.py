@@ -4,6 +4,7 @@ import functools
 import logging
 import socket
 import struct
+import weakref
 from typing import Any, Protocol
 
 _LINGER_OFF = struct.pack("ii", 1, 0)
@@ -86,8 +87,9 @@ class UnknownConnection:
 _CYCLE = ("transport", "disconnected", "message_event")
 
 
-def connection_of(server: object) -> Connection:
-    """Return the connection of `server`, the object that the server's own `send` is a method of."""
+def connection_of(reference: "weakref.ref[object] | None") -> Connection:
+    """Return the connection of the server's object of a request (`server_of` in chaosapi/telemetry/middleware.py)."""
+    server = reference() if reference else None
     return UvicornConnection(server) if all(hasattr(server, name) for name in _CYCLE) else UnknownConnection()
 
 

@@ -1,11 +1,18 @@
+import asyncio
+import gc
 import json
 import time
+import weakref
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Scope
 
+import chaosapi
+from chaosapi.settings import Settings
 from tests.captured import captured
 from tests.conftest import MakeClient, Serve
 
@@ -51,3 +58,39 @@ def test_the_process_writes_nothing_but_json_lines(serve: Serve, tmp_path: Path)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     assert [line["path"] for line in lines if line.get("request_id") == "abc-1"] == ["/api/products"]
+
+
+class ServerCycle:
+    """A server's object of one request, which holds the scope as uvicorn's does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._scope: Scope = {"type": "http", "method": "GET", "path": "/items", "headers": [], "root_path": ""}
+
+    async def send(self, message: Message) -> None:
+        pass
+
+    async def receive(self) -> Message:
+        return {"type": "http.request"}
+
+    async def run(self) -> None:
+        await self._app(self._scope, self.receive, self.send)
+
+
+def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
+    """The server's object of the request is freed when the request is over."""
+
+    async def scenario() -> None:
+        app = chaosapi.ChaosMiddleware(PlainTextResponse("hello"), settings=Settings(access_log=False))
+        await ServerCycle(app).run()
+        cycle = ServerCycle(app)
+        freed = weakref.ref(cycle)
+        gc.disable()
+        try:
+            await cycle.run()
+            del cycle
+            assert freed() is None
+        finally:
+            gc.enable()
+
+    asyncio.run(scenario())
