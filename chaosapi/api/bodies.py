@@ -1,4 +1,4 @@
-"""How routes read request bodies: as JSON, within a budget that is checked before anything is built."""
+"""Read request bodies as JSON, within a budget that is checked before any object is built."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
@@ -18,14 +18,14 @@ from chaosapi.runtime.pool import Pool
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 LARGE: Final = 2**14
-"""Bytes of a body from which on it is read in a pool: at most a millisecond's work is done in the event loop."""
+"""Bytes from which a body is parsed in a pool: parsing a smaller one blocks the event loop for at most 1 ms."""
 
 
-def reading(allowed: Budget, pool: Pool | None = None) -> type[APIRoute]:
-    """Make a route class, for APIRouter(route_class=...), whose routes read no body beyond this budget.
+def route_class(allowed: Budget, pool: Pool | None = None) -> type[APIRoute]:
+    """Return a class for `APIRouter(route_class=...)` whose routes refuse bodies beyond this budget.
 
-    Large bodies are parsed and validated in the pool, where one is given, so that they hold nobody up; where it is full
-    they are refused. Without a pool the budget has to be a small one.
+    A pool, if given, parses and validates large bodies, so that they do not block the event loop; while the pool is
+    full, large bodies are refused with 503. Without a pool the budget must be small.
     """
 
     class Route(APIRoute):
@@ -35,21 +35,21 @@ def reading(allowed: Budget, pool: Pool | None = None) -> type[APIRoute]:
             if field is None:
                 return handle
 
-            async def within(request: Request) -> Response:
-                return await handle(_Request(request, allowed, partial(_validated, field), pool))
+            async def handle_within_budget(request: Request) -> Response:
+                return await handle(_Request(request, allowed, partial(_validate, field), pool))
 
-            return within
+            return handle_within_budget
 
     return Route
 
 
 class _Request(Request):
     def __init__(
-        self, request: Request, allowed: Budget, validated: Callable[[Any], Any], pool: Pool | None = None
+        self, request: Request, allowed: Budget, validate: Callable[[Any], Any], pool: Pool | None = None
     ) -> None:
         super().__init__(request.scope, request.receive)
         self._allowed = allowed
-        self._validated = validated
+        self._validate = validate
         self._pool = pool
         declared = self.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > allowed.size:
@@ -58,44 +58,44 @@ class _Request(Request):
             raise UnsupportedType(f"the body is encoded as {budget.shown(coding)}: send it without content-encoding")
 
     async def stream(self) -> AsyncIterator[bytes]:  # type: ignore[override]  # Starlette's is an AsyncGenerator
-        """Read the body; one that turns out too large is left unread."""
-        seen = 0
-        async for part in super().stream():
-            seen += len(part)
-            if seen > self._allowed.size:
-                raise _passed(budget.too_large(self._allowed))
-            yield part
+        """Yield the chunks of the body; stop reading a body that exceeds the budget."""
+        size = 0
+        async for chunk in super().stream():
+            size += len(chunk)
+            if size > self._allowed.size:
+                raise _wrap(budget.too_large(self._allowed))
+            yield chunk
 
     async def json(self) -> Any:
-        """Read the body as JSON; a large one comes validated, which FastAPI takes as it is."""
+        """Return the body as JSON; a large body as a validated model, which FastAPI does not validate again."""
         body = await self.body()
         try:
             if self._pool is None or len(body) < LARGE:
                 return budget.read(body, self._allowed)
-            return await self._pool.run(lambda: self._validated(budget.read(body, self._allowed)))
+            return await self._pool.run(lambda: self._validate(budget.read(body, self._allowed)))
         except ChaosError as error:
-            raise _passed(error) from error
+            raise _wrap(error) from error
 
 
-async def understood(request: Request, allowed: Budget) -> Any:
-    """Read what a body says, whatever its type is; None where that is nothing, or cannot be read within the budget."""
+async def read_leniently(request: Request, allowed: Budget) -> Any:
+    """Return the body as JSON, whatever its content type; None if it is empty, malformed or beyond the budget."""
     try:
         return await _Request(request, allowed, lambda document: document).json()
     except (ChaosError, HTTPException):
         return None
 
 
-def _validated(field: Any, document: Any) -> Any:
-    """Return what the route takes; raises Invalid, which names the fields that are wrong."""
-    made, errors = field.validate(document, loc=("body",))
+def _validate(field: Any, document: Any) -> Any:
+    """Return the document as the route's model; raises Invalid, which names each wrong field."""
+    value, errors = field.validate(document, loc=("body",))
     if errors:
         models = validation.models_in(field.field_info.annotation)
         raise validation.invalid(errors, document, models[0] if models else None, skipped=1)
-    return made
+    return value
 
 
-def _passed(error: ChaosError) -> HTTPException:
-    """Wrap an error so that FastAPI passes it on: it takes any other one for a broken body."""
-    passed = HTTPException(error.status)
-    passed.__cause__ = error
-    return passed
+def _wrap(error: ChaosError) -> HTTPException:
+    """Return the error inside an HTTPException: FastAPI reports any other exception as malformed JSON."""
+    wrapped = HTTPException(error.status)
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,4 +1,4 @@
-"""What an OpenAPI document says of errors: every status that may come, its media type and its schema."""
+"""Describe errors in the OpenAPI documents: each possible status, its media type and its schema."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
 
 UNTRACED: "Final[TelemetryConfig]" = {"tracing": False, "metrics": False, "logs": False}
-"""Chaosapi's own telemetry stands around its apps; FastAPI would look for OpenTelemetry's with every request.
-Releases that do not are deaf to it."""
+"""Options that turn off FastAPI's OpenTelemetry look-up on each request: chaosapi measures its apps itself. Releases
+of FastAPI without that look-up ignore the options."""
 
 _SCHEMAS = "#/components/schemas/"
 
@@ -28,37 +28,37 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def refusals(*errors: type[ChaosError]) -> Responses:
-    """Describe, for a route's `responses`, what it may refuse; `with_problems` adds what follows from its shape."""
+    """Return the `responses` of a route that may raise these errors; `with_problems` adds those of its parameters."""
     return {error.status: {"description": inspect.getdoc(error) or error.title} for error in errors}
 
 
 def header(*names: str, required: bool = False) -> dict[str, Any]:
-    """Describe headers, for one of a route's `responses`."""
+    """Return the description of response headers, for one of a route's `responses`."""
     return {"headers": {name: {"required": required, "schema": {"type": "string"}} for name in names}}
 
 
 def with_problems(document: dict[str, Any], problem: type[BaseModel], media_type: str) -> dict[str, Any]:
-    """Complete an OpenAPI document in place: each error is a problem, unless its route says what else it is.
+    """Complete an OpenAPI document in place: each error is a problem document, unless its route describes another.
 
-    A body may be broken, too large or of another type, a parameter wrong, and where the docs ask for a token it may be
-    missing. Done again it changes nothing.
+    Add the errors that a route does not list: a malformed, too large or wrongly typed body, a wrong parameter, a
+    missing token. Idempotent.
     """
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    described = problem.model_json_schema(ref_template=_SCHEMAS + "{model}")
-    schemas.update({**described.pop("$defs", {}), problem.__name__: described})
+    schema = problem.model_json_schema(ref_template=_SCHEMAS + "{model}")
+    schemas.update({**schema.pop("$defs", {}), problem.__name__: schema})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     content = {media_type: {"schema": {"$ref": _SCHEMAS + problem.__name__}}}
     for operation in _operations(document):
         responses = operation["responses"]
-        for status, answer in refusals(*_implied(operation)).items():
-            responses[str(status)] = responses.get(str(status)) or answer
-        for status, answer in responses.items():
-            said = str(answer.get("content", problem.__name__))
-            if status.startswith(("4", "5")) and (problem.__name__ in said or status == str(Invalid.status)):
-                answer["content"] = content
-        if answer := responses.get(str(Unauthorized.status)):
-            answer |= header("WWW-Authenticate", required=True)
+        for status, response in refusals(*_implied_errors(operation)).items():
+            responses[str(status)] = responses.get(str(status)) or response
+        for status, response in responses.items():
+            described = str(response.get("content", problem.__name__))
+            if status.startswith(("4", "5")) and (problem.__name__ in described or status == str(Invalid.status)):
+                response["content"] = content
+        if response := responses.get(str(Unauthorized.status)):
+            response |= header("WWW-Authenticate", required=True)
         operation["responses"] = dict(sorted(responses.items()))
     return document
 
@@ -68,8 +68,8 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from path.values()
 
 
-def _implied(operation: dict[str, Any]) -> Iterable[type[ChaosError]]:
-    """Return what an operation may refuse because of its shape."""
+def _implied_errors(operation: dict[str, Any]) -> Iterable[type[ChaosError]]:
+    """Yield the errors that follow from an operation's body, parameters and token."""
     if "requestBody" in operation:
         yield from (BadRequest, TooLarge, UnsupportedType, Invalid)
     elif "parameters" in operation:

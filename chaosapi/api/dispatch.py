@@ -1,4 +1,4 @@
-"""Which plane answers: the control plane on its paths, the app on all others."""
+"""Dispatch requests by path: to the control plane on its paths, to the app on all others."""
 
 from collections.abc import Awaitable
 
@@ -10,14 +10,14 @@ from chaosapi.errors import NotFound
 from chaosapi.routes import PROBES, RouteTable, first_segment, route_path
 from chaosapi.runtime.process_effects import Probes
 
-_STEERING = ("/admin", "/hooks")
+_CONTROL_PATHS = ("/admin", "/hooks")
 
 
 class Dispatch:
-    """Pure ASGI. With an admin port, steering moves there; metrics and probes stay here as well.
+    """Pure ASGI middleware. With an admin port, /admin and /hooks are served there; /metrics and probes on both ports.
 
-    Where the app has probes of its own they are asked, unless a fault fails them. Other paths of ours are left to an
-    app that has them too, if there is an admin port to find ours at; `refuse_shared_paths` tells.
+    The app's own probes answer, unless a fault fails them. If the app has other paths of the control plane too, the
+    app serves them here and the control plane on the admin port; `refuse_shared_paths` requires that port.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class Dispatch:
         self._control = control
         self._probes = probes
         self._admin_port = admin_port
-        self._own = routes.own
-        self._apps = _shared(routes)
+        self._app_paths = routes.own
+        self._shared_segments = _shared_segments(routes)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass the request to the one it is for."""
+        """Pass the request to the control plane or to the app."""
         return self._choose_app(scope)(scope, receive, send)
 
     def _choose_app(self, scope: Scope) -> ASGIApp:
@@ -39,9 +39,9 @@ class Dispatch:
             return self._app
         path = route_path(scope)
         first = first_segment(path)
-        if first in self._apps:
+        if first in self._shared_segments:
             return self._app
-        if first in _STEERING:
+        if first in _CONTROL_PATHS:
             if self._admin_port is None:
                 return self._control
             return problems.of(
@@ -51,12 +51,12 @@ class Dispatch:
 
     def _probe_fails(self, path: str) -> bool:
         probe = PROBES.get(path)
-        return probe is not None and (path not in self._own or self._probes.fails(probe))
+        return probe is not None and (path not in self._app_paths or self._probes.fails(probe))
 
 
 def refuse_shared_paths(routes: RouteTable, admin_port: int | None) -> None:
-    """Raise RuntimeError if the app and we would answer the same paths on one port."""
-    shared = _shared(routes)
+    """Raise RuntimeError if the app and the control plane have paths in common and there is no admin port."""
+    shared = _shared_segments(routes)
     if shared and admin_port is None:
         raise RuntimeError(
             f"the app answers {', '.join(sorted(shared))} itself, and so would chaosapi: "
@@ -64,5 +64,5 @@ def refuse_shared_paths(routes: RouteTable, admin_port: int | None) -> None:
         )
 
 
-def _shared(routes: RouteTable) -> set[str]:
-    return {first_segment(path) for path in routes.own} & {*_STEERING, "/metrics"}
+def _shared_segments(routes: RouteTable) -> set[str]:
+    return {first_segment(path) for path in routes.own} & {*_CONTROL_PATHS, "/metrics"}

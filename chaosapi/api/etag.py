@@ -1,4 +1,4 @@
-"""The version of a fault: the revision that last changed it, in the words of HTTP (RFC 9110, 8.8.3 and 13.1.1)."""
+"""ETag and If-Match of faults (RFC 9110, 8.8.3 and 13.1.1): the ETag is the revision that last changed the fault."""
 
 import re
 from typing import Annotated, Final
@@ -14,23 +14,23 @@ from chaosapi.faults.fault import Record
 from chaosapi.faults.state import State
 
 _TAG: Final = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-_MOST: Final = 1000
-"""Characters of a list."""
+_MAX_HEADER: Final = 1000
+"""Characters of an If-Match header; longer ones are refused."""
 
 
-def _tags(values: list[str] | None) -> list[str] | None:
-    """Return the tags that may match, `["*"]` for any; raises PydanticCustomError where there is none."""
+def _parse_tags(values: list[str] | None) -> list[str] | None:
+    """Return the tags that may match, `["*"]` for any; raises PydanticCustomError if none may."""
     if values is None:
         return None
     text = ", ".join(values).strip()
     if text == "*":
         return ["*"]
-    elements = {element.strip() for element in _TAG.sub("\0", text[:_MOST]).split(",")}
-    # A weak tag never matches here (RFC 9110, 13.1.1), so on its own it is a mistake.
-    strong = [tag for weak, tag in _TAG.findall(text[:_MOST]) if not weak]
-    if len(text) > _MOST or not strong or elements - {"\0", ""}:
+    elements = {element.strip() for element in _TAG.sub("\0", text[:_MAX_HEADER]).split(",")}
+    # A weak tag never matches an If-Match (RFC 9110, 13.1.1): a header with weak tags alone is a mistake.
+    strong = [tag for weak, tag in _TAG.findall(text[:_MAX_HEADER]) if not weak]
+    if len(text) > _MAX_HEADER or not strong or elements - {"\0", ""}:
         raise PydanticCustomError(
-            "etag", 'the revision in quotes, as the ETag of an answer has it: "7"; several with commas between; or *'
+            "etag", 'the revision in quotes, as in the ETag of an answer: "7"; several, separated by commas; or *'
         )
     return strong
 
@@ -38,10 +38,10 @@ def _tags(values: list[str] | None) -> list[str] | None:
 IfMatch = Annotated[
     list[str] | None,
     Header(
-        description="Only if one of these is still the fault's ETag, or * for any; 412 otherwise, and nothing is "
-        "changed."
+        description="Change the fault only if one of these is its ETag, or * for any; otherwise respond with 412 and "
+        "change nothing."
     ),
-    AfterValidator(_tags),
+    AfterValidator(_parse_tags),
     WithJsonSchema({"type": "string", "pattern": r'^(\*|"[0-9]{1,18}"(, "[0-9]{1,18}"){0,9})$'}),
 ]
 
@@ -52,24 +52,24 @@ def of(record: Record) -> str:
 
 
 def guarded(change: Change, name: str, if_match: list[str] | None) -> Change:
-    """Return the change as If-Match restricts it, if there is one."""
+    """Return the change under the condition of an If-Match header; the change itself without one."""
     if if_match is None:
         return change
     if if_match == ["*"]:
         return changes.unless_changed(name, None, change)
 
     def checked(state: State) -> State:
-        return changes.unless_changed(name, _revision(state, name, if_match), change)(state)
+        return changes.unless_changed(name, _expected_revision(state, name, if_match), change)(state)
 
     return checked
 
 
-def _revision(state: State, name: str, tags: list[str]) -> int:
-    """Return the revision that one of the tags means: the fault's, where any does."""
+def _expected_revision(state: State, name: str, tags: list[str]) -> int:
+    """Return the fault's revision if a tag has it, else the first revision among the tags, else 0."""
     try:
-        found = state.find(name).revision
+        current = state.find(name).revision
     except NotFound:
         return 0
-    if str(found) in tags:
-        return found
+    if str(current) in tags:
+        return current
     return next((int(tag) for tag in tags if re.fullmatch("[1-9][0-9]{0,17}", tag)), 0)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from chaosapi import budget, durations
 from chaosapi.api import etag, pages, responses, validation
 from chaosapi.api.audit import AuditedChanges, FaultName, Wait, Why
-from chaosapi.api.bodies import reading
+from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import Responses, header, refusals
 from chaosapi.api.forecasts import Forecaster, ForecastResponse
 from chaosapi.api.policy import Policy
@@ -40,10 +40,10 @@ _ALPHABET = string.ascii_lowercase + string.digits
 
 _MAX_LISTED: Final = 1000
 _BATCH: Final = 10
-"""Faults for which one thread call reads the receipts and writes the JSON."""
+"""Faults that one call of a thread serializes with their receipts."""
 
 _CREATE_ERRORS = (Conflict, LimitReached, StoreUnavailable, Busy, NotInstalled)
-"""Errors that refuse a new fault."""
+"""Errors with which a new fault is refused."""
 _ETAG: Final = header("ETag", required=True)
 
 FaultBody = Annotated[
@@ -77,7 +77,7 @@ FaultBody = Annotated[
 
 
 class Created(responses.FaultView):
-    """A fault that was just made."""
+    """A fault that was just created."""
 
     forecast: ForecastResponse | None = None
     """Null unless `forecast=true`."""
@@ -85,7 +85,7 @@ class Created(responses.FaultView):
 
 @dataclass(frozen=True)
 class FaultEndpoints:
-    """The routes of faults. Forecasts are computed, lists written, and large bodies read, in pools."""
+    """The routes of faults. Thread pools compute forecasts, serialize lists and parse large bodies."""
 
     audited: AuditedChanges
     fleet: Fleet
@@ -96,7 +96,7 @@ class FaultEndpoints:
 
     def router(self) -> APIRouter:
         """Return the routes below /admin."""
-        api = APIRouter(prefix="/admin", tags=["faults"], route_class=reading(budget.FAULT, self.pools.bodies))
+        api = APIRouter(prefix="/admin", tags=["faults"], route_class=route_class(budget.FAULT, self.pools.bodies))
         shown: Responses = {200: _ETAG}
         made: Responses = {201: header("Location", "ETag", required=True)}
         replaced: Responses = {**shown, 201: {"model": responses.FaultView, **_ETAG}}
@@ -154,7 +154,7 @@ class FaultEndpoints:
                 break
             part = left[start : start + _BATCH]
             await self.pools.lists.run(
-                partial(page.fill, part, partial(_shown, self.engine, await self.fleet.receipt_writer(part)))
+                partial(page.fill, part, partial(_view_json, self.engine, await self.fleet.receipt_writer(part)))
             )
         more = len(left) > len(page.texts)
         onwards = pages.next_page(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
@@ -251,7 +251,7 @@ class FaultEndpoints:
         return self.policy.check(validation.read(Fault, document))
 
 
-def _shown(engine: Engine, receipt_of: Callable[[Record], Receipt], record: Record) -> str:
+def _view_json(engine: Engine, receipt_of: Callable[[Record], Receipt], record: Record) -> str:
     return _view(engine, record, receipt_of(record)).model_dump_json()
 
 

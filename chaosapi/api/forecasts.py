@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chaosapi import budget
 from chaosapi.api.audit import FaultName
-from chaosapi.api.bodies import reading
+from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import refusals
 from chaosapi.api.pages import json_response
 from chaosapi.api.policy import Policy
@@ -128,7 +128,7 @@ class ForecastEndpoints:
 
     def router(self) -> APIRouter:
         """Return the routes below /admin."""
-        api = APIRouter(prefix="/admin", tags=["forecast"], route_class=reading(budget.FAULT, self.pools.bodies))
+        api = APIRouter(prefix="/admin", tags=["forecast"], route_class=route_class(budget.FAULT, self.pools.bodies))
         forecast_refusals = refusals(Invalid, Busy, NotInstalled)
         score_refusals = refusals(NotFound, Conflict, Busy, NotInstalled)
         api.post("/forecast", response_model=ForecastResponse, responses=forecast_refusals)(self.forecast)

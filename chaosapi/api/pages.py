@@ -1,4 +1,4 @@
-"""How large answers are written: outside the event loop, so that nobody else waits for it, and a page at a time."""
+"""Serialize large responses page by page, in a thread, so that the event loop is not blocked."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -9,13 +9,13 @@ from fastapi import Response
 from pydantic import BaseModel
 
 PAGE: Final = 2**20
-"""Characters after which a page ends; its last item is written in full."""
+"""Characters after which a page ends; its last item is complete."""
 
 T = TypeVar("T")
 
 
 class Page:
-    """Items of a list as JSON: at most `limit`, and none that begins beyond the page's end."""
+    """Items of a list as JSON: at most `limit`, and at most PAGE characters before the last item."""
 
     def __init__(self, limit: int) -> None:
         self.texts: list[str] = []
@@ -24,11 +24,11 @@ class Page:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for another item."""
+        """Return whether the page has no room for another item."""
         return len(self.texts) == self._limit or self._size >= PAGE
 
     def fill(self, items: Iterable[T], write: Callable[[T], str]) -> None:
-        """Write items until the page is full; call it in a thread, where each item is a turn of its own."""
+        """Add items until the page is full; call this in a thread, which other threads can interrupt between items."""
         for item in items:
             if self.full:
                 return
@@ -37,19 +37,19 @@ class Page:
 
 
 def json_response(answer: BaseModel) -> Response:
-    """Write an answer as JSON; call it in a thread. FastAPI would write it in the event loop."""
+    """Return the JSON response of a model; call this in a thread, because FastAPI would use the event loop."""
     return _json(answer.model_dump_json(by_alias=True))
 
 
 def list_response(fields: BaseModel, name: str, texts: Iterable[str]) -> Response:
-    """Write an answer whose empty list of this name is to have these items."""
+    """Return the JSON response of a model whose empty list `name` is replaced by these serialized items."""
     head = fields.model_dump_json(exclude={name})
     items = f"{json.dumps(name)}:[{','.join(texts)}]"
     return _json(f"{head[:-1]},{items}}}" if len(head) > 2 else f"{{{items}}}")
 
 
 def next_page(**query: object) -> str:
-    """Return the reference of the next page, relative to the request's URL (RFC 3986, 4.2)."""
+    """Return the URL of the next page, relative to the request's URL (RFC 3986, 4.2)."""
     return "?" + urlencode({name: value for name, value in query.items() if value is not None})
 
 

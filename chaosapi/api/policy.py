@@ -1,7 +1,8 @@
-"""What a fault must respect beyond its own shape: what the app has, and what the settings allow.
+"""Check faults against the app's routes and points, and against the limits of the settings.
 
-What could never be accepted here is Invalid (422) and names its field; what only finds no room beside the live faults
-is LimitReached (429). The settings hold as well for faults that were let in elsewhere: those do not act here.
+A fault that this replica could never accept is Invalid (422), with the field; a fault that exceeds a limit only
+together with the live faults is LimitReached (429). A fault that another replica accepted against this replica's
+settings does not act here.
 """
 
 from collections import defaultdict
@@ -15,12 +16,12 @@ from chaosapi.faults.fault import Fault, Record, Target
 from chaosapi.routes import RouteTable, exempt
 from chaosapi.settings import Settings, SettingsError
 
-Taken: TypeAlias = defaultdict[Resource, float]
-"""How much the live faults take."""
+Usage: TypeAlias = defaultdict[Resource, float]
+"""How much of each resource the live faults use."""
 
 
-class Ceiling(NamedTuple):
-    """How much of a resource all live faults may take, and the setting that says so."""
+class Limit(NamedTuple):
+    """The most that all live faults together may use of a resource, and the setting with that limit."""
 
     most: float
     unit: str
@@ -34,13 +35,13 @@ class Policy:
     """Checks faults against the app's routes and points, and the CHAOSAPI_ settings."""
 
     def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
-        """Raise SettingsError where CHAOSAPI_EFFECTS_DENIED names an effect that there is not."""
+        """Raise SettingsError if CHAOSAPI_EFFECTS_DENIED names an unknown effect."""
         self._templates = routes.templates
         self._points = points
         self._settings = settings
-        self._ceilings: dict[Resource, Ceiling] = {
-            "cpu": Ceiling(settings.max_cpu, "cores", "CHAOSAPI_MAX_CPU"),
-            "memory": Ceiling(settings.max_memory, "bytes", "CHAOSAPI_MAX_MEMORY"),
+        self._limits: dict[Resource, Limit] = {
+            "cpu": Limit(settings.max_cpu, "cores", "CHAOSAPI_MAX_CPU"),
+            "memory": Limit(settings.max_memory, "bytes", "CHAOSAPI_MAX_MEMORY"),
         }
         names = [kind.model_fields["type"].default for kind in EFFECTS]
         if unknown := sorted(settings.effects_denied - set(names)):
@@ -49,7 +50,7 @@ class Policy:
             )
 
     def denial(self, effect: type[Effect]) -> str | None:
-        """Say why faults of this effect are refused here; None where they are not."""
+        """Return why faults with this effect are refused here; None if they are not."""
         name = effect.model_fields["type"].default
         if name in self._settings.effects_denied:
             return f"{name} is switched off here (CHAOSAPI_EFFECTS_DENIED)"
@@ -59,41 +60,43 @@ class Policy:
         return None
 
     def check(self, fault: Fault) -> Fault:
-        """Return the fault; raises Invalid where it aims at nothing, or is more than is ever allowed."""
-        if (found := self._forbidden(fault)) is not None:
-            raise Invalid.field(*found)
+        """Return the fault; raises Invalid if its target matches nothing, or it exceeds a limit on its own."""
+        violation = self._violation(fault)
+        if violation is not None:
+            raise Invalid.field(*violation)
         self._check_target(fault.target)
         return fault
 
     def admit(self, others: Sequence[Record], fault: Fault) -> None:
-        """Raise LimitReached where there is no room for the fault beside the `others` that live."""
-        taken: Taken = defaultdict(float)
+        """Raise LimitReached if the fault together with the `others`, which are live, exceeds a limit."""
+        usage: Usage = defaultdict(float)
         for other in others:
-            _take(taken, other.spec.effect)
-        if (found := self._crowded(fault, len(others), taken)) is not None:
-            field, message = found
+            _add_usage(usage, other.spec.effect)
+        excess = self._excess(fault, len(others), usage)
+        if excess is not None:
+            field, message = excess
             details = [{"field": field, "message": message}] if field else []
             raise LimitReached(f"{field}: {message}" if field else message, details)
 
     def denials(self, records: Sequence[Record]) -> list[str | None]:
-        """Say of each live fault, oldest first, why it must not act on this replica; None where it may.
+        """Return for each live fault, oldest first, why it must not act on this replica; None if it may.
 
-        Another replica, or this one with other settings, may have let it in. Those that may act take the room; a fault
-        for which none is left may act once there is.
+        Another replica, or this replica under earlier settings, may have accepted the fault. Older faults take
+        precedence; a fault that exceeds a limit together with them may act once they have ended.
         """
         reasons: list[str | None] = []
-        allowed: list[Fault] = []
-        taken: Taken = defaultdict(float)
+        allowed = 0
+        usage: Usage = defaultdict(float)
         for record in records:
-            found = self._forbidden(record.spec) or self._crowded(record.spec, len(allowed), taken)
-            if found is None:
-                allowed.append(record.spec)
-                _take(taken, record.spec.effect)
-            reasons.append(found and ": ".join(filter(None, found)))
+            problem = self._violation(record.spec) or self._excess(record.spec, allowed, usage)
+            if problem is None:
+                allowed += 1
+                _add_usage(usage, record.spec.effect)
+            reasons.append(problem and ": ".join(filter(None, problem)))
         return reasons
 
-    def _forbidden(self, fault: Fault) -> tuple[str, str] | None:
-        """Return which field asks for more than is ever allowed, and what is; None where none does."""
+    def _violation(self, fault: Fault) -> tuple[str, str] | None:
+        """Return the field that exceeds a limit on its own, and the limit; None if no field does."""
         settings = self._settings
         schedule = fault.schedule
         if (why := self.denial(type(fault.effect))) is not None:
@@ -103,20 +106,20 @@ class Policy:
         if schedule.start_after + schedule.duration > settings.max_duration:
             return "schedule.duration", f"with start_after at most {settings.max_duration:g} s (CHAOSAPI_MAX_DURATION)"
         for resource, field in fault.effect.demands.items():
-            if getattr(fault.effect, field) > self._ceilings[resource].most:
-                return f"effect.{field}", f"at most {self._ceilings[resource]}"
+            if getattr(fault.effect, field) > self._limits[resource].most:
+                return f"effect.{field}", f"at most {self._limits[resource]}"
         return None
 
-    def _crowded(self, fault: Fault, others: int, taken: Taken) -> tuple[str, str] | None:
-        """Return which field asks for more than the others leave, and what is left; None where there is room."""
+    def _excess(self, fault: Fault, others: int, usage: Usage) -> tuple[str, str] | None:
+        """Return the field that exceeds what the other faults leave, and the rest; None if no field does."""
         most = self._settings.max_faults
         if others >= most:
             return "", f"{most} faults are live, which is the most (CHAOSAPI_MAX_FAULTS): end one first"
         for resource, field in fault.effect.demands.items():
-            ceiling = self._ceilings[resource]
-            left = ceiling.most - taken[resource]
+            limit = self._limits[resource]
+            left = limit.most - usage[resource]
             if getattr(fault.effect, field) > left + 1e-9:
-                return f"effect.{field}", f"only {max(0.0, left):.12g} of {ceiling} is left by the faults that are live"
+                return f"effect.{field}", f"only {max(0.0, left):.12g} of {limit} is left by the faults that are live"
         return None
 
     def _check_target(self, target: Target) -> None:
@@ -133,6 +136,6 @@ class Policy:
                 raise Invalid.field(f"target.points.{place}", f"no point is called {point}; {known}")
 
 
-def _take(taken: Taken, effect: Effect) -> None:
+def _add_usage(usage: Usage, effect: Effect) -> None:
     for resource, field in effect.demands.items():
-        taken[resource] += getattr(effect, field)
+        usage[resource] += getattr(effect, field)

@@ -1,4 +1,4 @@
-"""A fault as people may ask for it: its rate a number, or whatever burns a budget so fast."""
+"""The fault of a request: its rate is a ratio, or a burn rate to be converted into one."""
 
 from typing import Annotated, Any
 
@@ -9,12 +9,12 @@ from chaosapi.models import Model, Number, Ratio
 
 
 class BurnRate(Model):
-    """The rate that burns an SLO's error budget so many times too fast, with the traffic of the last minute."""
+    """The rate that burns an SLO's error budget at this burn rate, with the traffic of the last minute."""
 
     burn_rate: Annotated[Number, Field(gt=0, le=1e6)]
-    """14.4 spends 2 % of a 30-day budget in an hour."""
+    """The multiple of the sustainable rate: 14.4 spends 2 % of a 30-day budget in an hour."""
     slo: Annotated[str, Field(min_length=1, max_length=200)]
-    """Its name in the SLO file, with or without the service: `shop-availability`."""
+    """The SLO's name in the SLO file, with or without the service: `shop-availability`."""
 
 
 def _kind(value: Any) -> str:
@@ -27,10 +27,10 @@ Rate = Annotated[Annotated[Ratio, Tag("ratio")] | Annotated[BurnRate, Tag("burn"
 class FaultRequest(Fault):
     """What to inject, how often, where and when. Only `effect` is required."""
 
-    rate: Rate = 1.0  # type: ignore[assignment]  # wider than a fault's: resolved before there is one
-    """The share of the matching requests that is hit: a ratio above 0 and at most 1, or `{"burn_rate", "slo"}`."""
+    rate: Rate = 1.0  # type: ignore[assignment]  # wider than a fault's rate: `with_rate` narrows it
+    """The share of the matching requests to hit: a ratio above 0 and at most 1, or `{"burn_rate", "slo"}`."""
 
     def with_rate(self, rate: float, rate_sum: str) -> Fault:
-        """Make the fault with this rate."""
+        """Return the fault with this rate as a ratio; `rate_sum` shows its calculation."""
         fields = {name: getattr(self, name) for name in Fault.model_fields}
         return Fault(**{**fields, "rate": rate, "rate_sum": rate_sum})

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from chaosapi import budget
 from chaosapi.api import pages, responses
 from chaosapi.api.audit import AuditedChanges, FittedReason, Wait, WaitStopped, Why, WhyStopped
-from chaosapi.api.bodies import understood
+from chaosapi.api.bodies import read_leniently
 from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy, StoreUnavailable
 from chaosapi.faults import changes
@@ -54,7 +54,7 @@ _HALT_BODY: Final = {"requestBody": {"content": {"application/json": {"schema": 
 
 @dataclass(frozen=True)
 class StopEndpoints:
-    """The kill switch, the halt and the audit. `clock` gives Unix seconds; lists are written in the pool."""
+    """Routes of the kill switch, the halt and the audit. `clock` returns Unix seconds; `lists` serializes lists."""
 
     audited: AuditedChanges
     kill: KillSwitch
@@ -142,7 +142,7 @@ async def _read_reason(request: Request) -> str:
     """Return the reason in the body; empty if the body has none, is late, or the client disconnects."""
     with suppress(TimeoutError, ClientDisconnect):
         async with asyncio.timeout(_BODY_TIMEOUT_S):
-            return HaltBody.lenient(await understood(request, budget.SMALL)).reason
+            return HaltBody.lenient(await read_leniently(request, budget.SMALL)).reason
     return ""
 
 

@@ -15,7 +15,7 @@ from xxhash import xxh3_64_hexdigest
 
 from chaosapi import budget
 from chaosapi.api import pages
-from chaosapi.api.bodies import reading
+from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import refusals
 from chaosapi.errors import Busy
 from chaosapi.models import Model, at_most_entries
@@ -101,8 +101,8 @@ class Accepted(Model):
 class WebhookEndpoints:
     """The webhook receiver, and the list of the alerts that it received.
 
-    `arrived` is called after each notification; `clock` gives Unix seconds. Lists are written, and large notifications
-    read, in pools.
+    `arrived` is called after each notification; `clock` returns Unix seconds. Thread pools serialize lists and parse
+    large notifications.
     """
 
     inbox: Inbox
@@ -112,7 +112,7 @@ class WebhookEndpoints:
 
     def router(self) -> APIRouter:
         """Return the routes."""
-        api = APIRouter(tags=["alerts"], route_class=reading(budget.WEBHOOK, self.pools.bodies))
+        api = APIRouter(tags=["alerts"], route_class=route_class(budget.WEBHOOK, self.pools.bodies))
         api.post("/hooks/alertmanager", responses=refusals(Busy))(self.receive)
         api.get("/admin/alerts", response_model=DeliveredAlerts, responses=refusals(Busy))(self.alerts)
         return api

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 
 from chaosapi import budget
 from chaosapi.api import problems
-from chaosapi.api.bodies import LARGE, reading
+from chaosapi.api.bodies import LARGE, route_class
 from chaosapi.budget import Budget
 from chaosapi.models import Model
 from chaosapi.runtime.pool import Pool
@@ -45,7 +45,7 @@ def notes(pool: Pool) -> Iterator[TestClient]:
     """Give a client of one route."""
     app = FastAPI()
     problems.install(app)
-    api = APIRouter(route_class=reading(Budget(depth=3, values=5000), pool))
+    api = APIRouter(route_class=route_class(Budget(depth=3, values=5000), pool))
 
     @api.post("/")
     async def receive(note: Note) -> int:

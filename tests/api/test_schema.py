@@ -122,4 +122,4 @@ def test_a_method_that_does_not_work_is_told_those_that_do(client: TestClient) -
 @pytest.mark.parametrize(("path", "docs"), [("/nowhere", "/openapi.json"), ("/admin/nowhere", "/admin/openapi.json")])
 def test_an_unknown_path_is_told_where_the_known_ones_are(client: TestClient, path: str, docs: str) -> None:
     """Each plane has a description of its own."""
-    assert client.get(path).json()["detail"] == f"there is nothing at {path}: {docs} shows what there is"
+    assert client.get(path).json()["detail"] == f"there is nothing at {path}: {docs} lists all paths"
