@@ -73,6 +73,18 @@ class ChaosMiddleware:
         await self._app(scope, receive, send)
 
 
+def is_installed(app: object) -> bool:
+    """Return whether chaosapi is in an app, or in the one that its middlewares wrap."""
+    while app is not None:
+        if isinstance(app, ChaosMiddleware):
+            return True
+        if isinstance(app, Starlette):
+            present: list[object] = [each.cls for each in app.user_middleware]
+            return Raise in present
+        app = getattr(app, "app", None)
+    return False
+
+
 def _of_guest() -> Settings:
     """Read the settings from the environment, without those of the server, which belongs to the app's owner."""
     return Settings(host="127.0.0.1", port=0, workers=1, drain_delay=0)

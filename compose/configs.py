@@ -15,7 +15,7 @@ _INTERVAL: Final = 1.0  # seconds between scrapes, as in the lab profile of `cha
 def write(folder: Path) -> None:
     """Write every file into `folder`; raises OSError where that is not possible."""
     text = prometheus.config(
-        target="chaosapi:8000",
+        target=prometheus.ScrapeTarget("chaosapi:8000"),
         alertmanager="alertmanager:9093",
         rules=Path("/etc/prometheus/rules/lab.yml"),
         interval=_INTERVAL,

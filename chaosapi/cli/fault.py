@@ -1,6 +1,5 @@
 """`chaosapi fault`: the admin API from a terminal."""
 
-import contextlib
 import getpass
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ import typer
 from rich.text import Text
 
 from chaosapi.cli import parse, render_faults
-from chaosapi.clients.admin import AdminClient, ClientError
+from chaosapi.clients.admin import AdminClient, ClientError, find_admin_api
 from chaosapi.clients.answers import Phase
 from chaosapi.settings import SettingsError, token_from_environment
 from chaosapi.terminal import Terminal, print_error
@@ -192,12 +191,8 @@ def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -
 
 
 def find_service(urls: Sequence[str]) -> str:
-    """Return the first URL that serves chaosapi, or the last one; sends no token."""
-    for url in urls[:-1]:
-        with contextlib.suppress(ClientError, LookupError, TypeError), AdminClient(url, timeout_s=2) as admin:
-            if admin.openapi()["info"]["title"] == "chaosapi":
-                return url
-    return urls[-1]
+    """Return the first URL that serves chaosapi, or the last one."""
+    return find_admin_api(urls[:-1]) or urls[-1]
 
 
 @contextmanager

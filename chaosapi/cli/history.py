@@ -43,6 +43,7 @@ def history(
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         print_error(f"no metrics from {url}: {error}")
         raise typer.Exit(1) from None
-    series = past.healthy_series(exposition, rate, prometheus.labels(instance or address))
+    labels = prometheus.ScrapeTarget(instance or address).labels
+    series = past.healthy_series(exposition, past.shop_rates(rate), labels, instants[-1] - instants[0])
     with output.open("w", encoding="utf-8") if output else contextlib.nullcontext(sys.stdout) as file:
         file.writelines(past.openmetrics(series, instants))

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,9 +11,10 @@ import typer
 
 from chaosapi.errors import ChaosError
 from chaosapi.lab import demo as demonstration
-from chaosapi.lab import folders, stack, status, traffic
+from chaosapi.lab import folders, next_steps, stack, status
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
+from chaosapi.lab.service import OwnApp, RunningService, Service
 from chaosapi.lab.signals import StopRequested, stoppable
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
@@ -23,6 +25,7 @@ DataDir = Annotated[
     typer.Option(help="Keep data and logs in this folder.", show_default="a temporary folder, deleted at the end"),
 ]
 _DEFAULTS: Final = Ports()
+_OWN: Final = "A service of your own"
 
 
 def _profile(name: str) -> str:
@@ -49,18 +52,81 @@ def lab(
     console_port: Port = _DEFAULTS.console,
     data_dir: DataDir = None,
     once: Annotated[bool, typer.Option("--once", help="Start, print the status, and stop.")] = False,
+    app: Annotated[
+        str | None,
+        typer.Option(
+            help="An app of your own, module:attribute, instead of the shop. Needs --slo.", rich_help_panel=_OWN
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="A service that runs already, with chaosapi in it. Needs --slo.", rich_help_panel=_OWN
+        ),
+    ] = None,
+    slo: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Its SLO file.", rich_help_panel=_OWN)
+    ] = None,
+    locustfile: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="The Locust file that sends it requests.",
+            show_default="one that visits every GET route",
+            rich_help_panel=_OWN,
+        ),
+    ] = None,
+    rate: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Its requests per second, or the users of --locustfile; 0: no Locust, your own traffic.",
+            rich_help_panel=_OWN,
+        ),
+    ] = 20,
+    admin_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The admin API of --target.", show_default="found by itself", rich_help_panel=_OWN
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token of --target.", rich_help_panel=_OWN),
+    ] = None,
 ) -> None:
-    """Start the service with Prometheus, Alertmanager and, where installed, Grafana; Ctrl-C stops them all."""
+    """Start the service with Prometheus, Alertmanager and, where installed, Grafana; Ctrl-C stops them all.
+
+    The service is the demo shop, or one of your own: chaosapi lab --app main:app --slo slo.yml
+    """
+    service = _service(app, target, slo, admin_url)
     console = Terminal()
     with _ended_well(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port, console_port)
         options = stack.Options(folder, profile, ports, console=not once)
+        if service:
+            options = replace(options, service=service, rate=rate, traffic=rate > 0, locustfile=locustfile, token=token)
         with stack.running(options, _progress_printer(console)) as running:
             if once:
                 console.print(str(status.read_status(running)), soft_wrap=True)
                 return
-            console.print(f"for traffic, in another terminal: {traffic.interactive_command(ports)}", soft_wrap=True)
+            for line in next_steps.lines(running):
+                console.print(line, soft_wrap=True)
             status.show_until_stopped(running, console)
+
+
+def _service(app: str | None, target: str | None, slo: Path | None, admin_url: str | None) -> Service | None:
+    """Return the service of the user's own that the options name, None for the shop."""
+    if app and target:
+        raise typer.BadParameter("use either --app or --target", param_hint="--target")
+    if slo and not (app or target):
+        raise typer.BadParameter("it needs --app or --target", param_hint="--slo")
+    if not (app or target):
+        return None
+    if slo is None:
+        raise typer.BadParameter("--app and --target need the SLOs that alerts are made from", param_hint="--slo")
+    return OwnApp(app, slo) if app else RunningService(str(target), slo, admin_url)
 
 
 def demo(

@@ -24,7 +24,8 @@ API's problem document, `status` the status of the response, and the text says w
 typo. `chaosapi.clients.admin_calls` describes the parameters and results of the calls.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import httpx2
@@ -41,6 +42,7 @@ __all__ = [
     "RefusedError",
     "UnauthorizedError",
     "UnreachableError",
+    "find_admin_api",
 ]
 
 _TIMEOUT_S: Final = 40.0  # longer than any `wait`
@@ -115,3 +117,12 @@ class AsyncAdminClient(AsyncClient):
 def _headers(token: str | None, actor: str | None) -> Mapping[str, str]:
     authorization = {"authorization": f"Bearer {token}"} if token else {}
     return authorization | ({"x-chaos-actor": actor} if actor else {})
+
+
+def find_admin_api(urls: Iterable[str]) -> str | None:
+    """Return the first URL at which chaosapi's admin API answers; sends no token."""
+    for url in urls:
+        with contextlib.suppress(ClientError, LookupError, TypeError), AdminClient(url, timeout_s=2) as admin:
+            if admin.openapi()["info"]["title"] == "chaosapi":
+                return url
+    return None

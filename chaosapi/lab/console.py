@@ -9,8 +9,9 @@ def is_installed() -> bool:
     return importlib.util.find_spec("nicegui") is not None
 
 
-def command(ports: Ports) -> list[str]:
+def command(ports: Ports, service: str, job: str) -> list[str]:
     """Return the command line of a console that watches this lab, and Locust where a person starts its page."""
-    sources = {"service": ports.admin, "prometheus": ports.prometheus, "alertmanager": ports.alertmanager}
-    options = [word for name, port in sources.items() for word in (f"--{name}", url(port))]
-    return [sys.executable, "-m", "chaosapi", "console", *options, "--host", HOST, "--port", str(ports.console)]
+    sources = {"service": service, "prometheus": url(ports.prometheus), "alertmanager": url(ports.alertmanager)}
+    options = [word for name, address in sources.items() for word in (f"--{name}", address)]
+    here = ["--host", HOST, "--port", str(ports.console)]
+    return [sys.executable, "-m", "chaosapi", "console", *options, "--job", job, *here]

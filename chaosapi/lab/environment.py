@@ -34,6 +34,16 @@ def service(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith("CHAOSAPI_") and name != _PASSWORD}
 
 
+def own_app(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return everything for an app of the user's own, which runs as if the user had started it."""
+    return {name: value for name, value in environment.items() if name != _PASSWORD}
+
+
+def own_traffic(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return everything for a Locust file of the user's own but what is chaosapi's."""
+    return {name: value for name, value in environment.items() if not name.startswith("CHAOSAPI_")}
+
+
 def console(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the token that the console steers with, and the password that it asks for."""
     return {name: environment[name] for name in (*_TOKEN, _PASSWORD) if name in environment}

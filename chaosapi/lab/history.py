@@ -15,7 +15,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from chaosapi.forecast.traffic import SHOP, TrafficRoute
+from chaosapi.forecast.traffic import SHOP
 from chaosapi.lab import environment
 from chaosapi.lab.errors import LabError
 from chaosapi.slo.windows import Profile
@@ -25,10 +25,18 @@ _HEALTHY_LATENCY: Final = ((0.005, 0.90), (0.01, 0.97), (0.025, 0.99), (0.05, 0.
 _MEAN_LATENCY_S: Final = 0.004
 _FAMILIES: Final = ("http_requests", "http_request_duration_seconds")
 
+RouteStatus = tuple[str, str, str]
+"""A method, a handler and a status: the labels of one counter of requests."""
+Rates = Mapping[RouteStatus, float]
+"""Requests per second."""
+
 
 @dataclass(frozen=True)
 class HistorySeries:
-    """One series of the past: its name and labels as text, its rise per second, and its value at the very start."""
+    """One series of the past: its name and labels as text, its rise per second, and its value at the very start.
+
+    A value below 0 was counted by an earlier process, from 0 on: a counter restarts with its process.
+    """
 
     name: str
     slope: float
@@ -37,6 +45,8 @@ class HistorySeries:
     def value_at(self, seconds: float) -> str:
         """Write its value so many seconds after the start of history."""
         value = self.start + self.slope * seconds
+        if value < 0:
+            value = self.slope * seconds
         return f"{value:.3f}" if self.name.partition("{")[0].endswith("_sum") else f"{value:.0f}"
 
 
@@ -57,20 +67,52 @@ def sample_times(profile: Profile, end: float) -> list[float]:
     ] + [end]
 
 
-def healthy_series(exposition: str, rate: float, labels: Mapping[str, str]) -> dict[str, list[HistorySeries]]:
-    """Return the series by metric family of a shop that serves `rate` requests/s without an error.
+def shop_rates(rate: float) -> Rates:
+    """Return the shop's usual traffic of `rate` requests/s, all of it answered."""
+    return {(route.method, route.handler, route.success): rate * share for route, share in SHOP.items()}
+
+
+def counted_requests(exposition: str) -> dict[RouteStatus, float]:
+    """Return the requests that a service has counted so far."""
+    return {
+        (sample.labels["method"], sample.labels["handler"], sample.labels["status"]): sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == "http_requests_total"
+    }
+
+
+def measured_rates(before: str, after: str, seconds: float) -> Rates:
+    """Return the rates between two expositions; failures count as answers of their route, since the past is healthy."""
+    earlier = counted_requests(before)
+    later = counted_requests(after)
+    rates: dict[RouteStatus, float] = {}
+    for key, count in later.items():
+        grown = count - earlier.get(key, 0.0)
+        if grown > 0:
+            healthy = _healthy(key, later)
+            rates[healthy] = rates.get(healthy, 0.0) + grown / seconds
+    return rates
+
+
+def healthy_series(
+    exposition: str, rates: Rates, labels: Mapping[str, str], seconds: float
+) -> dict[str, list[HistorySeries]]:
+    """Return the series by metric family of a service that has had these rates for so many seconds without an error.
 
     Takes the series from the `exposition` of the live target, so names and labels are the same; `labels` are those
-    that Prometheus adds to the target's own. Histograms only where there is traffic, counters of errors at 0.
+    that Prometheus adds to the target's own. Counters end at their live values. Histograms only where there is traffic.
     """
     families = {"up": ("gauge", [HistorySeries(_series_name("up", labels), 0, 1)])}
     for family in text_string_to_metric_families(exposition):
         if family.name in _FAMILIES:
-            rises = ((sample, _share(sample)) for sample in family.samples)
+            slopes = ((sample, _slope(sample, rates)) for sample in family.samples)
             series = [
-                HistorySeries(_series_name(sample.name, {**sample.labels, **labels}), rate * share)
-                for sample, share in rises
-                if share or sample.name == "http_requests_total"
+                HistorySeries(
+                    _series_name(sample.name, {**sample.labels, **labels}), slope, _start(sample, slope, seconds)
+                )
+                for sample, slope in slopes
+                if slope or sample.name == "http_requests_total"
             ]
             families[family.name] = (family.type, series)
     return {f"# TYPE {name} {kind}": series for name, (kind, series) in families.items()}
@@ -104,14 +146,31 @@ def import_history(chunks: Iterable[str], promtool: Path, data: Path) -> None:
         raise LabError(f"promtool could not store the history: {done.stderr.strip()[-500:]}")
 
 
-def _share(sample: Sample) -> float:
-    """Return the sample's rise for each request to the shop: the share of its route, of its bucket, or both."""
+def _slope(sample: Sample, rates: Rates) -> float:
+    """Return the sample's rise per second: the rate of its route and status, of its bucket, or their latency."""
     labels = sample.labels
-    route = TrafficRoute(labels["method"], labels["handler"])
-    share = SHOP.get(route, 0.0) if labels["status"] == route.success else 0.0
+    rate = rates.get((labels["method"], labels["handler"], labels["status"]), 0.0)
     if sample.name.endswith("_bucket"):
-        return share * max((part for limit, part in _HEALTHY_LATENCY if limit <= float(labels["le"])), default=0.0)
-    return share * _MEAN_LATENCY_S if sample.name.endswith("_sum") else share
+        return rate * max((part for limit, part in _HEALTHY_LATENCY if limit <= float(labels["le"])), default=0.0)
+    return rate * _MEAN_LATENCY_S if sample.name.endswith("_sum") else rate
+
+
+def _start(sample: Sample, slope: float, seconds: float) -> float:
+    """Return the value at the start of a history that ends at the sample's; a counter at 0 has yet to restart."""
+    return sample.value - slope * seconds if sample.value else 0.0
+
+
+def _healthy(key: RouteStatus, counted: Mapping[RouteStatus, float]) -> RouteStatus:
+    """Return the counter of the answers that a route gives most often where the key is that of failures."""
+    method, handler, status = key
+    if status != "000" and not status.startswith("5"):
+        return key
+    answers = {
+        each: count
+        for each, count in counted.items()
+        if each[:2] == (method, handler) and each[2] != "000" and not each[2].startswith("5")
+    }
+    return max(answers, key=lambda each: answers[each], default=key)
 
 
 def _series_name(name: str, labels: Mapping[str, str]) -> str:

@@ -30,10 +30,16 @@ class Ports(NamedTuple):
     console: int = 8080
 
     def by_option(
-        self, *, with_grafana: bool, with_traffic: bool = False, with_console: bool = False
+        self,
+        *,
+        with_grafana: bool,
+        with_traffic: bool = False,
+        with_console: bool = False,
+        with_service: bool = True,
     ) -> dict[str, int]:
         """Return the ports that will be used, each by the option that sets it."""
         parts = {"grafana": with_grafana, "loadtest": with_traffic, "console": with_console}
+        parts |= {"service": with_service, "admin": with_service}
         used = self._asdict() | {name: 0 for name, there in parts.items() if not there}
         return {f"--{name}-port" if name != "service" else "--port": port for name, port in used.items() if port}
 

@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -10,26 +11,53 @@ JOB: Final = "chaosapi"
 LOADTEST: Final = "loadtest"
 
 
-def config(*, target: str, alertmanager: str, rules: Path, interval: float, loadtest: str | None = None) -> str:
+@dataclass(frozen=True)
+class ScrapeTarget:
+    """Where Prometheus finds the metrics of a service, as host:port, and the job that it does it for."""
+
+    address: str
+    job: str = JOB
+    path: str = "/metrics"
+    scheme: str = "http"
+
+    @classmethod
+    def of_url(cls, url: str, job: str = JOB) -> "ScrapeTarget":
+        """Return the target of a URL such as http://127.0.0.1:8000/metrics."""
+        parts = urlsplit(url)
+        return cls(parts.netloc, job, parts.path, parts.scheme)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return the labels that Prometheus adds to every series of the target."""
+        return {"instance": self.address, "job": self.job}
+
+    @property
+    def scrape_config(self) -> dict[str, Any]:
+        """Return the entry of `scrape_configs`; what is Prometheus' default is left out."""
+        chosen = {"metrics_path": self.path, "scheme": self.scheme}
+        usual = {"metrics_path": "/metrics", "scheme": "http"}
+        return {
+            "job_name": self.job,
+            **{name: value for name, value in chosen.items() if value != usual[name]},
+            "static_configs": [{"targets": [self.address]}],
+        }
+
+
+def config(
+    *, target: ScrapeTarget, alertmanager: str, rules: Path, interval: float, loadtest: str | None = None
+) -> str:
     """Write prometheus.yml: scrape `target` and `loadtest` (host:port), evaluate `rules`, every `interval` seconds."""
-    jobs = {JOB: target} | ({LOADTEST: loadtest} if loadtest else {})
+    targets = [target, *([ScrapeTarget(loadtest, LOADTEST)] if loadtest else [])]
     step = f"{round(interval * 1000)}ms"
     return yaml.safe_dump(
         {
             "global": {"scrape_interval": step, "scrape_timeout": step, "evaluation_interval": step},
             "rule_files": [str(rules)],
             "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-            "scrape_configs": [
-                {"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in jobs.items()
-            ],
+            "scrape_configs": [each.scrape_config for each in targets],
         },
         sort_keys=False,
     )
-
-
-def labels(target: str) -> dict[str, str]:
-    """Return the labels that Prometheus adds to every series of the target."""
-    return {"instance": target, "job": JOB}
 
 
 def command(program: Path, *, config_file: Path, data: Path, listen: str) -> list[str]:

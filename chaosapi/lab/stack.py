@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,15 +12,17 @@ from chaosapi import assets
 from chaosapi.clients.admin import AdminClient
 from chaosapi.clients.alertmanager import AlertmanagerClient
 from chaosapi.clients.errors import ClientError
-from chaosapi.clients.exchange import Client, ready, text
+from chaosapi.clients.exchange import Client, asked, ready
 from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.lab import (
     alertmanager,
     console,
+    coverage,
     environment,
     folders,
     grafana,
     history,
+    locustfile,
     ports,
     prometheus,
     service,
@@ -30,20 +32,27 @@ from chaosapi.lab import (
 from chaosapi.lab.errors import LabError, NotReadyError
 from chaosapi.lab.ports import Ports, address, url
 from chaosapi.lab.processes import Programs
+from chaosapi.lab.prometheus import ScrapeTarget
+from chaosapi.lab.service import DemoShop, Endpoints, Service
 from chaosapi.settings import SettingsError, token_from_environment
-from chaosapi.slo import windows
+from chaosapi.slo import cause_alerts, files, spec, windows
 from chaosapi.slo.annotations import LinkBases
+from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
 
 _MAX_SCRAPE_INTERVAL_S: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
-_TIMEOUT_S: Final = 5.0  # seconds until a part that does not answer is taken for down
+_MEASURED_S: Final = 10.0
+"""Seconds of traffic that show how many requests each route of an own service gets."""
+_SETTLING_S: Final = 2.0
+"""Seconds in which Locust starts its users."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen about a lab: where its data goes, its profile and ports, its traffic, and the console.
+    """What can be chosen about a lab: where its data goes, its profile and ports, its service, traffic and console.
 
-    `rate` is the traffic of the seeded past in requests/s; with `traffic` Locust goes on with it in the present.
+    With `traffic` Locust sends requests from the start, `rate` per second. To the shop it sends the steady scenario, to
+    another service `locustfile`, whose users are `rate` in number, or one that is generated.
     """
 
     folder: Path
@@ -52,6 +61,10 @@ class Options:
     rate: float = 20.0
     traffic: bool = False
     console: bool = False
+    service: Service = field(default_factory=DemoShop)
+    locustfile: Path | None = None
+    token: str | None = None
+    """The admin token; that of the environment unless given."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +72,12 @@ class Lab:
     """A lab: its parts and their ports, and clients of them; `interval` is that of scrapes and evaluations."""
 
     parts: Programs
+    options: Options
     ports: Ports
     profile: Profile
     interval: float
-    users: Client
-    """Talks to the port that users see."""
+    endpoints: Endpoints
+    target: ScrapeTarget
     admin: AdminClient
     """Talks to the port that answers whatever a fault does to the other."""
     prometheus: PrometheusClient
@@ -73,9 +87,10 @@ class Lab:
     @property
     def links(self) -> dict[str, str]:
         """What a person opens, by its name."""
+        docs = "/docs" if isinstance(self.options.service, DemoShop) else ""
         links = {
-            "service": f"{url(self.ports.service)}/docs",
-            "admin API": f"{url(self.ports.admin)}/admin/docs",
+            "service": self.endpoints.users + docs,
+            "admin API": f"{self.endpoints.admin}/admin/docs",
             "Prometheus": url(self.ports.prometheus),
             "Alertmanager": url(self.ports.alertmanager),
         }
@@ -100,38 +115,52 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     Raises LabError when a tool or a free port is missing, or a part does not start; nothing is left running then.
     """
     profile = windows.load(options.profile)
-    rules = _rules_file(options.profile)
+    promised = spec.load(options.service.slo)
+    rules = _rules(options.service.slo, promised, options.profile)
+    job = _job(promised)
     programs = tools.ensure_programs("prometheus", "promtool", "alertmanager", say=say)
     with_grafana = grafana.find() is not None
     with_console = options.console and console.is_installed()
-    ports.check_free(
-        options.ports.by_option(with_grafana=with_grafana, with_traffic=options.traffic, with_console=with_console)
+    is_shop = isinstance(options.service, DemoShop)
+    used = options.ports.by_option(
+        with_grafana=with_grafana,
+        with_traffic=options.traffic and is_shop,
+        with_console=with_console,
+        with_service=options.service.starts,
     )
+    ports.check_free(used)
     folder = options.folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    token = _token()
-    with (
-        Programs(folder / "logs") as parts,
-        Client(url(options.ports.service), timeout_s=_TIMEOUT_S) as users,
-        AdminClient(url(options.ports.admin), token=token, timeout_s=_TIMEOUT_S) as admin,
-        PrometheusClient(url(options.ports.prometheus), timeout_s=_TIMEOUT_S) as store,
-    ):
+    token = _token(options)
+    with ExitStack() as cleanup:
+        parts = cleanup.enter_context(Programs(folder / "logs"))
+        say("starting the service" if options.service.starts else "looking for the service")
+        endpoints = options.service.start(parts, options.ports, options.profile, token)
+        target = ScrapeTarget.of_url(endpoints.metrics, job)
+        _check_coverage(options.service.slo, promised, endpoints, target)
+        admin = cleanup.enter_context(AdminClient(endpoints.admin, token=token, timeout_s=service.TIMEOUT_S))
+        store = cleanup.enter_context(PrometheusClient(url(options.ports.prometheus), timeout_s=service.TIMEOUT_S))
         interval = min(profile.step, _MAX_SCRAPE_INTERVAL_S)
-        lab = Lab(parts, options.ports, profile, interval, users, admin, store, with_grafana, with_console)
-        say("starting the service")
-        command = service.command(options.ports.service, options.ports.admin)
-        env = environment.service(os.environ)
-        env |= {"CHAOSAPI_ADMIN_HOST": ports.HOST, "CHAOSAPI_PROFILE": options.profile}
-        parts.start("service", command, env)
-        parts.wait_until(lambda: users.run(ready("/readyz")), f"the service on port {options.ports.service}")
+        lab = Lab(
+            parts,
+            options,
+            options.ports,
+            profile,
+            interval,
+            endpoints,
+            target,
+            admin,
+            store,
+            with_grafana,
+            with_console,
+        )
         if options.traffic:  # before Prometheus, so that its past goes over into its present without a gap
             say("starting Locust")
-            parts.start("locust", traffic.command(options.ports, options.rate), environment.traffic(os.environ))
+            _start_traffic(lab, folder)
         say("starting Alertmanager")
         _start_alertmanager(lab, programs["alertmanager"], folder, token)
         if not (folder / "prometheus").exists():  # a store that was there before has its own past
-            say("seeding a healthy past")
-            _seed_history(lab, programs["promtool"], folder / "prometheus", options.rate)
+            _seed_history(lab, programs["promtool"], folder / "prometheus", say)
         say("starting Prometheus")
         _start_prometheus(lab, programs["prometheus"], folder, rules)
         if with_grafana:
@@ -139,52 +168,132 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
             _start_grafana(lab, folder / "grafana")
         if with_console:  # it need not be waited for: it says itself what is not there yet
             say("starting the console")
-            parts.start("console", console.command(options.ports), environment.console(os.environ))
+            command = console.command(options.ports, endpoints.admin, job)
+            env = environment.console(os.environ) | ({"CHAOSAPI_ADMIN_TOKEN": token} if token else {})
+            parts.start("console", command, env)
         _wait_until_healthy(lab)
         yield lab
 
 
-def _token() -> str | None:
+def _token(options: Options) -> str | None:
     try:
-        return token_from_environment(os.environ)
+        return token_from_environment({"CHAOSAPI_ADMIN_TOKEN": options.token} if options.token else os.environ)
     except SettingsError as error:
         raise LabError(str(error)) from None
+
+
+def _rules(source: Path, promised: Spec, profile: str) -> str:
+    """Return the rules of an SLO file and of the causes.yaml in its folder; raises errors.Invalid."""
+    return files.rule_file([promised], profile, causes=cause_alerts.load_from_folder_of(source))
+
+
+def _job(promised: Spec) -> str:
+    """Return the scrape job that the SLOs are about."""
+    jobs = promised.jobs or [prometheus.JOB]
+    if len(jobs) > 1:
+        raise LabError(f"a lab has one service, and the SLOs are about the jobs {', '.join(jobs)}: split the file")
+    return jobs[0]
+
+
+def _check_coverage(source: Path, promised: Spec, endpoints: Endpoints, target: ScrapeTarget) -> None:
+    """Raise LabError where an SLO selects what the service does not have."""
+    known = coverage.series(endpoints.exposition(), target.labels)
+    if missing := coverage.uncovered(promised, known):
+        raise LabError("\n".join(f"{source}: {each}" for each in missing))
+
+
+def _start_traffic(lab: Lab, folder: Path) -> None:
+    options = lab.options
+    if isinstance(options.service, DemoShop):
+        command = traffic.shop_command(options.ports, options.rate)
+        lab.parts.start("locust", command, environment.traffic(os.environ))
+        return
+    file = options.locustfile or _generate_locustfile(lab, folder)
+    command = traffic.file_command(file, max(1, round(options.rate)), lab.endpoints.users)
+    lab.parts.start("locust", command, environment.own_traffic(os.environ))
+
+
+def _generate_locustfile(lab: Lab, folder: Path) -> Path:
+    """Write a Locust file for the GET routes of the service."""
+    users = lab.endpoints.users
+    counted = history.counted_requests(lab.endpoints.exposition())
+    templates = list(dict.fromkeys(handler for method, handler, _ in counted if method == "GET" and handler[0] == "/"))
+    try:
+        with Client(users, timeout_s=service.TIMEOUT_S) as client:
+            document = client.run(asked("GET", "/openapi.json"))
+    except ClientError:
+        document = None  # an app may have no such document, or not show it
+    path = folder / "locustfile.py"
+    path.write_text(locustfile.write(users, document, templates), encoding="utf-8")
+    return path
 
 
 def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None) -> None:
     port = lab.ports.alertmanager
     config_file = folder / "alertmanager.yml"
     source = (assets.path("alerts") / "alertmanager.yml").read_text(encoding="utf-8")
-    webhook = f"{url(lab.ports.admin)}/hooks/alertmanager"
+    webhook = f"{lab.endpoints.admin}/hooks/alertmanager"
     folders.write_private(config_file, alertmanager.config(source, webhook=webhook, token=token))
     data = folder / "alertmanager"
     command = alertmanager.command(program, config_file=config_file, data=data, listen=address(port))
     lab.parts.start("alertmanager", command)
-    with AlertmanagerClient(url(port), timeout_s=_TIMEOUT_S) as client:
+    with AlertmanagerClient(url(port), timeout_s=service.TIMEOUT_S) as client:
         lab.parts.wait_until(client.is_ready, f"Alertmanager on port {port}")
 
 
-def _seed_history(lab: Lab, promtool: Path, data: Path, rate: float) -> None:
-    past = history.healthy_series(lab.users.run(text("/metrics")), rate, prometheus.labels(address(lab.ports.service)))
-    chunks = history.openmetrics(past, history.sample_times(lab.profile, time.time()))
-    history.import_history(chunks, promtool, data)
+def _seed_history(lab: Lab, promtool: Path, data: Path, say: Callable[[str], None]) -> None:
+    if isinstance(lab.options.service, DemoShop):
+        rates = history.shop_rates(lab.options.rate)
+    else:
+        say("measuring the traffic of each route")
+        rates = _measure_traffic(lab)
+        if not rates:
+            say("no traffic: Prometheus starts without a past, and long windows see nothing but the fault")
+            return
+    say("seeding a healthy past")
+    exposition = lab.endpoints.exposition()
+    times = history.sample_times(lab.profile, time.time())
+    past = history.healthy_series(exposition, rates, lab.target.labels, times[-1] - times[0])
+    history.import_history(history.openmetrics(past, times), promtool, data)
 
 
-def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: Path) -> None:
+def _measure_traffic(lab: Lab) -> history.Rates:
+    """Return the rates of the service's requests over some seconds, from the first request on if Locust sends them."""
+    before = lab.endpoints.exposition()
+    if lab.options.traffic:
+        idle = history.counted_requests(before)
+        lab.parts.wait_until(
+            lambda: history.counted_requests(lab.endpoints.exposition()) != idle,
+            "a request from Locust that the service counts",
+            every=0.5,
+        )
+        _pause(lab, _SETTLING_S)
+        before = lab.endpoints.exposition()
+    start = time.monotonic()
+    _pause(lab, _MEASURED_S)
+    after = lab.endpoints.exposition()
+    return history.measured_rates(before, after, time.monotonic() - start)
+
+
+def _pause(lab: Lab, seconds: float) -> None:
+    """Wait while all parts live."""
+    end = time.monotonic() + seconds
+    lab.parts.wait_until(lambda: time.monotonic() >= end, "the traffic", timeout=seconds + 1)
+
+
+def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: str) -> None:
     port = lab.ports.prometheus
     config_file = folder / "prometheus.yml"
+    rules_file = folder / "rules.yml"
     if lab.with_grafana:  # then the links of alerts lead there, wherever they are read
-        whole = LinkBases(grafana=url(lab.ports.grafana)).complete_rules(rules.read_text(encoding="utf-8"))
-        rules = folder / "rules.yml"
-        rules.write_text(whole, encoding="utf-8")
-    target = address(lab.ports.service)
-    to_alertmanager = address(lab.ports.alertmanager)
+        rules = LinkBases(grafana=url(lab.ports.grafana)).complete_rules(rules)
+    rules_file.write_text(rules, encoding="utf-8")
     config = prometheus.config(
-        target=target,
-        alertmanager=to_alertmanager,
-        rules=rules,
+        target=lab.target,
+        alertmanager=address(lab.ports.alertmanager),
+        rules=rules_file,
         interval=lab.interval,
-        loadtest=address(lab.ports.loadtest),
+        loadtest=address(lab.ports.loadtest) if isinstance(lab.options.service, DemoShop) else None,
     )
     config_file.write_text(config, encoding="utf-8")
     data = folder / "prometheus"
@@ -205,7 +314,7 @@ def _start_grafana(lab: Lab, folder: Path) -> None:
     env = environment.grafana(os.environ)
     env |= grafana.environment(port=port, provisioning=provisioning, data=folder / "data")
     lab.parts.start("grafana", grafana.find() or [], env)
-    with Client(url(port), timeout_s=_TIMEOUT_S) as client:
+    with Client(url(port), timeout_s=service.TIMEOUT_S) as client:
         lab.parts.wait_until(lambda: client.run(ready("/api/health")), f"Grafana on port {port}", timeout=90)
 
 
@@ -223,10 +332,3 @@ def _wait_until_healthy(lab: Lab) -> None:
         raise LabError(f"Prometheus does not answer: {error}") from error
     except NotReadyError as error:
         raise NotReadyError(f"{error}: {troubles[-1]}") from error
-
-
-def _rules_file(profile: str) -> Path:
-    path = assets.path("alerts") / "rules" / f"{profile}.yml"
-    if not path.is_file():
-        raise LabError(f"there are no rules at {path}: make them with chaosapi slo rules --profile {profile}")
-    return path

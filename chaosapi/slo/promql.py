@@ -1,6 +1,8 @@
 """Check PromQL queries, and find their label values and range functions."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import promql_parser as grammar
@@ -8,7 +10,39 @@ import promql_parser as grammar
 _MAX_CHARACTERS: Final = 10_000
 _MAX_PARTS: Final = 150
 _QUOTED: Final = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`""", re.DOTALL)
+_OPERATORS: Final = {
+    "=": grammar.MatchOp.Equal,
+    "!=": grammar.MatchOp.NotEqual,
+    "=~": grammar.MatchOp.Re,
+    "!~": grammar.MatchOp.NotRe,
+}
 _PART: Final = re.compile(r"[-+*/%^(]|[=!<>]+|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class LabelMatcher:
+    """One condition of a selector on a label."""
+
+    label: str
+    operator: str
+    value: str
+
+    def __str__(self) -> str:
+        return f'{self.label}{self.operator}"{self.value}"'
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Return whether a series with these labels meets it."""
+        actual = labels.get(self.label, "")
+        found = bool(re.fullmatch(self.value, actual)) if "~" in self.operator else actual == self.value
+        return found != self.operator.startswith("!")
+
+
+@dataclass(frozen=True)
+class SeriesSelector:
+    """A selector of series: a metric's name and conditions on labels."""
+
+    metric: str
+    matchers: tuple[LabelMatcher, ...]
 
 
 def check(query: str) -> None:
@@ -44,6 +78,17 @@ def exact_values(query: str, label: str) -> set[str]:
     }
 
 
+def selectors(query: str) -> list[SeriesSelector]:
+    """Return the selectors of a valid query that name a metric."""
+    return [
+        SeriesSelector(
+            node.name, tuple(LabelMatcher(each.name, _symbol(each.op), each.value) for each in node.matchers.matchers)
+        )
+        for node in _nodes(query)
+        if isinstance(node, grammar.VectorSelector) and node.name
+    ]
+
+
 def range_functions(query: str) -> set[str]:
     """Return the names of the functions that a valid query applies to ranges: {"rate"}."""
     return {
@@ -52,6 +97,10 @@ def range_functions(query: str) -> set[str]:
         if isinstance(node, grammar.Call)
         and any(isinstance(each, grammar.MatrixSelector | grammar.SubqueryExpr) for each in node.args)
     }
+
+
+def _symbol(op: grammar.MatchOp) -> str:
+    return next(symbol for symbol, each in _OPERATORS.items() if each == op)
 
 
 def _nodes(query: str) -> list[grammar.Expr]:

@@ -26,7 +26,10 @@ def monitoring(
     rules = "groups: [{name: g, rules: [{alert: Always, expr: up == 1}, {record: twice, expr: 2 * up}]}]"
     (folder / "rules.yml").write_text(rules)
     config = prometheus.config(
-        target=to_prometheus, alertmanager=to_alertmanager, rules=folder / "rules.yml", interval=0.2
+        target=prometheus.ScrapeTarget(to_prometheus),
+        alertmanager=to_alertmanager,
+        rules=folder / "rules.yml",
+        interval=0.2,
     )
     (folder / "prometheus.yml").write_text(config)
     (folder / "alertmanager.yml").write_text("route: {receiver: none, group_wait: 0s}\nreceivers: [{name: none}]")

@@ -53,7 +53,9 @@ def seed(data: Path, target: str, promtool: Path) -> None:
             Burnt(each.name, each.slope, each.start, times[-1] - times[0] - BURNT) if _fast(each.name) else each
             for each in series
         ]
-        for header, series in history.healthy_series(exposition, 20, prometheus.labels(target)).items()
+        for header, series in history.healthy_series(
+            exposition, history.shop_rates(20), prometheus.ScrapeTarget(target).labels, times[-1] - times[0]
+        ).items()
     }
     history.import_history(history.openmetrics(past, times), promtool, data)
 

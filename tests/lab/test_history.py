@@ -1,3 +1,4 @@
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -37,20 +38,60 @@ def test_instants(name: str) -> None:
     assert max(last_hours) <= max(1.0, profile.windows[0] / 4)
 
 
+CHECKOUT = ("POST", "/api/checkout", "201")
+TARGET = {"instance": "127.0.0.1:8000", "job": "chaosapi"}
+
+
 def test_a_healthy_past_has_the_targets_series_and_no_errors() -> None:
-    """Series carry the live labels plus the target's; successes rise with the traffic, errors stay at 0."""
-    families = history.healthy_series(EXPOSITION, 1000, {"instance": "127.0.0.1:8000", "job": "chaosapi"})
-    text = "".join(history.openmetrics(families, [1000.0, 1010.0]))
+    """Series carry the live labels plus the target's; successes rise with the traffic, errors do not."""
+    families = history.healthy_series(EXPOSITION, {CHECKOUT: 60.0}, TARGET, 10)
+    text = "".join(history.openmetrics(families, [1000.0, 1005.0, 1010.0]))
     where = 'handler="/api/checkout"'
     target = 'instance="127.0.0.1:8000",job="chaosapi"'
     assert f"up{{{target}}} 1 1010.000\n" in text
-    assert f'http_requests_total{{method="POST",{where},status="201",{target}}} 600 1010.000\n' in text
-    assert f'http_requests_total{{method="POST",{where},status="503",{target}}} 0 1010.000\n' in text
-    assert f'_bucket{{method="POST",{where},status="201",le="0.005",{target}}} 540 1010.000\n' in text
-    assert f'_bucket{{method="POST",{where},status="201",le="0.25",{target}}} 600 1010.000\n' in text
-    assert f'_sum{{method="POST",{where},status="201",{target}}} 2.400 1010.000\n' in text
+    total = f'http_requests_total{{method="POST",{where},status="201",{target}}}'
+    assert [line for line in text.splitlines() if line.startswith(total)] == [
+        f"{total} 0 1000.000",
+        f"{total} 300 1005.000",
+        f"{total} 7 1010.000",
+    ]
+    assert f'http_requests_total{{method="POST",{where},status="503",{target}}} 5 1000.000\n' in text
+    assert f'http_requests_total{{method="POST",{where},status="503",{target}}} 5 1010.000\n' in text
+    assert f'_bucket{{method="POST",{where},status="201",le="0.005",{target}}} 270 1005.000\n' in text
+    assert f'_bucket{{method="POST",{where},status="201",le="0.25",{target}}} 300 1005.000\n' in text
+    assert f'_sum{{method="POST",{where},status="201",{target}}} 1.200 1005.000\n' in text
     assert "python_info" not in text
     assert text.endswith("# EOF\n")
+
+
+def test_a_service_that_has_run_for_long_goes_on_where_its_counters_are() -> None:
+    """Without a jump: it would be a burst of requests, or of errors, in the first window."""
+    exposition = EXPOSITION.replace('status="201"} 7', 'status="201"} 1000')
+    families = history.healthy_series(exposition, {CHECKOUT: 60.0}, TARGET, 10)
+    text = "".join(history.openmetrics(families, [1000.0, 1010.0]))
+    assert re.findall(r'http_requests_total{.*status="201".*} (\d+) ', text) == ["400", "1000"]
+
+
+def test_a_counter_that_has_yet_to_begin_restarts_where_the_past_ends() -> None:
+    """The past of a service without a request rises to its end."""
+    exposition = re.sub(r"} \d+", "} 0", EXPOSITION)
+    families = history.healthy_series(exposition, {CHECKOUT: 60.0}, TARGET, 10)
+    text = "".join(history.openmetrics(families, [1000.0, 1010.0]))
+    assert re.findall(r'http_requests_total{.*status="201".*} (\d+) ', text) == ["0", "600"]
+
+
+def test_rates_are_measured_and_failures_count_as_answers() -> None:
+    """Those of each route and status; a route that fails has had a healthy past of the same size."""
+    after = EXPOSITION.replace('status="201"} 7', 'status="201"} 27').replace('status="503"} 5', 'status="503"} 15')
+    assert history.measured_rates(EXPOSITION, after, 10) == {CHECKOUT: 3.0}
+    assert history.measured_rates(EXPOSITION, EXPOSITION, 10) == {}
+
+
+def test_the_shops_rates_add_up() -> None:
+    """Every request is answered with the status of its route's success."""
+    rates = history.shop_rates(1000)
+    assert sum(rates.values()) == pytest.approx(1000)
+    assert rates[CHECKOUT] == pytest.approx(60)
 
 
 @pytest.mark.slow

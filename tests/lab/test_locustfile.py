@@ -1,0 +1,118 @@
+"""The Locust file that the lab generates for a service of the user's own."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pytest
+from fastapi import Cookie, FastAPI, Header, Query
+from fastapi import Path as PathParameter
+
+from chaosapi.lab import locustfile
+from chaosapi.lab.errors import LabError
+from chaosapi.lab.locustfile import Visit
+
+
+def visits(app: FastAPI) -> list[Visit]:
+    """Return the visits of an app's own OpenAPI document."""
+    return locustfile.visits_of(app.openapi())
+
+
+def test_every_get_route_is_visited_and_nothing_is_changed() -> None:
+    """Routes of other methods are left out."""
+    app = FastAPI()
+    app.get("/items")(lambda: None)
+    app.head("/items/{item_id}")(lambda: None)
+    app.post("/items")(lambda: None)
+    app.delete("/items/{item_id}")(lambda: None)
+    assert [visit.route for visit in visits(app)] == ["/items"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "written"),
+    [
+        (int, "1"),
+        (Annotated[int, PathParameter(ge=1000)], "1000"),
+        (Annotated[int, PathParameter(gt=5, le=9)], "6"),
+        (Annotated[int, PathParameter(le=0)], "0"),
+        (Annotated[float, PathParameter(ge=0.5)], "1"),
+        (bool, "true"),
+        (str, "1"),
+        (Annotated[str, PathParameter(min_length=3)], "111"),
+        (Annotated[str, PathParameter(examples=["a lamp/ä"])], "a%20lamp%2F%C3%A4"),
+        (Annotated[str, PathParameter(openapi_examples={"lamp": {"value": "lamp"}})], "lamp"),
+        (Literal["red", "blue"], "red"),
+        (UUID, "00000000-0000-4000-8000-000000000001"),
+    ],
+)
+def test_a_parameter_of_the_path_has_an_example_or_what_its_schema_allows(annotation: Any, written: str) -> None:
+    """Examples come first, then enumerations, formats, types and bounds."""
+
+    def show(key: Any) -> None:
+        """Take the key."""
+
+    show.__annotations__["key"] = annotation
+    app = FastAPI()
+    app.get("/items/{key}")(show)
+    assert visits(app) == [Visit("/items/{key}", f"/items/{written}", {})]
+
+
+def test_parameters_of_query_headers_and_cookies_are_sent_where_they_are_required_or_have_an_example() -> None:
+    """Others keep the app's own defaults."""
+
+    def search(
+        q: str,
+        tags: Annotated[list[str], Query()],
+        x_tenant: Annotated[str, Header()],
+        session: Annotated[str, Cookie()],
+        page: int = 1,
+        sort: Annotated[str, Query(examples=["name"])] = "id",
+    ) -> None:
+        """Search."""
+
+    app = FastAPI()
+    app.get("/search")(search)
+    assert visits(app) == [Visit("/search", "/search?q=1&tags=1&sort=name", {"x-tenant": "1", "cookie": "session=1"})]
+
+
+def test_references_that_lead_in_circles_end() -> None:
+    """A document may be anybody's."""
+    loop = {"$ref": "#/components/schemas/Loop"}
+    document: dict[str, Any] = {
+        "paths": {"/a/{b}": {"get": {"parameters": [{"name": "b", "in": "path", "required": True, "schema": loop}]}}},
+        "components": {"schemas": {"Loop": loop}},
+    }
+    assert locustfile.visits_of(document) == [Visit("/a/{b}", "/a/1", {})]
+    nested = {"type": "array", "items": loop}
+    document["components"] = {"schemas": {"Loop": nested}}
+    assert locustfile.visits_of(document)[0].route == "/a/{b}"
+
+
+def test_routes_that_only_metrics_name_are_visited_too() -> None:
+    """Those of mounted apps, which the OpenAPI document leaves out; a route of any path is not."""
+    document: dict[str, Any] = {"paths": {"/files/{path}": {"get": {}}}}
+    made = locustfile.write("http://h", document, ["/files/{path:path}", "/inner/{item_id:int}", "/static/{path:path}"])
+    assert '("/files/{path}", "/files/1", {}),' in made
+    assert '("/inner/{item_id}", "/inner/1", {}),' in made
+    assert "static" not in made
+    assert "from its OpenAPI document" in made
+    assert "from its metrics" in locustfile.write("http://h", None, ["/a"])
+
+
+def test_a_service_without_a_get_route_needs_a_file_of_the_users_own() -> None:
+    """The error names the option."""
+    with pytest.raises(LabError, match="--locustfile"):
+        locustfile.write("http://h", {"paths": {"/a": {"post": {}}}}, ["/{path:path}"])
+
+
+def test_locust_reads_the_file(tmp_path: Path) -> None:
+    """Whatever the names in it."""
+    document: dict[str, Any] = {"paths": {'/quoted"\\{a}': {"get": {}}, "/ünicode": {"get": {}}}}
+    file = tmp_path / "locustfile.py"
+    file.write_text(locustfile.write("http://h", document, []))
+    command = [sys.executable, "-m", "locust", "-f", str(file), "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Visitor" in done.stdout
