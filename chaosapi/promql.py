@@ -8,7 +8,7 @@ no value: 0/0 would be NaN.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-ANSWERED = 'status!~"5..|000"'  # 000 is a connection that was closed without an answer
+ANSWERED = 'status!~"5..|000"'  # 000 is a request whose client got no answer
 FAILED = 'status=~"5.."'
 
 

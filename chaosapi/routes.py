@@ -26,7 +26,10 @@ PROBES: Final[dict[str, Literal["readiness", "liveness"]]] = {"/healthz": "liven
 UNKNOWN = "none"
 """The route label of a path that no route matches."""
 
-COUNTED_FROM_START: Final = (200, 500, 503, 504)
+STATUS_CLOSED: Final = "000"
+"""The status of a request whose client got no answer: the connection was closed by either side."""
+
+COUNTED_FROM_START: Final = (STATUS_CLOSED, "200", "500", "503", "504")
 """Statuses that each route exports from 0 on, next to its success status; loadtests/_metrics.py has the same list.
 
 A series that first appears with a burst of errors hides that burst: increase() needs an earlier sample.

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.durations import Duration
 from chaosapi.effects.base import DEPENDS_ON_LOAD, EffectMetric, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
 from chaosapi.effects.error import Error
 from chaosapi.models import Integer
+from chaosapi.response import ResponseProgress
 
 _BUSY = Error(status=503)
 
@@ -22,6 +23,7 @@ class Ticket:
     """A request that is served or queued."""
 
     admitted = False
+    left = False
     turn: asyncio.Future[None] | None = None
     """Wakes the request when it may have been admitted."""
 
@@ -52,7 +54,10 @@ class Places:
                 ticket.turn.set_result(None)
 
     def leave(self, ticket: Ticket) -> None:
-        """Free the place, or leave the queue."""
+        """Free the place, or leave the queue; a second call does nothing."""
+        if ticket.left:
+            return
+        ticket.left = True
         if ticket.admitted:
             self.in_use -= 1
         else:
@@ -65,7 +70,8 @@ class Capacity(RequestEffect):
 
     So a traffic spike alone saturates the service, latency rises before errors appear, and retries can keep it down
     after the spike. There is no `Retry-After`: a saturated service cannot predict its recovery. The limit is applied
-    before other effects, so a request that they delay keeps its place. A client that disconnects frees its place.
+    before other effects, so a request that they delay keeps its place. The last byte of the response frees the place,
+    whatever the app does afterwards; so does a client that disconnects.
 
     In the receipt, `injected` counts the requests that waited or were refused (with a `service_time`: all). The planned
     delay is the service time, 0 without one; the measured delay includes the wait in the queue.
@@ -113,9 +119,17 @@ class Capacity(RequestEffect):
         return dict(zip(self.shows, (memory.in_use, len(memory.queue), memory.rejected), strict=True))
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Take a place, keep it while the request is served, and always free it."""
+        """Take a place, keep it until the response is complete, and always free it."""
         places: Places = tools.memory
         ticket = places.join()
+        progress = ResponseProgress(scope["method"])
+
+        async def observed(message: Message) -> None:
+            await send(message)
+            progress.observe(message)
+            if progress.complete:
+                places.leave(ticket)
+
         try:
             if self.service_time or not ticket.admitted:
                 tools.count_injected()
@@ -126,7 +140,7 @@ class Capacity(RequestEffect):
                 places.rejected += 1
                 app = partial(_BUSY.inject, app, tools=tools)
             if ticket.admitted or not tools.disconnected():
-                await app(scope, receive, send)
+                await app(scope, receive, observed)
         finally:
             places.leave(ticket)
 

@@ -13,7 +13,7 @@ from chaosapi.forecast.outcome import OutcomePart
 from chaosapi.forecast.traffic import Traffic, TrafficRoute
 from chaosapi.routes import COUNTED_FROM_START
 
-ZERO_INITIALISED = {str(status) for status in COUNTED_FROM_START}
+ZERO_INITIALISED = set(COUNTED_FROM_START)
 """The statuses that every route counts from 0 on, like its success; other series appear at their first request."""
 
 
@@ -60,7 +60,7 @@ class Counters:
             met = tuple(number for number, each in enumerate(actings) if each.matches(route))
             groups.setdefault(met, {})[route] = share
         self._groups = [
-            (routes, outcome.outcome([actings[number] for number in met], traffic, middles.size))
+            (routes, outcome.outcome([actings[number] for number in met], traffic, middles, check))
             for met, routes in groups.items()
         ]
         self._cache: dict[tuple[int, int, float | None], Array] = {}

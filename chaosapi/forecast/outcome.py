@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,12 +12,11 @@ from chaosapi.forecast import latency
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.exposure import Exposure
 from chaosapi.forecast.traffic import Traffic
+from chaosapi.routes import STATUS_CLOSED
 
 _DIGITS = 4
 _STRENGTHS = 10**_DIGITS
 """The number of different strengths: strengths are rounded to `_DIGITS` digits."""
-CLOSED = "000"
-"""The status of a connection that was closed without an answer."""
 
 
 @dataclass(frozen=True)
@@ -37,28 +36,54 @@ class Outcome:
     """The outcome of the requests of routes under the same faults."""
 
     parts: tuple[OutcomePart, ...]
-    faults: tuple[Exposure, ...]
-    baseline: float
+    delays: "_Delays"
+    awaited: Array
+    """The share of the requests whose clients wait for the answer, in each cell."""
 
     def within(self, limit: float, part: OutcomePart, check: Callable[[], None] = lambda: None) -> Array:
-        """Return the share of the part that ends within `limit` seconds, in each cell.
+        """Return the share of the part that is answered within `limit` seconds, in each cell.
 
-        Delays of several faults are compared with the limit one by one, not as a sum. `check` is called between steps.
+        `check` is called between steps.
         """
-        share = np.full_like(part.share, float(self.baseline + part.hold <= limit))
+        if part.status == STATUS_CLOSED:
+            return np.zeros_like(part.share)
+        share = np.minimum(self.delays.within(limit, check), self.awaited)
+        return np.divide(share, self.awaited, out=np.zeros_like(share), where=self.awaited > 0)
+
+
+@dataclass(frozen=True)
+class _Delays:
+    """The delays of the requests of routes under the same faults.
+
+    Delays of several faults are compared with a limit one by one, not as a sum.
+    """
+
+    faults: tuple[Exposure, ...]
+    baseline: float
+    middles: Array
+    """The middles of the cells, in seconds after the creation of the faults."""
+
+    def within(self, limit: float, check: Callable[[], None]) -> Array:
+        """Return the share of the requests that are delayed by at most `limit` seconds, in each cell."""
+        share = np.full(self.middles.size, float(self.baseline <= limit))
         for acting in self.faults:
             if delay := acting.fault.effect.delay():
                 in_time = _in_time(delay, limit, self.baseline, acting.magnitude, check)
-                share *= 1 - acting.hit * (1 - in_time)
+                # The end of the fault releases the requests that it holds.
+                held = acting.hit * (self.middles + limit <= acting.ends)
+                share *= 1 - held * (1 - in_time)
         return share
 
 
-def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome:
-    """Return the outcome of requests under these faults, oldest first.
+def outcome(
+    faults: Sequence[Exposure], traffic: Traffic, middles: Array, check: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Return the outcome of requests under these faults, oldest first; `middles` are those of the cells.
 
-    Faults hit independently of each other; of several faults that answer a request the oldest decides.
+    Faults hit independently of each other; of several faults that answer a request the oldest decides. Clients that
+    give up before the answer get none.
     """
-    left = np.ones(cells)
+    left = np.ones(middles.size)
     parts = []
     for acting in faults:
         for ending in acting.fault.effect.endings():
@@ -67,7 +92,13 @@ def outcome(faults: Sequence[Exposure], traffic: Traffic, cells: int) -> Outcome
             parts.append(OutcomePart(_status(ending), share, hold, acting.ends if hold else math.inf))
         if acting.fault.effect.ends_request:
             left = left * (1 - acting.hit)
-    return Outcome((OutcomePart(None, left), *parts), tuple(faults), traffic.baseline)
+    delays = _Delays(tuple(faults), traffic.baseline, middles)
+    awaited = delays.within(traffic.client_timeout, check)
+    if not np.all(awaited == 1):
+        given_up = (left + _answered(parts)) * (1 - awaited)
+        parts = [_awaited(part, awaited) for part in parts]
+        parts.append(OutcomePart(STATUS_CLOSED, given_up, traffic.client_timeout))
+    return Outcome((OutcomePart(None, left * awaited), *parts), delays, awaited)
 
 
 def unmodelled(fault: Fault) -> str | None:
@@ -111,12 +142,21 @@ def count_delay_evaluations(fault: Fault) -> int:
     return latency.count_components(delay.distribution) * (_STRENGTHS if moving else 1)
 
 
+def _answered(parts: Sequence[OutcomePart]) -> Array | float:
+    """Return the share of the requests that are answered."""
+    return sum((part.share for part in parts if part.status != STATUS_CLOSED), start=0.0)
+
+
+def _awaited(part: OutcomePart, awaited: Array) -> OutcomePart:
+    return part if part.status == STATUS_CLOSED else replace(part, share=part.share * awaited)
+
+
 def _name(fault: Fault) -> str:
     return fault.name or fault.effect.type
 
 
 def _status(ending: Ending) -> str:
-    return CLOSED if ending.status is None else str(ending.status)
+    return STATUS_CLOSED if ending.status is None else str(ending.status)
 
 
 def _in_time(delay: Delay, limit: float, baseline: float, magnitude: Array, check: Callable[[], None]) -> Array:

@@ -57,7 +57,7 @@ class Traffic(Model):
     baseline: Duration = 0.004
     """The latency of a healthy answer."""
     client_timeout: Duration = 30.0
-    """The time-out of clients, after which they abort a request that hangs."""
+    """The time-out of clients: a request that takes longer ends without an answer, and counts as failed (000)."""
 
     @model_validator(mode="after")
     def _sound(self) -> Self:

@@ -25,8 +25,14 @@ class Connection(Protocol):
     def drop(self, *, reset: bool) -> None:
         """Close the connection and discard the rest of the response; with `reset`, send a TCP RST."""
 
+    def closed(self) -> bool:
+        """Return whether either side has closed the connection."""
+
     def lost(self) -> bool:
-        """Return whether the client has disconnected."""
+        """Return whether the client has disconnected; if so, let the app notice it."""
+
+    def awaits_continue(self) -> bool:
+        """Return whether the client waits for 100 Continue, or a final response, before it sends the body."""
 
 
 class UvicornConnection:
@@ -57,15 +63,29 @@ class UvicornConnection:
             transport.close()
         self._disconnect()
 
+    def closed(self) -> bool:
+        """Return whether either side has closed the connection."""
+        transport = self._cycle.transport
+        if transport.is_closing():
+            return True
+        return not transport.is_reading() and _closed_by_peer(transport.get_extra_info("socket"))
+
     def lost(self) -> bool:
         """Return whether the client has disconnected; if so, mark the cycle as disconnected."""
-        transport = self._cycle.transport
-        if not transport.is_closing():
-            if transport.is_reading() or not _closed_by_peer(transport.get_extra_info("socket")):
-                return False
-            transport.close()
+        if not self.closed():
+            return False
+        if not self._cycle.transport.is_closing():
+            self._cycle.transport.close()
         self._disconnect()
         return True
+
+    def awaits_continue(self) -> bool:
+        """Return whether the client waits for 100 Continue: a final response then has to close the connection.
+
+        The client may send the body after it or leave it out (RFC 9110, 10.1.1), and the server cannot distinguish the
+        body from the next request.
+        """
+        return bool(self._cycle.waiting_for_100_continue)
 
     def _disconnect(self) -> None:
         self._cycle.disconnected = True
@@ -79,12 +99,20 @@ class UnknownConnection:
         """Leave the request without a response; log a warning the first time."""
         _warn_once()
 
+    def closed(self) -> bool:
+        """Return False: the state of the connection is unknown."""
+        return False
+
     def lost(self) -> bool:
         """Return False: the state of the connection is unknown."""
         return False
 
+    def awaits_continue(self) -> bool:
+        """Return False: the server takes care of it."""
+        return False
 
-_CYCLE = ("transport", "disconnected", "message_event")
+
+_CYCLE = ("transport", "disconnected", "message_event", "waiting_for_100_continue")
 
 
 def connection_of(reference: "weakref.ref[object] | None") -> Connection:

@@ -276,7 +276,8 @@ class _ExpectContinueCycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start" and self.waiting_for_100_continue:
-            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            others = [header for header in message.get("headers", ()) if header[0] != b"connection"]
+            message = {**message, "headers": [*others, (b"connection", b"close")]}
         await super().send(message)
 
 

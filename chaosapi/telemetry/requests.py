@@ -13,17 +13,18 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from chaosapi.routes import COUNTED_FROM_START, Route
+from chaosapi.routes import COUNTED_FROM_START, STATUS_CLOSED, Route
 from chaosapi.telemetry.counters import CellFactory, Key, local
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-STATUS_CLOSED = "000"
-"""The status of a connection that was closed without an answer."""
 
 _LE: Final = (*map(str, BUCKETS), "+Inf")
-_TOTAL: Final = "http_requests", "Requests answered, by exact status."
-_DURATION: Final = "http_request_duration_seconds", "From the request's arrival to the last byte of its answer."
+_TOTAL: Final = "http_requests", "Requests by the exact status that the client got; 000 is no answer."
+_DURATION: Final = (
+    "http_request_duration_seconds",
+    "From the request's arrival to the last byte of its answer; an answer that did not arrive as a whole is in +Inf.",
+)
 _IN_PROGRESS: Final = "http_requests_inprogress", "Requests being answered now."
 
 
@@ -68,12 +69,13 @@ class RouteCounters:
     def count_arrival(self) -> None:
         self.in_progress[0] += 1
 
-    def count_answer(self, status: str, seconds: float) -> None:
+    def count_answer(self, status: str, seconds: float, *, whole: bool = True) -> None:
+        """Count the end of a request; unless the client got the `whole` answer, only the bucket +Inf counts it."""
         self.in_progress[0] -= 1
         counts = self.by_status.get(status) or self.expose_status(status)
         counts.total[0] += 1
         counts.seconds[0] += seconds
-        counts.buckets[bisect_left(BUCKETS, seconds)][0] += 1
+        counts.buckets[bisect_left(BUCKETS, seconds) if whole else -1][0] += 1
 
 
 class RequestMetrics(Collector):
@@ -91,8 +93,8 @@ class RequestMetrics(Collector):
         for route in routes:
             for method in route.methods:
                 traffic = self.counters_of(method, route.template)
-                for status in {route.success, *COUNTED_FROM_START}:
-                    traffic.expose_status(str(status))
+                for status in {str(route.success), *COUNTED_FROM_START}:
+                    traffic.expose_status(status)
 
     def counters_of(self, method: str, handler: str) -> RouteCounters:
         """Return the counters of a method and route; an unknown method counts as `other`."""

@@ -209,7 +209,6 @@ def test_of_many_forecasts_at_once_one_runs_and_most_are_refused(
     assert killed.status_code == 200
 
 
-HANG = {"type": "hang"}
 MIXED = {
     "type": "latency",
     "distribution": {
@@ -223,7 +222,10 @@ MIXED = {
     ("question", "field"),
     [
         ({"monitoring": {"scrape": "1s", "evaluation": "1s", "horizon": "3d"}}, "horizon"),
-        ({"effect": HANG, "traffic": {"shares": {f"/r{n}": 0.001 for n in range(999)}}}, "traffic.shares"),
+        (
+            {"effect": {"type": "error", "status": 502}, "traffic": {"shares": {f"/r{n}": 0.001 for n in range(999)}}},
+            "traffic.shares",
+        ),
         (
             {"effect": MIXED, "schedule": {"shape": {"type": "sine", "period": "1m", "scales": "magnitude"}}},
             "effect.distribution",

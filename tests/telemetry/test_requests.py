@@ -5,12 +5,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import Route, RouteTable
+from chaosapi.routes import STATUS_CLOSED, Route, RouteTable
 from chaosapi.telemetry.counters import MmapCounters
 from chaosapi.telemetry.faults import FaultMetrics
 from chaosapi.telemetry.gauges import CallbackGauge
 from chaosapi.telemetry.multiprocess import MultiprocessCollector
-from chaosapi.telemetry.requests import BUCKETS, STATUS_CLOSED, RequestMetrics
+from chaosapi.telemetry.requests import BUCKETS, RequestMetrics
 
 ROUTE = Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200)
 SECONDS = (0.0, 0.004, 0.005, 0.0051, 30.0, 31.0)

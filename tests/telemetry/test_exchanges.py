@@ -1,0 +1,210 @@
+"""What is counted is what the client saw, under a real server: its status, and when its last byte came."""
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+import chaosapi
+from chaosapi.settings import Settings
+from tests.patience import patience
+from tests.serving import serving
+
+QUIET = Settings(access_log=False)
+SLOW = 2.0
+"""Seconds that a request is held, or that an app goes on after its answer."""
+
+
+def start(status: Any = 200, *headers: tuple[bytes, bytes], **more: Any) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers, **more}
+
+
+def body(part: bytes = b"", *, more: bool = False) -> Message:
+    return {"type": "http.response.body", "body": part, "more_body": more}
+
+
+LENGTH = (b"content-length", b"4")
+SCRIPTS: dict[str, list[Message | float | Exception]] = {
+    "/silent": [],
+    "/raises": [RuntimeError("before the start")],
+    "/breaks": [start(200, LENGTH), RuntimeError("after the start")],
+    "/unfinished": [start(200, LENGTH), body(b"ab", more=True)],
+    "/garbage-message": [{"type": "http.response.bogus"}],
+    "/garbage-header": [start(200, (b"x", b"a\nb"))],
+    "/garbage-status": [start("fine")],
+    "/known-length": [start(200, LENGTH), body(b"ab", more=True), body(b"cd", more=True), SLOW, body()],
+    "/goes-on": [start(200, LENGTH), body(b"fine"), SLOW],
+    "/chunked": [start(), body(b"ab", more=True), body(b"cd", more=True), 0.6, body()],
+    "/head": [start(200, LENGTH), SLOW, body()],
+    "/not-modified": [start(304), SLOW, body()],
+    "/slow": [1.0, start(), body(b"fine")],
+    "/streams": [start(), body(b"ab", more=True), 1.0, body()],
+}
+"""By path what an app does: the messages that it sends, the seconds that it pauses, what it raises."""
+
+
+async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+    """Do as the path says."""
+    if scope["type"] == "lifespan":
+        raise RuntimeError("no lifespan")
+    for step in SCRIPTS[scope["path"]]:
+        if isinstance(step, Exception):
+            raise step
+        if isinstance(step, float):
+            await asyncio.sleep(step)
+        else:
+            await send(step)
+
+
+class Counted:
+    """The request metrics of a service."""
+
+    def __init__(self, client: httpx2.Client) -> None:
+        self._client = client
+
+    def statuses(self, handler: str) -> dict[str, int]:
+        """Return the ended requests of a route by status."""
+        return {status: count for status, count in self._find("requests_total", handler).items() if count}
+
+    def fast(self, handler: str, le: str = "0.25") -> int:
+        """Return the requests of a route that a bucket counts, whatever their status."""
+        return sum(self._find("request_duration_seconds_bucket", handler, le).values())
+
+    def wait(self, handler: str) -> dict[str, int]:
+        """Wait for the first request of a route to be counted; return the statuses."""
+        deadline = time.monotonic() + patience(10)
+        while not (found := self.statuses(handler)):
+            assert time.monotonic() < deadline, f"no request to {handler} was counted"
+            time.sleep(0.01)
+        return found
+
+    def _find(self, name: str, handler: str, le: str | None = None) -> dict[str, int]:
+        bound = "" if le is None else f'le="{le}",'
+        pattern = rf'^http_{name}{{handler="{re.escape(handler)}",{bound}method="\w+",status="(\d+)"}} (\d+)\.0$'
+        found: dict[str, int] = {}
+        for status, value in re.findall(pattern, self._client.get("/metrics").text, re.MULTILINE):
+            found[status] = found.get(status, 0) + int(value)
+        return found
+
+
+@pytest.fixture(params=["httptools", "h11"])
+def client(request: pytest.FixtureRequest) -> Iterator[httpx2.Client]:
+    """Serve the plain app under each of uvicorn's HTTP implementations."""
+    app = chaosapi.ChaosMiddleware(plain, routes=SCRIPTS, settings=QUIET)
+    with serving(app, request.param) as client:
+        yield client
+
+
+def inject(client: httpx2.Client, effect: dict[str, Any], **fault: Any) -> None:
+    client.put("/admin/faults/f", json={"effect": effect, **fault}).raise_for_status()
+
+
+def seen(client: httpx2.Client, path: str, method: str = "GET", timeout: float = 20) -> str:
+    """Return the status that a client sees, 000 for none."""
+    try:
+        return str(client.request(method, path, timeout=timeout).status_code)
+    except httpx2.TransportError:
+        return "000"
+
+
+@pytest.mark.parametrize("path", ["/raises", "/silent", "/garbage-message", "/garbage-header", "/garbage-status"])
+def test_what_an_app_leaves_to_the_server_is_counted_as_the_client_saw_it(client: httpx2.Client, path: str) -> None:
+    """500 where the server answers, 000 where it closes the connection."""
+    status = seen(client, path)
+    assert Counted(client).wait(path) == {status: 1}
+    assert Counted(client).fast(path) == (status == "500")
+
+
+@pytest.mark.parametrize("path", ["/breaks", "/unfinished"])
+def test_an_answer_that_breaks_off_keeps_its_status_and_is_never_fast(client: httpx2.Client, path: str) -> None:
+    assert seen(client, path) == "000"
+    assert Counted(client).wait(path) == {"200": 1}
+    assert Counted(client).fast(path, "30.0") == 0
+
+
+ENDED = [("GET", "/goes-on"), ("GET", "/known-length"), ("HEAD", "/head"), ("GET", "/not-modified")]
+"""What is complete long before the app returns."""
+
+
+@pytest.mark.parametrize(("method", "path"), ENDED)
+def test_an_answer_ends_with_its_last_byte(client: httpx2.Client, method: str, path: str) -> None:
+    """Also where the client knows its length, or there is no body; the app goes on meanwhile."""
+    began = time.monotonic()
+    with client.stream(method, path):
+        Counted(client).wait(path)
+    assert time.monotonic() - began < patience(SLOW)
+    assert Counted(client).fast(path, "1.0") == 1
+
+
+@pytest.mark.parametrize(("method", "path"), ENDED)
+def test_a_complete_answer_frees_its_place(client: httpx2.Client, method: str, path: str) -> None:
+    """The app goes on meanwhile."""
+    inject(client, {"type": "capacity", "concurrency": 1, "queue": 0}, target={"routes": [path, "/silent"]})
+    with client.stream(method, path):
+        Counted(client).wait(path)
+        assert seen(client, "/silent") == "500"
+
+
+@pytest.mark.parametrize("path", ["/goes-on", "/known-length", "/not-modified"])
+def test_an_error_after_the_work_does_not_wait_for_what_follows_the_answer(client: httpx2.Client, path: str) -> None:
+    inject(client, {"type": "error", "status": 502, "when": "after"}, target={"routes": [path]})
+    began = time.monotonic()
+    assert seen(client, path) == "502"
+    assert time.monotonic() - began < patience(SLOW / 2)
+    assert Counted(client).wait(path) == {"502": 1}
+    assert Counted(client).fast(path, "1.0") == 1
+
+
+def test_an_answer_of_unknown_length_ends_with_the_apps_last_message(client: httpx2.Client) -> None:
+    assert client.get("/chunked").text == "abcd"
+    assert Counted(client).wait("/chunked") == {"200": 1}
+    assert Counted(client).fast("/chunked", "0.5") == 0
+    assert Counted(client).fast("/chunked", "30.0") == 1
+
+
+def test_who_leaves_before_the_answer_is_counted_as_without_one_and_never_as_fast(client: httpx2.Client) -> None:
+    """With and without a fault; the counts of the client and of the service agree."""
+    inject(
+        client, {"type": "latency", "distribution": {"type": "constant", "value": SLOW}}, target={"routes": ["/head"]}
+    )
+    for path in ("/head", "/slow"):
+        assert [seen(client, path, timeout=0.2) for _ in range(5)] == ["000"] * 5
+        deadline = time.monotonic() + patience(10)
+        while Counted(client).statuses(path) != {"000": 5}:
+            assert time.monotonic() < deadline, Counted(client).statuses(path)
+            time.sleep(0.01)
+        assert Counted(client).fast(path, "30.0") == 0
+
+
+def test_who_leaves_amid_an_answer_has_its_status_and_is_never_fast(client: httpx2.Client) -> None:
+    with client.stream("GET", "/streams") as answer:
+        assert answer.status_code == 200
+    assert Counted(client).wait("/streams") == {"200": 1}
+    assert Counted(client).fast("/streams", "30.0") == 0
+
+
+def test_who_leaves_with_requests_in_the_pipeline_gets_none_of_the_answers(client: httpx2.Client) -> None:
+    """The server stops reading such a connection, so it does not notice by itself."""
+    with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n" * 3)
+        time.sleep(0.1)
+    assert "200" not in Counted(client).wait("/slow")
+
+
+@pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "hang", "at_most": "100ms"}])
+def test_no_answer_is_counted_as_none(client: httpx2.Client, effect: dict[str, Any]) -> None:
+    inject(client, effect, target={"routes": ["/silent"]})
+    assert seen(client, "/silent") == "000"
+    assert Counted(client).wait("/silent") == {"000": 1}
+    assert Counted(client).fast("/silent", "30.0") == 0
+
+
+def test_the_first_request_without_an_answer_is_seen_to_increase(client: httpx2.Client) -> None:
+    """Its series are there from the start, at 0."""
+    assert 'handler="/slow",method="GET",status="000"} 0.0' in client.get("/metrics").text
