@@ -132,7 +132,7 @@ def _users() -> list[Panel]:
     )
     success = course(
         "Success rate by route",
-        "The share of requests answered without a 5xx; closed without an answer (000) is a failure too. Routes that no"
+        "The share of requests answered without a 5xx; no answer (000) is a failure too. Routes that no"
         " fault means should stay at 100 %: if they fall too, the trouble spreads, by saturation or through a"
         " dependency.",
         "percentunit",

@@ -43,8 +43,8 @@ def _now() -> list[Panel]:
     good_high = steps((None, RED), (0.99, ORANGE), (AVAILABILITY, GREEN))
     good_low = steps((None, GREEN), (ERROR_BUDGET, ORANGE), (0.01, RED))
     in_time = steps((None, GREEN), (LATENCY, RED))
-    success = "Share of requests answered without a 5xx, now. Closed without an answer (000) is a failure too."
-    failed = "Share of requests answered with a 5xx, now. Without 000: what was closed without an answer."
+    success = "Share of requests answered without a 5xx, now. No answer (000) is a failure too."
+    failed = "Share of requests answered with a 5xx, now. Without 000: what got no answer."
     average = "Mean time to answer, now. One slow request in a hundred hardly moves it."
     most = "19 of 20 requests are answered faster than this, now."
     nearly_all = "99 of 100 requests are answered faster than this, now."
@@ -82,8 +82,8 @@ def _traffic() -> list[Panel]:
     )
     statuses = course(
         "Requests by status",
-        "What became of the requests. 5xx is the service's fault, 4xx mostly the client's; 000 was closed"
-        " without an answer. Watch for a status that grows at the cost of another while the sum stays.",
+        "What became of the requests. 5xx is the service's fault, 4xx mostly the client's; 000 got no answer,"
+        " or its client did not wait for it. Watch for a status that grows at the cost of another while the sum stays.",
         "reqps",
         (SERVED.rate("status"), "{{status}}"),
     )
@@ -93,7 +93,7 @@ def _traffic() -> list[Panel]:
 def _errors() -> list[Panel]:
     success = course(
         "Success rate by route",
-        "The availability SLI: the share of requests answered without a 5xx; closed without an answer (000) is a"
+        "The availability SLI: the share of requests answered without a 5xx; no answer (000) is a"
         " failure too. The line is the objective, 99.9 %. One sick route hides in an average over all, so compare the"
         " routes.",
         "percentunit",
@@ -101,7 +101,7 @@ def _errors() -> list[Panel]:
     )
     failures = course(
         "5xx rate by route",
-        "The share of requests answered with a 5xx; 000, closed without an answer, costs budget too but is not in here."
+        "The share of requests answered with a 5xx; 000, no answer, costs budget too but is not in here."
         " Above the line, 0.1 %, the error budget shrinks faster than it may: at ten times the line, 30 days of budget"
         " are gone in three. Compare with latency: errors are often fast.",
         "percentunit",
