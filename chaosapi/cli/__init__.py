@@ -1,6 +1,7 @@
 """The command line: `chaosapi serve | lab | console | demo | history | forecast | score | fault | slo`."""
 
-from typing import Final
+from importlib.metadata import version
+from typing import Annotated, Final
 
 import typer
 
@@ -26,6 +27,10 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Make Typer build a group although no command is registered yet: `lazy_group` adds them."""
+@app.callback(invoke_without_command=True)
+def _group(
+    *, show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False
+) -> None:
+    if show_version:
+        typer.echo(f"chaosapi {version('chaosapi')}")
+        raise typer.Exit

@@ -12,13 +12,16 @@ import typer
 from rich.text import Text
 
 from chaosapi.cli import parse, render_faults
+from chaosapi.cli.group import CommandGroup
 from chaosapi.clients.admin import AdminClient, ClientError, find_admin_api
 from chaosapi.clients.answers import Phase
 from chaosapi.settings import SettingsError, token_from_environment
 from chaosapi.terminal import Terminal, print_error
 from chaosapi.text import escape_control, strip_control
 
-app = typer.Typer(no_args_is_help=True, help="Inject, list, show and end faults of a running service.")
+app = typer.Typer(
+    cls=CommandGroup, no_args_is_help=True, help="Inject, list, show and end faults of a running service."
+)
 
 Url = Annotated[
     str | None,
@@ -41,12 +44,15 @@ HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
 _out = Terminal()
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # parameters of effects, such as --status
 def add(
     effect: Annotated[str | None, typer.Argument(help="The effect's type, such as error or latency.")] = None,
     parameters: Annotated[
         list[str] | None,
-        typer.Argument(help="Its parameters: status=503, distribution.type=constant distribution.value=200ms, …"),
+        typer.Argument(
+            help="Its parameters: status=503 or --status 503 or just 503; distribution.type=exponential "
+            "distribution.mean=200ms, …"
+        ),
     ] = None,
     *,
     name: Annotated[str | None, typer.Option(help="The fault's name.", show_default="generated")] = None,
@@ -92,7 +98,7 @@ def add(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Inject a fault, for example: chaosapi fault add error status=503 --rate 0.2 --duration 5m."""
+    """Inject a fault, for example: chaosapi fault add error 503 --rate 0.2 --duration 5m."""
     sent = _read_single_fault(file) if file else {}
     given: dict[str, Any] = {
         "name": name,
@@ -108,7 +114,11 @@ def add(
             }
         ),
         "schedule": parse.without_none(
-            {"start_after": start_after, "duration": duration, "shape": shape and parse.parse_value(shape)}
+            {
+                "start_after": parse.duration_text(start_after),
+                "duration": parse.duration_text(duration),
+                "shape": shape and parse.parse_value(shape),
+            }
         ),
         "seed": seed,
         "guard": guard and parse.parse_value(guard),
@@ -117,7 +127,7 @@ def add(
     sent.update(parse.without_none(given))
     parse.set_parameters(sent, parameters or [])
     with admin_client(url, token) as admin:
-        made = admin.create_fault(sent, wait=wait)
+        made = admin.create_fault(sent, wait=parse.duration_text(wait))
     _print(made, as_json=as_json)
 
 
@@ -161,7 +171,7 @@ def end(
 ) -> None:
     """End one fault now."""
     with admin_client(url, token) as admin:
-        ended = admin.end_fault(name, reason=reason, wait=wait)
+        ended = admin.end_fault(name, reason=reason, wait=parse.duration_text(wait))
     _print(ended, as_json=as_json)
 
 
@@ -171,7 +181,7 @@ def clear(
 ) -> None:
     """End every fault now: the kill switch."""
     with admin_client(url, token) as admin:
-        answer = admin.end_all_faults(reason=reason, wait=wait)
+        answer = admin.end_all_faults(reason=reason, wait=parse.duration_text(wait))
     if as_json:
         _out.print_json(data=answer)
     else:
@@ -198,7 +208,7 @@ def find_service(urls: Sequence[str]) -> str:
 @contextmanager
 def admin_client(url: str | None, token: str | None) -> Iterator[AdminClient]:
     """Open a client of the admin API; a ClientError is printed and becomes exit code 1."""
-    url = url or find_service(HERE)
+    url = parse.base_url(url) if url else find_service(HERE)
     try:
         token = token_from_environment({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
     except SettingsError as error:

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import typer
 from rich.markup import escape
-from typer.core import TyperGroup
 
+from chaosapi.cli.group import CommandGroup
 from chaosapi.extras import needed
 from chaosapi.terminal import print_error
-from chaosapi.text import escape_control
 
 
 class LazyCommand(NamedTuple):
@@ -25,12 +24,10 @@ class MissingExtraError(Exception):
     """A command's extra is not installed; the text says how to install it."""
 
 
-def lazy_group(entries: Mapping[str, LazyCommand]) -> type[TyperGroup]:
+def lazy_group(entries: Mapping[str, LazyCommand]) -> type[CommandGroup]:
     """Return a class for `typer.Typer(cls=...)` that lists these commands after the app's own."""
 
-    class Commands(TyperGroup):
-        """Escapes control characters in error messages, since these may quote a file."""
-
+    class Commands(CommandGroup):
         def list_commands(self, ctx: Any) -> list[str]:
             return [*super().list_commands(ctx), *entries]
 
@@ -38,13 +35,6 @@ def lazy_group(entries: Mapping[str, LazyCommand]) -> type[TyperGroup]:
             if cmd_name not in entries:
                 return super().get_command(ctx, cmd_name)
             return _loaded(cmd_name, entries[cmd_name], f"{ctx.command_path} {cmd_name}")
-
-        def invoke(self, ctx: Any) -> Any:
-            try:
-                return super().invoke(ctx)
-            except typer.BadParameter as refused:
-                refused.message = escape_control(refused.message, keep="\n")
-                raise
 
     return Commands
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import yaml
 
 from chaosapi import budget
 from chaosapi.budget import FILE
+from chaosapi.effects import EFFECTS, Effect
 from chaosapi.errors import BadRequest, ChaosError
 from chaosapi.slo.document import BoundedLoader
 
@@ -77,11 +78,35 @@ def split_parameter(text: str) -> tuple[str, str]:
     return name, rest
 
 
+def duration_text(text: str | None) -> str | None:
+    """Return a duration with its unit: a number is in seconds. The API refuses what is no duration."""
+    return f"{text}s" if text and re.fullmatch(r"\d+(\.\d*)?|\.\d+", text) else text
+
+
+def base_url(text: str) -> str:
+    """Return the URL that the admin API's paths follow, of `localhost:8001` or of a page of the admin API."""
+    url = text if "://" in text else f"http://{text}"
+    return re.sub(r"/admin(/.*)?$", "", url.rstrip("/"))
+
+
 def set_parameters(body: dict[str, Any], parameters: Iterable[str]) -> None:
-    """Set effect parameters such as `distribution.value=200ms` in the body; the dots are the path."""
-    for parameter in parameters:
-        path, text = split_parameter(parameter)
-        place = body.setdefault("effect", {})
+    """Set the effect's parameters in the body.
+
+    Each is `path=value` (`distribution.value=200ms`), the option `--field value`, or the value alone of the effect's
+    main parameter (`shorthand`).
+    """
+    remaining = iter(parameters)
+    for parameter in remaining:
+        effect = body.setdefault("effect", {})
+        if not isinstance(effect, dict):
+            raise typer.BadParameter("effect must be an object with a type, such as {type: error}")
+        if parameter.startswith("--"):
+            path, text = _split_option(effect, parameter, remaining)
+        elif "=" in parameter:
+            path, text = split_parameter(parameter)
+        else:
+            path, text = _main_parameter(effect, parameter), parameter
+        place = effect
         *parents, last = path.split(".")
         if len(parents) > FILE.depth:
             raise typer.BadParameter(f"{budget.shown(path)}: {budget.too_deep(FILE)}")
@@ -90,6 +115,42 @@ def set_parameters(body: dict[str, Any], parameters: Iterable[str]) -> None:
             if not isinstance(place, dict):
                 raise typer.BadParameter(f"{path}: {parent} is already a value")
         place[last] = parse_value(text)
+
+
+def _split_option(effect: Mapping[str, Any], option: str, remaining: Iterator[str]) -> tuple[str, str]:
+    """Return the name and the value of a parameter that is written as an option."""
+    name, equals, text = option.partition("=")
+    kind = _effect_class(effect)
+    field = name[2:].replace("-", "_")
+    if field not in kind.model_fields:
+        raise typer.BadParameter(f"there is no option {name} (--help lists them); {_listed_parameters(kind)}")
+    value = text if equals else next(remaining, None)
+    if value is None:
+        raise typer.BadParameter(f"{name} needs a value")
+    return field, value
+
+
+def _main_parameter(effect: Mapping[str, Any], value: str) -> str:
+    """Return the path of the parameter that a value without a name sets."""
+    kind = _effect_class(effect)
+    if kind.shorthand is None or value in kind.model_fields:
+        raise typer.BadParameter(f"{budget.shown(value)!r} must be name=value; {_listed_parameters(kind)}")
+    return kind.shorthand
+
+
+def _effect_class(effect: Mapping[str, Any]) -> type[Effect]:
+    """Return the class of the effect; raises BadParameter if there is none of this type."""
+    types = {each.model_fields["type"].default: each for each in EFFECTS}
+    kind = effect.get("type")
+    if kind not in types:
+        raise typer.BadParameter(f"{budget.shown(str(kind))!r} is no effect: there are {', '.join(types)}")
+    return types[kind]
+
+
+def _listed_parameters(kind: type[Effect]) -> str:
+    names = [name for name in kind.model_fields if name != "type"]
+    effect = kind.model_fields["type"].default
+    return f"{effect} has the parameters {', '.join(names)}" if names else f"{effect} has no parameters"
 
 
 def without_none(values: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ _SHOP = "the shop's alerts/slo.yaml"
 ProfileOption = Annotated[
     str, typer.Option("--profile", help=f"Alert windows: {', '.join(windows.NAMES)}, or a Sloth AlertWindows file.")
 ]
-SpecOption = Annotated[Path | None, typer.Option("--spec", help=_SPEC_HELP, show_default=_SHOP)]
+SpecOption = Annotated[Path | None, typer.Option("--spec", metavar="FILE", help="The same as the argument FILE.")]
 SpecArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help=_SPEC_HELP, show_default=_SHOP)]
 OutOption = Annotated[Path | None, typer.Option("--out", help="The file to write.", show_default="print")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -64,7 +64,8 @@ FailuresOption = Annotated[
 @app.command()
 def lint(
     *,
-    spec_file: SpecArgument = None,
+    file: SpecArgument = None,
+    spec_file: SpecOption = None,
     profile: ProfileOption = "production",
     scrape_interval: ScrapeOption = None,
     retention: RetentionOption = None,
@@ -75,7 +76,7 @@ def lint(
     """List errors and warnings by line and field; the exit code is 1 if there is an error."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
-        found = findings(_spec(spec_file), windows.load(profile), profile, where)
+        found = findings(_spec(file, spec_file), windows.load(profile), profile, where)
     if as_json:
         echo(json.dumps([finding._asdict() for finding in found], indent=2))
     else:
@@ -86,12 +87,16 @@ def lint(
 
 @app.command("explain")
 def explanation(
-    *, spec_file: SpecArgument = None, profile: ProfileOption = "production", as_json: JsonOption = False
+    *,
+    file: SpecArgument = None,
+    spec_file: SpecOption = None,
+    profile: ProfileOption = "production",
+    as_json: JsonOption = False,
 ) -> None:
     """Explain each alert by the formulas of the SRE Workbook: detection time, reset time and budget spent."""
     with _refusing():
         chosen = windows.load(profile)
-        facts = [explain.explain(one, slo, chosen) for one in spec.load_all(_spec(spec_file)) for slo in one.slos]
+        facts = [explain.explain(one, slo, chosen) for one in spec.load_all(_spec(file, spec_file)) for slo in one.slos]
     if as_json:
         echo(json.dumps([explain.as_json(each) for each in facts], indent=2))
         return
@@ -108,8 +113,9 @@ def explanation(
 @app.command()
 def rules(
     *,
-    profile: ProfileOption = "production",
+    file: SpecArgument = None,
     spec_file: SpecOption = None,
+    profile: ProfileOption = "production",
     out: OutOption = None,
     scrape_interval: ScrapeOption = None,
     retention: RetentionOption = None,
@@ -131,7 +137,7 @@ def rules(
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
         bases = LinkBases(grafana_url, runbook_url)
-        source = _spec(spec_file)
+        source = _spec(file, spec_file)
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
@@ -148,6 +154,7 @@ def rules(
 @app.command("tests")
 def unit_tests(
     *,
+    file: SpecArgument = None,
     profile: ProfileOption = "production",
     pair: Annotated[
         str | None, typer.Option(help="The window pair to test, such as 1h/5m.", show_default="the fastest")
@@ -166,7 +173,7 @@ def unit_tests(
 ) -> None:
     """Generate tests for `promtool test rules` that check when each alert fires and resolves."""
     with _refusing():
-        source = _spec(spec_file)
+        source = _spec(file, spec_file)
         _guard(findings(source, windows.load(profile), profile, Conditions(min_failures=min_failures)))
         text = files.unit_tests(
             spec.load_all(source),
@@ -194,8 +201,10 @@ def generate(
             _put(text, path)
 
 
-def _spec(given: Path | None) -> Path:
-    return given or assets.path("alerts") / "slo.yaml"
+def _spec(file: Path | None, option: Path | None) -> Path:
+    if file and option:
+        raise typer.BadParameter(f"two SLO files: {file}, and --spec {option}")
+    return file or option or assets.path("alerts") / "slo.yaml"
 
 
 def _conditions(

@@ -163,6 +163,8 @@ class Effect(Model, ABC):
     """The setting that must be on for the effect to be allowed."""
     shows: ClassVar[Mapping[str, EffectMetric]] = {}
     """The metrics that `readings` returns, by their names without the prefix."""
+    shorthand: ClassVar[str | None] = None
+    """The path of the parameter that `chaosapi fault add TYPE VALUE` sets, such as `status` of `error`."""
     example: ClassVar[dict[str, Any]]
     """A valid request body for the catalogue of effects."""
 

@@ -92,6 +92,7 @@ class Capacity(RequestEffect):
     holds: ClassVar[bool] = True
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
+    shorthand: ClassVar[str | None] = "concurrency"
     example: ClassVar[dict[str, Any]] = {
         "type": "capacity",
         "concurrency": 10,

@@ -25,6 +25,7 @@ class Corrupt(RequestEffect):
     picks: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     spoils: ClassVar[bool] = True
+    shorthand: ClassVar[str | None] = "mode"
     example: ClassVar[dict[str, Any]] = {"type": "corrupt", "mode": "bits"}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:

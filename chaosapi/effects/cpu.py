@@ -23,6 +23,7 @@ class Cpu(ProcessEffect):
     """How many cores' worth of CPU time to use, such as 0.5; a shape scales it."""
 
     demands: ClassVar[Mapping[Resource, str]] = {"cpu": "cores"}
+    shorthand: ClassVar[str | None] = "cores"
     example: ClassVar[dict[str, Any]] = {"type": "cpu", "cores": 1}
 
     def act(self, host: Host) -> None:

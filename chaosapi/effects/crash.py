@@ -26,6 +26,7 @@ class Crash(ProcessEffect):
     """How long after the fault's start the process dies; at least 500 ms, so that the API can answer the request."""
 
     permission: ClassVar[Permission | None] = "allow_crash"
+    shorthand: ClassVar[str | None] = "signal"
     example: ClassVar[dict[str, Any]] = {"type": "crash", "exit_code": 1, "after": "1s"}
 
     @model_validator(mode="after")

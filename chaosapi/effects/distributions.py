@@ -7,9 +7,9 @@ one number a sample. That number comes from the fault's dice, so a replay repeat
 import math
 from itertools import pairwise
 from statistics import NormalDist
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from chaosapi.durations import Duration
@@ -172,8 +172,15 @@ class Mixture(Model):
         return self.components[-1].distribution.sample(math.nextafter(1, 0))
 
 
+def _default_to_constant(value: Any) -> Any:
+    return {"type": "constant", **value} if isinstance(value, dict) and "value" in value else value
+
+
 Distribution = Annotated[
-    Constant | Uniform | Normal | Lognormal | Exponential | Pareto | Quantiles | Mixture, Field(discriminator="type")
+    Constant | Uniform | Normal | Lognormal | Exponential | Pareto | Quantiles | Mixture,
+    Field(discriminator="type"),
+    BeforeValidator(_default_to_constant),
 ]
+"""Without a type, a distribution with a `value` is constant."""
 
 Component.model_rebuild()

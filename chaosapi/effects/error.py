@@ -115,6 +115,7 @@ class Error(RequestEffect):
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
+    shorthand: ClassVar[str | None] = "status"
     example: ClassVar[dict[str, Any]] = {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"}
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ class AppException(RequestEffect):
     ends_request: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
+    shorthand: ClassVar[str | None] = "message"
     example: ClassVar[dict[str, Any]] = {"type": "exception", "message": "connection pool exhausted"}
 
     def endings(self) -> Sequence[Ending]:

@@ -21,6 +21,7 @@ class Hang(RequestEffect):
     holds: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
+    shorthand: ClassVar[str | None] = "at_most"
     example: ClassVar[dict[str, Any]] = {"type": "hang", "at_most": "1m"}
 
     def endings(self) -> Sequence[Ending]:

@@ -14,6 +14,7 @@ class Health(ProcessEffect):
     probe: Probe = "readiness"
     """`readiness` (/readyz): the replica gets no more traffic; `liveness` (/healthz): the process is restarted."""
 
+    shorthand: ClassVar[str | None] = "probe"
     example: ClassVar[dict[str, Any]] = {"type": "health", "probe": "readiness"}
 
     def act(self, host: Host) -> None:

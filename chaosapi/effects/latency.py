@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chaosapi import durations
 from chaosapi.durations import Duration
 from chaosapi.effects.base import Delay, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
@@ -26,6 +27,7 @@ class Latency(RequestEffect):
     scalable: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
+    shorthand: ClassVar[str | None] = "distribution.value"
     example: ClassVar[dict[str, Any]] = {
         "type": "latency",
         "distribution": {"type": "lognormal", "median": "120ms", "p99": "900ms"},
@@ -35,8 +37,14 @@ class Latency(RequestEffect):
 
     @model_validator(mode="after")
     def _check_cap(self) -> Self:
-        if self.distribution.sample(0) > self.cap:
-            raise PydanticCustomError("cap", "every delay would be cut to the cap: raise `cap`, or lower the delays")
+        shortest = self.distribution.sample(0)
+        if shortest > self.cap:
+            raise PydanticCustomError(
+                "cap",
+                "the shortest delay ({shortest}) is longer than the cap ({cap}): raise `cap`, or lower the delays; "
+                'a number without a unit is in seconds, so write "300ms" for milliseconds',
+                {"shortest": durations.format(shortest), "cap": durations.format(self.cap)},
+            )
         return self
 
     def delay(self) -> Delay:

@@ -58,6 +58,7 @@ class Memory(ProcessEffect):
     """How much memory to allocate per second."""
 
     demands: ClassVar[Mapping[Resource, str]] = {"memory": "limit"}
+    shorthand: ClassVar[str | None] = "limit"
     example: ClassVar[dict[str, Any]] = {"type": "memory", "limit": "64MiB", "rate": "32MiB"}
 
     def act(self, host: Host) -> None:

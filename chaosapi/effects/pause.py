@@ -26,6 +26,7 @@ class Pause(ProcessEffect):
     every: Annotated[Duration, Field(gt=0, le=86_400)] = 10.0
     """From the start of one pause to the start of the next; longer than `pause`."""
 
+    shorthand: ClassVar[str | None] = "pause"
     example: ClassVar[dict[str, Any]] = {"type": "pause", "pause": "500ms", "every": "2s"}
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ class Throttle(RequestEffect):
 
     holds: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = "how long a throttled answer takes depends on its size"
+    shorthand: ClassVar[str | None] = "bytes_per_second"
     example: ClassVar[dict[str, Any]] = {"type": "throttle", "bytes_per_second": 1000}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:

@@ -23,6 +23,7 @@ class Truncate(RequestEffect):
     picks: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     spoils: ClassVar[bool] = True
+    shorthand: ClassVar[str | None] = "keep"
     example: ClassVar[dict[str, Any]] = {"type": "truncate", "keep": 0.5}
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:

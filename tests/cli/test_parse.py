@@ -4,6 +4,8 @@ import pytest
 import typer
 
 from chaosapi.cli import parse
+from chaosapi.effects import EFFECTS, Effect
+from chaosapi.faults.fault import Fault
 
 
 def test_on_and_off_stay_words() -> None:
@@ -19,6 +21,76 @@ def test_parameters_go_where_their_dots_say() -> None:
     assert sent == {"effect": {"distribution": {"type": "constant", "value": "200ms"}}}
     with pytest.raises(typer.BadParameter, match="distribution is already a value"):
         parse.set_parameters({}, ["distribution=1", "distribution.value=2"])
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_a_value_alone_sets_the_main_parameter(effect: type[Effect]) -> None:
+    """The shorthand of each effect names a parameter of its example or of its class."""
+    kind = effect.model_fields["type"].default
+    if effect.shorthand is None:
+        with pytest.raises(typer.BadParameter, match="must be name=value"):
+            parse.set_parameters({"effect": {"type": kind}}, ["5"])
+        return
+    assert effect.shorthand.partition(".")[0] in effect.model_fields
+
+
+def test_the_main_parameters_of_error_and_latency() -> None:
+    """`error 503` and `latency 300ms` are whole faults."""
+    for words, effect in (
+        (["503"], {"type": "error", "status": 503}),
+        (["300ms"], {"type": "latency", "distribution": {"value": "300ms"}}),
+    ):
+        sent = {"effect": {"type": effect["type"]}}
+        parse.set_parameters(sent, words)
+        assert sent == {"effect": effect}
+        Fault.model_validate(sent)
+
+
+def test_a_parameter_may_be_an_option() -> None:
+    """With the value after a space or an equals sign; the rest stays as it was."""
+    sent: dict[str, object] = {"effect": {"type": "error"}}
+    parse.set_parameters(sent, ["--status", "502", "--retry-after=3s", "when=after"])
+    assert sent == {"effect": {"type": "error", "status": 502, "retry_after": "3s", "when": "after"}}
+
+
+@pytest.mark.parametrize(
+    ("effect", "parameters", "reason"),
+    [
+        ({"type": "error"}, ["--stat", "502"], "no option --stat .*error has the parameters status"),
+        ({"type": "error"}, ["--status"], "--status needs a value"),
+        ({"type": "eror"}, ["503"], "'eror' is no effect: there are error, latency"),
+        ({}, ["503"], "'None' is no effect"),
+        ("error", ["status=503"], "effect must be an object"),
+    ],
+)
+def test_a_wrong_parameter_is_refused(effect: object, parameters: list[str], reason: str) -> None:
+    """The message names what there is."""
+    with pytest.raises(typer.BadParameter, match=reason):
+        parse.set_parameters({"effect": effect}, parameters)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"), [("5", "5s"), ("0.5", "0.5s"), (".5", ".5s"), ("5m", "5m"), ("x", "x"), ("", ""), (None, None)]
+)
+def test_a_duration_without_a_unit_is_in_seconds(given: str | None, text: str | None) -> None:
+    """What is no duration goes on to the API, which refuses it."""
+    assert parse.duration_text(given) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("localhost:8001", "http://localhost:8001"),
+        ("127.0.0.1:8001/", "http://127.0.0.1:8001"),
+        ("https://chaos.example/svc/admin", "https://chaos.example/svc"),
+        ("http://localhost:8001/admin/docs", "http://localhost:8001"),
+        ("http://administrator:8001", "http://administrator:8001"),
+        ("http://[::1]:8001", "http://[::1]:8001"),
+    ],
+)
+def test_an_address_becomes_a_url(given: str, url: str) -> None:
+    """As people copy it from a log line or from the browser."""
+    assert parse.base_url(given) == url
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
