@@ -10,8 +10,7 @@ from fastapi_offline import FastAPIOffline
 from chaosapi import shop
 from chaosapi.api import problems
 from chaosapi.api.descriptions import UNTRACED
-from chaosapi.injected_error import Raise
-from chaosapi.installation import routes_of
+from chaosapi.installation import answer_inside, routes_of
 from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.workers.place import Place
 from chaosapi.settings import Settings
@@ -45,7 +44,7 @@ def create_app(
     """
     app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=UNTRACED)
     problems.install(app)
-    app.add_middleware(Raise)
+    answer_inside(app)
     sells = shop.Shop(settings)
     app.include_router(shop.router(sells))
     # Move the shop's routes before those of the docs, because the router tries routes in order.

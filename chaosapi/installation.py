@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute, compile_path
+from starlette.routing import BaseRoute, Host, Match, Mount, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.frameworks import every_route, original
-from chaosapi.injected_error import Raise
+from chaosapi.frameworks import every_route, original, wrap_router
+from chaosapi.inner import Inner
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
 
@@ -29,22 +29,54 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
     """
     if app.middleware_stack is not None:
         raise RuntimeError("the app has started: call chaosapi.install right after it is made")
-    present: list[object] = [middleware.cls for middleware in app.user_middleware]
-    if Raise in present:
+    if isinstance(app.build_middleware_stack, _Installed):
         raise RuntimeError("chaosapi is installed in this app already")
     chosen = settings or _of_guest()
     named = tuple(points)
-    app.add_middleware(Raise)
-    inner = app.build_middleware_stack
+    answer_inside(app)
+    app.build_middleware_stack = _Installed(app, chosen, named)  # type: ignore[method-assign]  # called once, at start
 
-    # Wrap the whole stack: inside it an effect could not reach the connection.
-    def build() -> ASGIApp:
+
+class _Installed:
+    """Builds the middleware of an app with chaosapi around it."""
+
+    def __init__(self, app: Starlette, settings: Settings, points: tuple[str, ...]) -> None:
+        self._app = app
+        self._settings = settings
+        self._points = points
+        self._build = app.build_middleware_stack
+
+    def __call__(self) -> ASGIApp:
         from chaosapi.wiring import Chaos
 
-        _warn(chosen)
-        return Chaos(chosen, routes_of(app), points=named).around(inner())
+        _warn(self._settings)
+        # Wrap the whole stack: inside it an effect could not reach the connection.
+        return Chaos(self._settings, routes_of(self._app), points=self._points).around(self._build())
 
-    app.build_middleware_stack = build  # type: ignore[method-assign]  # Starlette calls it once, when the app starts
+
+def answer_inside(app: Starlette) -> None:
+    """Let effects answer inside the middleware of `app`, and of the apps mounted in it when it starts."""
+    mounted: list[Starlette] = []
+
+    def wrap(router: ASGIApp) -> ASGIApp:
+        mounted.extend(found for found in map(_mounted, app.routes) if found and found.middleware_stack is None)
+        for each in mounted:
+            answer_inside(each)
+        return Inner(router, leads_on)
+
+    def leads_on(scope: Scope) -> bool:
+        """Return whether a mounted app gets the request: ask the routes in order, as the router does."""
+        if not mounted:
+            return False
+        matching = ((route, route.matches(dict(scope))[0]) for route in app.routes)
+        return next((_mounted(route) in mounted for route, match in matching if match is Match.FULL), False)
+
+    wrap_router(app, wrap)
+
+
+def _mounted(route: BaseRoute) -> Starlette | None:
+    app = getattr(route, "app", None)
+    return app if isinstance(route, (Mount, Host)) and isinstance(app, Starlette) else None
 
 
 class ChaosMiddleware:
@@ -67,7 +99,7 @@ class ChaosMiddleware:
         table = RouteTable.of(_route(path, ("GET", "POST")) for path in routes)
         chosen = settings or _of_guest()
         _warn(chosen)
-        self._app = Chaos(chosen, table, points=tuple(points)).around(Raise(app))
+        self._app = Chaos(chosen, table, points=tuple(points)).around(Inner(app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
@@ -79,8 +111,7 @@ def is_installed(app: object) -> bool:
         if isinstance(app, ChaosMiddleware):
             return True
         if isinstance(app, Starlette):
-            present: list[object] = [each.cls for each in app.user_middleware]
-            return Raise in present
+            return isinstance(app.build_middleware_stack, _Installed)
         app = getattr(app, "app", None)
     return False
 

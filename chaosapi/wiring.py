@@ -79,7 +79,7 @@ class Chaos:
         self._routes = routes
         self._place = place
         self._store = _create_store(settings, clock)
-        self._held_requests = HeldRequests()
+        self._held_requests = HeldRequests(settings.max_held)
         self.registry = process_registry(lambda: self._store.up, lambda: len(self._held_requests))
         """The registry of /metrics; the app may register its own collectors."""
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
@@ -168,7 +168,6 @@ class Chaos:
                 FaultMiddleware,
                 engine=self._engine,
                 held=self._held_requests,
-                max_held=settings.max_held,
                 mark=settings.mark_responses,
             ),
             partial(

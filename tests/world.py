@@ -19,6 +19,8 @@ from chaosapi import scope as keys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
+from chaosapi.inner import Inner
+from chaosapi.injection.context import HeldRequests
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import FaultMiddleware
 from chaosapi.routes import Route, RouteTable
@@ -50,7 +52,9 @@ class World:
         self.engine = Engine(ROUTES, clock)
         self.state = State()
         self.calls = 0
-        self.faults = FaultMiddleware(self.app, self.engine, max_held=max_held, mark=mark, clock=clock, hold=self.hold)
+        self.faults = FaultMiddleware(
+            Inner(self.app), self.engine, held=HeldRequests(max_held), mark=mark, clock=clock, hold=self.hold
+        )
         self.on_hold: Callable[[], Awaitable[None]] | None = None
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:

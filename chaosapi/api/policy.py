@@ -105,6 +105,9 @@ class Policy:
             return "rate", f"at most {settings.max_rate:g} (CHAOSAPI_MAX_RATE)"
         if schedule.start_after + schedule.duration > settings.max_duration:
             return "schedule.duration", f"with start_after at most {settings.max_duration:g} s (CHAOSAPI_MAX_DURATION)"
+        if (found := fault.effect.obstacle()) is not None:
+            field, why = found
+            return f"effect.{field}", why
         for resource, field in fault.effect.demands.items():
             if getattr(fault.effect, field) > self._limits[resource].most:
                 return f"effect.{field}", f"at most {self._limits[resource]}"

@@ -21,7 +21,7 @@ class Tools(Protocol):
     """The tools that the middleware gives an effect for one request.
 
     An effect waits only with these tools, or for the app and the client (`app`, `send`). Every wait here ends when the
-    fault ends, when the client disconnects, when the server stops, or after the given seconds.
+    fault ends, when the client disconnects, when the server stops, or after the given seconds; `hold` comes before it.
     """
 
     draw: float
@@ -60,14 +60,23 @@ class Tools(Protocol):
     def record_delay(self, planned: float, measured: float) -> None:
         """Record one delay, in seconds, in the receipt."""
 
+    def hold(self) -> bool:
+        """Count the request as held from now on, and as injected.
+
+        Return False, and count it as skipped, where the fault has ended or as many requests are held as may be.
+        """
+
     def release(self) -> None:
         """Stop counting the request as held; without this call it counts as held until the response ends."""
 
+    def instead(self, effect: "RequestEffect") -> ASGIApp:
+        """Return an app that answers by another effect, inside the app's own middleware; no other fault acts."""
+
     def count_injected(self) -> None:
-        """Count the request as injected; for effects whose `picks` is true."""
+        """Count the request as injected, unless it is counted already; for effects whose `picks` is true."""
 
     def count_skipped(self, reason: str) -> None:
-        """Count the request as skipped; for effects whose `picks` is true."""
+        """Count the request as skipped, unless it is counted already; for effects whose `picks` is true."""
 
 
 class Host(Protocol):
@@ -143,10 +152,10 @@ class Effect(Model, ABC):
     type: str
     ends_request: ClassVar[bool] = False
     """Whether the effect decides the response; of several such faults, only the oldest acts."""
+    inside: ClassVar[bool] = False
+    """Whether the effect acts inside the app's own middleware and exception handlers, in place of the app's routes."""
     gate: ClassVar[bool] = False
     """Whether the effect runs before all others and decides which requests reach them."""
-    holds: ClassVar[bool] = False
-    """Whether the effect holds requests, which count against `max_held`."""
     picks: ClassVar[bool] = False
     """Whether the effect itself counts the requests that it injects and skips."""
     scalable: ClassVar[bool] = False
@@ -171,6 +180,10 @@ class Effect(Model, ABC):
     def endings(self) -> Sequence[Ending]:
         """Return how requests that are hit end; an empty list where the app answers them."""
         return ()
+
+    def obstacle(self) -> tuple[str, str] | None:
+        """Return the field because of which the effect cannot act in this process, and the reason; None if it can."""
+        return None
 
     def delay(self) -> Delay | None:
         """Return the delay of requests that are hit; None where the effect adds none."""

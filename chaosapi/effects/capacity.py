@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -89,7 +88,6 @@ class Capacity(RequestEffect):
 
     gate: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
-    holds: ClassVar[bool] = True
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "concurrency"
@@ -132,14 +130,14 @@ class Capacity(RequestEffect):
                 places.leave(ticket)
 
         try:
-            if self.service_time or not ticket.admitted:
-                tools.count_injected()
-                if ticket.admitted or len(places.queue) <= self.queue:
-                    await self._wait(places, ticket, tools)
-            tools.release()
-            if not ticket.admitted and tools.acting():
+            refused = not ticket.admitted and len(places.queue) > self.queue
+            waits = not (refused or (ticket.admitted and self.service_time is None)) and tools.hold()
+            if waits:
+                await self._wait(places, ticket, tools)
+                tools.release()
+            if not ticket.admitted and (refused or waits) and tools.acting():
                 places.rejected += 1
-                app = partial(_BUSY.inject, app, tools=tools)
+                app = tools.instead(_BUSY)
             if ticket.admitted or not tools.disconnected():
                 await app(scope, receive, observed)
         finally:

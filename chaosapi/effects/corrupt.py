@@ -3,10 +3,10 @@
 import random
 from typing import Any, ClassVar, Literal
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.responses import declared_length, has_body, is_start
 
 _FLIP_RATE = 0.01
 
@@ -32,31 +32,31 @@ class Corrupt(RequestEffect):
         """Call the app and damage the body that it sends."""
         chance = random.Random(tools.draw)  # noqa: S311 - the damage must be reproducible
         first = True
-        spared = False
+        reason = "empty_body"
 
         async def damaged(message: Message) -> None:
-            nonlocal first, spared
-            spared = spared or tools.over()
-            if spared:
-                await send(message)
-                return
-            if message["type"] == "http.response.start":
-                length = Headers(raw=message["headers"]).get("content-length")
-                if length and int(length) and scope["method"] != "HEAD":
+            nonlocal first, reason
+            if tools.over():
+                reason = "ended"
+            if is_start(message):
+                if not has_body(scope, message):
+                    reason = "no_body"
+                elif declared_length(message) and reason != "ended":
                     tools.count_injected()
-            elif message.get("body"):
+            body = message.get("body")
+            if body and reason == "empty_body":
                 tools.count_injected()
-                message = {**message, "body": self._damage(bytearray(message["body"]), chance, first=first)}
+                message = {**message, "body": self._damage(bytearray(body), chance, first=first)}
                 first = False
             await send(message)
 
         await app(scope, receive, damaged)
-        if first:
-            tools.count_skipped("ended" if spared else "empty_body")
+        tools.count_skipped(reason)
 
     def _damage(self, body: bytearray, chance: random.Random, *, first: bool) -> bytes:
         if self.mode == "garbage":
-            return chance.randbytes(len(body))
+            garbage = chance.randbytes(len(body))
+            return garbage if garbage != body else bytes([garbage[0] ^ 0x80]) + garbage[1:]
         if self.mode == "json":
             return b"}" + body[1:] if first else bytes(body)
         places = [place for place in range(len(body)) if chance.random() < _FLIP_RATE]

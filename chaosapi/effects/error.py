@@ -17,6 +17,7 @@ from chaosapi import budget
 from chaosapi.budget import Budget
 from chaosapi.durations import Duration
 from chaosapi.effects.base import Ending, RequestEffect, Tools
+from chaosapi.effects.responses import is_start
 from chaosapi.errors import Invalid
 from chaosapi.models import Number, at_most_entries, case_insensitive_names
 
@@ -82,6 +83,10 @@ HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=1000)]
 _Body = str | dict[str, Any] | list[Any] | None
 
 
+class _ReplacedError(OSError):
+    """Stops a stream whose response an error has replaced; ASGI servers raise an OSError when a client has left."""
+
+
 class Error(RequestEffect):
     """Answer with an error status: always the same one, or drawn from a weighted mix."""
 
@@ -109,9 +114,10 @@ class Error(RequestEffect):
     when: Literal["before", "after"] = "before"
     """`before` answers instead of the app; `after` lets the app work first: the order exists, the customer sees a 500.
 
-    A streamed response is replaced when it starts."""
+    A streamed response is replaced when it starts, and then stopped as by a client that disconnects."""
 
     ends_request: ClassVar[bool] = True
+    inside: ClassVar[bool] = True
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
@@ -132,27 +138,32 @@ class Error(RequestEffect):
         return [Ending(status, weight / total) for status, weight in self.status.items()]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Send the error; with `when: after`, replace the app's response when it starts.
-
-        After the error, `receive` reports a disconnect to the app, which ends a stream.
-        """
+        """Send the error; with `when: after`, replace the app's response when it starts."""
         if self.when == "before":
             await self._answer(scope, receive, send, tools)
             return
-        spared = False
+        answered = stopped = False
 
         async def replaced(message: Message) -> None:
-            nonlocal spared
-            if message["type"] == "http.response.start":
-                spared = tools.over()
-                if not spared:
+            nonlocal answered, stopped
+            if answered:
+                stopped = message.get("more_body", False)
+                if stopped:
+                    raise _ReplacedError
+                return
+            if is_start(message):
+                answered = not tools.over()
+                if answered:
                     await self._answer(scope, receive, send, tools)
-            if spared:
-                await send(message)
+                    return
+                tools.count_skipped("ended")
+            await send(message)
 
-        await app(scope, receive, replaced)
-        if spared:
-            tools.count_skipped("ended")
+        try:
+            await app(scope, receive, replaced)
+        except Exception:
+            if not stopped:
+                raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         tools.count_injected()

@@ -18,7 +18,7 @@ class Hang(RequestEffect):
     """How long the connection is held before it is closed without a response."""
 
     ends_request: ClassVar[bool] = True
-    holds: ClassVar[bool] = True
+    picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     shorthand: ClassVar[str | None] = "at_most"
@@ -30,5 +30,8 @@ class Hang(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Wait for the end of the fault, of the client or of `at_most`, then close the connection."""
+        if not tools.hold():
+            await app(scope, receive, send)
+            return
         await tools.wait(self.at_most)
         tools.drop(reset=False)

@@ -10,6 +10,7 @@ from chaosapi import durations
 from chaosapi.durations import Duration
 from chaosapi.effects.base import Delay, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
+from chaosapi.effects.responses import declared_length, is_last, is_start
 
 
 class Latency(RequestEffect):
@@ -19,11 +20,12 @@ class Latency(RequestEffect):
     distribution: Distribution
     """The distribution of the delays."""
     mode: Literal["add", "floor"] = "add"
-    """`add` waits before calling the app; `floor` makes the whole response take at least the delay."""
+    """`add` waits before calling the app; `floor` makes the whole response take at least the delay: one in one piece
+    is held back, of a stream the end is."""
     cap: Annotated[Duration, Field(gt=0)] = 30.0
     """The longest delay."""
 
-    holds: ClassVar[bool] = True
+    picks: ClassVar[bool] = True
     scalable: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
@@ -52,16 +54,38 @@ class Latency(RequestEffect):
         return Delay(self.distribution, self.cap, pads=self.mode == "floor")
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Wait, then call the app; with `floor`, call the app and hold its response."""
+        """Wait, then call the app; with `floor`, call the app and hold the last part of its response."""
         delay = min(self.distribution.sample(tools.draw) * tools.magnitude, self.cap)
-        if self.mode == "add":
-            await tools.wait(delay)
-            await app(scope, receive, send)
+        if self.mode == "floor":
+            await self._pad(delay, app, scope, receive, send, tools)
             return
+        if tools.hold():
+            await tools.wait(delay)
+        await app(scope, receive, send)
+
+    async def _pad(  # noqa: PLR0913, PLR0917 - an ASGI app takes three
+        self, delay: float, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools
+    ) -> None:
+        start: Message | None = None
+        """Kept until it is known whether the body comes in one piece."""
 
         async def padded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await tools.wait(delay, since=tools.arrived)
+            nonlocal start
+            if is_start(message) and declared_length(message) is not None:
+                start = message
+                return
+            if is_last(message):
+                if tools.hold():
+                    await tools.wait(delay, since=tools.arrived)
+            elif not tools.over():
+                tools.count_injected()
+            if start is not None:
+                await send(start)
+                start = None
             await send(message)
 
-        await app(scope, receive, padded)
+        try:
+            await app(scope, receive, padded)
+        finally:
+            if start is not None:
+                await send(start)

@@ -1,7 +1,6 @@
 """Limit the rate of requests."""
 
 import math
-from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -62,6 +61,5 @@ class RateLimit(RequestEffect):
         burst = self.burst or math.ceil(self.requests_per_second)
         wait = bucket.take(tools.now(), self.requests_per_second, burst)
         if wait > 0:
-            tools.count_injected()
-            app = partial(Error(status=429, retry_after=wait).inject, app, tools=tools)
+            app = tools.instead(Error(status=429, retry_after=wait))
         await app(scope, receive, send)

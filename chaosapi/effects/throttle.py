@@ -6,6 +6,7 @@ from pydantic import Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
+from chaosapi.effects.responses import has_body, is_start
 from chaosapi.models import Integer
 
 _CHUNKS_PER_SECOND = 10
@@ -19,7 +20,7 @@ class Throttle(RequestEffect):
     bytes_per_second: Annotated[Integer, Field(ge=1, le=1_000_000_000)]
     """The bandwidth for the body of each response."""
 
-    holds: ClassVar[bool] = True
+    picks: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = "how long a throttled answer takes depends on its size"
     shorthand: ClassVar[str | None] = "bytes_per_second"
     example: ClassVar[dict[str, Any]] = {"type": "throttle", "bytes_per_second": 1000}
@@ -28,8 +29,16 @@ class Throttle(RequestEffect):
         """Call the app and send its body in small chunks."""
         chunk = max(1, self.bytes_per_second // _CHUNKS_PER_SECOND)
 
+        reason = "empty_body"
+
         async def slowed(message: Message) -> None:
+            nonlocal reason
+            if is_start(message) and not has_body(scope, message):
+                reason = "no_body"
             body = message.get("body", b"")
+            if not body or reason == "no_body" or not tools.hold():
+                await send(message)
+                return
             started = tools.now()
             sent = 0
             while sent + chunk < len(body):
@@ -38,9 +47,9 @@ class Throttle(RequestEffect):
                     break  # send the rest at once
                 await send({**message, "body": body[sent : sent + chunk], "more_body": True})
                 sent += chunk
-            if body:
-                await tools.sleep(len(body) / self.bytes_per_second, started)
-                message = {**message, "body": body[sent:]}
-            await send(message)
+            await tools.sleep(len(body) / self.bytes_per_second, started)
+            tools.release()
+            await send({**message, "body": body[sent:]})
 
         await app(scope, receive, slowed)
+        tools.count_skipped(reason)

@@ -3,22 +3,25 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
-from chaosapi.models import Number
+from chaosapi.effects.responses import declared_length, has_body, is_start
+from chaosapi.models import Integer, Number
 
 
 class Truncate(RequestEffect):
     """Send the headers and the beginning of the body, then close the connection: fewer bytes than Content-Length.
 
-    A body of unknown length (chunked) is cut within its first chunk; an empty body is left as it is.
+    An empty body is left as it is.
     """
 
     type: Literal["truncate"] = "truncate"
     keep: Annotated[Number, Field(ge=0, lt=1)] = 0.5
-    """The share of the body that arrives, rounded down to whole bytes."""
+    """The share of the body that arrives, rounded down to whole bytes; of a stream without Content-Length, the share
+    of its first chunk."""
+    keep_bytes: Annotated[Integer, Field(ge=0, le=2**40)] | None = None
+    """Instead of `keep`, how many bytes arrive, of any body; a shorter one arrives whole and counts as skipped."""
 
     picks: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
@@ -28,35 +31,38 @@ class Truncate(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Call the app and cut the body that it sends."""
-        left: int | None = None
-        cut = spared = False
+        left = self.keep_bytes
+        cut = False
+        reason = "empty_body"
 
         async def shortened(message: Message) -> None:
-            nonlocal left, cut, spared
+            nonlocal left, cut, reason
             if cut:
                 return
-            spared = spared or tools.over()
-            if spared:
-                await send(message)
-                return
-            if message["type"] == "http.response.start":
-                length = Headers(raw=message["headers"]).get("content-length")
-                left = int(int(length) * self.keep) if length else None
-                if length and int(length) and scope["method"] != "HEAD":
-                    tools.count_injected()
-                await send(message)
-                return
+            if tools.over():
+                reason = "ended"
+            if is_start(message):
+                length = declared_length(message)
+                if not has_body(scope, message):
+                    reason = "no_body"
+                elif length and (left is None or left < length):
+                    left = int(length * self.keep) if left is None else left
+                    if reason != "ended":
+                        tools.count_injected()
             body = message.get("body", b"")
-            room = int(len(body) * self.keep) if left is None else left
-            if not body or (len(body) <= room and message.get("more_body", False)):
-                left = room - len(body) if body else left
+            if not body or reason in ("ended", "no_body"):
+                await send(message)
+                return
+            left = int(len(body) * self.keep) if left is None else left
+            if len(body) <= left and (message.get("more_body", False) or self.keep_bytes is not None):
+                left -= len(body)
+                reason = "short_body"
                 await send(message)
                 return
             cut = True
             tools.count_injected()
-            await send({**message, "body": body[:room], "more_body": True})
+            await send({**message, "body": body[:left], "more_body": True})
             tools.drop(reset=False)
 
         await app(scope, receive, shortened)
-        if not cut:
-            tools.count_skipped("ended" if spared else "empty_body")
+        tools.count_skipped(reason)

@@ -7,6 +7,8 @@ from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chaosapi import scope as keys
+from chaosapi.effects import RequestEffect
 from chaosapi.injection.connection import Drop
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Hit
@@ -24,13 +26,14 @@ async def hold(turn: asyncio.Future[None], seconds: float) -> None:
 
 
 class HeldRequests:
-    """The requests that effects hold now.
+    """The requests that effects hold now, at most `most`.
 
     Each is checked twice a second. So a request is released within half a second after a disconnect that the server
     does not report, after a step of the clock, and when its fault ends while the client does not read the response.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 10_000) -> None:
+        self.most = most
         self._injections: set[EffectContext] = set()
         self._requests: Counter[DisconnectWatcher] = Counter()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -40,14 +43,19 @@ class HeldRequests:
         """Return how many requests are held, each counted once however many effects hold it."""
         return len(self._requests)
 
-    def add(self, injection: "EffectContext", watcher: DisconnectWatcher) -> None:
-        """Count a request as held by an effect."""
+    def add(self, injection: "EffectContext", watcher: DisconnectWatcher) -> bool:
+        """Count a request as held by an effect; return False where no more may be held."""
+        if injection in self._injections:
+            return True
+        if watcher not in self._requests and len(self._requests) >= self.most:
+            return False
         self._injections.add(injection)
         self._requests[watcher] += 1
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
             loop.call_later(_CHECK_INTERVAL_S, self._check_disconnects)
+        return True
 
     def discard(self, injection: "EffectContext", watcher: DisconnectWatcher) -> None:
         """Stop counting a request as held by an effect."""
@@ -75,6 +83,7 @@ class EffectContext:
 
     def __init__(
         self,
+        app: ASGIApp,
         hit: Hit,
         watcher: DisconnectWatcher,
         drop: Drop,
@@ -96,21 +105,40 @@ class EffectContext:
         self._held = held
         self._hold = hold
         self._turn: asyncio.Future[None] | None = None
+        self._app = app
+        self._counted = False
+        self._passed_on = False
+        """Whether the request went into the app's middleware, inside which the effect acts."""
         self._reached = False
-        if hit.effect.holds:
-            held.add(self, watcher)
 
     @property
     def fault(self) -> str:
         """Return the fault's name."""
         return self._fault.compiled.record.name
 
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return the app with the effect around it; with `inside`, the effect acts inside the app's own middleware."""
+        return partial(self._pass_on, app) if self.effect.inside else partial(self.inject, app)
+
+    def _pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        self._passed_on = True
+        scope[keys.INNER] = self.inject
+        return app(scope, receive, send)
+
+    def instead(self, effect: RequestEffect) -> ASGIApp:
+        """Return an app that answers by another effect, inside the app's own middleware; no other fault acts."""
+
+        def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            scope[keys.INNER] = partial(effect.inject, tools=self)
+            return self._app(scope, receive, send)
+
+        return answer
+
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the effect act, unless its fault has ended since the request was hit; without `app`, an ASGI app."""
         self._reached = True
         if self.over():
             self.count_skipped("ended")
-            self.release()
             await app(scope, receive, send)
             return
         if not self.effect.picks:
@@ -118,10 +146,23 @@ class EffectContext:
         await self.effect.inject(app, scope, receive, send, self)
 
     def close(self) -> None:
-        """Release the request; count it as pre-empted if a gate kept it from this effect."""
+        """Release the request; count it as skipped if the effect neither acted nor said why not."""
         self.release()
         if not self._reached:
-            self.count_skipped("preempted")
+            self.count_skipped("app_answered" if self._passed_on else "preempted")
+        elif not self.effect.gate:
+            self.count_skipped("unfinished")
+
+    def hold(self) -> bool:
+        """Count the request as held and injected; return False, and count it as skipped, where it must not be held."""
+        if self.over():
+            self.count_skipped("ended")
+            return False
+        if not self._held.add(self, self._watcher):
+            self.count_skipped("max_held")
+            return False
+        self.count_injected()
+        return True
 
     def release(self) -> None:
         """Stop counting the request as held by this effect."""
@@ -177,15 +218,16 @@ class EffectContext:
         self._fault.counts.record_delay(planned, measured)
 
     def count_injected(self) -> None:
-        """Count the request as injected, once."""
-        if not self.injected:
+        """Count the request as injected, unless it is counted already."""
+        if not self._counted:
             self._fault.counts.injected += 1
-        self.injected = True
+            self._counted = self.injected = True
 
     def count_skipped(self, reason: str) -> None:
-        """Count the request as skipped, unless it is counted as injected already."""
-        if not self.injected:
+        """Count the request as skipped, unless it is counted already."""
+        if not self._counted:
             self._fault.counts.skipped[reason] += 1
+            self._counted = True
 
 
 def mark_response(send: Send, injections: Iterable[EffectContext]) -> Send:

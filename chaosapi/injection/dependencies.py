@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.injected_error import Raise
+from chaosapi.inner import Inner
 
 
 class DependencyError(Exception):
@@ -33,7 +33,7 @@ class DependencyCall:
 
     def __init__(self, point: str) -> None:
         self.point = point
-        self.app: ASGIApp = Raise(self._answer)
+        self.app: ASGIApp = Inner(self._answer)
         self.reached = asyncio.Event()
         self.closed = asyncio.Event()
         self._returned = asyncio.Event()

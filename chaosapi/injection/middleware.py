@@ -29,14 +29,12 @@ class FaultMiddleware:
         engine: Engine,
         *,
         held: HeldRequests | None = None,
-        max_held: int = 10_000,
         mark: bool = False,
         clock: Callable[[], float] = time.perf_counter,
         hold: Hold = hold,
     ) -> None:
         self.app = app
         self.engine = engine
-        self.max_held = max_held
         self._held = HeldRequests() if held is None else held
         self._mark = mark
         self._clock = clock
@@ -88,7 +86,7 @@ class FaultMiddleware:
         hits = self.engine.roll_point(point, scope, scope[keys.HANDLER], key)
         if not hits:
             return None
-        return self._inject(hits, done, carrier, call.drop, call.app, scope, call.receive, call.send)
+        return self._inject(hits, done, carrier, call.drop, call.app, dict(scope), call.receive, call.send)
 
     async def _inject(  # noqa: PLR0913, PLR0917 - a parameter object would cost an allocation
         self,
@@ -107,10 +105,10 @@ class FaultMiddleware:
             await app(scope, receive, send)
             return
         watcher = DisconnectWatcher(receive, carrier.lost)
-        contexts = [EffectContext(hit, watcher, drop, self._held, self._clock, self._hold) for hit in acting]
+        contexts = [EffectContext(app, hit, watcher, drop, self._held, self._clock, self._hold) for hit in acting]
         done += contexts
         for context in reversed(contexts):
-            app = partial(context.inject, app)
+            app = context.around(app)
         try:
             await app(scope, watcher.receive, ignore_disconnect(send, carrier))
         finally:
@@ -123,17 +121,14 @@ class FaultMiddleware:
         shaping: list[Hit] = []
         answering: list[Hit] = []
         for hit in hits:
-            skipped = hit.run.counts.skipped
-            if hit.effect.holds and self.held >= self.max_held:
-                skipped["max_held"] += 1
-            elif hit.effect.gate:
+            if hit.effect.gate:
                 gates.append(hit)
             elif not hit.effect.ends_request:
                 shaping.append(hit)
             elif not answering:
                 answering.append(hit)
             else:
-                skipped["preempted"] += 1
+                hit.run.counts.skipped["preempted"] += 1
         return gates + shaping + answering
 
 
