@@ -10,7 +10,7 @@ InjectInside = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
 """Acts on one request, which the app given first would answer otherwise."""
 
 
-def _never(scope: Scope) -> bool:
+def _never(_: Scope) -> bool:
     return False
 
 

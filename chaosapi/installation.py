@@ -30,7 +30,7 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
     if app.middleware_stack is not None:
         raise RuntimeError("the app has started: call chaosapi.install right after it is made")
     if isinstance(app.build_middleware_stack, _Installed):
-        raise RuntimeError("chaosapi is installed in this app already")
+        raise RuntimeError("chaosapi is installed in this app already")  # noqa: TRY004 - no matter of types
     chosen = settings or _of_guest()
     named = tuple(points)
     answer_inside(app)

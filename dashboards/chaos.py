@@ -96,7 +96,9 @@ def _faults() -> list[Panel]:
         "Skipped",
         "Requests that should have been hit but were let off, and why. `preempted`: an older fault answered first."
         " `max_held`: too many requests are held already. `ended`: the fault was over before it could act."
-        " `denied`: settings of the replica forbid it. `overlap`: another pause stood in the way."
+        " `app_answered`: the app's own middleware answered first. `no_body`, `empty_body`, `short_body`: there was no"
+        " body to damage, or too little. `unfinished`: the response broke off before. `denied`: settings of the replica"
+        " forbid it. `overlap`: another pause stood in the way."
         " `failed`: an effect on the process broke off.",
         "reqps",
         (SERVICE.rate("chaosapi_fault_skipped_total", "fault", "reason"), "{{fault}}: {{reason}}"),

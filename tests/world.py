@@ -19,10 +19,10 @@ from chaosapi import scope as keys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
-from chaosapi.inner import Inner
 from chaosapi.injection.context import HeldRequests
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import FaultMiddleware
+from chaosapi.inner import Inner
 from chaosapi.routes import Route, RouteTable
 from tests.conftest import Clock
 from tests.patience import patience
@@ -52,8 +52,9 @@ class World:
         self.engine = Engine(ROUTES, clock)
         self.state = State()
         self.calls = 0
+        self.held = HeldRequests(max_held)
         self.faults = FaultMiddleware(
-            Inner(self.app), self.engine, held=HeldRequests(max_held), mark=mark, clock=clock, hold=self.hold
+            Inner(self.app), self.engine, held=self.held, mark=mark, clock=clock, hold=self.hold
         )
         self.on_hold: Callable[[], Awaitable[None]] | None = None
 

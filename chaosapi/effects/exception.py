@@ -53,15 +53,17 @@ class AppException(RequestEffect):
         if self.raises is None:
             return InjectedError(self.message)
         found = _find(self.raises)
-        if not (isinstance(found, type) and issubclass(found, Exception)) or issubclass(found, _CONTROL_FLOW):
+        is_raisable = isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, _CONTROL_FLOW)
+        if not is_raisable:
             raise ValueError(f"{self.raises} is no exception class that an app may raise")
         try:
-            return found(self.message)
-        except Exception as error:
+            made: Exception = found(self.message)
+        except Exception as error:  # noqa: BLE001 - whatever somebody else's class raises
             raise ValueError(f"{self.raises} cannot be made from a message alone: {error}") from None
+        return made
 
 
-def _find(path: str) -> object:
+def _find(path: str) -> Any:
     """Return the object at an import path, without importing or running anything; raise ValueError if there is none."""
     module, _, name = path.rpartition(".")
     names = [name]

@@ -63,9 +63,7 @@ class Latency(RequestEffect):
             await tools.wait(delay)
         await app(scope, receive, send)
 
-    async def _pad(  # noqa: PLR0913, PLR0917 - an ASGI app takes three
-        self, delay: float, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools
-    ) -> None:
+    async def _pad(self, delay: float, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         start: Message | None = None
         """Kept until it is known whether the body comes in one piece."""
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Message, Scope
+from starlette.types import ASGIApp, Message, Scope
 
+from chaosapi.effects import RequestEffect
 from chaosapi.effects.throttle import Throttle
 
 
@@ -30,7 +31,13 @@ class Tools:
 
     def drop(self, *, reset: bool) -> None: ...
 
+    def hold(self) -> bool:
+        return True
+
     def release(self) -> None: ...
+
+    def instead(self, effect: RequestEffect) -> ASGIApp:
+        raise NotImplementedError
 
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
         self.time += seconds

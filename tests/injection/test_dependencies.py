@@ -296,7 +296,7 @@ def test_metrics_and_receipt_agree(caller: Caller) -> None:
 def test_past_the_cap_of_held_requests_a_call_goes_through(clock: Clock) -> None:
     """As for whole requests, and counted."""
     caller = Caller(clock)
-    caller.faults.max_held = 0
+    caller.held.most = 0
     caller.at(constant(5))
     assert run(caller.get()) == [(200, 0)]
     assert caller.receipt("f")["skipped"] == 1

@@ -1,0 +1,210 @@
+"""Faults that answer inside an app's own middleware, as a browser and the app's exception handlers see them."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+
+import chaosapi
+from chaosapi.settings import Settings
+
+SITE = "https://shop.example"
+PREFLIGHT = {"origin": SITE, "access-control-request-method": "PUT"}
+LIMIT = {"type": "rate_limit", "requests_per_second": 0.001, "burst": 1}
+
+
+class OutOfStockError(Exception):
+    """An error of the app's own."""
+
+
+async def sorry(request: Request, error: Exception) -> Response:
+    """Answer with what was raised and where it was handled."""
+    return PlainTextResponse(f"{type(error).__name__}: {error}", 418, {"x-handled-by": request.app.title})
+
+
+def an_app(title: str = "outer", *, cors: bool = True) -> FastAPI:
+    """Make an app with handlers of its own."""
+    app = FastAPI(title=title)
+    app.add_exception_handler(RuntimeError, sorry)
+    app.add_exception_handler(OutOfStockError, sorry)
+    if cors:
+        app.add_middleware(CORSMiddleware, allow_origins=[SITE], allow_methods=["*"])
+
+    @app.get("/item")
+    @app.put("/item")
+    async def item() -> str:
+        return title
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(iter(["a", "b"]))
+
+    return app
+
+
+@contextmanager
+def serving(app: Starlette) -> Iterator[TestClient]:
+    """Start the app with chaosapi in it."""
+    chaosapi.install(app, Settings(access_log=False, mark_responses=True))
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        yield client
+
+
+def inject(client: TestClient, effect: dict[str, Any], **fault: Any) -> None:
+    """Put the fault `f` in place."""
+    client.put("/admin/faults/f", json={"effect": effect, **fault}).raise_for_status()
+
+
+def counts(client: TestClient) -> tuple[int, int, int]:
+    """Return how many requests the fault matched, injected and skipped."""
+    receipt = client.get("/admin/faults/f").json()["receipt"]
+    return receipt["matched"], receipt["injected"], receipt["skipped"]
+
+
+@pytest.mark.parametrize("installed_first", [False, True])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("path", ["/item", "/stream"])
+def test_an_injected_error_has_the_apps_cors_headers(path: str, when: str, installed_first: bool) -> None:  # noqa: FBT001 - a table
+    """Wherever `install` stands among the app's own middlewares, for plain and streamed responses."""
+    app = an_app(cors=not installed_first)
+    chaosapi.install(app, Settings(access_log=False))
+    if installed_first:
+        app.add_middleware(CORSMiddleware, allow_origins=[SITE])
+    with TestClient(app, base_url="http://localhost") as client:
+        inject(client, {"type": "error", "when": when})
+        answer = client.get(path, headers={"origin": SITE})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (503, SITE)
+        assert counts(client) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("effect", "status"), [(LIMIT, 429), ({"type": "exception"}, 418)], ids=["limit", "exception"])
+def test_so_has_whatever_else_a_fault_answers(effect: dict[str, Any], status: int) -> None:
+    """A browser shows a page its status only with these headers."""
+    with serving(an_app()) as client:
+        inject(client, effect)
+        answers = [client.get("/item", headers={"origin": SITE}) for _ in range(2)]
+        assert (answers[1].status_code, answers[1].headers["access-control-allow-origin"]) == (status, SITE)
+
+
+def test_a_preflight_is_spared_unless_a_fault_names_options() -> None:
+    """So that a browser's request rolls the dice once; other OPTIONS requests are requests."""
+    with serving(an_app()) as client:
+        inject(client, {"type": "error"})
+        assert client.options("/item", headers=PREFLIGHT).status_code == 200
+        assert client.put("/item", headers={"origin": SITE}).status_code == 503
+        assert counts(client) == (1, 1, 0)
+        assert client.options("/item").status_code == 503
+        inject(client, {"type": "reset"}, target={"methods": ["OPTIONS"]})
+        client.options("/item", headers=PREFLIGHT)
+        assert counts(client) == (1, 1, 0)
+
+
+def test_a_request_that_the_apps_middleware_answers_is_skipped() -> None:
+    """A refused user gets 401 whatever faults there are, and the receipt does not count an injected error."""
+    app = an_app()
+
+    @app.middleware("http")
+    async def refuse(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        return await call_next(request) if "authorization" in request.headers else Response(status_code=401)
+
+    with serving(app) as client:
+        inject(client, {"type": "error"})
+        assert client.get("/item").status_code == 401
+        assert client.get("/item", headers={"authorization": "x"}).status_code == 503
+        assert counts(client) == (2, 1, 1)
+        assert 'reason="app_answered"} 1.0' in client.get("/metrics", headers={"authorization": "x"}).text
+
+
+@pytest.mark.parametrize(
+    ("raises", "handled"),
+    [
+        (None, "InjectedError: boom"),
+        ("RuntimeError", "RuntimeError: boom"),
+        ("RecursionError", "RecursionError: boom"),
+        ("tests.test_inner.OutOfStockError", "OutOfStockError: boom"),
+    ],
+)
+def test_the_apps_handler_for_the_class_answers(raises: str | None, handled: str) -> None:
+    """As for an exception of the app's own; the mark says that it was injected."""
+    with serving(an_app()) as client:
+        inject(client, {"type": "exception", "message": "boom", "raises": raises})
+        answer = client.get("/item")
+        assert (answer.status_code, answer.text, answer.headers["x-chaos-fault"]) == (418, handled, "f")
+
+
+def test_a_class_without_a_handler_is_the_apps_own_500() -> None:
+    """As any bug."""
+    with serving(an_app()) as client:
+        inject(client, {"type": "exception", "raises": "TimeoutError"})
+        assert client.get("/item").status_code == 500
+        assert counts(client) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("raises", "why"),
+    [
+        ("NoSuchError", "there is no NoSuchError"),
+        ("antigravity.NoError", "there is no antigravity.NoError"),
+        ("os.getcwd", "no exception class"),
+        ("SystemExit", "no exception class"),
+        ("KeyboardInterrupt", "no exception class"),
+        ("StopIteration", "no exception class"),
+        ("UnicodeDecodeError", "cannot be made from a message alone"),
+        ("a b", "pattern"),
+    ],
+)
+def test_what_an_app_cannot_raise_is_refused(raises: str, why: str) -> None:
+    """With the reason, and without importing anything."""
+    with serving(an_app()) as client:
+        answer = client.post("/admin/faults", json={"effect": {"type": "exception", "raises": raises}})
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["field"]) == (422, "effect.raises")
+        assert why in error["message"]
+
+
+def a_mounting_app() -> FastAPI:
+    """Make an app whose mounted app has its own middleware and handlers, and a route before the mount."""
+    app = an_app(cors=False)
+
+    @app.get("/sub/own")
+    async def own() -> str:
+        return "outer"
+
+    app.mount("/sub", an_app("inner"))
+    return app
+
+
+@pytest.mark.parametrize(("path", "by", "cors"), [("/sub/item", "inner", SITE), ("/sub/own", "outer", None)])
+def test_a_mounted_app_handles_what_hits_its_routes(path: str, by: str, cors: str | None) -> None:
+    """And only what hits its routes."""
+    with serving(a_mounting_app()) as client:
+        for effect, status in (({"type": "error"}, 503), ({"type": "exception"}, 418)):
+            inject(client, effect)
+            answer = client.get(path, headers={"origin": SITE})
+            assert answer.status_code == status
+            assert answer.headers.get("access-control-allow-origin") == cors
+            assert counts(client) == (1, 1, 0)
+        assert answer.headers["x-handled-by"] == by
+
+
+def test_starlette_apps_and_mounted_starlette_apps_are_no_different() -> None:
+    """With middleware given to the constructor."""
+
+    async def page(_: Request) -> Response:
+        return PlainTextResponse("fine")
+
+    cors = [Middleware(CORSMiddleware, allow_origins=[SITE])]
+    inner = Starlette(routes=[Route("/page", page)], middleware=cors)
+    app = Starlette(routes=[Mount("/sub", inner), Route("/page", page)])
+    with serving(app) as client:
+        inject(client, {"type": "error"})
+        assert "access-control-allow-origin" in client.get("/sub/page", headers={"origin": SITE}).headers
+        assert client.get("/page").status_code == 503
