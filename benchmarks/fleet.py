@@ -92,7 +92,7 @@ async def change(url: str, rate: int, seconds: float) -> int:
         await asyncio.sleep(started + number / rate - time.monotonic())
         spec = Fault.model_validate({"name": "f", "effect": {"type": "error"}, "seed": time.time_ns()})
         entry = AuditEntry(at=store.now(), actor="benchmark", action="replace", fault="f")
-        revision = (await store.apply(changes.replace(spec, store.now()), entry)).revision
+        revision = (await store.apply(changes.replace(spec, store.now()), entry)).after.revision
     await store.close()
     return revision
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from contextlib import suppress
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
@@ -12,7 +12,7 @@ from chaosapi.durations import Duration
 from chaosapi.errors import Invalid, StoreUnavailable
 from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import NAME
-from chaosapi.faults.state import Action, AuditEntry, State
+from chaosapi.faults.state import Action, Applied, AuditEntry, State
 from chaosapi.models import Line
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import Store, codec
@@ -78,13 +78,6 @@ def actor_of(request: Request, *, trusted: bool) -> str:
     return name if trusted and name.lower() not in _RESERVED_ACTORS else f"{name} (unverified)"
 
 
-class Applied(NamedTuple):
-    """The state that a change was applied to, and the state that it led to; equal where nothing changed."""
-
-    before: State
-    after: State
-
-
 class AuditedChanges:
     """Applies changes to the store under the caller's name; `trusted` if callers must send the token."""
 
@@ -106,16 +99,7 @@ class AuditedChanges:
         """Make a change at time `now`; `fault` names the fault that the change is about, if any."""
         await self._kill.wait_until_stored()
         entry = self.sign(request, action, now=now, fault=fault, reason=reason)
-        readable = _readable(change)
-        latest = State()
-
-        def remember_before(before: State) -> State:
-            nonlocal latest
-            latest = before  # a store that was outrun calls again with a newer state: the last call counts
-            return readable(before)
-
-        after = await self._store.apply(remember_before, entry)
-        return Applied(latest, after)
+        return await self._store.apply(_readable(change), entry)
 
     def sign(
         self, request: Request, action: Action, *, now: float, fault: str | None = None, reason: str = ""

@@ -122,7 +122,7 @@ class FaultEndpoints:
     ) -> Created:
         """Inject a fault, which ends by itself. Only `effect` is required."""
         name = fault.name or _unused_name(fault, self.engine.state)
-        spec = self.policy.check(await self._resolve_rate(request, fault)).model_copy(update={"name": name})
+        spec = self.policy.check(await self._resolve(request, fault, name))
         outlook = (
             await cancel_on_disconnect(request, self.pools.forecasts.run(lambda: self.forecaster.forecast(spec)))
             if forecast
@@ -179,7 +179,7 @@ class FaultEndpoints:
         """Create the fault, or replace it and restart its clock. Sending the same body again is a no-op."""
         if fault.name not in (None, name):
             raise Invalid.field("name", f"must be {name!r} as in the path, or left out")
-        spec = self.policy.check(await self._resolve_rate(request, fault)).model_copy(update={"name": name})
+        spec = self.policy.check(await self._resolve(request, fault, name))
         now = self.engine.clock()
         change = etag.guarded(changes.replace(spec, now, self.policy.admit), name, if_match)
         applied = await self.audited.apply(request, change, "replace", now=now, fault=name, reason=spec.reason)
@@ -200,8 +200,8 @@ class FaultEndpoints:
         now = self.engine.clock()
         if isinstance(document.get("rate"), dict):
             spec = self.engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
-            draft = await self._resolve_rate(request, validation.read(FaultRequest, merge(spec, document)))
-            document = {**document, "rate": draft.rate, "rate_sum": draft.rate_sum}
+            merged = await self._resolve(request, validation.read(FaultRequest, merge(spec, document)), name)
+            document = {**document, "rate": merged.rate, "rate_sum": merged.rate_sum}
         elif "rate" in document:
             document = {"rate_sum": "", **document}
         change = etag.guarded(changes.patch(name, document, self._read_fault, now, self.policy.admit), name, if_match)
@@ -241,11 +241,12 @@ class FaultEndpoints:
         response.headers["etag"] = etag.of(record)
         return _view(self.engine, record, receipt)
 
-    async def _resolve_rate(self, request: Request, draft: FaultRequest) -> Fault:
+    async def _resolve(self, request: Request, draft: FaultRequest, name: str) -> Fault:
+        """Return the fault called `name`, its rate as a ratio; raises Invalid if no rate reaches the burn rate."""
         if isinstance(draft.rate, BurnRate):
-            work = self.pools.forecasts.run(lambda: self.forecaster.resolve_rate(draft))
+            work = self.pools.forecasts.run(lambda: self.forecaster.resolve(draft, name))
             return await cancel_on_disconnect(request, work)
-        return self.forecaster.resolve_rate(draft)
+        return self.forecaster.resolve(draft, name)
 
     def _read_fault(self, document: Any) -> Fault:
         return self.policy.check(validation.read(Fault, document))

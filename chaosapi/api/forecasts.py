@@ -73,19 +73,19 @@ class Forecaster:
             from chaosapi.api.prediction import Predictor
         return Predictor.load(self._source, self._profile, self._check)
 
-    def resolve_rate(self, draft: FaultRequest) -> Fault:
-        """Return the fault with its rate as a ratio; raises Invalid if no rate reaches the burn rate.
+    def resolve(self, draft: FaultRequest, name: str | None) -> Fault:
+        """Return the fault called `name`, its rate as a ratio; raises Invalid if no rate reaches the burn rate.
 
         A burn rate needs traffic within the last minute; raises Invalid without.
         """
         rate = draft.rate
         if not isinstance(rate, BurnRate):
-            return draft.with_rate(rate, draft.rate_sum)
+            return draft.resolved(name, rate, draft.rate_sum)
         predictor = self.predictor
         traffic = self._recent_traffic()
         if traffic is None:
             raise Invalid.field("rate.burn_rate", "there was no traffic in the last minute: send some, or give a ratio")
-        return draft.with_rate(*predictor.rate_for(draft.with_rate(1.0, ""), rate, traffic))
+        return draft.resolved(name, *predictor.rate_for(draft.resolved(name, 1.0, ""), rate, traffic))
 
     def forecast(
         self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None
@@ -139,7 +139,7 @@ class ForecastEndpoints:
         """Forecast which alerts a fault would fire, when, and what it would cost. Nothing is injected."""
 
         def work() -> Response:
-            fault = self.policy.check(self.forecaster.resolve_rate(question))
+            fault = self.policy.check(self.forecaster.resolve(question, question.name))
             return json_response(self.forecaster.forecast(fault, question.traffic, question.monitoring))
 
         return await cancel_on_disconnect(request, self.pools.forecasts.run(work))

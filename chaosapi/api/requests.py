@@ -27,10 +27,10 @@ Rate = Annotated[Annotated[Ratio, Tag("ratio")] | Annotated[BurnRate, Tag("burn"
 class FaultRequest(Fault):
     """What to inject, how often, where and when. Only `effect` is required."""
 
-    rate: Rate = 1.0  # type: ignore[assignment]  # wider than a fault's rate: `with_rate` narrows it
+    rate: Rate = 1.0  # type: ignore[assignment]  # wider than a fault's rate: `resolved` narrows it
     """The share of the matching requests to hit: a ratio above 0 and at most 1, or `{"burn_rate", "slo"}`."""
 
-    def with_rate(self, rate: float, rate_sum: str) -> Fault:
-        """Return the fault with this rate as a ratio; `rate_sum` shows its calculation."""
-        fields = {name: getattr(self, name) for name in Fault.model_fields}
-        return Fault(**{**fields, "rate": rate, "rate_sum": rate_sum})
+    def resolved(self, name: str | None, rate: float, rate_sum: str) -> Fault:
+        """Return the fault with this name, and this rate as a ratio; `rate_sum` shows its calculation."""
+        fields = {field: getattr(self, field) for field in Fault.model_fields}
+        return Fault(**{**fields, "name": name, "rate": rate, "rate_sum": rate_sum})

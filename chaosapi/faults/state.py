@@ -35,6 +35,13 @@ class State(Model):
         raise NotFound(f"there is no fault called {name!r}")
 
 
+class Applied(NamedTuple):
+    """A change that a store has made: the state before it and the state after it, equal if nothing changed."""
+
+    before: State
+    after: State
+
+
 class Diff(NamedTuple):
     """The difference of two states; compares records by identity, because a change keeps unchanged records."""
 

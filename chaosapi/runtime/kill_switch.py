@@ -204,7 +204,7 @@ class KillSwitch:
 
     async def _store_call(self, call: _PendingCall) -> State:
         try:
-            return await self._store.apply(call.change, call.entry)
+            return (await self._store.apply(call.change, call.entry)).after
         except StoreUnreadable:
             return await self._store.reset(call.entry, call.halt or self._stored.halt)
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from chaosapi.extras import needed
 from chaosapi.faults.changes import Change
-from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.faults.state import Applied, AuditEntry, Halt, State
 from chaosapi.store.memory import MemoryStore
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener
@@ -39,12 +39,12 @@ class Store(Protocol):
     def subscribe(self, listener: Listener) -> None:
         """Call the listener now, and after every change by any replica, with the state."""
 
-    async def apply(self, change: Change, entry: AuditEntry) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         """Make one change atomically and write its audit entry, `signed` with the new state.
 
-        A change that raises, or that returns an unchanged state, writes nothing. Raises StoreUnavailable if the store
-        does not answer, StoreUnreadable if the stored state cannot be parsed, and Invalid if the new state could not
-        be read back.
+        A store may call `change` several times; the last call counts. A change that raises, or that returns an
+        unchanged state, writes nothing. Raises StoreUnavailable if the store does not answer, StoreUnreadable if the
+        stored state cannot be parsed, and Invalid if the new state could not be read back.
         """
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:

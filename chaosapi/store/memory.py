@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 
 from chaosapi.faults.changes import Change
-from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.faults.state import Applied, AuditEntry, Halt, State
 from chaosapi.store.codec import MAX_AUDIT_BYTES, MAX_AUDIT_ENTRIES, dropped_tallies, read_entries, write
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
@@ -34,7 +34,7 @@ class MemoryStore:
     async def close(self) -> None:
         """Do nothing."""
 
-    async def apply(self, change: Change, entry: AuditEntry) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         """Make one change; atomic, because it awaits nothing."""
         before = self._snapshot.state
         state = change(before)
@@ -43,7 +43,7 @@ class MemoryStore:
             for key in dropped_tallies(before, state):
                 self._tallies.pop(key, None)
             self._snapshot.update(state)
-        return state
+        return Applied(before, state)
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         state = State(revision=self._snapshot.state.revision + 1, halt=halt)

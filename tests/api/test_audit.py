@@ -9,14 +9,14 @@ import pytest
 from fastapi import Request
 from fastapi.testclient import TestClient
 
-from chaosapi.api.audit import Applied, AuditedChanges
+from chaosapi.api.audit import AuditedChanges
 from chaosapi.effects import Error
 from chaosapi.effects.error import Json
 from chaosapi.errors import Invalid
 from chaosapi.faults import changes
 from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import AuditEntry, State
+from chaosapi.faults.state import Applied, AuditEntry, State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import RouteTable
 from chaosapi.runtime.kill_switch import KillSwitch
@@ -115,7 +115,7 @@ def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) 
 class OutrunStore(MemoryStore):
     """A store that first applies each change to an older state, as Redis does when another replica was faster."""
 
-    async def apply(self, change: Change, entry: AuditEntry) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         change(State())
         return await super().apply(change, entry)
 

@@ -27,7 +27,7 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         store.subscribe(lambda _: heart.report_soon())
         beating = asyncio.create_task(heart.run())
-        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).after.faults[0]
 
         async def applied() -> int:
             return max([0, *(replica.revision for replica in await store.replicas())])
@@ -55,7 +55,7 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
         tally = Counts(matched=5)
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         async with started(store):
-            record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+            record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).after.faults[0]
             beating = asyncio.create_task(heart.run())
 
             async def counted() -> int:
@@ -89,7 +89,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
         store = MemoryStore()
         seen = Seen(store)
         tally = Counts()
-        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).after.faults[0]
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])
         beating = asyncio.create_task(heart.run())
         await asyncio.sleep(0)
@@ -126,7 +126,7 @@ def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
     async def scenario() -> None:
         store = Slow()
         tally = Counts(matched=7)
-        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).faults[0]
+        record = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).after.faults[0]
         heart = Heartbeat(store, ME, lambda: 1, lambda: [(record, tally)])
         beating = asyncio.create_task(heart.run())
         await store.asked.wait()

@@ -9,7 +9,7 @@ import pytest
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults import changes
 from chaosapi.faults.changes import Change
-from chaosapi.faults.state import Action, AuditEntry, Halt, State
+from chaosapi.faults.state import Action, Applied, AuditEntry, Halt, State
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route, RouteTable
 from chaosapi.runtime import kill_flags
@@ -30,7 +30,7 @@ class Failing(MemoryStore):
     fails: Exception | None = None
     stands = False
 
-    async def apply(self, change: Change, entry: AuditEntry) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         await self._trouble()
         return await super().apply(change, entry)
 

@@ -12,7 +12,7 @@ from chaosapi.errors import Conflict, NotFound, PreconditionFailed
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.receipt import Counts
-from chaosapi.faults.state import Halt, State
+from chaosapi.faults.state import Applied, Halt
 from chaosapi.store import Replica, open_store
 from chaosapi.store.codec import tally_key
 from chaosapi.store.tallies import dump_counts, sum_counts
@@ -48,7 +48,7 @@ def test_a_late_replica_starts_with_what_there_is(open_one: Open) -> None:
         here = open_one()
         there = open_one()
         async with started(here):
-            made = await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            made = (await here.apply(changes.create(a_fault(), here.now()), an_entry())).after
             late = Seen(there)
             async with started(there):
                 assert late.state == made
@@ -122,7 +122,7 @@ def test_a_change_may_insist_on_a_revision(open_one: Open) -> None:
             end = changes.end("a", there.now())
             with pytest.raises(PreconditionFailed, match="at revision 2, not at 1"):
                 await there.apply(changes.unless_changed("a", 1, end), an_entry("end"))
-            state = await there.apply(changes.unless_changed("a", 2, end), an_entry("end"))
+            state = (await there.apply(changes.unless_changed("a", 2, end), an_entry("end"))).after
             assert state.revision == 3
             assert len(await here.audit(10)) == 3
 
@@ -144,12 +144,12 @@ def test_faults_come_back_exactly(open_shared: Open) -> None:
                 for index, effect in enumerate(EFFECTS)
             ]
             for spec in specs:
-                made = await here.apply(changes.create(spec, 1_800_000_000.123457), an_entry())
+                made = (await here.apply(changes.create(spec, 1_800_000_000.123457), an_entry())).after
             seen = Seen(there)
             await until(lambda: seen.revision == len(specs), "all are heard")
             assert seen.state == made
             assert [record.spec for record in reversed(seen.state.faults)] == specs
-            again = await there.apply(changes.replace(specs[0], 1_800_000_001), an_entry("replace"))
+            again = (await there.apply(changes.replace(specs[0], 1_800_000_001), an_entry("replace"))).after
             assert again == made, "the same body again changes nothing"
 
     asyncio.run(scenario())
@@ -189,7 +189,7 @@ def test_of_two_who_want_a_name_one_gets_it(open_one: Open) -> None:
         async with started(here, there):
             asked = (store.apply(changes.create(a_fault(), store.now()), an_entry()) for store in (here, there))
             answers = await asyncio.gather(*asked, return_exceptions=True)
-            assert {type(answer) for answer in answers} == {State, Conflict}
+            assert {type(answer) for answer in answers} == {Applied, Conflict}
             assert len(await here.audit(10)) == 1
 
     asyncio.run(scenario())
@@ -205,7 +205,7 @@ def test_a_replica_that_has_not_heard_yet_decides_by_the_truth(open_shared: Open
             for number in range(20):
                 name = f"f-{number}"
                 await there.apply(changes.create(a_fault(name), there.now()), an_entry())
-                ended = await here.apply(changes.end(name, here.now()), an_entry("end"))
+                ended = (await here.apply(changes.end(name, here.now()), an_entry("end"))).after
                 assert ended.live(here.now()) == []
 
     asyncio.run(scenario())
@@ -217,7 +217,7 @@ def test_the_state_outlives_its_replicas(open_shared: Open) -> None:
     async def scenario() -> None:
         first = open_shared()
         async with started(first):
-            made = await first.apply(changes.create(a_fault(), first.now()), an_entry())
+            made = (await first.apply(changes.create(a_fault(), first.now()), an_entry())).after
         second = open_shared()
         seen = Seen(second)
         async with started(second):
@@ -231,7 +231,7 @@ WRITER = """
 import asyncio, sys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import AuditEntry
+from chaosapi.faults.state import Applied, AuditEntry
 from chaosapi.store import open_store
 
 async def main(url, name):
@@ -274,7 +274,7 @@ STARTER = """
 import asyncio, sys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import AuditEntry
+from chaosapi.faults.state import Applied, AuditEntry
 from chaosapi.store import open_store
 
 async def main(url, name):
@@ -379,7 +379,7 @@ def test_tallies_add_up_over_replicas_that_come_and_go(open_one: Open) -> None:
         here = open_one()
         there = open_one()
         async with started(here, there):
-            state = await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            state = (await here.apply(changes.create(a_fault(), here.now()), an_entry())).after
             fault = tally_key(state.faults[0])
             await here.report(a_replica("one"), {fault: dump_counts(counted(5, [0.1]))})
             await here.report(a_replica("one"), {fault: dump_counts(counted(10, [0.1, 0.0], max_held=2))})
@@ -400,9 +400,9 @@ def test_tallies_go_with_their_fault(open_one: Open) -> None:
     async def scenario() -> None:
         store = open_one()
         async with started(store):
-            former = tally_key((await store.apply(changes.create(a_fault(), 0), an_entry())).faults[0])
+            former = tally_key((await store.apply(changes.create(a_fault(), 0), an_entry())).after.faults[0])
             await store.report(a_replica("one"), {former: dump_counts(counted(5, []))})
-            later = tally_key((await store.apply(changes.create(a_fault(), 1000), an_entry())).faults[0])
+            later = tally_key((await store.apply(changes.create(a_fault(), 1000), an_entry())).after.faults[0])
             assert await store.tallies([former, later]) == {former: {}, later: {}}
 
     asyncio.run(scenario())
@@ -446,7 +446,7 @@ def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])
-            last = await here.apply(changes.halt("done", here.now()), an_entry("halt"))
+            last = (await here.apply(changes.halt("done", here.now()), an_entry("halt"))).after
             for seen in (mine, theirs):
                 await seen.reach(last.revision)
             assert mine.state == theirs.state == last

@@ -121,7 +121,7 @@ def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:
             await here.apply(changes.end_all(here.now()), an_entry("end_all"))
             await seen.reach(2)
             copy(backup, path)
-            state = await here.apply(changes.create(a_fault("b"), here.now()), an_entry())
+            state = (await here.apply(changes.create(a_fault("b"), here.now()), an_entry())).after
             assert (state.revision, [record.name for record in state.live(here.now())]) == (4, ["b"])
             await seen.reach(4)
             copy(backup, path)
@@ -148,7 +148,7 @@ def test_a_copy_without_faults_uses_no_revision_twice(tmp_path: Path) -> None:
             path.with_name(path.name + tail).unlink(missing_ok=True)
         again = open_store(f"sqlite:///{path}")
         async with started(again):
-            assert (await again.apply(changes.create(a_fault("b"), again.now()), an_entry())).revision > 1
+            assert (await again.apply(changes.create(a_fault("b"), again.now()), an_entry())).after.revision > 1
 
     asyncio.run(scenario())
 

@@ -31,7 +31,7 @@ async def write(store: Store, number: int, over: asyncio.Event, told: list[TOLD]
         name = f"{number}-{count}"
         change = changes.replace(a_fault(f"w-{number}", seed=count), store.now())
         try:
-            state = await store.apply(change, an_entry("replace", actor=name))
+            state = (await store.apply(change, an_entry("replace", actor=name))).after
         except StoreUnavailable:
             continue
         told.append((state.revision, name))
@@ -53,7 +53,9 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
         over = asyncio.Event()
         with redis.Redis.from_url(server.url) as admin:
             async with started(*stores):
-                first = await stores[0].apply(changes.create(a_fault(), stores[0].now()), an_entry(actor="first"))
+                first = (
+                    await stores[0].apply(changes.create(a_fault(), stores[0].now()), an_entry(actor="first"))
+                ).after
                 told.append((first.revision, "first"))
                 for each in seen:
                     await each.reach(1)
@@ -66,7 +68,9 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
                         admin.script_flush()
                 over.set()
                 await asyncio.gather(*writers)
-                last = await stores[0].apply(changes.halt("over", stores[0].now()), an_entry("halt", actor="last"))
+                last = (
+                    await stores[0].apply(changes.halt("over", stores[0].now()), an_entry("halt", actor="last"))
+                ).after
                 told.append((last.revision, "last"))
                 for each in seen:
                     await each.reach(last.revision)

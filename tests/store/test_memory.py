@@ -23,7 +23,7 @@ def test_the_audit_keeps_the_newest_entries_that_fit_into_its_bytes(bodies: list
         for number, body in enumerate(bodies):
             fault = a_fault(seed=number, effect={"type": "error", "body": "x" * body})
             entry = an_entry().model_copy(update={"fault": "a"})
-            state = await store.apply(changes.replace(fault, 0.0), entry)
+            state = (await store.apply(changes.replace(fault, 0.0), entry)).after
             written.append(entry.signed(state))
         kept = await store.audit(10_000)
         assert kept == written[::-1][: len(kept)]

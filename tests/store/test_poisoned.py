@@ -49,7 +49,7 @@ async def killed(store: Store, kill: KillSwitch, revision: int) -> State:
     assert done.state.revision >= revision
     assert store.up
     assert (await store.audit(10))[0].action == "end_all"
-    made = await store.apply(changes.create(a_fault("more"), store.now()), an_entry())
+    made = (await store.apply(changes.create(a_fault("more"), store.now()), an_entry())).after
     assert made.revision == done.state.revision + 1
     return made
 

@@ -43,7 +43,7 @@ def test_a_killed_redis_that_kept_its_data(redis_server: Start) -> None:
         mine = Seen(here)
         theirs = Seen(there)
         async with started(here, there):
-            made = await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            made = (await here.apply(changes.create(a_fault(), here.now()), an_entry())).after
             await converged(mine, theirs, revision=1)
             server.kill()
             await refused(here)
@@ -161,7 +161,7 @@ def test_a_paused_redis(redis_server: Start) -> None:
             finally:
                 server.resume()
             await until(lambda: here.up and there.up, "both are back")
-            state = await there.apply(changes.end("a", there.now()), an_entry("end"))
+            state = (await there.apply(changes.end("a", there.now()), an_entry("end"))).after
             assert [record.name for record in state.faults] == ["a"]
             await converged(mine, theirs, revision=2)
             assert [entry.action for entry in await here.audit(10)] == ["end", "create"]
@@ -198,7 +198,7 @@ def test_a_lost_message_heals_on_the_beat(redis_server: Start) -> None:
         seen = Seen(store)
         with redis.Redis.from_url(server.url) as admin:
             async with started(store):
-                made = await store.apply(changes.create(a_fault(), store.now()), an_entry())
+                made = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).after
                 silent = changes.end_all(store.now())(made)
                 admin.hset("{chaosapi}:state", mapping={"revision": silent.revision, "state": write(silent)})
                 await until(lambda: seen.state == silent, "the beat finds it")
@@ -242,7 +242,7 @@ def test_an_answer_that_gets_lost(redis_server: Start) -> None:
             async with started(store):
                 await store.apply(changes.create(a_fault("a"), store.now()), an_entry())
                 relay.swallow = True
-                state = await store.apply(changes.create(a_fault("b"), store.now()), an_entry())
+                state = (await store.apply(changes.create(a_fault("b"), store.now()), an_entry())).after
                 assert not relay.swallow
                 assert state.revision == 2
                 assert [entry.revision for entry in await store.audit(10)] == [2, 1]
@@ -298,7 +298,7 @@ def test_a_change_asked_before_the_stores_time_was_known_is_refused(redis_server
             server.start()
             with pytest.raises(StoreUnavailable, match="try again"):
                 await store.apply(changes.create(a_fault(), store.now()), an_entry())
-            state = await store.apply(changes.create(a_fault(), store.now()), an_entry())
+            state = (await store.apply(changes.create(a_fault(), store.now()), an_entry())).after
             assert state.revision == 1
             assert state.faults[0].created_at < time.time() + 1
 

@@ -51,7 +51,7 @@ def test_a_writer_may_be_killed_at_any_moment(tmp_path: Path) -> None:
             entries = await store.audit(10_000)
             assert seen.revision - told[-1] in (0, 1)
             assert [entry.revision for entry in entries] == list(range(seen.revision, 0, -1))
-            assert (await store.apply(changes.end_all(0), an_entry("end_all"))).revision in (
+            assert (await store.apply(changes.end_all(0), an_entry("end_all"))).after.revision in (
                 seen.revision,
                 seen.revision + 1,
             )
@@ -170,7 +170,9 @@ def test_a_tally_that_comes_too_late_goes_with_the_next_forgotten_fault(tmp_path
         await store.start()
         keys = []
         for moment in range(3):
-            keys.append(tally_key((await store.apply(changes.create(a_fault(), 1000 * moment), an_entry())).faults[0]))
+            keys.append(
+                tally_key((await store.apply(changes.create(a_fault(), 1000 * moment), an_entry())).after.faults[0])
+            )
             await store.report(
                 Replica(id="me", host="here", pid=1, started=0), {keys[0]: dump_counts(Counts(matched=5))}
             )
@@ -222,7 +224,7 @@ def test_changes_wait_together_for_who_holds_the_file(tmp_path: Path) -> None:
                 other.execute("ROLLBACK")
             assert max(ends) < 3 * min(ends)
             assert read < 3 * min(ends)
-            assert (await store.apply(changes.create(a_fault("g"), 0), an_entry("create"))).revision == 1
+            assert (await store.apply(changes.create(a_fault("g"), 0), an_entry("create"))).after.revision == 1
 
     asyncio.run(scenario())
 
@@ -236,17 +238,17 @@ def test_what_others_left_alone_is_not_read_again(tmp_path: Path) -> None:
         other = open_store(url)
         async with started(one), started(other):
             await one.apply(changes.create(a_fault("a"), 1), an_entry("create"))
-            stays = (await one.apply(changes.create(a_fault("b"), 2), an_entry("create"))).find("a")
+            stays = (await one.apply(changes.create(a_fault("b"), 2), an_entry("create"))).after.find("a")
             await other.apply(changes.end("b", 3), an_entry("end"))
             assert (await one.refresh()).find("a") is stays
-            assert (await one.apply(changes.halt("", 0), an_entry("halt"))).revision == 4
+            assert (await one.apply(changes.halt("", 0), an_entry("halt"))).after.revision == 4
             known: list[State] = []
 
             def look(state: State) -> State:
                 known.append(state)
                 return state
 
-            made = await one.apply(changes.resume(), an_entry("resume"))
+            made = (await one.apply(changes.resume(), an_entry("resume"))).after
             await one.apply(look, an_entry("end"))
             assert known == [made]
             assert known[0] is made

@@ -8,7 +8,7 @@ from typing import Final
 
 from chaosapi.errors import ChaosError, StoreUnavailable, StoreUnreadable
 from chaosapi.faults.changes import Change
-from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.faults.state import Applied, AuditEntry, Halt, State
 from chaosapi.logger import get_logger
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import MAX_AUDIT_BYTES, MAX_AUDIT_ENTRIES, UNREADABLE, dropped_tallies, read_entries, write
@@ -80,13 +80,13 @@ class RedisStore:
         await self._subscriber.stop()
         await self._client.aclose()
 
-    async def apply(self, change: Change, entry: AuditEntry) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         """Make one change: compute the new state here, and compare and swap it in Redis."""
         hint = "if the audit does not show the change when the store is back, nothing was changed"
         async with translate_errors(hint, self._condition.record_write_failure), self._lock:
             return await self._apply(change, entry)
 
-    async def _apply(self, change: Change, entry: AuditEntry) -> State:
+    async def _apply(self, change: Change, entry: AuditEntry) -> Applied:
         started = self._clock.local()
         timely = self._clock.synchronized
         if not self.up:
@@ -106,12 +106,12 @@ class RedisStore:
                 state = known
             if state.revision != known.revision:
                 if await self._swap(before, state, entry.signed(state), deadline):
-                    return state
+                    return Applied(known, state)
                 await self._records.is_current(before)  # meanwhile the faster replica's announcement arrives
                 if self._view.version.identity != before.identity:
                     continue
             elif fresh:
-                return state
+                return Applied(known, state)
             await self._synchronize()  # this replica's state may be stale
             fresh = True
 

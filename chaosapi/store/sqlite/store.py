@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults.changes import Change
-from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.faults.state import Applied, AuditEntry, Halt, State
 from chaosapi.logger import get_logger
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import UNREADABLE, StateReader, dropped_tallies, read_entries, read_valid, write_state
@@ -121,10 +121,10 @@ class SqliteStore:
         await self._in_thread(self._watermark.close)
         self._thread.shutdown()
 
-    async def apply(self, change: Change, entry: AuditEntry) -> State:
+    async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         """Make one change in one transaction; other processes wait for it."""
 
-        def work() -> State:
+        def work() -> Applied:
             with tables.transaction(self._db) as db:
                 before = tables.read_state(db, self._reader)
                 known = self._snapshot.state.revision
@@ -135,9 +135,12 @@ class SqliteStore:
                     tables.write_state_and_audit(db, state, entry)
                     if dropped_tallies(before, state):
                         tables.drop_stale_tallies(db, state)
-            return state
+            self._record_stored(state)
+            return Applied(before, state)
 
-        return await self._write(work)
+        applied = await self._run(work, writes=True)
+        self._publish(applied.after)
+        return applied
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         """Overwrite the store with a state without faults; the old content is kept in the table `unreadable`."""
@@ -155,14 +158,20 @@ class SqliteStore:
 
         def work_and_record() -> State:
             state = work()
-            self._reader.remember(write_state(state), state)
-            self._watermark.advance(state.revision, self.now())
+            self._record_stored(state)
             return state
 
         state = await self._run(work_and_record, writes=True)
+        self._publish(state)
+        return state
+
+    def _record_stored(self, state: State) -> None:
+        self._reader.remember(write_state(state), state)
+        self._watermark.advance(state.revision, self.now())
+
+    def _publish(self, state: State) -> None:
         self._readable = True
         self._snapshot.update(state)
-        return state
 
     async def refresh(self) -> State:
         await self._poll()
