@@ -16,38 +16,42 @@ _WITHOUT_BODY: Final = {204, 304}
 class ResponseProgress:
     """Follows the messages of one response until the client has all of it."""
 
-    __slots__ = ("_headers", "_left", "_method", "_trailers", "complete")
+    complete = False
+    """Whether the last byte was sent."""
+    _headers: Iterable[tuple[bytes, bytes]] = ()
+    _missing: int | None = None
+    """Bytes of the body that are to come; None until a part of the body was sent."""
+    _trailers = False
 
     def __init__(self, method: str) -> None:
-        self.complete = False
-        """Whether the last byte was sent."""
-        self._method = method
-        self._headers: Iterable[tuple[bytes, bytes]] = ()
-        self._left: int | None = None
-        """Bytes of the body that are to come; None until a part of the body was sent."""
-        self._trailers = False
+        self.method = method
 
     def observe(self, message: Message) -> None:
         """Take a message that was sent."""
         kind = message["type"]
-        if kind in {_BODY, _FILE_PART}:
-            self.complete = self.complete or not (self._trailers or self._expects_more(message))
+        if kind == _BODY:
+            if not message.get("more_body", False) or self._reaches_length(len(message.get("body", b""))):
+                self.complete = not self._trailers
         elif kind == _START:
             self._headers = message.get("headers", ())
-            self._trailers = message.get("trailers", False)
-            self.complete = not self._trailers and (self._method == "HEAD" or message["status"] in _WITHOUT_BODY)
+            if message.get("trailers", False):
+                self._trailers = True
+            elif self.method == "HEAD" or message["status"] in _WITHOUT_BODY:
+                self.complete = True
+        elif kind == _FILE_PART:
+            if not message.get("more_body", False) or self._reaches_length(message.get("count") or 0):
+                self.complete = not self._trailers
         elif kind == _FILE:
             self.complete = not self._trailers
         elif kind == _TRAILERS:
             self.complete = not message.get("more_trailers", False)
 
-    def _expects_more(self, message: Message) -> bool:
-        if not message.get("more_body", False):
-            return False
-        if self._left is None:
-            self._left = _declared_length(self._headers)
-        self._left -= len(message.get("body", b"")) if message["type"] == _BODY else message.get("count") or 0
-        return self._left != 0
+    def _reaches_length(self, size: int) -> bool:
+        """Return whether the body reaches its declared length with so many more bytes."""
+        if self._missing is None:
+            self._missing = _declared_length(self._headers)
+        self._missing -= size
+        return self._missing == 0
 
 
 def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:

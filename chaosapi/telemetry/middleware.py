@@ -6,7 +6,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,7 +15,7 @@ from chaosapi.injection.connection import Connection, connection_of
 from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.response import ResponseProgress
 from chaosapi.routes import STATUS_CLOSED, RouteTable, exempt, route_path
-from chaosapi.telemetry.requests import RequestMetrics
+from chaosapi.telemetry.requests import RequestMetrics, RouteCounters
 
 _HEADER: Final = b"x-request-id"
 _ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -53,52 +53,58 @@ class TelemetryMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = self._identify(scope)
+        header = self._identify(scope)
+        request_id = str(header, "ascii")
         scope[keys.REQUEST_ID] = request_id
         server = server_of(send)
         scope[keys.SERVER] = server
         REQUEST_ID.set(request_id)
-        exchange = _Exchange(scope["method"], receive, send, connection_of(server), request_id)
-        asked = scope["path"]
+        method = scope["method"]
+        exchange = _Exchange(method, receive, send, connection_of(server), header)
         path = route_path(scope)
         if exempt(path):
             await self.app(scope, receive, exchange.send)
             return
         handler = self.routes.template(path)
         scope[keys.HANDLER] = handler
-        method = scope["method"]
-        traffic = self.metrics.counters_of(method, handler)
-        started = self._clock()
-
-        def count(status: str, *, whole: bool) -> None:
-            seconds = self._clock() - started
-            traffic.count_answer(status, seconds, whole=whole)
-            if self._access_log:
-                log.info("request", method=method, path=asked, status=status, seconds=round(seconds, 6))
-
+        exchange.path = scope["path"]
+        exchange.traffic = traffic = self.metrics.counters_of(method, handler)
+        exchange.on_end = self._count
+        exchange.started = self._clock()
         traffic.count_arrival()
-        exchange.on_end = count
         try:
             await self.app(scope, exchange.receive, exchange.send)
         finally:
             exchange.close()
 
-    def _identify(self, scope: Scope) -> str:
+    def _identify(self, scope: Scope) -> bytes:
         """Return the id that the client sent, or a new one, which the app then finds in the request's headers."""
         headers = scope["headers"]
-        sent = [value for name, value in headers if name == _HEADER]
-        usable = next((value for value in sent if _ID.fullmatch(value)), None)
-        chosen = usable or next(self._ids).encode()
+        for name, _ in headers:
+            if name == _HEADER:
+                return self._unify(scope)
+        chosen = next(self._ids)
+        scope["headers"] = [*headers, (_HEADER, chosen)]
+        return chosen
+
+    def _unify(self, scope: Scope) -> bytes:
+        """Return the first usable id that the client sent, or a new one; leave only that one in the headers."""
+        sent = [value for name, value in scope["headers"] if name == _HEADER]
+        chosen = next((value for value in sent if _ID.fullmatch(value)), None) or next(self._ids)
         if sent != [chosen]:
-            scope["headers"] = [*(each for each in headers if each[0] != _HEADER), (_HEADER, chosen)]
-        return str(chosen, "ascii")
+            others = [header for header in scope["headers"] if header[0] != _HEADER]
+            scope["headers"] = [*others, (_HEADER, chosen)]
+        return chosen
+
+    def _count(self, exchange: "_Exchange", status: str, whole: bool) -> None:  # noqa: FBT001 - keywords take longer
+        seconds = self._clock() - exchange.started
+        exchange.traffic.count_answer(status, seconds, whole=whole)
+        if self._access_log:
+            fields = {"method": exchange.method, "path": exchange.path, "status": status}
+            log.info("request", **fields, seconds=round(seconds, 6))
 
 
-class _OnEnd(Protocol):
-    def __call__(self, status: str, *, whole: bool) -> None: ...
-
-
-class _Exchange:
+class _Exchange(ResponseProgress):
     """One request and its response, between the server and the app.
 
     `on_end` is called once, when the client has the response or can no longer get it: with the status that the client
@@ -106,30 +112,22 @@ class _Exchange:
     part of the exchange.
     """
 
-    __slots__ = (
-        "_connection",
-        "_left",
-        "_progress",
-        "_receive",
-        "_refused",
-        "_request_id",
-        "_send",
-        "_status",
-        "on_end",
-    )
+    on_end: "Callable[[_Exchange, str, bool], None] | None" = None
+    traffic: RouteCounters
+    started: float
+    path: str
+    _status: str | None = None
+    _left = False
+    """Whether the client has disconnected before the end of the response."""
+    _refused = False
+    """Whether the server refused the start of the response, and so closes the connection."""
 
-    def __init__(self, method: str, receive: Receive, send: Send, connection: Connection, request_id: str) -> None:
-        self.on_end: _OnEnd | None = None
+    def __init__(self, method: str, receive: Receive, send: Send, connection: Connection, request_id: bytes) -> None:
+        super().__init__(method)
         self._receive = receive
         self._send = send
         self._connection = connection
         self._request_id = request_id
-        self._progress = ResponseProgress(method)
-        self._status: str | None = None
-        self._left = False
-        """Whether the client has disconnected before the end of the response."""
-        self._refused = False
-        """Whether the server refused the start of the response, and so closes the connection."""
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -138,42 +136,42 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        if self._progress.complete:
+        if self.complete:
             await self._send(message)
             return
-        starting = message["type"] == "http.response.start"
-        self._left = self._left or self._connection.closed()
-        if starting:
-            message = self._with_headers(message)
-        try:
+        if self._connection.closed():
+            self._left = True
+        if message["type"] == "http.response.start":
+            try:
+                await self._send(self._with_headers(message))
+            except Exception:
+                self._refused = True
+                raise
+            if not self._left:
+                self._status = str(message["status"])
+        else:
             await self._send(message)
-        except Exception:
-            self._refused = starting
-            raise
-        if starting and not self._left:
-            self._status = str(message["status"])
-        self._progress.observe(message)
-        if self._progress.complete:
-            self._end(self._status or STATUS_CLOSED, whole=not self._left)
+        self.observe(message)
+        if self.complete and self.on_end:
+            self.on_end(self, self._status or STATUS_CLOSED, not self._left)
 
     def close(self) -> None:
         """End an exchange whose response the app has not completed: the server closes the connection, or answers."""
+        if self.complete or self.on_end is None:
+            return
         if self._status or self._refused or self._left or self._connection.closed():
-            self._end(self._status or STATUS_CLOSED, whole=False)
+            self.on_end(self, self._status or STATUS_CLOSED, False)
         else:
-            self._end(_UNANSWERED, whole=True)
-
-    def _end(self, status: str, *, whole: bool) -> None:
-        on_end = self.on_end
-        self.on_end = None
-        if on_end:
-            on_end(status, whole=whole)
+            self.on_end(self, _UNANSWERED, True)
 
     def _with_headers(self, message: Message) -> Message:
         """Add the request id, unless the app has; close the connection where the body may or may not follow."""
-        headers = list(message.get("headers", ()))
-        if not any(name.lower() == _HEADER for name, _ in headers):
-            headers.append((_HEADER, self._request_id.encode()))
+        headers = [*message.get("headers", ())]
+        for name, _ in headers:
+            if name.lower() == _HEADER:
+                break
+        else:
+            headers.append((_HEADER, self._request_id))
         if self._connection.awaits_continue():
             headers.append(_CLOSE)
         return {**message, "headers": headers}
@@ -191,8 +189,8 @@ def server_of(send: Send) -> "weakref.ref[object] | None":
         return None
 
 
-def _request_ids() -> Iterator[str]:
+def _request_ids() -> Iterator[bytes]:
     """Yield ids that no other process yields: UUIDs of version 4, the only ones that many middlewares accept."""
-    prefix = str(uuid.uuid4())[:24]
+    prefix = str(uuid.uuid4())[:24].encode()
     for number in itertools.count(1):
-        yield f"{prefix}{number:012x}"
+        yield b"%b%012x" % (prefix, number)
