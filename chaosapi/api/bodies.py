@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from chaosapi import budget
 from chaosapi.api import validation
 from chaosapi.budget import Budget
-from chaosapi.errors import ChaosError, UnsupportedType
+from chaosapi.errors import ChaosError, ClientGone, UnsupportedType
 from chaosapi.runtime.pool import Pool
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -60,11 +60,15 @@ class _Request(Request):
     async def stream(self) -> AsyncIterator[bytes]:  # type: ignore[override]  # Starlette's is an AsyncGenerator
         """Yield the chunks of the body; stop reading a body that exceeds the budget."""
         size = 0
-        async for chunk in super().stream():
-            size += len(chunk)
-            if size > self._allowed.size:
-                raise _wrap(budget.too_large(self._allowed))
-            yield chunk
+        try:
+            async for chunk in super().stream():
+                size += len(chunk)
+                if size > self._allowed.size:
+                    raise _wrap(budget.too_large(self._allowed))
+                yield chunk
+        except ClientDisconnect:
+            gone = ClientGone("the client disconnected before its body was complete")
+            raise _wrap(gone) from gone
 
     async def json(self) -> Any:
         """Return the body as JSON; a large body as a validated model, which FastAPI does not validate again."""
@@ -96,6 +100,6 @@ def _validate(field: Any, document: Any) -> Any:
 
 def _wrap(error: ChaosError) -> HTTPException:
     """Return the error inside an HTTPException: FastAPI reports any other exception as malformed JSON."""
-    wrapped = HTTPException(error.status)
+    wrapped = HTTPException(error.status, str(error))  # without a text, Starlette accepts registered statuses only
     wrapped.__cause__ = error
     return wrapped

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from chaosapi.inner import Inner
 
@@ -33,7 +33,6 @@ class DependencyCall:
 
     def __init__(self, point: str) -> None:
         self.point = point
-        self.app: ASGIApp = Inner(self._answer)
         self.reached = asyncio.Event()
         self.closed = asyncio.Event()
         self._returned = asyncio.Event()
@@ -62,6 +61,10 @@ class DependencyCall:
     def drop(self, *, reset: bool) -> None:
         """Close the connection."""
         self.closed.set()
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, unless an effect answers or raises instead."""
+        await Inner(self._answer)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.reached.set()
@@ -102,3 +105,4 @@ async def point(name: str) -> AsyncIterator[None]:
         for task in (acting, reached):
             task.cancel()
         await asyncio.gather(acting, reached, return_exceptions=True)
+        del acting  # breaks the reference cycle of an exception and this frame

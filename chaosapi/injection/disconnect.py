@@ -51,6 +51,7 @@ class DisconnectWatcher:
         """Stop reading at the end of the request."""
         if self._reading:
             self._reading.cancel()
+            self._reading = None  # a cancelled task has a traceback, which refers to this object
 
     def _start_reading(self) -> None:
         if self._reading is None:

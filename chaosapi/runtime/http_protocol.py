@@ -96,7 +96,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._start_deadline(self.head_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Mark every unanswered request as disconnected; uvicorn marks only the last one."""
+        """Mark every unanswered request as disconnected; uvicorn marks only the last one.
+
+        Requests that never ran refer to this object: it forgets them, so that no garbage collection is needed.
+        """
         super().connection_lost(exc)
         self._cancel_deadline()
         if self._stall_timer:
@@ -104,6 +107,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         for cycle in self._pipelined:
             _mark_disconnected(cycle)
+        self._pipelined.clear()
+        self.cycle = None
 
     def data_received(self, data: bytes) -> None:
         """Parse the chunk, and set the deadline for the rest of the request."""

@@ -1,5 +1,6 @@
 """Large bodies are read beside the event loop, and answered as small ones are."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -8,6 +9,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BeforeValidator
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Scope
 
 from chaosapi import budget
 from chaosapi.api import problems
@@ -15,6 +18,7 @@ from chaosapi.api.bodies import LARGE, route_class
 from chaosapi.budget import Budget
 from chaosapi.models import Model
 from chaosapi.runtime.pool import Pool
+from tests.garbage import alive, collection_off
 from tests.patience import patience
 
 WHERE: list[str] = []
@@ -125,3 +129,24 @@ def test_no_large_body_is_read_in_an_event_loop_of_the_service(
     client.request(method, path, json={"effect": {"type": "error", "body": "a" * LARGE}})
     (name,) = seen
     assert name.startswith("large bodies")
+
+
+def test_a_client_that_leaves_within_its_body_is_counted_apart_and_leaves_no_garbage(notes: TestClient) -> None:
+    """The error and the request would refer to each other."""
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope: Scope = {"type": "http", "method": "POST", "path": "/", "root_path": "", "query_string": b"", "headers": []}
+    answered: list[int] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        answered.append(message.get("status", 0))
+
+    with collection_off():
+        asyncio.run(notes.app({**scope, "headers": [(b"content-type", b"application/json")]}, receive, send))  # type: ignore[arg-type]  # an ASGI app of version 3
+        assert alive(ClientDisconnect) == 0
+    assert answered[0] == 499

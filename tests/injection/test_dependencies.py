@@ -13,8 +13,10 @@ from starlette.types import Receive, Scope, Send
 from chaosapi import DependencyError, point
 from chaosapi.faults import changes
 from chaosapi.injected_error import InjectedError
+from chaosapi.injection.dependencies import DependencyCall
 from chaosapi.telemetry.faults import FaultMetrics
 from tests.conftest import Clock, MakeClient
+from tests.garbage import alive, collection_off
 from tests.world import World, constant, near
 
 Handler = Callable[[], Awaitable[None]]
@@ -312,3 +314,12 @@ def test_an_unknown_point_is_refused_with_the_known_ones(make_client: MakeClient
     answer = client.post("/admin/faults", json={"effect": {"type": "truncate"}, "target": {"points": ["db"]}})
     assert answer.status_code == 422
     assert "cannot act on a call to a dependency; these can: error, latency" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("effect", [constant(3), {"type": "error"}, {"type": "exception"}])
+def test_a_call_leaves_nothing_to_the_garbage_collector(caller: Caller, effect: dict[str, Any]) -> None:
+    """Whether the dependency answers or not."""
+    caller.at(effect)
+    with collection_off():
+        run(caller.get())
+        assert alive(DependencyCall) == 0

@@ -6,7 +6,9 @@ import pytest
 
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
+from chaosapi.injection.disconnect import DisconnectWatcher
 from tests.conftest import Clock
+from tests.garbage import alive, collection_off
 from tests.world import World, constant, near
 
 
@@ -161,3 +163,11 @@ def test_past_the_cap_of_held_requests_injections_are_skipped_and_counted(clock:
     assert (200, 0) in inside
     assert world.receipt("slow")["skipped"] == 1
     assert world.receipt("slow")["injected"] == 2
+
+
+def test_a_held_request_leaves_nothing_to_the_garbage_collector(world: World) -> None:
+    """The task that waited for the client's disconnect was cancelled: its traceback must not keep the request."""
+    world.inject("slow", constant(3))
+    with collection_off():
+        asyncio.run(world.get())
+        assert alive(DisconnectWatcher) == 0

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from chaosapi.runtime.admin_server import UVICORN_OPTIONS, CappedServer, bind
 from chaosapi.runtime.http_protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, MAX_TARGET_BYTES, HttpProtocol
+from tests.garbage import alive, collection_off
 from tests.patience import patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -374,6 +376,16 @@ def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) 
         until(lambda: served.app.arrived)
     until(lambda: served.app.left == 1)
     until(lambda: not served.server.server_state.connections)
+
+
+def test_requests_of_a_lost_connection_leave_nothing_to_the_garbage_collector(served: Served) -> None:
+    """Those too that never ran, because others were before them."""
+    with collection_off():
+        with socket.create_connection(served.address, timeout=patience(30)) as connection:
+            connection.sendall(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n" + 3 * GET)
+            until(lambda: served.app.arrived)
+        until(lambda: not served.server.server_state.connections)
+        until(lambda: alive(RequestResponseCycle) == 0)
 
 
 def test_only_so_many_requests_may_wait_on_a_connection(served: Served) -> None:
