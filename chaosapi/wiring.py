@@ -132,7 +132,7 @@ class Chaos:
         token = [Depends(_TOKEN)] if self._settings.admin_token else []
         routers = (
             faults.FaultEndpoints(
-                audited, self._fleet, self._engine, self._policy, self._forecaster, self._pools
+                audited, self._fleet, self._engine, self._policy, self._forecaster, self._pools, self._rate_meter
             ).router(),
             forecasts.ForecastEndpoints(
                 self._forecaster, self._policy, self._engine, self._inbox, self._pools

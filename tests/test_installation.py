@@ -228,6 +228,8 @@ def test_websockets_pass_untouched() -> None:
         with client.websocket_connect("/ws") as ws:
             ws.send_text("hello")
             assert ws.receive_text() == "hello"
+        answer = client.post("/admin/faults", json={"effect": {"type": "error"}, "target": {"routes": ["/ws"]}})
+        assert "no HTTP route matches /ws (WebSockets are never hit)" in answer.json()["detail"]
 
 
 async def a_silent_app(scope: Scope, receive: Receive, send: Send) -> None:

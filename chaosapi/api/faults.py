@@ -35,6 +35,7 @@ from chaosapi.injection.engine import Engine
 from chaosapi.merge_patch import merge
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.pool import Pools, cancel_on_disconnect
+from chaosapi.telemetry.traffic import RateMeter
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -93,6 +94,7 @@ class FaultEndpoints:
     policy: Policy
     forecaster: Forecaster
     pools: Pools
+    meter: RateMeter
 
     def router(self) -> APIRouter:
         """Return the routes below /admin."""
@@ -154,7 +156,7 @@ class FaultEndpoints:
                 break
             part = left[start : start + _BATCH]
             await self.pools.lists.run(
-                partial(page.fill, part, partial(_view_json, self.engine, await self.fleet.receipt_writer(part)))
+                partial(page.fill, part, partial(self._view_json, await self.fleet.receipt_writer(part)))
             )
         more = len(left) > len(page.texts)
         onwards = pages.next_page(state=state, limit=limit, after=left[len(page.texts) - 1].name) if more else None
@@ -239,7 +241,16 @@ class FaultEndpoints:
             await self.fleet.count_applied(state.revision, wait)
         (receipt,) = await self.fleet.receipts([record])
         response.headers["etag"] = etag.of(record)
-        return _view(self.engine, record, receipt)
+        return self._view_of(record, receipt)
+
+    def _view_of(self, record: Record, receipt: Receipt) -> responses.FaultView:
+        engine = self.engine
+        return responses.FaultView.of(
+            record, receipt, engine.time_of(record), engine.strength_of(record), self.meter.requests_per_second
+        )
+
+    def _view_json(self, receipt_of: Callable[[Record], Receipt], record: Record) -> str:
+        return self._view_of(record, receipt_of(record)).model_dump_json()
 
     async def _resolve(self, request: Request, draft: FaultRequest, name: str) -> Fault:
         """Return the fault called `name`, its rate as a ratio; raises Invalid if no rate reaches the burn rate."""
@@ -250,14 +261,6 @@ class FaultEndpoints:
 
     def _read_fault(self, document: Any) -> Fault:
         return self.policy.check(validation.read(Fault, document))
-
-
-def _view_json(engine: Engine, receipt_of: Callable[[Record], Receipt], record: Record) -> str:
-    return _view(engine, record, receipt_of(record)).model_dump_json()
-
-
-def _view(engine: Engine, record: Record, receipt: Receipt) -> responses.FaultView:
-    return responses.FaultView.of(record, receipt, engine.time_of(record), engine.strength_of(record))
 
 
 def _unused_name(fault: FaultRequest, state: State) -> str:

@@ -130,8 +130,10 @@ class Policy:
             if exempt(pattern):
                 raise Invalid.field(f"target.routes.{place}", f"{pattern} is exempt from faults")
             if not any(Target(routes=[pattern]).matches_route(template) for template in self._templates):
+                known = ", ".join(self._templates)
                 raise Invalid.field(
-                    f"target.routes.{place}", f"no route matches {pattern}; there are {', '.join(self._templates)}"
+                    f"target.routes.{place}",
+                    f"no HTTP route matches {pattern} (WebSockets are never hit); there are {known}",
                 )
         for place, point in enumerate(target.points or ()):
             if point not in self._points:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from chaosapi import durations
 from chaosapi.durations import Duration
 from chaosapi.effects import EFFECTS, Effect, ProcessEffect
 from chaosapi.faults.fault import Fault, Phase, Record
@@ -11,6 +12,8 @@ from chaosapi.faults.receipt import Receipt, Replicas
 from chaosapi.faults.state import Action, AuditEntry, Halt
 from chaosapi.models import Model
 from chaosapi.store import Replica
+
+_NOTED_AFTER_S: Final = 60.0
 
 
 class FaultView(Fault):
@@ -27,11 +30,15 @@ class FaultView(Fault):
     """Time until the fault ends."""
     strength: float
     """Current strength, 0 to 1."""
+    note: str = ""
+    """What is odd about the fault: it has been active for a minute while requests came, and none of them matched."""
     receipt: Receipt
 
     @classmethod
-    def of(cls, record: Record, receipt: Receipt, now: float, strength: float) -> "FaultView":
-        """Return the view of a fault at time `now`, with its strength then."""
+    def of(
+        cls, record: Record, receipt: Receipt, now: float, strength: float, requests_per_second: Callable[[], float]
+    ) -> "FaultView":
+        """Return the view of a fault at time `now`, with its strength then, under the present traffic."""
         spec = {field: getattr(record.spec, field) for field in Fault.model_fields if field != "name"}
         return cls(
             name=record.name,
@@ -43,8 +50,22 @@ class FaultView(Fault):
             ends_at=_time(record.ends_at),
             remaining=max(0.0, record.ends_at - now),
             strength=round(strength, 6),
+            note=_note(record, receipt, now, requests_per_second),
             receipt=receipt,
         )
+
+
+def _note(record: Record, receipt: Receipt, now: float, requests_per_second: Callable[[], float]) -> str:
+    spec = record.spec
+    waited = now - record.starts_at
+    idle = record.phase(now) == "active" and receipt.matched == 0 and waited >= _NOTED_AFTER_S
+    if not idle or isinstance(spec.effect, ProcessEffect) or not (rate := requests_per_second()):
+        return ""
+    calls = "call to a dependency" if spec.target.points else "request"
+    return (
+        f"no {calls} has matched in {durations.format(round(waited))}, while {rate:.2g} requests/s came: "
+        "check the target's routes, methods, headers and points (WebSockets are never hit)"
+    )
 
 
 class HaltView(Model):

@@ -27,7 +27,7 @@ def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
         receipt = fault["receipt"]
         table.add_row(
             fault["name"],
-            f"{effect(fault['effect'])}\n{target(fault)}",
+            "\n".join(filter(None, [effect(fault["effect"]), target(fault), fault.get("note")])),
             _state(fault),
             _remaining(fault),
             f"{receipt['requested_rate']:.2%}",
@@ -62,6 +62,8 @@ def fault_details(fault: Mapping[str, Any]) -> Table:
         table.add_row("denied", styled(f"on {denied['replica']}: {denied['reason']}"))
     for kind, quantiles in (receipt["delay"] or {}).items():
         table.add_row(f"{kind}", "  ".join(f"{name} {value}" for name, value in quantiles.items()))
+    if fault.get("note"):
+        table.add_row("note", styled(fault["note"], "yellow"))
     if fault["reason"]:
         table.add_row("reason", fault["reason"])
     return table

@@ -45,6 +45,7 @@ class FaultView(TypedDict):
     ends_at: str
     remaining: str
     strength: float
+    note: str
     receipt: Receipt
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -21,8 +22,14 @@ class DependencyError(Exception):
         self.status = status
 
 
-Gate = Callable[[str, "DependencyCall"], Coroutine[Any, Any, None] | None]
-"""Returns a coroutine that runs the faults around a call at a point; None where no fault hits the call."""
+class Gate(NamedTuple):
+    """How calls to dependencies pass the faults that target points, within one request."""
+
+    inject: Callable[[str, "DependencyCall"], Coroutine[Any, Any, None] | None]
+    """Returns a coroutine that runs the faults around a call at a point; None where no fault hits the call."""
+    loop: asyncio.AbstractEventLoop
+    """The event loop that serves the request."""
+
 
 current_gate: ContextVar[Gate | None] = ContextVar("chaosapi.current_gate", default=None)
 """The gate of the request that is being served; set by the middleware while faults target points."""
@@ -73,20 +80,58 @@ class DependencyCall:
         await send({"type": "http.response.body"})
 
 
-@asynccontextmanager
-async def point(name: str) -> AsyncIterator[None]:
-    """Mark the call to a dependency: `async with chaosapi.point("db"): …`.
+class point:  # noqa: N801 - reads as a function
+    """Mark the call to a dependency: `async with chaosapi.point("db"): …`, in a `def` handler `with`.
 
     A fault that targets the point delays the block, or raises instead of running it: DependencyError with the status of
-    an injected error, ConnectionResetError for no response, InjectedError for an injected exception. Faults act within
-    requests and within tasks that requests have started; elsewhere a point is a no-op.
+    an injected error, ConnectionResetError for no response, the exception of the effect `exception`. Faults act within
+    requests, and within tasks and worker threads that requests have started; elsewhere a point is a no-op.
     """
-    gate = current_gate.get()
-    if gate is None:
-        yield
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._call: AbstractAsyncContextManager[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> None:
+        gate = current_gate.get()
+        if gate is not None:
+            self._call = _call(self._name, gate)
+            await self._call.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._call.__aexit__(kind, error, trace) if self._call else None
+
+    def __enter__(self) -> None:
+        """Wait in this thread while the faults act in the event loop, which ends their waits."""
+        _refuse_event_loop()
+        gate = current_gate.get()
+        if gate is not None:
+            self._loop = gate.loop
+            asyncio.run_coroutine_threadsafe(self.__aenter__(), self._loop).result()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if self._loop is None:
+            return None
+        return asyncio.run_coroutine_threadsafe(self.__aexit__(kind, error, trace), self._loop).result()
+
+
+def _refuse_event_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
         return
+    raise RuntimeError("`with chaosapi.point(…)` would block the event loop: in a coroutine use `async with`")
+
+
+@asynccontextmanager
+async def _call(name: str, gate: Gate) -> AsyncIterator[None]:
     call = DependencyCall(name)
-    effects = gate(name, call)
+    effects = gate.inject(name, call)
     if effects is None:
         yield
         return

@@ -1,5 +1,6 @@
 """The middleware between the server and the app: choose the faults that hit a request, inject, count."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
@@ -65,7 +66,8 @@ class FaultMiddleware:
         if scope[keys.HANDLER] not in self.engine.routes_with_points:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
             return
-        gate_token = dependencies.current_gate.set(partial(self._inject_at_point, scope, carrier, Counter(), done))
+        inject = partial(self._inject_at_point, scope, carrier, Counter(), done)
+        gate_token = dependencies.current_gate.set(dependencies.Gate(inject, asyncio.get_running_loop()))
         try:
             await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
         finally:

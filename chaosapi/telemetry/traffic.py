@@ -29,6 +29,10 @@ class RateMeter:
     def sample(self) -> None:
         self._samples.append((self._clock(), self._counts()))
 
+    def requests_per_second(self) -> float:
+        """Return the rate of all requests."""
+        return sum(self.rates().values())
+
     def rates(self) -> dict[tuple[str, str], float]:
         """Return requests per second by method and handler; routes without requests are left out."""
         since, before = self._samples[0]

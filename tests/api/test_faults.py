@@ -40,6 +40,7 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
         "ends_at": "2027-01-15T08:15:00Z",
         "remaining": "15m",
         "strength": 1.0,
+        "note": "",
         "receipt": {
             "matched": 0,
             "injected": 0,
@@ -208,3 +209,32 @@ def test_the_audit_of_a_patch_has_the_fault_as_it_became(client: TestClient) -> 
     halted, patched, created = client.get("/admin/audit").json()["entries"]
     assert (patched["action"], patched["spec"]["rate"], created["spec"]["rate"]) == ("patch", 0.4, 0.2)
     assert halted["spec"] is None
+
+
+def test_a_fault_that_hits_nothing_beside_traffic_says_so(client: TestClient, clock: Clock) -> None:
+    """After a minute, in show and list; not without traffic, nor once something has matched, nor after its end."""
+
+    def notes() -> set[str]:
+        listed = client.get("/admin/faults").json()["faults"]
+        shown = [client.get(f"/admin/faults/{name}").json() for name in ("requests", "calls")]
+        return {fault["note"] for fault in [*listed, *shown]}
+
+    client.put("/admin/faults/requests", json={**ERROR, "target": {"methods": ["DELETE"]}})
+    client.put("/admin/faults/calls", json={**ERROR, "target": {"points": ["payments"]}})
+    clock.now += 61
+    assert notes() == {""}
+    client.get("/api/products")
+    assert all("has matched in 1m1s" in note and "WebSockets are never hit" in note for note in notes())
+    client.delete("/api/products")
+    assert client.get("/admin/faults/requests").json()["note"] == ""
+    assert "no call to a dependency" in client.get("/admin/faults/calls").json()["note"]
+    client.delete("/admin/faults")
+    assert notes() == {""}
+
+
+def test_a_fault_on_the_process_needs_no_requests(client: TestClient, clock: Clock) -> None:
+    """It matches none, and nothing is odd about that."""
+    client.put("/admin/faults/f", json={"effect": {"type": "health", "probe": "readiness"}})
+    client.get("/api/products")
+    clock.now += 120
+    assert client.get("/admin/faults/f").json()["note"] == ""

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaosapi.errors import Conflict
-from chaosapi.injection.dependencies import DependencyCall, current_gate
+from chaosapi.injection.dependencies import DependencyCall, Gate, current_gate
 from chaosapi.settings import Settings
 from chaosapi.shop.backends import Payments
 from chaosapi.shop.models import Item
@@ -184,7 +184,7 @@ def test_a_cart_is_bought_once_however_slow_payments_are() -> None:
         def gate(name: str, call: DependencyCall) -> Coroutine[Any, Any, None] | None:
             return slow(call) if name == "payments" else None
 
-        current_gate.set(gate)
+        current_gate.set(Gate(gate, asyncio.get_running_loop()))
         await shop.add("c", Item(product_id="p-0001", quantity=2))
         await shop.add("d", Item(product_id="p-0002"))
         first = asyncio.create_task(shop.checkout("c", "k"))

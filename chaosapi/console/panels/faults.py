@@ -46,6 +46,7 @@ class _FaultRow:
                 self._left = ui.label().classes("num small")
             self._what = ui.label().classes("small wrap")
             self._rates = ui.label().classes("small num dim")
+            self._note = ui.label().classes("small wrap")
             with ui.element("div").classes("flow") as self._acts:
                 ui.button("End", icon="stop", on_click=self._end).props("dense outline size=sm color=negative")
                 ui.button("Edit", icon="edit", on_click=self._edit).props("dense flat size=sm")
@@ -66,6 +67,8 @@ class _FaultRow:
         skipped = f", {receipt['skipped']} skipped" if receipt["skipped"] else ""
         followed = "" if over else f" · {format_replicas(receipt['replicas'])}"
         self._rates.set_text(f"{strength}{rates}{skipped}{followed}")
+        self._note.set_text(fault.get("note", ""))
+        self._note.set_visibility(bool(fault.get("note")))
         self._acts.set_visibility(not over)
 
     async def _end(self) -> None:
