@@ -32,9 +32,9 @@ class Usual(NamedTuple):
 
 USUAL: Final = {
     "guest": Usual(0.5, ("--turns", "9")),
-    "installed": Usual(1.5, ("--rounds", "5", "--seconds", "2")),
+    "installed": Usual(0.6, ("--rounds", "5", "--seconds", "1")),
     "cost": Usual(1, ("--turns", "40")),
-    "overhead": Usual(3, ("--rounds", "8")),
+    "overhead": Usual(2.5, ("--rounds", "6")),
     "rate": Usual(2.5),
     "latency": Usual(6, ("--rounds", "5")),
     "reaction": Usual(1, ("--changes", "30")),

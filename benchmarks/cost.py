@@ -46,6 +46,10 @@ class Sink(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 8000) if name in {"peername", "sockname"} else default
 
+    def is_reading(self) -> bool:
+        """Read on."""
+        return True
+
     def is_closing(self) -> bool:
         """Stay open."""
         return False
