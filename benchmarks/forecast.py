@@ -50,7 +50,7 @@ def main() -> int:
         took = []
         for _ in range(runs):
             started = time.perf_counter()
-            timetable.forecast(faults, Traffic(), shop, profile, Monitoring(horizon=MONTH))
+            timetable.forecast(faults, Traffic.of_shop(), shop, profile, Monitoring(horizon=MONTH))
             took.append(time.perf_counter() - started)
         slowest = max(slowest, statistics.median(took))
         table.add_row(name, f"{statistics.median(took):.2f}", f"{max(took):.2f}")

@@ -119,7 +119,7 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
         PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval
     )
     known = known.model_copy(update={"delivered": [measured.delivery(each) for each in answer["alerts"]]})
-    model = ForecastModel(planned, Traffic(rps=rate), shop, lab.profile, default_monitoring(lab.profile))
+    model = ForecastModel(planned, Traffic.of_shop(rate), shop, lab.profile, default_monitoring(lab.profile))
     return [
         score.score(name, replay.replay_fault(record, records, model), known, time.time())
         for (name, *_), record in zip(runs, records, strict=True)

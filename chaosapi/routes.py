@@ -35,6 +35,9 @@ COUNTED_FROM_START: Final = (STATUS_CLOSED, "200", "500", "503", "504")
 A series that first appears with a burst of errors hides that burst: increase() needs an earlier sample.
 """
 
+LATENCY_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""The upper bounds of the buckets of the request histogram, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

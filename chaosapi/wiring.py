@@ -112,7 +112,7 @@ class Chaos:
         self._store.subscribe(self._kill_switch.apply_stored)
         self._rate_meter = RateMeter(self._metrics.count_by_route)
         self._pools = Pools()
-        self._forecaster = _create_forecaster(settings, self._rate_meter, self._pools.forecasts.check)
+        self._forecaster = _create_forecaster(settings, self._rate_meter, routes, engine, self._pools.forecasts.check)
 
     @cached_property
     def control(self) -> FastAPI:
@@ -273,9 +273,11 @@ def _create_store(settings: Settings, clock: Callable[[], float]) -> Store:
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 
 
-def _create_forecaster(settings: Settings, flow: RateMeter, check: Callable[[], None]) -> forecasts.Forecaster:
+def _create_forecaster(
+    settings: Settings, rate_meter: RateMeter, routes: RouteTable, engine: Engine, check: Callable[[], None]
+) -> forecasts.Forecaster:
     source = settings.slo or assets.path("alerts") / "slo.yaml"
-    forecaster = forecasts.Forecaster(source, settings.profile, flow, check)
+    forecaster = forecasts.Forecaster(source, settings.profile, rate_meter, routes, engine, check)
     if settings.slo or settings.profile != Settings.model_fields["profile"].default:
         try:
             forecaster.load()  # report broken files at startup

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
@@ -22,21 +22,25 @@ from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import SHOP, PartialTraffic, Traffic, TrafficRoute, without_failures
 from chaosapi.injection.engine import Engine
+from chaosapi.routes import RouteTable
 from chaosapi.runtime.pool import Pools, cancel_on_disconnect
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Inbox
-from chaosapi.telemetry.traffic import RateMeter
+from chaosapi.telemetry.traffic import SPAN_S, RateMeter
 
 if TYPE_CHECKING:
     from chaosapi.api.prediction import Predictor
+
+_MEASURED: Final = "measured in the last minute"
+_NOTHING: Final = PartialTraffic()
 
 
 class ForecastRequest(FaultRequest):
     """A fault to forecast without injecting it, and the traffic and monitoring to assume."""
 
-    traffic: Traffic | None = None
-    """Default: the traffic of the last minute, or the shop's default mix if there was none."""
+    traffic: PartialTraffic = PartialTraffic()
+    """What is left out is the traffic of the last minute; for the shop, its usual traffic if there was none."""
     monitoring: Monitoring | None = None
     """Each field that is left out has the profile's default."""
 
@@ -55,11 +59,19 @@ class Forecaster:
     """
 
     def __init__(
-        self, source: Path, profile: str, rate_meter: RateMeter, check: Callable[[], None] = lambda: None
+        self,
+        source: Path,
+        profile: str,
+        rate_meter: RateMeter,
+        routes: RouteTable,
+        engine: Engine,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._profile = profile
         self._rate_meter = rate_meter
+        self._routes = routes
+        self._engine = engine
         self._check = check
 
     def load(self) -> None:
@@ -88,11 +100,15 @@ class Forecaster:
         return draft.resolved(name, *predictor.rate_for(draft.resolved(name, 1.0, ""), rate, traffic))
 
     def forecast(
-        self, fault: Fault, traffic: Traffic | None = None, monitoring: Monitoring | None = None
+        self, fault: Fault, traffic: PartialTraffic = _NOTHING, monitoring: Monitoring | None = None
     ) -> ForecastResponse:
-        """Forecast one fault; raises Invalid if the windows are too short for the scrape interval."""
+        """Forecast one fault; raises Invalid where that is impossible.
+
+        It is where neither the request nor the last minute says what traffic there is, where no SLO or not the fault
+        gets any request, and where windows are too short for the scrape interval.
+        """
         predictor = self.predictor
-        assumed = traffic or self._recent_traffic() or Traffic()
+        assumed = self._complete(traffic)
         forecast = predictor.forecast(fault, assumed, monitoring)
         return ForecastResponse(**{name: getattr(forecast, name) for name in Forecast.model_fields}, traffic=assumed)
 
@@ -101,19 +117,35 @@ class Forecaster:
     ) -> Score:
         """Compare the fault's forecast with the delivered alerts; `missing` lists what Prometheus would add."""
         predictor = self.predictor
-        traffic = self._recent_traffic()
-        score = predictor.score(record, records, delivered, traffic or Traffic(), now)
-        assumption = "that of the last minute" if traffic else "100 requests/s in the usual mix"
-        return score.model_copy(update={"missing": [f"the traffic is assumed to be {assumption}", *score.missing]})
+        traffic = self._complete(PartialTraffic())
+        score = predictor.score(record, records, delivered, traffic, now)
+        assumption = f"the traffic is assumed to be {traffic.rps:.3g} requests/s, {traffic.source}"
+        return score.model_copy(update={"missing": [assumption, *score.missing]})
+
+    def _complete(self, given: PartialTraffic) -> Traffic:
+        try:
+            return given.completed(self._recent_traffic() or self._usual())
+        except Invalid as error:
+            raise Invalid.field("traffic", f"there was no request in the last minute, and {error}") from None
 
     def _recent_traffic(self) -> Traffic | None:
         """Return the traffic of the last minute; None if there was none."""
-        rates = self._rate_meter.rates()
-        total = sum(rates.values())
-        if not total:
+        rates = {TrafficRoute(*route): rate for route, rate in self._rate_meter.rates().items()}
+        if not rates:
             return None
-        shares = {f"{method} {handler}": rate / total for (method, handler), rate in rates.items()}
-        return Traffic(rps=total, shares=shares)
+        if self._acted():
+            return Traffic.from_rates(without_failures(rates), f"{_MEASURED}, without its failures: a fault acted")
+        return Traffic.from_rates(rates, _MEASURED)
+
+    def _acted(self) -> bool:
+        """Return whether any fault acted while the traffic was measured."""
+        now = self._engine.clock()
+        return any(record.starts_at <= now and record.ends_at > now - SPAN_S for record in self._engine.state.faults)
+
+    def _usual(self) -> Traffic | None:
+        """Return the shop's usual traffic where the service is the shop."""
+        served = {(method, route.template) for route in self._routes.routes for method in route.methods}
+        return Traffic.of_shop() if all((route.method, route.handler) in served for route in SHOP) else None
 
 
 @dataclass(frozen=True)
@@ -130,7 +162,7 @@ class ForecastEndpoints:
         """Return the routes below /admin."""
         api = APIRouter(prefix="/admin", tags=["forecast"], route_class=route_class(budget.FAULT, self.pools.bodies))
         forecast_refusals = refusals(Invalid, Busy, NotInstalled)
-        score_refusals = refusals(NotFound, Conflict, Busy, NotInstalled)
+        score_refusals = refusals(NotFound, Conflict, Invalid, Busy, NotInstalled)
         api.post("/forecast", response_model=ForecastResponse, responses=forecast_refusals)(self.forecast)
         api.get("/faults/{name}/score", response_model=Score, responses=score_refusals)(self.score)
         return api

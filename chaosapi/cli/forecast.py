@@ -1,6 +1,7 @@
 """`chaosapi forecast`: predict which alerts a fault will fire, and when; nothing is injected."""
 
 import math
+import time
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,15 +12,15 @@ from rich.console import RenderableType
 from chaosapi import assets, durations, errors
 from chaosapi.api import validation
 from chaosapi.cli import measured, parse, render_forecast
-from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.cli.slo import ProfileOption, SpecOption
+from chaosapi.cli.traffic_sources import TrafficSources
 from chaosapi.extras import needed
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
 from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.result import Forecast
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import PartialTraffic
 from chaosapi.slo import spec, windows
 from chaosapi.terminal import Terminal, print_error
 
@@ -27,6 +28,8 @@ _FAULT = "The fault"
 _TRAFFIC = "Traffic"
 _MONITORING = "Prometheus and Alertmanager"
 _OUTPUT = "Questions and output"
+_INTERVALS_S = 300.0
+"""The seconds of records from which intervals are read."""
 _out = Terminal()
 M = TypeVar("M", bound=BaseModel)
 
@@ -59,13 +62,16 @@ def forecast(
         typer.Option(help="JSON or YAML file with a fault, or a list, oldest first; - reads stdin; repeatable."),
     ] = None,
     rps: Annotated[
-        float | None, typer.Option(help="Requests per second.", show_default="100", rich_help_panel=_TRAFFIC)
+        float | None,
+        typer.Option(
+            help="Requests per second.", show_default="as measured; 100, for the shop's SLOs", rich_help_panel=_TRAFFIC
+        ),
     ] = None,
     share: Annotated[
         list[str] | None,
         typer.Option(
-            help="A route's share of the traffic, /api/checkout=0.3; repeatable.",
-            show_default="the shop's mix",
+            help="A route's share of the traffic, such as /api/checkout=0.3 or 'POST /items 404=0.1'; repeatable.",
+            show_default="as measured; the shop's, for its SLOs",
             rich_help_panel=_TRAFFIC,
         ),
     ] = None,
@@ -82,13 +88,35 @@ def forecast(
     scenario_duration: Annotated[
         str | None, typer.Option(help="How long the scenario runs.", rich_help_panel=_TRAFFIC)
     ] = None,
-    traffic_from: Annotated[
+    prometheus: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Measure the traffic in this Prometheus.", rich_help_panel=_TRAFFIC),
+        typer.Option(
+            "--prometheus",
+            "--traffic-from",
+            metavar="URL",
+            envvar="CHAOSAPI_PROMETHEUS",
+            help="The Prometheus that knows traffic and past; `none` asks none.",
+            show_default="one on this machine, if it answers",
+            rich_help_panel=_TRAFFIC,
+        ),
     ] = None,
     traffic_window: Annotated[
-        str, typer.Option(help="The window that --traffic-from measures.", rich_help_panel=_TRAFFIC)
-    ] = "5m",
+        str | None,
+        typer.Option(
+            help="The time over which Prometheus measures the traffic.",
+            show_default="1m, or the shortest alert window if longer",
+            rich_help_panel=_TRAFFIC,
+        ),
+    ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A service with chaosapi, whose /metrics counts the traffic where no Prometheus does.",
+            show_default="port 8001 or 8000 on 127.0.0.1",
+            rich_help_panel=_TRAFFIC,
+        ),
+    ] = None,
     replicas: Annotated[
         int | None, typer.Option(help="Processes that Prometheus scrapes separately.", rich_help_panel=_TRAFFIC)
     ] = None,
@@ -127,8 +155,15 @@ def forecast(
     group_interval: Annotated[
         str | None, typer.Option(help="Alertmanager's group_interval.", rich_help_panel=_MONITORING)
     ] = None,
-    prometheus: Annotated[
-        int | None, typer.Option(help="Major version of Prometheus, 2 or 3.", rich_help_panel=_MONITORING)
+    prometheus_version: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=3,
+            help="Major version of Prometheus.",
+            show_default="as asked, else 3",
+            rich_help_panel=_MONITORING,
+        ),
     ] = None,
     horizon: Annotated[
         str | None, typer.Option(help="How far to predict.", show_default="until every alert has resolved")
@@ -143,7 +178,7 @@ def forecast(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
-    slo: Annotated[str | None, typer.Option(help="The SLO that --budget is about.", rich_help_panel=_OUTPUT)] = None,
+    slo: Annotated[str | None, typer.Option(help="Forecast this SLO alone.", rich_help_panel=_OUTPUT)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write the forecast as a chart into this HTML file.", rich_help_panel=_OUTPUT)
@@ -153,7 +188,6 @@ def forecast(
     _refuse_combinations(
         ("--page-within", page_within and budget, "use either --page-within or --budget"),
         ("--html", html and (page_within or budget), "a chart cannot answer --page-within or --budget: leave them out"),
-        ("--slo", slo and not budget, "it needs --budget"),
         ("--scale", scale is not None and not scenario, "it needs --scenario"),
         ("--peak", peak is not None and not scenario, "it needs --scenario"),
         ("--scenario-duration", scenario_duration and not scenario, "it needs --scenario"),
@@ -174,31 +208,38 @@ def forecast(
         "min_failures": min_failures,
         "group_wait": group_wait,
         "group_interval": group_interval,
-        "prometheus": prometheus,
+        "prometheus": prometheus_version,
         "horizon": horizon,
     }
     sent: dict[str, Any] = {"rps": rps, "replicas": replicas, "shares": dict(map(_share, share or []))}
     try:
-        shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
-        if traffic_from:
-            window = _seconds(traffic_window, "--traffic-window")
-            sent = measured.measure_traffic(
-                PrometheusReader(traffic_from), shop, window
-            ).model_dump() | parse.without_none(sent)
+        shop = spec.load(assets.path("alerts") / "slo.yaml")
+        promised = spec.load(spec_file) if spec_file else shop
+        chosen = windows.load(profile)
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
-            sent |= scenarios.traffic_fields(scenario, rate=sent["rps"], peak=peak, duration=lasts, scale=scale) | (
-                {"shares": sent["shares"]} if sent["shares"] else {}
-            )
-        chosen = windows.load(profile)
+            played = scenarios.traffic_fields(scenario, rate=rps, peak=peak, duration=lasts, scale=scale)
+            sent |= {name: value for name, value in played.items() if name != "shares" or promised == shop}
+            sent["shares"] = dict(map(_share, share or [])) or sent["shares"]
         bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
+        faults = [validation.read(Fault, each) for each in bodies]
+        partial = _checked(PartialTraffic, parse.without_none(sent))
+        measured_over = _seconds(traffic_window, "--traffic-window") if traffic_window else max(60.0, chosen.windows[0])
+        sources = TrafficSources(prometheus, service, measured_over, promised, is_shop=promised == shop)
+        reader = sources.reader()
+        monitoring = default_monitoring(chosen).model_dump(context=durations.EXACT)
+        if reader:
+            now = time.time()
+            monitoring |= measured.intervals(reader, promised, chosen, now - _INTERVALS_S, now)
+            monitoring |= {"prometheus": reader.version()}
         model = ForecastModel(
-            [validation.read(Fault, each) for each in bodies],
-            _checked(Traffic, parse.without_none(sent)),
-            shop,
+            faults,
+            sources.complete(partial, reader),
+            promised.only(slo) if slo else promised,
             chosen,
-            _checked(Monitoring, default_monitoring(chosen).model_dump() | parse.without_none(watching)),
+            _checked(Monitoring, monitoring | parse.without_none(watching)),
         )
+        model.check()
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)
     except (errors.Invalid, OSError) as error:
@@ -239,6 +280,11 @@ def _answer(
         _out.print_json(answer.model_dump_json())
     else:
         _out.print(shown)
+    if model.refused:
+        raise errors.Invalid(
+            "\n".join(f"no forecast of {name}: {reason}" for name, reason in model.refused.items())
+            + "\nto forecast another SLO alone, name it with --slo"
+        )
 
 
 def _draw(model: ForecastModel, found: Forecast, path: Path) -> None:

@@ -3,21 +3,64 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
+
+from chaosapi import errors
 from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.forecast import recording
 from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import Traffic, TrafficRoute, without_failures
+from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Spec
+from chaosapi.slo.windows import Profile, format_window
+
+_SERVED: Final = "http_requests_total"
 
 
 def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at: float | None = None) -> Traffic:
-    """Return the traffic over a window (seconds) that ends now, or at `at` (Unix seconds)."""
-    served = "http_requests_total" + job_selector(spec)
-    rates = prometheus.vector(f"sum by (method, handler) (rate({served}[{round(1000 * window)}ms]))", at)
+    """Return the traffic over a window (seconds) that ends now, or at `at` (Unix seconds).
+
+    Where a fault acted in that time, its failures are not taken for those of the service. Raises errors.Invalid where
+    no request was counted.
+    """
+    served = _SERVED + job_selector(spec)
+    range_ = f"[{round(1000 * window)}ms]"
+    found = prometheus.vector(f"sum by (method, handler, status) (rate({served}{range_})) > 0", at)
+    source = f"measured by the Prometheus at {prometheus.url} over {format_window(window)}"
+    if not found:
+        raise errors.Invalid.field("traffic", f"{source}: no request was served; {_explain(prometheus, spec, at)}")
+    rates = {
+        TrafficRoute(*(labels.get(name, "") for name in ("method", "handler", "status"))): rate
+        for labels, rate in found
+    }
+    if prometheus.vector(f"sum(increase(chaosapi_fault_injected_total{range_})) > 0", at):
+        rates = without_failures(rates)
+        source += ", without its failures: a fault acted"
     replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
-    return Traffic.from_rates(rates, round(replicas[0][1]) if replicas else 1)
+    return Traffic.from_rates(rates, source, round(replicas[0][1]) if replicas else 1)
+
+
+def _explain(prometheus: PrometheusReader, spec: Spec, at: float | None) -> str:
+    """Say which jobs have counted requests."""
+    jobs = sorted(labels.get("job", "") for labels, _ in prometheus.vector(f"count by (job) ({_SERVED})", at))
+    if not jobs:
+        return f"it has no {_SERVED}: does it scrape the service?"
+    wanted = f"the SLOs read the job {', '.join(spec.jobs)}, and " if spec.jobs else ""
+    return f"{wanted}it has {_SERVED} of the job {', '.join(jobs)}"
+
+
+def intervals(prometheus: PrometheusReader, spec: Spec, profile: Profile, start: float, end: float) -> dict[str, float]:
+    """Return the scrape and evaluation intervals in seconds, as far as they are recorded in that time."""
+    ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": spec.service})
+    looked = {"scrape": "up" + job_selector(spec), "evaluation": ratio}
+    found = {name: prometheus.series(selector, start, end) for name, selector in looked.items()}
+    return {
+        name: round(float(np.median(np.diff(series[0].times))) / 1000, 1)
+        for name, series in found.items()
+        if series and series[0].times.size > 1
+    }
 
 
 def delivery(sent: Mapping[str, Any]) -> DeliveredNotification:

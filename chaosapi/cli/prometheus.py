@@ -23,7 +23,7 @@ class PrometheusReader:
     """Reads one Prometheus; every method raises errors.Invalid where Prometheus refuses or does not answer."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
 
     def version(self) -> Literal[2, 3]:
         """Return the major version; later versions count as 3."""
@@ -74,16 +74,16 @@ class PrometheusReader:
     @contextmanager
     def _client(self) -> Iterator[PrometheusClient]:
         try:
-            with PrometheusClient(self._url, timeout_s=_TIMEOUT_S) as client:
+            with PrometheusClient(self.url, timeout_s=_TIMEOUT_S) as client:
                 yield client
         except ClientError as error:
             raise errors.Invalid.field("prometheus", self._explained(error)) from None
 
     def _explained(self, error: ClientError) -> str:
         if isinstance(error, InvalidURLError):
-            return f"{self._url} is not a URL such as {HERE}: {error.__cause__}"
+            return f"{self.url} is not a URL such as {HERE}: {error.__cause__}"
         if error.status is None:
-            return f"no answer from {self._url}: {error.__cause__ or error}"
+            return f"no answer from {self.url}: {error.__cause__ or error}"
         if isinstance(error, NoAnswerError):
-            return f"{self._url} answered {error.status} without JSON: is it a Prometheus?"
-        return f"{self._url} refuses: {error}"
+            return f"{self.url} answered {error.status} without JSON: is it a Prometheus?"
+        return f"{self.url} refuses: {error}"

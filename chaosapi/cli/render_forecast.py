@@ -10,10 +10,12 @@ from chaosapi import durations
 from chaosapi.cli.render_faults import empty_table
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast.inverse import RateThatPages, RateThatSpends
-from chaosapi.forecast.result import Forecast, ForecastAlert, ForecastBudget
+from chaosapi.forecast.result import Assumptions, Forecast, ForecastAlert, ForecastBudget
 from chaosapi.terminal import styled
 
 _NONE = "-"
+_ROUTES = 6
+"""The most routes of a mix that are shown; JSON has all of them."""
 _EPISODES = 5
 """Rows per alert; under a long pulse an alert fires and resolves many times."""
 
@@ -22,21 +24,39 @@ def forecast(found: Forecast) -> Group:
     """Return the alerts that fire, the alerts that stay silent, the budgets, and the caveats."""
     firing = [alert for alert in found.alerts if alert.fires]
     silent = [alert for alert in found.alerts if not alert.fires]
-    parts: list[Table | Text] = [Text("No alert will fire.", "bold")] if not firing else []
+    parts: list[Table | Text] = [assumptions(found.assumptions)]
+    parts += [] if firing else [Text("No alert will fire.", "bold")]
     parts += [_firing(slo, list(alerts)) for slo, alerts in groupby(firing, key=lambda alert: alert.slo)]
     if silent:
         parts.append(_silent(silent))
     parts.append(_budgets(found.budgets))
     parts += [styled(f"not modelled: {reason}", "yellow") for reason in found.not_modelled]
-    parts += [styled(f"assumed: {reason}", "dim") for reason in found.assumed]
     return Group(*parts)
+
+
+def assumptions(found: Assumptions) -> Text:
+    """Return what a forecast takes for granted, which stands above its tables."""
+    busiest = sorted(found.mix.items(), key=lambda each: -each[1])
+    mix = ", ".join(f"{route} {share:.3g}" for route, share in busiest[:_ROUTES])
+    more = f" and {len(busiest) - _ROUTES} more routes" if len(busiest) > _ROUTES else ""
+    profile = f"{found.profile}: " if found.profile else ""
+    lines = [
+        f"assumed: {found.requests_per_second:.4g} requests/s ({found.traffic})",
+        f"  mix: {mix}{more}",
+        f"  windows: {profile}{', '.join(found.windows)}; budgets of {_time(found.period)}",
+        f"  scraped every {_time(found.scrape)}, evaluated every {_time(found.evaluation)}",
+        f"  past: {found.past}",
+        *(f"  {other}" for other in found.others),
+    ]
+    return styled("\n".join(lines), "dim")
 
 
 def page(answer: RateThatPages) -> Text:
     alert = answer.alert
-    return Text(
+    return _below(
+        answer.assumptions,
         f"A rate of {answer.rate:g} ({answer.rate:.4%}) is the smallest that does: {_name(alert)} of {alert.slo} "
-        f"is notified after {_time(alert.moments[0].notified)}."
+        f"is notified after {_time(alert.moments[0].notified)}.",
     )
 
 
@@ -45,10 +65,15 @@ def spend(answer: RateThatSpends, fault: Fault) -> Text:
     at = f"{fault.rate:g}"
     rate = f"at a rate of {answer.rate:g}" if answer.rate else "not even at a rate of 1"
     length = f"in {durations.format(round(answer.duration, 1))}" if answer.duration else "not within a whole period"
-    return Text(
+    return _below(
+        answer.assumptions,
         f"{answer.spent:.4g} of the error budget of {answer.slo} is spent\n"
-        f"  by a fault of {lasting}: {rate}\n  by a fault at a rate of {at}: {length}"
+        f"  by a fault of {lasting}: {rate}\n  by a fault at a rate of {at}: {length}",
     )
+
+
+def _below(known: Assumptions, answer: str) -> Text:
+    return assumptions(known).append(f"\n{answer}", "not dim")
 
 
 def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from chaosapi import assets, durations, errors
@@ -19,9 +18,7 @@ from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.observed import Observed
 from chaosapi.forecast.traffic import Traffic
-from chaosapi.slo import burn_alerts, spec, windows
-from chaosapi.slo.spec import Spec
-from chaosapi.slo.windows import Profile
+from chaosapi.slo import spec, windows
 from chaosapi.terminal import Terminal, print_error
 
 _out = Terminal()
@@ -58,12 +55,14 @@ def score(
         settings = default_monitoring(chosen).model_dump(context=durations.EXACT)
         settings |= {key: durations.parse(value) for key, value in waits.items() if value}
         known = Observed()
-        traffic = Traffic()
+        traffic = Traffic.of_shop()
         missing = []
         try:
             source = PrometheusReader(prometheus)
             until = min(now, record.ends_at)
-            settings |= _intervals(source, shop, chosen, record.starts_at, now) | {"prometheus": source.version()}
+            settings |= measured.intervals(source, shop, chosen, record.starts_at - 120, now) | {
+                "prometheus": source.version()
+            }
             known = measured.recorded_alerts(source, shop, record.starts_at - 60, now, settings["evaluation"])
             traffic = measured.measure_traffic(
                 source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until
@@ -100,15 +99,3 @@ def _record(view: Mapping[str, Any]) -> Record:
         revision=view["revision"],
         ended_at=times["ends_at"],
     )
-
-
-def _intervals(source: PrometheusReader, shop: Spec, profile: Profile, start: float, now: float) -> dict[str, float]:
-    """Return the scrape and evaluation intervals in seconds, as far as Prometheus has recorded them."""
-    ratio = burn_alerts.ratio_metric(profile.windows[0]) + burn_alerts.selector({"sloth_service": shop.service})
-    looked = {"scrape": "up" + measured.job_selector(shop), "evaluation": ratio}
-    found = {name: source.series(selector, start - 120, now) for name, selector in looked.items()}
-    return {
-        name: round(float(np.median(np.diff(series[0].times))) / 1000, 1)
-        for name, series in found.items()
-        if series and series[0].times.size > 1
-    }

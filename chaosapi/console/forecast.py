@@ -33,7 +33,10 @@ def budgets(outlook: Json) -> list[str]:
 
 def remarks(outlook: Json) -> Iterable[str]:
     """Yield what the forecast assumes and leaves out."""
-    yield f"Assumed: {outlook['traffic']['rps']:.3g} requests/s, and no other fault."
+    known = outlook["assumptions"]
+    yield f"Assumed: {known['requests_per_second']:.3g} requests/s ({known['traffic']}), and no other fault."
+    for refused in outlook["refused"]:
+        yield f"No forecast of {refused['slo']}: {refused['reason']}"
     for reason in outlook["not_modelled"]:
         yield f"Not modelled: {reason}"
 

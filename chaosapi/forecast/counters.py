@@ -57,7 +57,7 @@ class Counters:
         # Routes under the same faults differ only in their share.
         groups: dict[tuple[int, ...], dict[TrafficRoute, float]] = {}
         for route, share in traffic.mix.items():
-            met = tuple(number for number, each in enumerate(actings) if each.matches(route))
+            met = tuple(number for number, each in enumerate(actings) if exposure.matches(each.fault, route))
             groups.setdefault(met, {})[route] = share
         self._groups = [
             (routes, outcome.outcome([actings[number] for number in met], traffic, middles, check))
@@ -100,7 +100,7 @@ class Counters:
             statuses = ZERO_INITIALISED | {part.status for part in result.parts if part.status}
             for route, share in routes.items():
                 for status in statuses | {route.success}:
-                    if term.matches({"method": route.method, "handler": route.handler, "status": status}):
+                    if term.matches(route.labels | {"status": status}):
                         own = None if status == route.success else status
                         alone = None if own is None or own in ZERO_INITIALISED else route
                         shares[own, alone] = shares.get((own, alone), 0.0) + share

@@ -26,10 +26,11 @@ class Exposure:
     hit: Array
     magnitude: Array
 
-    def matches(self, route: TrafficRoute) -> bool:
-        """Return whether the fault's target matches this route."""
-        target = self.fault.target
-        return target.matches_route(route.handler) and (not target.methods or route.method in target.methods)
+
+def matches(fault: Fault, route: TrafficRoute) -> bool:
+    """Return whether the fault's target matches this route."""
+    target = fault.target
+    return target.matches_route(route.handler) and (not target.methods or route.method in target.methods)
 
 
 def edges(scrapes: Array, changes: Sequence[float], faults: Sequence[Fault]) -> Array:

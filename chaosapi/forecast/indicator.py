@@ -1,11 +1,13 @@
 """The service's counters that an SLI reads: its two queries as sums of rates over selected series."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import promql_parser as grammar
 
+from chaosapi.routes import LATENCY_BOUNDS
 from chaosapi.slo.spec import Objective
 
 TOTAL = "http_requests_total"
@@ -15,11 +17,14 @@ _METRICS = {TOTAL, COUNT, BUCKET}
 _SERVICE_LABELS = {"method", "handler", "status", "le"}
 _SCRAPE_LABELS = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
 """Labels that scraping adds; matchers on these labels are assumed to match."""
-_BOUND = re.compile(r"[0-9.]+|\+Inf")
+_BOUNDS = (*map(str, LATENCY_BOUNDS), "+Inf")
+_FORM = (
+    "the forecast reads sums of rates of this service's counters, such as sum(rate(http_requests_total[{{.window}}]))"
+)
 
 
 class ForeignQueryError(Exception):
-    """The query is not a sum of rates of the service's own counters."""
+    """The query is not a sum of rates of the service's own counters; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,10 @@ class Matcher:
         found = bool(re.fullmatch(self.value, actual)) if self.pattern else actual == self.value
         return found != self.negative
 
+    def __str__(self) -> str:
+        symbol = {(False, False): "=", (True, False): "!=", (False, True): "=~", (True, True): "!~"}
+        return f"{self.label}{symbol[self.negative, self.pattern]}{json.dumps(self.value, ensure_ascii=False)}"
+
 
 @dataclass(frozen=True)
 class Term:
@@ -55,8 +64,15 @@ class Term:
     @property
     def limit(self) -> float | None:
         """Return the bucket's bound in seconds; None for all requests."""
-        le = next((matcher.value for matcher in self.matchers if matcher.label == "le"), "+Inf")
+        le = _bucket(self.matchers)
         return None if le == "+Inf" else float(le)
+
+    def any_status(self) -> "Term":
+        """Return the term without its matchers on the status."""
+        return replace(self, matchers=tuple(each for each in self.matchers if each.label != "status"))
+
+    def __str__(self) -> str:
+        return f"{self.metric}{{{','.join(map(str, self.matchers))}}}"
 
 
 @dataclass(frozen=True)
@@ -65,18 +81,20 @@ class Indicator:
 
     error: tuple[Term, ...]
     total: tuple[Term, ...]
-    foreign: bool = False
-    """The queries do not read the service's own counters; failed requests stand in for bad events."""
+
+    @property
+    def scrape_matchers(self) -> set[Matcher]:
+        """Return the matchers on labels that scraping adds, such as job."""
+        matchers = (each for term in (*self.error, *self.total) for each in term.matchers)
+        return {each for each in matchers if each.label in _SCRAPE_LABELS}
 
 
 def parse_indicator(slo: Objective) -> Indicator:
-    """Parse the SLO's queries; queries on other series become availability over all routes."""
+    """Parse the SLO's queries; raises ForeignQueryError for queries on anything but the service's counters."""
     queries = slo.sli.queries
-    try:
-        return Indicator(_terms(queries["error_query"]), _terms(queries["total_query"]))
-    except (KeyError, ForeignQueryError):  # a raw ratio has neither of the two
-        failed = Term(1, TOTAL, (Matcher("status", "5..|000", pattern=True),))
-        return Indicator((failed,), (Term(1, TOTAL, ()),), foreign=True)
+    if slo.sli.events is None:
+        raise ForeignQueryError(f"a raw ratio does not say which counters it reads: {_FORM}")
+    return Indicator(_terms(queries["error_query"]), _terms(queries["total_query"]))
 
 
 def summed_ranges(query: str) -> list[tuple[int, grammar.Expr]]:
@@ -96,7 +114,7 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
         ):
             yield sign, call.args[0]
         case _:
-            raise ForeignQueryError
+            raise ForeignQueryError(f"{node} is something else: {_FORM}")
 
 
 def _terms(query: str) -> tuple[Term, ...]:
@@ -108,25 +126,53 @@ def _terms(query: str) -> tuple[Term, ...]:
 def _check_same_series(terms: tuple[Term, ...]) -> None:
     """Refuse terms whose series may appear at different times: in PromQL a + b is absent while a or b is."""
     if len({frozenset(each for each in term.matchers if each.label != "le") for term in terms}) > 1:
-        raise ForeignQueryError
+        raise ForeignQueryError("a query adds series that may appear at different times, and is absent until all do")
 
 
 def _term(selected: grammar.Expr, sign: int) -> Term:
     if not isinstance(selected, grammar.MatrixSelector):
-        raise ForeignQueryError
+        raise ForeignQueryError(f"{selected} is something else: {_FORM}")
     series = selected.vector_selector
-    op = grammar.MatchOp
-    if series.name is None or series.name not in _METRICS or series.offset or series.at or series.matchers.or_matchers:
-        raise ForeignQueryError
-    matchers = tuple(
-        Matcher(each.name, each.value, each.op in (op.NotEqual, op.NotRe), each.op in (op.Re, op.NotRe))
-        for each in series.matchers.matchers
-    )
+    if series.name not in _METRICS:
+        raise ForeignQueryError(f"{series.name} is none of this service's counters, {', '.join(sorted(_METRICS))}")
+    if series.offset or series.at or series.matchers.or_matchers:
+        raise ForeignQueryError(f"offset, @ and `or` are not read: {_FORM}")
+    matchers = tuple(_matcher(each) for each in series.matchers.matchers)
     bounds = [each for each in matchers if each.label == "le"]
-    if any(each.label not in _SERVICE_LABELS | _SCRAPE_LABELS for each in matchers):
-        raise ForeignQueryError
-    plain = all(not each.negative and not each.pattern and _BOUND.fullmatch(each.value) for each in bounds)
-    # Buckets are cumulative: a query on buckets must select exactly one.
-    if len(bounds) != (series.name == BUCKET) or not plain:
-        raise ForeignQueryError
+    if bool(bounds) != (series.name == BUCKET):
+        raise ForeignQueryError(f"{series.name}: buckets are cumulative, so a query selects one of them by `le`")
+    if bounds:
+        _bucket(matchers)
     return Term(sign, series.name, matchers)
+
+
+def _matcher(given: grammar.Matcher) -> Matcher:
+    op = grammar.MatchOp
+    matcher = Matcher(given.name, given.value, given.op in (op.NotEqual, op.NotRe), given.op in (op.Re, op.NotRe))
+    if matcher.label not in _SERVICE_LABELS | _SCRAPE_LABELS:
+        own = ", ".join(sorted(_SERVICE_LABELS))
+        raise ForeignQueryError(
+            f"the series have no label {matcher.label}: the service gives {own}, scraping job and so on"
+        )
+    if not matcher.pattern:
+        return matcher
+    if "[[:" in matcher.value:
+        raise ForeignQueryError(f"the forecast cannot read the pattern {matcher}: write its class of characters out")
+    try:
+        re.compile(matcher.value)
+    except re.error as error:
+        raise ForeignQueryError(f"the forecast cannot read the pattern {matcher}: {error}") from None
+    return matcher
+
+
+def _bucket(matchers: Iterable[Matcher]) -> str:
+    """Return the one bucket that the matchers on `le` select, of all buckets without any."""
+    bounds = [each for each in matchers if each.label == "le"]
+    found = [bound for bound in _BOUNDS if all(each.matches({"le": bound}) for each in bounds)]
+    if len(found) == 1 or not bounds:
+        return found[-1]
+    chosen = " and ".join(map(str, bounds))
+    raise ForeignQueryError(
+        f"{chosen} selects {' and '.join(found) or 'no bucket'}: a query selects one of the service's buckets, "
+        f"le={', '.join(_BOUNDS)}"
+    )

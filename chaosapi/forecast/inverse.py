@@ -10,10 +10,10 @@ from chaosapi import errors
 from chaosapi.durations import Duration
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.schedule import Ramp, Schedule
-from chaosapi.forecast import indicator, outcome, timetable
+from chaosapi.forecast import coverage, indicator, outcome, timetable
 from chaosapi.forecast.counters import Counters
 from chaosapi.forecast.model import ForecastModel
-from chaosapi.forecast.result import ForecastAlert
+from chaosapi.forecast.result import Assumptions, ForecastAlert
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.models import Model as Answer
 from chaosapi.slo.spec import Objective, Spec
@@ -29,6 +29,7 @@ _MAX_MIXTURE_PARTS = 100
 class RateThatPages(Answer):
     """The smallest rate that pages in time."""
 
+    assumptions: Assumptions
     rate: float
     alert: ForecastAlert
     """The first page at that rate."""
@@ -37,6 +38,7 @@ class RateThatPages(Answer):
 class RateThatSpends(Answer):
     """The rate, and the duration, that spends a share of an SLO's error budget."""
 
+    assumptions: Assumptions
     slo: str
     spent: float
     rate: float | None
@@ -59,6 +61,7 @@ def page_within(model: ForecastModel, within: float) -> RateThatPages:
     Exact to a ten-thousandth, if a higher rate never pages later. Raises errors.Invalid where no rate pages in time.
     """
     fault = _single_fault(model)
+    model.check()
     deadline = fault.schedule.start_after + within
     near = replace(model, monitoring=model.monitoring.model_copy(update={"horizon": deadline}))
 
@@ -74,7 +77,7 @@ def page_within(model: ForecastModel, within: float) -> RateThatPages:
     rate = _round_up(_smallest(lambda each: page(each) is not None, _MIN_RATE, 1.0))
     alert = page(rate)
     assert alert is not None  # noqa: S101 - _smallest returns a rate that pages, which mypy cannot know
-    return RateThatPages(rate=rate, alert=alert)
+    return RateThatPages(assumptions=timetable.assumptions(model), rate=rate, alert=alert)
 
 
 def spend(model: ForecastModel, share: float, slo: str | None = None) -> RateThatSpends:
@@ -84,7 +87,10 @@ def spend(model: ForecastModel, share: float, slo: str | None = None) -> RateTha
     errors.Invalid where the fault affects no SLO.
     """
     fault = _single_fault(model)
-    objective = find_slo(model.spec, slo) if slo else max(model.spec.slos, key=lambda each: _spent(model, fault, each))
+    model.check()
+    objective = model.spec.find(slo) if slo else max(model.slos, key=lambda each: _spent(model, fault, each))
+    if objective.name in model.refused:
+        raise errors.Invalid.field("slo", f"{objective.name}: {model.refused[objective.name]}")
     if not _spent(model, fault, objective):
         raise errors.Invalid.field("budget", f"the fault spends nothing of the budget of {objective.name}")
 
@@ -98,6 +104,7 @@ def spend(model: ForecastModel, share: float, slo: str | None = None) -> RateTha
     period = model.profile.period
     shortest = max(0.1, shape.up + shape.down if isinstance(shape, Ramp) else 0.0)
     return RateThatSpends(
+        assumptions=timetable.assumptions(model),
         slo=objective.name,
         spent=share,
         rate=_round_up(_smallest(by_rate, _MIN_RATE, 1.0)) if by_rate(1.0) else None,
@@ -111,7 +118,7 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
     `slo` is a name as in the spec, with or without the service (`shop-availability`). Raises errors.Invalid, by field,
     where no rate causes that burn rate.
     """
-    objective = find_slo(spec, slo)
+    objective = spec.find(slo)
     if reason := outcome.unmodelled(fault):
         raise errors.Invalid.field("rate.burn_rate", f"{reason}: give a ratio")
     if (
@@ -120,6 +127,8 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
         raise errors.Invalid.field(
             "rate.burn_rate", f"the delays are mixed of {parts} parts, over {_MAX_MIXTURE_PARTS}: give a ratio"
         )
+    if reason := coverage.refusal(objective, traffic):
+        raise errors.Invalid.field("rate.slo", f"{objective.name}: {reason}")
     ratio = burn_rate * objective.budget
 
     read = indicator.parse_indicator(objective)
@@ -156,15 +165,6 @@ def rate_for(fault: Fault, burn_rate: float, slo: str, spec: Spec, traffic: Traf
         f"{objective.name}; a rate of 1 would make {most:.4g} of them bad, so the rate is {rate:.4g}"
     )
     return RateThatBurns(rate=float(f"{rate:.6g}"), sum=sum_)
-
-
-def find_slo(spec: Spec, name: str) -> Objective:
-    """Return the SLO of this name, or `service-name`; raises errors.Invalid that lists the known names."""
-    for slo in spec.slos:
-        if name in {slo.name, f"{spec.service}-{slo.name}"}:
-            return slo
-    known = ", ".join(slo.name for slo in spec.slos)
-    raise errors.Invalid.field("slo", f"there is no SLO {name!r}: choose one of {known}")
 
 
 def _single_fault(model: ForecastModel) -> Fault:

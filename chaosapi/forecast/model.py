@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast import burn, exposure, indicator, outcome
+from chaosapi.forecast import burn, coverage, exposure, indicator, outcome
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.counters import ZERO_INITIALISED, Counter, Counters
@@ -123,9 +123,26 @@ class ForecastModel:
         return Counters(self.modelled, self.traffic, self.edges, self.effort.check)
 
     @cached_property
+    def refused(self) -> dict[str, str]:
+        """Return why SLOs cannot be forecast, by their names."""
+        reasons = {slo.name: coverage.refusal(slo, self.traffic) for slo in self.spec.slos}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    @cached_property
+    def slos(self) -> list[Objective]:
+        """Return the SLOs that can be forecast."""
+        return [slo for slo in self.spec.slos if slo.name not in self.refused]
+
+    @cached_property
     def indicators(self) -> dict[str, Indicator]:
-        """Return the indicator of each SLO, by the SLO's name."""
-        return {slo.name: indicator.parse_indicator(slo) for slo in self.spec.slos}
+        """Return the indicator of each SLO that can be forecast, by the SLO's name."""
+        return {slo.name: indicator.parse_indicator(slo) for slo in self.slos}
+
+    def check(self) -> None:
+        """Raise errors.Invalid where no SLO can be forecast, or a fault hits no request."""
+        coverage.check_faults(self.modelled, self.traffic)
+        if not self.slos:
+            raise errors.Invalid.field("slo", "; ".join(f"{name}: {reason}" for name, reason in self.refused.items()))
 
     def burns(self, slo: Objective) -> dict[float, BurnRates]:
         """Return the burn rate over each window (seconds), at each evaluation."""

@@ -77,13 +77,42 @@ class ForecastBudget(Model):
     """The remaining share of a full budget; below 0 where more than the budget is spent."""
 
 
+class Assumptions(Model):
+    """What a forecast takes for granted."""
+
+    requests_per_second: float
+    mix: dict[str, float]
+    """The share of each route."""
+    traffic: str
+    """Where the traffic comes from."""
+    profile: str
+    """The name of the profile of windows; empty for one from a file."""
+    windows: list[str]
+    """The window pairs."""
+    period: Duration
+    """The period of the error budget."""
+    scrape: Duration
+    evaluation: Duration
+    past: str
+    """What the windows contain before the faults."""
+    others: list[str]
+
+
+class RefusedSlo(Model):
+    """An SLO that cannot be forecast."""
+
+    slo: str
+    reason: str
+
+
 class Forecast(Model):
     """Predicted alerts and budgets."""
 
+    assumptions: Assumptions
     horizon: Duration
     alerts: list[ForecastAlert]
     budgets: list[ForecastBudget]
-    assumed: list[str]
-    """The assumptions of the forecast."""
+    refused: list[RefusedSlo]
+    """The SLOs that get no request, or whose queries cannot be read: nothing is said about their alerts."""
     not_modelled: list[str]
     """Faults that cannot be modelled, with the reasons; the forecast ignores these faults."""

@@ -13,9 +13,18 @@ from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.model import DEFAULT_EFFORT, Effort, ForecastModel, expression_holds, lower_burn
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.notifications import Notification
-from chaosapi.forecast.result import AlertTimes, ClosedFormula, FiringRange, Forecast, ForecastAlert, ForecastBudget
+from chaosapi.forecast.result import (
+    AlertTimes,
+    Assumptions,
+    ClosedFormula,
+    FiringRange,
+    Forecast,
+    ForecastAlert,
+    ForecastBudget,
+    RefusedSlo,
+)
 from chaosapi.forecast.traffic import Traffic
-from chaosapi.slo import burn_alerts, burn_rate
+from chaosapi.slo import burn_alerts, burn_rate, windows
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, format_window
 
@@ -37,19 +46,22 @@ def forecast(
     windows are too short for the scrape interval, or the forecast would need more work than the effort allows.
     """
     profile.check(monitoring.scrape)
-    return predict(ForecastModel(faults, traffic, spec, profile, monitoring, effort))
+    model = ForecastModel(faults, traffic, spec, profile, monitoring, effort)
+    model.check()
+    return predict(model)
 
 
 def predict(model: ForecastModel) -> Forecast:
-    """Return the forecast of a model."""
+    """Return the forecast of a model, for the SLOs that can be forecast."""
     alerts: list[ForecastAlert] = []
-    for slo in model.spec.slos:
+    for slo in model.slos:
         alerts += _alerts(model, slo)
     return Forecast(
+        assumptions=assumptions(model),
         horizon=model.horizon,
         alerts=alerts,
-        budgets=[_budget(model, slo) for slo in model.spec.slos],
-        assumed=_assumptions(model),
+        budgets=[_budget(model, slo) for slo in model.slos],
+        refused=[RefusedSlo(slo=name, reason=reason) for name, reason in model.refused.items()],
         not_modelled=[reason for fault in model.faults if (reason := outcome.unmodelled(fault))],
     )
 
@@ -164,12 +176,24 @@ def _budget(model: ForecastModel, slo: Objective) -> ForecastBudget:
     return ForecastBudget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
 
 
-def _assumptions(model: ForecastModel) -> list[str]:
-    assumed = [each for fault in model.modelled for each in outcome.assumptions(fault)]
-    assumed += [
-        f"{slo.name}: its queries are not sums of this service's counters that appear at the same time; "
-        "failed requests (5xx, no answer) count as bad"
-        for slo in model.spec.slos
-        if model.indicators[slo.name].foreign
-    ]
-    return assumed
+def assumptions(model: ForecastModel) -> Assumptions:
+    """Return what the forecast takes for granted."""
+    profile = model.profile
+    history = model.monitoring.history
+    lasted = "longer than every window" if history is None else format_window(history)
+    scraped = sorted({str(each) for read in model.indicators.values() for each in read.scrape_matchers})
+    return Assumptions(
+        requests_per_second=model.traffic.rps,
+        mix={str(route): share for route, share in model.traffic.mix.items()},
+        traffic=model.traffic.source,
+        profile=windows.name_of(profile),
+        windows=[f"{pair.severity} {pair}" for pair in profile.pairs],
+        period=profile.period,
+        scrape=model.monitoring.scrape,
+        evaluation=model.monitoring.evaluation,
+        past=f"the same traffic without a fault, scraped for {lasted}",
+        others=[
+            *(f"the series that the SLOs select by {each} are those of this service" for each in scraped),
+            *(each for fault in model.modelled for each in outcome.assumptions(fault)),
+        ],
+    )

@@ -1,8 +1,9 @@
-"""The traffic: requests per second over time, and shares by route."""
+"""The traffic: requests per second over time, and shares by route and status."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Annotated, NamedTuple, Self
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Final, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,19 +13,41 @@ from chaosapi.durations import Duration
 from chaosapi.forecast import locust_scenarios
 from chaosapi.models import Integer, Model, Number, Ratio, at_most_entries
 
+_NAME: Final = re.compile(r"(?:([A-Za-z]+) )?(.*?)(?: ([0-9]{3}))?", re.DOTALL)
+_WHOLE: Final = 1 - 1e-6
+"""Shares that add up to this are those of all routes."""
+
 Requests = Annotated[Number, Field(ge=0, le=1e9)]
+Rps = Annotated[Number, Field(gt=0, le=1e9)]
+Shares = Annotated[dict[str, Ratio], Field(max_length=1000), at_most_entries(1000)]
+Replicas = Annotated[Integer, Field(ge=1, le=10_000)]
 
 
 class TrafficRoute(NamedTuple):
-    """A route as the request metrics label it, and the status of its success."""
+    """A route as the request metrics label it, and the status of its answers without a fault."""
 
     method: str
     handler: str
+    status: str | None = None
+    """None: the usual status of the method."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.handler}" + (f" {self.status}" if self.status else "")
 
     @property
     def success(self) -> str:
-        """Return the status of a healthy answer: POST creates a resource (201)."""
-        return "201" if self.method == "POST" else "200"
+        """Return the status without a fault; unless known, POST creates a resource (201)."""
+        return self.status or ("201" if self.method == "POST" else "200")
+
+    @property
+    def is_failure(self) -> bool:
+        """Return whether the answer is a server error, or none at all."""
+        return self.success.startswith("5") or self.success == "000"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return the labels of the request metrics."""
+        return {"method": self.method, "handler": self.handler, "status": self.success}
 
 
 SHOP: dict[TrafficRoute, float] = {
@@ -42,17 +65,73 @@ class Stage(Model):
     """Requests per second from then on."""
 
 
+def _check_order(stages: list[Stage]) -> None:
+    starts = [stage.after for stage in stages]
+    if starts != sorted(starts):
+        raise PydanticCustomError("stages", "stages must be in the order of their times")
+
+
+Stages = Annotated[list[Stage], Field(max_length=10_000)]
+
+
 class Traffic(Model):
     """The requests that users send, whatever happens to them (an open loop)."""
 
-    rps: Annotated[Number, Field(gt=0, le=1e9)] = 100.0
+    rps: Rps = 100.0
     """Requests per second before the faults and until the first stage."""
-    stages: Annotated[list[Stage], Field(max_length=10_000)] = Field(default_factory=list)
+    stages: Stages = Field(default_factory=list)
     """Changes of the request rate; a Locust scenario is converted to stages."""
-    shares: Annotated[dict[str, Ratio], Field(max_length=1000), at_most_entries(1000)] = Field(default_factory=dict)
-    """Shares of the traffic by route (`/api/checkout`, or `POST /api/checkout`); the other routes of the shop share
-    the rest in the proportions of loadtests/."""
-    replicas: Annotated[Integer, Field(ge=1, le=10_000)] = 1
+    shares: Annotated[dict[str, Ratio], Field(min_length=1)]
+    """The share of each route: `GET /api/products`, with a status where it is not the usual one. They add up to 1."""
+    replicas: Replicas = 1
+    """The processes, each with counters of its own, that serve the traffic in equal parts."""
+    baseline: Duration = 0.004
+    """The latency of a healthy answer."""
+    client_timeout: Duration = 30.0
+    """The time-out of clients, after which they abort a request that hangs."""
+    source: str = "as given"
+    """Where these figures come from."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        total = sum(self.shares.values())
+        if not _WHOLE <= total <= 2 - _WHOLE:
+            raise PydanticCustomError("shares", "shares add up to {total}, not to 1", {"total": f"{total:g}"})
+        _check_order(self.stages)
+        return self
+
+    @classmethod
+    def of_shop(cls, rps: float = 100.0) -> Self:
+        """Return the traffic that Locust sends to the shop."""
+        mix = {str(route): share for route, share in SHOP.items()}
+        return cls(rps=rps, shares=mix, source="the shop's usual traffic")
+
+    @classmethod
+    def from_rates(cls, rates: Mapping[TrafficRoute, float], source: str, replicas: int = 1) -> Self:
+        """Return traffic with measured rates per second; raises errors.Invalid for rates that are all 0."""
+        rps = sum(rates.values())
+        if not rps:
+            raise errors.Invalid.field("traffic", f"{source}: no request was counted")
+        shares = {str(route): rate / rps for route, rate in rates.items() if rate > 0}
+        return cls(rps=rps, shares=shares, replicas=max(1, replicas), source=source)
+
+    @property
+    def mix(self) -> dict[TrafficRoute, float]:
+        """Return the share of each route."""
+        return {_route(name): share for name, share in self.shares.items()}
+
+
+class PartialTraffic(Model):
+    """What is said about the traffic. What is left out is measured, or the shop's usual traffic."""
+
+    rps: Rps | None = None
+    """Requests per second before the faults and until the first stage."""
+    stages: Stages = Field(default_factory=list)
+    """Changes of the request rate."""
+    shares: Shares = Field(default_factory=dict)
+    """Shares of the traffic by route (`/items`, `POST /items`, `POST /items 404`); the other routes share the rest in
+    the measured proportions."""
+    replicas: Replicas | None = None
     """The processes, each with counters of its own, that serve the traffic in equal parts."""
     baseline: Duration = 0.004
     """The latency of a healthy answer."""
@@ -62,39 +141,97 @@ class Traffic(Model):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         total = sum(self.shares.values())
-        if total > 1 + 1e-9:
+        if total > 2 - _WHOLE:
             raise PydanticCustomError("shares", "shares add up to {total}: at most 1", {"total": f"{total:g}"})
-        routes = Counter(map(_route, self.shares))
-        if twice := next((route for route, count in routes.items() if count > 1), None):
-            raise PydanticCustomError("shares", "shares: {route} is there twice", {"route": " ".join(twice)})
-        starts = [stage.after for stage in self.stages]
-        if starts != sorted(starts):
-            raise PydanticCustomError("stages", "stages must be in the order of their times")
+        if twice := _repeated(self.shares):
+            raise PydanticCustomError("shares", "shares: {route} is there twice", {"route": twice})
+        _check_order(self.stages)
         return self
 
-    @classmethod
-    def from_rates(cls, rates: Iterable[tuple[Mapping[str, str], float]], replicas: int = 1) -> "Traffic":
-        """Return traffic with measured rates per second, each with the labels `method` and `handler` of its route.
-
-        Raises errors.Invalid for rates that are all 0.
-        """
-        served = {f"{labels['method']} {labels['handler']}": rate for labels, rate in rates if rate > 0}
-        rps = sum(served.values())
-        if not rps:
-            raise errors.Invalid.field("traffic", "no request was served in this time: give the requests/s instead")
-        return cls(rps=rps, shares={route: rate / rps for route, rate in served.items()}, replicas=max(1, replicas))
-
     @property
-    def mix(self) -> dict[TrafficRoute, float]:
-        """Return the share of each route; the shares add up to 1 unless `shares` names every route."""
-        given = {_route(name): share for name, share in self.shares.items()}
-        others = {route: share for route, share in SHOP.items() if route not in given}
-        left = max(0.0, 1 - sum(given.values())) / sum(others.values()) if others else 0.0
-        return {route: share for route, share in ({r: s * left for r, s in others.items()} | given).items() if share}
+    def is_whole(self) -> bool:
+        """Return whether nothing needs to be measured."""
+        return self.rps is not None and sum(self.shares.values()) >= _WHOLE
+
+    def completed(self, usual: Traffic | None) -> Traffic:
+        """Return the traffic, with what is not given from `usual`; raises errors.Invalid where that is not known."""
+        if usual is None and not self.is_whole:
+            unknown = "requests/s" if self.rps is None else "shares of the routes"
+            raise errors.Invalid.field(
+                "traffic", f"the {unknown} are not known: give requests/s, and shares of the routes that add up to 1"
+            )
+        base = usual.mix if usual else {}
+        given = dict(_distributed(self.shares, base))
+        others = {route: share for route, share in base.items() if not any(_names(name, route) for name in self.shares)}
+        left = max(0.0, 1 - sum(given.values()))
+        whole = sum(others.values())
+        if left > 1 - _WHOLE and not whole:
+            raise errors.Invalid.field(
+                "traffic.shares", f"shares add up to {1 - left:g}, and no other route has any traffic"
+            )
+        rest = {route: share / whole * left for route, share in others.items()} if left > 1 - _WHOLE else {}
+        return Traffic(
+            rps=self.rps or (usual.rps if usual else 0.0),
+            stages=self.stages,
+            shares={str(route): share for route, share in (rest | given).items()},
+            replicas=self.replicas or (usual.replicas if usual else 1),
+            baseline=self.baseline,
+            client_timeout=self.client_timeout,
+            source=self._source(usual),
+        )
+
+    def _source(self, usual: Traffic | None) -> str:
+        parts = {"requests/s": self.rps, "shares": self.shares, "replicas": self.replicas}
+        given = [name for name, value in parts.items() if value]
+        if usual is None or self.is_whole:
+            return "as given"
+        return f"{usual.source}; {' and '.join(given)} as given" if given else usual.source
+
+
+def without_failures(rates: Mapping[TrafficRoute, float]) -> dict[TrafficRoute, float]:
+    """Return the rates with failures counted as the route's most frequent other answer, as before any fault."""
+    healthy: defaultdict[TrafficRoute, float] = defaultdict(float)
+    ordered = sorted(rates.items(), key=lambda each: (each[0].is_failure, -each[1]))
+    main: dict[tuple[str, str], TrafficRoute] = {}
+    for route, rate in ordered:
+        usual = main.setdefault(route[:2], TrafficRoute(route.method, route.handler) if route.is_failure else route)
+        healthy[usual if route.is_failure else route] += rate
+    return dict(healthy)
+
+
+def _parts(name: str) -> tuple[str, str, str | None]:
+    """Return method (or an empty string), handler and status of a name such as `POST /items 404`."""
+    found = _NAME.fullmatch(name)
+    assert found is not None  # noqa: S101 - the pattern matches any text of one line
+    return found[1] or "", found[2], found[3]
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    """Return a name whose route another name means too, as `/items` means `POST /items`."""
+    seen = Counter((method.upper(), handler, status) for method, handler, status in map(_parts, names))
+    for method, handler, status in seen:
+        wider = {(one, handler, other) for one in ("", method) for other in (None, status)}
+        if sum(seen[each] for each in wider) > 1:
+            return str(TrafficRoute(method, handler, status)).strip()
+    return None
 
 
 def _route(name: str) -> TrafficRoute:
-    method, _, handler = name.rpartition(" ")
-    if method:
-        return TrafficRoute(method.upper(), handler)
-    return next((route for route in SHOP if route.handler == handler), TrafficRoute("GET", handler))
+    method, handler, status = _parts(name)
+    return TrafficRoute(method.upper() or "GET", handler, status)
+
+
+def _names(name: str, route: TrafficRoute) -> bool:
+    """Return whether a name, with or without method and status, is one of this route."""
+    method, handler, status = _parts(name)
+    return handler == route.handler and method.upper() in {"", route.method} and status in {None, route.success}
+
+
+def _distributed(
+    shares: Mapping[str, float], base: Mapping[TrafficRoute, float]
+) -> Iterator[tuple[TrafficRoute, float]]:
+    """Yield the share of each route that a name stands for, in the proportions of the base."""
+    for name, share in shares.items():
+        meant = {route: usual for route, usual in base.items() if _names(name, route)} or {_route(name): 1.0}
+        whole = sum(meant.values())
+        yield from ((route, share * usual / whole) for route, usual in meant.items())

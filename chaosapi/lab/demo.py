@@ -5,6 +5,7 @@ from typing import Final
 
 from chaosapi import assets
 from chaosapi.faults.fault import Fault
+from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import timeline
 from chaosapi.lab.demo_run import DemoRun
 from chaosapi.lab.errors import LabError
@@ -54,7 +55,7 @@ def run(lab: Lab, console: Terminal) -> None:
 def _prediction(lab: Lab) -> Prediction:
     """Forecast the quick page of the availability SLO."""
     shop = spec.load(assets.path("alerts") / "slo.yaml")
-    return Prediction(ExpectedAlert(_SLO, lab.profile.pairs[0]), FAULT, RATE, shop, lab.profile)
+    return Prediction(ExpectedAlert(_SLO, lab.profile.pairs[0]), FAULT, Traffic.of_shop(RATE), shop, lab.profile)
 
 
 def _record_baseline(lab: Lab) -> None:

@@ -25,11 +25,11 @@ class PredictedMoment(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """A fault, its traffic in requests/s, and the alert that it is to fire."""
+    """A fault, the traffic that it hits, and the alert that it is to fire."""
 
     alert: ExpectedAlert
     fault: Fault
-    rate: float
+    traffic: Traffic
     spec: Spec
     profile: Profile
 
@@ -64,7 +64,7 @@ class Prediction:
         schedule = self.fault.schedule.model_copy(update={"duration": duration})
         fault = self.fault.model_copy(update={"schedule": schedule})
         watching = default_monitoring(self.profile)
-        found = timetable.forecast([fault], Traffic(rps=self.rate), self.spec, self.profile, watching)
+        found = timetable.forecast([fault], self.traffic, self.spec, self.profile, watching)
         labels = self.alert.labels.items()
         for each in found.alerts:
             if each.fires and labels <= each.model_dump().items():

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from chaosapi import errors
 from chaosapi.slo import document, promql
 from chaosapi.slo.document import Document, InvalidFile
 
@@ -188,6 +189,18 @@ class Spec(SpecModel):
     def jobs(self) -> list[str]:
         """Return the scrape jobs that any query names, sorted."""
         return sorted({job for slo in self.slos for job in slo.sli.jobs})
+
+    def find(self, name: str) -> Objective:
+        """Return the SLO of this name, or `service-name`; raises errors.Invalid that lists the known names."""
+        for slo in self.slos:
+            if name in {slo.name, f"{self.service}-{slo.name}"}:
+                return slo
+        known = ", ".join(slo.name for slo in self.slos)
+        raise errors.Invalid.field("slo", f"there is no SLO {name!r}: choose one of {known}")
+
+    def only(self, name: str) -> Self:
+        """Return the spec with this SLO alone; raises errors.Invalid that lists the known names."""
+        return self.model_copy(update={"slos": [self.find(name)]})
 
     def identity_labels(self, slo: Objective) -> dict[str, str]:
         """Return the labels that identify one SLO, named as Sloth names them."""

@@ -177,3 +177,8 @@ def load(profile: str | Path) -> Profile:
     if not path.exists():
         raise errors.Invalid.field("profile", f"{profile} is neither one of {', '.join(NAMES)} nor a file")
     return document.read(path, Profile)
+
+
+def name_of(profile: Profile) -> str:
+    """Return the name of a profile that comes with the package; empty for any other."""
+    return next((name for name in NAMES if load(name) == profile), "")

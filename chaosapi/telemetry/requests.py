@@ -13,10 +13,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from chaosapi.routes import COUNTED_FROM_START, STATUS_CLOSED, Route
+from chaosapi.routes import COUNTED_FROM_START, LATENCY_BOUNDS, STATUS_CLOSED, Route
 from chaosapi.telemetry.counters import CellFactory, Key, local
 
-BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BUCKETS: Final = LATENCY_BOUNDS
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _LE: Final = (*map(str, BUCKETS), "+Inf")
@@ -124,13 +124,12 @@ class RequestMetrics(Collector):
                 total.add_metric(counts.labels, counts.total[0])
         yield total
 
-    def count_by_route(self) -> dict[tuple[str, str], float]:
-        """Return the number of requests so far by method and handler."""
-        counts: dict[tuple[str, str], float] = {}
-        for each in self._samples():
-            key = (each.labels["method"], each.labels["handler"])
-            counts[key] = counts.get(key, 0.0) + each.value
-        return counts
+    def count_by_route(self) -> dict[tuple[str, str, str], float]:
+        """Return the number of requests so far by method, handler and status."""
+        return {
+            (each.labels["method"], each.labels["handler"], each.labels["status"]): each.value
+            for each in self._samples()
+        }
 
     def count_answers(self) -> AnswerCounts:
         """Return the number of requests so far, and of failed ones."""

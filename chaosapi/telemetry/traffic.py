@@ -1,15 +1,17 @@
-"""The request rates of the last minute, by route, on this replica."""
+"""The request rates of the last minute, by route and status, on this replica."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
-Counts = Mapping[tuple[str, str], float]
-"""Requests so far, by method and handler."""
+Counts = Mapping[tuple[str, str, str], float]
+"""Requests so far, by method, handler and status."""
 
 _INTERVAL_S = 5.0
 _SAMPLES = 12
+SPAN_S = _INTERVAL_S * (_SAMPLES + 1)
+"""The longest time that the rates are about."""
 
 
 class RateMeter:
@@ -33,8 +35,8 @@ class RateMeter:
         """Return the rate of all requests."""
         return sum(self.rates().values())
 
-    def rates(self) -> dict[tuple[str, str], float]:
-        """Return requests per second by method and handler; routes without requests are left out."""
+    def rates(self) -> dict[tuple[str, str, str], float]:
+        """Return requests per second by method, handler and status; those without requests are left out."""
         since, before = self._samples[0]
         now = self._clock()
         after = self._counts()

@@ -2,15 +2,20 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+import chaosapi
 from chaosapi.api.forecasts import Forecaster, ForecastResponse
-from chaosapi.settings import SettingsError
+from chaosapi.settings import Settings, SettingsError
 from tests.conftest import Clock, MakeClient
 from tests.patience import patience
 
@@ -128,11 +133,101 @@ def test_a_burn_rate_that_cannot_be_is_refused(
 
 
 def test_the_traffic_is_that_of_the_last_minute(client: TestClient) -> None:
-    """The shares are what was sent; without any, the shop's usual mix."""
-    assert client.post("/admin/forecast", json=ERROR).json()["traffic"]["shares"] == {}
+    """The shares are what was sent; without any, the shop's usual mix. The answer says which."""
+    usual = client.post("/admin/forecast", json=ERROR).json()
+    assert usual["traffic"]["shares"]["POST /api/checkout"] == 0.06
+    assert usual["assumptions"]["traffic"] == "the shop's usual traffic"
     traffic(client, *["/api/products"] * 3, "/api/search?q=oak")
-    shares = client.post("/admin/forecast", json=ERROR).json()["traffic"]["shares"]
-    assert shares == pytest.approx({"GET /api/products": 0.75, "GET /api/search": 0.25})
+    measured = client.post("/admin/forecast", json=ERROR).json()
+    mix = {"GET /api/products 200": 0.75, "GET /api/search 200": 0.25}
+    assert measured["traffic"]["shares"] == measured["assumptions"]["mix"] == pytest.approx(mix)
+    assert measured["assumptions"]["traffic"] == "measured in the last minute"
+    assert [each["slo"] for each in measured["refused"]] == ["checkout-availability"]
+    assert "checkout" not in {alert["slo"] for alert in measured["alerts"]}
+
+
+def test_failures_of_a_fault_are_not_part_of_the_traffic(client: TestClient) -> None:
+    """The next fault meets a healthy service again; failures of the service itself stay."""
+    client.put("/admin/faults/f", json={"effect": {"type": "error"}})
+    traffic(client, "/api/products", "/api/products")
+    client.delete("/admin/faults/f")
+    traffic(client, "/api/products")
+    found = client.post("/admin/forecast", json=ERROR).json()["assumptions"]
+    assert found["mix"] == {"GET /api/products 200": 1.0}
+    assert "without its failures" in found["traffic"]
+
+
+ITEMS = """\
+version: prometheus/v1
+service: items
+slos:
+  - name: reads
+    objective: 99.9
+    alerting: {}
+    sli:
+      events:
+        error_query: sum(rate(http_requests_total{job="items", handler="HANDLER", status=~"5.."}[{{.window}}]))
+        total_query: sum(rate(http_requests_total{job="items", handler="HANDLER"}[{{.window}}]))
+"""
+
+
+@contextmanager
+def items(tmp_path: Path, handler: str) -> Iterator[TestClient]:
+    """Yield a client of somebody's app of two routes, whose SLO is about this one."""
+    app = FastAPI()
+    app.get("/items/{item_id}")(lambda item_id: item_id)
+    app.post("/login", status_code=204)(lambda: None)
+    slo = tmp_path / "slo.yml"
+    slo.write_text(ITEMS.replace("HANDLER", handler))
+    chaosapi.install(app, Settings(slo=slo, profile="lab"))
+    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 50000)) as client:
+        yield client
+
+
+def test_somebodys_slo_is_forecast_with_the_traffic_that_the_app_has_counted(tmp_path: Path) -> None:
+    """Its own routes, never the shop's: the page of an SLO whose requests all fail comes with the second scrape."""
+    with items(tmp_path, "/items/{item_id}") as client:
+        traffic(client, "/items/1", "/items/2", "/items/3")
+        client.post("/login")
+        made = client.post("/admin/faults?forecast=true", json={"name": "f", "effect": {"type": "error"}})
+        assert made.status_code == 201
+        found = made.json()["forecast"]
+    assert found["assumptions"]["mix"] == pytest.approx({"GET /items/{item_id} 200": 0.75, "POST /login 204": 0.25})
+    page = found["alerts"][0]
+    assert (page["slo"], page["long_window"], page["moments"][0]["firing"]) == ("reads", "1m", "1s")
+    assert found["budgets"][0]["requests"] > 0
+
+
+@pytest.mark.parametrize("path", ["/admin/forecast", "/admin/faults?forecast=true"])
+@pytest.mark.parametrize(
+    ("handler", "paths", "target", "says"),
+    [
+        ("/items/{item_id}", [], None, "there was no request in the last minute"),
+        ("/items/{item_id}", ["/items/1"], ["/login"], "/login gets no request: the traffic"),
+        ("/items/{id}", ["/items/1"], None, 'has {method="GET",handler="/items/{item_id}",status="200"}: did you mean'),
+        ("/login", ["/items/1"], None, 'It selects http_requests_total{job="items",handler="/login"}'),
+    ],
+    ids=["no traffic", "fault", "other parameter", "idle route"],
+)
+def test_what_gets_no_request_is_not_forecast(
+    tmp_path: Path, path: str, handler: str, paths: list[str], target: list[str] | None, says: str
+) -> None:
+    """It names what gets none and the routes that there are; and no fault is created."""
+    with items(tmp_path, handler) as client:
+        traffic(client, *paths)
+        answer = client.post(path, json={"effect": {"type": "error"}, "target": {"routes": target}})
+        assert answer.status_code == 422
+        assert says in answer.json()["detail"]
+        assert client.get("/admin/faults").json()["faults"] == []
+
+
+def test_traffic_may_be_given(tmp_path: Path) -> None:
+    """For an app that nobody has used yet."""
+    with items(tmp_path, "/items/{item_id}") as client:
+        question = {**ERROR, "traffic": {"rps": 20, "shares": {"/items/{item_id}": 1}}}
+        found = client.post("/admin/forecast", json=question).json()
+    assert found["assumptions"]["requests_per_second"] == 20
+    assert found["alerts"][0]["fires"]
 
 
 def test_a_profile_that_there_is_not_stops_the_start(make_client: MakeClient) -> None:

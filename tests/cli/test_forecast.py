@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ DEMO = ["error", "status=503", "--rate", "0.2", "--duration", "3m", "--profile",
 
 
 def _run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["forecast", *arguments], env={"COLUMNS": "80"})
+    return CliRunner().invoke(app, ["forecast", *arguments], env={"COLUMNS": "80", "CHAOSAPI_PROMETHEUS": "none"})
 
 
 def test_the_timetable_fits_a_terminal() -> None:
@@ -59,6 +60,105 @@ def test_which_rate_is_asked_about_errors_unless_a_fault_is_given(question: tupl
     assert json.loads(assumed.stdout) == json.loads(given.stdout)
 
 
+@pytest.mark.parametrize("question", [(), ("--page-within", "20s"), ("--budget", "10%")])
+def test_assumptions_stand_above_every_table(question: tuple[str, ...]) -> None:
+    """Requests/s, mix, source, windows, period, intervals and past; the same in the JSON."""
+    shown = _run(*DEMO, *question).stdout
+    for line in (
+        "assumed: 100 requests/s (the shop's usual traffic)",
+        "  mix: GET /api/products/{product_id} 0.35, GET /api/products 0.3",
+        "  windows: lab: page 1m/5s, page 6m/30s, ticket 24m/2m, ticket 1h12m/6m; budgets",
+        "  scraped every 1s, evaluated every 1s",
+        "  past: the same traffic without a fault, scraped for longer than every window",
+    ):
+        assert line in shown
+    assert shown.startswith("assumed: ")
+    found = json.loads(_run(*DEMO, *question, "--json").stdout)["assumptions"]
+    assert (found["requests_per_second"], found["profile"], found["period"]) == (100, "lab", "12h")
+    assert found["mix"]["POST /api/checkout"] == 0.06
+
+
+SLO = """\
+version: prometheus/v1
+service: items
+slos:
+  - name: reads
+    objective: 99.9
+    alerting: {}
+    sli:
+      events:
+        error_query: sum(rate(http_requests_total{SELECTOR, status=~"5.."}[{{.window}}]))
+        total_query: sum(rate(http_requests_total{SELECTOR}[{{.window}}]))
+  - name: logins
+    objective: 99
+    alerting: {}
+    sli:
+      events:
+        error_query: sum(rate(http_requests_total{handler="/login", status=~"5.."}[{{.window}}]))
+        total_query: sum(rate(http_requests_total{handler="/login"}[{{.window}}]))
+"""
+
+
+def _own(tmp_path: Path, selector: str, *arguments: str) -> Result:
+    file = tmp_path / "slo.yml"
+    file.write_text(SLO.replace("SELECTOR", selector))
+    return _run("error", "--profile", "lab", "--spec", str(file), "--slo", "reads", *arguments)
+
+
+READS = ("--rps", "20", "--share", "/items/{item_id}=0.9", "--share", "POST /login=0.1")
+
+
+@pytest.mark.parametrize(
+    "selector", ['handler="/items/{item_id}"', 'job="items", handler=~"/items/.*", method!="POST"']
+)
+def test_an_own_slo_is_forecast_with_the_given_traffic(tmp_path: Path, selector: str) -> None:
+    """All of its requests fail, so its page fires with the second scrape."""
+    answer = json.loads(_own(tmp_path, selector, *READS, "--json").stdout)
+    assert {alert["slo"] for alert in answer["alerts"]} == {"reads"}
+    assert answer["alerts"][0]["moments"][0]["firing"] == "1s"
+
+
+@pytest.mark.parametrize(
+    ("selector", "arguments", "problem"),
+    [
+        ('handler="/items/{item_id}"', ["--service", "http://127.0.0.1:1"], "no metrics from http://127.0.0.1:1"),
+        ('handler="/items/{item_id}"', ["--rps", "20", "--service", "http://127.0.0.1:1"], "no metrics from"),
+        ('handler="/items/{id}"', READS, 'handler="/items/{item_id}",status="200"}'),
+        ('handler="/items/{id}"', READS, "did you mean /items/{item_id}?"),
+        (
+            'handler=~"/thing.*"',
+            READS,
+            'its total_query gets no request. It selects http_requests_total{handler=~"/thing.*"}',
+        ),
+        ('team="a"', READS, "reads: the series have no label team"),
+        (
+            'handler="/items/{item_id}"',
+            [*READS, "--route", "/nosuch"],
+            "/nosuch gets no request: the traffic (as given)",
+        ),
+        ('handler="/items/{item_id}"', [*READS, "--method", "PUT"], "PUT gets no request"),
+    ],
+)
+def test_an_own_slo_without_a_request_is_refused(
+    tmp_path: Path, selector: str, arguments: Sequence[str], problem: str
+) -> None:
+    """With what gets none and what there is, instead of the shop's traffic and a reassuring answer."""
+    result = _own(tmp_path, selector, *arguments)
+    assert result.exit_code == 1
+    assert problem in result.stderr
+    assert result.stdout == ""
+
+
+def test_what_is_refused_of_several_slos_does_not_hide_the_others(tmp_path: Path) -> None:
+    """Their forecast is printed, and the command fails."""
+    file = tmp_path / "slo.yml"
+    file.write_text(SLO.replace("SELECTOR", 'handler="/nosuch"'))
+    result = _run("error", "--profile", "lab", "--spec", str(file), *READS)
+    assert result.exit_code == 1
+    assert "logins: will fire" in result.stdout
+    assert "no forecast of reads: its total_query gets no request" in result.stderr
+
+
 def test_the_page_holds_everything(tmp_path: Path) -> None:
     """Burn rates, thresholds and Plotly itself: nothing is loaded from elsewhere."""
     file = tmp_path / "forecast.html"
@@ -83,10 +183,10 @@ def test_the_page_holds_everything(tmp_path: Path) -> None:
         (["error", "--page-within", "2m", "--budget", "10%"], "use either --page-within or --budget"),
         (["error", "--page-within", "2m", "--html", "f.html"], "cannot answer --page-within or --budget"),
         (["error", "--budget", "10%", "--html", "f.html"], "cannot answer --page-within or --budget"),
-        (["error", "--slo", "availability"], "it needs --budget"),
+        (["error", "--slo", "uptime"], "choose one of availability, latency, checkout-availability"),
         (["error", "--budget", "lots"], "is not a share of a budget"),
         (["error", "--budget", "inf"], "is not a share of a budget"),
-        (["error", "--traffic-from", "http://foo:bar"], "is not a URL such as http://127.0.0.1:9090"),
+        (["error", "--prometheus", "http://foo:bar"], "is not a URL such as http://127.0.0.1:9090"),
         (["error", "--share", "/a=x"], "a share is a number"),
         (["error", "--page-within", "soon"], "a duration is"),
         (["error", "--evaluation", "0s"], "greater than or equal to 0.01"),

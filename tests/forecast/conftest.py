@@ -7,7 +7,7 @@ from chaosapi import assets
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import default_monitoring
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import PartialTraffic, Traffic
 from chaosapi.slo import spec, windows
 
 Ask = Callable[..., ForecastModel]
@@ -23,7 +23,7 @@ def ask() -> Ask:
         chosen = windows.load(profile)
         return ForecastModel(
             [Fault.model_validate(fault) for fault in faults],
-            Traffic.model_validate(traffic or {}),
+            PartialTraffic.model_validate(traffic or {}).completed(Traffic.of_shop()),
             spec.load(assets.path("alerts") / "slo.yaml"),
             chosen,
             type(default_monitoring(chosen)).model_validate(default_monitoring(chosen).model_dump() | monitoring),

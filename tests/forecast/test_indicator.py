@@ -1,7 +1,10 @@
+import re
+
 import pytest
 
 from chaosapi import assets
 from chaosapi.forecast import indicator
+from chaosapi.forecast.indicator import ForeignQueryError
 from chaosapi.slo import spec
 from chaosapi.slo.spec import Objective
 
@@ -28,7 +31,6 @@ def test_the_shops_slos_are_understood() -> None:
     availability, latency, checkout = (
         indicator.parse_indicator(slo) for slo in spec.load(assets.path("alerts") / "slo.yaml").slos
     )
-    assert not any(each.foreign for each in (availability, latency, checkout))
     assert [(term.sign, term.limit) for term in latency.error] == [(1, None), (-1, 0.25)]
     product = {"method": "GET", "handler": "/api/products", "status": "503"}
     assert availability.error[0].matches(product)
@@ -48,23 +50,43 @@ def test_matchers_are_anchored_as_in_promql(matcher: str, *, matches: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "reason"),
     [
-        "sum(rate(grpc_server_handled_total[{{.window}}]))",
-        'sum(rate(http_requests_total{code=~"5.."}[{{.window}}]))',
-        "sum(increase(http_requests_total[{{.window}}]))",
-        "sum(rate(http_requests_total[{{.window}}])) * 2",
-        'sum(rate(http_requests_total[{{.window}}])) + sum(rate(http_requests_total{status="429"}[{{.window}}]))',
-        "sum by (handler) (rate(http_requests_total[{{.window}}]))",
-        "sum(rate(http_requests_total[{{.window}}])) + on(job) sum(rate(http_requests_total[{{.window}}]))",
-        "sum(rate(http_requests_total[{{.window}}] offset 5m))",
-        'sum(rate(http_request_duration_seconds_bucket{le=~"0.25|0.5"}[{{.window}}]))',
-        "sum(rate(http_request_duration_seconds_bucket[{{.window}}]))",
+        ("sum(rate(grpc_server_handled_total[{{.window}}]))", "grpc_server_handled_total is none of this service's"),
+        ('sum(rate(http_requests_total{code=~"5.."}[{{.window}}]))', "the series have no label code"),
+        ("sum(increase(http_requests_total[{{.window}}]))", "reads sums of rates"),
+        ("sum(rate(http_requests_total[{{.window}}])) * 2", "reads sums of rates"),
+        (
+            'sum(rate(http_requests_total[{{.window}}])) + sum(rate(http_requests_total{status="429"}[{{.window}}]))',
+            "absent until all do",
+        ),
+        ("sum by (handler) (rate(http_requests_total[{{.window}}]))", "reads sums of rates"),
+        (
+            "sum(rate(http_requests_total[{{.window}}])) + on(job) sum(rate(http_requests_total[{{.window}}]))",
+            "reads sums of rates",
+        ),
+        ("sum(rate(http_requests_total[{{.window}}] offset 5m))", "offset"),
+        (
+            'sum(rate(http_request_duration_seconds_bucket{le=~"0.25|0.5"}[{{.window}}]))',
+            "selects 0.25 and 0.5: a query selects one",
+        ),
+        ('sum(rate(http_request_duration_seconds_bucket{le="0.3"}[{{.window}}]))', "selects no bucket"),
+        ('sum(rate(http_request_duration_seconds_bucket{le="1"}[{{.window}}]))', "selects no bucket"),
+        ("sum(rate(http_request_duration_seconds_bucket[{{.window}}]))", "by `le`"),
+        ('sum(rate(http_requests_total{le="1.0"}[{{.window}}]))', "by `le`"),
+        ('sum(rate(http_requests_total{handler=~"/[[:alpha:]]+"}[{{.window}}]))', "cannot read the pattern"),
+        (r'sum(rate(http_requests_total{handler=~"/\\pL+"}[{{.window}}]))', "cannot read the pattern"),
     ],
 )
-def test_other_queries_stand_for_failed_requests(query: str) -> None:
-    """A foreign metric or label, another function, arithmetic, a sum by label, an offset, several buckets at once.
+def test_queries_that_cannot_be_read_are_refused_with_the_reason(query: str, reason: str) -> None:
+    """Anything but sums of rates of the service's own counters."""
+    with pytest.raises(ForeignQueryError, match=re.escape(reason)):
+        indicator.parse_indicator(_slo(query))
 
-    So does a sum of which one part may be absent: then so is the whole.
-    """
-    assert indicator.parse_indicator(_slo(query)).foreign
+
+def test_a_pattern_may_select_a_bucket() -> None:
+    """As `chaosapi slo lint` recommends, for the two ways in which Prometheus writes a bound."""
+    [term] = indicator.parse_indicator(
+        _slo(r'sum(rate(http_request_duration_seconds_bucket{le=~"1(\\.0)?"}[{{.window}}]))')
+    ).error
+    assert term.limit == 1.0

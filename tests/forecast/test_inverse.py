@@ -6,11 +6,12 @@ from chaosapi import assets, errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, timetable
 from chaosapi.forecast.model import ForecastModel
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import PartialTraffic, Traffic
 from chaosapi.slo import spec
 from tests.forecast.conftest import Ask
 
 SHOP = spec.load(assets.path("alerts") / "slo.yaml")
+CHECKOUTS = PartialTraffic(shares={"/api/checkout": 0.06}).completed(Traffic.of_shop())
 ERRORS = {"effect": {"type": "error"}, "schedule": {"duration": "3m"}}
 
 
@@ -68,7 +69,7 @@ def test_the_slo_that_is_hurt_most_is_meant(ask: Ask) -> None:
 def test_a_burn_rate_becomes_a_rate() -> None:
     """14.4 × 0.1 % of all requests, of which checkouts are 6 %: 24 % of those."""
     fault = Fault.model_validate({"effect": {"type": "error"}, "target": {"routes": ["/api/checkout"]}})
-    answer = inverse.rate_for(fault, 14.4, "shop-availability", SHOP, Traffic(shares={"/api/checkout": 0.06}))
+    answer = inverse.rate_for(fault, 14.4, "shop-availability", SHOP, CHECKOUTS)
     assert answer.rate == pytest.approx(0.24, rel=1e-5)
     assert "14.4" in answer.sum
     assert "0.0144" in answer.sum
@@ -91,7 +92,7 @@ def test_a_burn_rate_out_of_reach_is_refused(
     """With what could be reached instead."""
     fault = Fault.model_validate({"effect": effect, "target": {"routes": ["/api/checkout"]}})
     with pytest.raises(errors.Invalid, match=problem):
-        inverse.rate_for(fault, burn_rate, slo, SHOP, Traffic(shares={"/api/checkout": 0.06}))
+        inverse.rate_for(fault, burn_rate, slo, SHOP, CHECKOUTS)
 
 
 def test_questions_about_one_fault_take_one(ask: Ask) -> None:

@@ -135,7 +135,7 @@ def test_what_cannot_be_told_is_said(ask: Ask) -> None:
         ask({"effect": {"type": "throttle", "bytes_per_second": 10}}, {"effect": {"type": "truncate"}})
     )
     assert found.not_modelled == ["throttle: how long a throttled answer takes depends on its size"]
-    assert "before truncate acts, so SLIs count hit requests as good" in found.assumed[0]
+    assert "before truncate acts, so SLIs count hit requests as good" in found.assumptions.others[-1]
     assert not any(alert.fires for alert in found.alerts)
 
 
@@ -143,7 +143,7 @@ def test_a_window_too_short_for_the_scrapes_is_refused() -> None:
     """As everywhere else."""
     fault = Fault.model_validate({"effect": {"type": "error"}})
     with pytest.raises(errors.Invalid, match="needs 4 scrapes"):
-        timetable.forecast([fault], Traffic(), SHOP, LAB, Monitoring(scrape=15))
+        timetable.forecast([fault], Traffic.of_shop(), SHOP, LAB, Monitoring(scrape=15))
 
 
 def test_a_horizon_too_far_is_refused(ask: Ask) -> None:
@@ -154,7 +154,7 @@ def test_a_horizon_too_far_is_refused(ask: Ask) -> None:
 
 def _firings(rate: float, duration: float, shape: dict[str, object]) -> dict[tuple[str, str], float]:
     body = {"effect": {"type": "error"}, "rate": rate, "schedule": {"duration": duration, "shape": shape}}
-    model = ForecastModel([Fault.model_validate(body)], Traffic(), SHOP, LAB, default_monitoring(LAB))
+    model = ForecastModel([Fault.model_validate(body)], Traffic.of_shop(), SHOP, LAB, default_monitoring(LAB))
     return {
         (alert.slo, alert.long_window): alert.moments[0].firing or 0.0
         for alert in timetable.predict(model).alerts

@@ -1,4 +1,5 @@
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from pydantic import ValidationError
 from chaosapi import errors
 from chaosapi.forecast import locust_scenarios, scenarios
 from chaosapi.forecast.counters import rate_at
-from chaosapi.forecast.traffic import SHOP, Traffic, TrafficRoute
+from chaosapi.forecast.traffic import SHOP, PartialTraffic, Traffic, TrafficRoute, without_failures
 
 
 def test_the_mix_is_that_of_the_load_tests() -> None:
@@ -19,7 +20,7 @@ def test_the_mix_is_that_of_the_load_tests() -> None:
 
 def test_given_shares_leave_the_rest_to_the_others() -> None:
     """In the shop's proportions; a route that the shop lacks is a GET unless it says otherwise."""
-    mix = Traffic(shares={"/api/checkout": 0.53, "/extra": 0.1}).mix
+    mix = PartialTraffic(shares={"/api/checkout": 0.53, "/extra": 0.1}).completed(Traffic.of_shop()).mix
     assert mix[TrafficRoute("POST", "/api/checkout")] == 0.53
     assert mix[TrafficRoute("GET", "/extra")] == 0.1
     assert mix[TrafficRoute("GET", "/api/products")] == pytest.approx(
@@ -31,9 +32,69 @@ def test_given_shares_leave_the_rest_to_the_others() -> None:
 def test_more_than_all_of_the_traffic_is_refused() -> None:
     """Shares are of one whole."""
     with pytest.raises(ValidationError, match=r"add up to 1\.3"):
-        Traffic(shares={"/a": 0.7, "/b": 0.6})
+        PartialTraffic(shares={"/a": 0.7, "/b": 0.6})
     with pytest.raises(ValidationError, match="POST /api/checkout is there twice"):
-        Traffic(shares={"/api/checkout": 0.1, "post /api/checkout": 0.2})
+        PartialTraffic(shares={"/api/checkout": 0.1, "post /api/checkout": 0.2})
+    with pytest.raises(ValidationError, match="GET /a 404 is there twice"):
+        PartialTraffic(shares={"GET /a 404": 0.1, "/a": 0.2})
+    with pytest.raises(ValidationError, match=r"add up to 0\.3, not to 1"):
+        Traffic(shares={"/a": 0.3})
+
+
+MEASURED = Traffic.from_rates(
+    {
+        TrafficRoute("GET", "/items/{id}", "200"): 6.0,
+        TrafficRoute("GET", "/items/{id}", "404"): 2.0,
+        TrafficRoute("POST", "/items", "202"): 2.0,
+        TrafficRoute("GET", "/nobody", "200"): 0.0,
+    },
+    "measured",
+)
+
+
+def test_what_is_not_given_is_as_measured() -> None:
+    """A name without method or status stands for all of its routes; the source says which part is given."""
+    as_measured = PartialTraffic().completed(MEASURED)
+    assert (as_measured.rps, as_measured.mix, as_measured.source) == (10.0, MEASURED.mix, "measured")
+    traffic = PartialTraffic(rps=50, shares={"/items/{id}": 0.4}).completed(MEASURED)
+    assert traffic.rps == 50
+    assert traffic.mix == pytest.approx(
+        {
+            TrafficRoute("GET", "/items/{id}", "200"): 0.3,
+            TrafficRoute("GET", "/items/{id}", "404"): 0.1,
+            TrafficRoute("POST", "/items", "202"): 0.6,
+        }
+    )
+    assert traffic.source == "measured; requests/s and shares as given"
+    assert PartialTraffic.model_validate({"shares": traffic.shares, "rps": 1}).completed(None).mix == traffic.mix
+
+
+@pytest.mark.parametrize("given", [{}, {"rps": 5}, {"shares": {"/a": 1}}, {"rps": 5, "shares": {"/a": 0.5}}])
+def test_traffic_that_nobody_knows_is_refused(given: dict[str, Any]) -> None:
+    """Another service's mix is no substitute."""
+    with pytest.raises(errors.Invalid, match="not known: give requests/s, and shares of the routes that add up to 1"):
+        PartialTraffic.model_validate(given).completed(None)
+
+
+def test_shares_of_all_measured_routes_must_be_whole() -> None:
+    """There is no other route to take the rest."""
+    with pytest.raises(errors.Invalid, match=r"add up to 0\.3, and no other route has any traffic"):
+        PartialTraffic(shares={"/items/{id}": 0.2, "/items": 0.1}).completed(MEASURED)
+
+
+def test_failures_of_a_fault_are_not_those_of_the_service() -> None:
+    """They count as the route's usual answer: the fault is over when the next one acts."""
+    failing = {
+        TrafficRoute("GET", "/a", "503"): 9.0,
+        TrafficRoute("GET", "/a", "200"): 2.0,
+        TrafficRoute("GET", "/a", "404"): 1.0,
+        TrafficRoute("POST", "/b", "000"): 1.0,
+    }
+    assert without_failures(failing) == {
+        TrafficRoute("GET", "/a", "200"): 11.0,
+        TrafficRoute("GET", "/a", "404"): 1.0,
+        TrafficRoute("POST", "/b"): 1.0,
+    }
 
 
 def test_a_scenario_becomes_stages() -> None:

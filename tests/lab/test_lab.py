@@ -18,6 +18,7 @@ import pytest
 
 from chaosapi import assets
 from chaosapi.effects import Error
+from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import debian, demo, stack, status, timeline
 from chaosapi.lab import tools as tools_of_the_lab
 from chaosapi.lab.demo_run import DemoRun
@@ -293,7 +294,8 @@ def test_a_fault_of_504_pages_as_early_as_forecast(
         born = lab.prometheus.samples('http_requests_total{handler="/api/products",status="504"}[1m]')
         assert {value for _, value in born[0]} == {0}
         shop = spec.load(assets.path("alerts") / "slo.yaml")
-        prediction = Prediction(ExpectedAlert("availability", lab.profile.pairs[0]), fault, 20, shop, lab.profile)
+        expected = ExpectedAlert("availability", lab.profile.pairs[0])
+        prediction = Prediction(expected, fault, Traffic.of_shop(20), shop, lab.profile)
         told = io.StringIO()
         run = DemoRun(lab, prediction, Terminal(file=told, width=200))
         run.wait_for(timeline.FIRING)

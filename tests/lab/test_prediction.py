@@ -4,6 +4,7 @@ import pytest
 
 from chaosapi import assets
 from chaosapi.effects import Error
+from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import demo, timeline
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.prediction import Prediction
@@ -16,7 +17,7 @@ SHOP = spec.load(assets.path("alerts") / "slo.yaml")
 
 def predict(rate: float = 1e9, slo: str = "availability") -> Prediction:
     """Make the demo's prediction, with so many requests/s."""
-    return Prediction(ExpectedAlert(slo, LAB.pairs[0]), demo.FAULT, rate, SHOP, LAB)
+    return Prediction(ExpectedAlert(slo, LAB.pairs[0]), demo.FAULT, Traffic.of_shop(rate), SHOP, LAB)
 
 
 def test_every_moment_is_forecast() -> None:

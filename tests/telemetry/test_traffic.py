@@ -3,8 +3,8 @@
 from chaosapi.telemetry.traffic import RateMeter
 from tests.conftest import Clock
 
-PRODUCTS = ("GET", "/api/products")
-SEARCH = ("GET", "/api/search")
+PRODUCTS = ("GET", "/api/products", "200")
+SEARCH = ("GET", "/api/search", "200")
 
 
 def test_rates_are_the_growth_of_the_last_minute(clock: Clock) -> None:
@@ -21,7 +21,7 @@ def test_rates_are_the_growth_of_the_last_minute(clock: Clock) -> None:
 
 def test_requests_count_at_once(clock: Clock) -> None:
     """Between two looks as well, and on a route that nobody had asked for before."""
-    counts: dict[tuple[str, str], float] = {}
+    counts: dict[tuple[str, str, str], float] = {}
     flow = RateMeter(lambda: dict(counts), clock)
     clock.now += 2
     counts[SEARCH] = 6.0
