@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 import chaosapi
@@ -146,9 +149,11 @@ def test_an_answer_ends_with_its_last_byte(client: httpx2.Client, method: str, p
 def test_a_complete_answer_frees_its_place(client: httpx2.Client, method: str, path: str) -> None:
     """The app goes on meanwhile."""
     inject(client, {"type": "capacity", "concurrency": 1, "queue": 0}, target={"routes": [path, "/silent"]})
+    began = time.monotonic()
     with client.stream(method, path):
-        Counted(client).wait(path)
-        assert seen(client, "/silent") == "500"
+        while seen(client, "/silent") == "503":
+            assert time.monotonic() - began < SLOW - 0.5, "the place is kept"
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("path", ["/goes-on", "/known-length", "/not-modified"])
@@ -203,6 +208,34 @@ def test_no_answer_is_counted_as_none(client: httpx2.Client, effect: dict[str, A
     assert seen(client, "/silent") == "000"
     assert Counted(client).wait("/silent") == {"000": 1}
     assert Counted(client).fast("/silent", "30.0") == 0
+
+
+@pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "hang", "at_most": "100ms"}])
+def test_below_a_middleware_that_hides_the_connection_the_servers_answer_is_counted(effect: dict[str, Any]) -> None:
+    """A fault cannot close the connection there: the client gets 500."""
+
+    async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    below = chaosapi.ChaosMiddleware(plain, routes=SCRIPTS, settings=QUIET)
+    with serving(BaseHTTPMiddleware(below, dispatch=pass_on)) as client:
+        inject(client, effect, target={"routes": ["/silent"]})
+        assert seen(client, "/silent") == "500"
+        assert Counted(client).wait("/silent") == {"500": 1}
+
+
+def test_a_request_whose_client_leaves_is_counted_below_any_middleware() -> None:
+    """The disconnect is known from `receive` alone."""
+
+    async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    below = chaosapi.ChaosMiddleware(plain, routes=SCRIPTS, settings=QUIET)
+    with serving(BaseHTTPMiddleware(below, dispatch=pass_on)) as client:
+        held = {"type": "latency", "distribution": {"type": "constant", "value": SLOW}}
+        inject(client, held, target={"routes": ["/chunked"]})
+        assert seen(client, "/chunked", timeout=0.2) == "000"
+        assert Counted(client).wait("/chunked") == {"000": 1}
 
 
 def test_the_first_request_without_an_answer_is_seen_to_increase(client: httpx2.Client) -> None:

@@ -2,6 +2,7 @@ import asyncio
 import gc
 import json
 import time
+import uuid
 import weakref
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import chaosapi
 from chaosapi.settings import Settings
@@ -26,10 +27,64 @@ def test_a_usable_request_id_is_taken_and_sent_back(client: TestClient) -> None:
 
 @pytest.mark.parametrize("bad", ["", "with space", "x" * 129])
 def test_an_unusable_or_missing_id_is_replaced_by_the_replicas_own(client: TestClient, bad: str) -> None:
-    """Each is new, and starts with the replica's id."""
+    """Each is new; those of one replica begin alike."""
     made = [client.get("/api/products", headers={"x-request-id": bad}).headers["x-request-id"] for _ in range(3)]
     assert len({*made, bad}) == 4
     assert len({one.rpartition("-")[0] for one in made}) == 1
+
+
+class CorrelationId:
+    """Takes a request id that is a UUID, makes one otherwise, and adds it to the response, as middlewares do."""
+
+    def __init__(self, app: ASGIApp, header: bytes = b"x-request-id") -> None:
+        self._app = app
+        self._header = header
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = dict(scope["headers"]).get(self._header, b"")
+        try:
+            chosen = str(uuid.UUID(sent.decode())).encode()
+        except ValueError:
+            chosen = b"made-by-the-app"
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (self._header, chosen)]}
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the request ids that the app got."""
+    ids = [value.decode() for name, value in scope["headers"] if name == b"x-request-id"]
+    await PlainTextResponse(" ".join(ids))(scope, receive, send)
+
+
+GIVEN = "8f1b8a3c-2f3c-4d55-9a53-0a8b8b8b8b8b"
+
+
+@pytest.mark.parametrize("header", [b"x-request-id", b"X-Request-ID", b"x-correlation-id"])
+def test_a_response_has_one_request_id(header: bytes) -> None:
+    """The app's where it has one, else the one that the app got."""
+    app = chaosapi.ChaosMiddleware(CorrelationId(echo, header), settings=Settings(access_log=False))
+    with TestClient(app, base_url="http://localhost") as client:
+        for sent in ([], [GIVEN], ["abc-1"], ["x" * 129], ["with space", GIVEN]):
+            answer = client.get("/a", headers=[("x-request-id", each) for each in sent])
+            (shown,) = answer.headers.get_list("x-request-id")
+            assert shown in {answer.text, "made-by-the-app"}
+
+
+def test_the_app_gets_the_one_usable_id_of_a_request_or_a_new_one_that_is_a_uuid() -> None:
+    """So that its own middlewares take the id that decides about faults."""
+    app = chaosapi.ChaosMiddleware(CorrelationId(echo), settings=Settings(access_log=False))
+    with TestClient(app, base_url="http://localhost") as client:
+        for sent, usable in (([GIVEN], GIVEN), (["with space", GIVEN], GIVEN), ([GIVEN, GIVEN[::-1]], GIVEN)):
+            answer = client.get("/a", headers=[("x-request-id", each) for each in sent])
+            assert answer.text == answer.headers["x-request-id"] == usable
+        for unusable in ([], [""], ["x" * 129], ["with space"]):
+            answer = client.get("/a", headers=[("x-request-id", each) for each in unusable])
+            assert answer.text == answer.headers["x-request-id"] == str(uuid.UUID(answer.text, version=4))
 
 
 def test_every_request_writes_one_line_with_its_id(make_client: MakeClient) -> None:
