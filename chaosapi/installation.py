@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, WebSocketRoute, compile_path
@@ -13,16 +13,25 @@ from chaosapi.inner import Inner
 from chaosapi.routes import Route, RouteTable
 from chaosapi.settings import Settings
 
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
 _REST = "/{path:path}"
 _LOG: Final = logging.getLogger("chaosapi")
 
 
-def install(app: Starlette, settings: Settings | None = None, points: Iterable[str] = ()) -> None:
+def install(
+    app: Starlette,
+    settings: Settings | None = None,
+    points: Iterable[str] = (),
+    registry: "Collector | None" = None,
+) -> None:
     """Add faults, metrics and the admin API to a FastAPI or Starlette app, before it serves its first request.
 
     `settings` are read from CHAOSAPI_* unless given, without those of the server: its host, port, workers and drain
     delay. `points` are the names that the app passes to `chaosapi.point`: only those can be targeted. Routes may still
-    be added afterwards. Raises RuntimeError if the app has started, or has chaosapi installed already.
+    be added afterwards. `registry` has the app's own metrics, for `/metrics`; unless given, prometheus-client's default
+    registry has. Raises RuntimeError if the app has started, or has chaosapi installed already.
 
     An app with its own /admin, /hooks or /metrics needs CHAOSAPI_ADMIN_PORT, which moves chaosapi's to another port;
     without that setting such an app does not start.
@@ -34,16 +43,19 @@ def install(app: Starlette, settings: Settings | None = None, points: Iterable[s
     chosen = settings or _of_guest()
     named = tuple(points)
     answer_inside(app)
-    app.build_middleware_stack = _Installed(app, chosen, named)  # type: ignore[method-assign]  # called once, at start
+    app.build_middleware_stack = _Installed(app, chosen, named, registry)  # type: ignore[method-assign]  # called once, at start
 
 
 class _Installed:
     """Builds the middleware of an app with chaosapi around it."""
 
-    def __init__(self, app: Starlette, settings: Settings, points: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: Starlette, settings: Settings, points: tuple[str, ...], registry: "Collector | None"
+    ) -> None:
         self._app = app
         self._settings = settings
         self._points = points
+        self._registry = registry
         self._build = app.build_middleware_stack
 
     def __call__(self) -> ASGIApp:
@@ -51,7 +63,9 @@ class _Installed:
 
         _warn(self._settings)
         # Wrap the whole stack: inside it an effect could not reach the connection.
-        return Chaos(self._settings, routes_of(self._app), points=self._points).around(self._build())
+        routes = routes_of(self._app)
+        chaos = Chaos(self._settings, routes, points=self._points, app_registry=self._registry)
+        return chaos.around(self._build())
 
 
 def answer_inside(app: Starlette) -> None:
@@ -93,13 +107,14 @@ class ChaosMiddleware:
         routes: Iterable[str] = (_REST,),
         settings: Settings | None = None,
         points: Iterable[str] = (),
+        registry: "Collector | None" = None,
     ) -> None:
         from chaosapi.wiring import Chaos
 
         table = RouteTable.of(_route(path, ("GET", "POST")) for path in routes)
         chosen = settings or _of_guest()
         _warn(chosen)
-        self._app = Chaos(chosen, table, points=tuple(points)).around(Inner(app))
+        self._app = Chaos(chosen, table, points=tuple(points), app_registry=registry).around(Inner(app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp
 
 from chaosapi import assets
@@ -39,6 +40,7 @@ from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.store import Replica, Store, open_store
 from chaosapi.store.alerts import Inbox
+from chaosapi.telemetry.app_metrics import AppMetrics
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge
 from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
@@ -74,14 +76,17 @@ class Chaos:
         points: Iterable[str] = (),
         place: "Place | None" = None,
         steady: Callable[[], float] = time.monotonic,
+        app_registry: Collector | None = None,
     ) -> None:
+        """`app_registry` has the app's metrics; unless given, prometheus-client's default registry has."""
         self._settings = settings
         self._routes = routes
         self._place = place
+        self._app_registry = app_registry
         self._store = _create_store(settings, clock)
         self._held_requests = HeldRequests(settings.max_held)
         self.registry = process_registry(lambda: self._store.up, lambda: len(self._held_requests))
-        """The registry of /metrics; the app may register its own collectors."""
+        """The registry of chaosapi's metrics; the shop registers its own."""
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
         self._policy = Policy(routes, settings, frozenset(points))
         self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials)
@@ -143,7 +148,7 @@ class Chaos:
         )
         for router in routers:
             app.include_router(router, dependencies=token, responses=refusals(Forbidden))
-        metrics = self._collector or self.registry
+        metrics = AppMetrics(self._collector or self.registry, self._app_registry)
         app.include_router(health.HealthEndpoints(metrics, self._process_effects.probes).router())
         return app
 

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client.registry import Collector
 
 from chaosapi.api import exposition
 from chaosapi.api.descriptions import Responses
@@ -12,6 +11,7 @@ from chaosapi.models import Model
 from chaosapi.routes import PROBES
 from chaosapi.runtime.pool import CoalescedWork
 from chaosapi.runtime.process_effects import Probes
+from chaosapi.telemetry.app_metrics import AppMetrics
 
 
 class HealthAnswer(Model):
@@ -23,10 +23,10 @@ class HealthAnswer(Model):
 class HealthEndpoints:
     """The routes of the probes and of the metrics."""
 
-    def __init__(self, registry: Collector, probes: Probes) -> None:
+    def __init__(self, metrics: AppMetrics, probes: Probes) -> None:
         self._probes = probes
         self._exposition_by_type = {
-            content_type: CoalescedWork(partial(encode, registry))
+            content_type: CoalescedWork(partial(metrics.encode, encode))
             for content_type, encode in exposition.ENCODERS.items()
         }
 
