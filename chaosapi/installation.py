@@ -1,16 +1,17 @@
 """Install chaosapi in any FastAPI, Starlette or ASGI app."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Host, Match, Mount, WebSocketRoute, compile_path
+from starlette.routing import BaseRoute, Host, Match, Mount, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.frameworks import every_route, original, wrap_router
+from chaosapi.frameworks import docs_of, every_route, matches_by_path, original, pattern_of, wrap_router
 from chaosapi.inner import Inner
-from chaosapi.routes import Route, RouteTable
+from chaosapi.routes import DOCS, Route, exempt, first_segment
+from chaosapi.routing import Entry, Router, RouteTable, start_of
 from chaosapi.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class _Installed:
         from chaosapi.wiring import Chaos
 
         _warn(self._settings)
+        routes = routes_of(self._app, self._settings.exempt)
         # Wrap the whole stack: inside it an effect could not reach the connection.
-        routes = routes_of(self._app)
         chaos = Chaos(self._settings, routes, points=self._points, app_registry=self._registry)
         return chaos.around(self._build())
 
@@ -111,8 +112,9 @@ class ChaosMiddleware:
     ) -> None:
         from chaosapi.wiring import Chaos
 
-        table = RouteTable.of(_route(path, ("GET", "POST")) for path in routes)
         chosen = settings or _of_guest()
+        methods = frozenset({"GET", "POST"})
+        table = RouteTable.of([Route(path, methods, exempt=exempt(path)) for path in routes], chosen.exempt)
         _warn(chosen)
         self._app = Chaos(chosen, table, points=tuple(points), app_registry=registry).around(Inner(app))
 
@@ -146,22 +148,33 @@ def _warn(settings: Settings) -> None:
         )
 
 
-def routes_of(app: Starlette) -> RouteTable:
-    """Return the routes of an app and of the apps mounted in it, without exempt ones."""
-    return RouteTable.of(_routes_in(app.routes))
+def routes_of(app: Starlette, exempt_paths: Iterable[str] = ()) -> RouteTable:
+    """Return the routes of an app and of the apps mounted in it; what fits one of `exempt_paths` is exempt, too."""
+    return RouteTable(lambda: _router(app.routes, docs_of(app)), exempt_paths, lambda: len(app.routes))
 
 
-def _routes_in(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[Route]:
-    for each in every_route(routes):
-        route = original(each)
-        path = prefix + (getattr(each, "path", "") or "")
-        methods = getattr(each, "methods", None) or ("GET",)
-        if isinstance(route, (Mount, Host)):
-            inner = route.routes  # empty unless a Starlette app
-            yield from _routes_in(inner, path) if inner else [_route(path + _REST)]
-        elif not isinstance(route, WebSocketRoute):
-            yield _route(path, methods, getattr(each, "status_code", None) or 200)
+def _router(routes: Sequence[BaseRoute], docs: frozenset[str], prefix: str = "") -> Router:
+    found = [(each, original(each)) for each in every_route(routes)]
+    return Router([_entry(each, route, docs, prefix) for each, route in found if not isinstance(route, WebSocketRoute)])
 
 
-def _route(path: str, methods: Iterable[str] = ("GET",), success: int = 200) -> Route:
-    return Route(path, compile_path(path)[0], frozenset(methods), success)
+def _entry(each: Any, route: BaseRoute, docs: frozenset[str], prefix: str) -> Entry:
+    """Return the entry of an item that `every_route` yields; `route` is the route itself."""
+    own: str | None = getattr(each, "path", None)
+    if isinstance(route, (Mount, Host)):
+        path = prefix + (own or "")
+        inner = route.routes  # empty unless a Starlette app
+        leads_to = _router(inner, docs_of(route.app), path) if inner else _route(path + _REST, each)
+    else:
+        leads_to = _route(prefix + (_REST if own is None else own), each, declared=own in docs)
+    if own is None or not matches_by_path(route):
+        return Entry(each.matches, leads_to, by_path=False)
+    return Entry(each.matches, leads_to, *start_of(pattern_of(each)))
+
+
+def _route(template: str, each: Any, *, declared: bool = False) -> Route:
+    """Return a route; at a usual path of docs it is exempt unless the schema has it, or it is `declared` as docs."""
+    methods = frozenset(getattr(each, "methods", None) or ("GET",))
+    ordinary = first_segment(template) in DOCS and getattr(each, "include_in_schema", False)
+    spared = declared or (exempt(template) and not ordinary)
+    return Route(template, methods, getattr(each, "status_code", None) or 200, spared)

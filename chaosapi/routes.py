@@ -1,13 +1,10 @@
-"""The routes of an app, and the exempt paths, which no fault touches."""
+"""The vocabulary of routes: their templates, the exempt paths, which no fault touches, and the usual probes."""
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Final, Literal
 
-from starlette.types import Scope
-
-EXEMPT = {
+EXEMPT: Final = {
     "/metrics": "an alert must not resolve because its data source failed",
     "/healthz": "a slow service must not become a killed pod; only the health effect touches probes",
     "/readyz": "as for /healthz",
@@ -18,10 +15,42 @@ EXEMPT = {
     "/openapi.json": "as for /docs",
     "/static-offline-docs": "the files of /docs",
 }
-"""Path prefixes that no effect and no service-level indicator ever sees, each with the reason."""
+"""Path prefixes that no effect and no service-level indicator ever sees, each with the reason.
+
+Those of the docs are exempt unless the app's own schema has a route there: then it is a route like any other.
+"""
+
+DOCS: Final = frozenset({"/docs", "/redoc", "/openapi.json", "/static-offline-docs"})
+"""Those of the exempt paths where an app may have something else than its docs."""
 
 PROBES: Final[dict[str, Literal["readiness", "liveness"]]] = {"/healthz": "liveness", "/readyz": "readiness"}
 """The probe paths and what each of them checks."""
+
+USUAL_PROBES: Final = frozenset(
+    {
+        "alive",
+        "health",
+        "health-check",
+        "health_check",
+        "healthcheck",
+        "healthy",
+        "healthz",
+        "heartbeat",
+        "live",
+        "liveness",
+        "livez",
+        "ping",
+        "readiness",
+        "ready",
+        "readyz",
+        "startup",
+        "startupz",
+    }
+)
+"""The last segments of the paths at which services usually have a probe."""
+
+PROBE_AGENTS: Final = (b"kube-probe/", b"ELB-HealthChecker/", b"GoogleHC/", b"Envoy/HC", b"Consul Health Check")
+"""How the User-Agent headers of the probes of Kubernetes, load balancers and meshes begin."""
 
 UNKNOWN = "none"
 """The route label of a path that no route matches."""
@@ -41,77 +70,12 @@ LATENCY_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route: its template (`/api/orders/{order_id}`), pattern, methods and the status of its success."""
+    """One route: its template (`/api/orders/{order_id}`), methods and the status of its success."""
 
     template: str
-    pattern: re.Pattern[str]
-    methods: frozenset[str]
-    success: int
-
-
-@dataclass(frozen=True)
-class RouteTable:
-    """The routes that carry user traffic; finds the template of a path before the router runs."""
-
-    routes: tuple[Route, ...]
-    own: frozenset[str] = frozenset()
-    """Exempt paths that the app itself answers."""
-    _static: dict[str, str] = field(init=False)
-    _patterns: dict[str, list[tuple[re.Pattern[str], str]]] = field(init=False)
-    """By the static prefix before the first parameter: the routes whose own prefix begins it, in router order."""
-
-    def __post_init__(self) -> None:
-        patterns = {route.template: route.pattern for route in self.routes}
-        starts = {each: each[: each.rfind("/", 0, each.index("{")) + 1] for each in patterns if "{" in each}
-        index = {
-            start: [(patterns[each], each) for each, other in starts.items() if start.startswith(other)]
-            for start in set(starts.values())
-        }
-        object.__setattr__(self, "_patterns", index)
-        static = {}
-        before = []
-        for template, pattern in patterns.items():
-            if template in starts:
-                before.append((pattern, template))
-            else:  # the router takes the first route that matches
-                static[template] = next((each for pattern, each in before if pattern.match(template)), template)
-        object.__setattr__(self, "_static", static)
-
-    @classmethod
-    def of(cls, routes: Iterable[Route]) -> "RouteTable":
-        """Return the table of all routes that are not exempt."""
-        every = list(routes)
-        own = frozenset(route.template for route in every if exempt(route.template))
-        return cls(tuple(route for route in every if route.template not in own), own)
-
-    @property
-    def templates(self) -> list[str]:
-        """Return every template once, in order."""
-        return list(dict.fromkeys(route.template for route in self.routes))
-
-    def template(self, path: str) -> str:
-        """Return the template of `path`, or `"none"` where no route matches."""
-        if found := self._static.get(path):
-            return found
-        end = len(path)
-        while end := path.rfind("/", 0, end) + 1:
-            if (candidates := self._patterns.get(path[:end])) is not None:
-                for pattern, template in candidates:
-                    if pattern.match(path):
-                        return template
-                break
-            end -= 1
-        return UNKNOWN
-
-
-def route_path(scope: Scope) -> str:
-    """Return the path that the app's router matches: without the root path, under which the app is mounted.
-
-    A proxy may have stripped the root path already. Starlette's own function for this is private.
-    """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return path[len(root) :] if path == root or path.startswith(f"{root}/") else path
+    methods: frozenset[str] = frozenset({"GET"})
+    success: int = 200
+    exempt: bool = False
 
 
 def first_segment(path: str) -> str:
@@ -123,3 +87,18 @@ def first_segment(path: str) -> str:
 def exempt(path: str) -> bool:
     """Return whether `path`, a route path, is exempt from faults and service-level indicators."""
     return first_segment(path) in EXEMPT
+
+
+def is_probe(template: str) -> bool:
+    """Return whether a route is usually a probe by its name: only a target that names it hits it."""
+    return "{" not in template and template[template.rfind("/") + 1 :].lower() in USUAL_PROBES
+
+
+def covers(pattern: str, path: str) -> bool:
+    """Return whether a path pattern, in which `*` stands for anything, fits `path` or a path above it."""
+    return path.startswith(f"{pattern}/") or fits(pattern, path)
+
+
+def fits(pattern: str, path: str) -> bool:
+    """Return whether a path, or a template, is `pattern`, in which `*` alone is a wildcard."""
+    return path == pattern or fnmatchcase(path, pattern.replace("[", "[[]").replace("?", "[?]"))

@@ -100,6 +100,9 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+PathPattern = Annotated[str, Field(pattern="^/", max_length=200)]
+
+
 class Settings(BaseSettings):
     """How the service runs."""
 
@@ -133,6 +136,8 @@ class Settings(BaseSettings):
         frozenset()
     )
     """With CHAOSAPI_ADMIN_OPEN: the host names under which it is reached, besides IP addresses and loopback names."""
+    exempt: Annotated[tuple[PathPattern, ...], NoDecode, BeforeValidator(_split_names)] = ()
+    """Paths that no fault touches and no metric counts, in addition to the usual ones, such as `/internal/*`."""
     store: str = "memory://"
     """What replicas share the faults in: `memory://` (nothing), `sqlite:///faults.db` (one machine), `redis://host`."""
     max_duration: Annotated[Duration, Field(gt=0)] = 86400.0

@@ -29,7 +29,7 @@ from chaosapi.faults.state import Diff, State
 from chaosapi.injection.context import HeldRequests
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import FaultMiddleware
-from chaosapi.routes import RouteTable
+from chaosapi.routing import RouteTable
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.guard_watcher import GuardWatcher
 from chaosapi.runtime.heartbeat import Heartbeat
@@ -100,6 +100,7 @@ class Chaos:
             self._metrics = RequestMetrics(routes.routes)
             self.registry.register(self._metrics)
             self.registry.register(faults)
+        routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
         host = socket.gethostname()
         self._replica = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
@@ -213,7 +214,11 @@ class Chaos:
             if self._collector:
                 self._collector.close()
 
-        return jobs, Hooks(start, stop, self._process_effects.probes.mark_stopping, self._engine.release)
+        def check_routes() -> None:
+            self._routes.refresh()
+            refuse_shared_paths(self._routes, port)
+
+        return jobs, Hooks(start, stop, self._process_effects.probes.mark_stopping, self._engine.release, check_routes)
 
     def _admin_server(self, control: LifespanMiddleware, port: int) -> "AdminServer":
         with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
@@ -234,6 +239,11 @@ class Chaos:
         await self._kill_switch.close()
         await self._heartbeat.report_leaving()
         await self._store.close()
+
+    def _follow_routes(self) -> None:
+        """Act on the app's routes, which have changed."""
+        self._metrics.expose(self._routes.routes)
+        self._engine.aim()
 
     def _load_state(self, state: State) -> None:
         diff = Diff.of(self._engine.state, state)

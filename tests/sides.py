@@ -1,7 +1,6 @@
 """The state's two sides for the state machine: the store with its engine, and the same over HTTP."""
 
 import asyncio
-import re
 from typing import Any, NamedTuple
 
 from fastapi.testclient import TestClient
@@ -14,7 +13,8 @@ from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import Route, RouteTable
+from chaosapi.routes import Route
+from chaosapi.routing import RouteTable
 from chaosapi.settings import Settings
 from chaosapi.store import MemoryStore
 from tests.conftest import Clock
@@ -48,7 +48,7 @@ class Direct:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.store = MemoryStore()
-        self.engine = Engine(RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),)), clock)
+        self.engine = Engine(RouteTable.of([Route("/a")]), clock)
         self.store.subscribe(self.engine.load)
 
     def create(self, spec: Fault) -> bool:

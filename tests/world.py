@@ -4,7 +4,6 @@ import asyncio
 import heapq
 import itertools
 import math
-import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +22,12 @@ from chaosapi.injection.context import HeldRequests
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import FaultMiddleware
 from chaosapi.inner import Inner
-from chaosapi.routes import Route, RouteTable
+from chaosapi.routes import Route
+from chaosapi.routing import RouteTable
 from tests.conftest import Clock
 from tests.patience import patience
 
-ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))
+ROUTES = RouteTable.of([Route("/a")])
 
 _ROUNDS = 40
 """More of the event loop's rounds than any chain of wake-ups takes."""

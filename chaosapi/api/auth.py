@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chaosapi import peers
 from chaosapi.api import problems
 from chaosapi.errors import BadRequest, ChaosError, Forbidden, Unauthorized
-from chaosapi.routes import PROBES, route_path
+from chaosapi.frameworks import route_path
+from chaosapi.routes import PROBES
 from chaosapi.settings import Settings
 
 OPEN: Final = {"/admin/docs", "/admin/docs/oauth2-redirect", "/admin/openapi.json", "/metrics", *PROBES}

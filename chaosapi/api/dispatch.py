@@ -1,16 +1,22 @@
 """Dispatch requests by path: to the control plane on its paths, to the app on all others."""
 
+import logging
 from collections.abc import Awaitable
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi import scope as keys
 from chaosapi.api import problems
 from chaosapi.errors import NotFound
-from chaosapi.routes import PROBES, RouteTable, first_segment, route_path
+from chaosapi.frameworks import route_path
+from chaosapi.routes import PROBES, UNKNOWN, first_segment
+from chaosapi.routing import RouteTable
 from chaosapi.runtime.process_effects import Probes
 
 _CONTROL_PATHS = ("/admin", "/hooks")
+_OWN: Final = ("/admin/faults", "/admin/docs", "/hooks/alertmanager", "/metrics", *PROBES)
+_LOG: Final = logging.getLogger("chaosapi")
 
 
 class Dispatch:
@@ -27,19 +33,21 @@ class Dispatch:
         self._control = control
         self._probes = probes
         self._admin_port = admin_port
-        self._app_paths = routes.own
-        self._shared_segments = _shared_segments(routes)
+        self._routes = routes
+        self._explained = False
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request to the control plane or to the app."""
         return self._choose_app(scope)(scope, receive, send)
 
     def _choose_app(self, scope: Scope) -> ASGIApp:
-        if keys.HANDLER in scope or scope["type"] != "http":
+        if (handler := scope.get(keys.HANDLER)) is not None or scope["type"] != "http":
+            if handler == UNKNOWN and not self._explained:
+                self._explain(scope)
             return self._app
         path = route_path(scope)
         first = first_segment(path)
-        if first in self._shared_segments:
+        if first in _shared_segments(self._routes):
             return self._app
         if first in _CONTROL_PATHS:
             if self._admin_port is None:
@@ -49,9 +57,24 @@ class Dispatch:
             )
         return self._control if path == "/metrics" or self._probe_fails(path) else self._app
 
+    def _explain(self, scope: Scope) -> None:
+        """Log, once, why a request for one of our paths does not reach it: a proxy has kept a prefix."""
+        path = scope["path"]
+        found = next((each for each in _OWN if path.endswith(each)), None)
+        if found is None:
+            return
+        self._explained = True
+        root = scope.get("root_path", "")
+        _LOG.warning(
+            "chaosapi: %r was asked for, but the app's paths, and so chaosapi's, begin after the root path %r: "
+            "a proxy has kept a prefix that it should strip, or that should be the root path",
+            path[:200],
+            root,
+        )
+
     def _probe_fails(self, path: str) -> bool:
         probe = PROBES.get(path)
-        return probe is not None and (path not in self._app_paths or self._probes.fails(probe))
+        return probe is not None and (path not in self._routes.own or self._probes.fails(probe))
 
 
 def refuse_shared_paths(routes: RouteTable, admin_port: int | None) -> None:

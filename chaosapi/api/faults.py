@@ -133,7 +133,7 @@ class FaultEndpoints:
         now = self.engine.clock()  # start the fault's clock after the forecast, which takes a while
         change = changes.create(spec, now, self.policy.admit)
         applied = await self.audited.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
-        response.headers["location"] = f"/admin/faults/{name}"
+        response.headers["location"] = f"{request.scope.get('root_path', '').rstrip('/')}/admin/faults/{name}"
         return Created(**dict(await self._view(response, applied.after, name, wait)), forecast=outlook)
 
     async def list_faults(

@@ -24,7 +24,7 @@ from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import SHOP, PartialTraffic, Traffic, TrafficRoute, without_failures
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import RouteTable
+from chaosapi.routing import RouteTable
 from chaosapi.runtime.pool import Pools, cancel_on_disconnect
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Inbox
 from chaosapi.telemetry.traffic import SPAN_S, RateMeter

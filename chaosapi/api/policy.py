@@ -13,7 +13,8 @@ from chaosapi.effects import EFFECTS, Effect, RequestEffect
 from chaosapi.effects.base import Resource
 from chaosapi.errors import Invalid, LimitReached
 from chaosapi.faults.fault import Fault, Record, Target
-from chaosapi.routes import RouteTable, exempt
+from chaosapi.routes import exempt
+from chaosapi.routing import RouteTable
 from chaosapi.settings import Settings, SettingsError
 
 Usage: TypeAlias = defaultdict[Resource, float]
@@ -36,7 +37,7 @@ class Policy:
 
     def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
         """Raise SettingsError if CHAOSAPI_EFFECTS_DENIED names an unknown effect."""
-        self._templates = routes.templates
+        self._routes = routes
         self._points = points
         self._settings = settings
         self._limits: dict[Resource, Limit] = {
@@ -126,11 +127,12 @@ class Policy:
         return None
 
     def _check_target(self, target: Target) -> None:
+        templates = self._routes.templates
         for place, pattern in enumerate(target.routes or ()):
-            if exempt(pattern):
+            if pattern in self._routes.own or (exempt(pattern) and pattern not in templates):
                 raise Invalid.field(f"target.routes.{place}", f"{pattern} is exempt from faults")
-            if not any(Target(routes=[pattern]).matches_route(template) for template in self._templates):
-                known = ", ".join(self._templates)
+            if not any(Target(routes=[pattern]).matches_route(template) for template in templates):
+                known = ", ".join(templates)
                 raise Invalid.field(
                     f"target.routes.{place}",
                     f"no HTTP route matches {pattern} (WebSockets are never hit); there are {known}",

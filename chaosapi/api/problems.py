@@ -17,9 +17,8 @@ from starlette.routing import BaseRoute, Route
 from chaosapi.api import descriptions, validation
 from chaosapi.budget import MAX_ERRORS, shown
 from chaosapi.errors import ChaosError, UnsupportedType
-from chaosapi.frameworks import every_route
+from chaosapi.frameworks import every_route, route_path
 from chaosapi.models import Model
-from chaosapi.routes import route_path
 
 MEDIA_TYPE = "application/problem+json"
 _MAX_TEXT: Final = 2000

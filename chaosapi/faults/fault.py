@@ -1,7 +1,6 @@
 """A fault: an effect × rate × target × schedule; as API clients send it, and as stores keep it."""
 
 import functools
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -13,6 +12,7 @@ from chaosapi.faults.dice import Dice
 from chaosapi.faults.guard import Guard
 from chaosapi.faults.schedule import Schedule
 from chaosapi.models import Integer, Line, Model, Moment, Ratio, at_most_entries, case_insensitive_names
+from chaosapi.routes import fits, is_probe
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -61,15 +61,10 @@ class Target(Model):
     """Points, that is calls to dependencies (`["payments"]`), to hit instead of whole requests."""
 
     def matches_route(self, template: str) -> bool:
-        """Return whether the target matches the route with this template."""
-        return self.routes is None or any(
-            template == pattern or fnmatchcase(template, _literal_braces(pattern)) for pattern in self.routes
-        )
-
-
-def _literal_braces(pattern: str) -> str:
-    """Escape `[` and `?`, so that `*` is the only wildcard."""
-    return pattern.replace("[", "[[]").replace("?", "[?]")
+        """Return whether the target matches the route with this template; a usual probe has to be named."""
+        if is_probe(template):
+            return self.routes is not None and template in self.routes
+        return self.routes is None or any(fits(pattern, template) for pattern in self.routes)
 
 
 class Fault(Model):

@@ -13,7 +13,7 @@ from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Counts
 from chaosapi.faults.schedule import Course
 from chaosapi.faults.state import Diff, State
-from chaosapi.routes import RouteTable
+from chaosapi.routing import RouteTable
 
 _MAX_CLOCK_SKEW_S: Final = 60.0
 """The largest clock skew between replicas. A fault created further in the future was created by a wrong clock."""
@@ -29,8 +29,7 @@ class CompiledFault:
         schedule = record.spec.schedule
         seed = record.dice.hit_seed
         self.record = record
-        self.templates = [template for template in templates if target.matches_route(template)]
-        """The routes that the target matches."""
+        self.aim(templates)
         self.effect: Effect = record.spec.effect
         self.memory: Any = None
         """The effect's state between requests; kept across a patch that keeps the effect's type."""
@@ -47,6 +46,11 @@ class CompiledFault:
         self.methods = frozenset(target.methods) if target.methods else None
         self.headers = [(name.encode(), value.encode()) for name, value in target.headers.items()]
         self.sticky = target.sticky_by.encode() if target.sticky_by else None
+
+    def aim(self, templates: Iterable[str]) -> None:
+        target = self.record.spec.target
+        self.templates = [template for template in templates if target.matches_route(template)]
+        """The routes that the target matches."""
 
     def strength(self, now: float) -> float:
         """Return the strength in [0, 1] at time `now`; 0 after the end."""
@@ -116,6 +120,11 @@ class ActiveFault:
         """Whether the API or this replica has ended the fault."""
         self.counts = Counts()
         self.strength()  # draw the bursts up to now here, not in a request
+
+    def aim(self, templates: Sequence[str]) -> None:
+        """Find the routes that the target matches among those of an app that has changed."""
+        self._templates = templates
+        self.compiled.aim(templates)
 
     def acts(self) -> bool:
         """Return whether the fault has not ended and this replica's policy allows it."""
@@ -261,7 +270,7 @@ class Engine:
         """Live faults that target calls to dependencies, by point, then by route."""
         self.routes_with_points: frozenset[str] = frozenset()
         """The routes whose calls to dependencies live faults target."""
-        self._templates = routes.templates
+        self._routes = routes
         self._faults: dict[tuple[str, float], ActiveFault] = {}
         self._live: list[ActiveFault] = []
         self._next_end = float("inf")
@@ -281,7 +290,7 @@ class Engine:
             for record in reversed(added):
                 fault = faults.get(record.identity)
                 if fault is None:
-                    fault = faults[record.identity] = ActiveFault(record, self._templates, self._clocks)
+                    fault = faults[record.identity] = ActiveFault(record, self._routes.templates, self._clocks)
                     if self._released:
                         fault.end()
                 elif fault.compiled.record != record:
@@ -309,6 +318,13 @@ class Engine:
         self.by_point = {point: index_by_route(faults) for point, faults in at_points.items()}
         self.routes_with_points = frozenset(template for index in self.by_point.values() for template in index)
         self._next_end = min((fault.ends_at() for fault in live), default=float("inf"))
+
+    def aim(self) -> None:
+        """Aim all faults at the app's routes, which have changed."""
+        with self._lock:
+            for fault in self._faults.values():
+                fault.aim(self._routes.templates)
+            self._index()
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:
         """Return the faults that hit this request, oldest first."""

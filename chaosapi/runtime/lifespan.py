@@ -35,6 +35,8 @@ class Hooks:
     """Called when the server begins to stop; the drain delay and requests under way come before it has stopped."""
     release_held: Callable[[], None] = _noop
     """Called some seconds later, so that held requests end: uvicorn sends the shutdown event after them."""
+    on_app_started: Callable[[], None] = _noop
+    """Called when the app has started, before the first request. May raise RuntimeError, which ends the server."""
 
 
 class LifespanMiddleware:
@@ -70,13 +72,28 @@ class LifespanMiddleware:
             return
         self._running = True
 
-        async def stop_before_answer(message: Message) -> None:
+        refused = ""
+
+        async def check_start(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "lifespan.startup.complete":
+                try:
+                    self.hooks.on_app_started()
+                except RuntimeError as error:
+                    refused = str(error)
+                    return
             if message["type"].startswith("lifespan.shutdown"):
                 await self._stop()  # the server ends its event loop once it has the answer
+                if refused:
+                    message = {"type": "lifespan.startup.failed", "message": refused}
             await send(message)
 
+        async def receive_next() -> Message:
+            """Shut the app down at once where its start is refused: the server waits for nothing else."""
+            return {"type": "lifespan.shutdown"} if refused else await receive()
+
         try:
-            await _run_app_lifespan(self.app, scope, receive, stop_before_answer)
+            await _run_app_lifespan(self.app, scope, receive_next, check_start)
         finally:
             await self._stop()
 
@@ -94,8 +111,12 @@ class LifespanMiddleware:
         """Start with the first request; requests that arrive meanwhile wait too."""
         loop = asyncio.get_running_loop()
         if self._starting is None or self._starting.done() or self._starting.get_loop() is not loop:
-            self._starting = loop.create_task(self._start())
+            self._starting = loop.create_task(self._start_late())
         await asyncio.shield(self._starting)
+
+    async def _start_late(self) -> None:
+        await self._start()
+        self.hooks.on_app_started()
 
     async def _start(self) -> None:
         await self.hooks.start()

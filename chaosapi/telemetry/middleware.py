@@ -14,7 +14,8 @@ from chaosapi import scope as keys
 from chaosapi.injection.connection import Connection, connection_of
 from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.response import ResponseProgress
-from chaosapi.routes import STATUS_CLOSED, RouteTable, exempt, route_path
+from chaosapi.routes import PROBE_AGENTS, STATUS_CLOSED
+from chaosapi.routing import RouteTable
 from chaosapi.telemetry.requests import RequestMetrics, RouteCounters
 
 _HEADER: Final = b"x-request-id"
@@ -61,11 +62,10 @@ class TelemetryMiddleware:
         REQUEST_ID.set(request_id)
         method = scope["method"]
         exchange = _Exchange(method, receive, send, connection_of(server), header)
-        path = route_path(scope)
-        if exempt(path):
+        handler = None if _from_probe(scope) else self.routes.handler(scope)
+        if handler is None:
             await self.app(scope, receive, exchange.send)
             return
-        handler = self.routes.template(path)
         scope[keys.HANDLER] = handler
         exchange.path = scope["path"]
         exchange.traffic = traffic = self.metrics.counters_of(method, handler)
@@ -175,6 +175,14 @@ class _Exchange(ResponseProgress):
         if self._connection.awaits_continue():
             headers.append(_CLOSE)
         return {**message, "headers": headers}
+
+
+def _from_probe(scope: Scope) -> bool:
+    """Return whether a probe of an orchestrator or a load balancer sent the request."""
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            return bool(value.startswith(PROBE_AGENTS))
+    return False
 
 
 def server_of(send: Send) -> "weakref.ref[object] | None":

@@ -90,6 +90,10 @@ class RequestMetrics(Collector):
         self._cells = cells
         self._counted = counted or self._totals
         self._traffic: dict[tuple[str, str], RouteCounters] = {}
+        self.expose(routes)
+
+    def expose(self, routes: Iterable[Route]) -> None:
+        """Show the usual statuses of these routes, at 0 unless counted already."""
         for route in routes:
             for method in route.methods:
                 traffic = self.counters_of(method, route.template)

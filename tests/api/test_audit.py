@@ -18,7 +18,7 @@ from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import Applied, AuditEntry, State
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import RouteTable
+from chaosapi.routing import RouteTable
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import MemoryStore
 from tests.conftest import MakeClient
@@ -97,7 +97,7 @@ def nested(levels: int) -> Any:
 def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) -> None:
     """Whichever check it slipped through: the store stays as it was, and goes on."""
     store = MemoryStore(lambda: 1.0)
-    engine = Engine(RouteTable(()), store.now)
+    engine = Engine(RouteTable.of([]), store.now)
     kill = KillSwitch(store, engine, engine.load, None)
     request = Request({"type": "http", "headers": [], "client": None})
 
@@ -123,7 +123,7 @@ class OutrunStore(MemoryStore):
 def test_a_change_that_is_repeated_returns_the_state_that_it_was_applied_to_last() -> None:
     """The earlier state is not what the store had; whoever asks whether a fault was there would be answered wrongly."""
     store = OutrunStore(lambda: 1.0)
-    engine = Engine(RouteTable(()), store.now)
+    engine = Engine(RouteTable.of([]), store.now)
     audited = AuditedChanges(store, KillSwitch(store, engine, engine.load, None), trusted=False)
     request = Request({"type": "http", "headers": [], "client": None})
 

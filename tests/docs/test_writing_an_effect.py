@@ -55,7 +55,7 @@ from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import outcome
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import RouteTable
+from chaosapi.routing import RouteTable
 from chaosapi.telemetry.faults import FaultMetrics
 from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
@@ -94,7 +94,7 @@ def test_its_gauge_is_in_the_metrics_and_is_added_up_over_workers(make_client, t
     assert 'chaosapi_shed_queued{fault="f"} 7.0' in client.get("/metrics").text
     workers = []
     for slot in (0, 1):
-        engine = Engine(RouteTable(()), lambda: 0.0)
+        engine = Engine(RouteTable.of([]), lambda: 0.0)
         state = changes.create(Fault.model_validate(FAULT), 0.0)(engine.state)
         engine.load(state)
         workers.append(MultiprocessCollector(CollectorRegistry(), FaultMetrics(engine), tmp_path, slot))

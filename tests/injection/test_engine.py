@@ -1,6 +1,5 @@
 """The faults that a replica knows, as changes come and faults end."""
 
-import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -11,11 +10,12 @@ from chaosapi.faults import schedule as schedules
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import Route, RouteTable
+from chaosapi.routes import Route
+from chaosapi.routing import RouteTable
 from tests.conftest import Clock
 
 TEMPLATES = ("/a", "/b", "/c/{id}")
-ROUTES = RouteTable(tuple(Route(each, re.compile("unused"), frozenset({"GET"}), 200) for each in TEMPLATES))
+ROUTES = RouteTable.of(Route(each) for each in TEMPLATES)
 SCOPE = {"type": "http", "method": "GET", "headers": []}
 
 

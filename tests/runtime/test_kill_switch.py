@@ -1,7 +1,6 @@
 """The kill switch around a store that fails as it is told to."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -11,7 +10,8 @@ from chaosapi.faults import changes
 from chaosapi.faults.changes import Change
 from chaosapi.faults.state import Action, Applied, AuditEntry, Halt, State
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import Route, RouteTable
+from chaosapi.routes import Route
+from chaosapi.routing import RouteTable
 from chaosapi.runtime import kill_flags
 from chaosapi.runtime.kill_flags import KillFlags
 from chaosapi.runtime.kill_switch import KillSwitch
@@ -20,7 +20,7 @@ from tests.conftest import Clock
 from tests.patience import patience
 from tests.store.conftest import a_fault, an_entry, until
 
-ROUTES = RouteTable((Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200),))
+ROUTES = RouteTable.of([Route("/a")])
 REQUEST = {"method": "GET", "headers": []}
 
 

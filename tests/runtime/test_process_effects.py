@@ -13,7 +13,7 @@ from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import RouteTable
+from chaosapi.routing import RouteTable
 from chaosapi.runtime.process_effects import ProcessEffectRunner
 from tests.conftest import Clock
 from tests.effects.hosts import until

@@ -1,18 +1,18 @@
-import re
 from contextlib import closing
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from chaosapi.injection.engine import Engine
-from chaosapi.routes import STATUS_CLOSED, Route, RouteTable
+from chaosapi.routes import STATUS_CLOSED, Route
+from chaosapi.routing import RouteTable
 from chaosapi.telemetry.counters import MmapCounters
 from chaosapi.telemetry.faults import FaultMetrics
 from chaosapi.telemetry.gauges import CallbackGauge
 from chaosapi.telemetry.multiprocess import MultiprocessCollector
 from chaosapi.telemetry.requests import BUCKETS, RequestMetrics
 
-ROUTE = Route("/a", re.compile("^/a$"), frozenset({"GET"}), 200)
+ROUTE = Route("/a")
 SECONDS = (0.0, 0.004, 0.005, 0.0051, 30.0, 31.0)
 
 
@@ -71,7 +71,7 @@ def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
     alone = RequestMetrics([ROUTE])
     registry = CollectorRegistry()
     beside = CollectorRegistry()
-    faults = FaultMetrics(Engine(RouteTable((ROUTE,)), lambda: 0.0))
+    faults = FaultMetrics(Engine(RouteTable.of([ROUTE]), lambda: 0.0))
     registry.register(faults)
     registry.register(alone)
     for each in (registry, beside):

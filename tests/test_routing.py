@@ -1,0 +1,247 @@
+"""The route of a request is that which the framework's router takes, and finding it costs little."""
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Match, WebSocketRoute
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chaosapi.frameworks import route_path
+from chaosapi.installation import routes_of
+from chaosapi.routes import Route
+from chaosapi.routing import RouteTable
+
+
+def request(path: str, method: str = "GET", host: str = "localhost", **more: Any) -> Scope:
+    """Make the scope of a request as servers do."""
+    headers = [(b"host", host.encode())]
+    scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": headers, "query_string": b""}
+    return {**scope, **more}
+
+
+def handler(name: str) -> Any:
+    """Make a handler of this name, which is the template of its route."""
+
+    async def answer() -> Response:
+        return PlainTextResponse(name)
+
+    async def answer_request(_: Any) -> Response:
+        return PlainTextResponse(name)
+
+    answer.__name__ = answer_request.__name__ = name
+    return answer, answer_request
+
+
+def api(name: str) -> Any:
+    """Make a handler for FastAPI."""
+    return handler(name)[0]
+
+
+def page(name: str) -> Any:
+    """Make a handler for Starlette."""
+    return handler(name)[1]
+
+
+def taken(app: ASGIApp, scope: Scope) -> str:
+    """Let the app answer; return the name of the handler that its routers took, `"none"` where they took none."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(_: Message) -> None:
+        pass
+
+    async def answer() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(answer())
+    return str(getattr(scope.get("endpoint"), "__name__", "none"))
+
+
+def segments(*names: str) -> st.SearchStrategy[str]:
+    """Give paths of these segments."""
+    return st.lists(st.sampled_from(names), min_size=1, max_size=3).map(lambda chosen: "/" + "/".join(chosen))
+
+
+METHODS = st.sampled_from(["GET", "POST", "HEAD", "PUT"])
+TEMPLATES = segments("a", "b", "a-{x}", "{y}", "{z:path}", "{n:int}", "").filter(lambda path: path.count("{") < 2)
+ROUTES = st.lists(st.tuples(TEMPLATES, st.lists(METHODS, min_size=1, max_size=2)), min_size=1, max_size=4)
+PATHS = st.tuples(segments("a", "b", "a-1", "c", "7", ""), st.sampled_from(["", "\n", "/", "é", "%2F"])).map("".join)
+
+
+@given(ROUTES, ROUTES, ROUTES, PATHS, METHODS)
+def test_the_route_is_the_one_that_the_framework_takes(
+    first: list[tuple[str, list[str]]],
+    nested: list[tuple[str, list[str]]],
+    last: list[tuple[str, list[str]]],
+    path: str,
+    method: str,
+) -> None:
+    """Full match of path and method before a partial one; within a mount or an included router as well."""
+    included, starlette, fastapi = APIRouter(), Starlette(), FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    inner: list[BaseRoute] = []
+    for template, methods in nested:
+        included.add_api_route(template, api(f"/m{template}"), methods=methods)
+        inner.append(StarletteRoute(template, page(f"/m{template}"), methods=methods))
+    for routes in (first, last):
+        for template, methods in routes:
+            starlette.router.add_route(template, page(template), methods=methods)
+            fastapi.add_api_route(template, api(template), methods=methods)
+        if routes is first:
+            starlette.mount("/m", Starlette(routes=inner))
+            fastapi.include_router(included, prefix="/m")
+    for app in (starlette, fastapi):
+        table = routes_of(app)
+        for asked in (path, f"/m{path}"):
+            assert table.handler(request(asked, method)) == taken(app, request(asked, method))
+
+
+def test_the_first_full_match_counts_else_the_first_partial_one() -> None:
+    """`GET /users/{user}` stands before `POST /users/login`."""
+    app = FastAPI()
+    app.get("/users/{user}")(api("user"))
+    app.post("/users/login")(api("login"))
+    table = routes_of(app)
+    found = {method: table.handler(request("/users/login", method)) for method in ("POST", "GET", "PUT")}
+    assert found == {"POST": "/users/login", "GET": "/users/{user}", "PUT": "/users/{user}"}
+
+
+def test_a_redirect_to_the_path_with_a_slash_is_nobodys() -> None:
+    """The router answers it; the route is hit by the request that follows."""
+    app = Starlette(routes=[StarletteRoute("/a/", page("/a/"))])
+    assert [routes_of(app).handler(request(path)) for path in ("/a", "/a/")] == ["none", "/a/"]
+
+
+def test_hosts_and_routes_of_ones_own_decide_by_more_than_the_path() -> None:
+    """They are asked for each request."""
+
+    class Canary(APIRoute):
+        """Matches only requests with a header."""
+
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            if (b"x-canary", b"1") not in scope["headers"]:
+                return Match.NONE, {}
+            return super().matches(scope)
+
+    app = FastAPI()
+    app.router.routes.append(Canary("/{canary}", api("canary")))
+    app.host("shop.example", Starlette(routes=[StarletteRoute("/{shop}", page("shop"))]))
+    app.get("/a")(api("a"))
+    table = routes_of(app)
+    assert table.handler(request("/a")) == "/a"
+    assert table.handler(request("/a", host="shop.example")) == "/{shop}"
+    assert table.handler(request("/a", headers=[(b"x-canary", b"1")])) == "/{canary}"
+    assert table.handler(request("/a")) == "/a"
+
+
+def test_patterns_that_were_changed_are_asked_as_well() -> None:
+    """Some make their routes ignore case so."""
+    app = Starlette(routes=[StarletteRoute("/items/{item}", page("item")), StarletteRoute("/all", page("all"))])
+    for route in app.routes:
+        route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)  # type: ignore[attr-defined]
+    table = routes_of(app)
+    assert [table.handler(request(path)) for path in ("/ITEMS/7", "/All")] == ["/items/{item}", "/all"]
+
+
+def test_a_websocket_is_no_route() -> None:
+    async def socket(_: Any) -> None:
+        pass
+
+    app = Starlette(routes=[WebSocketRoute("/a", socket), StarletteRoute("/{x}", page("x"))])
+    assert routes_of(app).handler(request("/a")) == "/{x}"
+
+
+def test_a_number_that_python_does_not_convert_is_the_routers_error() -> None:
+    """It raises the error for the app to answer."""
+    app = Starlette(routes=[StarletteRoute("/{n:int}", page("n"))])
+    assert routes_of(app).handler(request("/" + "9" * 5000)) == "none"
+
+
+@pytest.mark.parametrize("start", ["/static", "/items", "/items/", ""])
+@pytest.mark.parametrize("rest", ["/" * 60_000, "a/" * 30_000, "/" + "\n" * 60_000])
+def test_long_paths_take_linear_time(start: str, rest: str) -> None:
+    """60,000 slashes took more than a second; the framework takes half a millisecond."""
+    app = Starlette(routes=[StarletteRoute(f"/items/{{item}}/{n}", page("item")) for n in range(10)])
+    app.mount("/static", _anything)
+    table = routes_of(app)
+    started = time.process_time()
+    table.handler(request(start + rest))
+    assert time.process_time() - started < 0.1
+
+
+async def _anything(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("")(scope, receive, send)
+
+
+def test_routes_that_are_added_later_are_found() -> None:
+    """When a request has no route: then the table is read again, and those who subscribed learn of it."""
+    app = FastAPI()
+    table = routes_of(app)
+    read: list[list[str]] = []
+    table.subscribe(lambda: read.append(table.templates))
+    assert table.handler(request("/late")) == "none"
+    app.get("/late")(api("late"))
+    assert table.handler(request("/late")) == "/late"
+    assert table.handler(request("/never")) == "none"
+    assert read == [["/late"]]
+
+
+def test_a_table_of_templates_matches_any_method() -> None:
+    """Apps that no framework knows have no other routes."""
+    table = RouteTable.of([Route("/items/{item}"), Route("/healthz", exempt=True)])
+    assert table.handler(request("/items/7", "BREW")) == "/items/{item}"
+    assert table.handler(request("/healthz")) is None
+    assert table.templates == ["/items/{item}"]
+
+
+@given(st.text("/xy", max_size=8).map("/".__add__), st.text("/xy", max_size=4))
+def test_the_route_path_is_that_of_the_framework(path: str, root: str) -> None:
+    """Whether the path begins with the root path, with a part of it, or not."""
+    scope = request(path, root_path=root)
+    (found, added) = StarletteRoute("/{rest:path}", page("rest")).matches(scope)
+    seen = "/" + added["path_params"]["rest"] if found is Match.FULL else route_path(scope)
+    assert route_path(scope) == seen
+
+
+def test_without_a_root_path_the_path_stays() -> None:
+    """Servers may leave it out of the scope."""
+    assert route_path({"path": "/x/y"}) == "/x/y"
+
+
+DECLARED = FastAPI(docs_url="/api/docs", redoc_url="/api/redoc", openapi_url="/api/openapi.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/api/docs", None),
+        ("/api/redoc", None),
+        ("/api/openapi.json", None),
+        ("/docs/oauth2-redirect", None),
+        ("/sub/api/docs", None),
+        ("/docs/7", "/docs/{doc}"),
+        ("/docs/7/x", None),
+        ("/internal/a", None),
+        ("/b", "/b"),
+    ],
+)
+def test_what_the_app_declares_as_docs_is_exempt(path: str, route: str | None) -> None:
+    """Also in a mounted app; a route of its schema below /docs is one like any other."""
+    docs = {"docs_url": "/api/docs", "redoc_url": "/api/redoc", "openapi_url": "/api/openapi.json"}
+    app, inner = FastAPI(**docs), FastAPI(**docs)  # type: ignore[arg-type]
+    for template in ("/docs/{doc}", "/internal/a", "/b"):
+        app.get(template)(api(template))
+    app.mount("/sub", inner)
+    table = routes_of(app, ["/internal"])
+    assert table.handler(request(path)) == route
+    assert table.templates == ["/docs/{doc}", "/b"]
