@@ -1,0 +1,323 @@
+"""In an app of somebody else: which requests faults hit, which paths they spare, and where chaosapi's own paths are."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Host, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import chaosapi
+from chaosapi.settings import Settings
+
+QUIET = Settings(access_log=False)
+
+
+def client_of(app: ASGIApp, **options: Any) -> TestClient:
+    """Make a client on this machine."""
+    return TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1), **options)
+
+
+def inject(client: TestClient, *routes: str, prefix: str = "") -> None:
+    """Fail all requests, or those to these routes."""
+    target = {"routes": list(routes)} if routes else {}
+    body = {"name": "f", "effect": {"type": "error"}, "target": target}
+    client.post(f"{prefix}/admin/faults", json=body).raise_for_status()
+
+
+def counted(client: TestClient, prefix: str = "") -> dict[tuple[str, str], int]:
+    """Return how many requests were answered, by handler and status."""
+    text = client.get(f"{prefix}/metrics").text
+    found = re.findall(
+        r'^http_requests_total\{handler="(.*?)",method=".*?",status="(\d+)"\} (\S+)$', text, re.MULTILINE
+    )
+    return {(handler, status): int(float(number)) for handler, status, number in found if float(number)}
+
+
+async def page(_: Request) -> Response:
+    """Answer."""
+    return PlainTextResponse("fine")
+
+
+def users() -> FastAPI:
+    """Make an app whose routes overlap."""
+    app, inner, versioned = FastAPI(), FastAPI(), APIRouter(prefix="/v1")
+    for add, path in (
+        (app.get, "/users/{user}"),
+        (app.post, "/users/login"),
+        (app.put, "/{thing}/login"),
+        (inner.get, "/deep/{name}"),
+        (inner.post, "/deep/new"),
+        (versioned.get, "/items/{item}"),
+        (versioned.post, "/items/search"),
+        (app.get, "/int"),
+        (app.get, "/é/ü"),
+        (app.get, "/int/{n}/x"),
+    ):
+        add(path)(page_without_request)
+    app.include_router(versioned, prefix="/api")
+    app.mount("/inner", inner)
+    app.host("shop.example", Starlette(routes=[Route("/int", page)]))
+    app.router.routes.insert(0, app.router.routes.pop())
+    return app
+
+
+async def page_without_request() -> str:
+    """Answer, for FastAPI."""
+    return "fine"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("POST", "/users/login", "/users/login"),
+        ("GET", "/users/login", "/users/{user}"),
+        ("PUT", "/users/login", "/{thing}/login"),
+        ("DELETE", "/users/login", "/users/{user}"),
+        ("POST", "/inner/deep/new", "/inner/deep/new"),
+        ("GET", "/inner/deep/new", "/inner/deep/{name}"),
+        ("POST", "/api/v1/items/search", "/api/v1/items/search"),
+        ("PATCH", "/api/v1/items/search", "/api/v1/items/{item}"),
+        ("GET", "/int%0A", "/int"),
+        ("GET", "/%C3%A9/%C3%BC", "/é/ü"),
+        ("GET", "/int/a%0A/x", "/int/{n}/x"),
+    ],
+)
+def test_a_fault_hits_the_route_that_the_router_takes(method: str, path: str, route: str) -> None:
+    """Whether or not it answers the method; so do metrics."""
+    app = users()
+    chaosapi.install(app, QUIET)
+    with client_of(app) as client:
+        inject(client, route)
+        assert client.request(method, path).status_code == 503
+        assert counted(client) == {(route, "503"): 1}
+        assert client.get("/admin/faults/f").json()["receipt"]["matched"] == 1
+
+
+@pytest.mark.parametrize("path", ["/int%0A%0A", "/int/", "//int", "/int%2F", "/INT", "/int%00"])
+def test_what_no_route_matches_is_not_hit(path: str) -> None:
+    """The app answers 404, or redirects."""
+    app = users()
+    chaosapi.install(app, QUIET)
+    with client_of(app, follow_redirects=False) as client:
+        inject(client)
+        assert client.get(path).status_code in {307, 404}
+        assert {handler for handler, _ in counted(client)} == {"none"}
+
+
+def test_a_host_decides_which_router_is_asked() -> None:
+    """The same path is another route there."""
+    app = users()
+    app.router.routes[0] = Host("shop.example", Starlette(routes=[Route("/{page}", page)]))
+    chaosapi.install(app, QUIET)
+    with client_of(app) as client:
+        inject(client, "/{page}")
+        answers = [client.get("/int", headers={"host": host}).status_code for host in ("shop.example", "x.example")]
+        assert answers == [503, 200]
+
+
+def late_app(*paths: str, settings: Settings = QUIET) -> FastAPI:
+    """Make an app that adds routes of these paths, and an included router, in its lifespan."""
+    closed: list[bool] = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        router = APIRouter(prefix="/late")
+        router.get("/{item}")(page_without_request)
+        app.include_router(router)
+        for path in paths:
+            app.get(path)(page_without_request)
+        yield
+        closed.append(True)
+
+    app = FastAPI(lifespan=lifespan)
+    app.state.closed = closed
+    chaosapi.install(app, settings)
+    return app
+
+
+def test_routes_that_are_added_in_the_lifespan_are_hit_and_counted() -> None:
+    """From the first request on, from 0 on."""
+    with client_of(late_app("/added")) as client:
+        metrics = client.get("/metrics").text
+        assert 'http_requests_total{handler="/late/{item}",method="GET",status="503"} 0.0' in metrics
+        inject(client, "/late/{item}")
+        assert (client.get("/late/1").status_code, client.get("/added").status_code) == (503, 200)
+
+
+def test_a_fault_on_all_routes_hits_one_that_is_added_while_it_runs() -> None:
+    """It is found with its first request."""
+    app = late_app()
+    with client_of(app) as client:
+        inject(client)
+        app.get("/new")(page_without_request)
+        assert client.get("/new").status_code == 503
+        assert counted(client) == {("/new", "503"): 1}
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/admin/users", "/hooks/mine"])
+def test_paths_that_are_added_in_the_lifespan_must_not_be_chaosapis(path: str) -> None:
+    """The app is shut down, and the server learns why it does not start."""
+    app = late_app(path)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(_lifespan(app, receive, send))
+    (failed,) = sent
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "CHAOSAPI_ADMIN_PORT" in failed["message"]
+    assert app.state.closed == [True]
+
+
+async def _lifespan(app: ASGIApp, receive: Any, send: Any) -> None:
+    await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+
+
+def test_with_an_admin_port_the_apps_own_metrics_of_the_lifespan_stay() -> None:
+    """They were replaced without a word."""
+    with client_of(late_app("/metrics", settings=Settings(access_log=False, admin_port=0))) as client:
+        assert client.get("/metrics").json() == "fine"
+
+
+PROBES = ("/health", "/livez", "/api/ready", "/ping", "/-/healthy", "/internal/HealthCheck")
+
+
+def test_probes_docs_and_exempt_paths_are_spared() -> None:
+    """With what the app declares, below mounts as well; users' routes are hit."""
+    docs = {"docs_url": "/api/docs", "openapi_url": "/api/openapi.json", "redoc_url": None}
+    app = FastAPI(**docs)  # type: ignore[arg-type]
+    inner = FastAPI()
+    for path in (*PROBES, "/internal/jobs/{job}", "/status", "/users"):
+        app.get(path)(page_without_request)
+    app.mount("/inner", inner)
+    chaosapi.install(app, Settings(access_log=False, exempt=("/internal/jobs/*", "/status")))
+    spared = (
+        *PROBES,
+        "/api/docs",
+        "/api/openapi.json",
+        "/inner/docs",
+        "/inner/openapi.json",
+        "/internal/jobs/7",
+        "/status",
+    )
+    with client_of(app) as client:
+        inject(client)
+        assert {path: client.get(path).status_code for path in spared} == dict.fromkeys(spared, 200)
+        assert client.get("/users").status_code == 503
+        assert counted(client) == {("/users", "503"): 1, **{(path, "200"): 1 for path in PROBES}}
+
+
+@pytest.mark.parametrize(
+    "agent", ["kube-probe/1.36", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "Envoy/HC", "Consul Health Check"]
+)
+def test_requests_of_probes_are_spared_on_any_route(agent: str) -> None:
+    """They are no users: metrics do not count them."""
+    app = users()
+    chaosapi.install(app, QUIET)
+    with client_of(app) as client:
+        inject(client)
+        assert client.get("/int", headers={"user-agent": agent}).status_code == 200
+        assert client.get("/int", headers={"user-agent": f"not {agent}"}).status_code == 503
+        assert counted(client) == {("/int", "503"): 1}
+
+
+@pytest.mark.parametrize(("target", "status"), [("/health", 503), ("/heal*", None), ("/*", 200), ("/internal/x", None)])
+def test_only_a_target_that_names_a_probe_hits_it(target: str, status: int | None) -> None:
+    """A glob does not; a target that would hit nothing is refused, as one of an exempt path is."""
+    app = FastAPI()
+    for path in ("/health", "/internal/x", "/users"):
+        app.get(path)(page_without_request)
+    chaosapi.install(app, Settings(access_log=False, exempt=("/internal",)))
+    with client_of(app) as client:
+        body = {"effect": {"type": "error"}, "target": {"routes": [target]}}
+        answer = client.post("/admin/faults", json=body)
+        assert answer.status_code == (201 if status else 422)
+        assert status is None or client.get("/health").status_code == status
+
+
+def test_exempt_paths_of_a_raw_app_are_known_by_the_path_alone() -> None:
+    """It has one route for all paths."""
+
+    async def raw(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError
+        await PlainTextResponse("fine")(scope, receive, send)
+
+    app = chaosapi.ChaosMiddleware(raw, settings=Settings(access_log=False, exempt=("/internal/*", "/status")))
+    with client_of(app) as client:
+        inject(client)
+        answers = [client.get(path).status_code for path in ("/status", "/internal/a/b", "/statuses", "/x")]
+        assert answers == [200, 200, 503, 503]
+
+
+@pytest.mark.parametrize(("text", "paths"), [("/a,/b/*", ("/a", "/b/*")), ('["/a"]', ("/a",)), ("", ())])
+def test_exempt_paths_are_read_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, text: str, paths: Sequence[str]
+) -> None:
+    """With commas, or as JSON."""
+    monkeypatch.setenv("CHAOSAPI_EXEMPT", text)
+    assert Settings().exempt == paths
+
+
+def rooted(**options: Any) -> FastAPI:
+    """Make an app with a mounted one in it."""
+    app, inner = FastAPI(**options), FastAPI()
+    app.get("/items")(page_without_request)
+    inner.get("/deep")(page_without_request)
+    app.mount("/inner", inner)
+    chaosapi.install(app, QUIET)
+    return app
+
+
+def mounted() -> Starlette:
+    """Mount such an app in another, which has none of it."""
+    return Starlette(routes=[Mount("/svc", rooted())])
+
+
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+@pytest.mark.parametrize(
+    ("make", "root_path"),
+    [(rooted, "/svc"), (lambda: rooted(root_path="/svc"), ""), (mounted, "")],
+    ids=["server", "app", "mounted"],
+)
+def test_below_a_root_path_that_the_proxy_keeps_everything_works(make: Callable[[], ASGIApp], root_path: str) -> None:
+    """Admin API, metrics, probes, docs, faults and labels; `Location` leads to the fault."""
+    with client_of(make(), root_path=root_path) as client:
+        made = client.post("/svc/admin/faults", json={"effect": {"type": "error"}})
+        assert client.get(made.headers["location"]).json()["name"] == made.json()["name"]
+        assert client.get("/svc/items").status_code == client.get("/svc/inner/deep").status_code == 503
+        assert counted(client, "/svc") == {("/items", "503"): 1, ("/inner/deep", "503"): 1}
+        for path in ("/healthz", "/readyz", "/docs", "/inner/docs", "/admin/docs", "/metrics"):
+            assert client.get(f"/svc{path}").status_code == 200
+        assert client.delete("/svc/admin/faults").status_code == 200
+        assert client.get("/svc/items").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("root_path", "path"),
+    [("", "/svc/metrics"), ("/svc", "/svc/svc/admin/faults"), ("/other", "/svc/readyz")],
+)
+def test_a_prefix_that_is_no_root_path_is_logged_once(
+    caplog: pytest.LogCaptureFixture, root_path: str, path: str
+) -> None:
+    """Somebody asks for chaosapi's paths, but the app, and so chaosapi, cannot be reached there."""
+    with client_of(rooted(), root_path=root_path) as client:
+        client.get("/nothing")
+        assert not [each for each in caplog.records if "prefix" in each.getMessage()]
+        assert [client.get(path).status_code for _ in range(2)] == [404, 404]
+    (said,) = [each.getMessage() for each in caplog.records if "prefix" in each.getMessage()]
+    assert repr(path) in said
+    assert repr(root_path) in said
