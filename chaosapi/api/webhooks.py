@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, FailFast
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, FailFast, TypeAdapter
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from xxhash import xxh3_64_hexdigest
@@ -46,6 +46,8 @@ _MAX_TEXT: Final = 2000
 """Characters of a value; longer ones are truncated."""
 _MAX_IN_LOOP: Final = 50
 """Alerts per notification that are converted in the event loop; larger notifications go to the pool."""
+
+_ALERT: Final = TypeAdapter(DeliveredAlert)
 
 Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc)]
 
@@ -148,12 +150,16 @@ class WebhookEndpoints:
 
         def work() -> Response:
             page = pages.Page(limit)
-            page.fill(known, DeliveredAlert.model_dump_json)
+            page.fill(known, _write_alert)
             more = len(known) > len(page.texts)
             onwards = pages.next_page(limit=limit, before=known[len(page.texts) - 1].number) if more else None
             return pages.list_response(DeliveredAlerts(alerts=[], dropped=dropped, next=onwards), "alerts", page.texts)
 
         return await self.pools.lists.run(work)
+
+
+def _write_alert(alert: DeliveredAlert) -> str:
+    return _ALERT.dump_json(alert).decode()
 
 
 def _delivery(alert: WebhookAlert, now: datetime) -> Delivery:

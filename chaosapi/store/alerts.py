@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from sys import getsizeof
-from typing import Final, Literal, TypeVar
+from typing import ClassVar, Final, Literal, TypeVar
 
 from cachetools import FIFOCache
-from pydantic import computed_field
-
-from chaosapi.models import Model
+from pydantic import ConfigDict, computed_field
 
 MAX_ALERTS = 1000
 """Limit for firing alerts, and the same limit for resolved ones."""
@@ -36,8 +34,12 @@ class Delivery:
     annotations: dict[str, str]
 
 
-class DeliveredAlert(Model):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredAlert:
     """One alert and its notifications; labels, annotations and times are those of the last notification."""
+
+    # Not a Model: the fields of a pydantic object are in a dict and a set, which take three times the memory.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     number: int
     """The number of its last delivery; deliveries are numbered in the order of arrival."""
@@ -114,7 +116,7 @@ class Inbox:
         self.deliveries += 1
         known = self._firing.pop(delivery.fingerprint, None)
         if known and delivery.starts_at > known.starts_at:
-            self._store(known.model_copy(update={"status": "resolved"}))
+            self._store(replace(known, status="resolved"))
             known = None
         elif known and delivery.ends_at and delivery.starts_at < known.starts_at >= delivery.ends_at:
             self._store(known)

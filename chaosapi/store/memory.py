@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from itertools import islice
 
 from chaosapi.faults.changes import Change
 from chaosapi.faults.state import Applied, AuditEntry, Halt, State
-from chaosapi.store.codec import MAX_AUDIT_BYTES, MAX_AUDIT_ENTRIES, dropped_tallies, read_entries, write
+from chaosapi.store.audit_log import AuditLog
+from chaosapi.store.codec import MAX_AUDIT_BYTES, MAX_AUDIT_ENTRIES, dropped_tallies
 from chaosapi.store.replica import Replica
 from chaosapi.store.snapshot import Listener, Snapshot
 
@@ -22,9 +21,7 @@ class MemoryStore:
         self.now = clock
         self._snapshot = Snapshot()
         self.subscribe: Callable[[Listener], None] = self._snapshot.subscribe
-        self._audit: deque[tuple[int, str]] = deque()
-        """Revisions and entries, newest first; the entries are JSON, because objects take ten times the memory."""
-        self._audit_size = 0
+        self._audit = AuditLog(MAX_AUDIT_ENTRIES, MAX_AUDIT_BYTES)
         self._replicas: dict[str, Replica] = {}
         self._tallies: dict[str, dict[str, str]] = {}
 
@@ -39,7 +36,7 @@ class MemoryStore:
         before = self._snapshot.state
         state = change(before)
         if state.revision != before.revision:
-            self._write_audit(entry.signed(state))
+            self._audit.append(entry.signed(state))
             for key in dropped_tallies(before, state):
                 self._tallies.pop(key, None)
             self._snapshot.update(state)
@@ -47,7 +44,7 @@ class MemoryStore:
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         state = State(revision=self._snapshot.state.revision + 1, halt=halt)
-        self._write_audit(entry.signed(state))
+        self._audit.append(entry.signed(state))
         self._tallies.clear()
         self._snapshot.update(state)
         return state
@@ -56,16 +53,7 @@ class MemoryStore:
         return self._snapshot.state
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
-        selected = (text for revision, text in self._audit if before is None or revision < before)
-        texts = list(islice(selected, limit))
-        return await asyncio.to_thread(read_entries, texts)
-
-    def _write_audit(self, entry: AuditEntry) -> None:
-        text = write(entry)
-        self._audit.appendleft((entry.revision, text))
-        self._audit_size += len(text)
-        while len(self._audit) > 1 and (len(self._audit) > MAX_AUDIT_ENTRIES or self._audit_size > MAX_AUDIT_BYTES):
-            self._audit_size -= len(self._audit.pop()[1])
+        return await asyncio.to_thread(self._audit.snapshot().latest, limit, before)
 
     async def report(self, replica: Replica, tallies: Mapping[str, str], *, leaving: bool = False) -> None:
         self._replicas[replica.id] = replica.model_copy(update={"seen": self.now()})

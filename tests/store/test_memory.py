@@ -27,7 +27,7 @@ def test_the_audit_keeps_the_newest_entries_that_fit_into_its_bytes(bodies: list
             written.append(entry.signed(state))
         kept = await store.audit(10_000)
         assert kept == written[::-1][: len(kept)]
-        sizes = [len(write(entry)) for entry in written[::-1]]
+        sizes = [len(write(entry).encode()) for entry in written[::-1]]
         assert sum(sizes[: len(kept)]) <= SIZE or len(kept) == 1
         if len(kept) < len(written):
             assert sum(sizes[: len(kept) + 1]) > SIZE
