@@ -22,6 +22,7 @@ from chaosapi.api.audit import AuditedChanges
 from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
 from chaosapi.api.dispatch import Dispatch, refuse_shared_paths
+from chaosapi.api.head import HeadMiddleware
 from chaosapi.api.policy import Policy
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
@@ -155,7 +156,7 @@ class Chaos:
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""
-        control = AccessGuard(self.control, self._settings)
+        control = AccessGuard(HeadMiddleware(self.control), self._settings)
         for layer in reversed(self._layers(control)):
             app = layer(app)
         return LifespanMiddleware(app, *self._lifespan(control))

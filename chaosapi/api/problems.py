@@ -155,6 +155,8 @@ def _allowed_methods(request: Request) -> list[str]:
         pattern = getattr(route, "path_regex", None)
         if pattern and pattern.match(path):
             methods.update(getattr(route, "methods", None) or ())
+    if "GET" in methods:
+        methods.add("HEAD")  # HeadMiddleware passes it on as GET
     return sorted(methods)
 
 

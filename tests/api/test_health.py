@@ -75,3 +75,42 @@ def test_a_version_that_nobody_knows_gives_plain_text(client: TestClient, media:
 def test_a_long_list_of_formats_gives_plain_text(client: TestClient, accept: str) -> None:
     """Only so much of it is looked at."""
     assert client.get("/metrics", headers={"accept": accept}).headers["content-type"] == PLAIN
+
+
+SAME = ("content-type", "content-length", "etag", "www-authenticate")
+"""Headers that depend on the answer alone."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/admin/faults",
+        "/admin/faults/nothing",
+        "/admin/audit?limit=1",
+        "/admin/effects",
+        "/admin/replicas",
+        "/admin/openapi.json",
+        "/admin/docs",
+        "/admin/nothing",
+    ],
+)
+def test_head_is_answered_as_get_without_a_body(client: TestClient, path: str) -> None:
+    """Load balancers and `curl -I` ask so."""
+    head = client.head(path)
+    get = client.get(path)
+    assert head.status_code == get.status_code
+    assert head.content == b""
+    assert head.headers.keys() == get.headers.keys()
+    same = SAME if path != "/metrics" else ("content-type",)
+    assert [head.headers.get(name) for name in same] == [get.headers.get(name) for name in same]
+
+
+def test_head_does_not_pass_where_get_does_not(client: TestClient) -> None:
+    """The methods that a path takes are listed with HEAD."""
+    assert client.head("/admin/faults", headers={"host": "elsewhere.example"}).status_code == 403
+    refused = client.head("/admin/forecast")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    assert client.post("/healthz").headers["allow"] == "GET, HEAD"
