@@ -8,7 +8,17 @@ from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, FailFast, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from xxhash import xxh3_64_hexdigest
@@ -49,10 +59,23 @@ _MAX_IN_LOOP: Final = 50
 
 _ALERT: Final = TypeAdapter(DeliveredAlert)
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc)]
+
+def _none_if_zero(value: datetime) -> datetime | None:
+    return value if value > _ZERO else None
 
 
-Texts = Annotated[dict[str, str], at_most_entries(_MAX_ENTRIES)]
+def _empty_if_null(value: Any) -> Any:
+    return {} if value is None else value
+
+
+_ZERO: Final = datetime(1, 1, 2, tzinfo=UTC)
+"""Go's zero time, 0001-01-01T00:00:00Z, is before it: Alertmanager sends it for a time that is not set."""
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc), AfterValidator(_none_if_zero)]
+
+
+Texts = Annotated[dict[str, str], BeforeValidator(_empty_if_null), at_most_entries(_MAX_ENTRIES)]
+"""Go writes an empty map as null."""
 
 
 class _Payload(BaseModel):
@@ -67,10 +90,18 @@ class WebhookAlert(_Payload):
     status: Status
     labels: Texts
     annotations: Texts = {}
-    starts_at: Timestamp
-    ends_at: Timestamp
+    starts_at: Timestamp | None
+    ends_at: Timestamp | None
     fingerprint: str = ""
     """Alertmanager's hash of the labels; a hash is computed here for senders that leave it out."""
+
+    @field_validator("ends_at")
+    @classmethod
+    def _check_order(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        start = info.data.get("starts_at")
+        if info.data.get("status") == "resolved" and start and value and value < start:
+            raise PydanticCustomError("order", "an alert cannot end before it starts, at {start}", {"start": str(start)})
+        return value
 
 
 class WebhookNotification(_Payload):

@@ -28,7 +28,8 @@ class Delivery:
     received_at: datetime
     fingerprint: str
     status: Status
-    starts_at: datetime
+    starts_at: datetime | None
+    """None if the sender did not say: then the alert starts when it is received, as in Alertmanager's own API."""
     ends_at: datetime | None
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -49,7 +50,7 @@ class DeliveredAlert:
     annotations: dict[str, str]
     starts_at: datetime
     ends_at: datetime | None
-    """None while the alert fires, and if it started again before its resolution was delivered."""
+    """None while the alert fires, if it started again before its resolution was delivered, and if nobody said."""
     received_at: datetime | None
     """When its first firing notification came; None if only the resolution was delivered."""
     resolved_received_at: datetime | None
@@ -115,15 +116,16 @@ class Inbox:
         self.last_number = number
         self.deliveries += 1
         known = self._firing.pop(delivery.fingerprint, None)
-        if known and delivery.starts_at > known.starts_at:
+        start = delivery.starts_at or _assumed_start(known, delivery)
+        if known and start > known.starts_at:
             self._store(replace(known, status="resolved"))
             known = None
-        elif known and delivery.ends_at and delivery.starts_at < known.starts_at >= delivery.ends_at:
+        elif known and delivery.ends_at and start < known.starts_at >= delivery.ends_at:
             self._store(known)
             known = None
         if known is None:
-            known = self._resolved.pop((delivery.fingerprint, delivery.starts_at), None)
-        self._store(_update(known, delivery, number))
+            known = self._resolved.pop((delivery.fingerprint, start), None)
+        self._store(_update(known, delivery, number, start))
 
     def _store(self, alert: DeliveredAlert) -> None:
         if alert.status == "firing":
@@ -155,7 +157,11 @@ def _memory_size(alert: DeliveredAlert) -> int:
     return max(MAX_BYTES // MAX_ALERTS, 1000 + sum(map(getsizeof, texts)) + 100 * len(texts))
 
 
-def _update(known: DeliveredAlert | None, delivery: Delivery, number: int) -> DeliveredAlert:
+def _assumed_start(known: DeliveredAlert | None, delivery: Delivery) -> datetime:
+    return known.starts_at if known else delivery.ends_at or delivery.received_at
+
+
+def _update(known: DeliveredAlert | None, delivery: Delivery, number: int, start: datetime) -> DeliveredAlert:
     fires = delivery.status == "firing"
     received = known.received_at if known else None
     resolved = known.resolved_received_at if known else None
@@ -165,7 +171,7 @@ def _update(known: DeliveredAlert | None, delivery: Delivery, number: int) -> De
         status=delivery.status,
         labels=delivery.labels,
         annotations=delivery.annotations,
-        starts_at=delivery.starts_at,
+        starts_at=start,
         ends_at=delivery.ends_at,
         received_at=received or (delivery.received_at if fires else None),
         resolved_received_at=None if fires else resolved or delivery.received_at,

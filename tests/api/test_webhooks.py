@@ -65,6 +65,47 @@ def test_a_large_notification_is_read_in_the_pool_alone(
     assert len(listed(client, 1000)) == min(alerts, 1000)
 
 
+ZERO = "0001-01-01T00:00:00Z"
+NOW = "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("unset", [ZERO, "0001-01-01T00:00:00+00:00", None])
+def test_an_unset_start_is_the_receipt_and_an_unset_end_gives_no_delay(
+    client: TestClient, clock: Clock, unset: str | None
+) -> None:
+    """Go's zero time is no time; a repetition without a start continues the alert."""
+    clock.now = datetime.fromisoformat(NOW).timestamp()
+    body = notification("firing", datetime.fromtimestamp(clock.now, UTC))
+    body["alerts"][0]["startsAt"] = unset
+    for _ in range(2):
+        assert client.post("/hooks/alertmanager", json=body).status_code == 200
+        clock.now += 5
+    (alert,) = listed(client)
+    assert (alert["starts_at"], alert["delay"], alert["notifications"]) == (NOW, 0, 2)
+    body["alerts"][0].update(status="resolved", endsAt=unset)
+    assert client.post("/hooks/alertmanager", json=body).status_code == 200
+    (alert,) = listed(client)
+    assert (alert["starts_at"], alert["ends_at"], alert["resolved_delay"]) == (NOW, None, None)
+
+
+def test_an_alert_that_ends_before_it_starts_is_refused(client: TestClient) -> None:
+    """As Alertmanager's own API does; a firing alert's end lies in the future or is zero."""
+    body = notification("resolved", datetime.fromisoformat(NOW), "2025-12-31T23:59:59Z")
+    refused = client.post("/hooks/alertmanager", json=body)
+    assert refused.status_code == 422
+    assert "alerts.0.endsAt: an alert cannot end before it starts" in refused.json()["detail"]
+    body["alerts"][0]["endsAt"] = NOW
+    assert client.post("/hooks/alertmanager", json=body).status_code == 200
+
+
+def test_null_is_an_empty_map(client: TestClient) -> None:
+    """Go writes a map that was never made as null."""
+    body = notification("firing", datetime.fromisoformat(NOW))
+    body["alerts"][0].update(annotations=None, labels=None)
+    assert client.post("/hooks/alertmanager", json=body).status_code == 200
+    assert [(alert["labels"], alert["annotations"]) for alert in listed(client)] == [({}, {})]
+
+
 def test_an_alert_is_one_entry_from_its_start_to_its_end(client: TestClient, clock: Clock) -> None:
     """Repetitions count, and leave what was first told; the delays are from startsAt, and from endsAt once resolved."""
     start = datetime.fromtimestamp(clock.now, UTC)
