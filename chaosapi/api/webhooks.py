@@ -71,7 +71,9 @@ def _empty_if_null(value: Any) -> Any:
 _ZERO: Final = datetime(1, 1, 2, tzinfo=UTC)
 """Go's zero time, 0001-01-01T00:00:00Z, is before it: Alertmanager sends it for a time that is not set."""
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc), AfterValidator(_none_if_zero)]
+Timestamp = Annotated[
+    AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_utc), AfterValidator(_none_if_zero)
+]
 
 
 Texts = Annotated[dict[str, str], BeforeValidator(_empty_if_null), at_most_entries(_MAX_ENTRIES)]
@@ -100,7 +102,9 @@ class WebhookAlert(_Payload):
     def _check_order(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
         start = info.data.get("starts_at")
         if info.data.get("status") == "resolved" and start and value and value < start:
-            raise PydanticCustomError("order", "an alert cannot end before it starts, at {start}", {"start": str(start)})
+            raise PydanticCustomError(
+                "order", "an alert cannot end before it starts, at {start}", {"start": str(start)}
+            )
         return value
 
 
