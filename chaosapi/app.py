@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from chaosapi import shop
 from chaosapi.api import problems
 from chaosapi.api.descriptions import UNTRACED
+from chaosapi.api.head import HeadMiddleware
 from chaosapi.installation import answer_inside, routes_of
 from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.workers.place import Place
@@ -53,4 +54,4 @@ def create_app(
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
     text = "Log lines dropped because the reader was too slow or the write failed."
     chaos.registry.register(CallbackCounter("chaosapi_log_lines_dropped", text, dropped))
-    return chaos.around(app)
+    return chaos.around(HeadMiddleware(app))

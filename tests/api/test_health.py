@@ -95,6 +95,7 @@ SAME = ("content-type", "content-length", "etag", "www-authenticate")
         "/admin/openapi.json",
         "/admin/docs",
         "/admin/nothing",
+        "/api/products",
     ],
 )
 def test_head_is_answered_as_get_without_a_body(client: TestClient, path: str) -> None:

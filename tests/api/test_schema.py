@@ -114,9 +114,9 @@ def test_the_schemas_say_limits_in_words_of_json_schema(client: TestClient, docu
 def test_a_method_that_does_not_work_is_told_those_that_do(client: TestClient) -> None:
     """All of the path's, also where each has a handler of its own (RFC 9110, 15.5.6)."""
     answer = client.put("/admin/faults")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, POST")
-    assert answer.json()["detail"] == "PUT does not work here: DELETE, GET, POST do"
-    assert client.delete("/api/products").json()["detail"] == "DELETE does not work here: GET does"
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, POST")
+    assert answer.json()["detail"] == "PUT does not work here: DELETE, GET, HEAD, POST do"
+    assert client.delete("/api/products").json()["detail"] == "DELETE does not work here: GET, HEAD do"
 
 
 @pytest.mark.parametrize(("path", "docs"), [("/nowhere", "/openapi.json"), ("/admin/nowhere", "/admin/openapi.json")])
