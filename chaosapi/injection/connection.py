@@ -112,6 +112,17 @@ class UnknownConnection:
         return False
 
 
+class HypercornConnection(UnknownConnection):
+    """A connection under Hypercorn, whose workers hear of a shutdown by an event, not by a signal."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def lost(self) -> bool:
+        """Return whether the client has disconnected, or the server is stopping and waits for its requests."""
+        return bool(self._stream.closed or self._stream.context.terminated.is_set())
+
+
 _UNKNOWN = UnknownConnection()
 
 
@@ -125,6 +136,8 @@ def connection_of(reference: "weakref.ref[object] | None") -> Connection:
         and hasattr(server, "waiting_for_100_continue")
     ):
         return UvicornConnection(server)
+    if hasattr(getattr(server, "context", None), "terminated"):
+        return HypercornConnection(server)
     return _UNKNOWN
 
 

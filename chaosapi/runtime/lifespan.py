@@ -2,8 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -124,22 +127,44 @@ class LifespanMiddleware:
         self._tasks = [self._loop.create_task(job()) for job in (*self._jobs, self._watch_for_stop)]
 
     async def _watch_for_stop(self) -> None:
-        should_exit = _stop_probe()
-        while not should_exit():  # noqa: ASYNC110 - the server offers no event
-            await asyncio.sleep(_POLL_INTERVAL_S)
+        with stop_probe() as should_exit:
+            while not should_exit():  # noqa: ASYNC110 - the server offers no event
+                await asyncio.sleep(_POLL_INTERVAL_S)
         self.hooks.on_stop_requested()
         await asyncio.sleep(_RELEASE_AFTER_S)
         self.hooks.release_held()
 
 
-def _stop_probe() -> Callable[[], bool]:
-    """Return a function that says whether the server is about to stop.
+@contextmanager
+def stop_probe() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether the server is about to stop.
 
-    uvicorn, also as gunicorn's worker, handles SIGTERM with a method of its server, which sets `should_exit` there.
-    Other servers have no such attribute: for them the function always returns False.
+    uvicorn, also as gunicorn's worker, handles SIGTERM with a method of its server, which sets `should_exit` there. Of
+    other servers, such as Granian, the handler is called through another one, which is taken away again at the end.
+    Those that neither handle SIGTERM nor run in the main thread stop unnoticed, but see `HypercornConnection`.
     """
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return lambda: bool(getattr(server, "should_exit", False))
+    handler = signal.getsignal(signal.SIGTERM)
+    server: Any = getattr(handler, "__self__", None)
+    if hasattr(server, "should_exit"):
+        yield lambda: bool(server.should_exit)
+        return
+    received = False
+
+    def noticing(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received = True
+        if callable(handler):
+            handler(number, frame)
+
+    chained = callable(handler) and threading.current_thread() is threading.main_thread()
+    if chained:
+        signal.signal(signal.SIGTERM, noticing)
+        signal.siginterrupt(signal.SIGTERM, False)
+    try:
+        yield lambda: received
+    finally:
+        if chained and signal.getsignal(signal.SIGTERM) is noticing:
+            signal.signal(signal.SIGTERM, handler)
 
 
 async def _run_app_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

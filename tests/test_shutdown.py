@@ -1,0 +1,104 @@
+"""The end of servers in library mode: requests that faults hold do not keep them alive."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from chaosapi.runtime import lifespan
+from tests.patience import patience
+
+pytestmark = pytest.mark.slow
+
+COMMANDS = {
+    "uvicorn": "uvicorn tests.guest:app --port {port}",
+    "gunicorn": "gunicorn tests.guest:app -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --graceful-timeout 3600",
+    "hypercorn": "hypercorn tests.guest:app -b 127.0.0.1:{port} --graceful-timeout 3600",
+    "granian": "granian tests.guest:app --interface asgi --port {port}",
+}
+HOUR = {"type": "constant", "value": "1h"}
+EFFECTS: dict[str, dict[str, Any]] = {
+    "hang": {"type": "hang", "at_most": "1h"},
+    "latency": {"type": "latency", "distribution": HOUR, "cap": "2h"},
+    "floor": {"type": "latency", "distribution": HOUR, "cap": "2h", "mode": "floor"},
+    "throttle": {"type": "throttle", "bytes_per_second": 1},
+}
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition; the test's time-out ends a wait in vain."""
+    while True:
+        try:
+            if condition():
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.05)
+
+
+def ask(url: str, kind: str) -> None:
+    """Send a request that a fault holds; what becomes of it is the server's."""
+    with contextlib.suppress(httpx2.TransportError):
+        httpx2.get(url, headers={"x-kind": kind}, timeout=patience(120))
+
+
+@pytest.mark.parametrize("server", COMMANDS)
+def test_a_server_that_is_told_to_stop_ends_though_faults_hold_requests(server: str, tmp_path: Path) -> None:
+    """Each server waits for its requests, an hour if it must: the faults let go of them within some seconds."""
+    for module in COMMANDS[server].split():
+        if module in ("gunicorn", "hypercorn", "granian"):
+            pytest.importorskip(module)
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", *COMMANDS[server].format(port=port).split()]
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            until(lambda: process.poll() is not None or httpx2.get(f"{url}/word").status_code == httpx2.codes.OK)
+            for name, effect in EFFECTS.items():
+                fault = {"effect": effect, "target": {"headers": {"x-kind": name}}, "schedule": {"duration": "2h"}}
+                httpx2.put(f"{url}/admin/faults/{name}", json=fault).raise_for_status()
+            clients = [threading.Thread(target=ask, args=(f"{url}/word", name)) for name in EFFECTS]
+            for client in clients:
+                client.start()
+            until(lambda: f"chaosapi_held_requests {len(EFFECTS)}.0" in httpx2.get(f"{url}/metrics").text)
+            process.send_signal(signal.SIGTERM)
+            process.wait(patience(40))
+        finally:
+            process.kill()
+    for client in clients:
+        client.join(patience(20))
+
+
+def test_the_handler_of_the_host_is_called_and_put_back() -> None:
+    """A handler of another kind than uvicorn's is called through; one that the host sets meanwhile stays."""
+    heard: list[int] = []
+
+    def theirs(number: int, _: object) -> None:
+        heard.append(number)
+
+    before = signal.signal(signal.SIGTERM, theirs)
+    try:
+        with lifespan.stop_probe() as should_exit:
+            assert not should_exit()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert should_exit()
+        assert heard == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is theirs
+        with lifespan.stop_probe():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        with lifespan.stop_probe():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
