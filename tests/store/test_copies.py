@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -61,7 +62,7 @@ def copies(path: Path, folder: Path) -> None:
 
 
 def test_sqlite(tmp_path: Path, clock: Clock) -> None:
-    """The file alone, or with all that stands beside it; as it is after kill -9, the fault goes on."""
+    """The file alone."""
     (tmp_path / "now").mkdir()
     (tmp_path / "then").mkdir()
     path = tmp_path / "now" / "faults.db"
@@ -85,21 +86,80 @@ def test_sqlite(tmp_path: Path, clock: Clock) -> None:
         shutil.copy(backup / name, path.parent / name)
     assert again() == ([], OLDER_COPY, 3), "the revision of what ended it is not used twice"
 
-    for each in backup.iterdir():
-        shutil.copy(each, path.parent / each.name)
-    clock.now += LEASE_S - 1
-    assert again() == (["a"], "", 1), "killed, and started in time"
 
-    for each in backup.iterdir():
-        shutil.copy(each, path.parent / each.name)
-    clock.now += 1
-    assert again() == ([], UNATTENDED, 2)
+@pytest.mark.parametrize("seconds", [LEASE_S - 1, LEASE_S])
+def test_faults_of_sqlite_go_on_after_kill_9_for_as_long_as_the_lease(
+    tmp_path: Path, clock: Clock, seconds: float
+) -> None:
+    """Nothing else wrote to the files."""
+    path = tmp_path / "faults.db"
 
+    async def scenario() -> tuple[list[str], str, int]:
+        killed = open_store(f"sqlite:///{path}", clock)
+        async with started(killed):
+            await begin(killed)
+            clock.now += seconds
+            return await found(open_store(f"sqlite:///{path}", clock))
+
+    assert asyncio.run(scenario()) == ((["a"], "", 1) if seconds < LEASE_S else ([], UNATTENDED, 2))
+
+
+def copy_over(backup: Path, folder: Path) -> None:
+    """Copy each file onto the present one, which keeps its inode."""
     for each in backup.iterdir():
-        shutil.copy(each, path.parent / each.name)
-    (path.parent / "faults.db-watermark").write_text("garbage")
-    clock.now -= LEASE_S
-    assert again() == ([], UNATTENDED, 2)
+        shutil.copy(each, folder / each.name)
+
+
+def copy_with_times(backup: Path, folder: Path) -> None:
+    """Copy with the times of the last change, as tar and rsync do."""
+    shutil.rmtree(folder)
+    shutil.copytree(backup, folder)
+
+
+def rename(backup: Path, folder: Path) -> None:
+    """Rename the folder: the files in it keep all their times."""
+    shutil.rmtree(folder)
+    backup.rename(folder)
+
+
+@pytest.mark.parametrize("put_back", [copy_over, copy_with_times, rename])
+def test_sqlite_put_back_with_everything_beside_it(
+    tmp_path: Path, clock: Clock, put_back: Callable[[Path, Path], None]
+) -> None:
+    """Though the copy is seconds old: the kill switch was used since."""
+    folder = tmp_path / "now"
+    backup = tmp_path / "then"
+    folder.mkdir()
+    backup.mkdir()
+    path = folder / "faults.db"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}", clock)
+        async with started(store):
+            await begin(store)
+            copies(path, backup)
+            await store.apply(changes.end_all(clock.now), an_entry("end_all"))
+
+    asyncio.run(scenario())
+    time.sleep(0.3)  # the file system's clock decides: a copy that is put back at once is not recognised
+    put_back(backup, folder)
+    live, reason, revision = asyncio.run(found(open_store(f"sqlite:///{path}", clock)))
+    assert (live, reason) == ([], OLDER_COPY)
+    assert revision > 1000, "the revisions since the copy are not used twice"
+
+
+def test_sqlite_with_a_watermark_that_cannot_be_read(tmp_path: Path, clock: Clock) -> None:
+    """Nothing proves that the file is no copy."""
+    path = tmp_path / "faults.db"
+
+    async def scenario() -> None:
+        store = open_store(f"sqlite:///{path}", clock)
+        async with started(store):
+            await begin(store)
+
+    asyncio.run(scenario())
+    (tmp_path / "faults.db-watermark").write_text("garbage")
+    assert asyncio.run(found(open_store(f"sqlite:///{path}", clock))) == ([], UNATTENDED, 2)
 
 
 def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:

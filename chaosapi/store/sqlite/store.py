@@ -30,6 +30,9 @@ from chaosapi.store.sqlite.watermark import Watermark
 _POLL_INTERVAL_S: Final = 0.1
 _LOCK_TIMEOUT_S: Final = 1.5
 """How long to wait for another process's write, queueing included."""
+_MAX_MISSED: Final = 1_000_000
+"""So many later revisions than those of a restored copy may have been used."""
+
 T = TypeVar("T")
 
 log = get_logger("chaosapi.store")
@@ -96,7 +99,11 @@ class SqliteStore:
             state = tables.read_state(db, self._reader)
             mark = self._watermark.read()
             least = mark.revision if mark else 0
-            reason = reason_to_end(mark, state.revision, now)
+            if self._watermark.is_copy():
+                least += _MAX_MISSED
+                reason: str | None = OLDER_COPY
+            else:
+                reason = reason_to_end(mark, state.revision, now)
             if reason and (state.live(now) or state.revision < least):
                 state = tables.end_all_faults(db, self._reader, least, reason, now)
             else:

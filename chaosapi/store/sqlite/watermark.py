@@ -1,11 +1,20 @@
-"""The last revision and heartbeat of a SQLite store, in a file of their own: they expose a restored older copy."""
+"""The last revision and heartbeat of a SQLite store, in a file of their own: they expose a restored older copy.
+
+The file also has its own inode number and the time of its last change: a copy of it, which may be restored together
+with the store, has another number or a later time.
+"""
 
 import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from chaosapi.store.lease import Lease
+
+_SLACK_NS: Final = 250_000_000
+"""The time of the last change is read before it is written; a busy machine may need so long in between."""
+_CONTENT: Final = re.compile(rb"(\d{1,16}) (\d{1,12}\.\d{6}) (\d{1,20}) (\d{1,20})\n")
 
 
 class Watermark:
@@ -29,12 +38,16 @@ class Watermark:
 
     def read(self) -> Lease | None:
         """Return the last watermark; None if it is missing or cannot be read."""
-        try:
-            text = os.pread(self._file, 100, 0) if self._file is not None else b""
-        except OSError:
-            return None
-        found = re.fullmatch(rb"(\d{1,16}) (\d{1,12}\.\d{6})\n", text)
+        found = self._content()
         return Lease(int(found[1]), float(found[2])) if found else None
+
+    def is_copy(self) -> bool:
+        """Return whether something other than `write` has written, copied or moved the file."""
+        found = self._content()
+        if found is None or self._file is None:
+            return False
+        status = os.fstat(self._file)
+        return status.st_ino != int(found[3]) or status.st_ctime_ns - int(found[4]) > _SLACK_NS
 
     def advance(self, revision: int, now: float) -> None:
         """Write a heartbeat; the revision never decreases."""
@@ -45,4 +58,14 @@ class Watermark:
         """Write a heartbeat with exactly this revision."""
         if self._file is not None:
             with suppress(OSError):
-                os.pwrite(self._file, b"%016d %019.6f\n" % (revision, max(now, 0.0)), 0)
+                head = b"%016d %019.6f " % (revision, max(now, 0.0))
+                os.pwrite(self._file, head, 0)
+                status = os.fstat(self._file)
+                os.pwrite(self._file, b"%020d %020d\n" % (status.st_ino, status.st_ctime_ns), len(head))
+
+    def _content(self) -> re.Match[bytes] | None:
+        try:
+            text = os.pread(self._file, 100, 0) if self._file is not None else b""
+        except OSError:
+            return None
+        return _CONTENT.fullmatch(text)
