@@ -1,4 +1,4 @@
-"""Run the benchmarks that are named, or all of the usual ones: `python benchmarks [NAME …]`.
+"""Run the named benchmarks, or all default ones: `python benchmarks [NAME …]`.
 
 Each is a script of its own, with more options (`python benchmarks/NAME.py --help`); here it gets a time budget, and
 what it prints is shown. Time that one leaves over those after it may use. What they measure, and what it was:
@@ -24,7 +24,7 @@ HERE: Final = Path(__file__).parent
 
 
 class Usual(NamedTuple):
-    """One that runs by default: the minutes that it may take here, and the options that keep it short."""
+    """A default benchmark: its time-out in minutes, and the options that keep it short."""
 
     minutes: float
     options: tuple[str, ...] = ()
@@ -43,18 +43,18 @@ USUAL: Final = {
     "growth": Usual(1.6, ("--rounds", "6")),
     "workers": Usual(1, ("--rounds", "4")),
 }
-"""All of it ends in less than 20 minutes."""
+"""All default benchmarks together take less than 20 minutes."""
 ENDING: Final = 15.0
-"""How many seconds a benchmark has to end its servers, before all of them are killed."""
+"""Seconds that a benchmark has to stop its servers; then they are killed."""
 
 
 def about(name: str) -> str:
-    """Return the first line of a benchmark's own description."""
+    """Return the first line of a benchmark's docstring."""
     return (HERE / f"{name}.py").read_text().partition('"""')[2].partition("\n")[0]
 
 
 def main() -> int:
-    """Run them one after the other; exit with 1 when one missed its goal or its time."""
+    """Run the benchmarks one after the other; exit with 1 if one misses its goal or its time-out."""
     others = sorted({path.stem for path in HERE.glob("[!_]*.py")} - USUAL.keys())
     parser = argparse.ArgumentParser(
         description=__doc__.partition("\n")[0] if __doc__ else None,
@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def run(name: str, options: Sequence[str], seconds: float) -> str:
-    """Run one for at most so many seconds; whatever it has started ends with it."""
+    """Run a benchmark, with a time-out; kill every process that it started."""
     command = [sys.executable, str(HERE / f"{name}.py"), *options]
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
@@ -97,7 +97,7 @@ def run(name: str, options: Sequence[str], seconds: float) -> str:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End a benchmark and all of its servers: asked first, so that it takes away what it made."""
+    """Stop a benchmark and all of its servers: with a signal first, so that it can clean up."""
     with suppress(ProcessLookupError, subprocess.TimeoutExpired):
         os.killpg(process.pid, signal.SIGINT)  # SIGTERM would end Python without its finally blocks
         process.wait(ENDING)

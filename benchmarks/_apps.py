@@ -1,4 +1,4 @@
-"""The shop in other hands, `python _apps.py NAME [WORKERS]`: with nothing around it, or what people put around it.
+"""The shop without middleware, or with other libraries' middlewares: `python _apps.py NAME [WORKERS]`.
 
 The handlers, the event loop and uvicorn's settings are those of `chaosapi serve`.
 """
@@ -24,33 +24,33 @@ from chaosapi.settings import Settings
 
 
 def bare(telemetry: TelemetryConfig | None = None) -> FastAPI:
-    """Make the shop's own routes, and nothing else."""
+    """Return an app with the shop's routes alone."""
     app = FastAPI(telemetry=telemetry)
     app.include_router(shop.router(shop.Shop(Settings())))
     return app
 
 
 def silent() -> FastAPI:
-    """Let FastAPI not look for OpenTelemetry with every request, as chaosapi's shop does not."""
+    """Turn off FastAPI's OpenTelemetry look-up on each request, as chaosapi's shop does."""
     return bare({"tracing": False, "metrics": False, "logs": False})
 
 
 def installed() -> FastAPI:
-    """Put chaosapi around that app, as `chaosapi.install` does for anyone's."""
+    """Return the app with `chaosapi.install`."""
     app = silent()
     chaosapi.install(app, Settings(access_log=False))
     return app
 
 
 def instrumentator() -> FastAPI:
-    """Add the metrics of prometheus-fastapi-instrumentator."""
+    """Return the app with the metrics of prometheus-fastapi-instrumentator."""
     app = bare()
     Instrumentator().instrument(app).expose(app)
     return app
 
 
 def exporter() -> FastAPI:
-    """Add the metrics of starlette-exporter."""
+    """Return the app with the metrics of starlette-exporter."""
     app = bare()
     app.add_middleware(PrometheusMiddleware)
     app.add_route("/metrics", handle_metrics)
@@ -58,17 +58,17 @@ def exporter() -> FastAPI:
 
 
 class Injector(BaseHTTPMiddleware):
-    """A fault injector as tutorials write it; this one never hits."""
+    """A fault injector as in tutorials; its rate is 0."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        """Roll, and answer or pass on."""
+        """Answer with an error at the rate, else pass the request on."""
         if request.url.path.startswith("/api") and random.random() < 0:
             return JSONResponse({"detail": "injected"}, 503)
         return await call_next(request)
 
 
 def injector() -> FastAPI:
-    """Add that, without any metrics."""
+    """Return the app with the tutorials' fault injector, without metrics."""
     app = bare()
     app.add_middleware(Injector)
     return app
@@ -91,21 +91,21 @@ OURS: Final[dict[str, tuple[int, dict[str, Any]]]] = {
     "1 fault on other routes": (1, ELSEWHERE),
     "10 faults on other routes": (10, ELSEWHERE),
     "100 faults on other routes": (100, ELSEWHERE),
-    "1 fault that hits nobody": (1, NEVER),
+    "1 fault that never hits": (1, NEVER),
     "100 faults on other tenants": (100, OTHERS),
 }
-"""How many faults, and which: of the last two kinds each is looked at with every request."""
+"""The number of faults and the fault, by variant; the last two kinds are evaluated on every request."""
 
 
 def faults(name: str) -> Iterator[dict[str, Any]]:
-    """Return the faults of one of our variants, as bodies for the admin API."""
+    """Return the faults of a chaosapi variant, as bodies for the admin API."""
     count, fault = OURS[name]
     for number in range(count):
         yield {"name": f"f-{number}", **fault, "schedule": {"duration": "1h"}}
 
 
 def make() -> FastAPI:
-    """Make the app that BENCHED_APP names, in each of several workers."""
+    """Return the app that BENCHED_APP names; each worker calls this."""
     return APPS[os.environ["BENCHED_APP"]]()
 
 

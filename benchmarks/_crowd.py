@@ -1,4 +1,4 @@
-"""Clients that always have one request each in flight: `python _crowd.py HOST PORT CONNECTIONS NAME`.
+"""Clients that each always have one request in flight: `python _crowd.py HOST PORT CONNECTIONS NAME`.
 
 Each sends the next request as soon as the last is answered, with `x-crowd: NAME`. Ends when standard input does.
 """
@@ -14,7 +14,7 @@ _AT_ONCE = 200
 
 
 class Client(asyncio.Protocol):
-    """One connection. Answers have no chunks here, so the end of one is known by its length."""
+    """One connection. Responses are not chunked here: their content-length tells their end."""
 
     _transport: asyncio.Transport
 
@@ -40,7 +40,7 @@ class Client(asyncio.Protocol):
 
 
 async def crowd(host: str, port: int, connections: int, name: str) -> None:
-    """Connect them all, say so, and let them go on."""
+    """Connect all clients, print a line, and let them send requests."""
     loop = asyncio.get_running_loop()
     request = f"GET /api/products/p-0001 HTTP/1.1\r\nhost: {host}:{port}\r\nx-crowd: {name}\r\n\r\n".encode()
     clients = []

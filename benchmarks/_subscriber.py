@@ -1,4 +1,4 @@
-"""One subscriber of a bare Redis channel: writes when each message came, on the same clock and loop as the service."""
+"""A subscriber of a bare Redis channel: prints when each message arrived, by the service's clock and event loop."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Load by wrk, on a core of its own."""
+"""Load from wrk, pinned to its own core."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class Load(NamedTuple):
-    """The output of wrk: requests, requests per second, percentiles in ms, statuses from 400 on, unanswered ones."""
+    """The output of wrk: requests, requests per second, percentiles in ms, statuses above 399, unanswered requests."""
 
     requests: int
     per_second: float
@@ -24,7 +24,7 @@ class Load(NamedTuple):
 
 
 def ready() -> None:
-    """End the benchmark where wrk or taskset is missing."""
+    """Exit if wrk or taskset is missing."""
     for program, package in (("wrk", "wrk"), ("taskset", "util-linux")):
         if not shutil.which(program):
             sys.exit(f"{program} is missing: apt-get install {package}")
@@ -38,7 +38,7 @@ def pin(pid: int) -> None:
 
 
 def press(url: str, seconds: float, connections: int = 32, *, pinned: bool = True) -> Load:
-    """Send as many requests as a closed loop of so many connections gets answered, from the last core if pinned."""
+    """Load a URL from a closed loop of connections, on the last core if pinned."""
     last = (os.cpu_count() or 1) - 1
     cores = str(last) if pinned else f"0-{last}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", url]
@@ -47,11 +47,11 @@ def press(url: str, seconds: float, connections: int = 32, *, pinned: bool = Tru
 
 
 def read(text: str) -> Load:
-    """Read what wrk has written."""
+    """Parse the output of wrk."""
     requests = re.search(r"(\d+) requests in", text)
     rate = re.search(r"Requests/sec:\s*([\d.]+)", text)
     if not (requests and rate):
-        sys.exit(f"wrk said: {text}")
+        sys.exit(f"wrk failed: {text}")
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     return Load(

@@ -32,18 +32,18 @@ from rich.console import Console
 from rich.table import Table
 
 HELD: Final = 50.0
-"""Milliseconds that a probe may take longer than on an idle service."""
+"""Milliseconds by which a probe may be slower than on an idle service."""
 KILLED: Final = 250.0
 GROWN: Final = 1.2
 PATIENCE: Final = 30.0
 LIVE: Final = 100
-"""Faults, as many as may live at once."""
+"""The highest number of live faults."""
 
 Send = Callable[[str, str, Any], int]
 Body = dict[str, Any]
 
 LARGE: Final = {"type": "error", "body": [[0, "x" * 5] for _ in range(3000)]}
-"""About as large, and as nested, as an error's body may be."""
+"""An error's body near the limits of size and depth."""
 NOW: Final = "2026-01-01T00:00:00Z"
 GUARD: Final = {"stop_when": {"alert": "A", "labels": {f"l{number}": "no" for number in range(15)}}}
 FORECAST: Final = {
@@ -61,19 +61,19 @@ def fault(seed: int) -> Body:
 
 
 def notification(alerts: Sequence[Body]) -> Body:
-    """Return what Alertmanager would send."""
+    """Return a notification of Alertmanager."""
     return {"version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "alerts": alerts}
 
 
 def alert(number: int, text: str = "") -> Body:
-    """Return one alert that all guards look at."""
+    """Return an alert that all guards compare with their labels."""
     labels = {"alertname": "A", "number": f"{number}"}
     annotations = {"text": text} if text else {}
     return {"status": "firing", "labels": labels, "annotations": annotations, "startsAt": NOW, "endsAt": NOW}
 
 
 def fill(send: Send) -> None:
-    """Leave as much behind as the service keeps: faults that live and that have ended, the audit, alerts."""
+    """Fill everything that the service keeps: live and ended faults, the audit, alerts."""
     for turn in range(2):
         for number in range(LIVE):
             send("PUT", f"/admin/faults/{turn}-{number}", fault(number))
@@ -83,18 +83,18 @@ def fill(send: Send) -> None:
 
 
 def arm(send: Send) -> None:
-    """Let as many faults live as may."""
+    """Create the highest number of live faults."""
     for number in range(LIVE):
         send("PUT", f"/admin/faults/1-{number}", fault(number))
 
 
 def asks(method: str, path: str, body: Any = None) -> Callable[[Send, int], object]:
-    """Return an attack that sends the same over and over."""
+    """Return an attack that repeats one request."""
     return lambda send, _: send(method, path, body)
 
 
 def replaces(send: Send, turn: int) -> object:
-    """Replace one fault by another one of its name, as large."""
+    """Replace a fault by another large fault of the same name."""
     return send("PUT", "/admin/faults/again", fault(turn))
 
 
@@ -114,11 +114,11 @@ ATTACKS: Final[Mapping[str, tuple[int, Callable[[Send, int], object]]]] = {
     "description": (8, asks("GET", "/admin/openapi.json")),
     "waiting": (8, asks("PUT", "/admin/faults/slow?wait=5s", {"effect": {"type": "error"}, "rate": 1e-6})),
 }
-"""Connections at once, and what each sends."""
+"""The number of concurrent connections of each attack, and their requests."""
 
 
 def sender(url: str) -> Send:
-    """Return a function that sends one request on a connection of its own and returns the status; 0: no answer."""
+    """Return a function that sends a request on a new connection and returns the status; 0 without a response."""
     host = urlsplit(url).netloc
 
     def send(method: str, path: str, body: Any) -> int:
@@ -139,7 +139,7 @@ def sender(url: str) -> Send:
 
 
 def attacker(url: str, name: str) -> None:
-    """Attack until killed, and no longer than a minute."""
+    """Attack until killed, for at most a minute."""
     signal.alarm(60)
     send = sender(url)
     attack = ATTACKS[name][1]
@@ -151,7 +151,7 @@ def attacker(url: str, name: str) -> None:
 
 @contextmanager
 def attacked(url: str, name: str) -> Iterator[None]:
-    """Let attackers at the service for as long as the block lasts."""
+    """Run the attackers until the block ends."""
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=attacker, args=(url, name), daemon=True) for _ in range(ATTACKS[name][0])]
     for process in processes:
@@ -166,7 +166,7 @@ def attacked(url: str, name: str) -> Iterator[None]:
 
 
 def timed(act: Callable[[], int], good: Sequence[int] = (200,)) -> float:
-    """Return the milliseconds until it was answered as it should be; more than anybody waits otherwise."""
+    """Return the milliseconds until the expected response; a value above every time-out for any other outcome."""
     started = time.perf_counter()
     status = act()
     took = 1000 * (time.perf_counter() - started)
@@ -174,22 +174,22 @@ def timed(act: Callable[[], int], good: Sequence[int] = (200,)) -> float:
 
 
 def measure(server: Server, name: str, seconds: float) -> dict[str, list[float]]:
-    """Return the milliseconds of probes on both ports, and of kill switches, while the service is attacked."""
+    """Return the latencies in milliseconds of probes on both ports, and of kill switches, during an attack."""
     public = sender(server.url)
     admin = sender(server.admin)
-    found: dict[str, list[float]] = {"public": [], "admin": [], "kill": []}
+    latencies: dict[str, list[float]] = {"public": [], "admin": [], "kill": []}
     arm(admin)
     with attacked(server.admin, name):
         until = time.monotonic() + seconds
         turn = 0
         while time.monotonic() < until:
-            found["public"].append(timed(partial(public, "GET", "/healthz", None)))
-            found["admin"].append(timed(partial(admin, "GET", "/healthz", None)))
+            latencies["public"].append(timed(partial(public, "GET", "/healthz", None)))
+            latencies["admin"].append(timed(partial(admin, "GET", "/healthz", None)))
             if turn % 10 == 9:
-                found["kill"].append(timed(partial(admin, "DELETE", "/admin/faults", None)))
+                latencies["kill"].append(timed(partial(admin, "DELETE", "/admin/faults", None)))
             turn += 1
             time.sleep(0.005)
-    return found
+    return latencies
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -198,23 +198,23 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def memory(server: Server) -> float:
-    """Return the mebibytes that the service has."""
+    """Return the resident memory of the service in MiB."""
     return float(psutil.Process(server.pid).memory_info().rss / 2**20)
 
 
 def main() -> int:
-    """Measure all attacks on both ports; exit with 1 when a promise is not kept."""
+    """Measure all attacks on both ports; exit with 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=6, help="how long each attack lasts")
     parser.add_argument("--only", choices=ATTACKS, action="append", help="only this attack; may be repeated")
     parser.add_argument("--port", choices=("admin", "shared"), action="append", help="only this port")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     table = Table(
         "port", "attack", "probes", "public p99, ms", "max", "admin p99", "max", "kill p50", "p99", "max", "MiB"
     )
     missed: list[str] = []
     results: list[dict[str, Any]] = []
-    for port in chosen.port or ("admin", "shared"):
+    for port in arguments.port or ("admin", "shared"):
         command = (*_servers.SERVE, "--admin-port", "0") if port == "admin" else _servers.SERVE
         with tempfile.TemporaryDirectory() as folder, _servers.running(Path(folder) / "log", command) as server:
             send = sender(server.admin)
@@ -223,17 +223,17 @@ def main() -> int:
                 attack(send, 0)
             before = memory(server)
             idle = {"public": 0.0, "admin": 0.0}
-            for name in dict.fromkeys(["none", *(chosen.only or ATTACKS)]):
-                found = measure(server, name, chosen.seconds)
-                late = {loop: percentile(found[loop], 99) for loop in idle}
+            for name in dict.fromkeys(["none", *(arguments.only or ATTACKS)]):
+                latencies = measure(server, name, arguments.seconds)
+                late = {loop: percentile(latencies[loop], 99) for loop in idle}
                 idle = late if name == "none" else idle
-                killed = percentile(found["kill"], 99)
-                figures = [late["public"], max(found["public"]), late["admin"], max(found["admin"])]
-                figures += [percentile(found["kill"], 50), killed, max(found["kill"])]
+                killed = percentile(latencies["kill"], 99)
+                figures = [late["public"], max(latencies["public"]), late["admin"], max(latencies["admin"])]
+                figures += [percentile(latencies["kill"], 50), killed, max(latencies["kill"])]
                 shown = [f"{value:.1f}" for value in figures]
-                table.add_row(port, name, str(len(found["admin"])), *shown, f"{memory(server):.0f}")
+                table.add_row(port, name, str(len(latencies["admin"])), *shown, f"{memory(server):.0f}")
                 print(f"{port} {name}: {' '.join(shown)} ms, {memory(server):.0f} MiB", flush=True)
-                results.append({"port": port, "attack": name, **found})
+                results.append({"port": port, "attack": name, **latencies})
                 missed += [f"{port} port, {name}: {loop} loop" for loop in idle if late[loop] > idle[loop] + HELD]
                 missed += [f"{port} port, {name}: kill switch"] * (killed >= KILLED)
             sender(server.admin)("DELETE", "/admin/faults", None)

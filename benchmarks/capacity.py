@@ -41,14 +41,14 @@ PLACES = (1, 4, 8)
 UTILISATIONS = (0.5, 0.7, 0.9)
 SIDE_BY_SIDE = 8
 TYPICAL = 0.01
-"""How close the ideal queue of a sample is to theory."""
+"""How close to theory the mean wait of a sample's ideal queue must be."""
 ALLOWANCE = 0.10
 QUIET = SERVICE / 100
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: to which queue, when, and how long its service takes."""
+    """One request: its queue, its arrival, and its service time."""
 
     queue: str
     key: str
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass
 class Case:
-    """One number of places at one utilisation: several queues of it, their requests, and the theory's mean wait."""
+    """Several queues with the same number of places and utilisation, their requests, and the theory's mean wait."""
 
     places: int
     utilisation: float
@@ -68,13 +68,13 @@ class Case:
 
 
 def erlang_c(places: int, load: float) -> float:
-    """Return the probability to wait in M/M/c; `load` in erlangs, below `places`."""
+    """Return the probability of waiting in M/M/c (Erlang C); `load` in erlangs, below `places`."""
     full = load**places / math.factorial(places) * places / (places - load)
     return full / (sum(load**k / math.factorial(k) for k in range(places)) + full)
 
 
 def poisson(queue: str, seed: int, rate: float, seconds: float) -> list[Request]:
-    """Draw the requests to one queue; their service times are those that the service will draw."""
+    """Draw the requests of one queue; their service times are those that the service will draw."""
     chance = random.Random(f"{queue}/{seed}")
     dice = Dice.of(0, queue)
     gaps = (chance.expovariate(rate) for _ in itertools.count())
@@ -87,7 +87,7 @@ def poisson(queue: str, seed: int, rate: float, seconds: float) -> list[Request]
 
 
 def ideal_waits(places: int, requests: list[Request]) -> list[float]:
-    """Return what each request waits in the ideal queue, first come, first served."""
+    """Return the wait of each request in the ideal first-come-first-served queue."""
     free = [0.0] * places
     waits = list[float]()
     for request in requests:
@@ -97,7 +97,7 @@ def ideal_waits(places: int, requests: list[Request]) -> list[float]:
 
 
 def case(places: int, utilisation: float, seconds: float) -> Case:
-    """Find a sample that is typical: its ideal queue waits as long as the theory says."""
+    """Return a typical sample: the mean wait of its ideal queue is the theory's."""
     rate = utilisation * places / SERVICE
     theory = erlang_c(places, utilisation * places) / (places / SERVICE - rate)
     names = [f"c{places}-u{utilisation * 100:g}-{number}" for number in range(SIDE_BY_SIDE // places)]
@@ -110,7 +110,7 @@ def case(places: int, utilisation: float, seconds: float) -> Case:
 
 
 def inject(url: str, queue: str, places: int) -> None:
-    """Make one queue."""
+    """Create one queue."""
     effect = {"type": "capacity", "concurrency": places, "queue": 10_000, "queue_timeout": "1h"}
     effect["service_time"] = {"type": "exponential", "mean": SERVICE}
     body = {"effect": effect, "target": {"headers": {"x-queue": queue}}}
@@ -118,7 +118,7 @@ def inject(url: str, queue: str, places: int) -> None:
 
 
 async def measure(url: str, requests: list[Request]) -> dict[Request, float]:
-    """Send every request at its time; return how long each took beyond its service."""
+    """Send every request at its time; return each latency minus its service time."""
     beyond: dict[Request, float] = {}
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None)
@@ -138,7 +138,7 @@ async def measure(url: str, requests: list[Request]) -> dict[Request, float]:
 
 
 def main() -> int:
-    """Measure all cases at once; exit with 1 when a mean wait lies outside the allowance."""
+    """Measure all cases concurrently; exit with 1 if a mean wait is outside the tolerance."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=110, help="how long requests arrive")
     seconds = parser.parse_args().seconds
@@ -167,7 +167,7 @@ def main() -> int:
     console.print(table)
     console.print(f"overhead of a request that does not queue: {1000 * overhead:.1f} ms; subtracted")
     if overhead > QUIET:
-        console.print(f"this machine was too busy to tell: on a quiet one that is less than {1000 * QUIET:g} ms")
+        console.print(f"this machine was too busy to measure: on a quiet machine that is less than {1000 * QUIET:g} ms")
     OUT.mkdir(exist_ok=True)
     facts = {"python": platform.python_version(), "seconds": seconds, "overhead": overhead, "results": results}
     (OUT / "capacity.json").write_text(json.dumps(facts, indent=1))

@@ -1,4 +1,4 @@
-"""The cost of the console: queries a second with one page and with ten, and what half an hour does to a browser.
+"""The cost of the console: queries per second with one page and with ten, and a browser's memory after half an hour.
 
 Starts a lab with traffic, and Chromium. The half hour is simulated: as many updates, ten times as fast, while a fault
 acts, alerts fire and one is silenced. Exits with 1 where a page grows beyond its bounds; six minutes or more.
@@ -34,9 +34,9 @@ WATCHED: Final = 20.0  # seconds
 UPDATES: Final = 900  # of half an hour
 WARM: Final = 300  # updates after which caches are full
 GROWTH: Final = {"DOM nodes": 1.1, "heap": 1.25}
-"""How much of it a page may hold after all updates, in parts of what it held when warm."""
+"""The highest ratio of a page's memory after all updates to its memory when warm."""
 VIEWS: Final = list(product((ALL, "/api/checkout"), SPANS))
-"""Ten that differ: what each page looks at."""
+"""Ten different views, one for each page."""
 
 
 def main() -> None:
@@ -60,13 +60,13 @@ def main() -> None:
 
 
 def cost(browser: Browser, gate: "Gate") -> None:
-    """Print what the sources are asked and what a page is sent, with one page and with ten that look at ten views."""
+    """Print the queries to the sources and the bytes to a page, with one page and with ten pages of different views."""
     pages: list[Page] = []
     print(f"\n{'pages':>5} {'questions/s to Prometheus':>26} {'to the service':>15} {'KiB/s to a page':>16}")
     for number in (0, 1, 10):
         for view in VIEWS[len(pages) : number]:
             pages.append(opened(browser))
-            look(pages[-1], *view)
+            select_view(pages[-1], *view)
         sent = received(pages[0]) if pages else [0]
         before = questions()
         start = time.monotonic()
@@ -84,15 +84,15 @@ def cost(browser: Browser, gate: "Gate") -> None:
         page.close()
 
 
-def look(page: Page, route: str, span: str) -> None:
-    """Let a page look at a route, so far back."""
+def select_view(page: Page, route: str, span: str) -> None:
+    """Select a route and a time range on a page."""
     page.get_by_role("button", name=span, exact=True).click()
     page.get_by_role("combobox", name="route").click()
     page.get_by_role("option", name=route, exact=True).click()
 
 
 def burning(lab: stack.Lab) -> None:
-    """Let a fault act until the end, alerts fire, and silence one of them."""
+    """Inject a fault until the block ends, wait for its alerts, and silence one of them."""
     lab.admin.create_fault(
         {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "30m"}, "reason": "bench"}
     )
@@ -110,7 +110,7 @@ def burning(lab: stack.Lab) -> None:
 
 
 def growth(browser: Browser, process: psutil.Process) -> list[str]:
-    """Print what a page and the console hold when warm and after half an hour; return what grew beyond its bound."""
+    """Print the memory of a page and the console when warm and after half an hour; return what exceeds its bound."""
     page = opened(browser)
     page.get_by_role("tab", name="Alerts").click()
     page.locator(".chip", has_text="silenced").first.wait_for()
@@ -131,14 +131,14 @@ def growth(browser: Browser, process: psutil.Process) -> list[str]:
 
 
 def held(cdp: CDPSession) -> tuple[float, float]:
-    """Return the bytes of the page's heap that are in use, garbage swept, and the number of DOM nodes."""
+    """Return the bytes of the page's heap after a garbage collection, and the number of DOM nodes."""
     cdp.send("HeapProfiler.collectGarbage")
     metrics = {each["name"]: each["value"] for each in cdp.send("Performance.getMetrics")["metrics"]}
     return metrics["JSHeapUsedSize"], metrics["Nodes"]
 
 
 def received(page: Page) -> list[int]:
-    """Return a list that grows by the size of each update that the page is sent."""
+    """Return a list to which the size of each update to the page is appended."""
     sizes: list[int] = []
     cdp = page.context.new_cdp_session(page)
     cdp.send("Network.enable")
@@ -153,7 +153,7 @@ def received(page: Page) -> list[int]:
 
 
 def opened(browser: Browser) -> Page:
-    """Open the console in a browser of its own."""
+    """Open the console in a new browser."""
     page = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
     page.goto(url(PORTS.console))
     page.get_by_text("Prometheus: up", exact=True).wait_for()
@@ -161,7 +161,7 @@ def opened(browser: Browser) -> Page:
 
 
 def questions() -> float:
-    """Return how many questions Prometheus has answered, scrapes of it left out."""
+    """Return the number of requests that Prometheus has answered, without scrapes of its metrics."""
     text = httpx2.get(f"{url(PORTS.prometheus)}/metrics").text
     return sum(
         sample.value
@@ -173,7 +173,7 @@ def questions() -> float:
 
 
 class Gate(socketserver.ThreadingTCPServer):
-    """Passes connections on to a port of this machine, and counts the requests in them."""
+    """A proxy to a local port that counts the requests."""
 
     daemon_threads = True
 
@@ -190,7 +190,7 @@ class Passing(socketserver.BaseRequestHandler):
     server: Gate
 
     def handle(self) -> None:
-        """Pass on what is asked and what is answered, until either side has gone."""
+        """Forward both directions until either side disconnects."""
         with socket.create_connection((HOST, self.server.behind)) as behind:
             Thread(target=pump, args=(behind, self.request), daemon=True).start()
             for part in parts(self.request):
@@ -206,7 +206,7 @@ def parts(connection: socket.socket) -> Iterator[bytes]:
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
-    """Send on what comes, and end as it ends."""
+    """Forward one direction until its end."""
     with suppress(OSError):
         for part in parts(source):
             sink.sendall(part)
@@ -215,7 +215,7 @@ def pump(source: socket.socket, sink: socket.socket) -> None:
 
 @contextmanager
 def counted(port: int) -> Iterator[Gate]:
-    """Stand in front of a port until the block ends."""
+    """Run the proxy until the block ends."""
     with Gate(port) as gate:
         Thread(target=gate.serve_forever, daemon=True).start()
         yield gate
@@ -242,7 +242,7 @@ def console(every: str, service: int) -> Iterator[psutil.Process]:
 
 
 def answers() -> bool:
-    """Return whether the console does."""
+    """Return whether the console answers."""
     try:
         return httpx2.get(url(PORTS.console)).is_success
     except httpx2.HTTPError:

@@ -1,4 +1,4 @@
-"""How fast the control plane answers while the data plane burns, on a port of its own and on the shared one.
+"""The latency of the control plane while the data plane is in trouble, on its own port and on the shared port.
 
 Each trouble alone and all together. A decoy fault is ended with `DELETE /admin/faults/decoy` over and over, a new
 connection each time, as an operator's curl would; then the kill switch, `DELETE /admin/faults`, ends the trouble
@@ -46,7 +46,7 @@ FULL = {"effect": {"type": "memory", "limit": MEMORY, "rate": MEMORY}}
 
 @dataclass(frozen=True)
 class Trouble:
-    """Faults by their names, and clients by the crowd they are of."""
+    """The faults by name, and the clients by kind."""
 
     faults: Mapping[str, Any] = field(default_factory=dict)
     crowds: Mapping[str, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ TROUBLES = {
 
 
 def call(admin: str, method: str, path: str, body: Any = None) -> tuple[float, Any]:
-    """Make one request on a connection of its own; return the milliseconds and the answer, or raise TimeoutError."""
+    """Send a request on a new connection; return the milliseconds and the response, or raise TimeoutError."""
     started = time.perf_counter()
     connection = HTTPConnection(urlsplit(admin).netloc, timeout=PATIENCE)
     content = None if body is None else json.dumps(body)
@@ -80,7 +80,7 @@ def call(admin: str, method: str, path: str, body: Any = None) -> tuple[float, A
 
 @contextmanager
 def crowd(url: str, connections: int, name: str) -> Iterator[None]:
-    """Let clients knock at the service for as long as the block lasts."""
+    """Run the clients until the block ends."""
     host, port = urlsplit(url).netloc.split(":")
     command = [sys.executable, str(Path(__file__).parent / "_crowd.py"), host, port, str(connections), name]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -92,7 +92,7 @@ def crowd(url: str, connections: int, name: str) -> Iterator[None]:
 
 
 def arm(server: Server, trouble: Trouble) -> None:
-    """Inject the faults and wait until they bite."""
+    """Inject the faults and wait until they act."""
     for name, fault in trouble.faults.items():
         call(server.admin, "PUT", f"/admin/faults/{name}", {**fault, "schedule": {"duration": "30m"}})
     deadline = time.monotonic() + 120
@@ -103,7 +103,7 @@ def arm(server: Server, trouble: Trouble) -> None:
 
 
 def bites(server: Server, trouble: Trouble) -> bool:
-    """Return whether all requests to hold are held, and all connections to take are taken."""
+    """Return whether all requests are held that should be, and all connections are used."""
     if "memory" in trouble.faults and psutil.Process(server.pid).memory_info().rss < MEMORY:
         return False
     if "hold" in trouble.faults:
@@ -113,7 +113,7 @@ def bites(server: Server, trouble: Trouble) -> bool:
 
 
 def measure(server: Server, trouble: Trouble, seconds: float, kills: int) -> tuple[list[float], list[float]]:
-    """Return the milliseconds of ending a decoy, and of the kill switch; an answer that does not come ends it."""
+    """Return the milliseconds of ending a decoy fault, and of the kill switch; exit without a response."""
     ended: list[float] = []
     killed: list[float] = []
     try:
@@ -137,13 +137,13 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def main() -> int:
-    """Measure all troubles on both ports; exit with 1 when an answer on the admin port is later than promised."""
+    """Measure all troubles on both ports; exit with 1 if a response on the admin port misses the goal."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=10, help="how long each trouble is measured")
     parser.add_argument("--kills", type=_numbers.count, default=5, help="how often the kill switch ends each trouble")
     parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
     parser.add_argument("--port", choices=("admin", "shared"), action="append", help="only this port")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard != resource.RLIM_INFINITY and hard < HELD + 1000:
         sys.exit(f"{HELD} connections need more file descriptors than ulimit -Hn allows: {hard}")
@@ -151,16 +151,16 @@ def main() -> int:
     table = Table("port", "trouble", "answers", "p50, ms", "p99, ms", "max, ms", "kill switch: p50", "max")
     late = 0
     results: list[dict[str, Any]] = []
-    for port in chosen.port or ("admin", "shared"):
+    for port in arguments.port or ("admin", "shared"):
         settings = {"CHAOSAPI_MAX_HELD": str(2 * HELD), "CHAOSAPI_MAX_MEMORY": str(2 * MEMORY)}
-        for name in chosen.only or TROUBLES:
+        for name in arguments.only or TROUBLES:
             with ExitStack() as stack:
                 log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "log"
                 command = (*_servers.SERVE, "--admin-port", "0") if port == "admin" else _servers.SERVE
                 server = stack.enter_context(_servers.running(log, command, settings))
                 for who, connections in TROUBLES[name].crowds.items():
                     stack.enter_context(crowd(server.url, connections, who))
-                ended, killed = measure(server, TROUBLES[name], chosen.seconds, chosen.kills)
+                ended, killed = measure(server, TROUBLES[name], arguments.seconds, arguments.kills)
             figures = [percentile(ended, 50), percentile(ended, 99), max(ended), percentile(killed, 50), max(killed)]
             late += port == "admin" and max(figures[1], figures[4]) >= GOAL
             table.add_row(port, name, str(len(ended)), *(f"{value:.1f}" for value in figures))

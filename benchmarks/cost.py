@@ -1,4 +1,4 @@
-"""The CPU time of chaosapi, without a network: requests through uvicorn's own protocol, in one process.
+"""The CPU time of chaosapi without a network: requests through uvicorn's protocol class, in one process.
 
 All apps take turns of a few hundred requests, so that a busy machine meets all of them alike; ratios are those of one
 turn, and medians are taken over many. Left out is what the kernel and the event loop do, the same for all: so
@@ -35,12 +35,12 @@ REQUEST: Final = b"GET /api/products/p-0001 HTTP/1.1\r\nhost: 127.0.0.1:8000\r\n
 
 
 class Sink(asyncio.Transport):
-    """A connection that remembers the last answer."""
+    """A transport that keeps the last response."""
 
     answer = b""
 
     def write(self, data: Any) -> None:
-        """Take a part of an answer."""
+        """Keep a part of a response."""
         self.answer = data if data.startswith(b"HTTP/") else self.answer + data
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -80,11 +80,11 @@ class Served:
 
     @property
     def text(self) -> bytes:
-        """Return the last answer, head and body."""
+        """Return the last response, head and body."""
         return self._sink.answer
 
     async def ask(self, request: bytes, status: bytes, count: int = 1) -> float:
-        """Make so many requests one after the other; return the seconds of processor for each."""
+        """Send `count` requests one after the other; return the CPU seconds per request."""
         started = time.process_time()
         for _ in range(count):
             self._protocol.data_received(request)
@@ -103,7 +103,7 @@ class Served:
 
 
 async def measure(turns: int, requests: int) -> dict[str, list[float]]:
-    """Return the seconds of processor a request by app, one for each turn."""
+    """Return the CPU seconds per request by app, one value for each turn."""
     served = {name: Served(app()) for name, app in APPS.items()}
     for name in OURS:
         served[name] = Served(create_app(Settings(access_log=False)))
@@ -120,12 +120,12 @@ async def measure(turns: int, requests: int) -> dict[str, list[float]]:
 
 
 def main() -> int:
-    """Measure all; exit with 1 when the goal is missed."""
+    """Measure all candidates; exit with 1 if the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--turns", type=_numbers.count, default=60)
     parser.add_argument("--requests", type=_numbers.count, default=300, help="in each turn")
-    chosen = parser.parse_args()
-    took = uvloop.run(measure(chosen.turns, chosen.requests))
+    arguments = parser.parse_args()
+    took = uvloop.run(measure(arguments.turns, arguments.requests))
     bare = took["bare FastAPI"]
     ratios = {
         name: median(first / other for first, other in zip(bare, each, strict=True)) for name, each in took.items()

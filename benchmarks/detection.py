@@ -28,24 +28,24 @@ RUNS: Final[list[live_forecast.Run]] = [
 
 
 def first(scored: Score) -> ScoredAlert | None:
-    """Return the page that came first."""
+    """Return the first page that was sent."""
     paged = [each for each in scored.alerts if each.severity == "page" and each.fact and each.fact.notified]
     return min(paged, key=lambda each: each.fact.notified or 0.0 if each.fact else 0.0, default=None)
 
 
 def main() -> int:
-    """Measure; exit with 1 when a page did not come as forecast, nor as chance explains."""
+    """Measure; exit with 1 if a page differs from the forecast by more than chance explains."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rate", type=_numbers.positive, default=100, help="requests/s")
     parser.add_argument("--port", type=int, default=27000, help="the first of six free ports")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     console = Console(width=140)
     with tempfile.TemporaryDirectory() as folder:
         options = stack.Options(
-            Path(folder), "lab", Ports(*range(chosen.port, chosen.port + 6)), rate=chosen.rate, traffic=True
+            Path(folder), "lab", Ports(*range(arguments.port, arguments.port + 6)), rate=arguments.rate, traffic=True
         )
         with stack.running(options, lambda text: console.print(text, style="dim")) as lab:
-            scores = live_forecast.play(lab, chosen.rate, console, RUNS)
+            scores = live_forecast.play(lab, arguments.rate, console, RUNS)
     table = Table("fault", "lower bound, s", "forecast, s", "by chance", "webhook, s", "verdict")
     results = []
     drawn: dict[str, float] = {}
@@ -56,12 +56,17 @@ def main() -> int:
             results.append(scored.model_dump(mode="json"))
             continue
         bound = page.split.window if page.split else None
-        said = page.forecast.notified if page.forecast else None
+        forecast_s = page.forecast.notified if page.forecast else None
         chance = f"{live_forecast.text(page.earliest)}…{live_forecast.text(page.latest)}"
-        columns = live_forecast.text(bound), live_forecast.text(said), chance, live_forecast.text(page.fact.notified)
+        columns = (
+            live_forecast.text(bound),
+            live_forecast.text(forecast_s),
+            chance,
+            live_forecast.text(page.fact.notified),
+        )
         table.add_row(scored.fault, *columns, page.verdict)
         results.append(scored.model_dump(mode="json"))
-        named = {"lower bound": bound, "forecast": said, "webhook": page.fact.notified}
+        named = {"lower bound": bound, "forecast": forecast_s, "webhook": page.fact.notified}
         drawn |= {f"{scored.fault}: {name}": value for name, value in named.items() if value is not None}
     console.print(table)
     _report.keep("detection", results, _report.bars("From the fault to the first page", drawn, "seconds"))

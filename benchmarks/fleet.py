@@ -35,7 +35,7 @@ from chaosapi.store import open_store
 from chaosapi.store.codec import MAX_AUDIT_ENTRIES
 
 RATES = (20, 50, 100, 200, 400)
-"""Changes a second; the price of one is that at the first."""
+"""Rates of changes per second; the cost of a change is measured at the first rate."""
 BEHIND = 1.0
 SHARE = 0.5
 REPLICAS = (1, 10, 25, 50)
@@ -44,7 +44,7 @@ BEYOND = (50, 100, 500, 1000)
 
 @dataclass(frozen=True)
 class Price:
-    """The cost to Redis: seconds of CPU and bytes sent, for each second of idling and each change; bytes kept."""
+    """The cost to Redis: CPU seconds and bytes sent, per second of idling and per change; bytes stored."""
 
     replicas: int
     idle_cpu: float
@@ -55,12 +55,12 @@ class Price:
     audit: float
     """Bytes of one entry of the audit."""
     fastest: int
-    """The highest rate of changes a second at which the last replica was less than a second behind."""
+    """The highest rate of changes per second at which the last replica was less than a second behind."""
 
 
 @contextmanager
 def simulated(url: str, count: int, processes: int) -> Iterator[None]:
-    """Let so many replicas live."""
+    """Run replicas until the block ends."""
     script = str(Path(__file__).parent / "_replicas.py")
     shares = [count // processes + (number < count % processes) for number in range(processes)]
     with ExitStack() as stack, redis.Redis.from_url(url) as client:
@@ -77,13 +77,13 @@ def simulated(url: str, count: int, processes: int) -> Iterator[None]:
 
 
 def spent(client: redis.Redis) -> tuple[float, float]:
-    """Return the seconds of processor that Redis has used, and the bytes that it has sent."""
+    """Return the CPU seconds that Redis has used, and the bytes that it has sent."""
     facts: Mapping[str, float] = client.info()
     return facts["used_cpu_user"] + facts["used_cpu_sys"], facts["total_net_output_bytes"]
 
 
 async def change(url: str, rate: int, seconds: float) -> int:
-    """Change a fault so often; return the last revision."""
+    """Change a fault at a rate; return the last revision."""
     store = open_store(url)
     await store.start()
     started = time.monotonic()
@@ -156,8 +156,8 @@ def main() -> int:
     parser.add_argument("--replicas", type=_numbers.count, nargs="+", default=REPLICAS, help="two numbers or more")
     parser.add_argument("--processes", type=_numbers.count, default=4)
     parser.add_argument("--seconds", type=_numbers.positive, default=5, help="of each rate of changes")
-    chosen = parser.parse_args()
-    prices = [priced(count, chosen.processes, chosen.seconds) for count in chosen.replicas]
+    arguments = parser.parse_args()
+    prices = [priced(count, arguments.processes, arguments.seconds) for count in arguments.replicas]
     few = prices[0]
     many = prices[-1]
     measured = Table("replicas", "idle: % of a core", "kB/s", "a change: µs", "kB", "kept, MB", "changes/s in time")

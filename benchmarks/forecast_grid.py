@@ -1,4 +1,4 @@
-"""How right a forecast is: promtool as the judge of a grid of cases, see tests/forecast/judge.py.
+"""The accuracy of forecasts: promtool decides a grid of cases, see tests/forecast/judge.py.
 
     PYTHONPATH=. python benchmarks/forecast_grid.py --count 240 --promtool .tools/promtool
 
@@ -16,7 +16,7 @@ from tests.forecast import judge
 
 
 def main() -> int:
-    """Judge; return 1 if any case is more than one evaluation off."""
+    """Compare all cases; return 1 if any is more than one evaluation off."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=_numbers.count, default=240)
@@ -24,18 +24,19 @@ def main() -> int:
     given = parser.parse_args()
     promtool = given.promtool.resolve()
     prometheus = judge.version(promtool)
-    chosen = list(judge.cases(given.seed, given.count))
+    cases = list(judge.cases(given.seed, given.count))
     same = 0
     near = 0
     fired = 0
     with tempfile.TemporaryDirectory() as folder:
-        for case, fact in zip(chosen, judge.judged(promtool, Path(folder), chosen), strict=True):
-            said = judge.forecast(case, prometheus)
+        for case, fact in zip(cases, judge.judged(promtool, Path(folder), cases), strict=True):
+            forecast = judge.forecast(case, prometheus)
             fired += bool(fact)
-            same += said == fact
-            near += judge.agree(case, said, fact)
-            if said != fact:
-                print(f"{'near' if judge.agree(case, said, fact) else 'FAR'} {case}\n  said {said}\n  fact {fact}")
+            same += forecast == fact
+            near += judge.agree(case, forecast, fact)
+            if forecast != fact:
+                verdict = "near" if judge.agree(case, forecast, fact) else "FAR"
+                print(f"{verdict} {case}\n  forecast {forecast}\n  fact {fact}")
     print(
         f"promtool {prometheus}, seed {given.seed}: {given.count} cases, {fired} of them with alerts; "
         f"{same} at the very same evaluations, {near} within one"

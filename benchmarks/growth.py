@@ -1,4 +1,4 @@
-"""How costs grow: with faults, routes, label sets and held requests. Each curve is flat, linear, or worse.
+"""The growth of costs with faults, routes, label sets and held requests: each curve is flat, linear, or worse.
 
 Without a network, as in cost.py: what a request costs as faults on its own route (that mean others, or are too rare to
 hit) and on other routes grow from 0 to 100, and as an app grows from 10 to 1,000 routes, with and without chaosapi;
@@ -47,15 +47,15 @@ OTHER: Final[dict[str, Any]] = {**ERROR, "target": {"routes": ["/api/checkout"]}
 OK: Final = b" 200 "
 GROWTHS: Final = ("flat", "linear", "worse than linear")
 FLAT: Final = {"on other routes", "finding the route, µs", "memory, MB, by faults", "requests/s"}
-"""Which curves have to be flat; the others may be linear."""
+"""The curves that must be flat; the others may be linear."""
 BEND: Final = 0.2
-"""Which part of its growth a linear curve may lie below the straight line; a square lies up to 0.25 below it."""
+"""The share of its growth by which a linear curve may lie below the straight line; a square lies up to 0.25 below."""
 
 Points = dict[str, list[tuple[float, float]]]
 
 
 def wide(routes: int, *, chaotic: bool) -> FastAPI:
-    """Make an app with so many routes."""
+    """Return an app with `count` routes."""
 
     async def show(item: str) -> dict[str, str]:
         return {"item": item}
@@ -69,7 +69,7 @@ def wide(routes: int, *, chaotic: bool) -> FastAPI:
 
 
 async def turns(served: dict[str, tuple[Served, bytes]], requests: int, rounds: int) -> dict[str, float]:
-    """Let them take turns; return the microseconds of processor a request, in the median."""
+    """Measure the candidates in turns; return the median CPU microseconds per request."""
     for each, request in served.values():
         await each.ask(request, OK, 5)
     took: dict[str, list[float]] = {name: [] for name in served}
@@ -84,20 +84,20 @@ async def turns(served: dict[str, tuple[Served, bytes]], requests: int, rounds: 
 
 async def faults(rounds: int) -> Points:
     """Measure a request with faults on other routes, and with faults on its route that never hit."""
-    found: Points = {"on other routes": [], "on its own, for others": [], "on its own, at a rate of 0": []}
+    costs: Points = {"on other routes": [], "on its own, for others": [], "on its own, at a rate of 0": []}
     served = {}
     for count in FAULTS:
-        for name, fault in zip(found, (OTHER, OTHERS, NEVER), strict=True):
+        for name, fault in zip(costs, (OTHER, OTHERS, NEVER), strict=True):
             served[f"{count} {name}"] = Served(create_app(QUIET)), REQUEST
             await served[f"{count} {name}"][0].inject({**fault, "name": f"f-{number}"} for number in range(count))
     for key, cost in (await turns(served, 200, rounds)).items():
         number, _, name = key.partition(" ")
-        found[name].append((int(number), cost))
-    return found
+        costs[name].append((int(number), cost))
+    return costs
 
 
 async def routes(rounds: int) -> tuple[Points, Points, Points]:
-    """Measure a request by routes, to the one in the middle; and a scrape by series: its milliseconds and its size."""
+    """Measure a request to the middle route by routes, and the milliseconds and size of a scrape by series."""
     served = {}
     scrapes = {}
     series: dict[int, tuple[float, float]] = {}
@@ -120,8 +120,8 @@ async def routes(rounds: int) -> tuple[Points, Points, Points]:
     return requests, {"": times}, {"": list(series.values())}
 
 
-def found(rounds: int) -> Points:
-    """Measure how long chaosapi takes to find the route of a request, in µs: that in the middle."""
+def find_route(rounds: int) -> Points:
+    """Measure how long chaosapi takes to find the middle route, in µs."""
     tables = {count: routes_of(wide(count, chaotic=False)) for count in ROUTES}
     took: dict[int, list[float]] = {count: [] for count in tables}
     for _ in range(rounds):
@@ -135,7 +135,7 @@ def found(rounds: int) -> Points:
 
 
 def resident() -> Points:
-    """Measure memory in MB, by faults that are live."""
+    """Measure memory in MB by live faults."""
     curve: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "log") as server:
         _wrk.press(f"{server.url}/api/products/p-0001", 1)
@@ -150,7 +150,7 @@ def resident() -> Points:
 
 
 def held(seconds: float) -> tuple[Points, Points]:
-    """Measure requests per second, and memory in MB, while others are held."""
+    """Measure requests per second, and memory in MB, by held requests."""
     rates: list[tuple[float, float]] = []
     memory: list[tuple[float, float]] = []
     for count in HELD:
@@ -187,21 +187,21 @@ def verdict(curve: Sequence[tuple[float, float]], *, falls: bool = False) -> str
 
 
 def main() -> int:
-    """Measure all curves; exit with 1 when one grows worse than expected."""
+    """Measure all curves; exit with 1 if one grows faster than expected."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=_numbers.count, default=15)
     parser.add_argument("--seconds", type=_numbers.positive, default=2, help="how long to send while others are held")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     _wrk.ready()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    by_faults = uvloop.run(faults(chosen.rounds))
-    by_routes, times, sizes = uvloop.run(routes(chosen.rounds))
-    rates, memory = held(chosen.seconds)
+    by_faults = uvloop.run(faults(arguments.rounds))
+    by_routes, times, sizes = uvloop.run(routes(arguments.rounds))
+    rates, memory = held(arguments.seconds)
     panels: dict[str, tuple[str, Points]] = {
         "a request, µs of processor, by faults": ("faults", by_faults),
         "a request, µs of processor, by routes": ("routes", by_routes),
-        "finding the route, µs": ("routes", found(chosen.rounds)),
+        "finding the route, µs": ("routes", find_route(arguments.rounds)),
         "a scrape, ms of processor": ("series", times),
         "a scrape, kB": ("series", sizes),
         "requests/s": ("held requests", rates),

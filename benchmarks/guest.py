@@ -1,4 +1,4 @@
-"""What it costs an app to import and install chaosapi, next to importing FastAPI itself.
+"""The cost of importing and installing chaosapi in an app, compared with importing FastAPI.
 
 Each turn starts a fresh interpreter for each program, one after the other, and takes the processor time of its
 statements; the first turn, which may compile files, does not count. The goal is for `import` and `install`, with
@@ -30,7 +30,7 @@ MEASURE: Final = "import sys, time; t = time.process_time(); {}; print(time.proc
 
 
 def measured(program: str) -> tuple[float, int]:
-    """Run a program in a fresh interpreter; return its seconds of processor, and how many modules are loaded."""
+    """Run a program in a new interpreter; return its CPU seconds and the number of loaded modules."""
     command = [sys.executable, "-c", MEASURE.format(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     seconds, modules = done.stdout.split()
@@ -38,7 +38,7 @@ def measured(program: str) -> tuple[float, int]:
 
 
 def main() -> int:
-    """Print a table; exit with 1 where the goal is missed."""
+    """Print a table; exit with 1 if the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=_numbers.count, default=20, help="how often each program runs")
     turns = parser.parse_args().turns

@@ -1,4 +1,4 @@
-"""How soon all replicas agree again once something with Redis, or the way to it, is over.
+"""The time until all replicas agree again after a failure of Redis or of the network to it.
 
 Redis and three services are real processes. Each service has a network of its own, a clock that is up to 15 s wrong,
 and users who never stop asking (tests/failures/world.py). Every trouble lasts a random while. Then the clock runs until
@@ -34,7 +34,7 @@ TROUBLES = {
 
 
 def measure(world: World, name: str, seconds: float) -> float:
-    """Let a trouble last so long; return the seconds until all agreed."""
+    """Cause a trouble for some seconds; return the seconds until all replicas agree after it."""
     revision = world.ledger.revision
     with TROUBLES[name](world):
         until = time.monotonic() + seconds
@@ -50,23 +50,23 @@ def measure(world: World, name: str, seconds: float) -> float:
 
 
 def main() -> int:
-    """Measure all troubles; return 1 when one took longer than promised."""
+    """Measure all troubles; return 1 if one misses the goal."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rounds", type=_numbers.count, default=10, help="how often each trouble comes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
-    chosen = parser.parse_args()
-    chance = random.Random(chosen.seed)
+    arguments = parser.parse_args()
+    chance = random.Random(arguments.seed)
     if why := networks.missing():
         print(f"no network partitions: {why}")
-    names = [name for name in chosen.only or TROUBLES if not (why and "cut off, " in name)]
+    names = [name for name in arguments.only or TROUBLES if not (why and "cut off, " in name)]
     table = Table("trouble", "rounds", "p50, s", "max, s")
     late = False
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         world = World(Path(folder), stack, networks=not why)
         world.put(world.sites[0])
         for name in names:
-            took = sorted(measure(world, name, chance.uniform(1, 4)) for _ in range(chosen.rounds))
+            took = sorted(measure(world, name, chance.uniform(1, 4)) for _ in range(arguments.rounds))
             late |= took[-1] > GOAL
             print(f"{name}: " + " ".join(f"{seconds:.2f}" for seconds in took), flush=True)
             table.add_row(name, str(len(took)), f"{took[len(took) // 2]:.2f}", f"{took[-1]:.2f}")

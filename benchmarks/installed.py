@@ -1,4 +1,4 @@
-"""What `chaosapi.install` adds to the processor time of a request, in a FastAPI app of two routes.
+"""The CPU time that `chaosapi.install` adds to a request of a FastAPI app with two routes.
 
 Real servers take turns under wrk: the app alone, and the same app with chaosapi installed, without faults and with 100
 faults that target the other route. A ratio is the bare app's processor time over that of the other, in the same turn;
@@ -36,7 +36,7 @@ FAULT: Final = {"effect": {"type": "error"}, "target": {"routes": ["/orders"]}, 
 
 
 def make() -> FastAPI:
-    """Make the app that BENCHED_APP names."""
+    """Return the app that BENCHED_APP names."""
     app = FastAPI()
 
     @app.get("/items/{item_id}")
@@ -53,7 +53,7 @@ def make() -> FastAPI:
 
 
 def processor_time(url: str, pid: int, seconds: float) -> float:
-    """Return the microseconds of processor that the server spends on a request."""
+    """Return the CPU microseconds of the server per request."""
     before = spent(pid)
     load = _wrk.press(f"{url}/items/7", seconds)
     if load.refused or load.broken:
@@ -62,7 +62,7 @@ def processor_time(url: str, pid: int, seconds: float) -> float:
 
 
 def main() -> int:
-    """Print a table; exit with 1 where the goal is missed."""
+    """Print a table; exit with 1 if the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=_numbers.count, default=9)
     parser.add_argument("--seconds", type=_numbers.positive, default=3, help="how long a server is loaded in a round")

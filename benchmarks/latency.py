@@ -1,4 +1,4 @@
-"""How exactly the service delays: planned against measured percentiles, through a real server at steady rates.
+"""The accuracy of delays: planned and measured percentiles, through a real server at steady rates.
 
 Every distribution in floor mode, compared with Envoy's fixed delay; open loop (requests start at their time, whatever
 the latency), timed by the client. Planned are the very delays that the dice give these requests, and no answer may come
@@ -37,9 +37,9 @@ from chaosapi.faults.dice import Dice
 PERCENTILES: Final = (50, 90, 95, 99, 99.9)
 JUDGED: Final = (50, 90, 95, 99)
 GOAL: Final = 1.0
-"""Milliseconds beyond what the delays and bare requests add up to."""
+"""Milliseconds above the sum of the delay and a bare request."""
 RATE: Final = 200.0
-"""Requests a second at which that is judged."""
+"""Requests per second at which the goal holds."""
 TITLE: Final = "planned, off by, and beyond a bare request: ms"
 ENVOY = 0.05
 DISTRIBUTIONS: list[dict[str, Any]] = [
@@ -61,7 +61,7 @@ DISTRIBUTIONS: list[dict[str, Any]] = [
 
 
 class Turn(NamedTuple):
-    """One turn: percentiles in ms (planned, planned and bare added up, measured), and answers before their time."""
+    """One turn: percentiles in ms (planned, planned plus bare, measured), and the number of early responses."""
 
     planned: list[float]
     expected: list[float]
@@ -70,7 +70,7 @@ class Turn(NamedTuple):
 
 
 async def measure(url: str, rate: float, keys: list[str]) -> dict[str, float]:
-    """Send one request a key at the given rate; return the seconds each took."""
+    """Send one request per key at the given rate; return the latencies in seconds."""
     took: dict[str, float] = {}
     async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as client:
         started = time.perf_counter() + 0.1
@@ -93,7 +93,7 @@ def percentiles(values: Sequence[float]) -> list[float]:
 
 
 def turn(took: dict[str, float], delays: dict[str, float], bare: dict[str, float]) -> Turn:
-    """Sum up the seconds that requests took, were to be delayed by, and take without a delay; by key."""
+    """Return the percentiles of planned delays, of their sums with bare requests, and of latencies; by key."""
     early = sum(took[key] < delays[key] for key in took)
     expected = [delays[key] + bare[key] for key in took]
     return Turn(percentiles(list(delays.values())), percentiles(expected), percentiles(list(took.values())), early)
@@ -112,7 +112,7 @@ def ours(url: str, distribution: dict[str, Any], rate: float, bare: dict[str, fl
 
 
 def once(url: str, peer: str, rate: float, keys: list[str]) -> dict[str, Turn]:
-    """Measure each of them once, a bare request first."""
+    """Measure each distribution once, bare requests first."""
     none = dict.fromkeys(keys, 0.0)
     fixed = dict.fromkeys(keys, ENVOY)
     bare = uvloop.run(measure(url, rate, keys))
@@ -122,7 +122,7 @@ def once(url: str, peer: str, rate: float, keys: list[str]) -> dict[str, Turn]:
 
 
 def compare(what: str, rate: float, turns: Sequence[Turn]) -> dict[str, Any]:
-    """Compare what was measured with the plan, and with the plan and bare requests: ms at each percentile."""
+    """Compare the measured percentiles with the plan, and with the plan plus bare requests, in ms."""
     places = range(len(PERCENTILES))
     beyond = [median(each.measured[p] - each.expected[p] for each in turns) for p in places]
     early = sum(each.early for each in turns)
@@ -139,12 +139,12 @@ def compare(what: str, rate: float, turns: Sequence[Turn]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Measure all distributions; exit with 1 when one misses the goal."""
+    """Measure all distributions; exit with 1 if one misses the goal."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--rate", type=_numbers.positive, action="append", help="requests per second; may be repeated")
     parser.add_argument("--seconds", type=_numbers.positive, default=2, help="how long each is measured in a round")
     parser.add_argument("--rounds", type=_numbers.count, default=7)
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     os.sched_setaffinity(0, set(range(1, os.cpu_count() or 1)) or {0})  # the service has core 0 for itself
     results: list[dict[str, Any]] = []
     with (
@@ -154,11 +154,11 @@ def main() -> int:
     ):
         _wrk.pin(server.pid)
         _wrk.pin(pid)
-        for rate in chosen.rate or (50.0, RATE, 1000.0):
-            count = max(1, int(rate * chosen.seconds))
+        for rate in arguments.rate or (50.0, RATE, 1000.0):
+            count = max(1, int(rate * arguments.seconds))
             rounds = [
                 once(server.url, peer, rate, [f"bench-{number}-{request}" for request in range(count)])
-                for number in range(chosen.rounds)
+                for number in range(arguments.rounds)
             ]
             results += [compare(what, rate, [each[what] for each in rounds]) for what in rounds[0]]
     mine = {each["type"] for each in DISTRIBUTIONS}
@@ -171,13 +171,13 @@ def main() -> int:
         within = ("yes" if each["within"] else "NO") if judged else ""
         table.add_row(f"{each['rate']:g}", each["what"], *cells, str(each["early"]), within)
     Console(width=160).print(table)
-    _report.keep("latency", results, picture(results), seconds=chosen.seconds, rounds=chosen.rounds)
+    _report.keep("latency", results, picture(results), seconds=arguments.seconds, rounds=arguments.rounds)
     judged = [each for each in results if each["rate"] == RATE and each["what"] in mine]
     return 0 if all(each["within"] for each in judged) else 1
 
 
 def picture(results: list[dict[str, Any]]) -> Figure:
-    """Draw what is beyond a bare request, by percentile, a panel for each rate."""
+    """Draw the excess over a bare request by percentile, a panel for each rate."""
     panels: dict[str, dict[str, _report.Curve]] = {}
     for each in results:
         panel = panels.setdefault(f"beyond a bare request, ms, at {each['rate']:g}/s", {})

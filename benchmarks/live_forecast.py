@@ -1,4 +1,4 @@
-"""How right a forecast is, live: ten faults on one running lab, said beforehand and compared with what happened.
+"""The accuracy of forecasts, live: the forecasts of ten faults compared with their alerts in a running lab.
 
     python benchmarks/live_forecast.py
 
@@ -40,7 +40,7 @@ from chaosapi.slo import spec
 CALM = 10.0
 CHECKOUT = {"routes": ["/api/checkout"]}
 BROWSING = {"routes": ["/api/products", "/api/products/{product_id}", "/api/search"]}
-"""Four fifths of the traffic. With the rest too, chance would decide when a dozen checkouts a second page."""
+"""Four fifths of the traffic. Together with the rest, chance would decide when a dozen checkouts per second page."""
 CONSTANT = {"type": "constant", "value": "400ms"}
 # Weak ones first, while long windows are cold: later they remember what has been, and only the short ones decide.
 Run = tuple[str, float, float, dict[str, Any]]
@@ -74,7 +74,7 @@ RUNS: list[Run] = [
 
 
 def main() -> int:
-    """Run them; return 1 if fewer than nine of ten hold."""
+    """Run the faults; return 1 if fewer than nine of ten forecasts hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=_numbers.positive, default=300, help="Requests/s.")
     parser.add_argument("--port", type=int, default=27000, help="The first of six free ports.")
@@ -99,7 +99,7 @@ def main() -> int:
 
 
 def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[Score]:
-    """Forecast and create the faults, wait, and score each."""
+    """Forecast, inject and score the faults."""
     flowing = f'sum(rate(http_requests_total{{job="chaosapi"}}[5s])) > {0.9 * rate}'
     lab.parts.wait_until(lambda: lab.prometheus.value(flowing) is not None, f"{rate:g} requests/s", timeout=120)
     began = time.time()
@@ -167,7 +167,7 @@ def row(each: ScoredAlert) -> list[str]:
 
 
 def text(seconds: float | None) -> str:
-    """Write a time."""
+    """Return a time as text."""
     return "-" if seconds is None else f"{seconds:.1f}"
 
 

@@ -26,7 +26,7 @@ OUT = Path(__file__).parent / "out"
 ON_TIME = 25.0
 """Milliseconds at the 99th percentile; the app itself takes less than one."""
 STEP = 500
-"""Requests/s by which each try is more than the one before."""
+"""Requests/s by which the rate rises from try to try."""
 BARE = """
 async def app(scope, receive, send):
     if scope["type"] != "http":
@@ -53,15 +53,15 @@ class Try(NamedTuple):
 
 
 def ask(url: str, rate: int, seconds: int, folder: Path) -> Try:
-    """Ask one process, on the first core, for a rate."""
+    """Run one Locust process on the first core at a rate."""
     command = ["taskset", "-c", "0", sys.executable, "-m", "locust", "-f", str(FOLDER), "-H", url, "--headless"]
     command += ["--only-summary", "--reports", "none", "--json-file", str(folder / "stats"), "--scenario", "steady"]
     command += ["--rate", str(rate), "--duration", f"{seconds}s", "--expect", f"p99<{ON_TIME:g}ms"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60).stderr
-    p99 = re.search(r"p99<.*\(it was (\d+) ms\)", said)
-    missed = re.search(r"due and ([\d,]+) missed", said)
+    output = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60).stderr
+    p99 = re.search(r"p99<.*\(it was (\d+) ms\)", output)
+    missed = re.search(r"due and ([\d,]+) missed", output)
     if not p99 or not missed:
-        sys.exit(said)
+        sys.exit(output)
     return Try(rate, float(p99[1]), int(missed[1].replace(",", "")))
 
 
@@ -73,13 +73,13 @@ def peer(url: str, seconds: int) -> tuple[str, float]:
     if not name:
         sys.exit("wrk or hey is missing: apt-get install wrk")
     command = ["taskset", "-c", "0", name, *peers[name], page]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", found)
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
     return name, float(rate[1]) if rate else 0.0
 
 
 def main() -> int:
-    """Raise the rate until it is no longer held; print all."""
+    """Raise the rate until Locust no longer holds it; print all results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.count, default=10, help="how long each rate is asked for")
     given = parser.parse_args()

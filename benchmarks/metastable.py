@@ -35,9 +35,9 @@ CAPACITY = {
 }
 """25 requests a second."""
 SCALE = 0.5
-"""15 wanted, and 75 in the spike."""
+"""15 requests per second of demand, and 75 in the spike."""
 BUDGET_AFTER = 0.6
-"""When retries are budgeted, as a part of the scenario."""
+"""The start of the retry budget, as a share of the scenario."""
 
 
 class Second(NamedTuple):
@@ -49,8 +49,8 @@ class Second(NamedTuple):
     good: float
 
 
-def tell(log: Path, seconds: float, *arguments: str) -> list[Second]:
-    """Run the scenario against a service of its own, watch the clients' metrics, and print what Locust says."""
+def run_scenario(log: Path, seconds: float, *arguments: str) -> list[Second]:
+    """Run the scenario against a new service; return the clients' metrics, and print Locust's output."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -95,7 +95,7 @@ def _counted(url: str) -> tuple[float, float, float]:
 
 
 def goodput(seen: list[Second], begin: float, end: float) -> float:
-    """Return the share of the requests due between two times that were answered well in that time."""
+    """Return the share of the requests due between two times that succeeded in that time."""
     within = [second for second in seen if begin <= second.at < end]
     return sum(second.good for second in within) / sum(second.due for second in within)
 
@@ -124,7 +124,7 @@ def draw(runs: dict[str, list[Second]], seconds: float, path: Path) -> None:
 
 
 def main() -> int:
-    """Run without and with a retry budget; exit with 1 where the outcome is not the one described above."""
+    """Run without and with a retry budget; exit with 1 if the outcome is not the one described above."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=60, help="how long the scenario is")
     parser.add_argument("--picture", type=Path, help="draw it into this file (needs Matplotlib)")
@@ -133,8 +133,8 @@ def main() -> int:
     budgeted = ("--budget-after", f"{BUDGET_AFTER * seconds:.0f}s")
     with tempfile.TemporaryDirectory() as folder:
         runs = {
-            "retries without a budget": tell(Path(folder) / "without", seconds),
-            "retries budgeted later": tell(Path(folder) / "within", seconds, *budgeted),
+            "retries without a budget": run_scenario(Path(folder) / "without", seconds),
+            "retries budgeted later": run_scenario(Path(folder) / "within", seconds, *budgeted),
         }
     spike_ends = max(at for at, _, peak in locust_scenarios.load_scenarios().SCENARIOS["retry-storm"].course if peak)
     phases = {"before": (0.05, 0.2), "after the spike": (spike_ends + 0.05, BUDGET_AFTER), "at the end": (0.85, 1.0)}

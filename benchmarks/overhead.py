@@ -29,25 +29,25 @@ from rich.table import Table
 
 GOAL: Final = 0.95
 LOGGED: Final = "chaosapi with its access log"
-"""As it is by default: all others log no requests."""
+"""The default; the other variants log no requests."""
 PRODUCT: Final = "/api/products/p-0001"
 
 
 def inject(url: str, faults: Iterable[dict[str, Any]]) -> None:
-    """Inject them."""
+    """Inject the faults."""
     with httpx2.Client(base_url=url, timeout=30) as client:
         for fault in faults:
             client.post("/admin/faults", json=fault).raise_for_status()
 
 
 def spent(pid: int) -> float:
-    """Return the seconds of processor that a server has used."""
+    """Return the CPU seconds that a server has used."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 
 
 def measure(url: str, pid: int, seconds: float) -> dict[str, float]:
-    """Press a server; return its figures."""
+    """Load a server; return its figures."""
     before = spent(pid)
     load = _wrk.press(url + PRODUCT, seconds)
     if load.refused or load.broken:
@@ -57,11 +57,11 @@ def measure(url: str, pid: int, seconds: float) -> dict[str, float]:
 
 
 def main() -> int:
-    """Measure all; exit with 1 when the goal is missed."""
+    """Measure all candidates; exit with 1 if the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=1, help="how long a server is pressed in a round")
     parser.add_argument("--rounds", type=_numbers.count, default=12)
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     _wrk.ready()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         servers = {}
@@ -78,10 +78,10 @@ def main() -> int:
             measure(server.url, server.pid, 1)
         rounds = [
             {
-                name: measure(servers[name].url, servers[name].pid, chosen.seconds)
+                name: measure(servers[name].url, servers[name].pid, arguments.seconds)
                 for name in _rounds.order(servers, number)
             }
-            for number in range(chosen.rounds)
+            for number in range(arguments.rounds)
         ]
     results = {
         name: {
@@ -102,7 +102,7 @@ def main() -> int:
         "1 is bare FastAPI; dashed: the goal",
         GOAL,
     )
-    _report.keep("overhead", results, picture, rounds=chosen.rounds, seconds=chosen.seconds)
+    _report.keep("overhead", results, picture, rounds=arguments.rounds, seconds=arguments.seconds)
     idle = results["100 faults on other routes"]["by cost"]
     return (
         0 if idle >= max(GOAL, *(results[name]["by cost"] for name in ("instrumentator", "starlette-exporter"))) else 1

@@ -1,4 +1,4 @@
-"""How long a change takes to be everywhere: services of several workers each on one Redis, on this machine.
+"""The time until a change is applied everywhere: services with several workers each on one Redis, on this machine.
 
 Faults are created and ended in turn, by all services in turn, with `?wait=2s`. Each change is timed from before its
 request is sent to the moment at which the last replica had applied it, which each reports to the store (Redis' time,
@@ -37,14 +37,14 @@ WARM_UP = 20
 
 
 class Admin:
-    """The admin API of one service, on a connection that stays open."""
+    """The admin API of one service, on a keep-alive connection."""
 
     def __init__(self, url: str) -> None:
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
         self._used = 0.0
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Make one request and return the answer; ends the benchmark where it is refused."""
+        """Send one request and return the response; exit if it is refused."""
         if time.monotonic() > self._used + 2:  # the server closes what is idle
             self._connection.close()
         content = None if body is None else json.dumps(body)
@@ -59,7 +59,7 @@ class Admin:
 
 @contextmanager
 def subscribers(url: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
-    """Run so many processes that follow the channel `bare`."""
+    """Run subscribers of the channel `bare`."""
     command = [sys.executable, str(Path(__file__).parent / "_subscriber.py"), url, "bare"]
     with ExitStack() as stack:
         processes = []
@@ -67,25 +67,25 @@ def subscribers(url: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
             processes.append(stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))
             stack.callback(processes[-1].kill)
         for process in processes:
-            said(process)
+            read_line(process)
         yield processes
 
 
-def said(process: subprocess.Popen[str]) -> str:
+def read_line(process: subprocess.Popen[str]) -> str:
     """Return the next line that a process writes."""
     line = next(iter(process.stdout or ()), "")
     return line.strip() or sys.exit("a subscriber has ended")
 
 
 def bare(client: redis.Redis, processes: Sequence[subprocess.Popen[str]]) -> float:
-    """Publish a message; return the milliseconds until the last subscriber had it."""
+    """Publish a message; return the milliseconds until the last subscriber received it."""
     started = time.time()
     client.publish("bare", MESSAGE)
-    return 1000 * (max(float(said(process)) for process in processes) - started)
+    return 1000 * (max(float(read_line(process)) for process in processes) - started)
 
 
 def everywhere(client: redis.Redis, revision: int, replicas: int) -> float:
-    """Return when the last replica had applied a revision, in Unix seconds, once all have reported it to the store."""
+    """Wait until all replicas report a revision; return when the last one applied it, in Unix seconds."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         reports = [json.loads(text) for text in client.hvals("{chaosapi}:replicas")]
@@ -98,7 +98,7 @@ def everywhere(client: redis.Redis, revision: int, replicas: int) -> float:
 def measure(
     admins: Sequence[Admin], client: redis.Redis, processes: Sequence[subprocess.Popen[str]], changes: int
 ) -> dict[str, list[float]]:
-    """Make so many changes; return the milliseconds until they were applied and answered, and of bare messages."""
+    """Make changes; return the milliseconds until they were applied and answered, and those of bare messages."""
     took: dict[str, list[float]] = {"applied by the last replica": [], "answered": [], "a bare message": []}
     names: list[str] = []
     count = len(processes)
@@ -129,20 +129,20 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def main() -> int:
-    """Measure, print and keep the figures; exit with 1 when a goal is missed."""
+    """Measure, print and write the figures; exit with 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--services", type=_numbers.count, default=3)
     parser.add_argument("--workers", type=_numbers.count, default=4, help="of each service")
     parser.add_argument("--changes", type=_numbers.count, default=500)
-    chosen = parser.parse_args()
-    replicas = chosen.services * chosen.workers
-    workers = ("--workers", str(chosen.workers)) if chosen.workers > 1 else ()
+    arguments = parser.parse_args()
+    replicas = arguments.services * arguments.workers
+    workers = ("--workers", str(arguments.workers)) if arguments.workers > 1 else ()
     with ExitStack() as stack:
         url = stack.enter_context(_redis.running())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         started = [
             _servers.running(folder / f"{number}.log", (*_servers.SERVE, *workers), {"CHAOSAPI_STORE": url})
-            for number in range(chosen.services)
+            for number in range(arguments.services)
         ]
         admins = [Admin(stack.enter_context(service).url) for service in started]
         client = stack.enter_context(redis.Redis.from_url(url))
@@ -150,8 +150,8 @@ def main() -> int:
             time.sleep(0.1)
         processes = stack.enter_context(subscribers(url, replicas))
         measure(admins, client, processes, WARM_UP)
-        took = measure(admins, client, processes, chosen.changes)
-    table = Table(f"{replicas} replicas, {chosen.changes} changes", "p50, ms", "p99, ms", "max, ms")
+        took = measure(admins, client, processes, arguments.changes)
+    table = Table(f"{replicas} replicas, {arguments.changes} changes", "p50, ms", "p99, ms", "max, ms")
     for what, values in took.items():
         figures = (percentile(values, 50), percentile(values, 99), max(values))
         table.add_row(what, *(f"{figure:.2f}" for figure in figures))

@@ -1,4 +1,4 @@
-"""How exactly a rate is met: requested and achieved over 100,000 requests, compared with Envoy's fault filter.
+"""The accuracy of rates: requested and achieved over 100,000 requests, compared with Envoy's fault filter.
 
 Both are pressed by wrk, which counts the answers that are errors. What chance allows is the standard deviation of a
 binomial: a fair coin lies within three of them but for one time in 370. chaosapi must also have said so itself, to the
@@ -25,11 +25,11 @@ from rich.table import Table
 RATES: Final = (0.001, 0.01, 0.05, 0.33, 0.6, 1.0)
 PRODUCT: Final = "/api/products/p-0001"
 FAR: Final = 4.0
-"""Standard deviations: by chance one of the five rates below 1 is so far off once in 3,200 runs."""
+"""Standard deviations: one of the five rates below 1 is farther off by chance once in 3,200 runs."""
 
 
 def count(url: str, requests: int) -> tuple[int, int]:
-    """Press until there were so many requests; return how many, and how many got an error."""
+    """Load a URL until a number of requests is reached; return the requests and the errors."""
     sent = 0
     hit = 0
     while sent < requests:
@@ -42,7 +42,7 @@ def count(url: str, requests: int) -> tuple[int, int]:
 
 
 def ours(url: str, rate: float, requests: int) -> tuple[int, int, bool]:
-    """Return the counts, and whether the receipt says the same; wrk leaves up to its connections without an answer."""
+    """Return the counts, and whether the receipt agrees; wrk leaves up to one request per connection unanswered."""
     with httpx2.Client(base_url=url, timeout=30) as client:
         body = {"effect": {"type": "error"}, "rate": rate, "schedule": {"duration": "1h"}}
         client.put("/admin/faults/bench", json=body).raise_for_status()
@@ -53,7 +53,7 @@ def ours(url: str, rate: float, requests: int) -> tuple[int, int, bool]:
 
 
 def main() -> int:
-    """Measure all rates; exit with 1 when one of ours is farther off than chance allows, or the receipt is wrong."""
+    """Measure all rates; exit with 1 if one of chaosapi's is farther off than chance allows, or a receipt is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--requests", type=_numbers.count, default=100_000, help="at each rate")
     requests = parser.parse_args().requests

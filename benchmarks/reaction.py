@@ -1,4 +1,4 @@
-"""How soon a fault acts: from the call of the admin API to the first request that is hit, and until all replicas know.
+"""The reaction time of a fault: from the admin API call to the first hit, and until all replicas have applied it.
 
 One client keeps asking, one request after the other, each on a connection of its own so that every worker is asked,
 while another creates a fault and ends it, over and over. One process with faults in memory; four workers that share
@@ -33,33 +33,33 @@ WHAT: Final = ("created: first request hit", "created: answered", "created: know
 
 @contextmanager
 def memory(folder: Path) -> Iterator[tuple[list[Server], int]]:
-    """Run one process."""
+    """Run one service of one process."""
     with running(folder / "memory") as server:
         yield [server], 1
 
 
 @contextmanager
 def sqlite(folder: Path) -> Iterator[tuple[list[Server], int]]:
-    """Run four workers."""
+    """Run one service of four workers."""
     with running(folder / "sqlite", WORKERS, {"CHAOSAPI_STORE": f"sqlite:///{folder}/faults.db"}) as server:
         yield [server], 4
 
 
 @contextmanager
 def redis(folder: Path) -> Iterator[tuple[list[Server], int]]:
-    """Run three services of four workers."""
+    """Run three services of four workers each."""
     with ExitStack() as stack:
         settings = {"CHAOSAPI_STORE": stack.enter_context(_redis.running())}
         yield [stack.enter_context(running(folder / f"redis-{n}", WORKERS, settings)) for n in range(3)], 12
 
 
 PATIENCE: Final = 30.0
-"""Seconds until what does not come ends the benchmark."""
+"""Time-out in seconds of each wait."""
 STORES: Final = {"memory, 1 process": memory, "SQLite, 4 workers": sqlite, "Redis, 12 workers": redis}
 
 
 class User:
-    """Keeps asking, and notes when a fault hit first and last."""
+    """Sends requests all the time, and notes the first and the last hit of a fault."""
 
     def __init__(self) -> None:
         self.hit = asyncio.Event()
@@ -67,14 +67,14 @@ class User:
         self.last = 0.0
 
     def saw(self, status: int, now: float) -> None:
-        """Note an answer; the first hit is the first since `hit` was cleared."""
+        """Note a response; the first hit is the first since `hit` was cleared."""
         if status == 503:
             self.first = self.first if self.hit.is_set() else now
             self.last = now
             self.hit.set()
 
     async def run(self, url: str) -> None:
-        """Ask until cancelled."""
+        """Send requests until cancelled."""
         async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True)) as client:
             while True:
                 async with client.get("/api/products/p-0001") as answer:
@@ -83,7 +83,7 @@ class User:
 
 
 async def change(desk: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> Any:
-    """Ask the admin API; ends the benchmark where it refuses."""
+    """Send a request to the admin API; exit if it is refused."""
     async with desk.request(method, path, json=body) as answer:
         if answer.status >= 400:
             sys.exit(f"{method} {path}: {await answer.text()}")
@@ -91,7 +91,7 @@ async def change(desk: aiohttp.ClientSession, method: str, path: str, body: Any 
 
 
 async def hit(user: User, asking: "asyncio.Task[None]") -> None:
-    """Wait for the first hit; exit where none comes, or where the load has ended."""
+    """Wait for the first hit; exit after the time-out, or if the load has ended."""
     waiting = asyncio.create_task(user.hit.wait())
     done, _ = await asyncio.wait((waiting, asking), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     if asking in done:
@@ -101,7 +101,7 @@ async def hit(user: User, asking: "asyncio.Task[None]") -> None:
 
 
 async def measure(servers: Sequence[Server], replicas: int, changes: int) -> dict[str, list[float]]:
-    """Return the milliseconds of so many faults."""
+    """Return the milliseconds of each fault."""
     took: dict[str, list[float]] = {what: [] for what in WHAT}
     user = User()
     until = time.perf_counter() + PATIENCE
@@ -133,7 +133,7 @@ async def measure(servers: Sequence[Server], replicas: int, changes: int) -> dic
 
 
 def main() -> int:
-    """Measure all stores, and print it."""
+    """Measure all stores, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--changes", type=_numbers.count, default=100)
     changes = parser.parse_args().changes

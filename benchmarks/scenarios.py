@@ -1,4 +1,4 @@
-"""Whether every scenario sends what it plans: requests/s at the service against the plan, in bins of five seconds.
+"""The accuracy of scenarios: requests/s at the service compared with the plan, in bins of five seconds.
 
 Each scenario runs once against an idle service and once with 2 s of latency on 30 % of the requests; nobody tries
 again, since retries are no part of the plan. What has arrived is what the service has counted plus what it is working
@@ -31,7 +31,7 @@ SLOW = {"effect": {"type": "latency", "distribution": {"type": "constant", "valu
 
 
 class Bin(NamedTuple):
-    """Requests planned and arrived within one bin; planned is a range, since a reading takes some milliseconds."""
+    """Planned and received requests of one bin; the plan is a range, because a reading takes some milliseconds."""
 
     planned: float
     least: float
@@ -40,7 +40,7 @@ class Bin(NamedTuple):
 
     @property
     def off(self) -> float:
-        """How many requests the arrived are outside of the range."""
+        """Return by how many requests the received are outside the range."""
         return max(self.least - self.arrived, self.arrived - self.most, 0.0)
 
     @property
@@ -50,7 +50,7 @@ class Bin(NamedTuple):
 
 
 def measure(name: str, url: str, seconds: float, log: Path) -> tuple[list[Bin], str]:
-    """Run a scenario within so many seconds; return its bins and Locust's own words."""
+    """Run a scenario for some seconds; return its bins and Locust's output."""
     load = locust_scenarios.load_scenarios().SCENARIOS[name].load(duration=seconds)
     arguments = ("--scenario", name, "--duration", f"{seconds:g}s", "--retries", "none", "--exit-code-on-error", "0")
     with locust(log, url, *arguments) as process:
@@ -70,7 +70,7 @@ def measure(name: str, url: str, seconds: float, log: Path) -> tuple[list[Bin], 
 
 
 def main() -> int:
-    """Measure all; exit with 1 when a bin is wrong."""
+    """Measure all scenarios; exit with 1 if a bin is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=30, help="how long each scenario is pressed to")
     parser.add_argument("scenarios", nargs="*", help="all unless given")

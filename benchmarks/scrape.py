@@ -1,4 +1,4 @@
-"""The cost of a scrape: one worker and eight, with 0 to 400 faults that have acted and ended.
+"""The cost of a scrape: one worker and eight, with 0 to 400 ended faults.
 
 Both services run side by side and are scraped in turn, so that whatever else the machine does meets both alike; each
 scrape has a connection of its own, so that different workers answer. Figures are medians. A service lists the faults
@@ -26,15 +26,15 @@ WORKERS = (1, 8)
 ENDED = (0, 100, 200, 400)
 NOTHING = {"type": "latency", "distribution": {"type": "constant", "value": "0s"}}
 SWEPT = 25
-"""Seconds after which workers have let go of what no longer is listed."""
+"""Seconds after which workers have dropped the faults that are no longer listed."""
 FLAT = 1.25
-"""How much longer a scrape of many workers may take when twice as many faults have ended."""
+"""The highest ratio of a scrape's duration after twice as many ended faults, with many workers."""
 BATCH = 50
-"""How many faults act at once; at most 100 may."""
+"""Faults that act at once; the limit is 100."""
 
 
 def act(url: str, first: int, last: int) -> None:
-    """Let so many faults act on a few requests each, and end them."""
+    """Inject faults, send a few requests to each, and end the faults."""
     with httpx2.Client(base_url=url, timeout=60) as client:
         for batch in range(first, last, BATCH):
             for number in range(batch, min(last, batch + BATCH)):
@@ -46,7 +46,7 @@ def act(url: str, first: int, last: int) -> None:
 
 
 def scrape(url: str) -> tuple[float, int]:
-    """Return how many seconds a scrape takes, and how many bytes come."""
+    """Return the seconds that a scrape takes, and its bytes."""
     with httpx2.Client(base_url=url, timeout=60) as client:
         client.get("/healthz")
         started = time.perf_counter()
@@ -55,7 +55,7 @@ def scrape(url: str) -> tuple[float, int]:
 
 
 def main() -> int:
-    """Measure all; exit with 1 when a scrape grows with the faults that have ended."""
+    """Measure all cases; exit with 1 if a scrape grows with the ended faults."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--times", type=_numbers.count, default=200, help="scrapes for each figure")
     times = parser.parse_args().times

@@ -1,4 +1,4 @@
-"""Many requests under faults that keep changing: what the service took, it has given back at the end.
+"""Many requests under changing faults: at the end, the service has released every resource that it used.
 
 A seeded crowd of clients, some of which disconnect early, and seeded operators who create, patch, replace, end and
 halt faults with every effect on requests, on whole routes and at points. First a warm-up of a twentieth, so that
@@ -38,12 +38,12 @@ OUT = Path(__file__).parent / "out"
 WARM_UP = 0.05
 BRIM = 10_000
 TOLERANCE = 0.05
-"""By how much resident memory may have grown: the allocator keeps a little of what it once had."""
+"""The highest growth of resident memory: the allocator keeps some of its peak."""
 MEANT = "InjectedError"
 
 
 def serve() -> None:
-    """Run the service, and tell at /left what it has in its hands."""
+    """Run the service, with a route /left that lists the resources in use."""
     settings = Settings(port=0)
     logs.configure(settings)
     app = create_app(settings)
@@ -51,7 +51,7 @@ def serve() -> None:
 
 
 def telling(app: ASGIApp) -> ASGIApp:
-    """Answer /left with what is left once garbage is collected; the request's own task is not counted."""
+    """Answer /left with the resources in use after a garbage collection; the request's own task is not counted."""
     process = psutil.Process()
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,20 +59,20 @@ def telling(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
             return
         gc.collect()
-        found = {
+        in_use = {
             "tasks": len(asyncio.all_tasks()) - 1,
             "threads": threading.active_count(),
             "fds": process.num_fds(),
             "rss": process.memory_info().rss,
         }
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-        await send({"type": "http.response.body", "body": json.dumps(found).encode()})
+        await send({"type": "http.response.body", "body": json.dumps(in_use).encode()})
 
     return counted
 
 
 async def left(url: str) -> dict[str, int]:
-    """Ask until nothing changes any more, on a connection of its own; at most half a minute."""
+    """Request /left on a new connection until it no longer changes, for at most half a minute."""
     known: list[dict[str, int]] = []
     for _ in range(60):
         async with aiohttp.ClientSession(url) as client, client.get("/left") as answer:
@@ -84,7 +84,7 @@ async def left(url: str) -> dict[str, int]:
 
 
 async def fill(url: str) -> None:
-    """Let the service remember as much as it ever will: carts, orders, idempotency keys, and changes in the audit."""
+    """Fill the service's caches: carts, orders, idempotency keys, and the audit."""
     numbers = iter(range(2 * BRIM))
     async with aiohttp.ClientSession(url) as client:
         calm = {"effect": {"type": "error"}, "rate": 1e-9, "schedule": {"duration": "1h"}}
@@ -106,7 +106,7 @@ async def fill(url: str) -> None:
 
 
 async def soak(url: str, requests: int, clients: int, seed: int) -> tuple[dict[str, int], dict[str, int], Soak, float]:
-    """Warm up, look, soak, look; return both looks, the soak and the seconds it took."""
+    """Warm up, and soak; return the resources in use before and after, the soak and its seconds."""
     await fill(url)
 
     async def crowd(requests: int, seed: int) -> Soak:
@@ -115,64 +115,66 @@ async def soak(url: str, requests: int, clients: int, seed: int) -> tuple[dict[s
             # A connection each: the server may close an idle one just as it is used again.
             aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(force_close=True)) as desk,
         ):
-            found = Soak(client, desk, seed)
-            await found.run(requests, clients)
-        return found
+            load = Soak(client, desk, seed)
+            await load.run(requests, clients)
+        return load
 
     await crowd(round(WARM_UP * requests), seed + 2)
     before = await left(url)
     started = time.monotonic()
-    found = await crowd(requests - round(WARM_UP * requests), seed)
+    load = await crowd(requests - round(WARM_UP * requests), seed)
     seconds = time.monotonic() - started
-    return before, await left(url), found, seconds
+    return before, await left(url), load, seconds
 
 
 def unmeant(log: Path) -> list[str]:
-    """Return what the log has that no fault meant: other tracebacks, errors, and whatever is not a line of the log."""
-    found = []
+    """Return the log lines that no fault explains: other tracebacks, errors, and lines that are not JSON."""
+    strange = []
     for line in log.read_text().splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
-            found.append(line)
+            strange.append(line)
             continue
         kinds = [each["exc_type"] for each in entry.get("exception", [])]
         if (kinds and MEANT not in kinds) or (not kinds and entry["level"] in {"warning", "error", "critical"}):
-            found.append(line)
-    return found
+            strange.append(line)
+    return strange
 
 
 def main() -> int:
-    """Soak; exit with 1 when anything is left, or a traceback was not meant."""
+    """Soak; exit with 1 if a resource is left in use, or the log has an unexplained traceback."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--requests", type=_numbers.count, default=200_000, help="how many, the warm-up included")
     parser.add_argument("--clients", type=_numbers.count, default=100, help="how many send at once")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.serve:
+    arguments = parser.parse_args()
+    if arguments.serve:
         serve()
         return 0
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with _servers.running(log, (sys.executable, __file__, "--serve")) as server:
-            before, after, found, seconds = uvloop.run(soak(server.url, chosen.requests, chosen.clients, chosen.seed))
+            before, after, load, seconds = uvloop.run(
+                soak(server.url, arguments.requests, arguments.clients, arguments.seed)
+            )
         strange = unmeant(log)
     console = Console()
     table = Table("", "before", "after", "as it was")
     good = {name: after[name] <= before[name] * (1 + TOLERANCE * (name == "rss")) for name in before}
     for name in before:
         table.add_row(name, f"{before[name]:,}", f"{after[name]:,}", "yes" if good[name] else "NO")
-    console.print(f"{found.seen.total():,} requests in {seconds:.0f} s, {found.changes.total()} changes of faults")
-    console.print(f"requests: {dict(found.seen.most_common())}")
-    console.print(f"changes: {dict(found.changes.most_common())}")
+    console.print(f"{load.seen.total():,} requests in {seconds:.0f} s, {load.changes.total()} changes of faults")
+    console.print(f"requests: {dict(load.seen.most_common())}")
+    console.print(f"changes: {dict(load.changes.most_common())}")
     console.print(table)
     console.print(f"log lines that no fault meant: {len(strange)}")
     for line in strange[:5]:
         console.print(line[:2000], markup=False, highlight=False)
     OUT.mkdir(exist_ok=True)
-    facts = {"python": platform.python_version(), "cpus": os.cpu_count(), "requests": chosen.requests}
-    results = {"before": before, "after": after, "seen": found.seen, "changes": found.changes, "strange": len(strange)}
+    facts = {"python": platform.python_version(), "cpus": os.cpu_count(), "requests": arguments.requests}
+    results = {"before": before, "after": after, "seen": load.seen, "changes": load.changes, "strange": len(strange)}
     (OUT / "soak.json").write_text(json.dumps({**facts, "seconds": seconds, **results}, indent=1))
     return 0 if all(good.values()) and not strange else 1
 

@@ -1,4 +1,4 @@
-"""The gain of a second worker: requests per second of one and of two, compared with FastAPI under two uvicorn workers.
+"""The gain of a second worker: requests per second of one and two, compared with FastAPI under two uvicorn workers.
 
 All servers may use all cores, and wrk takes its share of them: so the figure to look at is what one worker becomes with
 two, ours compared with the bare app's. In turn, round after round; ratios are of the same round, medians over all.
@@ -28,7 +28,7 @@ COUNTS: Final = (1, 2)
 
 @contextmanager
 def served(folder: Path, who: str, workers: int) -> Iterator[str]:
-    """Run so many workers; give their URL."""
+    """Run workers until the block ends; yield their URL."""
     log = folder / f"{who}-{workers}"
     bare = (sys.executable, str(Path(__file__).parent / "_apps.py"), "bare FastAPI", str(workers))
     with running(log, (*SERVE, "--workers", str(workers)) if who == "chaosapi" else bare) as server:
@@ -36,11 +36,11 @@ def served(folder: Path, who: str, workers: int) -> Iterator[str]:
 
 
 def main() -> int:
-    """Measure all, and print it."""
+    """Measure all candidates, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--seconds", type=_numbers.positive, default=2, help="how long a server is pressed in a round")
     parser.add_argument("--rounds", type=_numbers.count, default=7)
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     _wrk.ready()
     kinds = list(product(("bare FastAPI", "chaosapi"), COUNTS))
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -48,8 +48,8 @@ def main() -> int:
         for url in urls.values():
             _wrk.press(url, 1)
         rounds = [
-            {kind: _wrk.press(url, chosen.seconds, pinned=False).per_second for kind, url in urls.items()}
-            for _ in range(chosen.rounds)
+            {kind: _wrk.press(url, arguments.seconds, pinned=False).per_second for kind, url in urls.items()}
+            for _ in range(arguments.rounds)
         ]
     table = Table("", "workers", "requests/s", "of one worker", "of bare FastAPI")
     results: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Write the parts of docs/reference that the code describes by itself, so that no change of them goes unseen."""
+"""Generate the parts of docs/reference that the code describes, so that a diff shows every change of them."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _TYPER = ("-m", "typer", "chaosapi.cli", "utils", "docs", "--name", "chaosapi", 
 
 
 def main(folder: Path) -> None:
-    """Write the OpenAPI documents, the schema of settings, the metric families and the commands into a folder."""
+    """Write the OpenAPI documents, the schema of the settings, the metric families and the commands into a folder."""
     app = create_app(Settings())
     with TestClient(app, base_url="http://127.0.0.1", client=("127.0.0.1", 1)) as client:
         _write_json(folder / "openapi-shop.json", client.get("/openapi.json").json())

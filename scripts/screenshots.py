@@ -1,7 +1,7 @@
 """Take the pictures of the docs from a running lab: `python scripts/screenshots.py`, about two minutes.
 
 Needs Chromium (`apt-get install chromium`, or `playwright install chromium`). What has no web page here is left out,
-and told: Debian's Prometheus 3 and Alertmanager, or a Grafana that is not installed. Official releases have theirs.
+and logged: Debian's Prometheus 3 and Alertmanager, or a Grafana that is not installed. Official releases have theirs.
 """
 
 import io
@@ -42,16 +42,16 @@ PORTS = Ports(
 LOCUST = 18089
 FAULT = {"name": "checkout-errors", "effect": {"type": "error", "status": 503}, "rate": 0.2, "reason": "a screenshot"}
 WAIT = 60.0
-"""Seconds in which a part of the lab must be up."""
+"""Time-out in seconds for a part of the lab to start."""
 PAINT = 15.0
-"""Seconds in which a page must show what the picture is about."""
+"""Time-out in seconds for a page to show the picture's subject."""
 
 _UNDERLINED = """() => {
   const tab = document.querySelector(".q-tab--active")
   const [line, box] = [tab.querySelector(".q-tab__indicator"), tab].map((each) => each.getBoundingClientRect())
   return tab.innerText.trim() === "Alerts" && Math.abs(line.left - box.left) < 1
 }"""
-"""Whether the line has come from the tab before."""
+"""JavaScript: whether the tab's underline has finished its animation."""
 
 _told = Terminal(soft_wrap=True)
 
@@ -66,9 +66,9 @@ class Camera:
     def take(
         self, name: str, address: str, ready: str, then: Callable[[Page], None] = lambda _: None, of: str = ""
     ) -> bool:
-        """Open an address, wait until `ready` shows and `then` is done, and take the picture, of one element if named.
+        """Open a URL, wait until `ready` shows and `then` is done, and take the picture, of one element if named.
 
-        Returns whether there was such a page; one that is not there is told.
+        Returns whether the page exists; a missing page is logged.
         """
         answer = self._page.goto(address)
         if answer and not answer.ok:
@@ -99,7 +99,7 @@ class Camera:
 
 @contextmanager
 def camera(folder: Path) -> Iterator[Camera]:
-    """Yield a camera in a browser of its own."""
+    """Yield a camera in a new browser."""
     sandbox = [] if os.geteuid() else ["--no-sandbox"]  # Chromium has none for root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)
@@ -110,7 +110,7 @@ def camera(folder: Path) -> Iterator[Camera]:
 
 
 def terminal(lab: Lab, shots: Camera, scratch: Path) -> None:
-    """Run the demo, and show what it prints."""
+    """Run the demo, and take a picture of its output."""
     console = Terminal(record=True, file=io.StringIO(), width=84)
     demo.run(lab, console)
     drawing = scratch / "demo.svg"
@@ -119,7 +119,7 @@ def terminal(lab: Lab, shots: Camera, scratch: Path) -> None:
 
 
 def alerts(lab: Lab, shots: Camera) -> None:
-    """Inject a fault, and show the page that fires in all who show pages."""
+    """Inject a fault, and take a picture of the firing page in each UI."""
     name = lab.admin.create_fault(FAULT)["name"]
     burning = 'slo:sli_error:ratio_rate5s{sloth_slo="availability"} > 0.18'
     firing = f'ALERTS{{slo="availability", severity="page", alertstate="firing"}} and on () {burning}'
@@ -141,7 +141,7 @@ def alerts(lab: Lab, shots: Camera) -> None:
 
 
 def _unfolded(page: Page) -> None:
-    """Open the first alert that fires, and end the view with its annotations."""
+    """Open the first firing alert, and cut the picture below its annotations."""
     page.get_by_text("Show annotations").click()
     page.locator("tr.alert_header.alert-danger").first.click()
     alert = page.locator("tr.alert_details:visible table").first
@@ -149,7 +149,7 @@ def _unfolded(page: Page) -> None:
 
 
 def traffic(lab: Lab, shots: Camera) -> None:
-    """Show Locust's page in the middle of a spike."""
+    """Take a picture of Locust's page in the middle of a spike."""
     here = ["--web-host", "127.0.0.1", "--web-port", str(LOCUST), "--host", url(lab.ports.service)]
     scenario = ["--autostart", "--autoquit", "0", "--scenario", "spike", "--duration", "60s", "--reports", "none"]
     lab.parts.start("locust-ui", [sys.executable, "-m", "locust", "-f", assets.path("loadtests"), *here, *scenario])
@@ -158,7 +158,7 @@ def traffic(lab: Lab, shots: Camera) -> None:
 
 
 def chart(shots: Camera, scratch: Path) -> None:
-    """Show the forecast of the tutorial's slow burn."""
+    """Take a picture of the forecast of the tutorial's slow burn."""
     drawn = scratch / "forecast.html"
     words = (
         "latency distribution.type=constant distribution.value=400ms --rate 0.05 --rps 20 --profile lab --duration 20m"
@@ -169,7 +169,7 @@ def chart(shots: Camera, scratch: Path) -> None:
 
 
 def console(lab: Lab, shots: Camera) -> None:
-    """Show the console while a fault burns: light and dark, on a desk and on a phone, and its form."""
+    """Take pictures of the console during a fault: light and dark, desktop and phone, and its form."""
     name = lab.admin.create_fault(FAULT)["name"]
     firing = 'ALERTS{slo="availability", severity="ticket", alertstate="firing"}'
     lab.parts.wait_until(
@@ -185,7 +185,7 @@ def console(lab: Lab, shots: Camera) -> None:
 
 
 def _drawn(page: Page) -> None:
-    """Wait until the charts have lines, and show the alerts, their tab underlined and nothing pointed at."""
+    """Wait until the charts have lines, and open the tab of alerts, without a tooltip."""
     page.get_by_text("Prometheus: up", exact=True).wait_for()
     tab = page.get_by_role("tab", name="Alerts")
     tab.click()
@@ -199,7 +199,7 @@ def _drawn(page: Page) -> None:
 
 
 def _filled(page: Page) -> None:
-    """Fill the form in, and wait for its forecast."""
+    """Fill in the form, and wait for its forecast."""
     page.get_by_role("button", name="Add a fault").click()
     page.get_by_label("rate", exact=True).fill("0.3")
     page.get_by_label("duration", exact=True).fill("5m")
@@ -214,7 +214,7 @@ def _answers(address: str) -> bool:
 
 
 def main() -> None:
-    """Take every picture that can be taken here."""
+    """Take every picture for which the tools are installed."""
     folder = ROOT / "docs" / "images"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as text, camera(folder) as shots:

@@ -231,7 +231,7 @@ WRITER = """
 import asyncio, sys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import Applied, AuditEntry
+from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store
 
 async def main(url, name):
@@ -274,7 +274,7 @@ STARTER = """
 import asyncio, sys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
-from chaosapi.faults.state import Applied, AuditEntry
+from chaosapi.faults.state import AuditEntry
 from chaosapi.store import open_store
 
 async def main(url, name):
