@@ -1,4 +1,4 @@
-"""Loaded by schemathesis, with SCHEMATHESIS_HOOKS."""
+"""Hooks for schemathesis, which loads this file through SCHEMATHESIS_HOOKS."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import schemathesis
 
 @schemathesis.hook
 def after_call(_: Any, case: "schemathesis.Case[Any]", response: schemathesis.Response) -> None:
-    """Lift each halt again, or nearly every fault after it would be refused."""
+    """Lift each halt again: a halt refuses all later faults."""
     if case.method == "POST" and case.path == "/admin/halt" and response.status_code == 200:
         headers = {"Authorization": response.request.headers["Authorization"]}
         url = f"{str(case.operation.base_url).rstrip('/')}/admin/halt"

@@ -1,4 +1,4 @@
-"""Who stands in the audit, and what is written at all."""
+"""The audit: the actors that it names, and the changes that it refuses to store."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ ERROR = {"effect": {"type": "error"}}
 
 
 def actor(client: TestClient, name: str, **headers: str) -> str:
-    """Make a change under a name and return the actor that the audit has."""
+    """Make a change under a name; return the actor in the audit."""
     sent = [(b"x-chaos-actor", name.encode())]
     sent += [(key.encode(), value.encode()) for key, value in headers.items()]
     client.post("/admin/faults", json=ERROR, headers=sent).raise_for_status()
@@ -35,16 +35,16 @@ def actor(client: TestClient, name: str, **headers: str) -> str:
     return str(entries[0]["actor"])
 
 
-def test_without_a_token_a_name_is_marked_as_what_the_caller_says(client: TestClient) -> None:
-    """Anybody who may steer can write any header; the address of the peer is a fact."""
+def test_without_a_token_the_actor_is_marked_as_unverified(client: TestClient) -> None:
+    """A client chooses the header; without a header the actor is the peer's address."""
     assert actor(client, "alice") == "alice (unverified)"
     assert actor(client, "127.0.0.1") == "127.0.0.1 (unverified)"
     assert actor(client, "") == "testclient"
     assert actor(client, "  ") == "testclient"
 
 
-def test_with_the_token_a_name_is_taken_as_given_but_for_those_of_our_own_parts(make_client: MakeClient) -> None:
-    """Who holds the token is trusted with the name, and not with signing as the guard."""
+def test_with_the_token_the_actor_is_verified_except_for_reserved_names(make_client: MakeClient) -> None:
+    """A holder of the token may choose a name, but not sign as the guard."""
     client = make_client(admin_token="secret")
     authorization = "Bearer secret"
     assert actor(client, "alice", authorization=authorization) == "alice"
@@ -66,20 +66,20 @@ def test_with_the_token_a_name_is_taken_as_given_but_for_those_of_our_own_parts(
         ("a" * 1000, "a" * 200),
     ],
 )
-def test_a_name_holds_no_characters_that_steer(client: TestClient, name: str, kept: str) -> None:
-    """Neither a terminal's nor the reading direction's; and it is bounded."""
+def test_an_actor_has_no_control_characters(client: TestClient, name: str, kept: str) -> None:
+    """Terminal escapes and direction marks are removed, and the length is limited."""
     assert actor(client, name).removesuffix(" (unverified)") == kept
 
 
 def unchecked(body: Any) -> Fault:
-    """Make a fault by a way around validation, as a gap in it would."""
+    """Return a fault that bypasses validation, as a bug in validation would."""
     return Fault(name="f", effect=Error()).model_copy(
         update={"effect": Error().model_copy(update={"body": Json(json.dumps(body))})}
     )
 
 
 def nested(levels: int) -> Any:
-    """Nest lists in each other."""
+    """Return nested lists."""
     return json.loads("[" * levels + "]" * levels)
 
 
@@ -94,8 +94,8 @@ def nested(levels: int) -> Any:
     ],
     ids=["text", "key", "just too deep", "too deep", "no number"],
 )
-def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) -> None:
-    """Whichever check it slipped through: the store stays as it was, and goes on."""
+def test_a_fault_that_cannot_be_read_back_is_not_stored(body: Any) -> None:
+    """The last check before the store refuses the fault, and the store keeps working."""
     store = MemoryStore(lambda: 1.0)
     engine = Engine(RouteTable.of([]), store.now)
     kill = KillSwitch(store, engine, engine.load, None)
@@ -113,15 +113,15 @@ def test_what_would_not_be_read_back_is_refused_before_it_is_written(body: Any) 
 
 
 class OutrunStore(MemoryStore):
-    """A store that first applies each change to an older state, as Redis does when another replica was faster."""
+    """A store that first computes each change on an older state, as Redis does after a lost race."""
 
     async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         change(State())
         return await super().apply(change, entry)
 
 
-def test_a_change_that_is_repeated_returns_the_state_that_it_was_applied_to_last() -> None:
-    """The earlier state is not what the store had; whoever asks whether a fault was there would be answered wrongly."""
+def test_a_recomputed_change_returns_the_state_of_the_last_computation() -> None:
+    """PUT decides between 200 and 201 by this state, so the outdated one would give a wrong status."""
     store = OutrunStore(lambda: 1.0)
     engine = Engine(RouteTable.of([]), store.now)
     audited = AuditedChanges(store, KillSwitch(store, engine, engine.load, None), trusted=False)
@@ -137,10 +137,10 @@ def test_a_change_that_is_repeated_returns_the_state_that_it_was_applied_to_last
     assert second.after.find("f").spec.rate == 0.2
 
 
-def test_whoever_has_not_heard_of_a_fault_asks_the_store_before_denying_it(
+def test_a_fault_missing_in_the_snapshot_is_read_from_the_store_before_a_404(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
-    """What another worker has acknowledged is found at once; what nobody made is not found, and an absent store is."""
+    """A fault that another worker acknowledged is found at once; a missing store gives 404 or the snapshot's fault."""
     file = tmp_path / "faults.db"
     here, there = (make_client(store=f"sqlite:///{file}") for _ in range(2))
     for number in range(10):

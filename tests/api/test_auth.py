@@ -36,7 +36,7 @@ uvicorn.run(app, host="0.0.0.0", port=8000, forwarded_allow_ips="*")
 
 
 def ask(peer: str, headers: dict[str, str] | None = None, **settings: object) -> Response:
-    """Inject a fault from an address, with the most favourable Host."""
+    """Inject a fault from an address, with a loopback Host."""
     app = create_app(Settings.model_validate({"access_log": False, **settings}))
 
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,16 +48,18 @@ def ask(peer: str, headers: dict[str, str] | None = None, **settings: object) ->
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("given", [None, "Bearer wrong", "Bearer ", "secret", "Basic secret", "Bearer secret2"])
-def test_with_a_token_set_nothing_answers_without_it(make_client: MakeClient, path: str, given: str | None) -> None:
-    """Known and unknown paths alike; the answer says how to send it and reveals nothing."""
+def test_without_the_configured_token_every_path_is_refused(
+    make_client: MakeClient, path: str, given: str | None
+) -> None:
+    """Known and unknown paths get the same 401, which says how to send the token."""
     client = make_client(admin_token="secret")
     answer = client.get(path, headers={"authorization": given} if given else {})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_the_token_opens_and_the_shop_never_asks(make_client: MakeClient) -> None:
-    """Traffic, probes and metrics need no token."""
+def test_the_token_admits_and_the_shop_needs_none(make_client: MakeClient) -> None:
+    """User requests, probes and metrics need no token."""
     client = make_client(admin_token="secret")
     assert client.get("/admin/faults", headers={"authorization": "Bearer secret"}).status_code == 200
     for path in ("/api/products", "/healthz", "/metrics", "/docs"):
@@ -76,16 +78,16 @@ def test_the_token_opens_and_the_shop_never_asks(make_client: MakeClient) -> Non
         {"host": ""},
     ],
 )
-def test_another_sites_page_is_refused_even_without_a_token(make_client: MakeClient, headers: dict[str, str]) -> None:
-    """Other origins, opaque ones, other ports, and names that were pointed at this machine (DNS rebinding)."""
+def test_a_cross_site_request_is_refused_without_a_token_too(make_client: MakeClient, headers: dict[str, str]) -> None:
+    """Other origins, opaque origins, other ports, and names that resolve to this machine (DNS rebinding)."""
     answer = make_client().post("/admin/faults", headers=headers, json={"effect": {"type": "error"}})
     assert answer.status_code == 403
     assert make_client().get("/admin/faults").json()["faults"] == []
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "127.0.0.1"])
-def test_this_machine_and_its_own_docs_page_may(make_client: MakeClient, host: str) -> None:
-    """The page at /docs sends its own origin."""
+def test_a_loopback_client_and_the_docs_page_are_admitted(make_client: MakeClient, host: str) -> None:
+    """The docs page sends its own origin."""
     headers = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
     assert make_client().post("/admin/faults", headers=headers, json={"effect": {"type": "error"}}).status_code == 201
 
@@ -105,24 +107,24 @@ def test_this_machine_and_its_own_docs_page_may(make_client: MakeClient, host: s
         *((each, 400) for each in MALFORMED),
     ],
 )
-def test_an_open_admin_answers_to_addresses_and_to_names_that_were_given(
+def test_an_open_admin_answers_to_addresses_and_configured_host_names(
     make_client: MakeClient, host: str, status: int
 ) -> None:
-    """CHAOSAPI_ADMIN_OPEN admits every peer, but no page that pointed a name of its own here (DNS rebinding)."""
+    """CHAOSAPI_ADMIN_OPEN admits every peer, but no unknown host name (DNS rebinding)."""
     client = make_client(admin_open=True, admin_hosts="chaos.example, shop-admin")
     assert client.get("/admin/faults", headers=[(b"host", host.encode("latin-1"))]).status_code == status
 
 
-def test_an_open_admin_keeps_the_origin_rule(make_client: MakeClient) -> None:
-    """A page of another site is refused under a right name too."""
+def test_an_open_admin_refuses_cross_site_requests(make_client: MakeClient) -> None:
+    """Another origin is refused under a configured host name too."""
     client = make_client(admin_open=True, admin_hosts="chaos.example")
     foreign = {"host": "chaos.example", "origin": "https://evil.example"}
     assert client.get("/admin/faults", headers=foreign).status_code == 403
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
-def test_without_a_token_this_machine_may_steer(peer: str) -> None:
-    """By IPv4, IPv6, and IPv4 on a socket for both."""
+def test_without_a_token_loopback_peers_are_admitted(peer: str) -> None:
+    """Over IPv4, IPv6, and IPv4 mapped to IPv6."""
     assert ask(peer).status_code == 201
 
 
@@ -130,8 +132,8 @@ def test_without_a_token_this_machine_may_steer(peer: str) -> None:
     "peer",
     ["192.0.2.7", "10.0.0.1", "::ffff:192.0.2.7", "2001:db8::7", "fe80::1%eth0", "128.0.0.1", "localhost.evil", ""],
 )
-def test_without_a_token_no_other_peer_may_steer_whatever_it_sends(peer: str) -> None:
-    """The address of the connection decides, not a header; an unknown one, as on a Unix socket, is no proof."""
+def test_without_a_token_other_peers_are_refused_whatever_their_headers(peer: str) -> None:
+    """The peer's address decides, not a header; an unknown address, as on a Unix socket, is refused."""
     answer = ask(peer)
     assert answer.status_code == 403
     assert "CHAOSAPI_ADMIN_TOKEN" in answer.json()["detail"]
@@ -152,21 +154,21 @@ def test_without_a_token_no_other_peer_may_steer_whatever_it_sends(peer: str) ->
         "X-Envoy-External-Address",
     ],
 )
-def test_without_a_token_nobody_steers_through_a_proxy(make_client: MakeClient, header: str) -> None:
-    """Its clients may be anywhere, though the proxy is on this machine and sets Host to localhost."""
+def test_without_a_token_requests_through_a_proxy_are_refused(make_client: MakeClient, header: str) -> None:
+    """A local proxy that sets Host to localhost may forward requests from any machine."""
     client = make_client()
     for value in ("127.0.0.1", "", "1.1 proxy"):
         assert client.get("/admin/faults", headers={header: value}).status_code == 403
 
 
-def test_with_the_token_one_may_steer_through_a_proxy() -> None:
+def test_with_the_token_requests_through_a_proxy_are_admitted() -> None:
     """From anywhere."""
     headers = {"authorization": "Bearer secret", "x-forwarded-for": "192.0.2.7", "host": "chaos.example"}
     assert ask("192.0.2.8", headers, admin_token="secret").status_code == 201
 
 
 def test_a_proxy_that_sets_no_header_but_speaks_http_1_0_is_refused() -> None:
-    """As nginx does by default, with Host: the upstream's address."""
+    """The default of nginx, with the upstream's address as Host."""
     app = create_app(Settings(access_log=False))
 
     async def older(scope: Scope, receive: Receive, send: Send) -> None:
@@ -178,8 +180,8 @@ def test_a_proxy_that_sets_no_header_but_speaks_http_1_0_is_refused() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"admin_token": "secret"}, {"admin_open": True}])
-def test_a_malformed_header_is_refused_or_unread(make_client: MakeClient, settings: dict[str, object]) -> None:
-    """No header of these makes the service fail, on any path."""
+def test_a_malformed_header_is_refused_or_ignored(make_client: MakeClient, settings: dict[str, object]) -> None:
+    """No such header causes a 5xx, on any path."""
     client = make_client(**settings)
     paths = ["/admin/faults", "/admin/nothing", "/admin/faults/", "/admin/docs", "/hooks/x", "/x"]
     for name, value, path in itertools.product([b"host", b"origin", b"referer"], MALFORMED, paths):
@@ -193,7 +195,7 @@ def test_a_malformed_header_is_refused_or_unread(make_client: MakeClient, settin
 @pytest.mark.parametrize("settings", [{}, {"admin_token": "secret"}, {"admin_open": True}])
 @pytest.mark.parametrize("second", ["localhost", "evil.example", ""])
 def test_a_request_with_two_hosts_is_refused(make_client: MakeClient, settings: dict[str, object], second: str) -> None:
-    """RFC 9112, 3.2; also where the server is somebody else's and lets it through."""
+    """RFC 9112, 3.2; also under a server that lets such a request through."""
     sent = [("host", "localhost"), ("host", second), ("authorization", "Bearer secret")]
     answer = make_client(**settings).get("/admin/faults", headers=sent)
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad Request")
@@ -207,8 +209,8 @@ def test_the_name_of_the_scheme_is_case_insensitive(make_client: MakeClient, sch
 
 
 @pytest.mark.parametrize("path", ["/admin/docs", "/admin/faults", "/admin/nothing", "/admin/openapi.json"])
-def test_no_page_of_ours_is_shown_in_another_sites_frame(make_client: MakeClient, path: str) -> None:
-    """Where a person could be led to press the buttons of the docs; refusals neither."""
+def test_no_admin_page_may_be_framed_by_another_site(make_client: MakeClient, path: str) -> None:
+    """Against clickjacking of the API docs; refusals have the headers too."""
     for client in (make_client(), make_client(admin_token="secret")):
         headers = client.get(path).headers
         assert headers["x-frame-options"] == "DENY"
@@ -217,8 +219,8 @@ def test_no_page_of_ours_is_shown_in_another_sites_frame(make_client: MakeClient
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
-def test_in_somebody_elses_server_only_this_machine_steers(tmp_path: Path) -> None:
-    """On all addresses, asked from two: what the other one says of its Host does not help; the log says so at start."""
+def test_in_a_host_apps_server_only_loopback_peers_are_admitted(tmp_path: Path) -> None:
+    """The server listens on all addresses; a forged Host does not help, and the log mentions the rule at startup."""
     network = Network(1)
     host = network.links[0].host
     log = tmp_path / "log"

@@ -1,4 +1,4 @@
-"""What is not a fault: refused by field, with what would be right, and nothing is changed."""
+"""Invalid bodies: refused with the field and what would be valid, without any change."""
 
 import gzip
 import json
@@ -13,27 +13,27 @@ KIND = {"content-type": "application/json"}
 
 
 def latency(**distribution: Any) -> dict[str, Any]:
-    """Make a latency fault."""
+    """Return a latency fault."""
     return {"effect": {"type": "latency", "distribution": distribution}}
 
 
 def error(**effect: Any) -> dict[str, Any]:
-    """Make an error fault."""
+    """Return an error fault."""
     return {"effect": {"type": "error", **effect}}
 
 
 def shaped(**shape: Any) -> dict[str, Any]:
-    """Make an error fault with a shape."""
+    """Return an error fault with a shape."""
     return {**ERROR, "schedule": {"shape": shape}}
 
 
 def deep(levels: int) -> Any:
-    """Nest lists in each other."""
+    """Return nested lists."""
     return json.loads("[" * levels + "]" * levels)
 
 
 def mixed(levels: int) -> dict[str, Any]:
-    """Nest mixtures of delays in each other."""
+    """Return nested mixtures of delays."""
     inner: dict[str, Any] = {"type": "constant", "value": 1}
     for _ in range(levels):
         inner = {"type": "mixture", "components": [{"weight": 1, "distribution": inner}]}
@@ -181,8 +181,8 @@ RAW: list[tuple[bytes, str, int]] = [
 ]
 
 
-def test_bad_bodies_are_plenty() -> None:
-    """The tables below are what the promise rests on."""
+def test_the_tables_have_enough_bad_bodies() -> None:
+    """The tests below cover exactly these tables."""
     assert len(BAD) >= 80
 
 
@@ -190,7 +190,7 @@ def test_bad_bodies_are_plenty() -> None:
 def test_a_bad_body_is_refused_by_field_and_changes_nothing(
     client: TestClient, body: Any, field: str, says: str
 ) -> None:
-    """A 422 problem that names the field and says what would be right, from POST and PUT alike."""
+    """POST and PUT respond with a 422 problem that names the field and says what would be valid."""
     before = client.get("/admin/faults").json()
     for method, path in (("POST", "/admin/faults"), ("PUT", "/admin/faults/f")):
         answer = client.request(method, path, content=json.dumps(body), headers={"content-type": "application/json"})
@@ -205,8 +205,8 @@ def test_a_bad_body_is_refused_by_field_and_changes_nothing(
 
 
 @pytest.mark.parametrize(("body", "kind", "status"), RAW, ids=lambda value: str(value)[:40])
-def test_what_is_not_even_json_is_refused(client: TestClient, body: bytes, kind: str, status: int) -> None:
-    """Broken, huge, endless, deep, or of another type: a 4xx problem, nothing changed."""
+def test_a_body_that_is_not_json_is_refused(client: TestClient, body: bytes, kind: str, status: int) -> None:
+    """Malformed, too large, too deep, or of another type: a 4xx problem, and no change."""
     answer = client.post("/admin/faults", content=body, headers={"content-type": kind})
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert client.get("/admin/faults").json()["revision"] == 0
@@ -215,7 +215,7 @@ def test_what_is_not_even_json_is_refused(client: TestClient, body: bytes, kind:
 @pytest.mark.parametrize("path", ["/admin/faults", "/api/checkout"])
 @pytest.mark.parametrize("parts", [1, 20], ids=["declared", "chunked"])
 def test_a_body_of_more_than_a_megabyte_is_refused(client: TestClient, path: str, parts: int) -> None:
-    """At once where its length is declared, otherwise while it is read; just a megabyte is read."""
+    """At once if its length is declared, else after a megabyte; a body of exactly a megabyte is read."""
     for size, status in ((1_000_020, 413), (1_000_000, 400)):
         part = b"x" * (size // parts)
         body = part if parts == 1 else iter([part] * parts)
@@ -237,7 +237,7 @@ PATCHES = [
 
 @pytest.mark.parametrize("body", PATCHES, ids=lambda value: str(value)[:60])
 def test_a_bad_patch_is_refused_and_the_fault_stays_as_it_was(client: TestClient, body: dict[str, Any]) -> None:
-    """All or nothing."""
+    """A patch is applied as a whole or not at all."""
     client.put("/admin/faults/f", json=error(status={"500": 1}))
     before = client.get("/admin/faults/f").json()
     answer = client.patch("/admin/faults/f", content=json.dumps(body), headers={"content-type": "application/json"})
@@ -246,15 +246,15 @@ def test_a_bad_patch_is_refused_and_the_fault_stays_as_it_was(client: TestClient
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "x" * 5000])
-def test_an_encoded_body_is_refused_with_what_would_be_right(client: TestClient, coding: str) -> None:
-    """Nothing here unpacks: a kilobyte can be a gigabyte."""
+def test_a_compressed_body_is_refused(client: TestClient, coding: str) -> None:
+    """The service does not decompress: a kilobyte may expand to a gigabyte."""
     answer = client.post("/admin/faults", json=ERROR, headers={"content-encoding": coding})
     assert answer.status_code == 415
     assert "send it without content-encoding" in answer.json()["detail"]
 
 
-def test_a_patch_is_bounded_with_what_it_is_merged_into(client: TestClient) -> None:
-    """Patches that are small each do not make a body that none could have asked for at once."""
+def test_the_budget_applies_to_the_merged_fault_of_a_patch(client: TestClient) -> None:
+    """Many small patches cannot build a fault that is too large for one request."""
     client.put("/admin/faults/f", json=error(body={"a": "x" * 60_000}))
     answer = client.patch("/admin/faults/f", json={"effect": {"body": {"b": "x" * 60_000}}})
     assert answer.status_code == 422
@@ -275,8 +275,8 @@ LARGEST = [
 
 
 @pytest.mark.parametrize("body", LARGEST, ids=lambda value: str(value)[:60])
-def test_the_largest_that_is_accepted_is_shown_everywhere(client: TestClient, body: dict[str, Any]) -> None:
-    """What may be written can be read."""
+def test_the_largest_accepted_fault_is_shown_everywhere(client: TestClient, body: dict[str, Any]) -> None:
+    """Every accepted fault can be read back."""
     made = client.put("/admin/faults/f", content=json.dumps(body, ensure_ascii=False).encode(), headers=KIND)
     assert made.status_code == 201, made.text
     shown = client.get("/admin/faults/f").json()
@@ -306,8 +306,8 @@ FLOODS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("path", "body"), FLOODS, ids=lambda value: str(value)[:60])
-def test_no_refusal_explains_more_than_a_person_reads(client: TestClient, path: str, body: Any) -> None:
-    """Twenty errors at most, the others are counted; and short, whatever was sent."""
+def test_a_refusal_is_short(client: TestClient, path: str, body: Any) -> None:
+    """It lists at most twenty errors and counts the rest, however large the body was."""
     answer = client.post(path, content=json.dumps(body).encode(), headers=KIND)
     assert answer.status_code in {413, 422}
     problem = answer.json()
@@ -316,14 +316,14 @@ def test_no_refusal_explains_more_than_a_person_reads(client: TestClient, path: 
     answer.text.encode()
 
 
-def test_more_errors_than_are_told_are_counted(client: TestClient) -> None:
-    """A list that stops at twenty would look complete."""
+def test_a_refusal_counts_the_errors_that_it_does_not_list(client: TestClient) -> None:
+    """A list of twenty errors would look complete."""
     answer = client.post("/admin/faults", json={**ERROR, **{f"unknown{n}": 1 for n in range(1_000)}})
     assert (len(answer.json()["errors"]), answer.json()["detail"][-14:]) == (20, "; and 980 more")
 
 
-def test_the_kill_switch_reads_no_body(client: TestClient) -> None:
-    """None that is too large, broken or encoded keeps it from working."""
+def test_the_kill_switch_ignores_its_body(client: TestClient) -> None:
+    """It works with a too large, malformed or compressed body."""
     client.put("/admin/faults/f", json=ERROR)
     odd = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = client.request("DELETE", "/admin/faults", content=b"[" * 2_000_000, headers=odd)
@@ -335,8 +335,8 @@ def test_the_kill_switch_reads_no_body(client: TestClient) -> None:
     [("two\nlines", "two lines"), ("\x1b[2J\u202ered\x00", "[2Jred"), ("x" * 5000, "x" * 500), ("\ufffd", "\ufffd")],
     ids=ascii,
 )
-def test_no_reason_keeps_a_stop_from_working(client: TestClient, reason: str, kept: str) -> None:
-    """What does not fit into the audit is left out of it; a reason in a fault, which can wait, is refused instead."""
+def test_a_stop_works_with_any_reason(client: TestClient, reason: str, kept: str) -> None:
+    """The audit keeps the part that fits; for a fault, which can wait, such a reason is refused instead."""
     client.put("/admin/faults/f", json=ERROR)
     answer = client.delete("/admin/faults", params={"reason": reason})
     assert (answer.status_code, answer.json()["ended"]) == (200, 1)

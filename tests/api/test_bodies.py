@@ -1,4 +1,4 @@
-"""Large bodies are read beside the event loop, and answered as small ones are."""
+"""Large bodies are parsed outside the event loop, with the same responses as small ones."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ from tests.garbage import alive, collection_off
 from tests.patience import patience
 
 WHERE: list[str] = []
-"""The threads in which something was validated."""
+"""The threads in which bodies were validated."""
 
 
 def _noted(value: Any) -> Any:
@@ -31,14 +31,14 @@ def _noted(value: Any) -> Any:
 
 
 class Note(Model):
-    """What the route takes."""
+    """The body of the route."""
 
     text: Annotated[str, BeforeValidator(_noted)]
 
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    """Give a pool without a queue."""
+    """Return a pool without a queue."""
     made = Pool("large bodies", waiting=0)
     yield made
     made.close()
@@ -46,7 +46,7 @@ def pool() -> Iterator[Pool]:
 
 @pytest.fixture
 def notes(pool: Pool) -> Iterator[TestClient]:
-    """Give a client of one route."""
+    """Return a client of one route."""
     app = FastAPI()
     problems.install(app)
     api = APIRouter(route_class=route_class(Budget(depth=3, values=5000), pool))
@@ -62,7 +62,7 @@ def notes(pool: Pool) -> Iterator[TestClient]:
 
 
 def test_only_large_bodies_are_parsed_and_validated_in_the_pool(notes: TestClient) -> None:
-    """Once each; a thread is not worth it for the others."""
+    """Each is validated once; a small body is not worth a thread."""
     assert notes.post("/", json={"text": "a" * LARGE}).json() == LARGE
     (name,) = WHERE
     assert name.startswith("large bodies")
@@ -74,8 +74,8 @@ def test_only_large_bodies_are_parsed_and_validated_in_the_pool(notes: TestClien
 @pytest.mark.parametrize(
     "wrong", [{"txt": "a"}, {"text": 5}, {"text": "a", **{f"f{n}": n for n in range(100)}}, [], "no"]
 )
-def test_a_large_body_that_is_wrong_is_told_what_a_small_one_is(notes: TestClient, wrong: Any) -> None:
-    """Spaces make it large."""
+def test_an_invalid_large_body_gets_the_same_problem_as_a_small_one(notes: TestClient, wrong: Any) -> None:
+    """The body is large because of spaces."""
     small = notes.post("/", json=wrong)
     text = small.request.content + b" " * LARGE
     large = notes.post("/", content=text, headers={"content-type": "application/json"})
@@ -83,8 +83,8 @@ def test_a_large_body_that_is_wrong_is_told_what_a_small_one_is(notes: TestClien
     assert small.status_code == 422
 
 
-def test_large_bodies_are_refused_while_too_many_are_read(notes: TestClient, pool: Pool) -> None:
-    """Small ones are not."""
+def test_large_bodies_are_refused_while_the_pool_is_full(notes: TestClient, pool: Pool) -> None:
+    """Small bodies are accepted meanwhile."""
     begun, hold = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -114,10 +114,10 @@ def test_large_bodies_are_refused_while_too_many_are_read(notes: TestClient, poo
         ("POST", "/hooks/alertmanager"),
     ],
 )
-def test_no_large_body_is_read_in_an_event_loop_of_the_service(
+def test_no_route_parses_large_bodies_in_the_event_loop(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, method: str, path: str
 ) -> None:
-    """Whatever it is for."""
+    """Every route with a body is tried."""
     seen: list[str] = []
     read = budget.read
 

@@ -10,7 +10,7 @@ ALONE = {"applied": 1, "known": 1}
 
 
 def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
-    """Every default is spelt out, durations as text, times in RFC 3339 UTC."""
+    """The response has every default, durations as text, and times in RFC 3339 UTC."""
     answer = client.post("/admin/faults", json=ERROR)
     fault = answer.json()
     assert (answer.status_code, answer.headers["location"]) == (201, f"/admin/faults/{fault['name']}")
@@ -54,8 +54,8 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
     }
 
 
-def test_what_comes_back_can_be_sent_again(client: TestClient) -> None:
-    """The fields of a fault, without what the service added, are a valid body for PUT that changes nothing."""
+def test_a_faults_response_is_a_valid_body(client: TestClient) -> None:
+    """PUT of the response, without the fields that the service added, is a no-op."""
     body = {
         "effect": {"type": "error", "status": {"503": 0.8, "500": 0.2}, "retry_after": "5s"},
         "rate": 0.05,
@@ -71,7 +71,7 @@ def test_what_comes_back_can_be_sent_again(client: TestClient) -> None:
 
 
 def test_put_answers_201_where_no_live_fault_had_the_name(client: TestClient) -> None:
-    """A fault that has ended makes way for a new one; a live one is replaced, whether or not its body changes."""
+    """An ended fault gives 201; a live fault gives 200, whether or not the body differs."""
 
     def put(rate: float) -> int:
         return client.put("/admin/faults/f", json={**ERROR, "rate": rate}).status_code
@@ -82,7 +82,7 @@ def test_put_answers_201_where_no_live_fault_had_the_name(client: TestClient) ->
 
 
 def test_faults_are_listed_newest_first_and_by_state(client: TestClient, clock: Clock) -> None:
-    """Scheduled, active and ended ones, each where it belongs."""
+    """The filter returns scheduled, active or ended faults."""
     client.post("/admin/faults", json={**ERROR, "name": "old", "schedule": {"duration": 10}})
     clock.now += 10
     client.post("/admin/faults", json={**ERROR, "name": "now"})
@@ -96,8 +96,8 @@ def test_faults_are_listed_newest_first_and_by_state(client: TestClient, clock: 
     assert client.get("/admin/faults?state=asleep").status_code == 422
 
 
-def test_the_receipt_says_what_was_done(client: TestClient) -> None:
-    """Requested and achieved beside each other; also in the answer to DELETE."""
+def test_the_receipt_counts_what_the_fault_did(client: TestClient) -> None:
+    """Requested and achieved rates are in every response, also that of DELETE."""
     client.post("/admin/faults", json={**ERROR, "name": "f", "rate": 0.2})
     failed = sum(client.get("/api/products", headers={"x-request-id": f"r-{n}"}).status_code == 503 for n in range(500))
     receipt = client.delete("/admin/faults/f").json()["receipt"]
@@ -107,7 +107,7 @@ def test_the_receipt_says_what_was_done(client: TestClient) -> None:
 
 
 def test_a_patch_changes_some_fields_and_keeps_the_rest(client: TestClient, clock: Clock) -> None:
-    """RFC 7396: null brings the default back; the clock runs on."""
+    """RFC 7396: null restores the default; the fault's clock continues."""
     client.post(
         "/admin/faults", json={**ERROR, "name": "f", "rate": 0.2, "reason": "x", "target": {"methods": ["GET"]}}
     )
@@ -119,8 +119,8 @@ def test_a_patch_changes_some_fields_and_keeps_the_rest(client: TestClient, cloc
     assert (patched["remaining"], patched["revision"]) == ("4m", 2)
 
 
-def test_the_kill_switch_ends_all_that_live(client: TestClient) -> None:
-    """And says how many; a second time there is nothing to end."""
+def test_the_kill_switch_ends_all_live_faults(client: TestClient) -> None:
+    """The response has their number; a second call ends none."""
     for _ in range(3):
         client.post("/admin/faults", json=ERROR)
     assert client.delete("/admin/faults").json() == {"ended": 3, "revision": 4, "stored": True, "replicas": ALONE}
@@ -129,7 +129,7 @@ def test_the_kill_switch_ends_all_that_live(client: TestClient) -> None:
 
 
 def test_a_halt_refuses_new_faults_and_says_why(client: TestClient) -> None:
-    """Until it is lifted; the list shows it."""
+    """The list shows the halt; after it is lifted, faults are accepted."""
     client.post("/admin/faults", json=ERROR)
     assert client.post("/admin/halt", json={"reason": "real incident"}).json()["halt"]["reason"] == "real incident"
     assert client.get("/api/products").status_code == 200
@@ -143,7 +143,7 @@ def test_a_halt_refuses_new_faults_and_says_why(client: TestClient) -> None:
 
 
 def test_the_audit_says_who_did_what_when_and_why(client: TestClient) -> None:
-    """Newest first, with the fault as it was asked for; what was refused is no change."""
+    """Newest first, with the fault of each change; refused requests are not listed."""
     client.post("/admin/faults", json={**ERROR, "name": "f", "reason": "game day"}, headers={"x-chaos-actor": "ada"})
     client.post("/admin/faults", json={**ERROR, "name": "f"})
     client.delete("/admin/faults/f?reason=enough")
@@ -161,8 +161,8 @@ def test_the_audit_says_who_did_what_when_and_why(client: TestClient) -> None:
     assert len(client.get("/admin/audit?limit=1").json()["entries"]) == 1
 
 
-def test_every_effect_of_the_catalogue_works_as_its_example_says(client: TestClient) -> None:
-    """Type, summary and JSON schema; the example is a body that is accepted."""
+def test_the_example_of_every_effect_is_accepted(client: TestClient) -> None:
+    """The catalogue has type, summary and JSON schema of each effect."""
     effects = client.get("/admin/effects").json()["effects"]
     assert [effect["type"] for effect in effects] == [kind.model_fields["type"].default for kind in EFFECTS]
     for effect in effects:
@@ -173,7 +173,7 @@ def test_every_effect_of_the_catalogue_works_as_its_example_says(client: TestCli
 
 
 def test_a_taken_name_is_a_conflict_and_an_unknown_one_is_not_found(client: TestClient) -> None:
-    """For every verb."""
+    """POST conflicts; GET, PATCH and DELETE respond with 404."""
     client.post("/admin/faults", json={**ERROR, "name": "f"})
     assert client.post("/admin/faults", json={**ERROR, "name": "f"}).status_code == 409
     assert client.put("/admin/faults/f", json={**ERROR, "name": "g"}).status_code == 422
@@ -189,7 +189,7 @@ def test_a_taken_name_is_a_conflict_and_an_unknown_one_is_not_found(client: Test
 
 
 def test_no_fault_lasts_longer_than_allowed(make_client: MakeClient) -> None:
-    """A day unless set; the waiting before the start counts too."""
+    """The default is a day; the time before the start counts too."""
     assert make_client().post("/admin/faults", json={**ERROR, "schedule": {"duration": "25h"}}).status_code == 422
     client = make_client(max_duration="1h")
     assert client.post("/admin/faults", json={**ERROR, "schedule": {"duration": "1h"}}).status_code == 201
@@ -201,8 +201,8 @@ def test_no_fault_lasts_longer_than_allowed(make_client: MakeClient) -> None:
     assert client.patch("/admin/faults/f", json={"schedule": {"duration": "2h"}}).status_code == 422
 
 
-def test_the_audit_of_a_patch_has_the_fault_as_it_became(client: TestClient) -> None:
-    """What was changed is as much a part of the story as who changed it; a halt makes no fault."""
+def test_the_audit_of_a_patch_has_the_patched_fault(client: TestClient) -> None:
+    """The entry of a halt has no fault."""
     client.post("/admin/faults", json={**ERROR, "name": "f", "rate": 0.2})
     client.patch("/admin/faults/f", json={"rate": 0.4})
     client.post("/admin/halt")

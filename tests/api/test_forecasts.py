@@ -1,4 +1,4 @@
-"""Asking what a fault would do, and asking for a fault by what it costs."""
+"""Forecasts of faults, and faults whose rate is given as a burn rate."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ def fires(answer: dict[str, list[dict[str, object]]]) -> set[object]:
 
 
 def test_a_forecast_names_the_alerts_and_changes_nothing(make_client: MakeClient) -> None:
-    """20 % errors for three minutes page in the lab's first window; no fault is there afterwards."""
+    """20 % errors for three minutes page in the lab's first window; no fault is created."""
     client = make_client(profile="lab")
     answer = client.post("/admin/forecast", json={**ERROR, "traffic": TRAFFIC})
     assert answer.status_code == 200
@@ -44,15 +44,15 @@ def test_a_forecast_names_the_alerts_and_changes_nothing(make_client: MakeClient
     assert client.get("/admin/faults").json() == {"revision": 0, "halt": None, "faults": [], "next": None}
 
 
-def test_the_profile_decides(make_client: MakeClient) -> None:
-    """The same fault is over before the production windows notice 2 % of errors."""
+def test_the_profiles_windows_decide_which_alerts_fire(make_client: MakeClient) -> None:
+    """A fault of 2 % errors ends before the production windows detect it."""
     faint = {**ERROR, "rate": 0.02, "traffic": TRAFFIC}
     assert fires(make_client(profile="lab").post("/admin/forecast", json=faint).json())
     assert not fires(make_client().post("/admin/forecast", json=faint).json())
 
 
-def test_settings_that_are_not_given_are_those_of_the_profile(make_client: MakeClient) -> None:
-    """A group_wait alone leaves the lab its scrapes of a second; it moves when people are told, and nothing else."""
+def test_monitoring_that_is_left_out_has_the_profiles_defaults(make_client: MakeClient) -> None:
+    """With a group_wait alone, the lab still scrapes every second; only the notification moves."""
     client = make_client(profile="lab")
     usual, waited = (
         client.post("/admin/forecast", json={**ERROR, "traffic": TRAFFIC, **more}).json()["alerts"][0]["moments"][0]
@@ -62,10 +62,10 @@ def test_settings_that_are_not_given_are_those_of_the_profile(make_client: MakeC
     assert (waited["firing"], waited["notified"]) == ("5s", "8s")
 
 
-def test_a_fault_begins_once_its_forecast_is_there(
+def test_a_fault_starts_after_its_forecast(
     make_client: MakeClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long that took: its time is not the fault's."""
+    """The time of the computation does not shorten the fault."""
     forecast, asked = Forecaster.forecast, clock.now
 
     def slow(*arguments: Any) -> ForecastResponse:
@@ -77,16 +77,16 @@ def test_a_fault_begins_once_its_forecast_is_there(
     assert datetime.fromisoformat(made["created_at"]).timestamp() == asked + 20
 
 
-def test_a_fault_is_created_with_its_forecast_where_that_is_asked_for(make_client: MakeClient) -> None:
-    """And without, unless."""
+def test_a_created_fault_has_a_forecast_if_requested(make_client: MakeClient) -> None:
+    """The default is no forecast."""
     client = make_client(profile="lab")
     answer = client.post("/admin/faults?forecast=true", json={"name": "one", **ERROR}).json()
     assert "1m" in fires(answer["forecast"])
     assert client.post("/admin/faults", json={"name": "two", **ERROR}).json()["forecast"] is None
 
 
-def test_a_burn_rate_becomes_the_rate_that_burns_so_fast(client: TestClient) -> None:
-    """Half the traffic is hit, so twice the ratio is needed: 14.4 × 0.1 % / 50 % = 2.88 %; the answer shows the sum."""
+def test_a_burn_rate_is_converted_into_a_rate(client: TestClient) -> None:
+    """The route gets half the traffic: 14.4 × 0.1 % / 50 % = 2.88 %; the response shows the calculation."""
     traffic(client, *["/api/products", "/api/search?q=lamp"] * 5)
     body = {
         "effect": {"type": "error"},
@@ -99,8 +99,8 @@ def test_a_burn_rate_becomes_the_rate_that_burns_so_fast(client: TestClient) -> 
     assert "0.0288" in fault["rate_sum"]
 
 
-def test_a_patched_rate_takes_its_sum_along(client: TestClient) -> None:
-    """A plain ratio has none; a burn rate brings its own."""
+def test_a_patched_rate_replaces_the_calculation_too(client: TestClient) -> None:
+    """A ratio has no calculation; a burn rate has its own."""
     traffic(client, "/api/products")
     client.put("/admin/faults/f", json={"effect": {"type": "error"}, "rate": {"burn_rate": 10, "slo": "availability"}})
     assert client.patch("/admin/faults/f", json={"rate": 0.5}).json()["rate_sum"] == ""
@@ -119,20 +119,20 @@ def test_a_patched_rate_takes_its_sum_along(client: TestClient) -> None:
         ({"burn": 3}, True, "burn_rate"),
     ],
 )
-def test_a_burn_rate_that_cannot_be_is_refused(
+def test_an_impossible_burn_rate_is_refused(
     client: TestClient,
     rate: object,
     sent: bool,  # noqa: FBT001 - a table
     says: str,
 ) -> None:
-    """With the reason, and no fault."""
+    """The problem has the reason, and no fault is created."""
     traffic(client, *["/api/products"] * sent)
     answer = client.post("/admin/faults", json={"effect": {"type": "error"}, "rate": rate})
     assert (answer.status_code, says in answer.text) == (422, True), answer.text
     assert client.get("/admin/faults").json()["faults"] == []
 
 
-def test_the_traffic_is_that_of_the_last_minute(client: TestClient) -> None:
+def test_forecasts_assume_the_traffic_of_the_last_minute(client: TestClient) -> None:
     """The shares are what was sent; without any, the shop's usual mix. The answer says which."""
     usual = client.post("/admin/forecast", json=ERROR).json()
     assert usual["traffic"]["shares"]["POST /api/checkout"] == 0.06
@@ -230,14 +230,14 @@ def test_traffic_may_be_given(tmp_path: Path) -> None:
     assert found["alerts"][0]["fires"]
 
 
-def test_a_profile_that_there_is_not_stops_the_start(make_client: MakeClient) -> None:
-    """Naming the setting, and the profiles that there are."""
+def test_an_unknown_profile_prevents_startup(make_client: MakeClient) -> None:
+    """The error names the setting and the known profiles."""
     with pytest.raises(SettingsError, match=r"CHAOSAPI_PROFILE=weekly.*lab, production"):
         make_client(profile="weekly")
 
 
-def test_a_score_compares_the_forecast_with_what_was_delivered(make_client: MakeClient, clock: Clock) -> None:
-    """What was delivered as forecast is found, what was not is missed, and nothing is said too soon."""
+def test_a_score_compares_the_forecast_with_the_delivered_alerts(make_client: MakeClient, clock: Clock) -> None:
+    """Delivered alerts are hits, undelivered ones are missed, and alerts that are not due yet have no verdict."""
     client = make_client(profile="lab")
     client.put("/admin/faults/f", json={**ERROR, "schedule": {"start_after": "5s", "duration": "3m"}})
     assert client.get("/admin/faults/f/score").status_code == 409
@@ -271,10 +271,10 @@ def test_a_score_compares_the_forecast_with_what_was_delivered(make_client: Make
     assert client.get("/admin/faults/g/score").status_code == 404
 
 
-def test_of_many_forecasts_at_once_one_runs_and_most_are_refused(
+def test_of_many_concurrent_forecasts_most_are_refused(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three are taken in, the others are told when to ask again; the kill switch works meanwhile."""
+    """Three are accepted, the others get 503 with Retry-After; the kill switch works meanwhile."""
     forecast, gate, running, most = Forecaster.forecast, threading.Event(), [0], [0]
 
     def slow(*arguments: Any) -> ForecastResponse:
@@ -329,10 +329,8 @@ MIXED = {
     ],
     ids=["steps", "series", "mixture", "episodes"],
 )
-def test_a_forecast_that_would_be_too_much_work_is_refused(
-    make_client: MakeClient, question: dict[str, Any], field: str
-) -> None:
-    """Before it takes the memory, and with what to ask instead; nothing is injected by it."""
+def test_a_too_expensive_forecast_is_refused(make_client: MakeClient, question: dict[str, Any], field: str) -> None:
+    """Before it allocates memory, and with a cheaper request to make; no fault is injected."""
     client = make_client(profile="lab")
     answer = client.post("/admin/forecast", json={**ERROR, **question})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
@@ -342,8 +340,8 @@ def test_a_forecast_that_would_be_too_much_work_is_refused(
         assert client.get("/admin/faults").json()["faults"] == []
 
 
-def test_a_score_beside_too_many_faults_is_refused(make_client: MakeClient, clock: Clock) -> None:
-    """All that acted at the same time are part of it: a hundred long ones would take a gigabyte."""
+def test_a_score_with_too_many_concurrent_faults_is_refused(make_client: MakeClient, clock: Clock) -> None:
+    """All concurrent faults are part of the model: a hundred long faults would take a gigabyte."""
     client = make_client(profile="lab")
     for number in range(100):
         body = {"effect": {"type": "error"}, "schedule": {"duration": "24h"}}
@@ -355,8 +353,8 @@ def test_a_score_beside_too_many_faults_is_refused(make_client: MakeClient, cloc
     assert client.get("/admin/faults/f0/score").status_code == 200
 
 
-def test_a_patched_burn_rate_is_worked_out_for_what_the_patch_makes(client: TestClient) -> None:
-    """With the route that the same patch names: it gets half the traffic, so twice the rate is needed."""
+def test_a_patched_burn_rate_is_converted_for_the_patched_fault(client: TestClient) -> None:
+    """The patch also sets a route with half the traffic, so twice the rate is needed."""
     traffic(client, *["/api/products", "/api/search?q=lamp"] * 5)
     client.put("/admin/faults/f", json={"effect": {"type": "error"}, "rate": 0.5}).raise_for_status()
     burn = {"burn_rate": 14.4, "slo": "availability"}

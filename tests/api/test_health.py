@@ -1,4 +1,4 @@
-"""Probes and metrics: what scrapers ask for, and what others do."""
+"""Probes and metrics: the negotiation of exposition formats."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ OLD = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
-"""What Prometheus 2.42 accepts."""
+"""The Accept header of Prometheus 2.42."""
 NEW = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
     "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
-"""What Prometheus 3 accepts."""
+"""The Accept header of Prometheus 3."""
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 OPEN = "application/openmetrics-text"
 LATEST = f"{OPEN}; version=1.0.0; charset=utf-8; escaping=underscores"
@@ -27,7 +27,7 @@ PLAIN_1 = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    """Give a client of the service."""
+    """Return a client of the service."""
     with TestClient(create_app(Settings()), client=("127.0.0.1", 1), base_url="http://127.0.0.1") as client:
         yield client
 
@@ -53,8 +53,8 @@ def client() -> Iterator[TestClient]:
         (f"{OPEN};version=1.0.0;q=much,text/plain;q=0.9", LATEST),
     ],
 )
-def test_scrapers_get_the_format_that_they_ask_for(client: TestClient, accept: str, content_type: str) -> None:
-    """As the Prometheus of two generations asks: the first known one of those that they want most; else plain text."""
+def test_scrapers_get_the_format_that_they_prefer(client: TestClient, accept: str, content_type: str) -> None:
+    """The known format with the highest quality, also for Prometheus 2 and 3; plain text if none is known."""
     answer = client.get("/metrics", headers={"accept": accept})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == content_type
@@ -64,8 +64,8 @@ def test_scrapers_get_the_format_that_they_ask_for(client: TestClient, accept: s
 @pytest.mark.parametrize(
     "version", ["x", "1.x", "1.0.0-a", "1.0.0.7", "2.0.0", "9" * 5000, "1." + "0." * 9000, "\u0661.0"]
 )
-def test_a_version_that_nobody_knows_gives_plain_text(client: TestClient, media: str, version: str) -> None:
-    """Nothing of it comes back, so clients cannot choose how many formats are written and kept."""
+def test_an_unknown_version_gives_plain_text(client: TestClient, media: str, version: str) -> None:
+    """The response does not echo the version: clients cannot add formats to the cache."""
     answer = client.get("/metrics", headers={b"accept": f"{media}; version={version}".encode()})
     assert answer.status_code == 200
     assert answer.headers["content-type"] in {PLAIN, PLAIN_1}
@@ -73,7 +73,7 @@ def test_a_version_that_nobody_knows_gives_plain_text(client: TestClient, media:
 
 @pytest.mark.parametrize("accept", ["," * 60_000, "text/plain" + ";" * 60_000, "text/plain," * 5000, "a;b=c;" * 9000])
 def test_a_long_list_of_formats_gives_plain_text(client: TestClient, accept: str) -> None:
-    """Only so much of it is looked at."""
+    """Only the first 32 entries are parsed."""
     assert client.get("/metrics", headers={"accept": accept}).headers["content-type"] == PLAIN
 
 

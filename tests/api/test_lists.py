@@ -1,4 +1,4 @@
-"""Lists are cut into pages of a megabyte, written outside the event loop, and kept within a budget of memory."""
+"""Lists have pages of a megabyte, are serialized outside the event loop, and have a memory budget."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ LARGE = {"type": "error", "body": "x" * 90_000}
 
 
 def pages(client: TestClient, path: str, query: str = "") -> Iterator[dict[str, Any]]:
-    """Follow a list from page to page."""
+    """Return all pages of a list."""
     onwards: str | None = query
     while onwards is not None:
         answer = client.get(path + onwards)
@@ -32,12 +32,12 @@ def pages(client: TestClient, path: str, query: str = "") -> Iterator[dict[str, 
 
 
 def names(found: Iterator[dict[str, Any]]) -> list[list[str]]:
-    """Return the faults' names by page."""
+    """Return the names of the faults on each page."""
     return [[fault["name"] for fault in page["faults"]] for page in found]
 
 
 def test_pages_of_faults_are_complete_and_disjoint(client: TestClient) -> None:
-    """In the order of one long list; a filter goes on with them."""
+    """The order is that of one long list; the links keep the filter."""
     for number in range(25):
         client.put(f"/admin/faults/f{number}", json={"effect": {"type": "error"}}).raise_for_status()
     for number in range(0, 25, 2):
@@ -53,7 +53,7 @@ def test_pages_of_faults_are_complete_and_disjoint(client: TestClient) -> None:
 
 
 def test_a_page_ends_at_a_megabyte(client: TestClient) -> None:
-    """However many are asked for; an operator with small faults sees them all at once."""
+    """Whatever the limit; small faults all fit on one page."""
     for number in range(30):
         client.put(f"/admin/faults/f{number}", json={"effect": LARGE}).raise_for_status()
     cut = names(pages(client, "/admin/faults"))
@@ -61,14 +61,14 @@ def test_a_page_ends_at_a_megabyte(client: TestClient) -> None:
     assert list(chain.from_iterable(cut)) == [f"f{number}" for number in reversed(range(30))]
 
 
-def test_a_page_after_a_fault_that_is_gone_is_refused(client: TestClient) -> None:
-    """Not answered as if the list ended there."""
+def test_a_page_after_an_unknown_fault_is_refused(client: TestClient) -> None:
+    """An empty page would look like the end of the list."""
     assert client.get("/admin/faults?after=nobody").status_code == 404
     assert client.get("/admin/faults?limit=0").status_code == 422
 
 
 def test_pages_of_the_audit_are_complete_and_disjoint(client: TestClient) -> None:
-    """By number, and by size: an entry has the whole fault that was made."""
+    """Pages end by number and by size: an entry contains the whole fault."""
     for number in range(30):
         client.put("/admin/faults/f", json={"effect": LARGE, "seed": number}).raise_for_status()
     cut = [[entry["revision"] for entry in page["entries"]] for page in pages(client, "/admin/audit")]
@@ -82,7 +82,7 @@ def test_pages_of_the_audit_are_complete_and_disjoint(client: TestClient) -> Non
 
 
 def test_the_audit_takes_no_more_than_its_budget(client: TestClient) -> None:
-    """The same name replaced over and over with large bodies: 16 MiB of text are kept."""
+    """After many replacements with large bodies, 16 MiB of text are kept."""
     for number in range(220):
         client.put("/admin/faults/f", json={"effect": LARGE, "seed": number}).raise_for_status()
     kept = [entry["revision"] for page in pages(client, "/admin/audit") for entry in page["entries"]]
@@ -91,7 +91,7 @@ def test_the_audit_takes_no_more_than_its_budget(client: TestClient) -> None:
 
 
 def test_pages_of_alerts_are_complete_and_disjoint(client: TestClient, clock: Clock) -> None:
-    """Also where many were told at once."""
+    """Also if many alerts arrived in one notification."""
     start = datetime.fromtimestamp(clock.now, UTC)
     body = notification("firing", start)
     alerts = [{**body["alerts"][0], "fingerprint": f"{number}"} for number in range(60)]
@@ -140,10 +140,10 @@ def test_lists_are_written_outside_the_event_loop(client: TestClient, monkeypatc
     assert writing == ["lists"] * 6
 
 
-def test_of_many_lists_at_once_most_are_refused_and_the_kill_switch_works(
+def test_of_many_concurrent_lists_most_are_refused_and_the_kill_switch_works(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One is written, 32 wait, the others are told to ask again."""
+    """One is serialized, 32 wait, the others get 503 with Retry-After."""
     gate, of = threading.Event(), responses.FaultView.of
     client = make_client()
     client.put("/admin/faults/f", json={"effect": {"type": "error"}}).raise_for_status()
@@ -170,7 +170,7 @@ def test_of_many_lists_at_once_most_are_refused_and_the_kill_switch_works(
 
 
 def test_the_last_alerts_that_fit_are_kept(client: TestClient, clock: Clock) -> None:
-    """A small alert takes a thousandth of the room, so a thousand of them fit as ever."""
+    """A small alert takes a thousandth of the budget, so a thousand small alerts fit."""
     start = datetime.fromtimestamp(clock.now, UTC)
     body = notification("firing", start - timedelta(seconds=1))
     alerts = [{**body["alerts"][0], "fingerprint": f"{number}"} for number in range(1000)]

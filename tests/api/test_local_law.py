@@ -1,4 +1,4 @@
-"""A replica's settings decide what acts on it, whoever let the fault in: two services on one store."""
+"""A replica's settings decide which faults act on it, whichever replica accepted them: two services on one store."""
 
 import threading
 from pathlib import Path
@@ -28,32 +28,32 @@ LAWS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Give the URL of a store in a file."""
+    """Return the URL of an SQLite store."""
     return f"sqlite:///{tmp_path / 'faults.db'}"
 
 
 def at_work() -> list[str]:
-    """Return the threads of effects on the process."""
+    """Return the threads of process effects."""
     names = [thread.name for thread in threading.enumerate()]
     return [name for name in names if name.removeprefix("chaosapi-") in {"health", "cpu", "memory", "crash", "pause"}]
 
 
 def denied(client: TestClient, name: str = "f") -> list[str]:
-    """Return why the fault is denied where it is, as this replica tells it."""
+    """Return the reasons of the fault's denials, as this replica reports them."""
     return [each["reason"] for each in client.get(f"/admin/faults/{name}").json()["receipt"]["denied"]]
 
 
 def skipped(client: TestClient) -> list[str]:
-    """Return the reasons for which requests were let off."""
+    """Return the reasons for which requests were skipped."""
     lines = client.get("/metrics").text.splitlines()
     return [line for line in lines if line.startswith("chaosapi_fault_skipped_total") and 'reason="denied"' in line]
 
 
 @pytest.mark.parametrize(("settings", "fault", "reason"), LAWS)
-def test_what_another_replica_let_in_does_not_act_where_settings_forbid_it(
+def test_a_fault_from_another_replica_does_not_act_against_local_settings(
     make_client: MakeClient, url: str, settings: dict[str, Any], fault: dict[str, Any], reason: str
 ) -> None:
-    """All who ask are told which replica denies it, and why; the same after a restart."""
+    """Every replica reports which replica denies the fault, and why; also after a restart."""
     open_ = make_client(store=url, allow_crash=True)
     assert open_.post("/admin/faults", json=fault).status_code == 201
     acting = at_work()
@@ -76,8 +76,8 @@ def test_what_another_replica_let_in_does_not_act_where_settings_forbid_it(
     open_.delete("/admin/faults").raise_for_status()
 
 
-def test_room_is_for_the_oldest_and_a_fault_acts_once_there_is_some(make_client: MakeClient, url: str) -> None:
-    """Two faults where one may live: the younger waits for the end of the older."""
+def test_older_faults_take_precedence_and_a_denied_fault_acts_later(make_client: MakeClient, url: str) -> None:
+    """With a limit of one fault, the younger acts after the older has ended."""
     other = make_client(store=url)
     for name in ("older", "younger"):
         other.post("/admin/faults", json={**ERROR, "name": name, "target": {"headers": {"x-kind": name}}})
@@ -91,8 +91,8 @@ def test_room_is_for_the_oldest_and_a_fault_acts_once_there_is_some(make_client:
     assert denied(small, "younger") == []
 
 
-def test_a_patch_brings_a_fault_within_the_law(make_client: MakeClient, url: str) -> None:
-    """And one beyond it lets go at once."""
+def test_a_patch_can_bring_a_fault_within_the_settings(make_client: MakeClient, url: str) -> None:
+    """A patch beyond the settings stops the fault at once."""
     other = make_client(store=url)
     small = make_client(store=url, max_rate=0.5)
     other.post("/admin/faults?wait=30s", json=ERROR)

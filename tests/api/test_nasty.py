@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is no server error, can be read, and is short; the service goes on as it was."""
+"""No malformed request causes a 5xx: the response is valid and short, and the service keeps working."""
 
 import asyncio
 import json
@@ -84,7 +84,7 @@ class Ask(NamedTuple):
 
 
 async def answer(app: ASGIApp, ask: Ask) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Send a request that no client would, as a server hands it over; return status, headers and body."""
+    """Call the app with an unusual scope; return status, headers and body."""
     sent: list[Message] = []
     waiting: list[Message] = [{"type": "http.request", "body": ask.body}]
 
@@ -114,12 +114,12 @@ async def answer(app: ASGIApp, ask: Ask) -> tuple[int, dict[bytes, bytes], bytes
 
 
 def filled(template: str, name: str) -> str:
-    """Put a name in the place of each parameter."""
+    """Replace each path parameter by a name."""
     return name.join(re.split(r"\{[^}]*\}", template))
 
 
 def nasty(operations: Iterable[tuple[str, str, bool]]) -> Iterator[Ask]:
-    """Make the requests: every operation with every oddity, one at a time."""
+    """Yield every operation with every oddity, one at a time."""
     for method, template, has_body in operations:
         path = filled(template, "f")
         yield from (Ask(method, filled(template, name), (JSON,)) for name in NAMES)

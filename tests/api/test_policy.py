@@ -1,4 +1,4 @@
-"""What settings allow, at the edge: refused by field, with the variable that says so, and nothing half done."""
+"""The limits of the settings: a refusal names the field and the variable, and changes nothing."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ CPU: dict[str, Any] = {"effect": {"type": "cpu", "cores": 2}}
 
 
 def memory(limit: str) -> dict[str, Any]:
-    """Make a memory fault that takes it very slowly."""
+    """Return a memory fault that allocates very slowly."""
     return {"effect": {"type": "memory", "limit": limit, "rate": "1KiB"}}
 
 
 def refusal(client: TestClient, fault: dict[str, Any], name: str = "f") -> tuple[int, str, str]:
-    """Return status, field and message of what is refused."""
+    """Return status, field and message of a refusal."""
     answer = client.put(f"/admin/faults/{name}", json=fault)
     (error,) = answer.json()["errors"]
     return answer.status_code, error["field"], error["message"]
@@ -36,10 +36,10 @@ def refusal(client: TestClient, fault: dict[str, Any], name: str = "f") -> tuple
         ({}, {"effect": {"type": "crash"}}, "effect.type", "crash is switched off unless CHAOSAPI_ALLOW_CRASH=true"),
     ],
 )
-def test_what_is_never_allowed_names_the_field_and_the_variable(
+def test_a_fault_beyond_a_limit_is_refused_with_the_field_and_the_variable(
     settings: dict[str, Any], fault: dict[str, Any], field: str, message: str, make_client: MakeClient
 ) -> None:
-    """422, for every way to make a fault."""
+    """POST, PUT and PATCH respond with 422."""
     client = make_client(**settings)
     assert refusal(client, fault) == (422, field, message)
     assert client.post("/admin/faults", json=fault).status_code == 422
@@ -53,15 +53,15 @@ def test_what_is_never_allowed_names_the_field_and_the_variable(
     assert (faults["revision"], [each["effect"]["type"] for each in faults["faults"]]) == (1, [other])
 
 
-def test_the_highest_rate_is_for_requests(make_client: MakeClient) -> None:
-    """An effect on the process has no rate that could be lowered."""
+def test_the_maximum_rate_applies_to_request_effects(make_client: MakeClient) -> None:
+    """A process effect has no rate."""
     client = make_client(max_rate=0.5)
     assert client.post("/admin/faults", json={**ERROR, "rate": 0.5}).status_code == 201
     assert client.post("/admin/faults", json={"effect": {"type": "health"}}).status_code == 201
 
 
-def test_live_faults_share_the_ceiling(make_client: MakeClient, clock: Clock) -> None:
-    """429 while there is no room, for each way to ask for more; what has ended takes none."""
+def test_live_faults_share_a_limit(make_client: MakeClient, clock: Clock) -> None:
+    """POST, PUT and PATCH respond with 429 beyond the limit; ended faults do not count."""
     client = make_client(max_memory="64MiB")
     assert client.put("/admin/faults/a", json={**memory("40MiB"), "schedule": {"duration": "1m"}}).status_code == 201
     left = "only 25165824 of 67108864 bytes (CHAOSAPI_MAX_MEMORY) is left by the faults that are live"
@@ -78,7 +78,7 @@ def test_live_faults_share_the_ceiling(make_client: MakeClient, clock: Clock) ->
 
 
 def test_tenths_of_cores_add_up(make_client: MakeClient) -> None:
-    """Ten tenths are one, whatever binary fractions make of them."""
+    """Ten tenths are one core, in spite of binary fractions."""
     client = make_client(max_cpu=1)
     scheduled = {"effect": {"type": "cpu", "cores": 0.1}, "schedule": {"start_after": "1h"}}
     for _ in range(10):
@@ -86,8 +86,8 @@ def test_tenths_of_cores_add_up(make_client: MakeClient) -> None:
     assert client.post("/admin/faults", json=scheduled).status_code == 429
 
 
-def test_only_so_many_faults_live_at_once(make_client: MakeClient) -> None:
-    """A replaced one makes room for itself."""
+def test_the_number_of_live_faults_is_limited(make_client: MakeClient) -> None:
+    """A replaced fault does not count."""
     client = make_client(max_faults=2)
     for name in ("a", "b"):
         assert client.put(f"/admin/faults/{name}", json=ERROR).status_code == 201
@@ -99,8 +99,8 @@ def test_only_so_many_faults_live_at_once(make_client: MakeClient) -> None:
     assert client.put("/admin/faults/c", json=ERROR).status_code == 201
 
 
-def test_the_catalogue_says_what_is_refused_here_and_why(make_client: MakeClient) -> None:
-    """Beside what each effect acts on."""
+def test_the_catalogue_has_the_reason_of_each_denied_effect(make_client: MakeClient) -> None:
+    """It also says what each effect acts on."""
     effects = make_client(effects_denied=["hang"]).get("/admin/effects").json()["effects"]
     shown = {effect["type"]: effect for effect in effects}
     denied = {name: effect["denied"] for name, effect in shown.items() if effect["denied"]}
@@ -114,14 +114,14 @@ def test_the_catalogue_says_what_is_refused_here_and_why(make_client: MakeClient
 
 
 @pytest.mark.parametrize("written", ["pause,cpu", " pause , cpu,", '["pause", "cpu"]'])
-def test_denied_effects_are_a_list_in_either_way(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As people write it, or as JSON."""
+def test_denied_effects_are_comma_separated_or_json(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CHAOSAPI_EFFECTS_DENIED accepts both forms."""
     monkeypatch.setenv("CHAOSAPI_EFFECTS_DENIED", written)
     assert Settings().effects_denied == {"pause", "cpu"}
 
 
 def test_an_unknown_effect_cannot_be_denied() -> None:
-    """A slip would leave on what somebody believes to be off."""
+    """A typo would leave an effect switched on."""
     with pytest.raises(
         SettingsError, match=r"^CHAOSAPI_EFFECTS_DENIED: no effect is called crsh; there are error,.*crash"
     ):
@@ -139,7 +139,7 @@ def test_an_unknown_effect_cannot_be_denied() -> None:
         {"effects_denied": "[1"},
     ],
 )
-def test_nonsense_is_refused(bad: dict[str, object]) -> None:
-    """At the start."""
+def test_invalid_settings_prevent_startup(bad: dict[str, object]) -> None:
+    """The error comes at startup."""
     with pytest.raises(ValidationError):
         Settings.model_validate(bad)

@@ -1,4 +1,4 @@
-"""What the API says of several replicas: two whole services in this process, on one SQLite file."""
+"""Several replicas in the API: two services in this process on one SQLite file."""
 
 import asyncio
 from pathlib import Path
@@ -14,22 +14,22 @@ ERROR = {"name": "f", "effect": {"type": "error"}}
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Give the URL of a store in a file."""
+    """Return the URL of an SQLite store."""
     return f"sqlite:///{tmp_path / 'faults.db'}"
 
 
 def failed(client: TestClient, count: int) -> int:
-    """Visit the shop so often; return how many visits failed."""
+    """Send requests to the shop; return how many failed."""
     return [client.get("/api/products").status_code for _ in range(count)].count(503)
 
 
 def stop(client: TestClient) -> None:
-    """Stop the service in order, as the server does."""
+    """Shut the service down as a server does."""
     client.exit_stack.close()
 
 
-def test_a_replica_alone_is_in_the_list(client: TestClient) -> None:
-    """With who it is and how far it has come; also with a store of its own."""
+def test_a_single_replica_is_in_the_list(client: TestClient) -> None:
+    """With its id, host, pid and revision; also with the memory store."""
     client.post("/admin/faults", json=ERROR)
     shown = client.get("/admin/replicas").json()
     (replica,) = shown["replicas"]
@@ -37,8 +37,8 @@ def test_a_replica_alone_is_in_the_list(client: TestClient) -> None:
     assert replica["started"] == replica["last_seen"] == "2027-01-15T08:00:00Z"
 
 
-def test_an_answer_waits_until_all_have_applied_the_change(make_client: MakeClient, url: str) -> None:
-    """Every kind of change; then all that are known have it, and do it."""
+def test_a_response_waits_until_all_replicas_have_applied_the_change(make_client: MakeClient, url: str) -> None:
+    """For every kind of change; all known replicas act on it then."""
     one, two = make_client(store=url), make_client(store=url)
     while len(one.get("/admin/replicas").json()["replicas"]) < 2:
         pass
@@ -52,8 +52,10 @@ def test_an_answer_waits_until_all_have_applied_the_change(make_client: MakeClie
         assert one.request(method, f"/admin/{path}?wait=30s").json()["replicas"] == both
 
 
-def test_who_does_not_apply_it_is_counted(make_client: MakeClient, url: str, clock: Clock) -> None:
-    """Once the time is over, or at once where nobody waits; who gives no sign of life for long is forgotten."""
+def test_a_replica_that_has_not_applied_a_change_is_counted_as_missing(
+    make_client: MakeClient, url: str, clock: Clock
+) -> None:
+    """After the wait, or at once without a wait; a replica without heartbeats is dropped from the list."""
     one, two = make_client(store=url), make_client(store=url)
     while len(one.get("/admin/replicas").json()["replicas"]) < 2:
         pass
@@ -66,14 +68,14 @@ def test_who_does_not_apply_it_is_counted(make_client: MakeClient, url: str, clo
 
 
 async def stop_everything() -> None:
-    """Let nothing run in this event loop any more but what serves."""
+    """Cancel every task in this event loop except the server's."""
     for task in asyncio.all_tasks():
         if "Heartbeat.run" in repr(task) or "_keep_looking" in repr(task):
             task.cancel()
 
 
-def test_receipts_are_summed_and_outlive_their_replica(make_client: MakeClient, url: str) -> None:
-    """The list, one fault and the last answer say the same; a replica that starts later knows it all."""
+def test_receipts_are_sums_that_include_stopped_replicas(make_client: MakeClient, url: str) -> None:
+    """The list, the fault and the final response agree, also on a replica that starts later."""
     one, two = make_client(store=url), make_client(store=url)
     one.post("/admin/faults?wait=30s", json={**ERROR, "rate": 0.5})
     while len(two.get("/admin/faults").json()["faults"]) < 1:
@@ -87,7 +89,7 @@ def test_receipts_are_summed_and_outlive_their_replica(make_client: MakeClient, 
 
 
 def test_faults_survive_a_restart(make_client: MakeClient, url: str, clock: Clock) -> None:
-    """They go on where they were, process effects included, and end when they were to end."""
+    """They continue, process effects included, and end as scheduled."""
     before = make_client(store=url)
     before.post("/admin/faults", json={**ERROR, "schedule": {"duration": "1m"}})
     before.post("/admin/faults", json={"name": "h", "effect": {"type": "health", "probe": "readiness"}})
@@ -105,8 +107,8 @@ def test_faults_survive_a_restart(make_client: MakeClient, url: str, clock: Cloc
     assert len(after.get("/admin/audit").json()["entries"]) == 2
 
 
-def test_a_fault_changes_only_from_the_version_that_was_seen(client: TestClient) -> None:
-    """Each answer carries it as ETag; a change to another fault does not count; nothing of what is refused is done."""
+def test_if_match_makes_a_change_conditional_on_the_etag(client: TestClient) -> None:
+    """Each response has the ETag; changes of other faults do not count; a refused change has no effect."""
     made = client.post("/admin/faults", json=ERROR)
     assert made.headers["etag"] == client.get("/admin/faults/f").headers["etag"] == '"1"'
     client.post("/admin/faults", json={**ERROR, "name": "another"})
@@ -126,8 +128,8 @@ def test_a_fault_changes_only_from_the_version_that_was_seen(client: TestClient)
     assert client.delete("/admin/faults/f", headers={"if-match": '"4"'}).headers["etag"] == '"5"'
 
 
-def test_a_star_asks_only_that_there_is_one(client: TestClient) -> None:
-    """RFC 9110, 13.1.1: so that PUT replaces and never creates."""
+def test_if_match_star_requires_an_existing_fault(client: TestClient) -> None:
+    """RFC 9110, 13.1.1: PUT replaces and does not create."""
     star = {"if-match": "*"}
     assert client.put("/admin/faults/f", json=ERROR, headers=star).status_code == 412
     assert client.get("/admin/faults").json()["faults"] == []
@@ -136,13 +138,13 @@ def test_a_star_asks_only_that_there_is_one(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("tags", ['"7", "1"', '"1","7"', '"7" , , "1",', 'W/"7", "1"', '"another,one", "1"'])
-def test_of_several_versions_any_may_be_the_one(client: TestClient, tags: str) -> None:
-    """RFC 9110, 13.1.1: a list of tags, those of others and weak ones among them."""
+def test_if_match_accepts_a_list_of_etags(client: TestClient, tags: str) -> None:
+    """RFC 9110, 13.1.1: other tags and weak tags may be in the list."""
     client.post("/admin/faults", json=ERROR)
     assert client.delete("/admin/faults/f", headers={"if-match": tags}).status_code == 200
 
 
-def test_versions_in_several_header_lines_are_one_list(client: TestClient) -> None:
+def test_if_match_in_several_header_lines_is_one_list(client: TestClient) -> None:
     """RFC 9110, 5.3."""
     client.post("/admin/faults", json=ERROR)
     lines = [("if-match", '"7"'), ("if-match", '"1"')]
@@ -150,8 +152,8 @@ def test_versions_in_several_header_lines_are_one_list(client: TestClient) -> No
 
 
 @pytest.mark.parametrize("tags", ['"7", "8"', '"another"', '"01"', 'W/"1", "7"', '""'])
-def test_versions_of_which_none_is_the_one_change_nothing(client: TestClient, tags: str) -> None:
-    """Also one that this API never made, and a weak one: it compares strongly."""
+def test_if_match_without_the_current_etag_changes_nothing(client: TestClient, tags: str) -> None:
+    """Also with a foreign tag, and with a weak one: the comparison is strong."""
     client.post("/admin/faults", json=ERROR)
     assert client.delete("/admin/faults/f", headers={"if-match": tags}).status_code == 412
     assert client.get("/admin/faults/f").json()["state"] == "active"
@@ -170,10 +172,10 @@ def test_versions_of_which_none_is_the_one_change_nothing(client: TestClient, ta
         ("", {"if-match": '"1",' * 300 + "!"}, "if-match", "in quotes"),
     ],
 )
-def test_a_condition_that_cannot_be_read_is_refused(
+def test_a_malformed_if_match_is_refused(
     client: TestClient, query: str, headers: dict[str, str], field: str, says: str
 ) -> None:
-    """By its name, and nothing is changed."""
+    """The problem names the header, and nothing is changed."""
     client.post("/admin/faults", json=ERROR)
     answer = client.delete(f"/admin/faults/f{query}", headers=headers)
     assert answer.status_code == 422
@@ -181,8 +183,8 @@ def test_a_condition_that_cannot_be_read_is_refused(
     assert client.get("/admin/faults/f").json()["state"] == "active"
 
 
-def test_a_patch_leaves_what_it_does_not_name_as_exact_as_it_was(client: TestClient) -> None:
-    """To the last digit, though durations are shown rounded."""
+def test_a_patch_keeps_the_exact_values_of_other_fields(client: TestClient) -> None:
+    """To the last digit, although durations are shown rounded."""
     client.post("/admin/faults", json={**ERROR, "schedule": {"duration": 61.0004}})
     ends = client.get("/admin/faults/f").json()["ends_at"]
     client.patch("/admin/faults/f", json={"rate": 0.5})
@@ -190,7 +192,7 @@ def test_a_patch_leaves_what_it_does_not_name_as_exact_as_it_was(client: TestCli
 
 
 @pytest.mark.parametrize("store", ["mysql://there", "sqlite://host/f.db", "redis://host:port"])
-def test_a_store_that_there_is_not_is_named_with_its_setting(make_client: MakeClient, store: str) -> None:
-    """Before anything is served."""
+def test_an_invalid_store_url_prevents_startup(make_client: MakeClient, store: str) -> None:
+    """The error names CHAOSAPI_STORE."""
     with pytest.raises(SettingsError, match=r"^CHAOSAPI_STORE: "):
         make_client(store=store)

@@ -1,4 +1,4 @@
-"""What may be written can be read: whatever the API accepts is shown, listed, stored and read back as it is."""
+"""Round trips: whatever the API accepts is shown, listed, stored and read back unchanged."""
 
 import json
 from collections import Counter
@@ -86,18 +86,18 @@ FAULT = st.fixed_dictionaries(
         "guard": st.fixed_dictionaries({"stop_when": ALERT_GUARD | BUDGET_GUARD}),
     },
 )
-"""Faults of which about half are right, with every text and number that JSON can say and some that it should not."""
+"""Faults of which about half are valid, with every text and number of JSON, and some that JSON forbids."""
 
 
 def sent(client: TestClient, method: str, path: str, document: Any) -> tuple[int, Any]:
-    """Send a document as Python writes it, NaN and lone surrogates included; the answer must be one to be read."""
+    """Send a document as Python serializes it, NaN and lone surrogates included; the response must be valid."""
     answer = client.request(method, path, content=json.dumps(document).encode(), headers=KIND)
     assert answer.status_code < 500, answer.text
     return answer.status_code, answer.json()
 
 
 def check_shown(client: TestClient, shown: dict[str, Any]) -> None:
-    """Every way to see the fault shows the same."""
+    """Check that all routes show the same fault."""
     fields = {name: shown[name] for name in Fault.model_fields}
     one, every = client.get("/admin/faults/f"), client.get("/admin/faults")
     assert {name: one.json()[name] for name in Fault.model_fields} == fields
@@ -111,7 +111,7 @@ def check_shown(client: TestClient, shown: dict[str, Any]) -> None:
 def test_a_fault_that_is_accepted_is_shown_everywhere_as_it_was_sent(
     make_client: MakeClient, tmp_path: Path, store: str
 ) -> None:
-    """By PUT, and again by PATCH; and one that is refused changes nothing and names its fields."""
+    """By PUT, and again by PATCH; a refused fault changes nothing, and the problem names its fields."""
     client = make_client(store=store.format(folder=tmp_path), effects_denied="pause,cpu,memory")
     outcomes: Counter[int] = Counter()
 
@@ -137,8 +137,8 @@ def test_a_fault_that_is_accepted_is_shown_everywhere_as_it_was_sent(
     assert outcomes[422] > 20
 
 
-def test_an_error_that_is_accepted_is_sent_as_it_is_shown(client: TestClient) -> None:
-    """JSON as the same JSON, text as text."""
+def test_an_accepted_error_body_is_sent_as_shown(client: TestClient) -> None:
+    """A JSON body is sent as the same JSON, text as text."""
     kinds: Counter[str] = Counter()
 
     @settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -156,8 +156,8 @@ def test_an_error_that_is_accepted_is_sent_as_it_is_shown(client: TestClient) ->
     assert min(kinds[kind] for kind in ("str", "list", "dict")) > 5
 
 
-def test_every_store_reads_back_what_the_model_takes() -> None:
-    """State, audit and what Redis announces, to the last bit; and the check before a change is written agrees."""
+def test_every_store_format_round_trips() -> None:
+    """State, audit and Redis announcements, to the last bit; the check before writing agrees."""
     outcomes: Counter[bool] = Counter()
 
     @settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -196,8 +196,8 @@ ALERT = st.fixed_dictionaries(
 )
 
 
-def test_an_alert_that_is_accepted_is_listed_as_it_was_sent(client: TestClient) -> None:
-    """And one that is refused leaves those that are there to be read."""
+def test_an_accepted_alert_is_listed_as_sent(client: TestClient) -> None:
+    """A refused alert leaves the list readable."""
     taken: Counter[bool] = Counter()
 
     @settings(max_examples=200, deadline=None, derandomize=True, database=None)

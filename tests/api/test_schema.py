@@ -1,4 +1,4 @@
-"""The API conforms to its own description, and the description to what the API does."""
+"""The API conforms to its OpenAPI documents, and the documents are complete."""
 
 import json
 import os
@@ -24,7 +24,7 @@ DENIED = [effect.model_fields["type"].default for effect in EFFECTS if issubclas
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_request_finds_an_answer_that_is_not_described(document: str, serve: Serve, tmp_path: Path) -> None:
+def test_every_response_is_described(document: str, serve: Serve, tmp_path: Path) -> None:
     """Thousands of requests, right and wrong: no server error, every status, header, type and body as documented.
 
     A service each, so that the faults which the fuzzer creates meet no shop; those that act on the process, and so on
@@ -47,15 +47,15 @@ def test_no_request_finds_an_answer_that_is_not_described(document: str, serve: 
 
 
 def operations(client: TestClient, document: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """List the operations of a document, each with its name."""
+    """Return the operations of a document by name."""
     for path, methods in client.get(document).json()["paths"].items():
         for method, operation in methods.items():
             yield f"{method.upper()} {path}", operation
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_reference_leads_somewhere(client: TestClient, document: str) -> None:
-    """Within the document: what generates clients from it looks nowhere else."""
+def test_every_reference_resolves(client: TestClient, document: str) -> None:
+    """Within the document, as generators of clients require."""
     text = client.get(document).text
     references = set(re.findall(r'"\$ref":"#/([^"]+)"', text))
     assert len(references) > 5
@@ -67,7 +67,7 @@ def test_every_reference_leads_somewhere(client: TestClient, document: str) -> N
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_refusal_is_described_as_a_problem(client: TestClient, document: str) -> None:
-    """Never as FastAPI's own error; a probe's 503 is an answer, no refusal."""
+    """Not as FastAPI's own error; the 503 of a probe is not a refusal."""
     for name, operation in operations(client, document):
         for status, answer in operation["responses"].items():
             if status >= "400" and name not in {"GET /healthz", "GET /readyz"}:
@@ -76,8 +76,8 @@ def test_every_refusal_is_described_as_a_problem(client: TestClient, document: s
     assert "HTTPValidationError" not in client.get(document).text
 
 
-def test_what_follows_from_its_shape_is_described_for_every_operation(make_client: MakeClient) -> None:
-    """A body may be broken, too large or of another type; a token may be missing, where one is asked for."""
+def test_every_operation_describes_the_errors_of_its_body_and_parameters(make_client: MakeClient) -> None:
+    """A malformed, too large or wrongly typed body; a missing token if one is configured."""
     for settings, refused in (({}, False), ({"admin_token": "t"}, True)):
         client = make_client(**settings)
         for name, operation in operations(client, "/admin/openapi.json"):
@@ -88,10 +88,10 @@ def test_what_follows_from_its_shape_is_described_for_every_operation(make_clien
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_the_description_is_made_once_and_holds_up_no_request(
+def test_the_openapi_document_is_generated_once_outside_the_event_loop(
     client: TestClient, document: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes a tenth of a second: a thread does it."""
+    """It takes 0.1 s in a thread."""
     makers: list[str] = []
     complete = descriptions.with_problems
 
@@ -106,13 +106,13 @@ def test_the_description_is_made_once_and_holds_up_no_request(
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_the_schemas_say_limits_in_words_of_json_schema(client: TestClient, document: str) -> None:
-    """Pydantic writes `gt` and `le` as they are where it cannot tell what is limited; nobody would read them."""
+def test_the_schemas_have_limits_in_json_schema_keywords(client: TestClient, document: str) -> None:
+    """Pydantic writes `gt` and `le` for types that it cannot map; tools ignore these."""
     assert set(re.findall(r'"(gt|ge|lt|le|min_length|max_length)":', json.dumps(client.get(document).json()))) == set()
 
 
-def test_a_method_that_does_not_work_is_told_those_that_do(client: TestClient) -> None:
-    """All of the path's, also where each has a handler of its own (RFC 9110, 15.5.6)."""
+def test_a_405_lists_the_allowed_methods(client: TestClient) -> None:
+    """All methods of the path, also with a handler for each method (RFC 9110, 15.5.6)."""
     answer = client.put("/admin/faults")
     assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, HEAD, POST")
     assert answer.json()["detail"] == "PUT does not work here: DELETE, GET, HEAD, POST do"
@@ -120,6 +120,6 @@ def test_a_method_that_does_not_work_is_told_those_that_do(client: TestClient) -
 
 
 @pytest.mark.parametrize(("path", "docs"), [("/nowhere", "/openapi.json"), ("/admin/nowhere", "/admin/openapi.json")])
-def test_an_unknown_path_is_told_where_the_known_ones_are(client: TestClient, path: str, docs: str) -> None:
-    """Each plane has a description of its own."""
+def test_a_404_names_the_openapi_document(client: TestClient, path: str, docs: str) -> None:
+    """The shop and the control plane each have their own document."""
     assert client.get(path).json()["detail"] == f"there is nothing at {path}: {docs} lists all paths"

@@ -1,4 +1,4 @@
-"""The kill switch and the halt over HTTP: they answer whatever has become of the store."""
+"""The kill switch and the halt over HTTP: they work in any state of the store."""
 
 import asyncio
 import sqlite3
@@ -19,27 +19,27 @@ ALONE = {"applied": 1, "known": 1}
 
 
 def failing(client: TestClient) -> bool:
-    """Tell whether users are failed."""
+    """Return whether user requests fail."""
     return client.get("/api/products").status_code == 503
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the file of the store."""
+    """Return the file of the store."""
     return tmp_path / "faults.db"
 
 
 @pytest.fixture
 def client(make_client: MakeClient, path: Path) -> TestClient:
-    """Give a client of a service on a file, which fails its users."""
+    """Return a client of a service on an SQLite file with a fault that fails all users."""
     client = make_client(store=f"sqlite:///{path}")
     client.post("/admin/faults", json=ERROR).raise_for_status()
     assert failing(client)
     return client
 
 
-def test_with_a_store_that_is_gone_faults_end_and_the_answer_says_so(client: TestClient, path: Path) -> None:
-    """Until the store is back no change is made; then it has the call, and the fault stays ended."""
+def test_without_the_store_the_kill_switch_ends_faults_and_reports_it(client: TestClient, path: Path) -> None:
+    """No change is accepted until the store is back; the stop is stored then, and the fault stays ended."""
     elsewhere = path.with_name("elsewhere")
     path.rename(elsewhere)
     ended = client.delete("/admin/faults", params={"reason": "enough"})
@@ -54,8 +54,8 @@ def test_with_a_store_that_is_gone_faults_end_and_the_answer_says_so(client: Tes
     assert client.delete("/admin/faults").json() == {"ended": 1, "revision": 4, "stored": True, "replicas": ALONE}
 
 
-def test_a_halt_without_a_store_holds(client: TestClient, path: Path) -> None:
-    """It is shown, it refuses new faults, and only a store that has it can lift it."""
+def test_a_halt_without_the_store_refuses_faults(client: TestClient, path: Path) -> None:
+    """The halt is shown, and it can be lifted only after it is stored."""
     elsewhere = path.with_name("elsewhere")
     path.rename(elsewhere)
     halted = client.post("/admin/halt", json={"reason": "incident"})
@@ -71,8 +71,8 @@ def test_a_halt_without_a_store_holds(client: TestClient, path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["DELETE /admin/faults", "POST /admin/halt"])
-def test_a_store_that_holds_garbage_is_written_over(client: TestClient, path: Path, call: str) -> None:
-    """The answer says how many faults ended here, and that the store knows."""
+def test_a_stop_overwrites_an_unreadable_store(client: TestClient, path: Path, call: str) -> None:
+    """The response has the number of ended faults, and `stored` is true."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("UPDATE state SET revision = 70, state = ?", (GARBAGE,))
         db.commit()
@@ -84,8 +84,8 @@ def test_a_store_that_holds_garbage_is_written_over(client: TestClient, path: Pa
     assert client.get("/admin/faults").json()["faults"] == []
 
 
-def test_the_description_does_not_speak_of_a_store_that_keeps_it_from_working(client: TestClient) -> None:
-    """Lifting a halt is a change like any other."""
+def test_the_stop_routes_describe_no_store_errors(client: TestClient) -> None:
+    """Lifting a halt is an ordinary change, which needs the store."""
     paths = client.get("/admin/openapi.json").json()["paths"]
     assert "503" not in paths["/admin/faults"]["delete"]["responses"]
     assert "503" not in paths["/admin/halt"]["post"]["responses"]
@@ -98,15 +98,15 @@ def test_the_description_does_not_speak_of_a_store_that_keeps_it_from_working(cl
 @pytest.mark.parametrize(
     "call", ["DELETE /admin/faults", "DELETE /admin/faults/", "POST /admin/halt", "POST /admin/halt/"]
 )
-def test_nothing_said_beside_it_keeps_a_stop_from_working(client: TestClient, call: str, wait: str | bytes) -> None:
-    """A wait that cannot be read is none, one that is too long is the longest; a slash more means the same."""
+def test_a_stop_works_with_any_parameters(client: TestClient, call: str, wait: str | bytes) -> None:
+    """A malformed wait is 0, a too long wait is the maximum, and a trailing slash is ignored."""
     method, address = call.split()
     assert client.request(method, f"{address}?wait={quote(wait)}", follow_redirects=False).status_code == 200
     assert not failing(client)
 
 
 async def asked(app: ASGIApp, method: str, path: str, receive: Receive) -> int:
-    """Send a request whose body comes as it comes; return the status."""
+    """Send a request with these parts of a body; return the status."""
     scope = {
         "type": "http",
         "http_version": "1.1",
@@ -129,7 +129,7 @@ async def asked(app: ASGIApp, method: str, path: str, receive: Receive) -> int:
 
 @pytest.mark.parametrize("parts", [[], [b'{"reason": '], [b'{"reason": ', None]], ids=["none", "half", "client leaves"])
 def test_a_halt_ends_faults_before_its_body_is_read(client: TestClient, parts: list[bytes | None]) -> None:
-    """It is stored without the reason where that does not come, or the client leaves while it sends it."""
+    """The halt is stored without a reason if the body does not arrive or the client disconnects."""
     coming = iter(parts)
     failed: list[bool] = []
 
@@ -152,8 +152,8 @@ def test_a_halt_ends_faults_before_its_body_is_read(client: TestClient, parts: l
     assert client.get("/admin/audit").json()["entries"][0]["action"] == "halt"
 
 
-def test_the_reason_of_a_halt_may_come_after_its_head(client: TestClient) -> None:
-    """Many clients send the body apart."""
+def test_the_reason_of_a_halt_may_arrive_in_a_later_packet(client: TestClient) -> None:
+    """Many clients send head and body in separate packets."""
 
     async def apart() -> Message:
         await asyncio.sleep(0)
@@ -186,10 +186,10 @@ def test_the_reason_of_a_halt_may_come_after_its_head(client: TestClient) -> Non
     ],
     ids=lambda value: ascii(value)[:40],
 )
-def test_no_body_keeps_a_halt_from_working(
+def test_a_halt_works_with_any_body(
     client: TestClient, address: str, body: bytes, headers: dict[str, str], reason: str
 ) -> None:
-    """A reason that can be read is kept; what cannot be understood is left out."""
+    """A valid reason is kept; a malformed body is ignored."""
     halted = client.post(address, content=body, headers={"content-type": "application/json", **headers})
     assert (halted.status_code, halted.json()["halt"]["reason"]) == (200, reason)
     assert not failing(client)

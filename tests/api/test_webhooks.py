@@ -13,7 +13,7 @@ from tests.conftest import Clock, MakeClient
 
 
 def notification(status: str, starts: datetime, ends: str = "0001-01-01T00:00:00Z", **labels: str) -> dict[str, Any]:
-    """Make a payload as Alertmanager's webhook sends it, version 4."""
+    """Return a payload of Alertmanager's webhook, version 4."""
     every = {"alertname": "ErrorBudgetBurn", "severity": "page", **labels}
     alert = {
         "status": status,
@@ -39,16 +39,16 @@ def notification(status: str, starts: datetime, ends: str = "0001-01-01T00:00:00
 
 
 def listed(client: TestClient, limit: int = 100) -> list[dict[str, Any]]:
-    """Return what was delivered."""
+    """Return the delivered alerts."""
     alerts: list[dict[str, Any]] = client.get(f"/admin/alerts?limit={limit}").raise_for_status().json()["alerts"]
     return alerts
 
 
 @pytest.mark.parametrize(("alerts", "pooled"), [(10, False), (2900, True)])
-def test_a_large_notification_is_read_in_the_pool_alone(
+def test_a_large_notification_is_converted_in_the_pool_that_parsed_it(
     client: TestClient, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, alerts: int, pooled: bool
 ) -> None:
-    """Then one thread is busy, not two; a small one needs no place in the queue."""
+    """One thread is busy instead of two; a small notification needs no place in the queue."""
     threads: set[str] = set()
     read = webhooks._delivery  # noqa: SLF001 - which thread does it is what is looked at
 
@@ -107,7 +107,7 @@ def test_null_is_an_empty_map(client: TestClient) -> None:
 
 
 def test_an_alert_is_one_entry_from_its_start_to_its_end(client: TestClient, clock: Clock) -> None:
-    """Repetitions count, and leave what was first told; the delays are from startsAt, and from endsAt once resolved."""
+    """Repetitions are counted and keep the first notification; delays are since startsAt, and since endsAt."""
     start = datetime.fromtimestamp(clock.now, UTC)
     clock.now += 2.5
     assert client.post("/hooks/alertmanager", json=notification("firing", start)).json() == {"received": 1}
@@ -126,8 +126,8 @@ def test_an_alert_is_one_entry_from_its_start_to_its_end(client: TestClient, clo
     assert resolved["last_received_at"] == resolved["resolved_received_at"] > firing["last_received_at"]
 
 
-def test_an_end_that_is_told_late_ends_nothing_else(client: TestClient, clock: Clock) -> None:
-    """Two Alertmanagers, or one that tries again, may tell of an earlier end while the alert fires anew."""
+def test_a_late_resolved_notification_does_not_resolve_a_newer_alert(client: TestClient, clock: Clock) -> None:
+    """Two Alertmanagers, or a retry, may deliver an earlier end while the alert fires again."""
     start = datetime.fromtimestamp(clock.now, UTC)
     ended, again = (start + timedelta(seconds=30)).isoformat(), start + timedelta(seconds=60)
     late = notification("resolved", start, ended)
@@ -137,8 +137,8 @@ def test_an_end_that_is_told_late_ends_nothing_else(client: TestClient, clock: C
     assert told == {start: "resolved", again: "firing"}
 
 
-def test_times_are_told_in_utc(client: TestClient) -> None:
-    """Whatever zone an Alertmanager lives in; a time that has none in UTC is refused."""
+def test_times_are_converted_to_utc(client: TestClient) -> None:
+    """From any time zone; a time outside the years of UTC is refused."""
     tokyo = timezone(timedelta(hours=9))
     start = datetime(2026, 1, 1, 9, tzinfo=tokyo)
     client.post("/hooks/alertmanager", json=notification("firing", start)).raise_for_status()
@@ -148,7 +148,7 @@ def test_times_are_told_in_utc(client: TestClient) -> None:
 
 
 def test_an_alert_that_fires_again_is_another_entry(client: TestClient, clock: Clock) -> None:
-    """Also if nobody told that it had ended in between; the one that was told last comes first."""
+    """Also without a resolved notification in between; the latest entry comes first."""
     start = datetime.fromtimestamp(clock.now, UTC)
     client.post("/hooks/alertmanager", json=notification("firing", start))
     clock.now += 60
@@ -164,8 +164,8 @@ def test_an_alert_that_fires_again_is_another_entry(client: TestClient, clock: C
     assert len(listed(client, limit=1)) == 1
 
 
-def test_an_end_without_a_beginning_is_kept(client: TestClient, clock: Clock) -> None:
-    """The service was started meanwhile: it never heard of the firing, and does not make up a delay."""
+def test_a_resolved_notification_without_a_firing_one_is_kept(client: TestClient, clock: Clock) -> None:
+    """The service started after the firing notification, so the entry has no delay."""
     start = datetime.fromtimestamp(clock.now - 60, UTC)
     end = datetime.fromtimestamp(clock.now - 1, UTC).isoformat()
     client.post("/hooks/alertmanager", json=notification("resolved", start, end))
@@ -173,8 +173,8 @@ def test_an_end_without_a_beginning_is_kept(client: TestClient, clock: Clock) ->
     assert (alert["received_at"], alert["delay"], alert["resolved_delay"]) == (None, None, 1)
 
 
-def test_a_flood_leaves_the_last_thousand_and_what_fires(client: TestClient, clock: Clock) -> None:
-    """An alert that fires is not pushed out by others that come and go."""
+def test_a_flood_keeps_the_last_thousand_alerts_and_those_that_fire(client: TestClient, clock: Clock) -> None:
+    """Resolved alerts do not evict a firing alert."""
     start = datetime.fromtimestamp(clock.now, UTC)
     client.post("/hooks/alertmanager", json=notification("firing", start))
     template = notification("resolved", start, start.isoformat())
@@ -190,15 +190,15 @@ def test_a_flood_leaves_the_last_thousand_and_what_fires(client: TestClient, clo
 
 
 def test_another_version_of_the_payload_is_refused(client: TestClient, clock: Clock) -> None:
-    """Nothing half-read is kept."""
+    """No alert of it is kept."""
     body = {**notification("firing", datetime.fromtimestamp(clock.now, UTC)), "version": "3"}
     answer = client.post("/hooks/alertmanager", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "version")
     assert listed(client) == []
 
 
-def test_the_webhook_asks_for_the_token_too(make_client: MakeClient, clock: Clock) -> None:
-    """Otherwise anybody could forge a page."""
+def test_the_webhook_needs_the_token(make_client: MakeClient, clock: Clock) -> None:
+    """Without a token any client could forge an alert."""
     body = notification("firing", datetime.fromtimestamp(clock.now, UTC))
     client = make_client(admin_token="secret")
     assert client.post("/hooks/alertmanager", json=body).status_code == 401
@@ -206,7 +206,7 @@ def test_the_webhook_asks_for_the_token_too(make_client: MakeClient, clock: Cloc
 
 
 def with_alert(start: datetime, **fields: Any) -> dict[str, Any]:
-    """Make a payload of one alert with these fields."""
+    """Return a payload of one alert with these fields."""
     payload = notification("firing", start)
     return {**payload, "alerts": [{**payload["alerts"][0], **fields}]}
 
@@ -223,10 +223,10 @@ def with_alert(start: datetime, **fields: Any) -> dict[str, Any]:
         ({"labels": {str(n): "" for n in range(1001)}}, "alerts.0.labels"),
     ],
 )
-def test_an_alert_that_could_not_be_shown_is_refused_by_field(
+def test_an_invalid_alert_is_refused_with_its_field(
     client: TestClient, clock: Clock, fields: dict[str, Any], field: str
 ) -> None:
-    """And the alerts that were there can still be read."""
+    """The other alerts stay readable."""
     start = datetime.fromtimestamp(clock.now, UTC)
     client.post("/hooks/alertmanager", json=notification("firing", start)).raise_for_status()
     body = json.dumps(with_alert(start, **fields))
@@ -236,16 +236,16 @@ def test_an_alert_that_could_not_be_shown_is_refused_by_field(
 
 
 @pytest.mark.parametrize("text", ["a\nb\tc\x00\x1b", "\U0001f600 \u2028 \u202e", "<!--<script>", "x" * 2000])
-def test_odd_text_of_a_real_alert_is_kept_as_it_is(client: TestClient, clock: Clock, text: str) -> None:
-    """Prometheus lets any UTF-8 stand in labels and annotations."""
+def test_any_utf_8_text_of_an_alert_is_kept(client: TestClient, clock: Clock, text: str) -> None:
+    """Prometheus allows any UTF-8 in labels and annotations."""
     body = with_alert(datetime.fromtimestamp(clock.now, UTC), labels={"alertname": text}, annotations={"summary": text})
     client.post("/hooks/alertmanager", json=body).raise_for_status()
     (alert,) = listed(client)
     assert (alert["labels"], alert["annotations"]) == ({"alertname": text}, {"summary": text})
 
 
-def test_an_alert_is_not_lost_for_what_it_says_at_length(client: TestClient, clock: Clock) -> None:
-    """Texts are cut, and show it; of hundreds the first are kept; it stays one alert."""
+def test_an_alert_with_long_texts_is_truncated_and_kept(client: TestClient, clock: Clock) -> None:
+    """Truncated texts end with an ellipsis; of hundreds of labels the first are kept; the alert stays one entry."""
     start = datetime.fromtimestamp(clock.now, UTC)
     long = {f"{n}".rjust(300, "n"): "v" * 4000 for n in range(90)}
     for _ in range(2):
@@ -259,8 +259,8 @@ def test_an_alert_is_not_lost_for_what_it_says_at_length(client: TestClient, clo
     assert alert["annotations"]["summary"] == "s" * 1999 + "…"
 
 
-def test_alerts_without_a_fingerprint_are_told_apart_by_their_labels(client: TestClient, clock: Clock) -> None:
-    """Also where they differ only in what is cut off."""
+def test_alerts_without_a_fingerprint_are_distinguished_by_their_labels(client: TestClient, clock: Clock) -> None:
+    """Also if they differ only in the truncated part."""
     start = datetime.fromtimestamp(clock.now, UTC)
     for end in "ab":
         body = with_alert(start, labels={"alertname": "A" * 5000 + end}, fingerprint="")
