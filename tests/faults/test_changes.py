@@ -10,12 +10,12 @@ from chaosapi.faults.state import State
 
 
 def fault(name: str, **fields: Any) -> Fault:
-    """Make a fault of one minute."""
+    """Return a fault of one minute."""
     return Fault.model_validate({"name": name, "effect": {"type": "error"}, "schedule": {"duration": 60}, **fields})
 
 
 def after(*steps: Change) -> State:
-    """Apply changes to the empty state."""
+    """Return the empty state after the changes."""
     state = State()
     for step in steps:
         state = step(state)
@@ -23,7 +23,7 @@ def after(*steps: Change) -> State:
 
 
 def test_every_change_adds_one_to_the_revision() -> None:
-    """Also the kill switch, once for all that it ends."""
+    """The kill switch raises it once, whatever the number of faults."""
     state = after(changes.create(fault("a"), 0), changes.create(fault("b"), 1), changes.end_all(2))
     assert state.revision == 3
     assert [(record.name, record.revision, record.ended_at) for record in state.faults] == [("b", 3, 2), ("a", 3, 2)]
@@ -38,14 +38,14 @@ def test_every_change_adds_one_to_the_revision() -> None:
         changes.patch("a", {"rate": 1}, Fault.model_validate, 1),
     ],
 )
-def test_what_changes_nothing_leaves_the_revision(nothing: Change) -> None:
-    """Ending none, resuming what runs, replacing or patching with the same."""
+def test_a_no_op_keeps_the_revision(nothing: Change) -> None:
+    """Ending no fault, resuming without a halt, replacing or patching with the same fault."""
     state = after(changes.create(fault("a"), 0))
     assert nothing(state) is state
 
 
-def test_a_live_name_is_taken_and_an_ended_one_is_free() -> None:
-    """History keeps one fault a name: the latest."""
+def test_the_name_of_a_live_fault_is_taken_and_that_of_an_ended_one_is_free() -> None:
+    """The state keeps one fault for each name: the latest."""
     state = after(changes.create(fault("a"), 0))
     with pytest.raises(Conflict, match="PUT"):
         changes.create(fault("a"), 59)(state)
@@ -53,14 +53,14 @@ def test_a_live_name_is_taken_and_an_ended_one_is_free() -> None:
     assert [(record.name, record.created_at) for record in again.faults] == [("a", 60)]
 
 
-def test_replacing_starts_the_clock_anew() -> None:
-    """Another spec under the same name is a new fault."""
+def test_replacing_a_fault_restarts_its_clock() -> None:
+    """A different fault under the same name is a new fault."""
     state = after(changes.create(fault("a"), 0), changes.replace(fault("a", rate=0.5), 30))
     assert [(record.created_at, record.spec.rate) for record in state.faults] == [(30, 0.5)]
 
 
-def test_a_patch_keeps_the_clock_running() -> None:
-    """The fault is changed in place; null brings a default back."""
+def test_a_patch_keeps_the_faults_clock() -> None:
+    """The fault is changed in place; null restores a default."""
     state = after(changes.create(fault("a", rate=0.5, seed=3), 0))
     patched = changes.patch("a", {"rate": 0.25, "seed": None}, Fault.model_validate, 30)(state)
     assert [(each.created_at, each.spec.rate, each.spec.seed, each.ends_at) for each in patched.faults] == [
@@ -78,13 +78,13 @@ def test_a_patch_keeps_the_clock_running() -> None:
         (changes.patch("a", {"schedule": {"duration": 5}}, Fault.model_validate, 30), Invalid),
     ],
 )
-def test_what_does_not_fit_is_refused(change: Change, error: type[ChaosError]) -> None:
-    """Unknown, ended, renamed, or ended in the past."""
+def test_an_impossible_change_is_refused(change: Change, error: type[ChaosError]) -> None:
+    """The fault is unknown, ended, renamed, or would end in the past."""
     with pytest.raises(error):
         change(after(changes.create(fault("a"), 0)))
 
 
-def test_a_halt_ends_all_and_refuses_all_until_it_is_lifted() -> None:
+def test_a_halt_ends_all_faults_and_refuses_new_ones_until_it_is_lifted() -> None:
     """Create, replace and patch are refused with the reason."""
     state = after(changes.create(fault("a"), 0), changes.halt("fire drill", 5))
     assert state.live(5) == []
@@ -96,8 +96,8 @@ def test_a_halt_ends_all_and_refuses_all_until_it_is_lifted() -> None:
     ]
 
 
-def test_only_the_last_hundred_ended_faults_are_remembered() -> None:
-    """Live ones are all kept; how many there may be is a limit of the API."""
+def test_the_last_hundred_ended_faults_are_kept() -> None:
+    """All live faults are kept; the API limits their number."""
     state = after(*(changes.create(fault(f"f-{number}"), 0) for number in range(150)))
     assert len(state.live(1)) == 150
     for number in range(150):

@@ -1,4 +1,4 @@
-"""The dice are exact and, statistically, dice: each false alarm below has a chance under one in a million."""
+"""The dice are deterministic and uniform: each test below has a false alarm in one of a million runs at most."""
 
 from scipy import stats
 
@@ -8,7 +8,7 @@ KEYS = [f"request-{number}" for number in range(100_000)]
 
 
 def test_the_same_seed_fault_and_key_always_give_the_same_numbers() -> None:
-    """Known values: a change of the hash would silently change every replay."""
+    """Known values: a change of the hash function would change every replay."""
     dice = Dice.of(7, "checkout-errors")
     assert (dice.hit("r-1"), dice.draw("r-1")) == (0.733982415267698, 0.9168916128549885)
 
@@ -23,7 +23,7 @@ def test_hits_and_draws_are_uniform() -> None:
         assert stats.chisquare(bins).pvalue > 1e-6
 
 
-def test_faults_seeds_and_purposes_roll_independently() -> None:
+def test_faults_seeds_and_purposes_are_independent() -> None:
     """Hits at 30 % of two dice are independent in a 2×2 table; alarm at one in a million."""
     reference = Dice.of(0, "a").hit
     for other in (Dice.of(0, "b").hit, Dice.of(1, "a").hit, Dice.of(0, "a").draw, Dice.of(2**64 - 1, "a").hit):
@@ -33,8 +33,8 @@ def test_faults_seeds_and_purposes_roll_independently() -> None:
         assert stats.chi2_contingency(table).pvalue > 1e-6
 
 
-def test_raising_the_rate_keeps_everyone_who_was_hit() -> None:
-    """The set at 5 % lies within the set at 10 %."""
+def test_raising_the_rate_keeps_the_hit_requests() -> None:
+    """The requests hit at 5 % are a subset of those hit at 10 %."""
     dice = Dice.of(0, "a")
     five = {key for key in KEYS if dice.hit(key) < 0.05}
     ten = {key for key in KEYS if dice.hit(key) < 0.10}
@@ -42,6 +42,6 @@ def test_raising_the_rate_keeps_everyone_who_was_hit() -> None:
 
 
 def test_numbers_stay_below_one() -> None:
-    """No hash, not even the largest, may round up to 1: a rate of 1 must hit everything."""
+    """The largest hash must not round up to 1: a rate of 1 must hit every request."""
     assert max(Dice.of(0, "a").hit(key) for key in KEYS) < 1
     assert ((2**64 - 1) >> 11) * 2.0**-53 < 1

@@ -9,13 +9,13 @@ ERROR = {"type": "error"}
 
 
 def record(**fields: Any) -> Record:
-    """Make the record of a fault created at time 1000."""
+    """Return the record of a fault created at time 1000."""
     spec = Fault.model_validate({"effect": ERROR, **fields})
     return Record(name="f", spec=spec, created_at=1000.0, revision=1)
 
 
 def test_only_the_effect_is_required() -> None:
-    """The smallest fault hits everything with 503 for a quarter of an hour."""
+    """The defaults hit every request with 503 for 15 minutes."""
     fault = Fault.model_validate({"effect": ERROR})
     assert (fault.effect.model_dump()["status"], fault.rate, fault.schedule.duration) == (503, 1.0, 900.0)
     assert fault.target.matches_route("/api/anything")
@@ -40,14 +40,14 @@ def test_routes_are_templates_or_globs(pattern: str, template: str, matches: boo
     assert Target(routes=[pattern]).matches_route(template) is matches
 
 
-def test_methods_and_header_names_come_in_any_case() -> None:
-    """They are kept in the form HTTP compares them in."""
+def test_methods_and_header_names_are_case_insensitive() -> None:
+    """Methods are stored in upper case and header names in lower case."""
     target = Target.model_validate({"methods": ["post"], "headers": {"X-Tenant": "Acme"}, "sticky_by": "X-User-Id"})
     assert (target.methods, target.headers, target.sticky_by) == (["POST"], {"x-tenant": "Acme"}, "x-user-id")
 
 
-def test_a_fault_goes_through_its_phases_by_itself() -> None:
-    """Scheduled, active, ended: by the clock alone."""
+def test_a_faults_phase_follows_the_clock() -> None:
+    """Scheduled, active, ended, without any call."""
     fault = record(schedule={"start_after": 10, "duration": 60})
     assert [fault.phase(time) for time in (1000, 1009.9, 1010, 1069.9, 1070)] == [
         "scheduled",
@@ -59,14 +59,14 @@ def test_a_fault_goes_through_its_phases_by_itself() -> None:
 
 
 def test_an_early_end_counts_and_a_late_one_does_not() -> None:
-    """Whoever ends a fault can only shorten it."""
+    """Ending a fault can only shorten it."""
     fault = record(schedule={"duration": 60})
     assert fault.model_copy(update={"ended_at": 1030.0}).ends_at == 1030
     assert fault.model_copy(update={"ended_at": 1090.0}).ends_at == 1060
 
 
-def test_a_magnitude_can_be_scaled_only_where_there_is_one() -> None:
-    """An error is an error; a delay can be half as long."""
+def test_only_an_effect_with_a_magnitude_can_be_scaled() -> None:
+    """A delay can be half as long; an error has no magnitude."""
     shape = {"type": "ramp", "up": "1m", "scales": "magnitude"}
     latency = {"type": "latency", "distribution": {"type": "constant", "value": 1}}
     fault = Fault.model_validate({"effect": latency, "schedule": {"shape": shape}})

@@ -26,14 +26,14 @@ def inject(client: TestClient, guard: dict[str, Any], **fault: Any) -> None:
 
 
 def look(client: TestClient, clock: Clock) -> str:
-    """Deliver an alert that no guard means, whose arrival lets the guards look; return what the fault is doing."""
+    """Deliver an alert that no guard matches, which triggers an evaluation; return the fault's state."""
     other = notification("firing", datetime.fromtimestamp(clock.now, UTC), alertname="Other")
     client.post("/hooks/alertmanager", json=other)
     return str(client.get("/admin/faults/f").json()["state"])
 
 
-def test_a_budget_is_burned_by_the_share_of_failures_over_time() -> None:
-    """At burn rate 1 the budget lasts for one period; all failing burns 0.1 % of it a thousand times faster."""
+def test_the_burned_budget_is_the_burn_rate_times_the_share_of_the_period() -> None:
+    """At burn rate 1 the budget lasts for one period; all requests failing burns it a thousand times faster than 0.1 %."""
     monthly = BudgetBurned(budget_burned=1)
     assert monthly.burned(1000, 1, 30 * 86400) == pytest.approx(1)
     assert monthly.burned(50, 50, 648) == pytest.approx(0.25)
@@ -45,15 +45,15 @@ def test_a_budget_is_burned_by_the_share_of_failures_over_time() -> None:
 def test_a_steady_budget_is_burned_as_if_it_were_counted(
     answered: int, ratio: float, elapsed: float, objective: float, period: float
 ) -> None:
-    """The formula is failures over the failures that steady traffic may have in a whole period."""
+    """The formula equals the failures divided by the failures that steady traffic may have in a period."""
     failed = math.floor(ratio * answered)
     allowed = (1 - objective) * answered / elapsed * period
     burned = BudgetBurned(budget_burned=1, objective=objective, period=period).burned(answered, failed, elapsed)
     assert burned == pytest.approx(failed / allowed)
 
 
-def test_an_alert_is_meant_by_its_labels() -> None:
-    """All that are asked for must be there; others may."""
+def test_a_guard_matches_an_alert_by_its_labels() -> None:
+    """All labels of the guard must match; the alert may have others."""
     labels = {"alertname": "ErrorBudgetBurn", "severity": "page", "service": "shop", "slo": "availability"}
     said = "alert ErrorBudgetBurn (page, shop, availability) is firing"
     assert AlertFiring(alert="ErrorBudgetBurn", labels={"slo": "availability"}).seen(labels) == said
@@ -78,8 +78,8 @@ def test_a_burned_budget_ends_the_fault_and_says_why(client: TestClient, clock: 
     assert [entry[field] for field in ("actor", "action", "fault", "reason")] == ["guard", "end", "f", said]
 
 
-def test_what_failed_before_the_fault_began_to_act_does_not_count(client: TestClient, clock: Clock) -> None:
-    """Of the failures of another fault, those before are left out; what it costs meanwhile counts."""
+def test_failures_before_the_faults_start_do_not_count(client: TestClient, clock: Clock) -> None:
+    """Failures of another fault before the start are ignored; those after it count."""
     client.post("/admin/faults", json={"name": "other", "effect": {"type": "error"}, "schedule": {"duration": "10h"}})
     client.get("/api/products")
     inject(client, BURNED, schedule={"start_after": "1h", "duration": "1h"})
@@ -93,8 +93,8 @@ def test_what_failed_before_the_fault_began_to_act_does_not_count(client: TestCl
     assert look(client, clock) == "active"
 
 
-def test_a_guard_may_come_and_go_while_the_fault_acts(client: TestClient, clock: Clock) -> None:
-    """A merge patch takes it away or adds one, which counts from the fault's start."""
+def test_a_guard_may_be_added_or_removed_while_the_fault_acts(client: TestClient, clock: Clock) -> None:
+    """A merge patch removes it, or adds one that counts from the fault's start."""
     inject(client, BURNED)
     client.get("/api/products")
     assert client.patch("/admin/faults/f", json={"guard": None}).json()["guard"] is None
@@ -105,7 +105,7 @@ def test_a_guard_may_come_and_go_while_the_fault_acts(client: TestClient, clock:
 
 
 def test_a_firing_alert_ends_the_fault_as_it_arrives(client: TestClient, clock: Clock) -> None:
-    """The named alert of the named severity, and no other."""
+    """An alert of another name or severity does not end it."""
     inject(client, PAGED)
     now = datetime.fromtimestamp(clock.now, UTC)
     client.post("/hooks/alertmanager", json=notification("firing", now, severity="ticket"))
@@ -116,8 +116,8 @@ def test_a_firing_alert_ends_the_fault_as_it_arrives(client: TestClient, clock: 
     assert entry["reason"] == "guard: alert ErrorBudgetBurn (page) is firing"
 
 
-def test_an_alert_counts_for_as_long_as_it_fires(client: TestClient, clock: Clock) -> None:
-    """One that fired before stops the fault as soon as it acts; a resolved one does not."""
+def test_an_alert_counts_while_it_fires(client: TestClient, clock: Clock) -> None:
+    """An alert that fires before the start ends the fault when it starts; a resolved alert does not."""
     now = datetime.fromtimestamp(clock.now, UTC)
     client.post("/hooks/alertmanager", json=notification("firing", now))
     inject(client, PAGED, schedule={"start_after": "1m"})
@@ -146,18 +146,18 @@ def test_an_alert_counts_for_as_long_as_it_fires(client: TestClient, clock: Cloc
         ({"stop_when": {"alert": "A", "budget_burned": 0.1}}, "guard.stop_when", "either"),
     ],
 )
-def test_a_bad_guard_is_refused_with_what_would_be_right(
+def test_an_invalid_guard_is_refused_with_what_would_be_valid(
     client: TestClient, guard: dict[str, Any], field: str, says: str
 ) -> None:
-    """By its field, and nothing is changed."""
+    """The problem names the field, and nothing is changed."""
     answer = client.post("/admin/faults", json={"effect": {"type": "error"}, "guard": guard})
     assert answer.status_code == 422
     assert says in {each["field"]: each["message"] for each in answer.json()["errors"]}[field]
     assert client.get("/admin/faults").json()["faults"] == []
 
 
-def test_a_guard_is_shown_as_it_was_meant(client: TestClient) -> None:
-    """Complete with its defaults."""
+def test_a_guard_is_shown_with_its_defaults(client: TestClient) -> None:
+    """In the response and in the list."""
     inject(client, BURNED)
     assert client.get("/admin/faults/f").json()["guard"]["stop_when"] == {
         "budget_burned": 0.25,
@@ -167,8 +167,8 @@ def test_a_guard_is_shown_as_it_was_meant(client: TestClient) -> None:
 
 
 @pytest.mark.slow
-def test_a_guard_works_while_the_event_loop_stands(serve: Serve) -> None:
-    """With an admin port, the control plane looks: nobody calls it, and the main port cannot answer."""
+def test_a_guard_works_while_the_main_event_loop_is_blocked(serve: Serve) -> None:
+    """With an admin port, the control plane's event loop evaluates guards without any request."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     admin, main = f"http://127.0.0.1:{port}/admin", serve("--admin-port", str(port))

@@ -14,7 +14,7 @@ from chaosapi.faults.schedule import Schedule
 
 
 def schedule(shape: dict[str, object] | None = None, **fields: object) -> Schedule:
-    """Make a schedule of 100 seconds."""
+    """Return a schedule of 100 seconds."""
     return Schedule.model_validate({"duration": 100, **({"shape": shape} if shape else {}), **fields})
 
 
@@ -24,19 +24,19 @@ def strengths(shape: dict[str, object], *times: float, seed: int = 0) -> list[fl
     return [round(course.strength(time), 6) for time in times]
 
 
-def test_it_is_off_before_its_start_and_from_its_end_on() -> None:
-    """The start belongs to the fault, the end does not."""
+def test_the_strength_is_0_before_the_start_and_from_the_end_on() -> None:
+    """The interval is half-open."""
     delayed = schedule(start_after="10s").course(0)
     assert [delayed.strength(time) for time in (0, 9.999, 10, 109.999, 110, 1e9)] == [0, 0, 1, 1, 0, 0]
 
 
-def test_a_ramp_rises_holds_and_falls() -> None:
-    """In straight lines."""
+def test_a_ramp_rises_stays_and_falls() -> None:
+    """Linearly."""
     assert strengths({"type": "ramp", "up": 20, "down": 40}, 0, 10, 20, 60, 80, 99) == [0, 0.5, 1, 1, 0.5, 0.025]
 
 
-def test_a_ramp_without_lengths_is_constant() -> None:
-    """No division by zero."""
+def test_a_ramp_without_up_and_down_is_constant() -> None:
+    """There is no division by zero."""
     assert strengths({"type": "ramp"}, 0, 50, 99) == [1, 1, 1]
 
 
@@ -45,17 +45,17 @@ def test_steps_share_the_duration() -> None:
     assert strengths({"type": "steps", "levels": [0.1, 0.5, 1, 0]}, 0, 24.9, 25, 74, 75, 99) == [0.1, 0.1, 0.5, 1, 0, 0]
 
 
-def test_a_pulse_beats() -> None:
-    """On first, then off, again and again."""
+def test_a_pulse_alternates() -> None:
+    """It starts with on."""
     assert strengths({"type": "pulse", "on": 5, "off": 15}, 0, 4.9, 5, 19.9, 20, 24.9, 25) == [1, 1, 0, 0, 1, 1, 0]
 
 
 def test_a_sine_starts_in_its_trough() -> None:
-    """It swings between `low` and 1."""
+    """It oscillates between `low` and 1."""
     assert strengths({"type": "sine", "period": 40, "low": 0.2}, 0, 10, 20, 40) == [0.2, 0.6, 1, 0.2]
 
 
-def test_bursts_repeat_for_their_seed_only() -> None:
+def test_bursts_depend_on_the_seed_only() -> None:
     """The same seed gives the same bursts on every replica, another seed others."""
     shape, times = {"type": "bursts", "on": 2, "off": 3}, [step / 10 for step in range(1000)]
     first = strengths(shape, *times, seed=1)
@@ -65,7 +65,7 @@ def test_bursts_repeat_for_their_seed_only() -> None:
     assert first != strengths(shape, *times, seed=2)
 
 
-def test_bursts_have_the_mean_lengths_that_were_asked_for() -> None:
+def test_bursts_have_the_requested_mean_lengths() -> None:
     """Over 2,000 cycles the time in bursts is on / (on + off) within 6 standard errors (alarm below 1 in a million)."""
     long = Schedule.model_validate({"duration": "10h", "shape": {"type": "bursts", "on": 6, "off": 12}}).course(3)
     share = sum(long.strength(second) for second in range(36_000)) / 36_000
@@ -88,10 +88,10 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
 
 
 MOST = Schedule.model_validate({"duration": "24h", "shape": {"type": "bursts", "on": 4, "off": 4.64}})
-"""As many bursts as there may be: 10,000."""
+"""The highest number of bursts: 10,000."""
 
 
-def test_bursts_are_drawn_as_far_as_time_has_come(draws: Counter[int]) -> None:
+def test_bursts_are_drawn_on_demand(draws: Counter[int]) -> None:
     """The first request of a hundred faults with 10,000 bursts each does not wait for two million draws."""
     courses = [MOST.course(seed) for seed in range(1000, 1100)]
     assert {course.strength(0.0) for course in courses} == {0}
@@ -102,8 +102,8 @@ def test_bursts_are_drawn_as_far_as_time_has_come(draws: Counter[int]) -> None:
     assert draws.total() - before < 600
 
 
-def test_bursts_are_the_same_in_whatever_order_they_are_asked_for(draws: Counter[int]) -> None:
-    """A replica that starts late sees those of one that was there from the start; each is drawn once."""
+def test_bursts_do_not_depend_on_the_order_of_queries(draws: Counter[int]) -> None:
+    """A replica that starts late has the same bursts as the others; each burst is drawn once."""
     lengths = [-(4, 4.64)[n % 2 == 0] * math.log1p(-dice.uniform(1200, f"burst:{n}")) for n in range(21_000)]
     edges = list(accumulate(lengths))
     course = MOST.course(1200)
@@ -112,8 +112,8 @@ def test_bursts_are_the_same_in_whatever_order_they_are_asked_for(draws: Counter
     assert draws[1200] < 21_000
 
 
-def test_bursts_are_drawn_once_by_threads_that_ask_at_once(draws: Counter[int]) -> None:
-    """The admin API's thread and that of the requests."""
+def test_concurrent_threads_draw_bursts_once(draws: Counter[int]) -> None:
+    """The admin API and the requests may use different threads."""
     course = MOST.course(1300)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: course.strength(80_000.0), range(64)))
@@ -135,7 +135,7 @@ def test_bursts_are_drawn_once_by_threads_that_ask_at_once(draws: Counter[int]) 
         {"shape": {"type": "square"}},
     ],
 )
-def test_what_makes_no_schedule_is_refused(body: dict[str, object]) -> None:
-    """Empty, endless, contradictory."""
+def test_an_invalid_schedule_is_refused(body: dict[str, object]) -> None:
+    """Empty, endless and contradictory schedules."""
     with pytest.raises(ValidationError):
         Schedule.model_validate(body)

@@ -13,7 +13,7 @@ from chaosapi.store.tallies import dump_counts, sum_counts
 NUMBERS = st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=200)
 SHARES = (0.0, 0.01, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 EDGE = 1e-9
-"""Rounding of floating-point numbers at the edge of a bucket."""
+"""Tolerance for floating-point rounding at the edge of a bucket."""
 
 
 @given(NUMBERS)
@@ -27,8 +27,8 @@ def test_every_quantile_is_within_the_accuracy(numbers: list[float]) -> None:
 
 
 @given(NUMBERS, NUMBERS)
-def test_sketches_add_up_without_loss(one: list[float], other: list[float]) -> None:
-    """Two replicas know together what one would have known."""
+def test_merged_sketches_are_exact(one: list[float], other: list[float]) -> None:
+    """The merge of two replicas' sketches equals the sketch of one replica."""
     tallies = [Counts(), Counts()]
     whole = Counts()
     for tally, numbers in zip(tallies, (one, other), strict=True):
@@ -42,16 +42,16 @@ def test_sketches_add_up_without_loss(one: list[float], other: list[float]) -> N
     assert summed.delays.planned.count == len(one) + len(other)
 
 
-def test_the_bound_is_reached_at_the_edges_of_a_bucket() -> None:
-    """It is tight: no bucket is narrower than it must be."""
+def test_the_error_bound_is_tight() -> None:
+    """At the edges of a bucket the error reaches the bound."""
     for number in (GAMMA**100 * (1 + 1e-12), GAMMA**101 * (1 - 1e-12)):
         sketch = Sketch()
         sketch.add(number)
         assert abs(sketch.quantiles([0.5])[0] / number - 1) == pytest.approx(ACCURACY, rel=1e-6)
 
 
-def test_zero_is_a_number_too() -> None:
-    """And so is what no clock could tell from it."""
+def test_zero_has_a_bucket() -> None:
+    """Delays below the clock's resolution are in the same bucket."""
     sketch = Sketch()
     for number in (0.0, 1e-300, 2.0):
         sketch.add(number)
@@ -59,13 +59,13 @@ def test_zero_is_a_number_too() -> None:
     assert sketch.quantiles((0, 0.5, 1)) == pytest.approx([0, 0, 2.0], rel=ACCURACY)
 
 
-def test_nothing_has_no_quantiles() -> None:
-    """They are 0, as those of no delays."""
+def test_an_empty_sketch_has_quantiles_of_0() -> None:
+    """The same as for delays of 0."""
     assert Sketch().quantiles(SHARES) == [0.0] * len(SHARES)
 
 
 def test_a_sketch_is_read_while_another_thread_adds() -> None:
-    """Whatever is read then is whole."""
+    """The snapshot is consistent."""
     tally, done = Counts(), threading.Event()
     tally.record_delay(1.0, 1.0)
 
@@ -82,8 +82,8 @@ def test_a_sketch_is_read_while_another_thread_adds() -> None:
     thread.join()
 
 
-def test_an_endless_number_of_delays_takes_little_memory() -> None:
-    """From a microsecond to a day: a bucket for each 0.4 %."""
+def test_the_memory_of_a_sketch_is_bounded() -> None:
+    """Delays from a microsecond to a day: a bucket for each 0.4 %."""
     sketch = Sketch()
     for number in np.geomspace(1e-6, 86400, 100_000).tolist():
         sketch.add(number)

@@ -1,4 +1,4 @@
-"""Any sequence of changes and time, against a simple model."""
+"""Compare any sequence of changes and time with a simple model."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.sides import DURATIONS, NAMES, SPECS, Direct, Http, Seen
 
 @dataclass
 class Expected:
-    """What the model knows of one fault."""
+    """One fault of the model."""
 
     spec: Fault
     created_at: float
@@ -33,7 +33,7 @@ class Expected:
 
 
 class Model(RuleBasedStateMachine):
-    """A service beside the simplest model of it: they must agree after every step."""
+    """Compare a service with the simplest model after every step."""
 
     def __init__(self, make: Callable[[Clock], Direct | Http]) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(spec=SPECS)
     def create(self, spec: Fault) -> None:
-        """Refused while the name lives, or chaos is halted."""
+        """Refused while a live fault has the name, or chaos is halted."""
         fits = self.halted is None and not self.live(spec.name or "")
         assert self.service.create(spec) == fits
         if fits:
@@ -68,7 +68,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(spec=SPECS)
     def replace(self, spec: Fault) -> None:
-        """Refused while chaos is halted; the same again changes nothing."""
+        """Refused while chaos is halted; the same fault again is a no-op."""
         assert self.service.replace(spec) == (self.halted is None)
         same = self.live(spec.name or "") and self.faults[spec.name or ""].spec == spec
         if self.halted is None and not same:
@@ -76,7 +76,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(name=NAMES, duration=DURATIONS)
     def patch(self, name: str, duration: int) -> None:
-        """Refused where nothing lives, or it would have ended before now."""
+        """Refused without a live fault, or if the fault would have ended."""
         fits = self.live(name) and self.faults[name].starts_at + duration > self.clock.now
         assert self.service.patch(name, {"schedule": {"duration": duration}}) == fits
         if fits and self.faults[name].spec.schedule.duration != duration:
@@ -86,7 +86,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def end(self, name: str) -> None:
-        """Refused where nothing lives."""
+        """Refused without a live fault."""
         fits = self.live(name)
         assert self.service.end(name) == fits
         if fits:
@@ -95,7 +95,7 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def end_all(self) -> None:
-        """Never refused; a change only where something lives."""
+        """Never refused; a no-op without live faults."""
         assert self.service.end_all()
         if any(map(self.live, self.faults)):
             self.end_them_all()
@@ -103,7 +103,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(reason=st.sampled_from(["", "drill"]))
     def halt(self, reason: str) -> None:
-        """Never refused; a change unless it is halted already for that reason."""
+        """Never refused; a no-op if chaos is halted for the same reason."""
         assert self.service.halt(reason)
         if self.halted != reason:
             self.end_them_all()
@@ -112,7 +112,7 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def resume(self) -> None:
-        """Never refused; a change only where chaos is halted."""
+        """Never refused; a no-op unless chaos is halted."""
         assert self.service.resume()
         if self.halted is not None:
             self.changed("resume")
@@ -120,12 +120,12 @@ class Model(RuleBasedStateMachine):
 
     @rule(seconds=st.integers(1, 25))
     def wait(self, seconds: int) -> None:
-        """Time passes, and nobody tells the service."""
+        """Advance the clock."""
         self.clock.now += seconds
 
     @invariant()
     def agree(self) -> None:
-        """One revision and one audit entry a change; the faults, and whom a request meets, are those of the model."""
+        """Each change has one revision and one audit entry; faults and matched requests equal the model's."""
         self.service.request()
         phases = {}
         for name, fault in self.faults.items():
@@ -137,12 +137,12 @@ class Model(RuleBasedStateMachine):
         self.clock.now += 1  # a fault is told from its namesake by when it was made
 
     def teardown(self) -> None:
-        """Stop what was started."""
+        """Stop the service."""
         self.service.close()
 
 
 @pytest.mark.parametrize(("make", "examples"), [(Direct, 60), (Http, 8)])
-def test_any_sequence_of_changes_and_time_leads_where_a_simple_model_does(
+def test_any_sequence_of_changes_and_time_agrees_with_a_simple_model(
     make: Callable[[Clock], Direct | Http], examples: int
 ) -> None:
     """Create, replace, patch, end, kill switch, halt, resume and time, in any order, against the core and over HTTP.

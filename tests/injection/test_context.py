@@ -1,4 +1,4 @@
-"""The tools of one effect on one request, and what is told of it."""
+"""The tools of an effect on a request, and the marks on responses."""
 
 import asyncio
 
@@ -14,19 +14,19 @@ from tests.world import Crowd, constant, near
 
 @pytest.fixture
 def marked(make_client: MakeClient) -> TestClient:
-    """Return a client of a service that marks its answers."""
+    """Return a client of a service with CHAOSAPI_MARK_RESPONSES."""
     return make_client(mark_responses=True)
 
 
-def test_answers_do_not_tell_unless_they_are_asked_to(client: TestClient) -> None:
-    """Learners can't peek."""
+def test_responses_are_not_marked_by_default(client: TestClient) -> None:
+    """Trainees must not see the cause."""
     client.put("/admin/faults/f", json={"effect": {"type": "error"}})
     headers = client.get("/api/products").headers
     assert not {"x-chaos-fault", "server-timing"} & set(headers)
 
 
-def test_a_marked_answer_names_the_faults_that_acted_and_how_long_each_held_it(clock: Clock) -> None:
-    """In the order in which they act; `dur` in milliseconds."""
+def test_a_marked_response_names_the_faults_and_their_delays(clock: Clock) -> None:
+    """In the order in which they acted; `dur` in milliseconds."""
     crowd = Crowd(clock, mark=True)
     crowd.inject("slow", constant(0.25))
     crowd.inject("broken", {"type": "error"})
@@ -35,28 +35,28 @@ def test_a_marked_answer_names_the_faults_that_acted_and_how_long_each_held_it(c
     assert answer.headers["server-timing"] == "slow;desc=latency;dur=250.0, broken;desc=error;dur=0.0"
 
 
-def test_an_answer_that_nothing_touched_has_no_mark(marked: TestClient) -> None:
-    """Neither without faults nor beside one that means others, nor for one that let it off."""
+def test_an_untouched_response_has_no_mark(marked: TestClient) -> None:
+    """Without faults, with a fault on other requests, and with a fault that skipped the request."""
     marked.put("/admin/faults/others", json={"effect": {"type": "error"}, "target": {"routes": ["/api/search"]}})
     marked.put("/admin/faults/empty", json={"effect": {"type": "rate_limit", "requests_per_second": 1000}})
     assert not {"x-chaos-fault", "server-timing"} & set(marked.get("/api/products").headers)
 
 
-def test_the_app_s_own_error_is_marked_as_well(marked: TestClient) -> None:
-    """An injected exception is answered by the app."""
+def test_the_apps_500_after_an_injected_exception_is_marked(marked: TestClient) -> None:
+    """The app's error handler sends the response."""
     marked.put("/admin/faults/f", json={"effect": {"type": "exception"}})
     answer = TestClient(marked.app, "http://localhost:8000", raise_server_exceptions=False).get("/api/products")
     assert (answer.status_code, answer.headers["x-chaos-fault"]) == (500, "f")
 
 
-def test_damage_is_marked_before_it_is_seen(marked: TestClient) -> None:
-    """The length says that there will be a body to damage."""
+def test_a_damaged_body_is_marked_in_the_headers(marked: TestClient) -> None:
+    """The content-length tells that a body will follow."""
     marked.put("/admin/faults/f", json={"effect": {"type": "corrupt"}})
     assert marked.get("/api/products").headers["x-chaos-fault"] == "f"
 
 
-def test_a_refusal_names_the_limit_and_not_what_it_kept_out(clock: Clock) -> None:
-    """The error never acted."""
+def test_a_rate_limits_refusal_names_only_the_limit(clock: Clock) -> None:
+    """The error fault behind it did not act."""
     crowd = Crowd(clock, mark=True)
     crowd.inject("broken", {"type": "error"})
     crowd.inject("limit", {"type": "rate_limit", "requests_per_second": 1, "burst": 1})
@@ -65,8 +65,10 @@ def test_a_refusal_names_the_limit_and_not_what_it_kept_out(clock: Clock) -> Non
 
 
 @pytest.mark.parametrize("effect", [constant(3600), {"type": "hang", "at_most": "1h"}], ids=["latency", "hang"])
-def test_a_patch_that_shortens_the_fault_lets_go_in_time(clock: Clock, effect: dict[str, object]) -> None:
-    """Held at 1 s for an hour; at 5 s the fault is cut to 20 s: free at 20 s."""
+def test_a_patch_that_shortens_the_fault_releases_held_requests_in_time(
+    clock: Clock, effect: dict[str, object]
+) -> None:
+    """The request is held from 1 s for an hour; at 5 s the fault is shortened to 20 s: released at 20 s."""
     crowd = Crowd(clock)
     crowd.inject("f", effect)
 
@@ -79,8 +81,8 @@ def test_a_patch_that_shortens_the_fault_lets_go_in_time(clock: Clock, effect: d
     assert crowd.delay("f") == {"planned": near(3600), "measured": near(19)}
 
 
-def test_a_patch_that_changes_nothing_of_it_holds_on(clock: Clock) -> None:
-    """Whoever waits looks again and waits on for what is left."""
+def test_a_patch_of_another_field_keeps_requests_held(clock: Clock) -> None:
+    """The wait continues for the remaining time."""
     crowd = Crowd(clock)
     crowd.inject("f", constant(10))
 
@@ -92,8 +94,8 @@ def test_a_patch_that_changes_nothing_of_it_holds_on(clock: Clock) -> None:
     assert answer.took == 10
 
 
-def test_a_client_that_leaves_is_held_no_longer_and_the_receipt_says_so(clock: Clock) -> None:
-    """Planned an hour, measured two seconds."""
+def test_a_disconnect_ends_the_wait_and_the_receipt_has_the_measured_delay(clock: Clock) -> None:
+    """The planned delay is an hour, the measured delay two seconds."""
     crowd = Crowd(clock)
     crowd.inject("f", constant(3600))
     (answer,) = crowd.play(crowd.visit(1, stays=2))
@@ -102,8 +104,8 @@ def test_a_client_that_leaves_is_held_no_longer_and_the_receipt_says_so(clock: C
     assert crowd.faults.held == 0
 
 
-def test_a_request_that_is_cancelled_while_it_is_held_leaves_nothing(clock: Clock) -> None:
-    """As a server does when it shuts down."""
+def test_a_cancelled_request_is_no_longer_held(clock: Clock) -> None:
+    """A server cancels requests at shutdown."""
     crowd = Crowd(clock)
     crowd.inject("f", constant(3600))
     crowd.inject("c", {"type": "capacity", "concurrency": 1})
@@ -129,8 +131,10 @@ def test_a_request_that_is_cancelled_while_it_is_held_leaves_nothing(clock: Cloc
 
 @pytest.mark.parametrize("effect", ["truncate", "corrupt"])
 @pytest.mark.parametrize(("body", "injected"), [(b"some", 1), (b"", 0)])
-def test_who_finds_nothing_to_damage_has_not_acted(clock: Clock, effect: str, body: bytes, injected: int) -> None:
-    """An empty body is let off, counted with the reason, and not marked."""
+def test_an_effect_that_finds_nothing_to_damage_is_skipped(
+    clock: Clock, effect: str, body: bytes, injected: int
+) -> None:
+    """An empty body is skipped, counted with the reason, and not marked."""
     crowd = Crowd(clock, mark=True)
     crowd.faults.app = Response(body)
     crowd.inject("f", {"type": effect})

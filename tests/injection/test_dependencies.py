@@ -1,4 +1,4 @@
-"""Calls to dependencies as a fault sees them, in a tiny app; time passes only by waiting."""
+"""Faults at points, that is on calls to dependencies, in a tiny app; the fake clock advances only in waits."""
 
 import asyncio
 from collections import Counter
@@ -24,7 +24,7 @@ HANG = {"type": "hang", "at_most": "1h"}
 
 
 class Caller(World):
-    """An app that calls a dependency, and notes what came of it."""
+    """An app that calls a dependency, and records the outcome."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -37,7 +37,7 @@ class Caller(World):
         await PlainTextResponse("fine")(scope, receive, send)
 
     async def call(self, name: str = "db") -> None:
-        """Make one call and note its end."""
+        """Make one call and record its outcome."""
         try:
             async with point(name):
                 self.work_done += 1
@@ -49,19 +49,19 @@ class Caller(World):
             self.seen.append("fine")
 
     def at(self, effect: dict[str, Any], *points: str, name: str = "f", **fields: Any) -> None:
-        """Inject a fault at points."""
+        """Inject a fault at the points."""
         target = {"points": list(points or ("db",)), **fields.pop("target", {})}
         self.inject(name, effect, target=target, **fields)
 
 
 @pytest.fixture
 def caller(clock: Clock) -> Caller:
-    """Return an app that calls `db` once a request."""
+    """Return an app that calls `db` once for each request."""
     return Caller(clock)
 
 
 def run(*steps: Awaitable[Any]) -> list[Any]:
-    """Run the steps one by one; nothing that they started may be left."""
+    """Run the steps one by one; no task of them may be left."""
 
     async def story() -> list[Any]:
         answers = [await step for step in steps]
@@ -71,14 +71,14 @@ def run(*steps: Awaitable[Any]) -> list[Any]:
     return asyncio.run(story())
 
 
-def test_without_a_fault_a_point_is_not_there(caller: Caller) -> None:
+def test_without_a_fault_a_point_has_no_effect(caller: Caller) -> None:
     """The block runs at once."""
     assert run(caller.get()) == [(200, 0)]
     assert (caller.work_done, caller.seen) == (1, ["fine"])
 
 
-def test_latency_comes_before_the_work_and_is_measured(caller: Caller) -> None:
-    """The request is as much later; plan and fact stand in the receipt."""
+def test_latency_delays_the_call_and_is_measured(caller: Caller) -> None:
+    """The request is delayed by as much; the receipt has the planned and the measured delay."""
     caller.at(constant(3))
     assert run(caller.get()) == [(200, 3)]
     assert caller.seen == ["fine"]
@@ -86,7 +86,7 @@ def test_latency_comes_before_the_work_and_is_measured(caller: Caller) -> None:
 
 
 def test_a_floor_pads_the_call_and_counts_its_work(caller: Caller) -> None:
-    """A dependency that needs two seconds of five makes the caller wait three more."""
+    """A call that takes two of five seconds waits three more."""
 
     async def slow() -> None:
         async with point("db"):
@@ -99,29 +99,29 @@ def test_a_floor_pads_the_call_and_counts_its_work(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(("when", "work"), [("before", 0), ("after", 1)])
-def test_an_error_comes_before_or_after_the_work(caller: Caller, when: str, work: int) -> None:
-    """The caller learns the status either way, and not whether anything was done."""
+def test_an_error_is_raised_before_or_after_the_call(caller: Caller, when: str, work: int) -> None:
+    """The caller gets the status, and does not learn whether the call was made."""
     caller.at({"type": "error", "status": 429, "when": when})
     assert run(caller.get()) == [(200, 0)]
     assert (caller.work_done, caller.seen) == (work, ["db answered 429"])
 
 
-def test_no_answer_is_a_reset_connection(caller: Caller) -> None:
-    """As a driver reports it."""
+def test_a_reset_is_a_connection_reset_error(caller: Caller) -> None:
+    """As drivers report it."""
     caller.at({"type": "reset"})
     run(caller.get())
     assert (caller.work_done, caller.seen) == (0, ["ConnectionResetError"])
 
 
-def test_an_exception_is_raised_in_the_callers_own_frame(caller: Caller) -> None:
-    """Like a bug in the driver."""
+def test_an_exception_is_raised_in_the_callers_frame(caller: Caller) -> None:
+    """As for a bug in the driver."""
     caller.at({"type": "exception", "message": "pool exhausted"})
     run(caller.get())
     assert (caller.work_done, caller.seen) == (0, ["InjectedError"])
 
 
-def test_a_hang_ends_with_the_callers_own_time_out(caller: Caller) -> None:
-    """Nothing is held any more, and no task is left."""
+def test_a_hang_ends_with_the_callers_time_out(caller: Caller) -> None:
+    """Afterwards no request is held, and no task is left."""
 
     async def impatient() -> None:
         with pytest.raises(TimeoutError):
@@ -138,8 +138,8 @@ def test_a_hang_ends_with_the_callers_own_time_out(caller: Caller) -> None:
     assert caller.receipt("f")["injected"] == 1
 
 
-def test_a_hang_that_nobody_cuts_ends_without_an_answer(caller: Caller) -> None:
-    """At `at_most`, or as soon as somebody ends the fault."""
+def test_a_hang_without_a_time_out_ends_with_a_connection_error(caller: Caller) -> None:
+    """At `at_most`, or when the fault is ended."""
     caller.at(HANG)
     assert run(caller.get()) == [(200, 3600)]
 
@@ -153,8 +153,8 @@ def test_a_hang_that_nobody_cuts_ends_without_an_answer(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("effect", [constant(5, "floor"), {"type": "error", "when": "after"}], ids=["floor", "after"])
-def test_what_the_work_raises_reaches_the_caller(caller: Caller, effect: dict[str, Any]) -> None:
-    """A real failure is not hidden by an injected one."""
+def test_an_error_of_the_call_itself_reaches_the_caller(caller: Caller, effect: dict[str, Any]) -> None:
+    """An injected error does not hide a real one."""
 
     async def failing() -> None:
         with pytest.raises(ZeroDivisionError):
@@ -166,7 +166,7 @@ def test_what_the_work_raises_reaches_the_caller(caller: Caller, effect: dict[st
     assert run(caller.get()) == [(200, 0)]
 
 
-def test_every_call_counts_and_a_retry_rolls_anew(caller: Caller) -> None:
+def test_every_call_counts_and_a_retry_has_its_own_dice(caller: Caller) -> None:
     """Of 2,000 requests with two calls each, a quarter fails twice: within 5.5 standard deviations, p < 4e-8."""
 
     async def twice() -> None:
@@ -182,7 +182,7 @@ def test_every_call_counts_and_a_retry_rolls_anew(caller: Caller) -> None:
     assert sum("fine" not in pair for pair in pairs) == pytest.approx(500, abs=5.5 * (2000 * 0.25 * 0.75) ** 0.5)
 
 
-def test_the_same_request_meets_the_same_failures(caller: Caller) -> None:
+def test_the_same_request_id_has_the_same_failures(caller: Caller) -> None:
     """Call by call."""
 
     async def thrice() -> None:
@@ -197,8 +197,8 @@ def test_the_same_request_meets_the_same_failures(caller: Caller) -> None:
     assert len(set(caller.seen)) == 2
 
 
-def test_a_sticky_user_meets_the_same_at_every_call(caller: Caller) -> None:
-    """However often they come; another user may meet something else."""
+def test_a_sticky_user_has_the_same_failures_at_every_call(caller: Caller) -> None:
+    """In every request; another user may have other failures."""
     caller.at({"type": "error"}, rate=0.5, target={"sticky_by": "x-user-id"})
     for user in map(str, range(20)):
         caller.seen.clear()
@@ -207,8 +207,8 @@ def test_a_sticky_user_meets_the_same_at_every_call(caller: Caller) -> None:
     assert 0 < caller.receipt("f")["injected"] < 100
 
 
-def test_routes_methods_and_other_points_are_left_alone(caller: Caller) -> None:
-    """A fault at a point may be narrowed to some requests, and never acts on the requests themselves."""
+def test_other_routes_methods_and_points_are_untouched(caller: Caller) -> None:
+    """A fault at a point may target some requests, and never acts on the requests themselves."""
     caller.at({"type": "error"}, target={"routes": ["/a"], "methods": ["POST"]}, name="here")
     caller.at({"type": "error"}, target={"routes": ["/b"]}, name="elsewhere")
     caller.at({"type": "error"}, "payments", name="other")
@@ -218,8 +218,8 @@ def test_routes_methods_and_other_points_are_left_alone(caller: Caller) -> None:
     assert matched == {"here": 1, "elsewhere": 0, "other": 0}
 
 
-def test_one_fault_may_mean_several_points(caller: Caller) -> None:
-    """And several faults one point: delays first, then the oldest answer."""
+def test_one_fault_may_target_several_points(caller: Caller) -> None:
+    """And several faults one point: delays act first, then the oldest fault that ends the call."""
 
     async def both() -> None:
         await caller.call("db")
@@ -235,8 +235,8 @@ def test_one_fault_may_mean_several_points(caller: Caller) -> None:
     assert caller.receipt("new")["skipped"] == 1
 
 
-def test_nothing_acts_outside_a_request(caller: Caller) -> None:
-    """Not before, not after, not beside: only in requests and what they started."""
+def test_points_outside_a_request_are_untouched(caller: Caller) -> None:
+    """Faults act only in requests and in tasks that requests started."""
     caller.at({"type": "error"})
 
     async def story() -> None:
@@ -250,8 +250,8 @@ def test_nothing_acts_outside_a_request(caller: Caller) -> None:
     assert caller.receipt("f")["matched"] == 1
 
 
-def test_a_task_of_a_request_is_part_of_it(caller: Caller) -> None:
-    """So calls side by side are hit too."""
+def test_a_task_of_a_request_belongs_to_the_request(caller: Caller) -> None:
+    """So concurrent calls are hit too."""
 
     async def side_by_side() -> None:
         await asyncio.gather(caller.call(), caller.call())
@@ -262,8 +262,8 @@ def test_a_task_of_a_request_is_part_of_it(caller: Caller) -> None:
     assert caller.seen == ["db answered 503"] * 2
 
 
-def test_a_cancelled_request_leaves_no_task_and_holds_nothing(caller: Caller) -> None:
-    """Wherever in the call it is cut."""
+def test_a_cancelled_request_leaves_no_task_and_no_hold(caller: Caller) -> None:
+    """Whatever the call does at that time."""
     caller.at(HANG)
     inside = asyncio.Event()
 
@@ -285,7 +285,7 @@ def test_a_cancelled_request_leaves_no_task_and_holds_nothing(caller: Caller) ->
 
 
 def test_metrics_and_receipt_agree(caller: Caller) -> None:
-    """Both count calls."""
+    """Both count calls at points."""
     registry = CollectorRegistry()
     registry.register(FaultMetrics(caller.engine))
     caller.at({"type": "error"}, rate=0.5)
@@ -295,8 +295,8 @@ def test_metrics_and_receipt_agree(caller: Caller) -> None:
         assert registry.get_sample_value(f"chaosapi_fault_{count}_total", labels) == caller.receipt("f")[count]
 
 
-def test_past_the_cap_of_held_requests_a_call_goes_through(clock: Clock) -> None:
-    """As for whole requests, and counted."""
+def test_beyond_max_held_a_call_is_not_held(clock: Clock) -> None:
+    """As for whole requests; the skip is counted."""
     caller = Caller(clock)
     caller.held.most = 0
     caller.at(constant(5))
@@ -305,7 +305,7 @@ def test_past_the_cap_of_held_requests_a_call_goes_through(clock: Clock) -> None
 
 
 def test_an_unknown_point_is_refused_with_the_known_ones(make_client: MakeClient) -> None:
-    """And so is an effect that has no meaning at a point."""
+    """So is an effect that cannot act at a point."""
     client = make_client()
     answer = client.post("/admin/faults", json={"effect": {"type": "error"}, "target": {"points": ["db", "dbb"]}})
     (error,) = answer.json()["errors"]

@@ -1,4 +1,4 @@
-"""A client that leaves in the middle of any effect leaves nothing held: through a real server, over a raw socket."""
+"""A disconnect during any effect leaves no request held: through a real server, over a raw socket."""
 
 import re
 import socket
@@ -22,7 +22,7 @@ LONG: dict[str, dict[str, Any]] = {
     "throttle": {"bytes_per_second": 1},
     "capacity": {"concurrency": 1, "service_time": HOUR, "queue_timeout": "1h"},
 }
-"""What lets an effect that holds requests hold them for long."""
+"""Parameters with which effects hold requests for long."""
 
 HEAD = b"POST /api/cart/c-1/items HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 ITEM = b'{"product_id": "p-0001", "quantity": 1}'
@@ -37,7 +37,7 @@ KINDS = [effect.model_fields["type"].default for effect in EFFECTS if issubclass
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
-    """Yield a client of one service for all of these tests."""
+    """Yield a client of a service that all these tests share."""
     log, quiet = tmp_path_factory.mktemp("serve") / "log", {"CHAOSAPI_ACCESS_LOG": "false"}
     with _served(log, [], quiet) as url, httpx2.Client(base_url=url) as client:
         yield client
@@ -57,8 +57,8 @@ def total(service: httpx2.Client, metric: str) -> float:
 
 @pytest.mark.parametrize("request_sent", REQUESTS.values(), ids=REQUESTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_leaves_leaves_nothing_held(service: httpx2.Client, kind: str, request_sent: bytes) -> None:
-    """One closes its connection and one resets it; the second is queued, where there is a queue."""
+def test_a_disconnect_leaves_no_request_held(service: httpx2.Client, kind: str, request_sent: bytes) -> None:
+    """One client closes its connection and another resets it; the second is queued if the effect has a queue."""
     example = next(effect.example for effect in EFFECTS if effect.model_fields["type"].default == kind)
     fault = {"effect": {**example, **LONG.get(kind, {})}, "schedule": {"duration": "3h"}}
     service.put("/admin/faults/f", json=fault).raise_for_status()

@@ -1,4 +1,4 @@
-"""The faults that a replica knows, as changes come and faults end."""
+"""The engine: the faults of a replica as changes arrive and faults end."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SCOPE = {"type": "http", "method": "GET", "headers": []}
 
 
 def record(clock: Clock, name: str, duration: str, **target: object) -> Record:
-    """Make a fault that begins now and hits all that it means."""
+    """Return a fault that starts now and hits every matching request."""
     fault = {"name": name, "effect": {"type": "error"}, "target": target, "schedule": {"duration": duration}}
     return Record(name=name, spec=Fault.model_validate(fault), created_at=clock.now, revision=1)
 
@@ -31,7 +31,7 @@ def hits(engine: Engine, template: str = "/a") -> list[str]:
 
 
 class Overtaken:
-    """A lock to which another thread comes first, once, and makes a change."""
+    """A lock that another thread acquires first, once, to make a change."""
 
     def __init__(self, change: Callable[[], None]) -> None:
         self._changes = [change]
@@ -44,8 +44,8 @@ class Overtaken:
         pass
 
 
-def test_a_change_that_comes_as_an_end_is_noticed_is_not_lost(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control plane has a thread of its own, and what it has loaded may not be loaded over."""
+def test_a_concurrent_change_is_not_lost_when_an_end_is_noticed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control plane may run in another thread; the engine must not overwrite the state that it loaded."""
     engine = Engine(ROUTES, clock)
     short = record(clock, "short", "1s")
     engine.load(State(revision=1, faults=(short,)))
@@ -57,8 +57,8 @@ def test_a_change_that_comes_as_an_end_is_noticed_is_not_lost(clock: Clock, monk
     assert engine.state.revision == 2
 
 
-def test_a_fault_that_has_just_ended_here_can_still_be_made_longer(clock: Clock) -> None:
-    """By a change that another replica let through in time."""
+def test_a_fault_that_has_just_ended_here_can_still_be_prolonged(clock: Clock) -> None:
+    """By a change that another replica accepted in time."""
     engine = Engine(ROUTES, clock)
     short = record(clock, "short", "1s")
     longer = short.model_copy(update={"spec": record(clock, "short", "1h").spec})
@@ -69,8 +69,8 @@ def test_a_fault_that_has_just_ended_here_can_still_be_made_longer(clock: Clock)
     assert hits(engine) == ["short"]
 
 
-def test_only_what_changed_is_compiled_anew(clock: Clock) -> None:
-    """The runs of the other faults stay the very same, and go when the state forgets them."""
+def test_only_changed_faults_are_recompiled(clock: Clock) -> None:
+    """The runs of other faults are the same objects, and are dropped with their faults."""
     engine = Engine(ROUTES, clock)
     first, second = record(clock, "first", "1h"), record(clock, "second", "1h")
     engine.load(State(revision=1, faults=(first,)))
@@ -84,8 +84,8 @@ def test_only_what_changed_is_compiled_anew(clock: Clock) -> None:
     assert kept.remaining() == 0
 
 
-def test_faults_are_found_by_the_routes_that_they_mean(clock: Clock) -> None:
-    """A fault on other routes is not even asked; one at a point touches only the routes it names."""
+def test_faults_are_looked_up_by_route(clock: Clock) -> None:
+    """A fault on other routes is not evaluated; a fault at a point concerns only its routes."""
     engine = Engine(ROUTES, clock)
     glob, point = record(clock, "glob", "1h", routes=["/c/*"]), record(clock, "p", "1h", routes=["/b"], points=["db"])
     engine.load(State(revision=1, faults=(point, glob)))
@@ -96,8 +96,8 @@ def test_faults_are_found_by_the_routes_that_they_mean(clock: Clock) -> None:
     assert (engine.by_route, engine.routes_with_points) == ({}, frozenset())
 
 
-def test_bursts_are_drawn_once_however_many_faults_have_some(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No request and no patch draws again what was drawn, or each would hold up the event loop."""
+def test_bursts_are_drawn_once_for_all_faults(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request and no patch draws them again, which would block the event loop."""
     drawn: Counter[tuple[int, str]] = Counter()
 
     def uniform(seed: int, key: str) -> float:
@@ -120,8 +120,8 @@ def test_bursts_are_drawn_once_however_many_faults_have_some(clock: Clock, monke
     assert set(drawn.values()) == {1}
 
 
-def test_the_strength_of_a_fault_is_that_of_its_record(clock: Clock) -> None:
-    """Known here or not: 0 until it starts, as its schedule says while it acts, and 0 once it has ended."""
+def test_the_strength_of_a_record_is_that_of_its_schedule(clock: Clock) -> None:
+    """Whether the engine has loaded the fault or not: 0 before the start, and 0 after the end."""
     schedule = {"start_after": "10s", "duration": "100s", "shape": {"type": "ramp", "up": "20s"}}
     spec = Fault.model_validate({"effect": {"type": "error"}, "schedule": schedule})
     known = Record(name="known", spec=spec, created_at=clock.now, revision=1)

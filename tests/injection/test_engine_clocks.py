@@ -1,4 +1,4 @@
-"""Clocks that are set while faults live: no fault lasts longer than asked for, and none comes back."""
+"""Clock steps while faults are live: no fault lasts longer than requested, and none acts again after its end."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ HOUR = 3600.0
 
 
 class Times:
-    """The shared clock, which can be set, and the steady one; both run."""
+    """The wall clock, which can be stepped, and the monotonic clock."""
 
     def __init__(self) -> None:
         self.shared, self.steady = Clock(), Clock()
@@ -31,7 +31,7 @@ class Times:
         self.steady.now += seconds
 
     def set(self, seconds: float) -> None:
-        """Set the shared clock forward, or back."""
+        """Step the wall clock."""
         self.shared.now += seconds
 
 
@@ -42,7 +42,7 @@ def times() -> Times:
 
 
 def loaded(times: Times, created: float = 0.0, **schedule: Any) -> tuple[Engine, ActiveFault]:
-    """Return an engine with the fault `f`, made so many seconds from now, and its run."""
+    """Return an engine with the fault `f`, created `seconds` from now, and its run."""
     spec = Fault.model_validate({"name": "f", "effect": {"type": "error"}, "schedule": schedule})
     engine = Engine(ROUTES, times.shared, times.steady)
     engine.load(
@@ -53,8 +53,8 @@ def loaded(times: Times, created: float = 0.0, **schedule: Any) -> tuple[Engine,
 
 
 @pytest.mark.parametrize("step", [-HOUR, -10.0, -0.5])
-def test_a_clock_that_is_set_back_does_not_prolong_a_fault_nor_bring_it_back(times: Times, step: float) -> None:
-    """It runs on as if nothing had been; after its end it stays ended, at every later time."""
+def test_a_backward_clock_step_does_not_prolong_or_restart_a_fault(times: Times, step: float) -> None:
+    """The fault continues unchanged; after its end it stays ended."""
     engine, run = loaded(times, duration="3s")
     times.run(1)
     times.set(step)
@@ -70,8 +70,8 @@ def test_a_clock_that_is_set_back_does_not_prolong_a_fault_nor_bring_it_back(tim
 
 
 @pytest.mark.parametrize("step", [10.0, HOUR])
-def test_a_clock_that_is_set_forward_ends_it_early_and_for_good(times: Times, step: float) -> None:
-    """Its time has passed by the shared clock; that this is set right again brings nothing back."""
+def test_a_forward_clock_step_ends_a_fault_for_good(times: Times, step: float) -> None:
+    """Its end has passed by the wall clock; correcting the clock does not restart the fault."""
     engine, run = loaded(times, duration="3s")
     times.run(1)
     times.set(step)
@@ -82,7 +82,7 @@ def test_a_clock_that_is_set_forward_ends_it_early_and_for_good(times: Times, st
 
 
 @pytest.mark.parametrize("step", [-HOUR, -10.0, 10.0])
-def test_a_scheduled_fault_starts_no_later_than_it_was_to(times: Times, step: float) -> None:
+def test_a_scheduled_fault_starts_no_later_than_scheduled(times: Times, step: float) -> None:
     """It waits for a minute at most, and lasts for a minute at most."""
     engine, run = loaded(times, start_after="1m", duration="1m")
     times.run(1)
@@ -95,8 +95,8 @@ def test_a_scheduled_fault_starts_no_later_than_it_was_to(times: Times, step: fl
     assert hits(engine) == []
 
 
-def test_the_strength_goes_on_smoothly(times: Times) -> None:
-    """A ramp of a hundred seconds rises by a hundredth each second, whatever the clock is set to meanwhile."""
+def test_the_strength_continues_smoothly_across_a_clock_step(times: Times) -> None:
+    """A ramp of 100 s rises by a hundredth each second, whatever the steps of the clock."""
     _, run = loaded(times, duration="100s", shape={"type": "ramp", "up": "100s"})
     seen = []
     for second in range(100):
@@ -106,8 +106,8 @@ def test_the_strength_goes_on_smoothly(times: Times) -> None:
     assert seen == pytest.approx([second / 100 for second in range(100)])
 
 
-def test_a_fault_made_in_the_future_of_the_clock_never_acts_and_is_to_be_ended(times: Times) -> None:
-    """As after a restart with a clock that was set back; a small difference of clocks is none."""
+def test_a_fault_created_in_the_clocks_future_never_acts_and_is_ended(times: Times) -> None:
+    """As after a restart with a clock that was stepped back; a small difference is tolerated."""
     engine, run = loaded(times, created=HOUR, duration="15m")
     for _ in range(3):
         assert hits(engine) == []
@@ -124,8 +124,8 @@ def test_a_fault_made_in_the_future_of_the_clock_never_acts_and_is_to_be_ended(t
     assert hits(near) == []
 
 
-def test_a_replica_that_stops_lets_no_change_act_any_more(times: Times) -> None:
-    """Neither a new fault nor one that is patched while the last requests are answered."""
+def test_no_change_acts_on_a_replica_that_shuts_down(times: Times) -> None:
+    """Neither a new fault nor a patch, while the last requests are served."""
     engine, run = loaded(times, duration="15m")
     engine.release()
     longer = run.compiled.record.model_copy(update={"revision": 2})
@@ -136,8 +136,8 @@ def test_a_replica_that_stops_lets_no_change_act_any_more(times: Times) -> None:
     assert engine.ended_by_clock() == []
 
 
-def test_a_held_request_is_let_go_when_the_fault_s_time_has_passed(clock: Clock) -> None:
-    """Held for an hour by a fault of ten seconds; one second in, the clock is set back by an hour."""
+def test_a_held_request_is_released_at_the_faults_end_in_spite_of_a_clock_step(clock: Clock) -> None:
+    """A fault of ten seconds holds a request for an hour; after one second the clock is stepped back by an hour."""
     crowd = Crowd(clock)
     started = clock.now
     shared = Clock()
@@ -153,8 +153,8 @@ def test_a_held_request_is_let_go_when_the_fault_s_time_has_passed(clock: Clock)
     assert answer.took == 10
 
 
-def test_all_who_ask_are_told_of_the_end_and_why(clock: Clock) -> None:
-    """A fault of a minute; the clock is set back an hour in the middle of it, and half a minute passes."""
+def test_the_api_reports_the_end_and_its_reason_after_a_clock_step(clock: Clock) -> None:
+    """A fault of a minute; after half of it the clock is stepped back by an hour."""
     steady = Clock()
     app = create_app(Settings(access_log=False), clock, steady=steady)
     with TestClient(app, base_url="http://localhost:8000") as client:
@@ -182,6 +182,6 @@ def test_all_who_ask_are_told_of_the_end_and_why(clock: Clock) -> None:
 
 
 def _look(client: TestClient) -> None:
-    """Wait until the guards have looked and ended the fault."""
+    """Wait until the guard watcher has ended the fault."""
     while client.get("/admin/audit").json()["entries"][0]["action"] != "end":
         asyncio.run(asyncio.sleep(0.05))

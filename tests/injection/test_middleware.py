@@ -1,4 +1,4 @@
-"""The fault layer around a tiny app, with a clock of its own: an hour's delay passes at once."""
+"""The fault middleware around a tiny app, with a fake clock: an hour's delay passes at once."""
 
 import asyncio
 
@@ -19,20 +19,20 @@ def world(clock: Clock) -> World:
 
 
 def test_without_faults_the_app_answers(world: World) -> None:
-    """Nothing is touched."""
+    """The response is unchanged."""
     assert asyncio.run(world.get()) == (200, 0)
 
 
-def test_an_hour_of_added_delay_is_an_hour_and_then_the_app(world: World) -> None:
-    """Delay first, work after; the receipt has both the plan and the measure."""
+def test_an_added_delay_comes_before_the_app(world: World) -> None:
+    """The receipt has the planned and the measured delay."""
     world.work = 2.0
     world.inject("slow", constant(3600))
     assert asyncio.run(world.get()) == (200, 3602)
     assert world.delay("slow") == {"planned": near(3600), "measured": near(3600)}
 
 
-def test_a_floor_pads_the_whole_response_and_counts_the_work(world: World) -> None:
-    """A handler that is slower than the floor is not slowed further."""
+def test_a_floor_includes_the_time_of_the_handler(world: World) -> None:
+    """A handler slower than the floor is not delayed further."""
     world.inject("floor", constant(5, "floor"))
     world.work = 2.0
     assert asyncio.run(world.get()) == (200, 5)
@@ -50,8 +50,8 @@ def test_delays_add_up_and_floors_do_not(world: World) -> None:
     assert asyncio.run(world.get()) == (200, 4)
 
 
-def test_delays_come_before_the_oldest_answer_and_the_others_are_counted_as_skipped(world: World) -> None:
-    """One request, three faults: a slow 500, and a 503 that was preempted."""
+def test_delays_act_before_the_oldest_error_and_pre_empted_faults_are_skipped(world: World) -> None:
+    """One request and three faults: the response is a delayed 500; the 503 is pre-empted."""
     world.inject("first", {"type": "error", "status": 500})
     world.clock.now += 1
     world.inject("second", {"type": "error", "status": 503})
@@ -62,23 +62,23 @@ def test_delays_come_before_the_oldest_answer_and_the_others_are_counted_as_skip
     assert (world.receipt("second")["matched"], world.receipt("second")["skipped"]) == (1, 1)
 
 
-def test_an_error_after_the_work_lets_the_app_work(world: World) -> None:
-    """The order exists, the customer sees a 500."""
+def test_an_error_after_the_handler_lets_the_handler_run(world: World) -> None:
+    """The order is stored, the customer gets a 500."""
     world.inject("late", {"type": "error", "status": 500, "when": "after"})
     assert asyncio.run(world.get()) == (500, 0)
     assert world.calls == 1
 
 
-def test_a_magnitude_ramp_scales_the_delay_and_hits_everyone(world: World) -> None:
-    """Half-way up, everybody waits half as long."""
+def test_a_magnitude_ramp_scales_the_delay_of_every_request(world: World) -> None:
+    """Halfway up the ramp, every request waits half as long."""
     shape = {"type": "ramp", "up": "1h", "scales": "magnitude"}
     world.inject("creep", constant(10), schedule={"duration": "2h", "shape": shape})
     world.clock.now += 1800
     assert asyncio.run(world.get()) == (200, 5)
 
 
-def test_methods_headers_and_sticky_keys_decide_who_is_meant(world: World) -> None:
-    """A request that is not meant is not even counted."""
+def test_methods_headers_and_sticky_keys_select_the_requests(world: World) -> None:
+    """A request outside the target is not counted as matched."""
     world.inject(
         "some",
         {"type": "error"},
@@ -100,7 +100,7 @@ def test_methods_headers_and_sticky_keys_decide_who_is_meant(world: World) -> No
 
 
 def test_raising_the_rate_keeps_the_requests_that_were_hit(world: World) -> None:
-    """By a patch, while the fault runs."""
+    """The rate is patched while the fault acts."""
 
     async def hit() -> set[int]:
         return {number for number in range(2000) if (await world.get(f"r-{number}"))[0] == 503}
@@ -115,7 +115,7 @@ def test_raising_the_rate_keeps_the_requests_that_were_hit(world: World) -> None
 
 
 def test_a_fault_ends_by_itself(world: World) -> None:
-    """By the clock, with nobody's help, and nothing is left on the hot path."""
+    """The engine drops it from the hot path."""
     world.inject("short", {"type": "error"}, schedule={"duration": 60})
     world.clock.now += 59.9
     assert asyncio.run(world.get()) == (503, 0)
@@ -124,16 +124,16 @@ def test_a_fault_ends_by_itself(world: World) -> None:
     assert world.engine.by_route == {}
 
 
-def test_nobody_is_held_past_the_end_of_the_fault(world: World) -> None:
-    """A delay that would outlast its fault is cut, and the receipt says what it became."""
+def test_no_request_is_held_past_the_faults_end(world: World) -> None:
+    """A delay that would outlast its fault is cut; the receipt has the measured delay."""
     world.inject("slow", constant(50), schedule={"duration": 60})
     world.clock.now += 40
     assert asyncio.run(world.get()) == (200, 20)
     assert world.delay("slow") == {"planned": near(50), "measured": near(20)}
 
 
-def test_ending_a_fault_lets_go_whom_it_holds(world: World) -> None:
-    """The kill switch does not wait for delays to pass."""
+def test_ending_a_fault_releases_the_held_requests(world: World) -> None:
+    """The kill switch does not wait for delays."""
     world.inject("slow", constant(1000))
 
     async def kill() -> None:
@@ -145,8 +145,8 @@ def test_ending_a_fault_lets_go_whom_it_holds(world: World) -> None:
     assert world.faults.held == 0
 
 
-def test_past_the_cap_of_held_requests_injections_are_skipped_and_counted(clock: Clock) -> None:
-    """Two are held, the third goes through at once."""
+def test_beyond_max_held_injections_are_skipped_and_counted(clock: Clock) -> None:
+    """Two requests are held, the third passes at once."""
     world = World(clock, max_held=2)
     world.inject("slow", constant(10))
     inside: list[tuple[int | None, float]] = []

@@ -1,4 +1,4 @@
-"""What holds for every request, whatever hits it."""
+"""Properties of every request, for any combination of effects."""
 
 import asyncio
 from typing import Any
@@ -17,14 +17,14 @@ FAULTS = st.lists(st.tuples(st.sampled_from(EXAMPLES), st.sampled_from([0.3, 1.0
 
 
 class Ticking(World):
-    """Each wait takes a microsecond at least: a shorter one would be lost in the digits of the clock."""
+    """A sleep of at least a microsecond: a shorter one would be lost in the clock's precision."""
 
     async def hold(self, turn: asyncio.Future[None], seconds: float) -> None:
         await super().hold(turn, max(seconds, 1e-6))
 
 
 async def ask(world: World, number: int) -> list[Message]:
-    """Send one request; return what was sent back, also where the app raised."""
+    """Send one request; return the messages of the response, also if the app raised."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -47,8 +47,8 @@ async def ask(world: World, number: int) -> list[Message]:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(FAULTS)
-def test_an_answer_starts_once_or_never_and_nobody_stays_held(faults: list[tuple[dict[str, Any], float]]) -> None:
-    """Whatever hits a request: at most one start, no body before it, nobody held and no task left afterwards."""
+def test_a_response_starts_at_most_once_and_no_request_stays_held(faults: list[tuple[dict[str, Any], float]]) -> None:
+    """For any faults: at most one start, no body before it, no held request and no task afterwards."""
 
     async def story() -> None:
         world = Ticking(Clock())

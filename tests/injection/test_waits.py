@@ -1,4 +1,4 @@
-"""Every wait of every effect ends: with its fault, by the kill switch, when its client or the server leaves."""
+"""Every wait of every effect ends: with its fault, by the kill switch, on disconnect and at shutdown."""
 
 import ast
 import inspect
@@ -39,7 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "error-after": {"type": "error", "when": "after"},
     "rate-limit": {"type": "rate_limit", "requests_per_second": 0.001, "burst": 1},
 }
-"""Every effect on requests; those that hold them hold them for long."""
+"""Every request effect; with parameters that hold requests for long."""
 HOLDING = {"latency", "latency-floor", "hang", "throttle", "capacity"}
 AT_POINTS = ["latency", "hang", "capacity"]
 
@@ -53,7 +53,7 @@ SERVERS = {
 
 
 def _allowed(call: ast.expr, own: set[str]) -> bool:
-    """Return whether an awaited expression waits by a tool, for the app or the client, or for the effect's own code."""
+    """Return whether an awaited expression uses a tool, the app, the client, or the effect's own code."""
     if not isinstance(call, ast.Call):
         return False
     match call.func:
@@ -67,8 +67,8 @@ def _allowed(call: ast.expr, own: set[str]) -> bool:
 
 
 @pytest.mark.parametrize("path", sorted(Path(inspect.getfile(effects)).parent.glob("*.py")), ids=lambda path: path.stem)
-def test_effects_wait_only_by_the_tools_they_are_lent(path: Path) -> None:
-    """The tools know the fault's end, the client's leaving and a bound; whatever else is awaited would know none."""
+def test_effects_wait_only_through_their_tools(path: Path) -> None:
+    """The tools end a wait at the fault's end, on disconnect, or at a bound; other waits would have no end."""
     tree = ast.parse(path.read_text())
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
     awaited = [node.value for node in ast.walk(tree) if isinstance(node, ast.Await)]
@@ -79,8 +79,8 @@ def test_effects_wait_only_by_the_tools_they_are_lent(path: Path) -> None:
     assert [each for each in sorted(called) if blocking.search(each)] == []
 
 
-def test_the_rule_sees_what_it_forbids() -> None:
-    """A wait for anything else is no call of a tool."""
+def test_the_check_finds_other_waits() -> None:
+    """Awaiting anything else is reported."""
     forbidden = ["receive()", "asyncio.sleep(1)", "event.wait()", "future", "self.other()"]
     assert not any(_allowed(ast.parse(each, mode="eval").body, {"_wait"}) for each in forbidden)
     assert all(_allowed(ast.parse(each, mode="eval").body, {"_wait"}) for each in ["tools.wait(1)", "self._wait()"])
@@ -90,7 +90,7 @@ def test_the_rule_sees_what_it_forbids() -> None:
 
 
 class Guest:
-    """The app of `tests.guest` under a real server, and what it shows of itself."""
+    """The app of `tests.guest` under a real server, and its metrics."""
 
     def __init__(self, url: str, log: Path, admin: str = "") -> None:
         parts = urlsplit(url)
@@ -99,13 +99,13 @@ class Guest:
         self._log = log
 
     def inject(self, name: str, effect: dict[str, Any], *, kind: str = "", **fault: Any) -> None:
-        """Put a fault in place that means requests whose header `x-kind` says so."""
+        """Inject a fault on requests whose header `x-kind` names it."""
         target = {"headers": {"x-kind": kind or name}, **fault.pop("target", {})}
         body = {"effect": effect, "target": target, "schedule": {"duration": "3h"}, **fault}
         self.client.put(f"/admin/faults/{name}", json=body).raise_for_status()
 
     def connect(self, kind: str, count: int = 1, path: str = "/word") -> socket.socket:
-        """Send so many requests in one packet; the client does not read."""
+        """Send the requests in one packet, and read no response."""
         connected = socket.socket()
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connected.connect(self.address)
@@ -114,21 +114,21 @@ class Guest:
         return connected
 
     def total(self, metric: str, label: str = "") -> float:
-        """Return the sum of a metric over the samples that have this label."""
+        """Return the sum of a metric's samples with this label."""
         found = re.findall(rf"^{metric}(?:{{.*{label}.*}})? (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
         return sum(map(float, found))
 
     def matched(self, name: str) -> float:
-        """Return how many requests a fault has met."""
+        """Return how many requests a fault has matched."""
         return self.total("chaosapi_fault_matched_total", f'fault="{name}"')
 
     def idle(self) -> bool:
-        """Return whether nothing is held, served or queued any more."""
+        """Return whether no request is held, served or queued."""
         gauges = ("chaosapi_held_requests", "http_requests_inprogress", "chaosapi_capacity_in_use")
         return all(self.total(gauge) == 0 for gauge in (*gauges, "chaosapi_capacity_queued"))
 
     def settled(self, names: list[str]) -> None:
-        """Check that each request was counted once: as injected, or as let off."""
+        """Check that each request was counted once, as injected or as skipped."""
         for name in names:
             receipt = self.client.get(f"/admin/faults/{name}").json()["receipt"]
             passed = self.total("chaosapi_fault_expected_total", f'fault="{name}"')
@@ -137,7 +137,7 @@ class Guest:
             assert counted == passed or (name in picks and counted <= passed), (name, receipt)
 
     def quiet(self) -> None:
-        """Check that the log has no error but the injected exception."""
+        """Check that the log has no error except the injected exception."""
         lines = self._log.read_text().splitlines()
         wrong = [line for line in lines if re.search(r"ERROR|Traceback|returned without", line)]
         assert [line for line in wrong if "ASGI" in line and "without" in line] == []
@@ -147,7 +147,7 @@ class Guest:
 
 @pytest.fixture(scope="module", params=SERVERS)
 def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """Yield the guest, under either of uvicorn's protocols."""
+    """Yield the guest, under each of uvicorn's HTTP implementations."""
     log = tmp_path_factory.mktemp("guest") / "log"
     command = [sys.executable, "-m", "uvicorn", "tests.guest:app", "--port", "0", *SERVERS[request.param]]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT) as process:
@@ -164,13 +164,13 @@ def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; the suite's time-out ends a wait in vain."""
+    """Wait for a condition, until the suite's time-out."""
     while not condition():
         time.sleep(0.02)
 
 
 def leave(client: socket.socket, how: str) -> None:
-    """Close the connection, reset it, or only its own side."""
+    """Close the connection, reset it, or half-close it."""
     if how == "half":
         with suppress(OSError):  # an effect has closed it
             client.shutdown(socket.SHUT_WR)
@@ -183,8 +183,8 @@ def leave(client: socket.socket, how: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["kill", "end", "close", "reset", "half"])
 @pytest.mark.parametrize("pipelined", [1, 2, 20])
-def test_whatever_ends_a_wait_lets_go_of_all(guest: Guest, pipelined: int, ending: str) -> None:
-    """All effects at once, each with a client of its own that sent one or several requests in a packet."""
+def test_every_end_of_a_wait_releases_all_requests(guest: Guest, pipelined: int, ending: str) -> None:
+    """All effects at once, each with a client that sent one or several requests in a packet."""
     duration = "2s" if ending == "end" else "3h"
     for name, effect in VARIANTS.items():
         guest.inject(name, effect, schedule={"duration": duration})
@@ -209,8 +209,8 @@ def test_whatever_ends_a_wait_lets_go_of_all(guest: Guest, pipelined: int, endin
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["kill", "close"])
-def test_a_client_that_does_not_read_is_held_by_nobody_once_the_fault_has_ended(guest: Guest, ending: str) -> None:
-    """What blocks the answer then is its own socket, as without any fault; the effects that are on its way let go."""
+def test_a_client_that_does_not_read_is_not_held_after_the_faults_end(guest: Guest, ending: str) -> None:
+    """Its own full socket blocks the response then, as without a fault; the effects have released it."""
     passing: dict[str, dict[str, Any]] = {"throttle": {"type": "throttle", "bytes_per_second": 10**9}}
     damaging = {name: {"type": name} for name in ("truncate", "corrupt")}
     effects_at_work: dict[str, dict[str, Any]] = {**passing, **damaging}
@@ -231,8 +231,8 @@ def test_a_client_that_does_not_read_is_held_by_nobody_once_the_fault_has_ended(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["kill", "close"])
-def test_a_call_to_a_dependency_is_held_no_longer_either(guest: Guest, ending: str) -> None:
-    """The client that leaves is that of the request which makes the call."""
+def test_every_end_of_a_wait_releases_calls_to_dependencies(guest: Guest, ending: str) -> None:
+    """The disconnecting client sent the request that makes the call."""
     for name in AT_POINTS:
         guest.inject(name, VARIANTS[name], target={"points": ["db"]})
     with ExitStack() as stack:
@@ -248,8 +248,8 @@ def test_a_call_to_a_dependency_is_held_no_longer_either(guest: Guest, ending: s
 
 
 @pytest.mark.slow
-def test_a_client_that_leaves_in_the_middle_of_an_answer_is_no_error(guest: Guest) -> None:
-    """Ten pieces a second; the next one is due before anybody has noticed."""
+def test_a_disconnect_during_a_throttled_response_is_no_error(guest: Guest) -> None:
+    """Ten chunks per second; the next one is due before the server notices the disconnect."""
     guest.inject("throttle", {"type": "throttle", "bytes_per_second": 1000})
     for how in ("close", "reset"):
         with guest.connect("throttle", 2, "/page") as client:
@@ -261,8 +261,8 @@ def test_a_client_that_leaves_in_the_middle_of_an_answer_is_no_error(guest: Gues
 
 
 @pytest.mark.slow
-def test_a_slow_body_goes_out_at_once_when_the_fault_ends(guest: Guest) -> None:
-    """A million bytes at one a second: not a million sends, which nobody else could interrupt."""
+def test_a_throttled_body_is_sent_at_once_when_the_fault_ends(guest: Guest) -> None:
+    """A million bytes at one per second are not sent in a million calls, which would block the event loop."""
     guest.inject("throttle", VARIANTS["throttle"])
     with guest.connect("throttle", path="/page") as client:
         until(lambda: guest.total("chaosapi_held_requests") == 1)
@@ -276,8 +276,8 @@ def test_a_slow_body_goes_out_at_once_when_the_fault_ends(guest: Guest) -> None:
 
 
 @pytest.mark.slow
-def test_an_error_takes_the_place_of_an_endless_stream_as_that_starts(guest: Guest) -> None:
-    """The stream hears that its client has left, and ends; the connection goes on to serve."""
+def test_an_error_replaces_an_endless_stream_when_it_starts(guest: Guest) -> None:
+    """The stream gets a disconnect, and ends; the connection serves further requests."""
     guest.inject("error-after", VARIANTS["error-after"])
     with guest.connect("error-after", path="/events") as client:
         arrived = b""
@@ -291,8 +291,8 @@ def test_an_error_takes_the_place_of_an_endless_stream_as_that_starts(guest: Gue
 
 
 @pytest.mark.slow
-def test_a_stream_is_held_only_as_long_as_an_effect_holds_it(guest: Guest) -> None:
-    """A hundred milliseconds of latency, and the stream runs on without counting against what may be held."""
+def test_a_stream_counts_as_held_only_during_the_effect(guest: Guest) -> None:
+    """After 100 ms of latency the stream continues without counting against the limit of held requests."""
     guest.inject("latency", {"type": "latency", "distribution": {"type": "constant", "value": "100ms"}})
     with ExitStack() as stack:
         clients = [stack.enter_context(guest.connect("latency", path="/events")) for _ in range(3)]
@@ -305,8 +305,8 @@ def test_a_stream_is_held_only_as_long_as_an_effect_holds_it(guest: Guest) -> No
 
 
 @pytest.mark.slow
-def test_a_server_that_stops_lets_go_of_pipelined_requests_and_of_clients_that_do_not_read(tmp_path: Path) -> None:
-    """It ends in time, with exit status 0 and without a traceback."""
+def test_shutdown_releases_pipelined_requests_and_clients_that_do_not_read(tmp_path: Path) -> None:
+    """The server ends in time, with exit status 0 and without a traceback."""
     log = tmp_path / "log"
     with started(log) as planes:
         guest = Guest(planes.users, log, planes.admin)
