@@ -1,5 +1,5 @@
-"""Machines that attack the service over HTTP and judge what it answers: `python -m fuzz --help`.
+"""Programs that attack the service over HTTP and check its responses: `python -m fuzz --help`.
 
-They know the service by its own OpenAPI documents and by its processes, never by its code, so `--python` may name the
+They read the service's OpenAPI documents and watch its processes, and never import its code, so `--python` may name the
 interpreter of another release.
 """

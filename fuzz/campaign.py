@@ -1,4 +1,4 @@
-"""One campaign: attackers on many connections, an operator at the same time, and checks throughout and at the end."""
+"""A campaign: attackers on many connections, a concurrent operator, and checks during and after the attack."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from fuzz.findings import Findings
 from fuzz.grammar import Grammar, Message, pipelined
 from fuzz.judge import judge
 from fuzz.nasty import nasty
-from fuzz.service import HOST, Held, Service
+from fuzz.service import HOST, Resources, Service
 from fuzz.wire import Answer, Connection
 
 SETTINGS: Final = {
@@ -30,25 +30,25 @@ SETTINGS: Final = {
 }
 LISTS: Final = ("/admin/faults", "/admin/audit", "/admin/alerts", "/admin/effects", "/admin/replicas", "/metrics")
 EVERY: Final = 1000
-"""Requests between two looks at the lists, the log and the process."""
+"""Requests between two checks of the lists, the log and the process."""
 _PATIENCE: Final = {True: 25.0, False: 10.0}
-"""Seconds until an answer of the control plane, or of the shop, is missing: a kill switch comes every four."""
+"""Time-outs in seconds for the control plane (True) and the shop (False), where a kill switch comes every four."""
 _REMEMBERED: Final = 400
 _TICK_S: Final = 0.05
 
 
 class Operator:
-    """The prober's process, and what it has measured."""
+    """The prober's process, and its measurements."""
 
     def __init__(self, service: Service) -> None:
         self._command = [sys.executable, "-m", "fuzz.prober", str(service.admin), str(service.users)]
         self.kills: list[float] = []
         self.late: list[float] = []
         self.refused: list[str] = []
-        self.sick: list[str] = []
+        self.unhealthy: list[str] = []
 
     async def watch(self) -> None:
-        """Collect until cancelled."""
+        """Collect measurements until cancelled."""
         root = str(Path(__file__).parent.parent)
         process = await asyncio.create_subprocess_exec(*self._command, stdout=asyncio.subprocess.PIPE, cwd=root)
         try:
@@ -64,15 +64,15 @@ class Operator:
         self.late.append(seen["late"])
         if seen["kill"]:
             self.kills.append(seen["took"])
-        # A fault on the liveness probe says so.
-        wrong = seen["status"] != 200 and (seen["kill"] or "failing" not in seen["said"])
+        # A fault may fail the liveness probe.
+        wrong = seen["status"] != 200 and (seen["kill"] or "failing" not in seen["body"])
         if wrong:
-            (self.refused if seen["kill"] else self.sick).append(f"{seen['status']} {seen['said']}")
+            (self.refused if seen["kill"] else self.unhealthy).append(f"{seen['status']} {seen['body']}")
 
 
 @dataclass
 class Life:
-    """One service from its start to its end, and what happened to it."""
+    """One service from start to stop, and the statistics of its attack."""
 
     service: Service
     grammar: Grammar
@@ -80,66 +80,71 @@ class Life:
     seed: str
     sent: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    said: Counter[str] = field(default_factory=Counter)
+    explained: Counter[str] = field(default_factory=Counter)
     accepted: deque[Message] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
-    """Changes of the control plane that may have been made, the latest of them."""
+    """The latest requests that may have changed the state."""
     slowest: dict[str, tuple[float, Message]] = field(default_factory=dict)
-    """By operation of the control plane: the milliseconds of its slowest answer, and to what."""
-    own_stall: float = 0.0
-    """Milliseconds for which the fuzzer itself stood still at most: no answer is known better than that."""
+    """The slowest response of each control-plane operation, in milliseconds, and its request."""
+    own_lag: float = 0.0
+    """The longest block of the fuzzer's own event loop, in milliseconds: the error of all latencies."""
     poison: str = ""
-    """Why it cannot go on."""
+    """Why the service no longer works; empty while it works."""
     _left: int = 0
     _open: WeakSet[Connection] = field(default_factory=WeakSet)
 
     async def attack(self, requests: int, connections: int, operator: Operator) -> None:
-        """Send so many requests, or fewer where the service cannot go on."""
+        """Send the requests; stop early if the service no longer works."""
         self._left = requests
-        kinds: list[Callable[[Random], Any]] = [self._steady_control, self._steady_users, self._raw, self._rude]
+        kinds: list[Callable[[Random], Any]] = [
+            self._attack_control,
+            self._attack_users,
+            self._send_malformed,
+            self._misbehave,
+        ]
         shares = (0.5, 0.3, 0.1, 0.1)
         plan = []
         for kind, share in zip(kinds, shares, strict=True):
             plan += max(1, round(share * connections)) * [kind]
         tasks = [asyncio.create_task(kind(Random(f"{self.seed}:{number}"))) for number, kind in enumerate(plan)]
-        beside = [asyncio.create_task(self._check(operator)), asyncio.create_task(self._watch_own_loop())]
+        checks = [asyncio.create_task(self._check(operator)), asyncio.create_task(self._measure_own_lag())]
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in (*tasks, *beside):
+            for task in (*tasks, *checks):
                 task.cancel()
-            await asyncio.gather(*tasks, *beside, return_exceptions=True)
+            await asyncio.gather(*tasks, *checks, return_exceptions=True)
             for connection in self._open:
                 connection.close()
             self._open.clear()
 
-    def _turns(self, count: Callable[[], int] = lambda: 1) -> Iterator[None]:
-        """Go on while there is something left to send."""
+    def _remaining(self, count: Callable[[], int] = lambda: 1) -> Iterator[None]:
+        """Yield until all requests are sent or the service no longer works."""
         while self._left > 0 and not self.poison:
             self._left -= count()
             yield
 
-    async def _watch_own_loop(self) -> None:
+    async def _measure_own_lag(self) -> None:
         while True:
             begun = time.perf_counter()
             await asyncio.sleep(_TICK_S)
             stall = 1000 * (time.perf_counter() - begun - _TICK_S)
-            self.own_stall = max(self.own_stall, stall)
+            self.own_lag = max(self.own_lag, stall)
 
     # The attackers.
 
-    async def _steady_control(self, dice: Random) -> None:
-        await self._steady(dice, control=True)
+    async def _attack_control(self, dice: Random) -> None:
+        await self._send_requests(dice, control=True)
 
-    async def _steady_users(self, dice: Random) -> None:
-        await self._steady(dice, control=False)
+    async def _attack_users(self, dice: Random) -> None:
+        await self._send_requests(dice, control=False)
 
-    async def _steady(self, dice: Random, *, control: bool) -> None:
-        """Send one request after the other on a connection that stays."""
+    async def _send_requests(self, dice: Random, *, control: bool) -> None:
+        """Send one request after the other on a keep-alive connection."""
         connection: Connection | None = None
-        for _ in self._turns():
+        for _ in self._remaining():
             message = self._message(dice, control=control)
             if not message.plain:
-                await self._once(dice, message)
+                await self._send_once(dice, message)
                 continue
             begun = time.perf_counter()
             fresh = connection is None or connection.closed
@@ -148,7 +153,7 @@ class Life:
                 if connection is None:
                     continue
             answers = await connection.exchange(message.data, message.answers, _PATIENCE[control])
-            if not answers and connection.closed and not fresh:  # it may have been idle for too long
+            if not answers and connection.closed and not fresh:  # the service may have closed an idle connection
                 connection = await self._connect(message)
                 if connection is None:
                     continue
@@ -177,13 +182,13 @@ class Life:
         self._left -= max(0, len(plain) - 1)
         return pipelined(plain) if plain else messages[0]
 
-    async def _raw(self, dice: Random) -> None:
-        """Send bytes that are no proper request, each on a connection of its own."""
-        for _ in self._turns():
+    async def _send_malformed(self, dice: Random) -> None:
+        """Send malformed requests, each on a new connection."""
+        for _ in self._remaining():
             message = nasty(dice, self.grammar.draw(dice, control=dice.random() < 0.5))
-            await self._once(dice, message)
+            await self._send_once(dice, message)
 
-    async def _once(self, dice: Random, message: Message) -> None:
+    async def _send_once(self, dice: Random, message: Message) -> None:
         connection = await self._connect(message)
         if connection is None:
             return
@@ -191,10 +196,10 @@ class Life:
         self._judge(message, connection, answers, whole=False)
         connection.close(reset=dice.random() < 0.3)
 
-    async def _rude(self, dice: Random) -> None:
-        """Leave in the middle, write slowly, read slowly, close one half."""
-        ways = (self._leave, self._dribble, self._read_slowly, self._half_close, self._idle)
-        for _ in self._turns():
+    async def _misbehave(self, dice: Random) -> None:
+        """Disconnect early, write slowly, read slowly, half-close."""
+        ways = (self._disconnect, self._dribble, self._read_slowly, self._half_close, self._idle)
+        for _ in self._remaining():
             message = self.grammar.draw(dice, control=dice.random() < 0.5).message()
             connection = await self._connect(message)
             if connection is None:
@@ -202,7 +207,7 @@ class Life:
             await dice.choice(ways)(dice, connection, message)
             connection.close(reset=dice.random() < 0.5)
 
-    async def _leave(self, dice: Random, connection: Connection, message: Message) -> None:
+    async def _disconnect(self, dice: Random, connection: Connection, message: Message) -> None:
         connection.send(message.data[: dice.randrange(len(message.data) + 1)])
         await asyncio.sleep(dice.choice((0, 0.001, 0.02)))
         self._count(message)
@@ -238,7 +243,7 @@ class Life:
         await asyncio.sleep(dice.choice((0.01, 0.5)))
         self._count(message)
 
-    # What they share.
+    # Helpers of the attackers.
 
     async def _connect(self, message: Message) -> Connection | None:
         port = self.service.admin if message.control else self.service.users
@@ -256,17 +261,17 @@ class Life:
         self.statuses["left"] += message.answers
 
     def _judge(self, message: Message, connection: Connection, answers: list[Answer], *, whole: bool = True) -> None:
-        """Hold the answers against what must hold; `whole`: each request must have got one."""
+        """Check the responses against the invariants; with `whole`, each request must have one."""
         self.sent += message.answers
         for answer in answers:
-            self._weigh(message, answer)
+            self._check_answer(message, answer)
         if connection.broken:
             self.findings.add("not HTTP", connection.broken, message)
         missing = message.answers - len(answers)
         if missing <= 0:
             return
         if not answers and connection.begun:
-            self._weigh(message, Answer(connection.begun, {b"x-chaos-fault": b""}))  # its body is not known
+            self._check_answer(message, Answer(connection.begun, {b"x-chaos-fault": b""}))  # its body is incomplete
             return
         self.statuses["closed" if connection.closed else "no answer"] += missing
         if not connection.closed and whole:
@@ -275,14 +280,14 @@ class Life:
         elif connection.closed and whole and message.control and not answers and self.service.alive():
             self.findings.add("closed without an answer", "", message)
 
-    def _weigh(self, message: Message, answer: Answer) -> None:
+    def _check_answer(self, message: Message, answer: Answer) -> None:
         self.statuses[str(answer.status)] += 1
-        changed = answer.status < 300 or answer.status >= 500  # which may have been done all the same
+        changed = answer.status < 300 or answer.status >= 500  # a 5xx may come after the change
         if message.control and changed and message.method in {"POST", "PUT", "PATCH"}:
             self.accepted.append(message)
         verdict = judge(message, answer)
-        if verdict.said:
-            self.said[f"{answer.status} {verdict.said}"] += 1
+        if verdict.explanation:
+            self.explained[f"{answer.status} {verdict.explanation}"] += 1
         if verdict.wrong:
             self.findings.add(verdict.wrong, verdict.got, message)
 
@@ -298,10 +303,10 @@ class Life:
                 self.poison = "the service has ended"
             if self.sent >= due or self.poison:
                 due = self.sent + EVERY
-                await asyncio.to_thread(self.look)
+                await asyncio.to_thread(self.check_lists)
 
-    def look(self) -> None:
-        """Look at every list, and at the log."""
+    def check_lists(self) -> None:
+        """Request every list, and read the log."""
         for path in LISTS:
             with suppress(OSError, HTTPException, ValueError):
                 reply = self.service.call("GET", path)
@@ -310,8 +315,8 @@ class Life:
         self.read_log()
 
     def read_log(self) -> None:
-        """Note what the log says that no fault means."""
-        lines = self.service.strange()
+        """Report the log lines that no fault explains."""
+        lines = self.service.unexpected_lines()
         bare = [line for line in lines if not line.startswith("{")]
         if bare:
             self.findings.add("in the log: lines that are not JSON", "\n".join(bare[-30:]))
@@ -321,7 +326,7 @@ class Life:
 
 
 def _kind(line: str) -> str:
-    """Return what a line of the log is about, the same for the same mistake."""
+    """Return the kind of a log line, the same for the same mistake."""
     try:
         entry = json.loads(line)
     except ValueError:
@@ -332,24 +337,24 @@ def _kind(line: str) -> str:
 
 @dataclass
 class Ending:
-    """The resources left at the end."""
+    """The resources in use at the end."""
 
     held: float
-    before: Held
-    after: Held
+    before: Resources
+    after: Resources
     status: int | None
 
 
-def settle(service: Service, seconds: float) -> Held:
-    """Stop everything, rest, and return what the service still holds."""
+def settle(service: Service, seconds: float) -> Resources:
+    """End all faults, rest, and return the resources that the service still uses."""
     service.call("DELETE", "/admin/halt")
     service.call("DELETE", "/admin/faults")
     time.sleep(seconds)
-    return service.held()
+    return service.resources()
 
 
 def grammar(service: Service) -> Grammar:
-    """Read the service's own descriptions."""
+    """Return the grammar of the service's OpenAPI documents."""
     users = service.call("GET", "/openapi.json", port=service.users).content
     return Grammar(users, service.call("GET", "/admin/openapi.json").content)
 

@@ -1,4 +1,4 @@
-"""Afterwards, on services of its own: which request it was, and how small it can be."""
+"""Find the request that broke a service, and minimize it, on fresh services."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fuzz import service as services
 from fuzz.campaign import LISTS
-from fuzz.findings import Finding, smaller
+from fuzz.findings import Finding, minimize
 from fuzz.grammar import Message
 from fuzz.judge import judge
 from fuzz.service import HOST, Service
@@ -14,9 +14,9 @@ from fuzz.wire import Answer, Connection
 
 _TRIES = 60
 _FRESH_TRIES = 12
-"""Tries of which each needs a service of its own."""
+"""Tries that each need a fresh service."""
 _KINDS = 12
-"""Kinds of findings that are minimised; other findings are reported as found."""
+"""Findings that are minimized; other findings are reported as found."""
 
 
 class Diagnosis:
@@ -26,38 +26,40 @@ class Diagnosis:
         self._start = start
 
     def culprit(self, accepted: Sequence[Message], kind: str) -> tuple[Message, bytes] | None:
-        """Return the accepted request after which a service is as sick as `kind` says, and its smallest form."""
+        """Return the accepted request that breaks a service as `kind` says, and its smallest form."""
         target = self._start()
         try:
             for message in accepted:
                 _send(target, message)
-                if _sick(target, kind):
+                if _is_broken(target, kind):
                     break
             else:
                 return None
         finally:
             services.stop(target.process)
-        return message, smaller(message.data, lambda data: self._alone(replace(message, data=data), kind), _FRESH_TRIES)
+        return message, minimize(
+            message.data, lambda data: self._alone(replace(message, data=data), kind), _FRESH_TRIES
+        )
 
     def _alone(self, message: Message, kind: str) -> bool:
         target = self._start()
         try:
             _send(target, message)
-            return _sick(target, kind)
+            return _is_broken(target, kind)
         finally:
             services.stop(target.process, 3)
 
     def shrink(self, found: Sequence[Finding]) -> None:
-        """Minimise the request of each finding that a single request reproduces."""
+        """Minimize the request of each finding that a single request reproduces."""
         target = self._start()
         try:
             for each in found[:_KINDS]:
                 message = each.message
                 if message and len(message.data) < 100_000:
-                    each.smallest = smaller(message.data, lambda data, each=each: _wrong(target, each, data), _TRIES)  # type: ignore[misc]  # mypy reads the default as another parameter
+                    each.smallest = minimize(message.data, lambda data, each=each: _wrong(target, each, data), _TRIES)  # type: ignore[misc]  # mypy reads the default as another parameter
                 target.call("DELETE", "/admin/faults")
         except OSError:
-            pass  # the last one ended it
+            pass  # the last request ended the service
         finally:
             services.stop(target.process)
 
@@ -72,7 +74,7 @@ def _send(target: Service, message: Message) -> list[Answer]:
     return asyncio.run(sent())
 
 
-def _sick(target: Service, kind: str) -> bool:
+def _is_broken(target: Service, kind: str) -> bool:
     if kind.startswith("the service"):
         return not target.alive()
     if kind.startswith("GET"):

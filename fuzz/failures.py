@@ -1,10 +1,10 @@
 """Randomised failures of real processes: `python -m fuzz.failures --runs 1000 --seed 3 --parallel 8`.
 
-Each run draws troubles for a stand of real services, injects a fault of one to three seconds, changes other faults, and
-asks as users do, all along. What must hold: no fault acts or holds a request more than a second past its end, or past
+Each run draws troubles for a stand of real services, injects a fault of one to three seconds, changes other faults and
+sends user requests. The invariants: no fault acts or holds a request more than a second past its end, or past
 the kill switch on the replica that answered it, by the machine's monotonic clock, less the prober's own lag; every
-change that was acknowledged is in the audit exactly once, where the audit's store survived; no revision is used twice;
-the kill switch always answers 200.
+acknowledged change is in the audit exactly once, if the audit's store survived; no revision is used twice;
+the kill switch always responds with 200.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from fuzz.stand import STORES, Replica, Stand, Store
 from fuzz.troubles import TROUBLES, possible
 
 SLACK: Final = 1.0
-"""Seconds past its end in which a fault may still act."""
+"""Seconds past its end during which a fault may still act."""
 _CHUNK: Final = 10
 """Runs on one stand."""
 _EFFECTS: Final[tuple[dict[str, Any], ...]] = (
@@ -59,9 +59,9 @@ class Visit:
     sent: float
     answered: float
     status: int
-    """0 where no answer came."""
+    """0 without a response."""
     faults: str
-    """Those that the answer names."""
+    """The faults that the response names."""
 
 
 @dataclass
@@ -79,10 +79,10 @@ class Result:
     audited: bool = True
     lag: float = 0.0
     late: float = 0.0
-    """Seconds past its end that the fault acted or held the longest."""
+    """The most seconds past its end at which the fault acted or held a request."""
 
 
-class Beside(threading.Thread):
+class Repeated(threading.Thread):
     """A background activity of a run."""
 
     def __init__(self, act: Callable[[], None], pause: float) -> None:
@@ -92,13 +92,13 @@ class Beside(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Act again and again."""
+        """Repeat the action until the block of `running` ends."""
         while not self._over.wait(self._pause):
             self._act()
 
     @contextmanager
-    def going(self) -> Iterator[None]:
-        """Go on for as long as the block lasts."""
+    def running(self) -> Iterator[None]:
+        """Run until the block ends."""
         self.start()
         try:
             yield
@@ -108,20 +108,20 @@ class Beside(threading.Thread):
 
 
 class Lag:
-    """How late a thread of this process wakes up: what must not count as the service's."""
+    """The lateness of this process's threads, which must not count against the service."""
 
     def __init__(self) -> None:
         self.worst = 0.0
 
-    def look(self) -> None:
-        """Sleep a little and see."""
+    def measure(self) -> None:
+        """Sleep for 20 ms, and note the lateness."""
         begun = time.monotonic()
         time.sleep(0.02)
         self.worst = max(self.worst, time.monotonic() - begun - 0.02)
 
 
 class Run:
-    """One run on a stand that is well."""
+    """One run on a healthy stand."""
 
     def __init__(self, stand: Stand, seed: int) -> None:
         self.stand = stand
@@ -131,9 +131,9 @@ class Run:
         self.result = Result(seed, stand.name, self._draw())
         self.visits: dict[int, list[Visit]] = {replica.number: [] for replica in stand.replicas}
         self.acknowledged: dict[str, int] = {}
-        """By its reason, the revision that a change was acknowledged with."""
+        """The acknowledged revision of each change, by its reason."""
         self.stopped: dict[int, float] = {}
-        """By replica, when its own kill switch had answered 200."""
+        """When each replica's own kill switch responded with 200."""
         self._changes = Random(seed + 1)
         self._number = 0
 
@@ -148,19 +148,19 @@ class Run:
         return [first, self.dice.choice(others)] if others else [first]
 
     def note(self, what: str) -> None:
-        """Write down when something happened."""
+        """Add an event to the timeline."""
         self.result.timeline.append(f"{time.monotonic() - self.begun:7.3f} {what}")
 
     def go(self) -> Result:
-        """Run, heal, and check."""
+        """Break the stand, wait until it has recovered, and check the invariants."""
         lag = Lag()
         for replica in self.stand.replicas:
             replica.away.clear()
         with ExitStack() as stack:
-            stack.enter_context(Beside(lag.look, 0.01).going())
+            stack.enter_context(Repeated(lag.measure, 0.01).running())
             for replica in self.stand.replicas:
-                stack.enter_context(Beside(self._visitor(replica), 0.05).going())
-            with Beside(self._change, 0.12).going():
+                stack.enter_context(Repeated(self._visitor(replica), 0.05).running())
+            with Repeated(self._change, 0.12).running():
                 ends = self._break()
             self._rest(ends)
         self.result.lag = lag.worst
@@ -172,7 +172,7 @@ class Run:
         return self.result
 
     def _break(self) -> float | None:
-        """Inject the fault and let the troubles come; return when it is over at the latest."""
+        """Inject the fault and cause the troubles; return the latest possible end of the fault."""
         before = self.dice.random() < 0.6
         ends = self._inject() if before else None
         time.sleep(self.dice.uniform(0, 0.8))
@@ -199,15 +199,15 @@ class Run:
         self.note(f"inject {effect['type']} for {duration} s: {reply.status if reply else 'no answer'}")
         if reply and reply.status < 300:
             self.acknowledged[self.name] = reply.content["revision"]
-        # Without an answer it may act all the same, at the latest from now on.
+        # Without a response the fault may act all the same, from now at the latest.
         return acknowledged + duration
 
     def _kill(self) -> None:
-        """Use the kill switch of somebody who is there; it must answer 200."""
-        there = [replica for replica in self.stand.replicas if self._there(replica)]
-        if not there:
+        """Use the kill switch of a running replica; the response must be 200."""
+        running = [replica for replica in self.stand.replicas if self._is_running(replica)]
+        if not running:
             return
-        replica = self.dice.choice(there)
+        replica = self.dice.choice(running)
         begun = time.monotonic()
         try:
             reply = replica.call("DELETE", f"/admin/faults?reason=kill-{self.name}")
@@ -223,8 +223,8 @@ class Run:
         else:
             self.result.wrong.append(f"the kill switch answered {reply.status}: {str(reply.content)[:200]}")
 
-    def _there(self, replica: Replica) -> bool:
-        """Return whether all of a replica's processes run."""
+    def _is_running(self, replica: Replica) -> bool:
+        """Return whether all processes of a replica run."""
         if not replica.service.alive():
             return False
         with suppress(OSError):
@@ -233,11 +233,11 @@ class Run:
         return False
 
     def _ask(self, method: str, path: str, body: Any) -> Reply | None:
-        there = [replica for replica in self.stand.replicas if self._there(replica)]
-        if not there:
+        running = [replica for replica in self.stand.replicas if self._is_running(replica)]
+        if not running:
             return None
         try:
-            return self.dice.choice(there).call(method, path, body, patience=10)
+            return self.dice.choice(running).call(method, path, body, patience=10)
         except _FAILED:
             return None
 
@@ -256,15 +256,15 @@ class Run:
         return visit
 
     def _change(self) -> None:
-        """Make a change without effect on users, and keep the acknowledgement."""
-        there = [replica for replica in self.stand.replicas if self._there(replica)]
-        if not there:
+        """Make a change that affects no users, and keep the acknowledged revision."""
+        running = [replica for replica in self.stand.replicas if self._is_running(replica)]
+        if not running:
             return
         self._number += 1
         reason = f"{self.name} change {self._number}"
         fault = {**_HARMLESS, "reason": reason}
         try:
-            reply = self._changes.choice(there).call(
+            reply = self._changes.choice(running).call(
                 "PUT", f"/admin/faults/calm-{self._number % 4}", fault, patience=15
             )
         except _FAILED:
@@ -273,7 +273,7 @@ class Run:
             self.acknowledged[reason] = reply.content["revision"]
 
     def _rest(self, ends: float | None) -> None:
-        """Wait until the fault is over, and for a little longer."""
+        """Wait until shortly after the fault's end."""
         while time.monotonic() < (ends or 0) + SLACK + 0.7:
             time.sleep(0.05)
 
@@ -294,13 +294,13 @@ class Run:
                     return
 
     def _late(self, replica: Replica, visit: Visit, ends: float) -> float:
-        """Return by how many seconds past the end a visit was hurt."""
+        """Return how many seconds past the fault's end a request was hit or held."""
         until = ends
         for since, back in replica.away:  # a frozen replica answers no request
             if visit.sent < back and since < visit.answered:
                 until = max(until, back)
         if visit.status == 503 and self.name in visit.faults:
-            return visit.sent - ends  # what is decided after the end must not hurt, frozen or not
+            return visit.sent - ends  # no hit may be decided after the end, on a frozen replica too
         return visit.answered - until if visit.answered - visit.sent > SLACK else 0.0
 
     def _check_audit(self) -> None:
@@ -308,9 +308,9 @@ class Run:
         if any(self.stand.store in TROUBLES[name].forgets for name in self.result.troubles):
             self.result.audited = False
         revisions = Counter(self.acknowledged.values())
-        twice = [revision for revision, count in revisions.items() if count > 1]
-        if twice and self.result.audited:
-            self.result.wrong.append(f"revisions acknowledged twice: {twice[:5]}")
+        reused = [revision for revision, count in revisions.items() if count > 1]
+        if reused and self.result.audited:
+            self.result.wrong.append(f"revisions acknowledged twice: {reused[:5]}")
         if not self.result.audited:
             return
         deadline = time.monotonic() + 10
@@ -337,19 +337,19 @@ class Run:
             if double:
                 return f"replica {replica.number}: in the audit twice: {double[:3]}"
             numbers = Counter(entry["revision"] for entry in entries if entry["reason"].startswith(self.name))
-            if twice := [number for number, count in numbers.items() if count > 1]:
-                return f"replica {replica.number}: revisions used twice: {twice[:5]}"
+            if reused := [number for number, count in numbers.items() if count > 1]:
+                return f"replica {replica.number}: revisions used twice: {reused[:5]}"
         return ""
 
 
 def setup(seed: int) -> tuple[Store, bool]:
-    """Return the store and whether the control plane has a port of its own, as the seed says."""
+    """Return the store, and whether the control plane has its own port, drawn from the seed."""
     dice = Random(seed)
     return dice.choice((*STORES, "redis")), dice.random() < 0.6
 
 
-def chunk(store: Store, apart: bool, seeds: Sequence[int], python: str, until: float) -> list[Result]:  # noqa: FBT001 - goes to a pool
-    """Make these runs on one stand, a new one after each that failed; begin none after `until`, Unix seconds."""
+def run_chunk(store: Store, apart: bool, seeds: Sequence[int], python: str, until: float) -> list[Result]:  # noqa: FBT001 - goes to a pool
+    """Make the runs on one stand, and on a new one after a failed run; start none after `until`, in Unix seconds."""
     found: list[Result] = []
     left = list(seeds)
     while left and time.time() < until:
@@ -374,7 +374,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> int:
-    """Make all runs; return 1 when something did not hold."""
+    """Make all runs; return 1 if an invariant was violated."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=3)
@@ -382,21 +382,21 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=240, help="begin no run after so long")
     parser.add_argument("--only", type=int, action="append", help="repeat the run of this seed; may be repeated")
     parser.add_argument("--python", default=sys.executable, help="the interpreter whose chaosapi is tried")
-    chosen = parser.parse_args()
-    seeds = chosen.only or [1_000_000 * chosen.seed + number for number in range(chosen.runs)]
+    arguments = parser.parse_args()
+    seeds = arguments.only or [1_000_000 * arguments.seed + number for number in range(arguments.runs)]
     groups: dict[tuple[Store, bool], list[int]] = {}
     for seed in seeds:
         groups.setdefault(setup(seed), []).append(seed)
     chunks = []
     for key, group in groups.items():
         chunks += [(key, group[at : at + _CHUNK]) for at in range(0, len(group), _CHUNK)]
-    Random(chosen.seed).shuffle(chunks)
+    Random(arguments.seed).shuffle(chunks)
     begun = time.monotonic()
     results: list[Result] = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(chosen.parallel, context, _end_with_parent) as pool:
-        until = time.time() + 60 * chosen.minutes
-        futures = [pool.submit(chunk, *key, group, chosen.python, until) for key, group in chunks]
+    with ProcessPoolExecutor(arguments.parallel, context, _end_with_parent) as pool:
+        until = time.time() + 60 * arguments.minutes
+        futures = [pool.submit(run_chunk, *key, group, arguments.python, until) for key, group in chunks]
         for future in as_completed(futures):
             for result in future.result():
                 results.append(result)
@@ -407,7 +407,7 @@ def main() -> int:
 
 
 def report(results: Sequence[Result], seconds: float) -> str:
-    """Return the table by trouble, and the sums."""
+    """Return the table by trouble, and the totals."""
     lines = ["| trouble | runs | failed | latest past the end, s |", "|---|---|---|---|"]
     for name in TROUBLES:
         with_it = [result for result in results if name in result.troubles]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from fuzz.grammar import Message
 
 _SHOWN: Final = 20_000
-"""Bytes of a request that the file keeps."""
+"""Bytes of a request that are written to the file."""
 
 
 @dataclass(slots=True)
@@ -23,12 +23,12 @@ class Finding:
     message: Message | None = None
     count: int = 1
     smallest: bytes = b""
-    """The request, made smaller where that still shows it."""
+    """The smallest request that reproduces the finding, if it was minimized."""
 
     @property
     def where(self) -> str:
-        """Return what was asked for."""
-        if not self.message or " by the " in self.wrong:  # by the parser, by the store: whatever was asked for
+        """Return the operation."""
+        if not self.message or " by the " in self.wrong:  # by the parser, by the store: the same for all operations
             return "-"
         return self.message.note or f"{self.message.method} {self.message.route}"
 
@@ -40,7 +40,7 @@ class Findings:
         self.known: dict[tuple[str, str], Finding] = {}
 
     def add(self, wrong: str, got: str, message: Message | None = None) -> Finding:
-        """Note a mistake."""
+        """Count a finding."""
         found = Finding(wrong, got, message)
         key = wrong, found.where
         if key in self.known:
@@ -51,11 +51,11 @@ class Findings:
 
     @property
     def total(self) -> int:
-        """Return how many mistakes there were, however often the same one came."""
+        """Return the number of findings, repetitions included."""
         return sum(found.count for found in self.known.values())
 
     def write(self, file: Path, facts: dict[str, Any]) -> None:
-        """Append all of them to a file, a line of JSON each."""
+        """Append the findings to a file, a line of JSON each."""
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as out:
             for found in self.known.values():
@@ -67,13 +67,13 @@ class Findings:
                     "count": found.count,
                     "got": found.got[:12_000],
                     "note": found.message.note if found.message else "",
-                    "again": again(data[:_SHOWN]) if data else "",
+                    "again": replay_command(data[:_SHOWN]) if data else "",
                 }
                 out.write(json.dumps(line) + "\n")
 
 
-def again(data: bytes) -> str:
-    """Return a command that sends the bytes again; the port is the reader's to fill in."""
+def replay_command(data: bytes) -> str:
+    """Return a shell command that sends the bytes to $PORT again."""
     head, _, body = data.partition(b"\r\n\r\n")
     if len(data) > 400 or not data.isascii() or b"\r\n\r\n" in body or not _curl(head):
         return f"printf {shlex.quote(_escaped(data))} | nc -q 2 127.0.0.1 $PORT"
@@ -97,8 +97,8 @@ def _escaped(data: bytes) -> str:
     return text.replace("\\x0d\\x0a", "\\r\\n")
 
 
-def smaller(data: bytes, wrong: Callable[[bytes], bool], tries: int) -> bytes:
-    """Return a smaller request that is still `wrong`, after at most so many tries."""
+def minimize(data: bytes, wrong: Callable[[bytes], bool], tries: int) -> bytes:
+    """Return a smaller request for which `wrong` is still true, after at most `tries` tries."""
     left = tries
     best = data
     progress = True
@@ -119,19 +119,19 @@ def _candidates(data: bytes) -> list[bytes]:
     head, gap, body = data.partition(b"\r\n\r\n")
     first, *headers = head.split(b"\r\n")
     own = [header for header in headers if not re.match(b"(?i)content-length|host|content-type", header)]
-    found = [_joined(first, [each for each in headers if each is not header], gap, body) for header in own]
+    found = [_assemble(first, [each for each in headers if each is not header], gap, body) for header in own]
     if b"?" in first:
-        found.append(_joined(re.sub(rb"\?\S*", b"", first), headers, gap, body))
+        found.append(_assemble(re.sub(rb"\?\S*", b"", first), headers, gap, body))
     try:
         document = json.loads(body) if body else None
     except (ValueError, RecursionError):
         document = None
     if isinstance(document, (dict, list)):
-        found += [_joined(first, headers, gap, json.dumps(each).encode()) for each in _reduced(document)]
+        found += [_assemble(first, headers, gap, json.dumps(each).encode()) for each in _reduced(document)]
     return found
 
 
-def _joined(first: bytes, headers: list[bytes], gap: bytes, body: bytes) -> bytes:
+def _assemble(first: bytes, headers: list[bytes], gap: bytes, body: bytes) -> bytes:
     lines = [each if not each.startswith(b"content-length") else b"content-length: %d" % len(body) for each in headers]
     return b"\r\n".join([first, *lines]) + gap + body
 
@@ -141,7 +141,7 @@ def _without(document: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _reduced(document: Any) -> list[Any]:
-    """Return the document with one part left out or made shorter, for each of its parts, the outermost first."""
+    """Return a copy of the document for each part, without the part or with it shortened, the outermost part first."""
     found: list[Any] = []
     if isinstance(document, dict):
         found += [_without(document, key) for key in document]

@@ -1,4 +1,4 @@
-"""Clients who never stop asking: `python -m fuzz.flood PORT CONNECTIONS [SECONDS]`; a line says that they are in."""
+"""Flood a service with requests: `python -m fuzz.flood PORT CONNECTIONS [SECONDS]`; prints a line when connected."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Requests: every route of the service's own OpenAPI documents, with bodies that fit and bodies that do not."""
+"""Requests to every route of the service's OpenAPI documents, with valid and invalid bodies."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -71,34 +71,34 @@ _WEIGHTS: Final = {
     "GET /admin/faults": 0.3,
     "GET /admin/alerts": 0.2,
 }
-"""How often an operation is drawn; the others once."""
+"""The weight of an operation in the draw; 1 unless listed."""
 _BIG: Final = 1 / 3000
-"""The share of bodies that are as large as a body may be."""
+"""The share of bodies of the largest accepted size."""
 
 _USUAL: Final = 10_000
-"""Bytes beyond which a body is drawn again, but for a share of them: large ones leave no time for others."""
+"""Bytes above which a body is replaced by a valid one, except a share: large bodies take the time of other requests."""
 _LARGE: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Bytes for the wire, and what is known about them."""
+    """The bytes of one or more requests, and their properties."""
 
     data: bytes
     method: str
     route: str
-    """The template of the path, for the report."""
+    """The path template, for the report."""
     control: bool
-    """Whether it goes to the control plane."""
+    """Whether the request goes to the control plane."""
     plain: bool = True
-    """Whether it is one whole request with one whole answer on a connection that stays."""
+    """Whether this is one complete request with one complete response on a keep-alive connection."""
     answers: int = 1
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request before it is written."""
+    """A request before serialization."""
 
     method: str
     path: str
@@ -108,7 +108,7 @@ class Request:
     body: bytes | None = None
 
     def message(self, note: str = "") -> Message:
-        """Write it."""
+        """Return the request as bytes."""
         own = {header.partition(":")[0] for header in self.headers}
         lines = [f"{self.method} {self.path} HTTP/1.1", *([] if "host" in own else ["host: localhost"]), *self.headers]
         if self.body is not None and "content-type" not in own:
@@ -122,7 +122,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path, as OpenAPI describes it."""
+    """One method of one path of an OpenAPI document."""
 
     method: str
     path: str
@@ -134,7 +134,7 @@ class Operation:
 
 
 class Grammar:
-    """Draws requests to either plane."""
+    """Draws requests to the control plane and to the shop."""
 
     def __init__(self, users: Mapping[str, Any], admin: Mapping[str, Any]) -> None:
         self._operations = {False: _operations(users, control=False), True: _operations(admin, control=True)}
@@ -147,12 +147,12 @@ class Grammar:
 
     @property
     def routes(self) -> list[str]:
-        """Return every operation there is."""
+        """Return every operation."""
         operations = chain.from_iterable(self._operations.values())
         return [f"{each.method} {each.path}" for each in operations]
 
     def draw(self, dice: Random, *, control: bool) -> Request:
-        """Return a request, in one of two cases with something wrong."""
+        """Return a request; half of the requests are invalid."""
         (operation,) = dice.choices(self._operations[control], self._weights[control])
         wrong = dice.random() < 0.5
         body = self._body(dice, operation, wrong=wrong)
@@ -169,9 +169,9 @@ class Grammar:
         return Request(method, path, operation.path, control, tuple(headers), body)
 
     def fault(self, dice: Random) -> dict[str, Any]:
-        """Return a fault that fits and ends soon."""
+        """Return a valid fault that ends soon."""
         create = next(each for each in self._operations[True] if each.path == "/admin/faults" and each.body)
-        return tamed(dice, create.sampler.draw(dice, create.body or {}))
+        return limit_impact(dice, create.sampler.draw(dice, create.body or {}))
 
     def _body(self, dice: Random, operation: Operation, *, wrong: bool) -> bytes | None:
         if operation.body is None:
@@ -183,18 +183,18 @@ class Grammar:
             fault = self.fault(dice)
             document = {key: fault[key] for key in dice.sample(sorted(fault), min(2, len(fault)))}
         elif isinstance(document, dict) and "effect" in document and operation.path != "/admin/forecast":
-            document = tamed(dice, document)
+            document = limit_impact(dice, document)
             document.pop("name", None)
         elif isinstance(document, dict) and "alerts" in document:
             for alert in document["alerts"]:
                 alert.setdefault("labels", {})["alertname"] = dice.choice(("ErrorBudgetBurn", "StoreDown"))
         whole = json.dumps(document).encode()
-        body = mutations.mutated(dice, document) if wrong else whole
+        body = mutations.mutate(dice, document) if wrong else whole
         return body if len(body) < _USUAL or dice.random() < _LARGE else whole
 
 
-def tamed(dice: Random, fault: dict[str, Any]) -> dict[str, Any]:
-    """Make a fault act soon, not for long and mostly on few, so that the others get answers."""
+def limit_impact(dice: Random, fault: dict[str, Any]) -> dict[str, Any]:
+    """Make a fault start soon, last briefly and hit few requests, so that the other requests get responses."""
     schedule = fault["schedule"] if isinstance(fault.get("schedule"), dict) else {}
     schedule["duration"] = dice.choice((0.05, 0.1, 0.3, 1, "500ms", "2s", 3, 30))
     schedule["start_after"] = dice.choice((0, 0, 0, 0.1, "1s"))
@@ -250,7 +250,7 @@ def _query(dice: Random, operation: Operation, *, odd: bool) -> str:
 
 
 def pipelined(messages: Sequence[Message]) -> Message:
-    """Put several requests into one packet."""
+    """Return several requests as one message."""
     first = messages[0]
     data = b"".join(each.data for each in messages)
     return replace(first, data=data, answers=len(messages), note=f"{len(messages)} pipelined")

@@ -10,33 +10,33 @@ from fuzz.wire import Answer
 
 _PROBLEM: Final = b"application/problem+json"
 _LARGEST_REFUSAL: Final = 32_768
-"""Bytes of the largest answer that a refusal may have."""
+"""The largest response with a 4xx status, in bytes."""
 _PARSED: Final = 1_000_000
-"""Bytes up to which a JSON answer is read in full."""
+"""The largest JSON response that is parsed, in bytes."""
 _FAILING: Final = b'{"status":"failing"}'
 """The response of a probe under a fault on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The violation in a response, in words that are the same for the same kind."""
+    """The violation in a response, with the same text for the same kind."""
 
     wrong: str = ""
     got: str = ""
-    said: str = ""
-    """Why an answer of 5xx is right: `injected`, `queue full`, `dependency`, `probe`."""
+    explanation: str = ""
+    """Why a 5xx response is right: `injected`, `queue full`, `dependency`, `probe`."""
 
 
 GOOD: Final = Verdict()
 
 
 def judge(message: Message, answer: Answer) -> Verdict:
-    """Return the verdict on one answer."""
+    """Return the verdict on one response."""
     if answer.status >= 500:
         return _failure(message, answer)
     if answer.status >= 400:
         return _refusal(message, answer)
-    if b"x-chaos-fault" in answer.headers:  # which may have damaged the body
+    if b"x-chaos-fault" in answer.headers:  # a fault may have damaged the body
         return GOOD
     kind = answer.headers.get(b"content-type", b"")
     if kind.startswith(b"application/json") and 0 < len(answer.body) < _PARSED and _document(answer) is None:
@@ -47,15 +47,15 @@ def judge(message: Message, answer: Answer) -> Verdict:
 def _failure(message: Message, answer: Answer) -> Verdict:
     problem = _document(answer)
     if b"x-chaos-fault" in answer.headers:
-        return Verdict(said="injected")
+        return Verdict(explanation="injected")
     if answer.status == 503 and answer.body == _FAILING:
-        return Verdict(said="probe")
+        return Verdict(explanation="probe")
     if message.route.startswith("/api") and answer.status in {503, 504} and _is_problem(answer):
-        return Verdict(said="dependency")
+        return Verdict(explanation="dependency")
     if answer.status == 503 and b"chaos was stopped and the store" in answer.body:
-        return Verdict(said="a stop that the store has not taken yet")
+        return Verdict(explanation="a stop that the store has not taken yet")
     if answer.status == 503 and b"retry-after" in answer.headers and b"store-unavailable" not in answer.body:
-        return Verdict(said="queue full")
+        return Verdict(explanation="queue full")
     away = "store-unavailable" in str(problem)
     return Verdict(f"{answer.status}{' by the store' if away else ''}", _show(answer))
 

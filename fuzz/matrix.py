@@ -1,7 +1,7 @@
-"""The kill switch against every trouble, on every store and port: `python -m fuzz.matrix` prints the table.
+"""The kill switch under every trouble, on every store and port: `python -m fuzz.matrix` prints the table.
 
-Each cell: a fault fails every request; the trouble comes; one kill switch. It must answer 200, the replica that
-answered must serve its users at once, and all others within a moment after the trouble is over.
+In each cell a fault fails every request, the trouble starts, and one kill switch is sent. It must respond with 200, the
+replica that answered must serve its users at once, and all others shortly after the trouble's end.
 """
 
 import argparse
@@ -28,7 +28,7 @@ GOAL: Final = 250.0
 FAULT: Final = {"effect": {"type": "error", "status": 503}, "schedule": {"duration": "10m"}}
 _PATIENCE: Final = 30.0
 _SERVED: Final = 8
-"""Requests in a row, each on a connection of its own, that must be served before all workers count as freed."""
+"""Consecutive requests, each on a new connection, that must succeed before all workers count as freed."""
 _PAUSE: Final = {"effect": {"type": "pause", "pause": "2s", "every": "2500ms"}, "schedule": {"duration": "10m"}}
 _WORST: Final[Mapping[str, Any]] = {
     "effect": {
@@ -54,33 +54,33 @@ class Cell:
     """Milliseconds."""
     stored: bool | None
     freed: float | None
-    """Seconds until users of the answering replica were served; None: they were not."""
+    """Seconds until users of the answering replica were served; None if they were not."""
     everywhere: float | None
-    """Seconds from the end of the trouble until all users were served; None: they were not."""
+    """Seconds from the end of the trouble until all users were served; None if they were not."""
 
     @property
     def holds(self) -> bool:
-        """Return whether the promise was kept, however long it took."""
+        """Return whether the kill switch worked, in whatever time."""
         return self.status == 200 and self.freed is not None and self.everywhere is not None
 
 
 @contextmanager
 def unreadable(stand: Stand) -> Iterator[None]:
-    """Make unreadable what the store holds."""
-    stand.spoil()
+    """Make the stored state unreadable."""
+    stand.make_unreadable()
     yield
 
 
 @contextmanager
 def garbage(stand: Stand) -> Iterator[None]:
     """Replace every key of Redis by one of the wrong type."""
-    stand.garble()
+    stand.replace_keys()
     yield
 
 
 @contextmanager
 def stalled_output(stand: Stand) -> Iterator[None]:
-    """Read nothing of what the service writes, a line for each request."""
+    """Stop reading the service's output, which has a line for each request."""
     replica = stand.replicas[0]
     replica.reader.send_signal(signal.SIGSTOP)
     try:
@@ -103,7 +103,7 @@ def no_descriptors(stand: Stand) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 link.connect(("127.0.0.1", replica.service.users))
         taken = 0
-        while (now := replica.service.held().fds) > taken:  # until the service has accepted all that it will
+        while (now := replica.service.resources().fds) > taken:  # until the service has accepted all that it will
             taken = now
             time.sleep(0.3)
         yield
@@ -125,7 +125,7 @@ def flooded(stand: Stand, *, connections: int = 64, seconds: float = 60.0, numbe
 
 @contextmanager
 def ten_pauses(stand: Stand) -> Iterator[None]:
-    """Inject ten faults that stop the event loop for two seconds each, again and again."""
+    """Inject ten faults that repeatedly block the event loop for two seconds each."""
     for number in range(10):
         stand.replicas[0].call("PUT", f"/admin/faults/pause-{number}", _PAUSE, patience=60)
     time.sleep(0.5)
@@ -134,7 +134,7 @@ def ten_pauses(stand: Stand) -> Iterator[None]:
 
 @contextmanager
 def worst_faults(stand: Stand) -> Iterator[None]:
-    """Inject as many faults as there may be, each as costly as it may be."""
+    """Inject the highest number of the most expensive faults."""
     for number in range(98):
         stand.replicas[0].call("PUT", f"/admin/faults/worst-{number}", _WORST)
     with flooded(stand, connections=8):
@@ -183,7 +183,7 @@ def applies(trouble: str, store: str) -> bool:
 
 
 def measure(stand: Stand, trouble: str) -> Cell:
-    """Let the trouble come, use the kill switch once, and see what became of the fault everywhere."""
+    """Cause the trouble, use the kill switch once, and measure when users are served everywhere."""
     first = stand.replicas[0]
     for replica in stand.replicas:
         _until(lambda replica=replica: replica.call("GET", "/admin/faults").status == 200, 20)  # type: ignore[misc]  # mypy reads the default as another parameter
@@ -202,9 +202,9 @@ def measure(stand: Stand, trouble: str) -> Cell:
             stored = None
         took = 1000 * (time.monotonic() - begun)
         if trouble == "no file descriptors left":
-            stack.close()  # else users cannot be served
-        freed = _served([first], 15.0)
-    everywhere = _served(stand.replicas, 15.0) if freed is not None else None
+            stack.close()  # users cannot connect before
+        freed = _seconds_until_served([first], 15.0)
+    everywhere = _seconds_until_served(stand.replicas, 15.0) if freed is not None else None
     with contextlib.suppress(OSError, HTTPException, ValueError):
         first.call("DELETE", "/admin/faults")
     return Cell(trouble, stand.name, status, took, stored, freed, everywhere)
@@ -223,8 +223,8 @@ def _fails(replica: Replica) -> bool:
     return replica.call("GET", "/api/products", users=True, patience=5).status == 503
 
 
-def _served(replicas: list[Replica], seconds: float) -> float | None:
-    """Return the seconds until users of all these replicas were served several times in a row."""
+def _seconds_until_served(replicas: list[Replica], seconds: float) -> float | None:
+    """Return the seconds until users of all these replicas are served several times in a row; None if they are not."""
     begun = time.monotonic()
     row = 0
     first = None
@@ -245,7 +245,7 @@ def _served(replicas: list[Replica], seconds: float) -> float | None:
 
 @contextmanager
 def stands(python: str, store: Any, *, apart: bool) -> Iterator[Stand]:
-    """Build a stand for as long as the block lasts."""
+    """Run a stand until the block ends."""
     wanted = 4096
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(wanted, hard)), hard))
@@ -254,21 +254,21 @@ def stands(python: str, store: Any, *, apart: bool) -> Iterator[Stand]:
 
 
 def main() -> int:
-    """Measure every cell; return 1 when a promise was not kept."""
+    """Measure every cell; return 1 if a kill switch failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--only", choices=TROUBLES, action="append", help="only this trouble; may be repeated")
     parser.add_argument("--store", choices=STORES, action="append", help="only this store; may be repeated")
     parser.add_argument("--port", choices=("own", "shared"), action="append", help="only this port")
     parser.add_argument("--rounds", type=int, default=1, help="how often each cell is measured; the slowest counts")
     parser.add_argument("--python", default=sys.executable, help="the interpreter whose chaosapi is tried")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     cells: dict[tuple[str, str], Cell] = {}
     columns = []
-    for port in chosen.port or ("own", "shared"):
-        for store in chosen.store or STORES:
+    for port in arguments.port or ("own", "shared"):
+        for store in arguments.store or STORES:
             columns.append(f"{store}, {port} port")
-            troubles = [each for each in chosen.only or TROUBLES if applies(each, store)]
-            for cell in _column(chosen.python, store, troubles * chosen.rounds, apart=port == "own"):
+            troubles = [each for each in arguments.only or TROUBLES if applies(each, store)]
+            for cell in _column(arguments.python, store, troubles * arguments.rounds, apart=port == "own"):
                 print(json.dumps(vars(cell)), flush=True)
                 known = cells.get((cell.trouble, cell.stand))
                 if known is None or (known.holds, -known.took) > (cell.holds, -cell.took):
@@ -278,7 +278,7 @@ def main() -> int:
 
 
 def _column(python: str, store: Any, troubles: list[str], *, apart: bool) -> Iterator[Cell]:
-    """Try the troubles one after the other on one stand; a new one follows where one was not survived."""
+    """Measure the troubles one after the other on one stand, and on a new one after a failure."""
     left = list(troubles)
     while left:
         with stands(python, store, apart=apart) as stand:
@@ -290,16 +290,16 @@ def _column(python: str, store: Any, troubles: list[str], *, apart: bool) -> Ite
 
 
 def table(cells: Mapping[tuple[str, str], Cell], columns: list[str]) -> str:
-    """Return the table in Markdown: milliseconds until the kill switch answered, and what else there is to say."""
+    """Return the table in Markdown: the milliseconds until the kill switch responded, and any failure."""
     lines = [f"| trouble | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
     for trouble in TROUBLES:
-        row = [_shown(cells.get((trouble, column))) for column in columns]
+        row = [_format_cell(cells.get((trouble, column))) for column in columns]
         if any(each != "-" for each in row):
             lines.append(f"| {trouble} | {' | '.join(row)} |")
     return "\n".join(lines)
 
 
-def _shown(cell: Cell | None) -> str:
+def _format_cell(cell: Cell | None) -> str:
     if cell is None:
         return "-"
     if cell.status != 200:

@@ -1,4 +1,4 @@
-"""How a valid document becomes an invalid one: changes of its structure, then of its text."""
+"""Mutate valid documents into invalid ones: change the structure, then the text."""
 
 import copy
 import json
@@ -21,8 +21,8 @@ _VALUES: Final[tuple[Any, ...]] = (
 )
 
 
-def mutated(dice: Random, document: Any) -> bytes:
-    """Return the text of the document with one to three things wrong."""
+def mutate(dice: Random, document: Any) -> bytes:
+    """Return the text of the document with one to three mutations."""
     document = copy.deepcopy(document)
     holder = [document]
     if dice.random() < 0.08:
@@ -31,14 +31,14 @@ def mutated(dice: Random, document: Any) -> bytes:
         for _ in range(dice.choice((1, 1, 2, 3))):
             parent, key = dice.choice(_places(holder))
             dice.choice(_STRUCTURE)(dice, parent, key)
-    text = written(holder[0])
+    text = to_json(holder[0])
     if dice.random() < 0.15:
         return dice.choice(_TEXT)(dice, text)
     return text.encode()
 
 
-def written(document: Any) -> str:
-    """Return the JSON text of a document; a mark for depth becomes so many brackets."""
+def to_json(document: Any) -> str:
+    """Return the document as JSON; a depth mark becomes nested brackets."""
     return _RAW.sub(lambda found: _nested(int(found[1]), found[2]), json.dumps(document))
 
 
@@ -49,7 +49,7 @@ def _nested(depth: int, bracket: str) -> str:
 
 
 def _places(holder: list[Any]) -> list[tuple[Any, Any]]:
-    """Return every place in a document as its parent and the key there."""
+    """Return every place in a document as its parent and key."""
     found: list[tuple[Any, Any]] = []
     todo: list[Any] = [holder]
     while todo:
@@ -63,7 +63,7 @@ def _places(holder: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _value(dice: Random) -> Any:
-    return copy.deepcopy(dice.choice(_VALUES))  # others may change what is in the document
+    return copy.deepcopy(dice.choice(_VALUES))  # a later mutation may change the value
 
 
 def _replace(dice: Random, parent: Any, key: Any) -> None:
@@ -88,13 +88,13 @@ def _wrap(_: Random, parent: Any, key: Any) -> None:
 
 
 def _deepen(dice: Random, parent: Any, key: Any) -> None:
-    """Nest, around every limit that a parser may have."""
+    """Nest to a depth near a typical limit of parsers."""
     depth = dice.choice((5, 30, 40, 63, 64, 65, 100, 126, 128, 196, 197, 198, 254, 255, 256, 400, 990, 1000, 5000))
     parent[key] = f"{_DEEP}{depth}{dice.choice('[{')}"
 
 
 def _mix(dice: Random, parent: Any, key: Any) -> None:
-    """Nest where the grammar nests: a mixture in a mixture."""
+    """Nest a mixture in a mixture, as the schema allows."""
     found: Any = {"type": "constant", "value": 0.01}
     for _ in range(dice.choice((2, 10, 30, 64, 65, 130))):
         found = {"type": "mixture", "components": [{"weight": 1, "distribution": found}]}
@@ -106,7 +106,7 @@ def _mix(dice: Random, parent: Any, key: Any) -> None:
 
 
 def _extreme(dice: Random, parent: Any, key: Any) -> None:
-    """Take a fault to the limits of what may be legal."""
+    """Bring a fault to the limits of validity."""
     document = parent[key]
     if not isinstance(document, dict) or "effect" not in document:
         _deepen(dice, parent, key)
@@ -129,7 +129,7 @@ def _extreme(dice: Random, parent: Any, key: Any) -> None:
 
 
 def _widen(dice: Random, parent: Any, key: Any) -> None:
-    """Make many of one: items of a list, fields of an object, or both."""
+    """Repeat a value: as items of a list, or as fields of an object."""
     count = dice.choice((11, 21, 101, 101, 1001, 1001, 10_001 if dice.random() < 0.2 else 101))
     value = parent[key]
     if isinstance(value, list):
@@ -169,7 +169,7 @@ def _double(dice: Random, text: str) -> bytes:
 
 
 def _huge(dice: Random, text: str) -> bytes:
-    """Write a number of many digits."""
+    """Replace a number by one with many digits."""
     digits = "9" * dice.choice((20, 310, 4301, 20_000))
     return re.sub(r": [0-9.]+", f": {digits}", text, count=1).encode()
 
@@ -184,7 +184,7 @@ def _append(dice: Random, text: str) -> bytes:
 
 
 def _overlong(_: Random, text: str) -> bytes:
-    """Put raw bytes into the text that are no UTF-8: a surrogate, an overlong NUL."""
+    """Insert bytes that are not UTF-8: a surrogate, an overlong NUL."""
     return text.encode().replace(b'"', b'"\xed\xa0\x80\xc0\x80', 1)
 
 
@@ -192,7 +192,7 @@ _TEXT: Final[tuple[Callable[[Random, str], bytes], ...]] = (_cut, _flip, _double
 
 
 def oversized(dice: Random) -> bytes:
-    """Return a body near the largest that is accepted, wrong in every item."""
+    """Return an invalid body near the size limit, wrong in every item."""
     count = dice.choice((1000, 10_000, 100_000, 330_000))
     kind = dice.randrange(4)
     if kind == 0:

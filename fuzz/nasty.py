@@ -1,4 +1,4 @@
-"""Bytes that are not HTTP as it should be, made of a request that was: framing, headers, versions, sizes."""
+"""Malformed HTTP made from a valid request: framing, headers, versions, sizes."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from fuzz.grammar import Message, Request
 
 
 def nasty(dice: Random, request: Request) -> Message:
-    """Return the request with malformed bytes; it gets any number of responses."""
+    """Return the request with malformed bytes; any number of responses is valid."""
     change = dice.choice(_CHANGES)
     return replace(change(dice, request), plain=False, answers=1, note=change.__name__.strip("_"))
 
@@ -130,7 +130,7 @@ def _upgrade(dice: Random, request: Request) -> Message:
 
 
 def _expect(dice: Random, request: Request) -> Message:
-    """Wait for permission that need not come."""
+    """Wait for a 100 Continue that need not come."""
     length = dice.choice((5, 10**7))
     return _with(request, "expect: 100-continue", f"content-length: {length}", body=b"")
 

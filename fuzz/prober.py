@@ -1,7 +1,7 @@
-"""An operator who does nothing but look and stop: `python -m fuzz.prober ADMIN_PORT USERS_PORT`.
+"""An operator that probes and uses the kill switch: `python -m fuzz.prober ADMIN_PORT USERS_PORT`.
 
-A process of its own, so that the attackers' work does not count as the service's. Twenty times a second it makes one
-request on a new connection: for some seconds a probe, then for as long the kill switch. A line of JSON each.
+A separate process, so that the attackers' CPU time does not count as the service's latency. Twenty times a second it
+sends one request on a new connection: two seconds of probes, then two of kill switches. Prints a line of JSON for each.
 """
 
 import json
@@ -17,26 +17,26 @@ _PATIENCE: Final = 30.0
 
 
 def ask(port: int, method: str, path: str) -> tuple[int, float, str]:
-    """Return status, milliseconds and, where it is not 200, what was said; status 0 where no answer came."""
+    """Return status, milliseconds and, if it is not 200, the start of the body; status 0 without a response."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     begun = time.perf_counter()
-    said = ""
+    body = ""
     try:
         connection.request(method, path)
         answer = connection.getresponse()
         status = answer.status
         text = answer.read()
-        said = "" if status == 200 else text[:300].decode(errors="replace")
+        body = "" if status == 200 else text[:300].decode(errors="replace")
     except (OSError, HTTPException) as error:
         status = 0
-        said = repr(error)
+        body = repr(error)
     took = 1000 * (time.perf_counter() - begun)
     connection.close()
-    return status, took, said
+    return status, took, body
 
 
 def main() -> None:
-    """Probe until the reader of the lines is gone."""
+    """Probe until the reader of the output disconnects."""
     admin = int(sys.argv[1])
     users = int(sys.argv[2])
     begun = time.monotonic()
@@ -46,8 +46,8 @@ def main() -> None:
         late = 1000 * (time.monotonic() - due)
         kill = (time.monotonic() - begun) % (2 * _TURN) >= _TURN
         method, port, path = ("DELETE", admin, "/admin/faults") if kill else ("GET", users, "/healthz")
-        status, took, said = ask(port, method, path)
-        line = {"kill": kill, "status": status, "took": took, "late": late, "said": said, "at": time.time()}
+        status, took, body = ask(port, method, path)
+        line = {"kill": kill, "status": status, "took": took, "late": late, "body": body, "at": time.time()}
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
         due = max(due + _EVERY, time.monotonic())

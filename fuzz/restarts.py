@@ -1,4 +1,4 @@
-"""Restarts by SIGTERM under load without a load balancer: `python -m fuzz.restarts --restarts 20`.
+"""Restart the service by SIGTERM under load, without a load balancer: `python -m fuzz.restarts --restarts 20`.
 
 Clients know nothing of the restart. Some keep their connections, some make a new one for each request. Every request
 that gets no whole answer is counted by what had become of it: `never connected` (the port was closed, no harm done),
@@ -30,16 +30,16 @@ _PATIENCE: Final = 20.0
 
 @dataclass
 class Load:
-    """Clients of one port, and what became of their requests."""
+    """Clients of one port, and the outcomes of their requests."""
 
     port: int
     over: threading.Event = field(default_factory=threading.Event)
     seen: Counter[str] = field(default_factory=Counter)
     unanswered: dict[str, str] = field(default_factory=dict)
-    """By request id: how it looked to the client."""
+    """The client's view of each unanswered request, by request id."""
 
     def client(self, number: int) -> None:
-        """Send one request after the other until all is over."""
+        """Send one request after the other until the run is over."""
         keep = number % 4 == 0
         link: socket.socket | None = None
         count = 0
@@ -48,12 +48,12 @@ class Load:
             name = f"r{number}-{count}"
             fresh = link is None
             if link is None:
-                link = _connected(self.port)
+                link = _connect(self.port)
             if link is None:
                 self.seen["never connected"] += 1
                 time.sleep(0.02)
                 continue
-            how, keeps = _asked(link, name, keep=keep)
+            how, keeps = _send_request(link, name, keep=keep)
             self.seen[how] += 1
             if how != "answered":
                 self.unanswered[name] = f"{how}{', on a new connection' if fresh else ', on a kept connection'}"
@@ -62,39 +62,39 @@ class Load:
                 link = None
 
 
-def _connected(port: int) -> socket.socket | None:
+def _connect(port: int) -> socket.socket | None:
     try:
         return socket.create_connection((HOST, port), _PATIENCE)
     except OSError:
         return None
 
 
-def _asked(link: socket.socket, name: str, *, keep: bool) -> tuple[str, bool]:
-    """Make one request; return what became of it, and whether the connection stays."""
+def _send_request(link: socket.socket, name: str, *, keep: bool) -> tuple[str, bool]:
+    """Send one request; return its outcome, and whether the connection stays open."""
     closing = "" if keep else "connection: close\r\n"
     data = b""
     try:
         link.sendall(f"GET /api/products HTTP/1.1\r\n{_HEADERS.format(name)}{closing}\r\n".encode())
-        while not _whole(data):
+        while not _is_complete(data):
             part = link.recv(65536)
             if not part:
                 break
             data += part
     except OSError:
         pass
-    if _whole(data):
+    if _is_complete(data):
         return "answered", keep and b"connection: close" not in data.lower()
     return "answer broken off" if data else "no answer", False
 
 
-def _whole(data: bytes) -> bool:
+def _is_complete(data: bytes) -> bool:
     head, gap, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)content-length: (\d+)", head)
     return bool(gap) and length is not None and len(body) >= int(length[1])
 
 
 def restart(folder: Path, python: str, workers: int, seconds: float) -> tuple[Counter[str], int | None]:
-    """Let clients load a service, end it by SIGTERM, and return what became of the requests and its exit status."""
+    """Load a service, stop it by SIGTERM, and return the outcomes of the requests and the exit status."""
     settings = {"CHAOSAPI_ACCESS_LOG": "true"}
     service = services.start(services.command(python, apart=True, workers=workers), folder, settings)
     load = Load(service.users)
@@ -107,7 +107,7 @@ def restart(folder: Path, python: str, workers: int, seconds: float) -> tuple[Co
     service.process.send_signal(signal.SIGTERM)
     try:
         status: int | None = service.process.wait(60)
-    except Exception:  # noqa: BLE001 - whatever it was, it did not end
+    except Exception:  # noqa: BLE001 - the service did not end, for any reason
         status = services.stop(service.process)
     load.over.set()
     for client in clients:
@@ -125,21 +125,21 @@ def restart(folder: Path, python: str, workers: int, seconds: float) -> tuple[Co
 
 
 def main() -> int:
-    """Restart so many times; return 1 when a request was lost."""
+    """Restart a service repeatedly; return 1 if a request was lost."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--restarts", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0, help="how long the load goes on before SIGTERM")
     parser.add_argument("--python", default=sys.executable, help="the interpreter whose chaosapi is tried")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     total: Counter[str] = Counter()
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="restarts-") as name:
-        for _ in range(chosen.restarts):
-            found, status = restart(Path(name), chosen.python, chosen.workers, chosen.seconds)
+        for _ in range(arguments.restarts):
+            found, status = restart(Path(name), arguments.python, arguments.workers, arguments.seconds)
             total += found
             wrong += status != 0
-    print(f"{chosen.restarts} restarts, {chosen.workers} workers: exit status not 0: {wrong}")
+    print(f"{arguments.restarts} restarts, {arguments.workers} workers: exit status not 0: {wrong}")
     for what in ("answered", "lost", "not served", "never accepted", "never connected"):
         print(f"{total[what]:8,} {what}")
     return 1 if total["lost"] or wrong else 0

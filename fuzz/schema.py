@@ -1,4 +1,4 @@
-"""Bodies that fit a JSON schema, as the service's own OpenAPI documents give it."""
+"""Draw documents that match a JSON schema of the service's OpenAPI documents."""
 
 import math
 import re
@@ -12,12 +12,12 @@ _TEXTS: Final = (
     *("/api/products", "/api/*", "/api/products/{product_id}", "/api/checkout", "*", '"7"', "503", "500"),
     *("p-0001", "p-0042", "u-1", "cart-1", "8MiB", "1000"),
 )
-"""Texts that some pattern asks for."""
+"""Texts that match the patterns of the schemas."""
 _SHORT: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, "20ms", "100ms", "50ms", "0.1s")
 _TIMES: Final = ("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "2026-11-27T07:00:00.123+02:00")
 _WORDS: Final = ("", "a", "ErrorBudgetBurn", "page", "shop-availability", "checkout", "naïve ☃", "acme", "user-7")
 _RISING: Final = (("min", "p50", "p90", "p95", "p99", "max"), ("low", "high"), ("median", "p99"))
-"""Fields that must not fall."""
+"""Fields whose values must not decrease in this order."""
 _DEEPEST: Final = 6
 
 
@@ -28,7 +28,7 @@ class Sampler:
         self._document = document
 
     def draw(self, dice: Random, schema: Mapping[str, Any], depth: int = 0) -> Any:  # noqa: PLR0911 - a kind a line
-        """Return something that fits the schema, as far as a schema tells."""
+        """Return a document that matches the schema; rules that a schema cannot express may be violated."""
         schema = self.resolve(schema)
         if "const" in schema:
             return schema["const"]
@@ -91,7 +91,7 @@ class Sampler:
 
 
 def anything(dice: Random, depth: int = 0) -> Any:
-    """Return some JSON."""
+    """Return an arbitrary JSON document."""
     kind = dice.randrange(7 if depth < 4 else 5)
     if kind == 5:
         return [anything(dice, depth + 1) for _ in range(dice.randrange(4))]
@@ -119,7 +119,7 @@ def _number(dice: Random, schema: Mapping[str, Any]) -> int | float:
 
 
 def _rising(found: dict[str, Any]) -> dict[str, Any]:
-    """Put what must not fall into order."""
+    """Make the values of such fields increase."""
     for names in _RISING:
         there = [name for name in names if name in found]
         if len(there) > 1 and all(isinstance(found[name], (int, float, str)) for name in there):

@@ -1,4 +1,4 @@
-"""The service that is attacked: its processes, its ports, its log, and what it has in its hands."""
+"""The attacked service: its processes, ports, log and resources."""
 
 import json
 import os
@@ -18,11 +18,11 @@ import psutil
 
 HOST: Final = "127.0.0.1"
 PATIENCE: Final = 60.0
-MEANT: Final = frozenset({"InjectedError", "ClientDisconnect"})
-"""Exceptions in the log that a fault means."""
+INJECTED: Final = frozenset({"InjectedError", "ClientDisconnect"})
+"""Exceptions in the log that a fault may cause."""
 
 
-class Held(NamedTuple):
+class Resources(NamedTuple):
     """The resources of the service's processes: resident bytes, file descriptors, threads."""
 
     rss: int
@@ -31,7 +31,7 @@ class Held(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer, its parsed JSON where it is any, the milliseconds it took, and the faults that it names."""
+    """A response: status, parsed JSON or text, milliseconds, and the faults that the response names."""
 
     status: int
     content: Any
@@ -40,7 +40,7 @@ class Reply(NamedTuple):
 
 
 class NotStartedError(RuntimeError):
-    """The service ended before it served."""
+    """The service ended before it was ready."""
 
 
 @dataclass
@@ -52,11 +52,11 @@ class Service:
     users: int
     """The port of the shop."""
     admin: int
-    """The port of the control plane; the same where they share one."""
+    """The port of the control plane; the shop's port if they share one."""
     _read: int = field(default=0)
 
     def call(self, method: str, path: str, body: Any = None, *, port: int = 0, patience: float = PATIENCE) -> Reply:
-        """Make one request on a connection of its own; raises OSError or HTTPException where no answer comes."""
+        """Send one request on a new connection; raises OSError or HTTPException without a response."""
         connection = HTTPConnection(HOST, port or self.admin, timeout=patience)
         content = None if body is None else json.dumps(body).encode()
         begun = time.perf_counter()
@@ -77,7 +77,7 @@ class Service:
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
 
     def alive(self) -> bool:
-        """Return whether the process that was started still runs."""
+        """Return whether the process still runs."""
         return self.process.poll() is None
 
     def family(self) -> list[psutil.Process]:
@@ -88,8 +88,8 @@ class Service:
         except psutil.NoSuchProcess:
             return []
 
-    def held(self) -> Held:
-        """Return what all its processes hold together."""
+    def resources(self) -> Resources:
+        """Return the resources of all processes together."""
         rss = 0
         fds = 0
         threads = 0
@@ -98,48 +98,53 @@ class Service:
                 rss += process.memory_info().rss
                 fds += process.num_fds()
                 threads += process.num_threads()
-        return Held(rss, fds, threads)
+        return Resources(rss, fds, threads)
 
-    def strange(self) -> list[str]:
-        """Return the lines of the log, since the last call, that no fault means."""
+    def unexpected_lines(self) -> list[str]:
+        """Return the log lines since the last call that no fault explains."""
         with self.log.open("rb") as log:
             log.seek(self._read)
             text = log.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
-        return [line for line in whole.decode(errors="replace").splitlines() if line and not _meant(line)]
+        return [line for line in whole.decode(errors="replace").splitlines() if line and not _is_expected(line)]
 
 
-def _meant(line: str) -> bool:
+def _is_expected(line: str) -> bool:
     try:
         entry = json.loads(line)
     except ValueError:
         return False
     kinds = [each["exc_type"] for each in entry.get("exception", [])]
     if kinds:
-        return not MEANT.isdisjoint(kinds)
+        return not INJECTED.isdisjoint(kinds)
     return entry["level"] in {"info", "debug", "warning"}
 
 
-LEASH: Final = ("setpriv", "--pdeathsig", "KILL")
-"""Ends a process with the thread that started it, so that nothing stays when a machine is killed."""
+DIE_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL")
+"""Kill a process when the thread that started it ends, so that no process outlives a killed fuzzer."""
 
 
 def command(python: str, *, apart: bool, workers: int = 1, port: int = 0, admin_port: int = 0) -> list[str]:
-    """Return the command line of a service; `apart` gives the control plane a port of its own."""
+    """Return the command line of a service; with `apart` the control plane has its own port."""
     ports = ["--port", str(port), *(["--admin-port", str(admin_port)] if apart else [])]
     return [python, "-m", "chaosapi", "serve", *ports, "--workers", str(workers)]
 
 
 def start(line: Sequence[str], folder: Path, settings: Mapping[str, str], *, wait: float = 60.0) -> Service:
-    """Start a service with free ports in a folder; raises NotStartedError with its log where it does not come up."""
+    """Start a service with free ports in a folder; raises NotStartedError with the log if it does not start."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("CHAOSAPI_")}
     environment = {**own, "CHAOSAPI_LOG_FORMAT": "json", "CHAOSAPI_ACCESS_LOG": "false", **settings}
     number = len(list(folder.glob("service-*.log")))
     log = folder / f"service-{number}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [*LEASH, *line], stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=folder, start_new_session=True
+            [*DIE_WITH_PARENT, *line],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
         )
     deadline = time.monotonic() + wait
     apart = "--admin-port" in line
@@ -152,14 +157,14 @@ def start(line: Sequence[str], folder: Path, settings: Mapping[str, str], *, wai
 
 
 def ports(text: str, *, apart: bool) -> tuple[int, int] | None:
-    """Return the ports of the users and of the control plane, once the log names them."""
+    """Return the ports of the shop and of the control plane; None until the log names them."""
     users = re.search(r"Uvicorn running on http://[\w.]+:(\d+)", text)
     admin = re.search(r'"url": ?"http://[\w.]+:(\d+)"', text) if apart else users
     return (int(users[1]), int(admin[1])) if users and admin else None
 
 
 def stop(process: subprocess.Popen[bytes], patience: float = 20.0) -> int | None:
-    """Ask a service to stop; after the patience, kill all its processes. Return its exit status, None if killed."""
+    """Stop a service; after the time-out, kill all its processes. Return its exit status, None if killed."""
     family = []
     with suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
@@ -181,7 +186,7 @@ def stop(process: subprocess.Popen[bytes], patience: float = 20.0) -> int | None
 def running(
     folder: Path, settings: Mapping[str, str], *, python: str = sys.executable, apart: bool = True, workers: int = 1
 ) -> Iterator[Service]:
-    """Run a service for as long as the block lasts."""
+    """Run a service until the block ends."""
     service = start(command(python, apart=apart, workers=workers), folder, settings)
     try:
         yield service
@@ -190,7 +195,7 @@ def running(
 
 
 def answered(service: Service, method: str, path: str, patience: float = 5.0) -> Reply | None:
-    """Return the answer of one request, None where none came in time."""
+    """Return the response to one request; None without one in time."""
     try:
         return service.call(method, path, patience=patience)
     except (OSError, HTTPException, ValueError):

@@ -1,4 +1,4 @@
-"""A service with everything around it that can be broken: replicas, workers, store, disk, clock, output, network."""
+"""A service whose environment can be broken: replicas, workers, store, disk, clock, output, network."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ STORES: Final[tuple[Store, ...]] = ("memory", "workers", "sqlite", "redis")
 _CLOCK: Final = Path(__file__).parent / "clock"
 _DISK: Final = "24m"
 DESCRIPTORS: Final = 512
-"""How many file descriptors each process of a service may have."""
+"""The file descriptor limit of each process of a service."""
 SETTINGS: Final = {
     "CHAOSAPI_MARK_RESPONSES": "true",
     "CHAOSAPI_ACCESS_LOG": "true",
@@ -45,39 +45,39 @@ class Replica:
     service: Service
     link: Link | None
     reader: "subprocess.Popen[bytes]"
-    """The thread that reads its output."""
+    """The process that reads the replica's output."""
     clock: Path
     away: list[tuple[float, float]] = field(default_factory=list)
-    """When it was frozen or dead, by the machine's monotonic clock."""
+    """When the replica was frozen or dead, by the machine's monotonic clock."""
 
     def inside(self) -> AbstractContextManager[None]:
-        """Be where it can be reached."""
+        """Enter the network namespace of the replica."""
         return self.link.host.entered() if self.link else nullcontext()
 
     def call(self, method: str, path: str, body: Any = None, *, users: bool = False, patience: float = 30.0) -> Reply:
-        """Make one request; raises OSError or HTTPException where no answer comes."""
+        """Send one request; raises OSError or HTTPException without a response."""
         with self.inside():
             port = self.service.users if users else self.service.admin
             return self.service.call(method, path, body, port=port, patience=patience)
 
     def turn(self, seconds: float) -> None:
-        """Let its clock be wrong by so much."""
+        """Set the error of the replica's clock."""
         with self.clock.open("r+b") as file:
             file.write(struct.pack("d", seconds))
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to all its processes."""
+        """Send a signal to all processes of the replica."""
         for process in self.service.family():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
     def workers(self) -> list[psutil.Process]:
-        """Return its workers, none where it is one process."""
+        """Return the worker processes; none if the replica is one process."""
         return [each for each in self.service.family()[1:] if "chaosapi.runtime.workers" in " ".join(each.cmdline())]
 
 
 class Stand:
-    """Replicas on one store, in a folder of their own on a small disk of its own where that can be made."""
+    """Replicas on one store, with their files on a small disk if one can be mounted."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Stand:
         self.disk.mkdir()
         self._logs = folder / "logs"
         self._logs.mkdir()
-        self.small = _mounted(self.disk, stack)
+        self.small = _mount(self.disk, stack)
         self.network: Network | None = None
         count = 2 if store in {"sqlite", "redis"} else 1
         if cut and store == "redis" and not networks.missing():
@@ -108,12 +108,12 @@ class Stand:
 
     @property
     def name(self) -> str:
-        """Return what it is called in tables."""
+        """Return the name of the stand in tables."""
         return f"{self.store}, {'own' if self.apart else 'shared'} port"
 
     @property
     def url(self) -> str:
-        """Return the address of the store."""
+        """Return the URL of the store."""
         if self.store == "sqlite":
             return f"sqlite:///{self.disk}/faults.db"
         if self.redis:
@@ -126,7 +126,7 @@ class Stand:
 
     @property
     def redis_folder(self) -> Path:
-        """Return where Redis keeps what it holds."""
+        """Return the folder with the data of Redis."""
         return self._logs / "redis"
 
     def _start_redis(self) -> RedisServer:
@@ -142,13 +142,13 @@ class Stand:
 
     @contextmanager
     def redis_client(self) -> Iterator["redis.Redis"]:
-        """Yield a Redis client of the test's own."""
+        """Yield a new Redis client."""
         assert self.redis
         with self._hub(), redis.Redis(port=self.redis.port) as client:
             yield client
 
     def start_redis(self) -> None:
-        """Start it again, with what is in its folder."""
+        """Start Redis again, with the data in its folder."""
         assert self.redis
         with self._hub():
             self.redis.start()
@@ -159,9 +159,9 @@ class Stand:
         log = (self._logs / f"output-{number}.log").open("ab")
         with log:
             reader = subprocess.Popen(
-                [*services.LEASH, "cat"], stdin=subprocess.PIPE, stdout=log, start_new_session=True
+                [*services.DIE_WITH_PARENT, "cat"], stdin=subprocess.PIPE, stdout=log, start_new_session=True
             )
-        self._stack.callback(_ended, reader)
+        self._stack.callback(_stop_reader, reader)
         link = self.network.links[number] if self.network else None
         service = self._serve(number, reader, link, 0, 0)
         replica = Replica(number, service, link, reader, clock)
@@ -171,7 +171,7 @@ class Stand:
     def _serve(
         self, number: int, reader: "subprocess.Popen[bytes]", link: Link | None, users: int, admin: int
     ) -> Service:
-        """Start one service whose output goes through the reader, and wait until it says where it listens."""
+        """Start a service whose output goes through the reader, and wait until its log names its ports."""
         log = self._logs / f"output-{number}.log"
         begin = log.stat().st_size
         settings = {
@@ -186,7 +186,7 @@ class Stand:
         line = services.command(
             self._python, apart=self.apart, workers=2 if self.store == "workers" else 1, port=users, admin_port=admin
         )
-        prefix = [*services.LEASH, "prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"]
+        prefix = [*services.DIE_WITH_PARENT, "prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"]
         with link.host.entered() if link else nullcontext():
             process = subprocess.Popen(
                 [*prefix, *line],
@@ -205,24 +205,24 @@ class Stand:
         return Service(process, log, *found)
 
     def kill(self, replica: Replica) -> None:
-        """Kill a replica with all its processes."""
+        """Kill all processes of a replica."""
         replica.signal(signal.SIGKILL)
         replica.service.process.wait()
 
     def restart(self, replica: Replica) -> None:
-        """Start a replica that was killed, on the ports that it had."""
+        """Start a killed replica on its former ports."""
         before = replica.service
         replica.service = self._serve(replica.number, replica.reader, replica.link, before.users, before.admin)
 
     def output(self, replica: Replica) -> str:
-        """Return all that a replica has written."""
+        """Return the whole output of a replica."""
         return (self._logs / f"output-{replica.number}.log").read_text(errors="replace")
 
-    # What can be broken without touching a process.
+    # Troubles that touch no process.
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Leave no byte free on the disk of the store and of temporary files; Redis gets no memory instead."""
+        """Fill the disk of the store and of temporary files; take all memory from Redis."""
         filler = self.disk / "filler"
         try:
             if self.small:
@@ -237,25 +237,25 @@ class Stand:
                 with contextlib.suppress(redis.RedisError), self.redis_client() as client:
                     client.config_set("maxmemory", 0)
 
-    def spoil(self) -> bool:
-        """Make the stored state unreadable; return whether there is one."""
+    def make_unreadable(self) -> bool:
+        """Make the stored state unreadable; return whether there is a stored state."""
         if self.redis:
             with self.redis_client() as client:
                 for key in _keys(client):
-                    _spoil_key(client, key)
+                    _corrupt_key(client, key)
             return True
         files = [*self.disk.glob("faults.db"), *self.disk.glob("**/faults.sqlite")]
         for file in files:
             with contextlib.closing(sqlite3.connect(file, timeout=10)) as database, database:
-                _spoil_table(database, "state")
+                _corrupt_table(database, "state")
         return bool(files)
 
-    def garble(self) -> None:
+    def replace_keys(self) -> None:
         """Replace every key of Redis by one of another type."""
         with self.redis_client() as client:
             for key in _keys(client):
                 kind = client.type(key)
-                with client.pipeline() as pipe:  # in one step: the service goes on writing
+                with client.pipeline() as pipe:  # in one transaction: the service writes concurrently
                     pipe.delete(key)
                     pipe.rpush(key, b"\xff\xfe garbage") if kind != b"list" else pipe.set(key, b"[[[[")
                     pipe.execute()
@@ -265,7 +265,7 @@ def _keys(client: "redis.Redis") -> list[Any]:
     return list(client.scan_iter())
 
 
-def _spoil_key(client: "redis.Redis", key: bytes) -> None:
+def _corrupt_key(client: "redis.Redis", key: bytes) -> None:
     kind = client.type(key)
     if kind == b"string":
         client.set(key, b'{"faults": [[[[ \xff')
@@ -275,7 +275,7 @@ def _spoil_key(client: "redis.Redis", key: bytes) -> None:
                 client.hset(key, name, b'{"faults": [[[[ \xff')
 
 
-def _spoil_table(database: sqlite3.Connection, table: str) -> None:
+def _corrupt_table(database: sqlite3.Connection, table: str) -> None:
     columns = database.execute(f"PRAGMA table_info({table})").fetchall()
     for _, name, kind, *_ in columns:
         if kind.upper() in {"TEXT", "BLOB"}:
@@ -290,8 +290,8 @@ def _fill(filler: Path) -> None:
                     pass
 
 
-def _mounted(folder: Path, stack: ExitStack) -> bool:
-    """Mount a small disk; return whether that can be done here."""
+def _mount(folder: Path, stack: ExitStack) -> bool:
+    """Mount a small disk; return whether that succeeded."""
     made = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={_DISK},mode=700", "tmpfs", str(folder)], check=False, capture_output=True
     )
@@ -307,7 +307,7 @@ def _tail(log: Path, begin: int) -> str:
         return file.read().decode(errors="replace")
 
 
-def _ended(reader: "subprocess.Popen[bytes]") -> None:
+def _stop_reader(reader: "subprocess.Popen[bytes]") -> None:
     reader.send_signal(signal.SIGCONT)
     if reader.stdin:
         with contextlib.suppress(OSError):

@@ -26,7 +26,7 @@ def frozen(stand: Stand, dice: Random) -> Iterator[None]:
     replica = dice.choice(stand.replicas)
     workers = replica.workers()
     victims = [dice.choice(workers)] if workers else replica.service.family()
-    with _away(replica):
+    with _absent(replica):
         try:
             freeze(victims)
             yield
@@ -40,7 +40,7 @@ def frozen(stand: Stand, dice: Random) -> Iterator[None]:
 def killed(stand: Stand, dice: Random) -> Iterator[None]:
     """Kill a replica, and start it again on its ports."""
     replica = dice.choice(stand.replicas)
-    with _away(replica):
+    with _absent(replica):
         stand.kill(replica)
         try:
             yield
@@ -52,7 +52,7 @@ def killed(stand: Stand, dice: Random) -> Iterator[None]:
 def worker_killed(stand: Stand, dice: Random) -> Iterator[None]:
     """Kill one worker; its parent starts another."""
     replica = stand.replicas[0]
-    with _away(replica):
+    with _absent(replica):
         with suppress(psutil.NoSuchProcess):
             dice.choice(replica.workers()).kill()
         yield
@@ -74,7 +74,7 @@ def clock_turned(stand: Stand, dice: Random) -> Iterator[None]:
 
 @contextmanager
 def output_stalled(stand: Stand, dice: Random) -> Iterator[None]:
-    """Read nothing of what a replica writes, while it writes much."""
+    """Stop reading a replica's output while it writes many lines."""
     replica = dice.choice(stand.replicas)
     replica.reader.send_signal(signal.SIGSTOP)
     try:
@@ -86,14 +86,14 @@ def output_stalled(stand: Stand, dice: Random) -> Iterator[None]:
 
 @contextmanager
 def disk_full(stand: Stand, _: Random) -> Iterator[None]:
-    """Fill the disk; leave Redis no memory."""
+    """Fill the disk; take all memory from Redis."""
     with stand.full_disk():
         yield
 
 
 @contextmanager
 def redis_flushed(stand: Stand, dice: Random) -> Iterator[None]:
-    """Flush Redis, once or again and again."""
+    """Flush Redis, once or five times."""
     for _ in range(dice.choice((1, 1, 5))):
         with stand.redis_client() as client:
             client.flushall()
@@ -103,7 +103,7 @@ def redis_flushed(stand: Stand, dice: Random) -> Iterator[None]:
 
 @contextmanager
 def redis_killed(stand: Stand, _: Random) -> Iterator[None]:
-    """Kill Redis, and start it with what it had."""
+    """Kill Redis, and start it with its data."""
     assert stand.redis
     stand.redis.kill()
     try:
@@ -114,7 +114,7 @@ def redis_killed(stand: Stand, _: Random) -> Iterator[None]:
 
 @contextmanager
 def redis_emptied(stand: Stand, _: Random) -> Iterator[None]:
-    """Kill Redis, and start it with nothing."""
+    """Kill Redis, and start it without data."""
     assert stand.redis
     stand.redis.kill()
     try:
@@ -127,7 +127,7 @@ def redis_emptied(stand: Stand, _: Random) -> Iterator[None]:
 
 @contextmanager
 def redis_restored(stand: Stand, _: Random) -> Iterator[None]:
-    """Take Redis back to what it held when the trouble began."""
+    """Restore Redis to its content at the start of the trouble."""
     with stand.redis_client() as client:
         held = {key: client.dump(key) for key in client.scan_iter()}
     try:
@@ -163,7 +163,7 @@ def partitioned(stand: Stand, dice: Random) -> Iterator[None]:
 
 
 @contextmanager
-def _away(replica: Replica) -> Iterator[None]:
+def _absent(replica: Replica) -> Iterator[None]:
     begun = time.monotonic()
     try:
         yield
@@ -173,15 +173,15 @@ def _away(replica: Replica) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A trouble, where it can happen, and what it takes away from what can be checked."""
+    """A trouble, the stands on which it can happen, and the checks that it rules out."""
 
     act: Trouble
     stores: tuple[str, ...] = ("memory", "workers", "sqlite", "redis")
     networks: bool = False
     forgets: tuple[str, ...] = ()
-    """Stores whose audit does not survive it."""
+    """Stores whose audit does not survive the trouble."""
     alone: bool = False
-    """Whether it comes without another: two at once would leave nothing that can be said."""
+    """Whether the trouble comes alone: together with another, nothing could be checked."""
     touches: str = ""
     """The part that breaks; two troubles at once break different parts."""
 

@@ -1,4 +1,4 @@
-"""A fast HTTP client that sends any bytes, valid or not, and hands back every answer that came."""
+"""A fast HTTP client that sends any bytes, valid or not, and returns every response."""
 
 import asyncio
 from contextlib import suppress
@@ -8,12 +8,12 @@ from typing import Final, cast
 import httptools
 
 LOST: Final = 0
-"""The status of an answer that could not be read as HTTP."""
+"""The status of a response that is not HTTP."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """One HTTP answer; header names are lower case."""
+    """One HTTP response; header names are lower case."""
 
     status: int = LOST
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -21,13 +21,13 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: what was answered on it since the last exchange began, and whether the peer has closed it."""
+    """One connection: the responses since the last exchange began, and whether the peer has closed it."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.closed = False
         self.broken = ""
-        """Why the peer's bytes are not HTTP; empty while they are."""
+        """Why the peer's bytes are not HTTP; empty if they are."""
         self.received = 0
         self._wanted = 0
         self._turn: asyncio.Future[None] | None = None
@@ -40,28 +40,28 @@ class Connection(asyncio.Protocol):
 
     @property
     def begun(self) -> int:
-        """Return the status of the answer that has begun and not ended, 0 where there is none."""
+        """Return the status of the incomplete response; 0 without one."""
         return self._answer.status
 
     @classmethod
     async def open(cls, host: str, port: int) -> "Connection":
-        """Connect; raises OSError where the port is closed."""
+        """Connect; raises OSError if the port is closed."""
         _, connection = await asyncio.get_running_loop().create_connection(cls, host, port)
         return connection
 
     async def exchange(self, data: bytes, wanted: int, patience: float) -> list[Answer]:
-        """Send the bytes; return the answers once there are so many, the peer has closed, or the patience ends."""
+        """Send the bytes; return the responses once there are `wanted`, the peer has closed, or after the time-out."""
         self.send(data)
         return await self.wait(wanted, patience)
 
     def send(self, data: bytes) -> None:
-        """Send the bytes; what was answered before is forgotten."""
+        """Send the bytes; drop the responses to earlier bytes."""
         self.answers = []
         if not self.closed:
             self.transport.write(data)
 
     async def wait(self, wanted: int, patience: float) -> list[Answer]:
-        """Return the answers since the last bytes were sent."""
+        """Return the responses since the last bytes were sent."""
         if len(self.answers) < wanted and not self.closed:
             loop = asyncio.get_running_loop()
             self._wanted = wanted
@@ -75,12 +75,12 @@ class Connection(asyncio.Protocol):
         return self.answers
 
     def pause(self, *, paused: bool) -> None:
-        """Stop reading, or go on."""
+        """Pause or resume reading."""
         if not self.closed:
             self.transport.pause_reading() if paused else self.transport.resume_reading()
 
     def close(self, *, reset: bool = False) -> None:
-        """Leave, politely or with a reset."""
+        """Close the connection, or reset it."""
         if not self.closed:
             self.transport.abort() if reset else self.transport.close()
             self.closed = True
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse the received bytes."""
         self.received += len(data)
         if self.broken:
             return
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the peer is gone; a body without a length ends here."""
+        """Note the disconnect; it ends a body without a length."""
         self.closed = True
         if self._answer.status and b"content-length" not in self._answer.headers and not self.broken:
             with suppress(httptools.HttpParserError):
@@ -133,7 +133,7 @@ class Connection(asyncio.Protocol):
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        """Hand the answer over; an interim one is left out."""
+        """Add the response to the list, unless it is an interim response (1xx)."""
         answer = self._answer
         answer.body = b"".join(self._parts)
         self._answer = Answer()

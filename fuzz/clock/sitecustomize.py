@@ -1,6 +1,6 @@
-"""Let another process turn a service's clock: Python runs this first where PYTHONPATH names this folder.
+"""Let another process step a service's clock: Python imports this first if PYTHONPATH names this folder.
 
-The file that CLOCK_FILE names holds one double, the seconds by which the clock is wrong.
+The file CLOCK_FILE holds one double: the error of the clock in seconds.
 """
 
 import mmap

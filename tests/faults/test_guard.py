@@ -33,7 +33,7 @@ def look(client: TestClient, clock: Clock) -> str:
 
 
 def test_the_burned_budget_is_the_burn_rate_times_the_share_of_the_period() -> None:
-    """At burn rate 1 the budget lasts for one period; all requests failing burns it a thousand times faster than 0.1 %."""
+    """At burn rate 1 the budget lasts for one period; at 100 % failures it burns a thousand times faster than that."""
     monthly = BudgetBurned(budget_burned=1)
     assert monthly.burned(1000, 1, 30 * 86400) == pytest.approx(1)
     assert monthly.burned(50, 50, 648) == pytest.approx(0.25)

@@ -36,7 +36,7 @@ def problem(status: int, kind: str = "about:blank") -> dict[str, Any]:
     ],
 )
 def test_what_is_as_it_should_be(message: Message, given: Answer) -> None:
-    """Injected failures, said refusals and probes that a fault lets fail are no mistakes."""
+    """Injected failures, refusals with a reason, and probes failed by a fault are not findings."""
     assert not judge(message, given).wrong
 
 
