@@ -1,4 +1,4 @@
-"""Real stores: a Redis of the test's own, and one to share; several replicas on the same store."""
+"""Real stores: a Redis for one test, and a shared one; several replicas on the same store."""
 
 import asyncio
 import os
@@ -26,17 +26,17 @@ Open = Callable[..., Store]
 
 
 def a_fault(name: str = "a", **fields: object) -> Fault:
-    """Make a fault that fails every request for a minute."""
+    """Return a fault that fails every request for a minute."""
     return Fault.model_validate({"name": name, "effect": {"type": "error"}, "schedule": {"duration": 60}, **fields})
 
 
 def an_entry(action: str = "create", actor: str = "me", at: float = 0.0) -> AuditEntry:
-    """Make an audit entry as the desk does; the store fills in the rest."""
+    """Return an audit entry as the API signs it; the store adds revision and fault."""
     return AuditEntry(at=at, actor=actor, action=action)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
-    """Return once the condition holds; fails the test after 15 seconds."""
+    """Wait until the condition holds; fails the test after 15 seconds."""
     try:
         async with asyncio.timeout(patience(15)):
             while not condition():
@@ -47,7 +47,7 @@ async def until(condition: Callable[[], object], what: str) -> None:
 
 @asynccontextmanager
 async def started(*stores: Store) -> AsyncIterator[None]:
-    """Start the stores, and close those that were started."""
+    """Start the stores, and close them when the block ends."""
     try:
         for store in stores:
             await store.start()
@@ -58,7 +58,7 @@ async def started(*stores: Store) -> AsyncIterator[None]:
 
 
 class Seen:
-    """Follows a store: what a replica would run."""
+    """A store's subscriber, which keeps every state."""
 
     def __init__(self, store: Store) -> None:
         self.states: list[State] = []
@@ -129,20 +129,20 @@ def running(folder: Path, *arguments: str) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Give a Redis that nobody harms."""
+    """Yield a Redis that all tests share and none breaks."""
     with running(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
-    """Give a function that starts a Redis to harm; arguments go to redis-server."""
+    """Return a function that starts a Redis that the test may break; arguments go to redis-server."""
     with ExitStack() as stack:
         yield lambda *arguments: stack.enter_context(running(tmp_path, *arguments))
 
 
 class Relay:
-    """A TCP proxy in front of a port whose traffic can be held up, as a network partition does, or its answers lost.
+    """A TCP proxy that can hold up traffic, as a network partition does, or drop replies.
 
     With a context it speaks TLS to its clients.
     """
@@ -198,7 +198,7 @@ class Relay:
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
 def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Give a function that opens the same store again, as another replica would; in memory there is but one."""
+    """Return a function that opens the same store again, as another replica would; the memory store is one object."""
     if request.param == "memory":
         store = open_store("memory://")
         return lambda *_: store
@@ -207,7 +207,7 @@ def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 
 @pytest.fixture(params=["sqlite", "redis"])
 def open_shared(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Give the same, without the store of a single process."""
+    """Return the same for stores that several processes share."""
     return _shared(request, tmp_path)
 
 
@@ -229,13 +229,13 @@ def _url(request: pytest.FixtureRequest, folder: Path) -> str:
 
 @pytest.fixture
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of an empty store; parametrize indirectly with `sqlite` or `redis`."""
+    """Return the URL of an empty store; parametrize indirectly with `sqlite` or `redis`."""
     return _url(request, tmp_path)
 
 
 @contextmanager
 def full(server: RedisServer) -> Iterator[None]:
-    """OOM: it has no memory."""
+    """OOM: Redis has no memory left."""
     with redis.Redis.from_url(server.url) as admin:
         admin.config_set("maxmemory", 1)
         yield

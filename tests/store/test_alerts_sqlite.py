@@ -13,7 +13,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def news(name: str, second: int = 0, status: Status = "firing", text: str = "") -> Delivery:
-    """Make one delivery of an alert."""
+    """Return one delivery of an alert."""
     at = START + timedelta(seconds=second)
     return Delivery(
         received_at=at,
@@ -27,13 +27,13 @@ def news(name: str, second: int = 0, status: Status = "firing", text: str = "") 
 
 
 def told(inbox: Inbox) -> list[DeliveredAlert]:
-    """Return what an inbox knows, newest first."""
+    """Return the alerts of an inbox, newest first."""
     asyncio.run(inbox.catch_up())
     return inbox.latest(10)
 
 
-def test_what_one_worker_is_told_all_know_in_the_same_order(tmp_path: Path) -> None:
-    """Also that it ended, and also one that comes later."""
+def test_all_workers_share_the_delivered_alerts_in_the_same_order(tmp_path: Path) -> None:
+    """Resolved notifications too, and also a worker that starts later."""
     one = SharedInbox(tmp_path / "inbox")
     other = SharedInbox(tmp_path / "inbox")
     asyncio.run(one.receive([news("a")]))
@@ -46,8 +46,8 @@ def test_what_one_worker_is_told_all_know_in_the_same_order(tmp_path: Path) -> N
     assert one.latest(10) == other.latest(10) == late.latest(10)
 
 
-def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes late gets what was delivered last; who was there knows more."""
+def test_the_number_of_alerts_in_the_file_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A late worker gets the latest alerts; a running worker keeps more."""
     monkeypatch.setattr(alerts_sqlite, "_MAX_ROWS", 3)
     inbox = SharedInbox(tmp_path / "inbox")
     for number in range(10):
@@ -56,7 +56,7 @@ def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_file_has_a_budget_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large alerts push out older ones earlier than small ones do."""
+    """Large alerts evict older ones earlier than small ones do."""
     monkeypatch.setattr(alerts_sqlite, "MAX_BYTES", 3000)
     inbox = SharedInbox(tmp_path / "inbox")
     for number in range(10):
@@ -64,8 +64,8 @@ def test_the_file_has_a_budget_in_bytes(tmp_path: Path, monkeypatch: pytest.Monk
     assert [alert.fingerprint for alert in told(SharedInbox(tmp_path / "inbox"))] == ["9", "8"]
 
 
-def test_what_the_file_cannot_take_one_worker_knows(tmp_path: Path) -> None:
-    """As on a full disk: the alert is not lost, and nothing fails."""
+def test_an_alert_that_cannot_be_written_is_kept_in_one_worker(tmp_path: Path) -> None:
+    """On a full disk the alert is not lost, and the webhook does not fail."""
     inbox = SharedInbox(tmp_path / "inbox")
     asyncio.run(inbox.receive([news("a")]))
     assert told(inbox)

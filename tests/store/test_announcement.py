@@ -14,7 +14,7 @@ NAMES = st.sampled_from(["a", "b", "c"])
 
 
 def moves() -> st.SearchStrategy[Change]:
-    """Give any change, at any time of a few minutes: faults of a minute also end by themselves."""
+    """Draw any change at any time within a few minutes; faults of a minute also end on schedule."""
     specs = st.builds(lambda name, seed: a_fault(name, seed=seed), NAMES, st.integers(0, 3))
     times = st.floats(0, 200)
     return st.one_of(
@@ -35,8 +35,8 @@ def moves() -> st.SearchStrategy[Change]:
 
 @settings(deadline=None, derandomize=True)
 @given(st.lists(moves(), max_size=20))
-def test_whoever_makes_the_same_steps_is_in_the_same_state(moves: list[Change]) -> None:
-    """After every change that is possible, by way of the text, and in the same order of faults."""
+def test_replicas_that_apply_the_announcements_have_the_same_state(moves: list[Change]) -> None:
+    """After every possible change, through the JSON text, with the same order of faults."""
     mine = theirs = State()
     for move in moves:
         try:
@@ -50,8 +50,8 @@ def test_whoever_makes_the_same_steps_is_in_the_same_state(moves: list[Change]) 
             assert theirs == mine
 
 
-def test_the_oldest_ended_faults_are_dropped_everywhere() -> None:
-    """Once there are too many."""
+def test_the_oldest_ended_faults_are_dropped_on_all_replicas() -> None:
+    """When their number exceeds the limit."""
     mine = theirs = State()
     for number in range(changes.MAX_ENDED + 5):
         after = changes.create(a_fault(f"f-{number}"), 100.0 * number)(mine)
@@ -61,8 +61,8 @@ def test_the_oldest_ended_faults_are_dropped_everywhere() -> None:
     assert len(mine.faults) == changes.MAX_ENDED + 1
 
 
-def test_what_is_told_of_a_change_does_not_grow_with_the_faults_there_are() -> None:
-    """One among a hundred costs what one alone does, but for its number."""
+def test_an_announcements_size_does_not_depend_on_the_number_of_faults() -> None:
+    """One change among a hundred faults is as large as with one fault, except its number."""
     few = many = State()
     for number in range(100):
         many = changes.create(a_fault(f"f-{number}"), float(number))(many)

@@ -6,10 +6,8 @@ from chaosapi.store.redis.clock import SharedClock
 
 @settings(deadline=None, derandomize=True)
 @given(st.floats(-100, 100), st.lists(st.tuples(st.floats(0, 5), st.floats(0, 5)), min_size=1))
-def test_the_error_is_never_more_than_the_quickest_answer_took(
-    ahead: float, answers: list[tuple[float, float]]
-) -> None:
-    """Whatever the way there and the way back took, each time."""
+def test_the_clock_error_is_at_most_the_fastest_round_trip(ahead: float, answers: list[tuple[float, float]]) -> None:
+    """For any split of each round trip."""
     local = 1000.0
     clock = SharedClock(lambda: local)
     for there, back in answers:
@@ -21,16 +19,16 @@ def test_the_error_is_never_more_than_the_quickest_answer_took(
     assert abs(clock.now() - (local + ahead)) <= min(there + back for there, back in answers) + 1e-9
 
 
-def test_a_known_time_is_not_disturbed_by_a_slow_answer() -> None:
-    """It moves only as far as it must."""
+def test_a_slow_reply_does_not_change_a_known_offset() -> None:
+    """The offset moves only as far as the bounds require."""
     clock = SharedClock(lambda: 0.0)
     clock.synchronize(0, 30, 0)
     clock.synchronize(0, 31, 3)
     assert clock.now() == 30
 
 
-def test_a_local_clock_that_is_set_disturbs_nobody() -> None:
-    """It only tells where to begin, as long as the other one was never heard of."""
+def test_a_step_of_the_local_clock_has_no_effect() -> None:
+    """The local clock is used only before the first reply of the store."""
     local = 1_000_000.0
     steady = 5.0
     clock = SharedClock(lambda: local, lambda: steady)

@@ -11,8 +11,8 @@ from chaosapi.store.codec import StateReader, read, read_state, write, write_sta
 from tests.store.conftest import a_fault
 
 
-def test_a_state_is_written_as_any_other_model() -> None:
-    """Also after each kind of change, of which most faults are none: what they were written as is used again."""
+def test_a_state_is_serialized_like_any_model() -> None:
+    """Also after each kind of change, when the JSON of unchanged faults is reused."""
     state = State()
     for change in (
         changes.create(a_fault("a", reason='"quoted", and é'), 1.1),
@@ -27,7 +27,7 @@ def test_a_state_is_written_as_any_other_model() -> None:
 
 
 def a_state(*names: str) -> State:
-    """Return a state with these faults, whose texts look like more than one."""
+    """Return a state with these faults; their texts contain text that looks like several records."""
     state = State()
     for number, name in enumerate(names):
         spec = a_fault(name, reason='"}]},{"name":"b",', target={"headers": {"x": '],"halt":null}'}})
@@ -51,8 +51,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_reader_reads_what_is_new_and_keeps_the_rest(change: Callable[[State], State]) -> None:
-    """What it gives equals what is read from nothing; records whose texts stay are the same objects."""
+def test_a_reader_parses_only_new_records(change: Callable[[State], State]) -> None:
+    """The result equals that of a full parse; unchanged records are the same objects."""
     before = a_state("a", "b", "c")
     after = change(before)
     reader = StateReader()
@@ -67,8 +67,8 @@ def test_a_reader_reads_what_is_new_and_keeps_the_rest(change: Callable[[State],
     assert reader.read(text) is found
 
 
-def test_a_reader_knows_its_own_writing() -> None:
-    """Whoever has written a state does not read it."""
+def test_a_reader_does_not_parse_a_remembered_state() -> None:
+    """A replica does not parse the state that it wrote."""
     state = a_state("a", "b")
     reader = StateReader()
     reader.remember(write_state(state), state)
@@ -93,10 +93,10 @@ ODD = {
 
 @pytest.mark.parametrize("spoil", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("known", [(), ("a",), ("a", "b")], ids=str)
-def test_a_reader_takes_and_refuses_what_is_taken_and_refused_otherwise(
+def test_a_reader_accepts_and_refuses_the_same_as_a_full_parse(
     spoil: Callable[[str], str], known: tuple[str, ...]
 ) -> None:
-    """Whatever it knew before: text of a person or of another version too."""
+    """For any previous state; also hand-written text and text of another version."""
     reader = StateReader()
     reader.read(write_state(a_state(*known)))
     text = spoil(write_state(changes.halt("enough", 7.0)(changes.create(a_fault("c"), 6.0)(a_state("a", "b")))))
@@ -109,8 +109,8 @@ def test_a_reader_takes_and_refuses_what_is_taken_and_refused_otherwise(
         assert reader.read(text) == meant
 
 
-def test_a_reader_reads_many_new_ones_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One by one they would take thrice the time, and after the kill switch all are new."""
+def test_a_reader_parses_many_new_records_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one they would take three times as long; after the kill switch all records are new."""
     names = [f"f{number}" for number in range(100)]
     state = a_state(*names)
     reader = StateReader()

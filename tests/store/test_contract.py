@@ -1,4 +1,4 @@
-"""What every store promises, asked of each with the real thing behind it."""
+"""The contract of all stores, tested with each real store."""
 
 import asyncio
 import subprocess
@@ -20,8 +20,8 @@ from tests.patience import patience
 from tests.store.conftest import Open, Seen, a_fault, an_entry, started, until
 
 
-def test_every_replica_hears_every_change(open_one: Open) -> None:
-    """Whoever made it, in order, and the states are equal."""
+def test_every_replica_is_notified_of_every_change(open_one: Open) -> None:
+    """Changes of any replica arrive in order, and the states are equal."""
 
     async def scenario() -> None:
         here = open_one()
@@ -41,8 +41,8 @@ def test_every_replica_hears_every_change(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_a_late_replica_starts_with_what_there_is(open_one: Open) -> None:
-    """Before `start` returns."""
+def test_a_late_replica_starts_with_the_stored_state(open_one: Open) -> None:
+    """The state is loaded before `start` returns."""
 
     async def scenario() -> None:
         here = open_one()
@@ -57,7 +57,7 @@ def test_a_late_replica_starts_with_what_there_is(open_one: Open) -> None:
 
 
 def test_the_audit_has_every_change_newest_first(open_one: Open) -> None:
-    """Signed with the revision and the fault that it made, the same for all replicas."""
+    """Signed with the revision and the changed fault, the same on all replicas."""
 
     async def scenario() -> None:
         here = open_one()
@@ -76,7 +76,7 @@ def test_the_audit_has_every_change_newest_first(open_one: Open) -> None:
 
 
 def test_pages_of_the_audit_are_complete_and_disjoint(open_one: Open) -> None:
-    """Also the second of two replicas pages through what the first did."""
+    """Also on a replica that did not make the changes."""
 
     async def scenario() -> None:
         here = open_one()
@@ -94,8 +94,8 @@ def test_pages_of_the_audit_are_complete_and_disjoint(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_what_is_refused_or_changes_nothing_leaves_no_trace(open_one: Open) -> None:
-    """Neither in the state, nor in the audit, nor with the listeners."""
+def test_a_refused_change_or_a_no_op_leaves_no_trace(open_one: Open) -> None:
+    """The state, the audit and the subscribers are unchanged."""
 
     async def scenario() -> None:
         store = open_one()
@@ -110,8 +110,8 @@ def test_what_is_refused_or_changes_nothing_leaves_no_trace(open_one: Open) -> N
     asyncio.run(scenario())
 
 
-def test_a_change_may_insist_on_a_revision(open_one: Open) -> None:
-    """If-Match: refused where somebody was faster, and nothing is done."""
+def test_a_change_may_require_a_revision(open_one: Open) -> None:
+    """If-Match: refused without any change if another change came first."""
 
     async def scenario() -> None:
         here = open_one()
@@ -129,8 +129,8 @@ def test_a_change_may_insist_on_a_revision(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_faults_come_back_exactly(open_shared: Open) -> None:
-    """Every effect of the catalogue, and durations that text would round."""
+def test_faults_are_read_back_exactly(open_shared: Open) -> None:
+    """Every effect of the catalogue, and durations that the text form would round."""
 
     async def scenario() -> None:
         here = open_shared()
@@ -155,8 +155,8 @@ def test_faults_come_back_exactly(open_shared: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_changes_at_once_are_all_made(open_one: Open) -> None:
-    """Two replicas, 25 changes each at the same time: none is lost, none is made twice."""
+def test_all_concurrent_changes_are_made(open_one: Open) -> None:
+    """Two replicas make 25 concurrent changes each: none is lost, none is made twice."""
 
     async def scenario() -> None:
         here = open_one()
@@ -180,8 +180,8 @@ def test_changes_at_once_are_all_made(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_of_two_who_want_a_name_one_gets_it(open_one: Open) -> None:
-    """The other is told that it is taken."""
+def test_of_two_concurrent_creations_of_a_name_one_succeeds(open_one: Open) -> None:
+    """The other gets a conflict."""
 
     async def scenario() -> None:
         here = open_one()
@@ -195,8 +195,8 @@ def test_of_two_who_want_a_name_one_gets_it(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_a_replica_that_has_not_heard_yet_decides_by_the_truth(open_shared: Open) -> None:
-    """A fault made there can be ended here at once."""
+def test_a_change_is_applied_to_the_stored_state_and_not_to_the_snapshot(open_shared: Open) -> None:
+    """A fault created on one replica can be ended on another at once."""
 
     async def scenario() -> None:
         here = open_shared()
@@ -211,8 +211,8 @@ def test_a_replica_that_has_not_heard_yet_decides_by_the_truth(open_shared: Open
     asyncio.run(scenario())
 
 
-def test_the_state_outlives_its_replicas(open_shared: Open) -> None:
-    """All of them stop; what they knew is there when they start again."""
+def test_the_state_survives_a_restart_of_all_replicas(open_shared: Open) -> None:
+    """State and audit are there when they start again."""
 
     async def scenario() -> None:
         first = open_shared()
@@ -248,7 +248,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize("store_url", ["sqlite", "redis"], indirect=True)
-def test_processes_that_write_at_once_lose_nothing(store_url: str) -> None:
+def test_concurrent_writer_processes_lose_no_change(store_url: str) -> None:
     """Two real processes, 40 changes each."""
     commands = [[sys.executable, "-W", "error", "-c", WRITER, store_url, name] for name in ("one", "two")]
     processes = [subprocess.Popen(command) for command in commands]
@@ -291,8 +291,8 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize("store_url", ["sqlite", "redis"], indirect=True)
-def test_processes_that_start_at_once_keep_each_others_faults(store_url: str) -> None:
-    """Each creates a fault as soon as it has started; none of them takes it for a fault that nobody runs."""
+def test_processes_that_start_concurrently_keep_each_others_faults(store_url: str) -> None:
+    """Each creates a fault after its start; no other process ends it as abandoned."""
     names = [f"w-{number}" for number in range(4)]
     with ExitStack() as stack:
         processes = [
@@ -324,12 +324,12 @@ def test_processes_that_start_at_once_keep_each_others_faults(store_url: str) ->
 
 
 def a_replica(name: str, revision: int = 0) -> Replica:
-    """Make a replica."""
+    """Return a replica."""
     return Replica(id=name, host="here", pid=1, started=0, revision=revision)
 
 
-def test_replicas_are_known_while_they_give_signs_of_life(open_one: Open) -> None:
-    """With the revision they have applied, until they leave."""
+def test_replicas_are_listed_while_they_send_heartbeats(open_one: Open) -> None:
+    """With their applied revision, until they leave."""
 
     async def scenario() -> None:
         here = open_one()
@@ -347,8 +347,8 @@ def test_replicas_are_known_while_they_give_signs_of_life(open_one: Open) -> Non
     asyncio.run(scenario())
 
 
-def test_a_silent_replica_is_forgotten(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After five beats, in the time of the store."""
+def test_a_replica_without_heartbeats_is_dropped(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After five missed heartbeats, by the store's clock."""
 
     async def scenario() -> None:
         here = open_shared()
@@ -364,7 +364,7 @@ def test_a_silent_replica_is_forgotten(open_shared: Open, monkeypatch: pytest.Mo
 
 
 def counted(matched: int, delays: list[float], **skipped: int) -> Counts:
-    """Make a tally."""
+    """Return a tally."""
     tally = Counts(matched=matched, expected=matched / 2, injected=len(delays))
     tally.skipped.update(skipped)
     for delay in delays:
@@ -372,8 +372,8 @@ def counted(matched: int, delays: list[float], **skipped: int) -> Counts:
     return tally
 
 
-def test_tallies_add_up_over_replicas_that_come_and_go(open_one: Open) -> None:
-    """Each report takes the place of the former one; those who left or died still count."""
+def test_tallies_of_all_replicas_are_kept(open_one: Open) -> None:
+    """Each report replaces the replica's previous one; tallies of stopped replicas still count."""
 
     async def scenario() -> None:
         here = open_one()
@@ -394,8 +394,8 @@ def test_tallies_add_up_over_replicas_that_come_and_go(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_tallies_go_with_their_fault(open_one: Open) -> None:
-    """When a fault of the same name takes its place, what the former one did is forgotten."""
+def test_tallies_are_deleted_with_their_fault(open_one: Open) -> None:
+    """A new fault of the same name starts without tallies."""
 
     async def scenario() -> None:
         store = open_one()
@@ -408,8 +408,8 @@ def test_tallies_go_with_their_fault(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_a_reset_needs_to_read_nothing(open_one: Open) -> None:
-    """It ends all at a revision above every one, for all replicas, with its entry; a halt may come with it."""
+def test_a_reset_does_not_read_the_stored_state(open_one: Open) -> None:
+    """It ends all faults on all replicas at a higher revision, with its audit entry; it may set a halt."""
 
     async def scenario() -> None:
         here = open_one()
@@ -430,8 +430,8 @@ def test_a_reset_needs_to_read_nothing(open_one: Open) -> None:
     asyncio.run(scenario())
 
 
-def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
-    """The change is made and heard, or not made: in no case half."""
+def test_a_cancelled_change_is_made_or_not_made(open_shared: Open) -> None:
+    """If it is made, all replicas are notified; it is never made in part."""
 
     async def scenario() -> None:
         here = open_shared()
@@ -456,7 +456,7 @@ def test_the_caller_may_leave_before_the_answer(open_shared: Open) -> None:
 
 
 def test_the_audit_is_bounded_in_bytes(open_shared: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large entries push out older ones; the latest stays, however large it is."""
+    """Large entries evict older ones; the latest entry stays, whatever its size."""
     for module in ("sqlite.tables", "redis.records"):
         monkeypatch.setattr(f"chaosapi.store.{module}.MAX_AUDIT_BYTES", 20_000)
         monkeypatch.setattr(f"chaosapi.store.{module}.LARGE_ENTRY_BYTES", 500)

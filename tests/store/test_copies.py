@@ -1,4 +1,4 @@
-"""A store is put back from an older copy while nobody lives who knows better: what was ended must not run again."""
+"""A store is restored from an older copy while no replica runs: ended faults must not act again."""
 
 import asyncio
 import shutil
@@ -34,13 +34,13 @@ KEYS = "{chaosapi}:*"
         (Lease(5, 100.0, "b"), RESTARTED),
     ],
 )
-def test_faults_go_on_only_where_nothing_speaks_for_a_copy(mark: Lease | None, why: str | None) -> None:
-    """By revision, by the last sign of life, by the server."""
+def test_faults_continue_only_if_the_store_is_not_an_older_copy(mark: Lease | None, why: str | None) -> None:
+    """Detected by revision, by the last heartbeat, and by the server's identity."""
     assert reason_to_end(mark, 5, 100.0, "a") == why
 
 
 async def begin(store: Store) -> Seen:
-    """Make a fault, as a replica that gives signs of life."""
+    """Create a fault as a replica that sends heartbeats."""
     seen = Seen(store)
     await store.apply(changes.create(a_fault(schedule={"duration": "1h"}), store.now()), an_entry())
     await store.report(ME, {})
@@ -48,7 +48,7 @@ async def begin(store: Store) -> Seen:
 
 
 async def found(store: Store) -> tuple[list[str], str, int]:
-    """Start a replica; return which faults run, why none does, and at which revision."""
+    """Start a replica; return the live faults, the reason if none is live, and the revision."""
     seen = Seen(store)
     async with started(store):
         live = [record.name for record in seen.state.live(store.now())]
@@ -162,8 +162,8 @@ def test_sqlite_with_a_watermark_that_cannot_be_read(tmp_path: Path, clock: Cloc
     assert asyncio.run(found(open_store(f"sqlite:///{path}", clock))) == ([], UNATTENDED, 2)
 
 
-def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:
-    """All faults end, and no revision is used twice, whether a change comes first or a look."""
+def test_sqlite_restored_while_it_is_used(tmp_path: Path) -> None:
+    """All faults end, and no revision is used twice, whether a change or a poll comes first."""
     path = tmp_path / "faults.db"
     backup = tmp_path / "backup.db"
 
@@ -194,7 +194,7 @@ def test_sqlite_put_back_while_it_is_used(tmp_path: Path) -> None:
 
 
 def test_a_copy_without_faults_uses_no_revision_twice(tmp_path: Path) -> None:
-    """Whoever was told of a revision may still name it in If-Match."""
+    """A client may still use an earlier revision in If-Match."""
     path = tmp_path / "faults.db"
     backup = tmp_path / "backup"
 
@@ -214,19 +214,19 @@ def test_a_copy_without_faults_uses_no_revision_twice(tmp_path: Path) -> None:
 
 
 def dump(admin: redis.Redis) -> dict[bytes, bytes]:
-    """Copy all that is ours."""
+    """Return a copy of all chaosapi keys."""
     return {key: admin.dump(key) for key in admin.keys(KEYS)}  # type: ignore[misc]  # bytes, as it is not asynchronous
 
 
 def restore(admin: redis.Redis, copy: dict[bytes, bytes]) -> None:
-    """Put a copy back."""
+    """Restore a copy."""
     admin.flushall()
     for key, value in copy.items():
         admin.restore(key, 0, value)
 
 
 def test_redis_restarted_with_an_older_copy_while_no_replica_ran(redis_server: Callable[..., RedisServer]) -> None:
-    """Also if the copy is only seconds old; with the same server and its own data the fault goes on."""
+    """Also if the copy is seconds old; with the same server and its own data the fault continues."""
     server = redis_server()
 
     async def before() -> None:
@@ -264,8 +264,8 @@ def test_redis_restarted_with_an_older_copy_while_no_replica_ran(redis_server: C
     assert revision > 1000, "what was changed after the copy had revisions that nobody here knows"
 
 
-def test_redis_that_comes_back_old_after_the_replicas_started(redis_server: Callable[..., RedisServer]) -> None:
-    """A sign of life of who has not seen the state vouches for nothing."""
+def test_redis_restored_from_an_older_copy_after_the_replicas_started(redis_server: Callable[..., RedisServer]) -> None:
+    """A heartbeat of a replica that has not read the state does not renew the lease."""
     server = redis_server()
 
     async def scenario() -> None:
@@ -289,12 +289,12 @@ def test_redis_that_comes_back_old_after_the_replicas_started(redis_server: Call
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Return who may do what with each file."""
+    """Return the mode of each file."""
     return {each.name: each.stat().st_mode & 0o777 for each in folder.iterdir()}
 
 
-def test_the_files_of_sqlite_are_for_their_owner_alone(tmp_path: Path) -> None:
-    """Those that SQLite makes beside it too, and one that others could read before."""
+def test_only_the_owner_may_read_the_files_of_sqlite(tmp_path: Path) -> None:
+    """SQLite's side files too, and a file that others could read before."""
     path = tmp_path / "faults.db"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE t (x)")

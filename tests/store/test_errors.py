@@ -10,13 +10,13 @@ from tests.patience import patience
 
 
 async def loses_it() -> None:
-    """Wait, and go on when cancelled, as asyncio.wait_for may in Python 3.11."""
+    """Wait, and swallow a cancellation, as asyncio.wait_for may in Python 3.11."""
     with suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
 
 
 async def fails_instead() -> None:
-    """Fail when cancelled, as a connection does that is closed meanwhile."""
+    """Fail when cancelled, as a connection that is closed meanwhile does."""
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
@@ -24,8 +24,8 @@ async def fails_instead() -> None:
 
 
 @pytest.mark.parametrize("ask", [loses_it, fails_instead])
-def test_a_cancellation_that_a_call_loses_ends_the_task(ask: Callable[[], Awaitable[None]]) -> None:
-    """What asks again and again, such as the heartbeat, could not be stopped: the service would not end."""
+def test_a_swallowed_cancellation_still_ends_the_task(ask: Callable[[], Awaitable[None]]) -> None:
+    """A repeating task, such as the heartbeat, could not be stopped otherwise, and the service would not end."""
 
     async def play() -> None:
         asked = asyncio.Event()
@@ -49,8 +49,8 @@ def test_a_cancellation_that_a_call_loses_ends_the_task(ask: Callable[[], Awaita
     asyncio.run(play())
 
 
-def test_a_time_limit_around_it_is_that_and_no_cancellation() -> None:
-    """Whoever waits for a shorter time gets TimeoutError, also where the call loses the cancellation."""
+def test_a_time_out_is_a_time_out_and_no_cancellation() -> None:
+    """A shorter time-out raises TimeoutError, also if the call swallows the cancellation."""
 
     async def play() -> None:
         with pytest.raises(TimeoutError):

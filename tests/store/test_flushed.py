@@ -1,4 +1,4 @@
-"""Redis loses everything, again and again, while twelve replicas change it: what was acknowledged is in the audit."""
+"""Redis is flushed repeatedly while twelve replicas make changes: the audit has every acknowledged change."""
 
 import asyncio
 import random
@@ -20,11 +20,11 @@ from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, 
 WRITERS = 12
 FLUSHES = 15
 TOLD = tuple[int, str]
-"""The revision that a writer was told, and its name for the change."""
+"""The acknowledged revision of a change, and the writer's name."""
 
 
 async def write(store: Store, number: int, over: asyncio.Event, told: list[TOLD]) -> None:
-    """Change the same fault again and again; note what was acknowledged."""
+    """Change the same fault repeatedly; record the acknowledged changes."""
     count = 0
     while not over.is_set():
         count += 1
@@ -42,7 +42,7 @@ async def write(store: Store, number: int, over: asyncio.Event, told: list[TOLD]
 def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
     redis_server: Callable[..., RedisServer], command: str
 ) -> None:
-    """Whoever was told of a change puts it back. Two that heal at once leap to the same revision once in 10^5 runs."""
+    """A replica that knows a change restores it. Two concurrent restores get the same revision once in 10^5 runs."""
     chance = random.Random(11)
     server = redis_server()
 
@@ -90,12 +90,12 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
 
 
 def line(number: int, size: int = 0) -> str:
-    """Make a line of the audit."""
+    """Return a line of the audit."""
     return recovery.audit_line(an_entry(actor=size * "x").model_copy(update={"revision": number}))
 
 
-def test_what_is_remembered_is_bounded_by_number_and_by_size() -> None:
-    """The newest stay, in whatever order they came."""
+def test_the_audit_cache_is_bounded_by_number_and_by_size() -> None:
+    """The newest entries stay, whatever their order of arrival."""
     lines = [line(number) for number in range(1, 101)]
     few = AuditCache(10, 10**9)
     few.add(reversed(lines))
@@ -110,8 +110,8 @@ def test_what_is_remembered_is_bounded_by_number_and_by_size() -> None:
     assert few.missing(lines[:-1]) == lines[-1:]
 
 
-def test_garbage_is_not_remembered() -> None:
-    """It could not be put in order."""
+def test_malformed_lines_are_not_cached() -> None:
+    """They have no revision to sort by."""
     kept = AuditCache(10, 1000)
     kept.add(["garbage", "x {}", 'x {"revision":"1"}', ""])
     assert kept.newest() == []

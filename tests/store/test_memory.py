@@ -15,7 +15,7 @@ SIZE = 20_000
 @given(st.lists(st.integers(0, 9_000), max_size=30))
 @settings(deadline=None)
 def test_the_audit_keeps_the_newest_entries_that_fit_into_its_bytes(bodies: list[int]) -> None:
-    """However large each is; what is kept is whole, and the last entry always is."""
+    """For entries of any size; each kept entry is complete, and the last entry is always kept."""
 
     async def play() -> None:
         store = MemoryStore(lambda: 0.0)

@@ -1,4 +1,4 @@
-"""A store that holds what nobody can read: changes are refused, it says so, and the kill switch writes over it."""
+"""A store with an unreadable state: changes are refused with the reason, and the kill switch overwrites it."""
 
 import asyncio
 import sqlite3
@@ -31,7 +31,7 @@ TEXTS = {
 
 
 def switched(store: Store) -> KillSwitch:
-    """Put a kill switch on it, as a replica does."""
+    """Return a kill switch on the store, as a replica has."""
     engine = Engine(ROUTES, store.now)
     kill = KillSwitch(store, engine, engine.load, None)
     store.subscribe(kill.apply_stored)
@@ -39,7 +39,7 @@ def switched(store: Store) -> KillSwitch:
 
 
 async def killed(store: Store, kill: KillSwitch, revision: int) -> State:
-    """Use the kill switch on what cannot be read; then the store must be as good as new."""
+    """Use the kill switch on an unreadable store; check that the store works afterwards."""
     with pytest.raises(StoreUnreadable, match="could not be read"):
         await store.apply(changes.create(a_fault("more"), store.now()), an_entry())
     assert not store.up
@@ -55,7 +55,7 @@ async def killed(store: Store, kill: KillSwitch, revision: int) -> State:
 
 
 def poison_sqlite(path: Path, text: object, revision: object = 7) -> None:
-    """Put a state there that no release of ours wrote."""
+    """Store a state that no release wrote."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("INSERT OR REPLACE INTO state (id, revision, state) VALUES (1, ?, ?)", (revision, text))
         db.commit()
@@ -63,7 +63,7 @@ def poison_sqlite(path: Path, text: object, revision: object = 7) -> None:
 
 @pytest.mark.parametrize("text", [*TEXTS.values(), b"\xff\xfe", 5], ids=[*TEXTS, "bytes", "number"])
 def test_sqlite(tmp_path: Path, text: object) -> None:
-    """While it is used, and before."""
+    """While the store is used, and before it is opened."""
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
@@ -90,8 +90,8 @@ def test_sqlite(tmp_path: Path, text: object) -> None:
     asyncio.run(scenario())
 
 
-def test_an_audit_with_garbage_shows_the_rest(tmp_path: Path) -> None:
-    """An entry whose fault is too deep to read is shown without it."""
+def test_an_audit_with_malformed_entries_shows_the_rest(tmp_path: Path) -> None:
+    """An entry whose fault is too deeply nested is shown without it."""
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
@@ -116,7 +116,7 @@ AUDIT = "{chaosapi}:audit"
 
 
 def texts(text: str) -> Callable[[redis.Redis], None]:
-    """Put a text where the state is; its revision beside it is right."""
+    """Replace the state by a text; keep its revision."""
 
     def poison(admin: redis.Redis) -> None:
         admin.hset(STATE, mapping={"revision": 7, "version": "other", "state": text})
@@ -125,7 +125,7 @@ def texts(text: str) -> Callable[[redis.Redis], None]:
 
 
 def replaced(key: str, how: str, *arguments: str) -> Callable[[redis.Redis], None]:
-    """Put something of another type in the place of a key."""
+    """Replace a key by a value of another type."""
 
     def poison(admin: redis.Redis) -> None:
         admin.delete(key)
@@ -154,7 +154,7 @@ POISON = {
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
 def test_redis(shared_redis: RedisServer, poison: Callable[[redis.Redis], None]) -> None:
-    """While it is used, and before; the other replica goes on following."""
+    """While the store is used, and before it is opened; the other replica continues to follow."""
 
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
@@ -184,7 +184,7 @@ def test_redis(shared_redis: RedisServer, poison: Callable[[redis.Redis], None])
 
 
 def test_a_redis_that_lost_a_part_of_the_state(shared_redis: RedisServer) -> None:
-    """Whoever knows it writes it again with the next change; whoever starts ends all."""
+    """A running replica writes it again with the next change; a starting replica ends all faults."""
 
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
@@ -205,8 +205,8 @@ def test_a_redis_that_lost_a_part_of_the_state(shared_redis: RedisServer) -> Non
     asyncio.run(scenario())
 
 
-def test_a_redis_whose_other_keys_are_garbage_serves(shared_redis: RedisServer) -> None:
-    """Audit, replicas, tallies and announcements: what can be read is, and the kill switch works."""
+def test_a_redis_with_other_malformed_keys_works(shared_redis: RedisServer) -> None:
+    """Audit, replicas, tallies and announcements: readable values are used, and the kill switch works."""
 
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:

@@ -1,4 +1,4 @@
-"""Redis behind TLS, a password and a user with few rights; and URLs that can never work."""
+"""Redis with TLS, a password and a user with few permissions; and invalid URLs."""
 
 import asyncio
 import re
@@ -23,26 +23,26 @@ PAGE = Path(__file__).parents[2] / "docs" / "many-machines.md"
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Give who signs the certificate of the right server."""
+    """Return the CA of the right server's certificate."""
     return trustme.CA()
 
 
 @pytest.fixture
 def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
-    """Give the file that `ssl_ca_certs` names."""
+    """Return the file for `ssl_ca_certs`."""
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     return tmp_path / "ca.pem"
 
 
 def allow(server: RedisServer, password: str) -> None:
-    """Add the user of the documentation, by the very line that stands there, and nobody else."""
+    """Add the user of the documentation, with the documented line, and no other user."""
     (line,) = re.findall(r"^ACL SETUSER (.*)$", PAGE.read_text(), re.MULTILINE)
     with redis.Redis.from_url(server.url) as admin:
         assert admin.execute_command("ACL", "SETUSER", *line.replace("PASSWORD", password).split())
 
 
 def certified(signer: trustme.CA) -> ssl.SSLContext:
-    """Make what a server needs to be 127.0.0.1 in the eyes of those who trust the signer."""
+    """Return a TLS context with a certificate for 127.0.0.1 by this CA."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     signer.issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -50,20 +50,20 @@ def certified(signer: trustme.CA) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def behind_tls(server: RedisServer, context: ssl.SSLContext, ca: Path, password: str) -> AsyncIterator[str]:
-    """Put TLS before a Redis; give the URL for it."""
+    """Run a TLS proxy in front of a Redis; yield its URL."""
     async with Relay(server.port, context) as relay:
         yield f"rediss://chaosapi:{password}@{relay.url.split('/')[2]}/0?ssl_ca_certs={ca}"
 
 
 def reasons(logs: list[Any]) -> list[str]:
-    """Return why the store was said to be away."""
+    """Return the logged reason why the store is unavailable."""
     return [line["reason"] for line in logs if line["level"] == "warning"]
 
 
-def test_all_that_a_store_does_works_over_tls_with_few_rights(
+def test_every_operation_works_over_tls_with_few_permissions(
     redis_server: Callable[..., RedisServer], authority: trustme.CA, bundle: Path
 ) -> None:
-    """Changes, audit, reports, tallies, and healing a Redis that was emptied; nothing is logged as refused."""
+    """Changes, audit, reports, tallies, and recovery of a flushed Redis; the log has no refusals."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -97,8 +97,8 @@ def test_all_that_a_store_does_works_over_tls_with_few_rights(
     assert not any("away" in line["event"] for line in logs)
 
 
-def test_those_rights_reach_no_further(redis_server: Callable[..., RedisServer]) -> None:
-    """Neither to other keys and channels, nor to what harms a server."""
+def test_those_permissions_reach_no_further(redis_server: Callable[..., RedisServer]) -> None:
+    """Other keys and channels, and dangerous commands, are refused."""
     server = redis_server()
     allow(server, "s3cret")
     with redis.Redis.from_url(server.url.replace("//", "//chaosapi:s3cret@")) as user:
@@ -107,10 +107,10 @@ def test_those_rights_reach_no_further(redis_server: Callable[..., RedisServer])
                 user.execute_command(*command.split())
 
 
-def test_a_server_that_cannot_be_trusted_is_refused_until_it_can(
+def test_a_server_with_an_untrusted_certificate_is_refused_until_it_is_trusted(
     redis_server: Callable[..., RedisServer], authority: trustme.CA, bundle: Path
 ) -> None:
-    """The log says that its certificate is at fault; with the right one it is used, without a restart."""
+    """The log names the certificate; with the right one the store works without a restart."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -135,7 +135,7 @@ def test_a_server_that_cannot_be_trusted_is_refused_until_it_can(
 def test_a_wrong_password_is_refused_until_it_is_right(
     redis_server: Callable[..., RedisServer], authority: trustme.CA, bundle: Path
 ) -> None:
-    """The log says so, and does not repeat the password."""
+    """The log says so, without the password."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -155,8 +155,8 @@ def test_a_wrong_password_is_refused_until_it_is_right(
     assert "s3cret" not in str(logs)
 
 
-def test_a_url_that_can_never_work_is_refused_at_once(tmp_path: Path) -> None:
-    """An option that there is not, certificates that cannot be read, a database that would be another one."""
+def test_a_url_that_can_never_work_is_refused_at_startup(tmp_path: Path) -> None:
+    """An unknown option, unreadable certificates, or a database number that would be ignored."""
     for query, hint in (("ssl_ca_cert=x", "ssl_ca_cert"), (f"ssl_ca_certs={tmp_path / 'none'}", "cannot be used")):
         with pytest.raises(ValueError, match=hint):
             open_store(f"rediss://localhost:6379/0?{query}")

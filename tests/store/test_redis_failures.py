@@ -1,4 +1,4 @@
-"""Redis is killed, paused, emptied, out of memory, cut off, or loses a message: the promises hold."""
+"""Redis is killed, paused, flushed, out of memory or cut off, or loses a message: the contract still holds."""
 
 import asyncio
 import time
@@ -19,14 +19,14 @@ Start = Callable[..., RedisServer]
 
 
 async def refused(store: Store) -> None:
-    """Make a change that must be refused as the store is away; also that within a bound."""
+    """Make a change; check that it is refused as unavailable within a time limit."""
     async with asyncio.timeout(patience(10)):
         with pytest.raises(StoreUnavailable):
             await store.apply(changes.create(a_fault("refused"), store.now()), an_entry())
 
 
 async def converged(*replicas: Seen, revision: int) -> None:
-    """Wait until all replicas are at the revision, and in the same state."""
+    """Wait until all replicas have the revision and the same state."""
     for seen in replicas:
         await seen.reach(revision)
     assert all(seen.state == replicas[0].state for seen in replicas)
@@ -34,7 +34,7 @@ async def converged(*replicas: Seen, revision: int) -> None:
 
 
 def test_a_killed_redis_that_kept_its_data(redis_server: Start) -> None:
-    """Changes are refused, the snapshot and the audit stay; it comes back and nothing has changed."""
+    """Changes are refused while it is down; the snapshot and the audit stay, and nothing has changed after."""
 
     async def scenario() -> None:
         server = redis_server("--appendonly", "yes", "--appendfsync", "always")
@@ -60,7 +60,7 @@ def test_a_killed_redis_that_kept_its_data(redis_server: Start) -> None:
 
 
 def test_a_redis_that_comes_back_empty(redis_server: Start) -> None:
-    """All faults end everywhere, the revision goes on, and the audit is put back, once."""
+    """All faults end on all replicas, the revision continues, and the audit is restored once."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -88,8 +88,8 @@ def test_a_redis_that_comes_back_empty(redis_server: Start) -> None:
     asyncio.run(scenario())
 
 
-def test_a_redis_that_lost_its_last_change_keeps_all_else(redis_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a fail-over: what it still has of the audit stays, also what no replica remembers."""
+def test_a_redis_that_lost_its_last_change_keeps_the_rest(redis_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a failover: the rest of its audit stays, also entries that no replica has cached."""
     monkeypatch.setattr("chaosapi.store.redis.local_view._CACHED_LINES", 2)
 
     async def scenario() -> None:
@@ -111,8 +111,8 @@ def test_a_redis_that_lost_its_last_change_keeps_all_else(redis_server: Start, m
     asyncio.run(scenario())
 
 
-def test_the_audit_is_remembered_without_a_hole(redis_server: Start) -> None:
-    """While Redis is away, however its entries came: heard, read after a lost race, or after messages got lost."""
+def test_the_audit_cache_has_no_gap(redis_server: Start) -> None:
+    """While Redis is down, whether entries were announced, read after a lost race, or read after lost messages."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -142,7 +142,7 @@ def test_the_audit_is_remembered_without_a_hole(redis_server: Start) -> None:
 
 
 def test_a_paused_redis(redis_server: Start) -> None:
-    """What was refused meanwhile is not done when it goes on."""
+    """A change refused meanwhile is not made afterwards."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -170,7 +170,7 @@ def test_a_paused_redis(redis_server: Start) -> None:
 
 
 def test_a_redis_without_memory(redis_server: Start) -> None:
-    """Changes are refused whole, with its reason; with memory again they are made."""
+    """Changes are refused completely, with Redis's reason; with memory they are made again."""
 
     async def scenario() -> None:
         server = redis_server("--maxmemory-policy", "noeviction")
@@ -189,8 +189,8 @@ def test_a_redis_without_memory(redis_server: Start) -> None:
     asyncio.run(scenario())
 
 
-def test_a_lost_message_heals_on_the_beat(redis_server: Start) -> None:
-    """Something was changed, and nobody told."""
+def test_a_lost_message_is_recovered_by_the_next_poll(redis_server: Start) -> None:
+    """A change was made without an announcement."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -207,7 +207,7 @@ def test_a_lost_message_heals_on_the_beat(redis_server: Start) -> None:
 
 
 def test_a_replica_that_is_cut_off(redis_server: Start) -> None:
-    """It goes on with what it knew, and catches up when the network is back."""
+    """It keeps its snapshot, and catches up when the network is back."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -232,8 +232,8 @@ def test_a_replica_that_is_cut_off(redis_server: Start) -> None:
     asyncio.run(scenario())
 
 
-def test_an_answer_that_gets_lost(redis_server: Start) -> None:
-    """The change was made and is not made again: the repeated call finds its own entry."""
+def test_a_lost_reply(redis_server: Start) -> None:
+    """The change was made, and the retry finds its own entry instead of repeating it."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -251,7 +251,7 @@ def test_an_answer_that_gets_lost(redis_server: Start) -> None:
 
 
 def test_clocks_half_a_minute_apart(redis_server: Start) -> None:
-    """The store's time is the reference: a fault ends everywhere at the same moment."""
+    """The store's clock is the reference: a fault ends on all replicas at the same time."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -267,8 +267,8 @@ def test_clocks_half_a_minute_apart(redis_server: Start) -> None:
     asyncio.run(scenario())
 
 
-def test_redis_may_come_later_than_the_service(redis_server: Start, tmp_path: Path) -> None:
-    """Traffic flows without it; it is used as soon as it is there."""
+def test_redis_may_start_after_the_service(redis_server: Start, tmp_path: Path) -> None:
+    """Requests are served without it; it is used when it starts."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -287,8 +287,8 @@ def test_redis_may_come_later_than_the_service(redis_server: Start, tmp_path: Pa
     asyncio.run(scenario())
 
 
-def test_a_change_asked_before_the_stores_time_was_known_is_refused(redis_server: Start) -> None:
-    """It carries this machine's time, which may be wrong; asked again, it is made at the store's."""
+def test_a_change_before_the_first_sync_of_clocks_is_refused(redis_server: Start) -> None:
+    """It has this machine's time, which may be wrong; a retry has the store's time."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -306,7 +306,7 @@ def test_a_change_asked_before_the_stores_time_was_known_is_refused(redis_server
 
 
 def test_a_change_that_may_not_be_announced_is_not_made(redis_server: Start) -> None:
-    """Redis 7 lets a user name no channel unless told; the reason says so, and nothing is half done."""
+    """Redis 7 denies all channels by default; the error says so, and nothing is changed in part."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -324,7 +324,7 @@ def test_a_change_that_may_not_be_announced_is_not_made(redis_server: Start) -> 
     asyncio.run(scenario())
 
 
-def test_a_wrong_password_is_no_crash(redis_server: Start) -> None:
+def test_a_wrong_password_does_not_crash_the_service(redis_server: Start) -> None:
     """The right one, in the URL, works."""
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""Redis answers, and takes no change, for every reason that it has: changes are refused, the kill switch works."""
+"""Redis replies but refuses writes, for each possible reason: changes are refused, the kill switch works."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ Refusal = Callable[[RedisServer], AbstractContextManager[None]]
 
 @contextmanager
 def follower(server: RedisServer) -> Iterator[None]:
-    """READONLY: it has become the copy of another one, which is not there."""
+    """READONLY: Redis has become a replica of an unreachable primary."""
     with redis.Redis.from_url(server.url) as admin:
         admin.config_set("replica-serve-stale-data", "yes")
         admin.replicaof("127.0.0.1", 1)
@@ -29,7 +29,7 @@ def follower(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def locked(server: RedisServer) -> Iterator[None]:
-    """NOAUTH: it asks for a password that we do not have."""
+    """NOAUTH: Redis requires a password that the service does not have."""
     with redis.Redis.from_url(server.url) as admin:
         admin.config_set("requirepass", "s3cret")
         for kind in ("normal", "pubsub"):
@@ -40,7 +40,7 @@ def locked(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def forbidden(server: RedisServer) -> Iterator[None]:
-    """NOPERM: our user may not run scripts any more."""
+    """NOPERM: the user may no longer run scripts."""
     with redis.Redis.from_url(server.url) as admin:
         admin.acl_setuser("default", enabled=True, nopass=True, commands=["-evalsha", "-eval"])
         yield
@@ -48,7 +48,7 @@ def forbidden(server: RedisServer) -> Iterator[None]:
 
 
 def busy_with_a_script(admin: redis.Redis) -> bool:
-    """Tell whether it refuses everything for that."""
+    """Return whether Redis refuses every command for that reason."""
     try:
         admin.get("x")
     except redis.ResponseError as error:
@@ -58,7 +58,7 @@ def busy_with_a_script(admin: redis.Redis) -> bool:
 
 @contextmanager
 def busy(server: RedisServer) -> Iterator[None]:
-    """BUSY: somebody's script runs for ever."""
+    """BUSY: another client's script runs for ever."""
 
     def loop() -> None:
         with redis.Redis.from_url(server.url) as other, pytest.raises(redis.ResponseError):
@@ -76,8 +76,8 @@ def busy(server: RedisServer) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("refusal", [full, follower, locked, forbidden, busy])
-def test_a_redis_that_takes_no_change(redis_server: Callable[..., RedisServer], refusal: Refusal) -> None:
-    """It is not up until it takes some again; what the kill switch ended stays so, and is stored then."""
+def test_a_redis_that_refuses_writes(redis_server: Callable[..., RedisServer], refusal: Refusal) -> None:
+    """The store is down until writes succeed; faults ended by the kill switch stay ended, and that is stored then."""
     server = redis_server()
 
     async def scenario() -> None:

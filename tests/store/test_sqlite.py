@@ -35,8 +35,8 @@ asyncio.run(main(sys.argv[1]))
 """
 
 
-def test_a_writer_may_be_killed_at_any_moment(tmp_path: Path) -> None:
-    """Every change that it was told of is there, each with its entry; others go on."""
+def test_a_killed_writer_loses_no_acknowledged_change(tmp_path: Path) -> None:
+    """Every acknowledged change is there with its audit entry; other writers continue."""
     url = f"sqlite:///{tmp_path / 'faults.db'}"
     with subprocess.Popen([sys.executable, "-c", ENDLESS, url], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -59,8 +59,8 @@ def test_a_writer_may_be_killed_at_any_moment(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_writer_that_stands_still_blocks_changes_but_no_reads(tmp_path: Path) -> None:
-    """Changes are refused until it goes on."""
+def test_a_frozen_writer_blocks_changes_but_no_reads(tmp_path: Path) -> None:
+    """Changes are refused until it resumes."""
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
@@ -82,8 +82,8 @@ def test_a_writer_that_stands_still_blocks_changes_but_no_reads(tmp_path: Path) 
     asyncio.run(scenario())
 
 
-def test_whoever_opens_a_file_that_another_is_making_waits_for_it(tmp_path: Path) -> None:
-    """Workers start at once; SQLite would refuse all but one the change to its write-ahead log."""
+def test_opening_a_file_waits_for_its_creation_by_another_process(tmp_path: Path) -> None:
+    """Workers start concurrently; SQLite would refuse all but one the switch to write-ahead logging."""
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
@@ -99,7 +99,7 @@ def test_whoever_opens_a_file_that_another_is_making_waits_for_it(tmp_path: Path
 
 
 def test_a_file_that_was_moved_is_not_written_to(tmp_path: Path) -> None:
-    """Others could not see it; put back, it serves again."""
+    """Other processes would not see the change; after the file is moved back, the store works."""
     path = tmp_path / "faults.db"
     elsewhere = tmp_path / "elsewhere.db"
 
@@ -117,8 +117,8 @@ def test_a_file_that_was_moved_is_not_written_to(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
-    """A folder that is not there, a file that is no database, and one of somebody else's, whose rows stay."""
+def test_an_invalid_file_prevents_startup_with_the_reason(tmp_path: Path) -> None:
+    """A missing folder, a file that is no database, and a database of another program, whose rows stay."""
     (tmp_path / "text").write_text("this is no database " * 100)
     with closing(sqlite3.connect(tmp_path / "other")) as db:
         db.execute("CREATE TABLE state (city TEXT)")
@@ -137,8 +137,8 @@ def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
         assert db.execute("SELECT city FROM state").fetchall() == [("Leipzig",)]
 
 
-def test_a_state_that_cannot_be_read_is_ended_at_start_and_kept_aside(tmp_path: Path) -> None:
-    """As that of another release: the service starts, without faults, and the audit says why."""
+def test_an_unreadable_state_is_replaced_at_startup_and_kept_aside(tmp_path: Path) -> None:
+    """As that of another release: the service starts without faults, and the audit has the reason."""
     file = tmp_path / "faults.db"
 
     async def scenario() -> None:
@@ -162,8 +162,8 @@ def test_a_state_that_cannot_be_read_is_ended_at_start_and_kept_aside(tmp_path: 
     asyncio.run(scenario())
 
 
-def test_a_tally_that_comes_too_late_goes_with_the_next_forgotten_fault(tmp_path: Path) -> None:
-    """Whoever has not heard yet that a fault was replaced reports it once more: that must not pile up."""
+def test_a_late_tally_is_deleted_with_the_next_dropped_fault(tmp_path: Path) -> None:
+    """A replica that has not applied a replacement reports the old fault once more: such rows must not pile up."""
 
     async def scenario() -> None:
         store = open_store(f"sqlite:///{tmp_path / 'faults.db'}")
@@ -193,14 +193,14 @@ def test_a_tally_that_comes_too_late_goes_with_the_next_forgotten_fault(tmp_path
         ("faults.db", "memory://"),
     ],
 )
-def test_a_url_that_means_no_store_says_what_would(url: str, hint: str) -> None:
-    """At the edge."""
+def test_an_invalid_store_url_is_refused_with_the_valid_forms(url: str, hint: str) -> None:
+    """The error is raised by open_store."""
     with pytest.raises(ValueError, match=hint):
         open_store(url)
 
 
-def test_changes_wait_together_for_who_holds_the_file(tmp_path: Path) -> None:
-    """However many there are: each has its time from when it was asked for, and no reader waits for their sum."""
+def test_waiting_changes_share_the_wait_for_the_file_lock(tmp_path: Path) -> None:
+    """Each change's time-out starts when it is requested, and no reader waits for the sum."""
     file = tmp_path / "faults.db"
 
     async def scenario() -> None:
@@ -229,8 +229,8 @@ def test_changes_wait_together_for_who_holds_the_file(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_others_left_alone_is_not_read_again(tmp_path: Path) -> None:
-    """Another process changes one fault of two: the other one stays the same object, here and for the next change."""
+def test_records_that_another_process_left_unchanged_are_not_parsed_again(tmp_path: Path) -> None:
+    """Another process changes one of two faults: the other record stays the same object, for the next change too."""
     url = f"sqlite:///{tmp_path / 'faults.db'}"
 
     async def scenario() -> None:

@@ -5,8 +5,8 @@ from chaosapi.faults.receipt import Counts
 from chaosapi.store.tallies import dump_counts, is_readable, sum_counts
 
 
-def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
-    """To the last bin of the sketches, after a way through text; seeded."""
+def test_merged_tallies_equal_the_counts_of_a_single_replica() -> None:
+    """Exactly, sketches included, after a round trip through JSON; seeded."""
     delays = np.random.default_rng(7).lognormal(-2, 1.5, 3000).tolist() + [0.0] * 5
     one = Counts()
     parts = [Counts(), Counts(), Counts()]
@@ -25,8 +25,8 @@ def test_sums_over_replicas_equal_what_one_would_have_counted() -> None:
     assert whole.delays.planned.quantiles(shares) == one.delays.planned.quantiles(shares)
 
 
-def test_what_earlier_releases_stored_is_still_read() -> None:
-    """They wrote counts as 2.0 where 2 is written now; this is their text, byte for byte."""
+def test_tallies_of_earlier_releases_are_read() -> None:
+    """Earlier releases wrote 2.0 where 2 is written now; this is their text, byte for byte."""
     text = (
         '{"matched":7,"expected":6.5,"injected":6,"skipped":{"max_held":1},"delays":'
         '{"planned":{"gamma":1.0040080160320641,"zeros":1.0,"bins":{"-346":2.0,"174":3.0}},'
@@ -42,20 +42,20 @@ def test_what_earlier_releases_stored_is_still_read() -> None:
     assert '"-346":4' in dump_counts(twice)
 
 
-def test_nothing_sums_to_nothing() -> None:
-    """A fault that nobody has met."""
+def test_no_tallies_merge_to_zero_counts() -> None:
+    """A fault that matched no request."""
     assert sum_counts(()).receipt(0.5) == sum_counts((dump_counts(Counts()),)).receipt(0.5) == Counts().receipt(0.5)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]"])
-def test_what_is_no_tally_is_refused(text: str) -> None:
-    """Not counted as zero."""
+def test_a_malformed_tally_is_refused(text: str) -> None:
+    """It is not counted as zero."""
     with pytest.raises((ValueError, KeyError, TypeError)):
         sum_counts((text,))
 
 
-def test_what_a_replica_wrote_is_told_from_garbage() -> None:
-    """Also from garbage that would take all memory to sum up."""
+def test_a_malformed_tally_is_detected() -> None:
+    """Also one whose merge would take all memory."""
     tally = Counts(matched=3, expected=1.5, injected=1, denied="CHAOSAPI_MAX_RATE")
     tally.skipped["max_held"] += 1
     for delay in (0.0, 1e-9, 0.25, 86400.0 * 365):
