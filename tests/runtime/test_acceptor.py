@@ -1,4 +1,4 @@
-"""Connections and descriptors: real sockets in an event loop, and processes that have few descriptors."""
+"""Connections and file descriptors: real sockets in an event loop, and processes with few descriptors."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.patience import patience
 
 
 class Line(asyncio.Protocol):
-    """A connection that is idle, or is served."""
+    """A connection that is idle, or has a request in progress."""
 
     def __init__(self, lines: "list[Line]", *, idle: bool) -> None:
         self.lines = lines
@@ -37,7 +37,7 @@ class Line(asyncio.Protocol):
 
 @asynccontextmanager
 async def accepting(lines: list[Line], limit: int, *, idle: bool) -> AsyncIterator[tuple[Acceptor, socket.socket]]:
-    """Accept so many connections."""
+    """Accept up to `limit` connections."""
     bound = socket.create_server(("127.0.0.1", 0))
     acceptor = Acceptor(bound, lambda: Line(lines, idle=idle), lines, limit)
     try:
@@ -58,7 +58,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def run(part: Callable[[], Awaitable[None]]) -> None:
-    """Run it on the event loop of the service."""
+    """Run the scenario in the service's event loop."""
 
     async def whole() -> None:
         await part()
@@ -68,18 +68,18 @@ def run(part: Callable[[], Awaitable[None]]) -> None:
 
 
 def dial(bound: socket.socket, count: int) -> list[socket.socket]:
-    """Connect so many clients."""
+    """Connect clients."""
     return [socket.create_connection(bound.getsockname(), timeout=patience(30)) for _ in range(count)]
 
 
 def hang_up(clients: list[socket.socket]) -> None:
-    """Let all of them leave."""
+    """Disconnect all clients."""
     for client in clients:
         client.close()
 
 
-def test_idle_connections_give_way_to_new_ones() -> None:
-    """Those that have been idle the longest, and never more of them than the limit."""
+def test_idle_connections_are_closed_for_new_ones() -> None:
+    """The longest idle ones first, and never more than the limit requires."""
 
     async def played() -> None:
         lines: list[Line] = []
@@ -96,8 +96,8 @@ def test_idle_connections_give_way_to_new_ones() -> None:
     run(played)
 
 
-def test_where_all_are_served_new_ones_wait() -> None:
-    """Until one of them has left: nobody is cut off."""
+def test_new_connections_wait_while_all_others_have_requests() -> None:
+    """Until a client disconnects: no request in progress is cut off."""
 
     async def played() -> None:
         lines: list[Line] = []
@@ -117,8 +117,8 @@ def test_where_all_are_served_new_ones_wait() -> None:
     run(played)
 
 
-def test_what_the_kernel_has_completed_is_accepted_before_the_end() -> None:
-    """Clients for whom the connection is there lose nothing."""
+def test_connections_in_the_backlog_are_accepted_before_shutdown() -> None:
+    """A client that is connected loses no request."""
 
     async def played() -> None:
         lines: list[Line] = []
@@ -132,8 +132,8 @@ def test_what_the_kernel_has_completed_is_accepted_before_the_end() -> None:
     run(played)
 
 
-def test_a_socket_that_refuses_lets_no_connection_begin() -> None:
-    """Nor does it reset one that has begun."""
+def test_a_refusing_socket_accepts_no_connection() -> None:
+    """It resets no established connection."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         (client,) = dial(bound, 1)
         drop_new_connections(bound)
@@ -147,8 +147,8 @@ def test_a_socket_that_refuses_lets_no_connection_begin() -> None:
             assert served.recv(4) == b"too"
 
 
-def test_descriptors_in_hand_serve_where_there_are_no_others() -> None:
-    """Somebody else in the process has used up all of them."""
+def test_reserved_descriptors_serve_when_there_are_no_others() -> None:
+    """Other code in the process has used all descriptors."""
 
     async def played() -> None:
         lines: list[Line] = []
@@ -176,7 +176,7 @@ def test_descriptors_in_hand_serve_where_there_are_no_others() -> None:
 
 
 def exhaust() -> list[int]:
-    """Open files until there are no descriptors left."""
+    """Open files until no descriptor is left."""
     used: list[int] = []
     while True:
         try:
@@ -186,7 +186,7 @@ def exhaust() -> list[int]:
 
 
 def test_connections_get_a_share_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few at least; not more than there is memory for."""
+    """A minimum, and no more than memory allows."""
     limits = {"soft": 1024}
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limits["soft"], 2**30))
     assert (connection_limit(3 / 4), connection_limit(1 / 8)) == (768, 128)

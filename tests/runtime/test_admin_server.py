@@ -18,14 +18,14 @@ from tests.planes import COMMAND, started
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
 
 
-def test_it_answers_from_a_thread_of_its_own_until_it_is_stopped() -> None:
-    """While this thread, which started it, does nothing for it."""
+def test_the_admin_server_runs_in_its_own_thread_until_it_is_stopped() -> None:
+    """The thread that started it is blocked meanwhile."""
     port = free_port()
     listener = AdminServer(PlainTextResponse("here"), "127.0.0.1", port)
     before = sys.getswitchinterval(), gc.get_threshold()
@@ -42,16 +42,16 @@ def test_it_answers_from_a_thread_of_its_own_until_it_is_stopped() -> None:
     assert (sys.getswitchinterval(), gc.get_threshold()) == before
 
 
-def test_a_taken_port_is_named_with_its_setting() -> None:
-    """Before anything is served."""
+def test_a_port_in_use_is_named_with_its_setting() -> None:
+    """The error comes before the first request."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=rf"^CHAOSAPI_ADMIN_PORT: cannot listen on 127\.0\.0\.1:{port}: Address"):
             AdminServer(PlainTextResponse(""), "127.0.0.1", port).start()
 
 
-def test_an_app_that_does_not_start_is_no_service() -> None:
-    """The caller hears of it, and nothing stays behind."""
+def test_a_failed_startup_of_the_app_is_reported() -> None:
+    """The caller gets the error, and no thread is left."""
     before = sys.getswitchinterval(), gc.get_threshold()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +65,7 @@ def test_an_app_that_does_not_start_is_no_service() -> None:
 
 @pytest.mark.slow
 def test_the_service_does_not_start_without_its_admin_port() -> None:
-    """Exit code 3, as uvicorn's for an app that cannot start; no traceback."""
+    """Exit code 3, as uvicorn's for a failed startup; no traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         failed = subprocess.run(
@@ -78,8 +78,8 @@ def test_the_service_does_not_start_without_its_admin_port() -> None:
 
 
 @pytest.mark.slow
-def test_steering_moves_to_the_admin_port_and_the_rest_stays(tmp_path: Path) -> None:
-    """The main port says where it went; metrics and probes are on both; the shop is not on the admin port."""
+def test_the_admin_api_moves_to_the_admin_port(tmp_path: Path) -> None:
+    """The main port names the admin port; metrics and probes are on both ports; the shop is on the main port only."""
     with started(tmp_path / "log") as planes:
         for path in ("/admin/faults", "/admin/docs", "/hooks/alertmanager"):
             gone = httpx2.get(f"{planes.users}{path}")
@@ -96,12 +96,12 @@ def test_steering_moves_to_the_admin_port_and_the_rest_stays(tmp_path: Path) -> 
 
 
 FEW = 128
-"""Descriptors of a process that does not get more."""
+"""The descriptor limit of the process."""
 ULIMIT = ["sh", "-c", f'ulimit -n {FEW}; exec "$@"', "sh"]
 
 
 def flood(stack: ExitStack, url: str, count: int, sent: bytes = b"") -> None:
-    """Open so many connections and leave them as they are; those that have to wait for their turn do."""
+    """Open connections and keep them; those that are not accepted wait."""
     for _ in range(count):
         connection = stack.enter_context(socket.socket())
         connection.setblocking(False)
@@ -113,7 +113,7 @@ def flood(stack: ExitStack, url: str, count: int, sent: bytes = b"") -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_no_flood_of_users_shuts_the_kill_switch_out(workers: str, tmp_path: Path) -> None:
+def test_a_flood_of_users_does_not_block_the_kill_switch(workers: str, tmp_path: Path) -> None:
     """With few descriptors: idle connections, slow heads, slow bodies, requests that a fault holds, and churn.
 
     Users come through as well, while idle connections are all that is in their way.
@@ -137,8 +137,8 @@ def test_no_flood_of_users_shuts_the_kill_switch_out(workers: str, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_port_lets_the_kill_switch_in_past_idle_connections_to_itself(tmp_path: Path) -> None:
-    """Shared or its own. Only requests that are being served can fill a port."""
+def test_idle_connections_do_not_block_the_kill_switch(tmp_path: Path) -> None:
+    """On the shared port and on its own: only requests in progress can fill a port."""
     with started(tmp_path / "log", prefix=ULIMIT, apart=False) as planes, ExitStack() as stack:
         planes.inject({"type": "error"})
         flood(stack, planes.users, 4 * FEW, b"GET / HTTP/1.1\r\nX:")
@@ -149,8 +149,8 @@ def test_a_port_lets_the_kill_switch_in_past_idle_connections_to_itself(tmp_path
 
 
 @pytest.mark.slow
-def test_the_service_takes_all_the_descriptors_it_may_have(tmp_path: Path) -> None:
-    """The soft limit is an offer for programs that use select(2)."""
+def test_the_service_raises_its_descriptor_limit(tmp_path: Path) -> None:
+    """The soft limit is meant for programs that use select(2)."""
     with started(tmp_path / "log", prefix=["sh", "-c", f'ulimit -S -n {FEW}; exec "$@"', "sh"]) as planes:
         soft, hard = resource.prlimit(planes.process.pid, resource.RLIMIT_NOFILE)
         assert soft == hard > FEW

@@ -1,4 +1,4 @@
-"""SIGTERM under load: a real service, customers on connections that are kept open, and a load balancer that watches."""
+"""SIGTERM under load: a real service, clients with keep-alive connections, and a load balancer."""
 
 import signal
 import socket
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 CUSTOMERS = 20
 LOST = 0
-"""The status of a request that was sent and not answered."""
+"""The status of a request without a response."""
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -35,13 +35,13 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def ready(url: str) -> bool:
-    """Ask whether the service takes traffic, as load balancers do."""
+    """Return whether the service is ready, as load balancers ask."""
     return httpx2.get(f"{url}/readyz", timeout=patience(60)).status_code == 200
 
 
 @dataclass
 class Crowd:
-    """Customers who send one slow request after the other until they are turned away; they count every answer."""
+    """Clients that send one slow request after the other until the load balancer stops them; they count responses."""
 
     users: str
     turned_away: threading.Event = field(default_factory=threading.Event)
@@ -57,24 +57,24 @@ class Crowd:
                     return
 
     def watch(self) -> None:
-        """Turn them away as soon as the service is no longer ready, as a load balancer would."""
+        """Stop the clients when the service is no longer ready, as a load balancer does."""
         until(lambda: not ready(self.users))
         self.turned_away.set()
 
 
 def held(planes: Planes) -> float:
-    """Return how many requests are under way."""
+    """Return how many requests are in progress."""
     return sum(float(line.split()[-1]) for line in planes.metrics() if line.startswith("chaosapi_held_requests"))
 
 
 def latency(seconds: str) -> dict[str, Any]:
-    """Make an effect that holds every request so long."""
+    """Return an effect that holds every request for this long."""
     return {"type": "latency", "distribution": {"type": "constant", "value": seconds}}
 
 
 @pytest.mark.parametrize("lasts", ["6s", "1h"])
-def test_requests_under_way_are_answered(lasts: str, tmp_path: Path) -> None:
-    """With nothing told in advance: the last answer closes its connection, and the exit status is 0.
+def test_requests_in_progress_are_answered(lasts: str, tmp_path: Path) -> None:
+    """Without a delay: the last response closes its connection, and the exit status is 0.
 
     Whom a fault would hold for longer than a service may take to stop is let go in time.
     """
@@ -91,8 +91,8 @@ def test_requests_under_way_are_answered(lasts: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_no_request_is_lost_while_the_load_balancer_turns_away(workers: int, tmp_path: Path) -> None:
-    """Customers go on until it knows, over connections that are kept open; a client counts."""
+def test_no_request_is_lost_until_the_load_balancer_has_reacted(workers: int, tmp_path: Path) -> None:
+    """Clients continue on keep-alive connections until the load balancer reacts; each client counts."""
     with (
         started(tmp_path / "log", CHAOSAPI_WORKERS=str(workers), CHAOSAPI_DRAIN_DELAY="5s") as planes,
         ThreadPoolExecutor(CUSTOMERS) as pool,
@@ -111,8 +111,8 @@ def test_no_request_is_lost_while_the_load_balancer_turns_away(workers: int, tmp
 
 
 @pytest.mark.parametrize("last", [signal.SIGINT, signal.SIGTERM])
-def test_whoever_asks_again_does_not_wait(last: signal.Signals, tmp_path: Path) -> None:
-    """The delay is an offer to load balancers; a person at a terminal may have none."""
+def test_a_second_signal_skips_the_delay(last: signal.Signals, tmp_path: Path) -> None:
+    """The delay is for load balancers; a person at a terminal may have none."""
     with started(tmp_path / "log", CHAOSAPI_DRAIN_DELAY="60s") as planes:
         planes.process.send_signal(signal.SIGTERM)
         until(lambda: not ready(planes.users))
@@ -123,7 +123,7 @@ def test_whoever_asks_again_does_not_wait(last: signal.Signals, tmp_path: Path) 
 
 
 class Passers:
-    """Clients who know of no load balancer: each request has a connection of its own, one after the other."""
+    """Clients without a load balancer: each request uses a new connection, one after the other."""
 
     def __init__(self, users: str) -> None:
         self.address = ("127.0.0.1", int(users.rpartition(":")[2]))
@@ -131,7 +131,7 @@ class Passers:
         self.lost = 0
 
     def come(self, _: int) -> None:
-        """Go on until nobody listens any more."""
+        """Send requests until the port is closed."""
         while True:
             try:
                 connection = socket.create_connection(self.address, timeout=patience(30))
@@ -158,8 +158,8 @@ def read(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_no_connection_that_is_there_is_lost_without_a_load_balancer(workers: str, tmp_path: Path) -> None:
-    """Clients come until nobody listens: who was connected is answered, whatever the kernel still had in its queue."""
+def test_no_established_connection_is_lost_without_a_load_balancer(workers: str, tmp_path: Path) -> None:
+    """Clients connect until the port is closed: every connected client is answered, also from the backlog."""
     for _ in range(2):
         with (
             started(tmp_path / "log", apart=False, CHAOSAPI_WORKERS=workers) as planes,
@@ -187,8 +187,8 @@ def home() -> None: ...
 """
 
 
-def test_in_somebody_elses_server_a_held_request_does_not_outlive_sigterm(tmp_path: Path) -> None:
-    """Uvicorn waits for requests before it tells the app that it stops; an hour of `hang` would be one of waiting."""
+def test_in_a_host_apps_server_a_held_request_ends_at_sigterm(tmp_path: Path) -> None:
+    """Uvicorn waits for requests before the lifespan shutdown; it would wait for an hour of `hang`."""
     (tmp_path / "app.py").write_text(APP)
     url = f"http://127.0.0.1:{(port := free_port())}"
     process = subprocess.Popen([sys.executable, "-m", "uvicorn", "--port", str(port), "app:app"], cwd=tmp_path)
@@ -208,7 +208,7 @@ def test_in_somebody_elses_server_a_held_request_does_not_outlive_sigterm(tmp_pa
 
 
 def answers(url: str) -> bool:
-    """Tell whether anybody listens."""
+    """Return whether the port is open."""
     try:
         return httpx2.get(f"{url}/healthz").status_code == 200
     except httpx2.TransportError:

@@ -1,4 +1,4 @@
-"""Three services of four workers each on a real Redis, before a real Prometheus: twelve replicas, one truth."""
+"""Three services of four workers each on a real Redis, scraped by a real Prometheus: twelve consistent replicas."""
 
 import math
 import subprocess
@@ -27,7 +27,7 @@ WORKERS = 4
 SERVICES = 3
 REPLICAS = WORKERS * SERVICES
 CLIENTS = 4
-"""Of each service, all at once."""
+"""The workers of each service."""
 REQUESTS = 9600
 RATE = 0.05
 FAULT = {"name": "f", "effect": {"type": "error"}, "rate": RATE}
@@ -43,7 +43,7 @@ def until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Planes]]:
-    """Give three services on one Redis, all workers known."""
+    """Yield three services on one Redis, once all workers are listed."""
     folder = tmp_path_factory.mktemp("fleet")
     with ExitStack() as stack:
         url = stack.enter_context(running(folder)).url
@@ -61,7 +61,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Planes]]:
 def prometheus(
     fleet: list[Planes], tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PrometheusClient]:
-    """Give a Prometheus that scrapes the three every half second."""
+    """Yield a Prometheus that scrapes the three services every half second."""
     folder = tmp_path_factory.mktemp("prometheus")
     targets = [urlsplit(planes.users).netloc for planes in fleet]
     scrape = {"job_name": "fleet", "scrape_interval": "500ms", "scrape_timeout": "500ms"}
@@ -81,7 +81,7 @@ def prometheus(
 
 
 def visit(planes: Planes, first: int, last: int) -> Counter[int]:
-    """Send requests with these numbers, some to a connection; count the statuses."""
+    """Send requests with these ids over several connections; count the statuses."""
     statuses: Counter[int] = Counter()
     with httpx2.Client(base_url=planes.users, timeout=patience(30)) as client:
         for number in range(first, last):
@@ -90,8 +90,8 @@ def visit(planes: Planes, first: int, last: int) -> Counter[int]:
     return statuses
 
 
-def test_one_post_and_twelve_of_twelve_have_it(fleet: list[Planes]) -> None:
-    """The answer says so, and every worker is in the list with that revision."""
+def test_a_post_is_applied_by_twelve_of_twelve_replicas(fleet: list[Planes]) -> None:
+    """The response says so, and every worker is listed with that revision."""
     for planes in fleet:
         answer = httpx2.put(f"{planes.admin}/admin/faults/g?wait=30s", json={"effect": {"type": "hang"}, "rate": 0.1})
         assert answer.raise_for_status().json()["receipt"]["replicas"] == {"applied": REPLICAS, "known": REPLICAS}
@@ -103,7 +103,7 @@ def test_one_post_and_twelve_of_twelve_have_it(fleet: list[Planes]) -> None:
 
 
 def test_client_receipt_and_prometheus_count_the_same(fleet: list[Planes], prometheus: PrometheusClient) -> None:
-    """Exactly, once traffic has stopped. Requests bear fixed ids, so who is hit is fixed too: no false alarm."""
+    """Exactly, after traffic has stopped. The request ids are fixed, so the hits are fixed: no false alarm."""
     httpx2.post(f"{fleet[0].admin}/admin/faults?wait=30s", json=FAULT).raise_for_status()
     clients = SERVICES * CLIENTS
     part = REQUESTS // clients

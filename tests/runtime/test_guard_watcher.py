@@ -1,4 +1,4 @@
-"""Guards are asked in slices, and only where there is news: a webhook full of alerts holds nobody up."""
+"""Guards are evaluated in slices, and only after changes: a webhook with many alerts blocks no request."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ BURNED = {"budget_burned": 0.5}
 
 
 class Guarded:
-    """A store with guarded faults, an inbox, and the watch over both."""
+    """A store with guarded faults, an inbox, and the guard watcher."""
 
     def __init__(self, clock: Clock) -> None:
         self.store = MemoryStore(clock)
@@ -40,14 +40,14 @@ class Guarded:
         return AnswerCounts(100.0, 0.0)
 
     async def guard(self, count: int, stop_when: dict[str, Any]) -> None:
-        """Create so many faults with this guard."""
+        """Create faults with this guard."""
         for number in range(count):
             body = {"name": f"f{number}", "effect": {"type": "error"}, "guard": {"stop_when": stop_when}}
             change = changes.create(Fault.model_validate(body), self.engine.clock())
             await self.store.apply(change, AuditEntry(at=0, actor="test", action="create"))
 
     async def fire(self, count: int, name: str = "A") -> None:
-        """Let so many alerts of one name be told."""
+        """Deliver alerts of one name."""
         at = datetime.fromtimestamp(self.engine.clock(), UTC)
         await self.inbox.receive(
             [
@@ -67,7 +67,7 @@ class Guarded:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Count how often a guard looks at an alert."""
+    """Count the comparisons of guards with alerts."""
     seen = AlertFiring.seen
     found = []
 
@@ -79,8 +79,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_others_have_their_turn_while_guards_look_at_alerts(clock: Clock, asked: list[str]) -> None:
-    """At least once in every thousand alerts looked at; and while alerts are taken in."""
+def test_the_event_loop_runs_while_guards_are_evaluated(clock: Clock, asked: list[str]) -> None:
+    """At least once per thousand comparisons, and while alerts are stored."""
 
     async def play() -> tuple[int, int]:
         guarded = Guarded(clock)
@@ -106,8 +106,8 @@ def test_others_have_their_turn_while_guards_look_at_alerts(clock: Clock, asked:
     assert looked >= ALERTS * GUARDS / 1000
 
 
-def test_guards_are_asked_again_only_when_there_is_news(clock: Clock, asked: list[str]) -> None:
-    """An alert, or a guard that was changed; not on every beat."""
+def test_guards_are_evaluated_only_after_changes(clock: Clock, asked: list[str]) -> None:
+    """After an alert or a changed guard; not on every tick."""
 
     async def play() -> list[int]:
         guarded = Guarded(clock)
@@ -129,8 +129,8 @@ def test_guards_are_asked_again_only_when_there_is_news(clock: Clock, asked: lis
     assert asyncio.run(play()) == [20, 20, 20, 40, 50]
 
 
-def test_all_who_call_at_once_share_a_look(clock: Clock, asked: list[str]) -> None:
-    """One that has begun may have come too early for them, so there is one more."""
+def test_concurrent_calls_share_an_evaluation(clock: Clock, asked: list[str]) -> None:
+    """A running evaluation may have missed their alerts, so one more follows."""
 
     async def play() -> None:
         guarded = Guarded(clock)
@@ -145,8 +145,8 @@ def test_all_who_call_at_once_share_a_look(clock: Clock, asked: list[str]) -> No
     assert len(asked) <= 1200
 
 
-def test_what_was_counted_is_added_up_once_for_all_guards(clock: Clock) -> None:
-    """All workers' counts take a while to add up."""
+def test_the_counters_are_summed_once_for_all_guards(clock: Clock) -> None:
+    """Summing the counters of all workers takes a while."""
 
     async def play() -> int:
         guarded = Guarded(clock)
@@ -159,8 +159,8 @@ def test_what_was_counted_is_added_up_once_for_all_guards(clock: Clock) -> None:
     assert asyncio.run(play()) == 1
 
 
-def test_a_guard_that_could_not_end_its_fault_tries_again(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though nothing new was told meanwhile."""
+def test_a_guard_retries_a_failed_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without a new alert."""
 
     async def play() -> list[str]:
         guarded = Guarded(clock)
@@ -182,7 +182,7 @@ def test_a_guard_that_could_not_end_its_fault_tries_again(clock: Clock, monkeypa
 
 
 def test_a_budget_guard_ends_its_fault(clock: Clock) -> None:
-    """By what was answered since the fault began to act."""
+    """Responses count from the fault's start."""
     burned = BudgetBurned(budget_burned=0.5, objective=0.9, period=100)
     assert burned.seen(100, 100, 10)
     assert burned.seen(100, 100, 1) is None

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system."""
+"""Freed memory is returned to the system."""
 
 import asyncio
 import ctypes
@@ -23,13 +23,13 @@ glibc = pytest.mark.skipif(
 
 
 def resident() -> int:
-    """Return the bytes that are resident."""
+    """Return the resident memory in bytes."""
     return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @glibc
-def test_what_lies_below_something_that_stays_is_given_back() -> None:
-    """A last small object at the end keeps the C library from giving anything back by itself."""
+def test_free_memory_below_a_live_object_is_returned() -> None:
+    """A small object at the end of the heap keeps the C library from returning memory by itself."""
     heap.trim()
     many = [bytes(4000) for _ in range(MUCH // 4000)]
     last = bytes(4000)
@@ -43,8 +43,8 @@ def test_what_lies_below_something_that_stays_is_given_back() -> None:
 
 
 @glibc
-def test_large_blocks_are_given_back_at_once_though_larger_ones_were_before() -> None:
-    """In a process of its own, for this stays: 32 MiB in blocks of 1 MiB, below something that stays."""
+def test_large_blocks_are_returned_at_once_after_larger_ones() -> None:
+    """In a separate process, because the setting is permanent: 32 MiB in blocks of 1 MiB below a live object."""
     run = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
     before, limited = map(int, run.stdout.split())
     assert before > 16, "the C library gave it back itself: this shows nothing"
@@ -71,16 +71,14 @@ print(left())
 
 
 class Knot:
-    """What refers to itself."""
+    """An object with a reference cycle."""
 
     def __init__(self) -> None:
         self.itself = self
 
 
 @pytest.mark.parametrize("few", [True, False])
-def test_old_garbage_is_freed_unless_so_much_lives_that_it_would_take_long(
-    monkeypatch: pytest.MonkeyPatch, *, few: bool
-) -> None:
+def test_a_full_collection_is_skipped_with_many_live_objects(monkeypatch: pytest.MonkeyPatch, *, few: bool) -> None:
     """A full collection stops every thread, for longer the more objects there are."""
     monkeypatch.setattr(heap, "_MAX_OBJECTS", len(gc.get_objects()) + 100_000 if few else 0)
     knot = Knot()
@@ -97,14 +95,14 @@ def test_old_garbage_is_freed_unless_so_much_lives_that_it_would_take_long(
         gc.enable()
 
 
-def test_other_systems_have_nothing_to_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing fails where the C library has no such call."""
+def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without malloc_trim, the function does nothing."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     heap.trim()
 
 
-def test_it_is_given_back_again_and_again_beside_the_loop() -> None:
-    """Until it is cancelled; each thirtieth time with a collection, whatever that costs."""
+def test_memory_is_returned_periodically_outside_the_event_loop() -> None:
+    """Until cancelled; each thirtieth time with a full collection."""
 
     async def play() -> None:
         loop = asyncio.get_running_loop()

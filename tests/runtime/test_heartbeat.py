@@ -17,8 +17,8 @@ from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, 
 ME = Replica(id="me", host="here", pid=1, started=0)
 
 
-def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> None:
-    """A nudge may come from any thread; after leaving, the tallies stay."""
+def test_a_revision_is_reported_at_once_and_the_counts_at_the_end() -> None:
+    """Any thread may request a report; after the replica has left, the tallies stay."""
 
     async def scenario() -> None:
         store = MemoryStore()
@@ -45,8 +45,8 @@ def test_it_reports_at_once_what_was_applied_and_at_last_what_was_counted() -> N
     asyncio.run(scenario())
 
 
-def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..., RedisServer]) -> None:
-    """Also tallies that have not changed since."""
+def test_after_a_flush_all_tallies_are_reported_again(redis_server: Callable[..., RedisServer]) -> None:
+    """Unchanged tallies too."""
 
     async def scenario() -> None:
         server = redis_server()
@@ -81,8 +81,8 @@ def test_after_the_store_was_emptied_all_is_told_again(redis_server: Callable[..
     asyncio.run(scenario())
 
 
-def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not a beat later: whoever has waited for the end may read the receipt."""
+def test_the_tally_of_an_ended_fault_is_reported_with_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with the next heartbeat: a caller that waited for the end may read the receipt."""
     monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 1000.0)
 
     async def scenario() -> None:
@@ -107,7 +107,7 @@ def test_what_an_ended_fault_did_is_told_with_its_end(monkeypatch: pytest.Monkey
 
 
 class Slow(MemoryStore):
-    """A store whose first report is never done."""
+    """A store whose first report never returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,8 +120,8 @@ class Slow(MemoryStore):
         await super().report(replica, tallies, leaving=leaving)
 
 
-def test_what_a_broken_off_report_had_to_tell_is_told_when_leaving() -> None:
-    """A service may be told to stop while its beat waits for the store."""
+def test_a_cancelled_reports_tallies_are_reported_on_leaving() -> None:
+    """The service may be stopped while a heartbeat waits for the store."""
 
     async def scenario() -> None:
         store = Slow()

@@ -1,4 +1,4 @@
-"""What a client may send, and for how long it may keep the server waiting: raw bytes to a real server in a thread."""
+"""The limits on clients' bytes and delays: raw bytes to a real server in a thread."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class App:
-    """Answers with what came, once `gate` is open; `/early` is answered before its body is read."""
+    """Echoes the request once `gate` is open; `/early` responds before its body is read."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -65,7 +65,7 @@ class App:
 
 
 class Hasty(HttpProtocol):
-    """Waits for nobody."""
+    """An HTTP protocol with short time-outs."""
 
     head_timeout = body_timeout = stall_timeout = 0.3
 
@@ -81,11 +81,11 @@ class Served:
         self.address = self.bound.getsockname()
 
     def idle(self) -> list[float | None]:
-        """Return since when each connection has been idle."""
+        """Return the idle time of each connection."""
         return [each.idle_since for each in self.server.server_state.connections if isinstance(each, HttpProtocol)]
 
     def ask(self, *parts: bytes, until: bytes | None = None) -> bytes:
-        """Send it, and return what comes until the connection is closed, or until some text has come."""
+        """Send the bytes; return the received bytes until the connection is closed or a text is received."""
         with socket.create_connection(self.address, timeout=patience(30)) as connection:
             for part in parts:
                 try:
@@ -96,7 +96,7 @@ class Served:
 
 
 def read(connection: socket.socket, until: bytes | None = None) -> bytes:
-    """Read until the end, or until some text has come."""
+    """Read until the end, or until a text is received."""
     got = b""
     while until is None or until not in got:
         try:
@@ -112,7 +112,7 @@ def read(connection: socket.socket, until: bytes | None = None) -> bytes:
 
 @contextmanager
 def serving(protocol: type[HttpProtocol], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """Run a server with such connections."""
+    """Run a server with this protocol."""
     monkeypatch.setattr("chaosapi.runtime.admin_server.HttpProtocol", protocol)
     served = Served()
     thread = threading.Thread(target=served.server.run, kwargs={"sockets": [served.bound]})
@@ -128,14 +128,14 @@ def serving(protocol: type[HttpProtocol], monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """Give a server with the bounds of the service."""
+    """Yield a server with the service's limits."""
     with serving(HttpProtocol, monkeypatch) as served:
         yield served
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """Give a server that waits for nobody."""
+    """Yield a server with short time-outs."""
     with serving(Hasty, monkeypatch) as served:
         yield served
 
@@ -149,7 +149,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
-    """Read the last answer as a problem document that closes its connection."""
+    """Parse the last response, a problem document that closes its connection."""
     head, _, body = answer[answer.rindex(b"HTTP/1.1 4") :].partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json\r\n" in head
     assert head.count(b"connection: close") == 1
@@ -171,8 +171,8 @@ def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:
         CHUNKED + b"zz\r\n",
     ],
 )
-def test_what_is_no_http_is_refused_with_a_problem_document(served: Served, request_: bytes) -> None:
-    """And the connection is closed."""
+def test_malformed_http_is_refused_with_a_problem_document(served: Served, request_: bytes) -> None:
+    """The connection is closed."""
     status, problem = refusal(served.ask(request_))
     assert (status, problem["title"]) == (400, "Bad Request")
 
@@ -191,7 +191,7 @@ def test_what_is_no_http_is_refused_with_a_problem_document(served: Served, requ
     ],
 )
 def test_a_request_has_one_valid_host(served: Served, hosts: bytes) -> None:
-    """RFC 9112, 3.2: a proxy on the way may have gone by another one than we do."""
+    """RFC 9112, 3.2: a proxy may have used the other one."""
     assert refusal(served.ask(b"GET / HTTP/1.1\r\n" + hosts + b"\r\n"))[0] == 400
     assert served.app.arrived == 0
 
@@ -200,7 +200,7 @@ def test_a_request_has_one_valid_host(served: Served, hosts: bytes) -> None:
     "head", [b"1.0\r\n", b"1.1\r\nHost:\r\n", b"1.1\r\nHost: [::1]:80\r\n", b"1.1\r\nhost: A_b.c\r\n"]
 )
 def test_a_host_may_be_empty_and_in_http_1_0_missing(served: Served, head: bytes) -> None:
-    """As RFC 9112, 3.2 has it."""
+    """RFC 9112, 3.2."""
     assert served.ask(b"GET / HTTP/" + head + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
 
 
@@ -213,7 +213,7 @@ def test_a_host_may_be_empty_and_in_http_1_0_missing(served: Served, head: bytes
     ids=["size", "number"],
 )
 def test_a_head_that_is_too_large_is_refused(served: Served, head: bytes) -> None:
-    """Also after another request on its connection, which is answered."""
+    """Also after another request on the connection, which is answered."""
     assert refusal(served.ask(head))[0] == 431
     with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(GET)
@@ -225,7 +225,7 @@ def test_a_head_that_is_too_large_is_refused(served: Served, head: bytes) -> Non
 
 
 def test_a_head_that_begins_in_the_chunk_of_another_request_has_the_same_limit(served: Served) -> None:
-    """Wherever its chunks are cut."""
+    """For any split into chunks."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1) + b"\r\n\r\n"
     with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(GET + head[:-2000])
@@ -236,7 +236,7 @@ def test_a_head_that_begins_in_the_chunk_of_another_request_has_the_same_limit(s
 
 
 def test_a_large_head_within_the_limits_is_served(served: Served) -> None:
-    """The same answer as ever, and the connection stays."""
+    """The response is the usual one, and the connection stays open."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(
         b"x%d: %s\r\n" % (number, b"y" * 200) for number in range(MAX_HEADERS - 1)
     )
@@ -244,7 +244,7 @@ def test_a_large_head_within_the_limits_is_served(served: Served) -> None:
 
 
 def test_a_target_that_is_too_long_is_refused(served: Served) -> None:
-    """Path and query together."""
+    """The limit is on path and query together."""
     assert refusal(served.ask(b"GET /" + b"x" * MAX_TARGET_BYTES + b" HTTP/1.1\r\nHost: a\r\n\r\n"))[0] == 414
     longest = b"GET /" + b"x" * (MAX_TARGET_BYTES - 1) + b" HTTP/1.1\r\nHost: a\r\n\r\n"
     assert served.ask(longest, until=b"read 0").startswith(b"HTTP/1.1 200 OK")
@@ -262,22 +262,22 @@ def test_a_target_that_is_too_long_is_refused(served: Served) -> None:
     ],
     ids=["header", "headers", "target", "trailer", "trailers", "chunk extension"],
 )
-def test_nothing_of_a_request_is_endless(served: Served, start: bytes, endless: bytes) -> None:
-    """Whoever sends on is refused, hears why, and is cut off within a few megabytes."""
+def test_every_part_of_a_request_is_limited(served: Served, start: bytes, endless: bytes) -> None:
+    """An endless request is refused with a reason, and cut off within a few megabytes."""
     assert refusal(served.ask(start, endless))[0] in {414, 431}
     assert refusal(served.ask(start, *[endless] * 64))[0] in {414, 431}
     until(lambda: not served.server.server_state.connections)
 
 
 def test_trailers_do_not_become_headers(served: Served) -> None:
-    """A request would have other headers than those that it was judged by."""
+    """They must not change the headers that were checked."""
     request = CHUNKED + b"3\r\nabc\r\n0\r\nX-Late: 1\r\n\r\n"
     assert served.ask(request, until=b"read 3").startswith(b"HTTP/1.1 200 OK")
     assert [name for name, _ in served.app.headers] == [b"host", b"transfer-encoding"]
 
 
-def test_what_was_asked_before_nonsense_is_answered_first(served: Served) -> None:
-    """Whole, and nothing after it but the end of the connection."""
+def test_a_request_before_malformed_bytes_is_answered(served: Served) -> None:
+    """The response is complete, and the connection ends after it."""
     served.app.gate.clear()
     with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -290,8 +290,8 @@ def test_what_was_asked_before_nonsense_is_answered_first(served: Served) -> Non
     assert b"connection: close" in answer
 
 
-def test_an_answer_before_the_expected_body_closes_the_connection(served: Served) -> None:
-    """The client may or may not send it (RFC 9110, 10.1.1); whoever is asked for it keeps the connection."""
+def test_a_response_before_an_expected_body_closes_the_connection(served: Served) -> None:
+    """The client may or may not send the body (RFC 9110, 10.1.1); after a 100 Continue the connection stays open."""
     expecting = b"Host: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
     early = served.ask(b"POST /early HTTP/1.1\r\n" + expecting)
     assert re.search(rb"^HTTP/1\.1 200 .*connection: close\r\n.*read 0$", early, re.DOTALL)
@@ -303,7 +303,7 @@ def test_an_answer_before_the_expected_body_closes_the_connection(served: Served
 
 
 def test_an_upgrade_that_is_not_offered_is_answered_and_closes(served: Served) -> None:
-    """As if it had not been asked for; the log is not told."""
+    """The upgrade is ignored, without a log line."""
     asked = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     answer = served.ask(asked)
     assert answer.startswith(b"HTTP/1.1 200 OK")
@@ -312,12 +312,12 @@ def test_an_upgrade_that_is_not_offered_is_answered_and_closes(served: Served) -
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n", b"\r\n" * 40], ids=["nothing", "an empty line", "empty lines"])
 def test_a_connection_without_a_request_is_closed(hasty: Served, sent: bytes) -> None:
-    """Without a word: nobody asked for anything."""
+    """Without a response, because there was no request."""
     assert hasty.ask(sent) == b""
 
 
-def test_a_connection_that_was_used_is_closed_too(hasty: Served) -> None:
-    """An empty line does not keep it open for ever."""
+def test_an_idle_keep_alive_connection_is_closed_too(hasty: Served) -> None:
+    """An empty line does not keep it open."""
     with socket.create_connection(hasty.address, timeout=patience(30)) as connection:
         connection.sendall(GET)
         read(connection, b"read 0")
@@ -326,14 +326,14 @@ def test_a_connection_that_was_used_is_closed_too(hasty: Served) -> None:
 
 
 @pytest.mark.parametrize("part", [b"GE", b"GET / HTTP/1.1\r\nHost: a\r\n", POST + b"Content-Length: 3\r\n\r\na"])
-def test_a_request_that_stands_still_is_refused(hasty: Served, part: bytes) -> None:
-    """In its head or in its body; whoever waits for that body hears that the client has left."""
+def test_a_stalled_request_is_refused(hasty: Served, part: bytes) -> None:
+    """In its head or in its body; an app that reads the body gets a disconnect."""
     assert refusal(hasty.ask(part))[0] == 408
     until(lambda: hasty.app.left == hasty.app.arrived)
 
 
-def test_a_body_that_trickles_is_refused(hasty: Served) -> None:
-    """A byte now and then is not enough."""
+def test_a_trickling_body_is_refused(hasty: Served) -> None:
+    """A byte now and then does not reset the time-out."""
     with socket.create_connection(hasty.address, timeout=patience(30)) as connection:
         connection.sendall(POST + b"Content-Length: 100000\r\n\r\n")
         connection.settimeout(0.05)
@@ -350,7 +350,7 @@ def test_a_body_that_trickles_is_refused(hasty: Served) -> None:
 
 
 def test_a_client_that_does_not_read_is_cut_off(hasty: Served) -> None:
-    """Its answer would stay in memory for ever."""
+    """Its response would stay in memory."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(hasty.address)
@@ -359,8 +359,8 @@ def test_a_client_that_does_not_read_is_cut_off(hasty: Served) -> None:
         until(lambda: not hasty.server.server_state.connections)
 
 
-def test_a_request_that_is_served_is_not_cut_off(hasty: Served) -> None:
-    """However long that takes, and whatever the client begins to send meanwhile."""
+def test_a_request_in_progress_is_not_cut_off(hasty: Served) -> None:
+    """However long it takes, also while the client sends the next request."""
     hasty.app.gate.clear()
     with socket.create_connection(hasty.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\nGET ")
@@ -369,8 +369,8 @@ def test_a_request_that_is_served_is_not_cut_off(hasty: Served) -> None:
         assert read(connection, b"read 0").startswith(b"HTTP/1.1 200 OK")
 
 
-def test_every_pipelined_request_hears_that_its_client_has_left(served: Served) -> None:
-    """Uvicorn tells the last one only."""
+def test_every_pipelined_request_gets_the_disconnect(served: Served) -> None:
+    """Uvicorn sends the disconnect to the last request only."""
     with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
         until(lambda: served.app.arrived)
@@ -388,16 +388,16 @@ def test_requests_of_a_lost_connection_leave_nothing_to_the_garbage_collector(se
         until(lambda: alive(RequestResponseCycle) == 0)
 
 
-def test_only_so_many_requests_may_wait_on_a_connection(served: Served) -> None:
-    """Those that may are answered, then the connection closes, however many came at once."""
+def test_the_number_of_pipelined_requests_is_limited(served: Served) -> None:
+    """Those within the limit are answered, then the connection closes."""
     answers = served.ask(GET * 10_000)
     assert 0 < answers.count(b"HTTP/1.1 200 OK") <= MAX_PIPELINED + 2
     assert served.app.arrived <= MAX_PIPELINED + 2
     assert b"connection: close" in answers[answers.rindex(b"HTTP/1.1 ") :]
 
 
-def test_as_many_requests_as_may_wait_are_answered(served: Served) -> None:
-    """One is being answered, the others wait; the connection goes on."""
+def test_pipelined_requests_up_to_the_limit_are_answered(served: Served) -> None:
+    """One is in progress, the others wait; the connection stays open."""
     served.app.gate.clear()
     with socket.create_connection(served.address, timeout=patience(30)) as connection:
         connection.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" + MAX_PIPELINED * GET)
@@ -408,8 +408,8 @@ def test_as_many_requests_as_may_wait_are_answered(served: Served) -> None:
         assert read(connection).count(b"HTTP/1.1 200 OK") == MAX_PIPELINED + 2
 
 
-def test_a_client_that_takes_nothing_of_its_answer_counts_as_idle(served: Served) -> None:
-    """So its connection gives way where others need room; one whose answer is not there yet does not."""
+def test_a_client_that_reads_nothing_counts_as_idle(served: Served) -> None:
+    """Its connection may be closed for others; one that waits for its response may not."""
     with socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stalled.connect(served.address)
@@ -423,8 +423,8 @@ def test_a_client_that_takes_nothing_of_its_answer_counts_as_idle(served: Served
         assert served.idle() == [None]
 
 
-def test_at_the_end_idle_connections_close_and_what_has_arrived_is_answered(served: Served) -> None:
-    """A request that was sent before the connection is closed, and not read yet, would be reset otherwise."""
+def test_at_shutdown_received_requests_are_answered_and_idle_connections_closed(served: Served) -> None:
+    """A request that arrived before the close, and was not read, would be reset otherwise."""
     with (
         socket.create_connection(served.address, timeout=patience(30)) as idle,
         socket.create_connection(served.address, timeout=patience(30)) as late,
@@ -444,8 +444,8 @@ def test_at_the_end_idle_connections_close_and_what_has_arrived_is_answered(serv
         assert read(late, b"read 0").startswith(b"HTTP/1.1 200 OK")
 
 
-def test_uvicorn_has_what_is_used_of_its_own() -> None:
-    """Its private names, which another release may change: then the version cap in pyproject.toml has to wait."""
+def test_uvicorn_has_the_private_names_that_are_used() -> None:
+    """Another release may change them: then the version cap in pyproject.toml must stay."""
     ours = {name for name in vars(HttpProtocol) if not name.startswith("__")}
     theirs = set(dir(HttpProtocol.__mro__[1]))
     overridden = {

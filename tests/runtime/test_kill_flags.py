@@ -13,8 +13,8 @@ KillFlags.attach(int(sys.argv[1]), 3).raise_own(5.0, 6.0, halted=True)
 """
 
 
-def test_what_one_process_raises_all_see() -> None:
-    """Also one that joins later, and nothing of it is on a disk."""
+def test_all_processes_see_a_raised_flag() -> None:
+    """Also a process that joins later; the flags are in memory only."""
     with kill_flags.shared_memory() as file:
         here = KillFlags.attach(file, 0)
         assert here.flags() == []
@@ -30,8 +30,8 @@ def test_what_one_process_raises_all_see() -> None:
         assert (cell.pending, cell.revision, cell.halted) == (False, 7, False)
 
 
-def test_a_halt_that_is_pending_stays_one_whatever_follows() -> None:
-    """Until the store has it."""
+def test_a_pending_halt_stays_a_halt_after_further_calls() -> None:
+    """Until it is stored."""
     alone = KillFlags.private()
     alone.raise_own(1.0, 1.0, halted=True)
     alone.raise_own(2.0, 2.0, halted=False)

@@ -1,4 +1,4 @@
-"""The kill switch around a store that fails as it is told to."""
+"""The kill switch with a failing store."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ REQUEST = {"method": "GET", "headers": []}
 
 
 class Failing(MemoryStore):
-    """Fails as long as it is told to."""
+    """A store whose changes fail with `fails`, or never return while `stands`."""
 
     fails: Exception | None = None
     stands = False
@@ -48,7 +48,7 @@ class Failing(MemoryStore):
 
 
 class Service:
-    """A replica: a store, an engine, a kill switch."""
+    """A replica: a store, an engine and a kill switch."""
 
     def __init__(self, clock: Clock, store: Failing, shared: KillFlags | None = None) -> None:
         self.clock = clock
@@ -68,7 +68,7 @@ class Service:
 
 
 def play(clock: Clock, scenario: Callable[[Service], Awaitable[None]]) -> None:
-    """Run it with a service that fails every request."""
+    """Run the scenario with a service that fails every request."""
 
     async def played() -> None:
         service = Service(clock, Failing(clock))
@@ -95,10 +95,10 @@ def standing(service: Service) -> None:
 
 
 @pytest.mark.parametrize("trouble", [away, standing])
-def test_without_a_store_faults_end_here_and_the_store_is_told_later(
+def test_without_the_store_faults_end_here_and_the_stop_is_stored_later(
     clock: Clock, trouble: Callable[[Service], None]
 ) -> None:
-    """The answer says that it does not know yet; meanwhile no change is made, and what it shows stays ended."""
+    """The response says `stored: false`; meanwhile changes are refused, and the store's faults stay ended here."""
 
     async def scenario(service: Service) -> None:
         trouble(service)
@@ -119,8 +119,8 @@ def test_without_a_store_faults_end_here_and_the_store_is_told_later(
     play(clock, scenario)
 
 
-def test_a_newer_state_that_shows_them_alive_revives_none(clock: Clock) -> None:
-    """As long as the store does not know; a fault that others made after the call is another matter."""
+def test_a_newer_state_does_not_revive_faults_before_the_stop_is_stored(clock: Clock) -> None:
+    """Until the stop is stored; a fault that another replica created after the call acts."""
 
     async def scenario(service: Service) -> None:
         away(service)
@@ -141,8 +141,8 @@ def test_a_newer_state_that_shows_them_alive_revives_none(clock: Clock) -> None:
     play(clock, scenario)
 
 
-def test_a_state_that_cannot_be_read_is_written_over(clock: Clock) -> None:
-    """At once, and the answer says that the store knows; a halt that was known stays one."""
+def test_an_unreadable_state_is_overwritten(clock: Clock) -> None:
+    """At once, and the response says `stored: true`; a known halt stays."""
 
     async def scenario(service: Service) -> None:
         await service.kill.halt(service.entry("halt", "incident"))
@@ -156,7 +156,7 @@ def test_a_state_that_cannot_be_read_is_written_over(clock: Clock) -> None:
 
 
 def test_a_halt_without_a_store_refuses_new_faults_here(clock: Clock) -> None:
-    """It is shown as a halt, and is one when the store is back."""
+    """It is shown as a halt, and is stored when the store is back."""
 
     async def scenario(service: Service) -> None:
         away(service)
@@ -172,7 +172,7 @@ def test_a_halt_without_a_store_refuses_new_faults_here(clock: Clock) -> None:
 
 
 def test_a_flood_without_a_store_is_bounded_and_keeps_the_halt(clock: Clock) -> None:
-    """Each call covers the earlier ones."""
+    """Each call includes the earlier ones."""
 
     async def scenario(service: Service) -> None:
         away(service)
@@ -187,7 +187,7 @@ def test_a_flood_without_a_store_is_bounded_and_keeps_the_halt(clock: Clock) -> 
 
 
 def test_a_fault_from_the_future_of_the_clock_ends_too(clock: Clock) -> None:
-    """The clock was stepped back after it was made."""
+    """The clock was stepped back after the fault was created."""
 
     async def scenario(service: Service) -> None:
         clock.now -= 3600
@@ -200,7 +200,7 @@ def test_a_fault_from_the_future_of_the_clock_ends_too(clock: Clock) -> None:
 
 
 def test_all_workers_end_theirs_without_a_store(clock: Clock) -> None:
-    """One of them is called while the store is away; one that is started in its place obeys too, and stores it."""
+    """One worker is called while the store is down; a worker that starts later ends its faults too, and stores it."""
 
     async def scenario() -> None:
         with kill_flags.shared_memory() as file:

@@ -1,4 +1,4 @@
-"""Driven as a server drives it, without one: the protocol is all there is."""
+"""The lifespan protocol, driven without a server."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ from tests.patience import patience
 
 
 class Story:
-    """What happened, in order; makes the parts that tell it."""
+    """A log of events in order, and the parts that write to it."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -42,12 +42,12 @@ class Story:
 
 
 async def receive() -> Message:
-    """Have nothing more to say."""
+    """Wait for ever."""
     return await asyncio.Event().wait()  # type: ignore[return-value]
 
 
 async def lifespan(life: LifespanMiddleware) -> list[Message]:
-    """Start and stop, with time for the jobs in between; return what the server is told."""
+    """Start and stop, and let the jobs run in between; return the messages to the server."""
     events = asyncio.Queue[Message]()
     sent = list[Message]()
 
@@ -64,8 +64,8 @@ async def lifespan(life: LifespanMiddleware) -> list[Message]:
     return sent
 
 
-def test_jobs_live_as_long_as_the_app() -> None:
-    """Started before the app, stopped after it; what stops comes last."""
+def test_jobs_run_from_before_startup_until_after_shutdown() -> None:
+    """The stop hook is last."""
     story = Story()
     life = LifespanMiddleware(story.app, [story.job], Hooks(story.tell("start"), story.tell("stop")))
     sent = asyncio.run(lifespan(life))
@@ -74,8 +74,8 @@ def test_jobs_live_as_long_as_the_app() -> None:
     assert story.told[3:] == ["app shutdown", "job ended", "stop"]
 
 
-def test_what_cannot_start_stops_the_server_and_says_why() -> None:
-    """A port that is taken, say; the app is not even asked."""
+def test_a_failed_start_hook_fails_startup_with_the_reason() -> None:
+    """A port in use, for example; the app's startup does not run."""
     story = Story()
 
     async def start() -> None:
@@ -86,8 +86,8 @@ def test_what_cannot_start_stops_the_server_and_says_why() -> None:
     assert story.told == []
 
 
-def test_without_lifespan_events_it_starts_with_the_first_request() -> None:
-    """And only with the first; one that comes meanwhile waits as well."""
+def test_without_lifespan_events_the_first_request_starts_the_jobs() -> None:
+    """Once; a concurrent request waits too."""
     story = Story()
     life = LifespanMiddleware(story.app, [story.job], Hooks(story.tell("start")))
 
@@ -100,8 +100,8 @@ def test_without_lifespan_events_it_starts_with_the_first_request() -> None:
     assert sorted(story.told[1:-1]) == ["job", "request", "request", "request"]
 
 
-def test_what_could_not_start_with_a_request_is_tried_again_with_the_next() -> None:
-    """The first one gets the error."""
+def test_a_failed_start_is_retried_with_the_next_request() -> None:
+    """The first request gets the error."""
     story = Story()
     failures = [OSError("not yet")]
 
@@ -121,8 +121,8 @@ def test_what_could_not_start_with_a_request_is_tried_again_with_the_next() -> N
     assert sorted(story.told) == ["job", "job ended", "request"]
 
 
-def test_a_request_from_another_loop_starts_nothing_twice() -> None:
-    """As of a test client beside the one that lives."""
+def test_a_request_from_another_event_loop_does_not_start_again() -> None:
+    """For example of a second test client."""
     story = Story()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,8 +136,8 @@ def test_a_request_from_another_loop_starts_nothing_twice() -> None:
 
 
 @pytest.mark.parametrize("refuses", [True, False])
-def test_an_app_that_knows_no_lifespan_is_started_and_stopped_all_the_same(refuses: bool) -> None:  # noqa: FBT001 - a table
-    """Whether it raises or says nothing: what runs beside it starts and stops with the server."""
+def test_an_app_without_lifespan_support_is_started_and_stopped(refuses: bool) -> None:  # noqa: FBT001 - a table
+    """Whether it raises or sends nothing: jobs start and stop with the server."""
     story = Story()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,11 +151,11 @@ def test_an_app_that_knows_no_lifespan_is_started_and_stopped_all_the_same(refus
 
 
 async def _drop(message: Message) -> None:
-    """Take what is sent."""
+    """Collect the messages."""
 
 
 class Stopping:
-    """Takes SIGTERM as uvicorn's server does."""
+    """Handles SIGTERM as uvicorn's server does."""
 
     should_exit = False
 
@@ -163,8 +163,8 @@ class Stopping:
         self.should_exit = True
 
 
-def test_when_the_server_begins_to_stop_requests_come_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it says so itself, which it does once all requests have ended."""
+def test_held_requests_are_released_at_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the lifespan shutdown, which the server sends after all requests have ended."""
     monkeypatch.setattr("chaosapi.runtime.lifespan._RELEASE_AFTER_S", 0.01)
     story = Story()
     server = Stopping()

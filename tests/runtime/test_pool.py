@@ -1,4 +1,4 @@
-"""Heavy work has one thread and a short queue."""
+"""The pool for heavy work: one thread and a short queue."""
 
 import asyncio
 import gc
@@ -17,7 +17,7 @@ from tests.patience import patience
 
 
 class Gate:
-    """Work that runs until it is let go, and counts how much of it runs at once."""
+    """Work that runs until it is released, and counts its concurrency."""
 
     def __init__(self) -> None:
         self.running = self.most = self.runs = 0
@@ -34,7 +34,7 @@ class Gate:
 
 @pytest.fixture
 def gate() -> Iterator[Gate]:
-    """Give work that is let go at the latest when the test ends."""
+    """Yield work that is released when the test ends."""
     made = Gate()
     yield made
     made.open.set()
@@ -47,12 +47,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Large:
-    """What an error carries, and so keeps alive."""
+    """An object that an error references."""
 
 
 @pytest.mark.parametrize("way", ["pool", "shared", "unless gone"])
-def test_what_an_error_carries_is_freed_with_it(way: str) -> None:
-    """Without a garbage collection: full ones are rare in a service, and its errors of refused bodies are large."""
+def test_the_objects_of_an_error_are_freed_with_it(way: str) -> None:
+    """Without a garbage collection: full collections are rare, and errors of refused bodies are large."""
     seen: list[weakref.ref[Large]] = []
 
     def fail() -> int:
@@ -83,7 +83,7 @@ def test_what_an_error_carries_is_freed_with_it(way: str) -> None:
 
 
 def stays() -> Request:
-    """Make a request whose client stays."""
+    """Return a request whose client stays connected."""
 
     async def receive() -> Message:
         await asyncio.Event().wait()
@@ -92,8 +92,8 @@ def stays() -> Request:
     return Request({"type": "http"}, receive)
 
 
-def test_one_piece_runs_some_wait_and_more_are_refused(gate: Gate) -> None:
-    """A refusal comes at once, and names the work; the others are done one after the other."""
+def test_one_call_runs_some_wait_and_further_ones_are_refused(gate: Gate) -> None:
+    """A refusal comes at once and names the work; the waiting calls run one after the other."""
 
     async def play() -> list[int]:
         pool = Pool("sums", waiting=2)
@@ -109,8 +109,8 @@ def test_one_piece_runs_some_wait_and_more_are_refused(gate: Gate) -> None:
     assert gate.most == 1
 
 
-def test_whoever_gives_up_in_the_queue_makes_room(gate: Gate) -> None:
-    """What nobody waits for any more is never begun."""
+def test_a_cancelled_call_leaves_the_queue(gate: Gate) -> None:
+    """Its work never starts."""
 
     async def play() -> int:
         pool = Pool("sums", waiting=1)
@@ -131,7 +131,7 @@ def test_whoever_gives_up_in_the_queue_makes_room(gate: Gate) -> None:
 
 
 class Endless:
-    """Work that ends only when it is told to."""
+    """Work that ends only if its check raises."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -150,8 +150,8 @@ class Endless:
             raise
 
 
-def test_work_that_takes_too_long_is_refused_and_stops() -> None:
-    """The one who asked and those who wait are told; the thread is free for the next."""
+def test_work_beyond_its_time_out_is_refused_and_stops() -> None:
+    """Its caller and the waiting calls get the error; the thread is free for the next."""
 
     async def play() -> str:
         pool = Pool("sums", waiting=1, patience=0.05)
@@ -169,8 +169,8 @@ def test_work_that_takes_too_long_is_refused_and_stops() -> None:
     assert asyncio.run(play()) == "next"
 
 
-def test_work_stops_when_nobody_waits_for_it() -> None:
-    """A caller that leaves takes its work along, and only its own."""
+def test_work_stops_when_its_caller_is_cancelled() -> None:
+    """The work of other callers continues."""
 
     async def play() -> str:
         pool = Pool("sums", waiting=1)
@@ -193,8 +193,8 @@ def test_work_stops_when_nobody_waits_for_it() -> None:
     assert asyncio.run(play()) == "next"
 
 
-def test_an_error_is_the_callers_and_the_pool_goes_on() -> None:
-    """As if the caller had done the work."""
+def test_an_error_is_raised_to_the_caller() -> None:
+    """The pool keeps working."""
 
     def wrong() -> None:
         raise ValueError("no")
@@ -209,8 +209,8 @@ def test_an_error_is_the_callers_and_the_pool_goes_on() -> None:
     assert asyncio.run(play()) == 7
 
 
-def test_a_client_that_disconnects_gives_its_place_back(gate: Gate) -> None:
-    """The next one is taken in while the first still runs."""
+def test_a_disconnect_frees_the_place_in_the_queue(gate: Gate) -> None:
+    """The next call is accepted while the first still runs."""
 
     async def play() -> None:
         pool = Pool("sums", waiting=1)
@@ -230,8 +230,8 @@ def test_a_client_that_disconnects_gives_its_place_back(gate: Gate) -> None:
     assert gate.runs == 1
 
 
-def test_a_client_that_stays_gets_its_answer() -> None:
-    """Also an error."""
+def test_a_connected_client_gets_the_result() -> None:
+    """Or the error."""
 
     async def staying() -> Message:
         await asyncio.Future()
@@ -251,8 +251,8 @@ def test_a_client_that_stays_gets_its_answer() -> None:
     assert asyncio.run(play()) == 3
 
 
-def test_a_closed_pool_leaves_no_thread_and_may_be_used_again() -> None:
-    """An app may be started twice."""
+def test_a_closed_pool_has_no_thread_and_can_be_used_again() -> None:
+    """An app may be started again."""
 
     async def play() -> None:
         pool = Pool("sums-of-this-test", waiting=0)
@@ -264,8 +264,8 @@ def test_a_closed_pool_leaves_no_thread_and_may_be_used_again() -> None:
     asyncio.run(play())
 
 
-def test_all_who_ask_meanwhile_share_one_piece_of_work(gate: Gate) -> None:
-    """One runs already and may have looked too early for them; the next one is for all. Any event loop may ask."""
+def test_concurrent_callers_share_one_run(gate: Gate) -> None:
+    """A running call may be outdated for them; the next run is for all. Any event loop may call."""
     shared = CoalescedWork(gate)
 
     async def ask(people: int) -> list[int]:
@@ -288,8 +288,8 @@ def test_all_who_ask_meanwhile_share_one_piece_of_work(gate: Gate) -> None:
     assert gate.most == 1
 
 
-def test_shared_work_that_fails_fails_for_all_and_is_tried_again() -> None:
-    """As if each had done it."""
+def test_a_failed_shared_run_fails_for_all_callers_and_is_retried() -> None:
+    """Each caller gets the error."""
     runs = 0
 
     def work() -> int:
@@ -308,8 +308,8 @@ def test_shared_work_that_fails_fails_for_all_and_is_tried_again() -> None:
     assert asyncio.run(play()) == 2
 
 
-def test_turns_are_taken_one_by_one_and_too_many_are_refused() -> None:
-    """Whoever gives up while waiting makes room."""
+def test_a_bounded_lock_admits_one_by_one_and_refuses_too_many() -> None:
+    """A cancelled caller leaves the queue."""
 
     async def play() -> list[int]:
         turns = BoundedLock("readers", waiting=1)

@@ -1,4 +1,4 @@
-"""Threads of effects on the process, in this process: with real effects, real faults, and a clock to turn."""
+"""The threads of process effects, in this process: with real effects, real faults, and a fake clock."""
 
 import asyncio
 import sys
@@ -21,7 +21,7 @@ from tests.effects.test_cpu import burners
 
 
 class Replica:
-    """An engine and its supervisor, as `chaos` joins them."""
+    """An engine and its process effect runner, connected as in wiring.py."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -30,11 +30,11 @@ class Replica:
         self.supervisor = ProcessEffectRunner()
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start the effects."""
         self.supervisor.start(asyncio.new_event_loop(), self.engine.active_faults())
 
     def apply(self, change: Change) -> None:
-        """Make a change and take it over."""
+        """Apply a change and load the state."""
         self.state = change(self.state)
         self.engine.load(self.state)
         self.supervisor.sync(self.engine.active_faults())
@@ -45,7 +45,7 @@ class Replica:
         self.apply(changes.create(spec, self.clock()))
 
     def fails(self) -> bool:
-        """Tell whether readiness fails."""
+        """Return whether the readiness probe fails."""
         return self.supervisor.probes.fails("readiness")
 
     def receipt(self) -> Any:
@@ -55,7 +55,7 @@ class Replica:
 
 @pytest.fixture
 def replica(clock: Clock) -> Iterator[Replica]:
-    """Give a replica that serves."""
+    """Yield a started replica."""
     made = Replica(clock)
     made.start()
     yield made
@@ -66,12 +66,12 @@ def replica(clock: Clock) -> Iterator[Replica]:
 
 
 def threads() -> list[threading.Thread]:
-    """Return those of effects."""
+    """Return the threads of effects."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("chaosapi-")]
 
 
-def test_an_effect_acts_from_start_to_end_by_the_clock(replica: Replica, clock: Clock) -> None:
-    """Nobody calls anything at either; once the time is up a probe fails no more, and the thread ends."""
+def test_an_effect_acts_from_the_faults_start_to_its_end(replica: Replica, clock: Clock) -> None:
+    """Without any call; after the end the probe succeeds, and the thread ends."""
     replica.create({"type": "health"}, schedule={"start_after": "1m", "duration": "1m"})
     assert len(threads()) == 1
     assert not replica.fails()
@@ -82,8 +82,8 @@ def test_an_effect_acts_from_start_to_end_by_the_clock(replica: Replica, clock: 
     until(lambda: threads() == [])
 
 
-def test_a_patch_of_the_effect_starts_it_anew(replica: Replica, clock: Clock) -> None:
-    """The former one gives back first; a patch of anything else lets it be."""
+def test_a_patch_of_the_effect_restarts_it(replica: Replica, clock: Clock) -> None:
+    """The old effect releases its resources first; a patch of another field does not restart it."""
     replica.create({"type": "health"})
     until(replica.fails)
     (thread,) = threads()
@@ -96,7 +96,7 @@ def test_a_patch_of_the_effect_starts_it_anew(replica: Replica, clock: Clock) ->
 
 
 def test_a_replaced_and_an_ended_fault_stop(replica: Replica, clock: Clock) -> None:
-    """And so does one that the state has forgotten."""
+    """So does one that the state has dropped."""
     replica.create({"type": "health"})
     until(replica.fails)
     spec = Fault.model_validate({"name": "f", "effect": {"type": "health", "probe": "liveness"}})
@@ -114,8 +114,8 @@ def test_a_replaced_and_an_ended_fault_stop(replica: Replica, clock: Clock) -> N
     until(lambda: threads() == [])
 
 
-def test_nothing_acts_before_the_service_serves_nor_after(clock: Clock) -> None:
-    """Whoever only imports the app with a store full of faults is not hurt."""
+def test_no_effect_acts_before_startup_or_after_shutdown(clock: Clock) -> None:
+    """Importing the app with a store full of faults has no effect."""
     replica = Replica(clock)
     replica.create({"type": "health"})
     assert threads() == []
@@ -131,10 +131,10 @@ def test_nothing_acts_before_the_service_serves_nor_after(clock: Clock) -> None:
     assert threads() == []
 
 
-def test_an_effect_that_fails_is_counted_and_hurts_no_other(
+def test_a_failing_effect_is_counted_and_affects_no_other(
     replica: Replica, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    """Where no process can be started, `cpu` cannot act: the receipt says so."""
+    """If no process can be started, `cpu` cannot act: the receipt counts it."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     replica.create({"type": "cpu"})
     until(lambda: replica.receipt().skipped == 1)
@@ -146,7 +146,7 @@ def test_an_effect_that_fails_is_counted_and_hurts_no_other(
 
 
 def test_cpu_faults_share_their_processes(replica: Replica, clock: Clock) -> None:
-    """Ten of a hundredth of a core take one process; it ends with the last of them."""
+    """Ten faults of a hundredth of a core share one process, which ends with the last fault."""
     for number in range(10):
         spec = Fault.model_validate({"name": f"f{number}", "effect": {"type": "cpu", "cores": 0.01}})
         replica.apply(changes.create(spec, clock()))

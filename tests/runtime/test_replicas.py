@@ -1,4 +1,4 @@
-"""Several processes on one store: one truth, provably. Real processes on a real SQLite file and a real Redis."""
+"""Several processes on one store agree: real processes on a real SQLite file and a real Redis."""
 
 import re
 import time
@@ -21,7 +21,7 @@ ERROR = {"name": "f", "effect": {"type": "error"}}
 
 
 class Replicas:
-    """Processes on the same store; the first one has an admin port of its own."""
+    """Processes on the same store; the first one has its own admin port."""
 
     def __init__(self, folder: Path, store: str, stack: ExitStack) -> None:
         self._folder = folder
@@ -37,7 +37,7 @@ class Replicas:
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
 def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
-    """Give a function that starts a replica on a store that is shared."""
+    """Return a function that starts a replica on a shared store."""
     folder = tmp_path_factory.mktemp(request.param)
     with ExitStack() as stack:
         if request.param == "redis":
@@ -49,7 +49,7 @@ def replicas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def pair(replicas: Replicas) -> tuple[Planes, Planes]:
-    """Give two replicas that know of each other."""
+    """Yield two replicas that list each other."""
     two = replicas.start(apart=True), replicas.start()
     until(lambda: len(get(two[0], "/admin/replicas")["replicas"]) == 2)
     return two
@@ -69,12 +69,12 @@ def get(planes: Planes, path: str) -> Any:
 
 
 def ask(planes: Planes, method: str, path: str, **how: Any) -> httpx2.Response:
-    """Change something by the admin API."""
+    """Send a change to the admin API."""
     return httpx2.request(method, f"{planes.admin}{path}", timeout=patience(60), **how)
 
 
 def visit(planes: Planes, count: int, prefix: str) -> int:
-    """Send so many requests to the shop; return how many failed."""
+    """Send requests to the shop; return how many failed."""
     with httpx2.Client(base_url=planes.users) as client:
         answers = [client.get("/api/products", headers={"x-request-id": f"{prefix}-{n}"}) for n in range(count)]
     statuses = [answer.status_code for answer in answers]
@@ -90,8 +90,8 @@ def everywhere(answer: httpx2.Response) -> dict[str, Any]:
     return shown
 
 
-def test_what_one_is_told_all_do_and_the_kill_switch_ends_it_on_all(pair: Sequence[Planes]) -> None:
-    """When the answer is there, the very next request to any of them is hit, or no longer is."""
+def test_a_change_acts_on_all_replicas_and_the_kill_switch_ends_it_on_all(pair: Sequence[Planes]) -> None:
+    """After the response, the next request to any replica is hit, or no longer is."""
     for teller, other in (pair, pair[::-1]):
         everywhere(ask(teller, "POST", "/admin/faults?wait=30s", json=ERROR))
         assert [visit(each, 5, "r") for each in pair] == [5, 5]
@@ -104,10 +104,10 @@ def test_what_one_is_told_all_do_and_the_kill_switch_ends_it_on_all(pair: Sequen
     assert get(pair[0], "/admin/audit") == get(pair[1], "/admin/audit")
 
 
-def test_the_receipt_is_what_the_client_counted_also_when_a_replica_has_left(
+def test_the_receipt_equals_the_clients_counts_after_a_replica_has_left(
     pair: Sequence[Planes], replicas: Replicas
 ) -> None:
-    """Exactly: matched as many as were sent, injected as many as failed, whoever is asked."""
+    """Exactly: matched equals the requests and injected the failures, on every replica."""
     third = replicas.start()
     everywhere(ask(third, "PUT", "/admin/faults/f?wait=30s", json={**ERROR, "rate": 0.3}))
     with ThreadPoolExecutor() as pool:
@@ -121,8 +121,8 @@ def test_the_receipt_is_what_the_client_counted_also_when_a_replica_has_left(
         assert receipt["replicas"] == {"applied": 2, "known": 2}
 
 
-def test_of_two_who_change_the_same_version_at_once_one_is_refused(pair: Sequence[Planes]) -> None:
-    """On different replicas, again and again: what was accepted is what is there."""
+def test_of_two_concurrent_changes_of_one_version_one_is_refused(pair: Sequence[Planes]) -> None:
+    """On different replicas, repeatedly: the accepted change is the stored one."""
     tag = ask(pair[0], "PUT", "/admin/faults/f?wait=30s", json=ERROR).headers["etag"]
     with ThreadPoolExecutor(2) as pool:
         for turn in range(10):
@@ -140,14 +140,14 @@ def test_of_two_who_change_the_same_version_at_once_one_is_refused(pair: Sequenc
 
 
 def agree(planes: Planes, fault: dict[str, Any]) -> None:
-    """Check that a replica comes to know this version of a fault."""
+    """Check that a replica applies this version of a fault."""
     until(lambda: get(planes, "/admin/faults/f")["revision"] >= fault["revision"])
     known = get(planes, "/admin/faults/f")
     assert [known[field] for field in ("revision", "seed")] == [fault[field] for field in ("revision", "seed")]
 
 
-def test_while_redis_is_away_all_goes_on_but_changes(tmp_path: Path) -> None:
-    """Faults act and end on time, a change is refused and not half done, a replica can start; then it heals.
+def test_while_redis_is_down_only_changes_are_refused(tmp_path: Path) -> None:
+    """Faults act and end on time, a change is refused completely, a replica can start; then it recovers.
 
     The kill switch works; what is made once Redis is back is spared by a call that Redis hears of late.
     """
@@ -172,14 +172,14 @@ def test_while_redis_is_away_all_goes_on_but_changes(tmp_path: Path) -> None:
 
 
 def heal(server: RedisServer, replicas: Sequence[Planes]) -> None:
-    """Bring Redis back, and wait until everybody has noticed."""
+    """Start Redis again, and wait until all replicas are connected."""
     server.start()
     until(lambda: all(up(each) for each in replicas))
     until(lambda: all(len(get(each, "/admin/replicas")["replicas"]) == len(replicas) for each in replicas))
 
 
 def up(planes: Planes) -> float:
-    """Return what the gauge says."""
+    """Return the gauge's value."""
     found = re.search(r"^chaosapi_store_up (\S+)$", "\n".join(planes.metrics()), re.MULTILINE)
     assert found
     return float(found[1])

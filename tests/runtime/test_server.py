@@ -1,4 +1,4 @@
-"""uvicorn as the service runs it; what SIGTERM does is in test_draining.py."""
+"""The service's uvicorn server; tests/runtime/test_draining.py tests SIGTERM."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ from tests.effects.hosts import until
 
 @contextmanager
 def serving(settings: Settings = Settings(port=0)) -> Iterator[None]:  # noqa: B008 - frozen
-    """Run a server for as long as the block lasts."""
+    """Run a server until the block ends."""
     server = Server(LifespanMiddleware(Starlette(), []), settings)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -38,15 +38,15 @@ def serving(settings: Settings = Settings(port=0)) -> Iterator[None]:  # noqa: B
         gc.unfreeze()
 
 
-def test_what_was_there_at_the_start_is_never_collected_again() -> None:
-    """A full collection that walked over all modules would hold up every request."""
+def test_objects_from_startup_are_never_collected_again() -> None:
+    """A full collection over all modules would delay every request."""
     before = gc.get_freeze_count()
     with serving():
         until(lambda: gc.get_freeze_count() > before + 10_000)
 
 
-def test_threads_take_short_turns_where_the_admin_port_has_one() -> None:
-    """And only while it serves; a guest leaves its host's interpreter as it is, with an admin port too."""
+def test_the_switch_interval_is_short_with_an_admin_port() -> None:
+    """Only while the server runs; as a guest, chaosapi leaves the interpreter of its host unchanged."""
     before = sys.getswitchinterval(), gc.get_threshold()
     with serving():
         assert (sys.getswitchinterval(), gc.get_threshold()) == before
@@ -56,10 +56,10 @@ def test_threads_take_short_turns_where_the_admin_port_has_one() -> None:
     assert (sys.getswitchinterval(), gc.get_threshold()) == before
 
 
-def test_free_memory_is_given_back_while_it_serves_and_never_in_somebody_elses_process(
+def test_free_memory_is_returned_only_in_the_services_own_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The process is ours here; in an app that chaosapi was installed in it is not."""
+    """In a host app's process it is not."""
     told: list[str] = []
 
     async def run() -> None:
