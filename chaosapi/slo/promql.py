@@ -89,6 +89,11 @@ def selectors(query: str) -> list[SeriesSelector]:
     ]
 
 
+def conditions(query: str) -> set[LabelMatcher]:
+    """Return the conditions on labels of all selectors of a valid query."""
+    return {each for selector in selectors(query) for each in selector.matchers}
+
+
 def range_functions(query: str) -> set[str]:
     """Return the names of the functions that a valid query applies to ranges: {"rate"}."""
     return {

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringC
 from pydantic.alias_generators import to_camel
 
 from chaosapi import errors
-from chaosapi.slo import document, promql
+from chaosapi.slo import document, promql, result_labels
 from chaosapi.slo.document import Document, InvalidFile
 
 KUBERNETES: Final = "sloth.slok.dev/v1"
@@ -33,7 +33,13 @@ def _query(text: str) -> str:
         raise ValueError("a query needs [{{.window}}] where the range goes")
     if "{{" in _WINDOW.sub("", text):
         raise ValueError("{{.window}} is the only template variable a query may use")
-    promql.check(_WINDOW.sub("5m", text))
+    example = _WINDOW.sub("5m", text)
+    promql.check(example)
+    if sides := result_labels.mismatch(example):
+        raise ValueError(
+            f"the two sides of an operator have different labels, so they match nothing: {sides[0]}, and {sides[1]}; "
+            "aggregate both by the same labels, or match them with on() or ignoring()"
+        )
     return text.strip()
 
 
@@ -61,6 +67,27 @@ class EventsIndicator(SpecModel):
 
     error_query: Query
     total_query: Query
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        """Refuse queries of which no error would be divided by the total that it belongs to."""
+        error_query = _WINDOW.sub("5m", self.error_query)
+        total_query = _WINDOW.sub("5m", self.total_query)
+        error = result_labels.result_labels(error_query)
+        total = result_labels.result_labels(total_query)
+        if error and total and error.differs(total):
+            raise ValueError(
+                f"error_query leaves {error}, total_query leaves {total}: errors would never match their total, and "
+                "the error ratio would always be 0; aggregate both by the same labels, such as sum() without `by`"
+            )
+        conditions = promql.conditions(error_query) - promql.conditions(total_query)
+        kept = sorted(each.label for each in conditions if error and error.keeps(each.label))
+        if kept:
+            raise ValueError(
+                f"error_query selects bad events by the label {kept[0]} and keeps it: each ratio would be 0 or 1; "
+                f"aggregate both queries without {kept[0]}"
+            )
+        return self
 
 
 class RawIndicator(SpecModel):

@@ -52,6 +52,53 @@ def test_every_document_is_looked_at(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("error", "total", "says"),
+    [
+        (
+            'sum by (code) (rate(requests{code="500"}[W]))',
+            "sum(rate(requests[W]))",
+            "error_query leaves the labels code, total_query leaves no labels",
+        ),
+        (
+            'rate(requests{code="500"}[W])',
+            "sum(rate(requests[W]))",
+            "error_query leaves all labels of the series, total_query leaves no labels",
+        ),
+        (
+            'sum without (code) (rate(requests{code="500"}[W]))',
+            "sum without (pod) (rate(requests[W]))",
+            "error_query leaves all labels but code, total_query leaves all labels but pod",
+        ),
+        (
+            'sum by (code) (rate(requests{code="500"}[W]))',
+            "sum by (code) (rate(requests[W]))",
+            "error_query selects bad events by the label code and keeps it",
+        ),
+        (
+            'rate(requests{code="500"}[W])',
+            "rate(requests[W])",
+            "error_query selects bad events by the label code and keeps it",
+        ),
+        (
+            "sum(rate(requests[W])) - sum by (le) (rate(bucket[W]))",
+            "sum(rate(requests[W]))",
+            "the two sides of an operator have different labels, so they match nothing: no labels, and the labels le",
+        ),
+    ],
+)
+def test_queries_whose_series_never_match_are_errors(tmp_path: Path, error: str, total: str, says: str) -> None:
+    """Their rules would read every failure as no error; the message has both sets of labels."""
+    text = KUBERNETES.replace("90", "99.9")
+    text = text.replace('sum(rate(requests{code="500"}[{{.window}}]))', error.replace("W", "{{.window}}"))
+    text = text.replace(
+        "totalQuery: sum(rate(requests[{{.window}}]))", f"totalQuery: {total}".replace("W", "{{.window}}")
+    )
+    errors_found = [each for each in _lint(tmp_path, text) if ": error: " in each]
+    assert len(errors_found) == 1
+    assert says in errors_found[0]
+
+
 def test_the_profile_is_looked_at_first(tmp_path: Path) -> None:
     """What its windows lack is no fault of the file, so it has no line."""
     found = _lint(tmp_path, KUBERNETES.replace("90", "99.9"), Conditions(retention=86400))
