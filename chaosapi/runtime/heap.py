@@ -11,7 +11,7 @@ _INTERVAL_S: Final = 2.0
 _BEATS_TO_COLLECTION: Final = 30
 
 _MAX_OBJECTS: Final = 50_000
-"""A full garbage collection of so many objects holds Python's lock for 2 ms (lists) to 30 ms (modules)."""
+"""A full garbage collection of so many living objects holds Python's lock for 2 ms (lists) to 30 ms (modules)."""
 
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8
@@ -34,16 +34,24 @@ def limit_fragmentation() -> None:
     mallopt(_ARENA_MAX, _ARENAS)
 
 
-def collect_and_trim(*, always: bool = False) -> None:
-    """Collect garbage, and return free pages to the system.
+class Collector:
+    """Collects garbage, and returns free pages to the system.
 
     Requests that a flood kept waiting are in the oldest generation when they end, and full collections are rare while
-    the admin port has a thread of its own. A collection of many objects stops all threads for long, so it is skipped
-    where there are many, unless `always` is set.
+    the admin port has a thread of its own.
     """
-    if always or len(gc.get_objects(generation=2)) <= _MAX_OBJECTS:
-        gc.collect()
-    trim()
+
+    def __init__(self, max_objects: int = _MAX_OBJECTS) -> None:
+        self._max_objects = max_objects
+        self._survivors = 0
+        """The objects that the last collection left: garbage does not count."""
+
+    def __call__(self, *, always: bool) -> None:
+        """Collect and return; without `always`, skip a collection of many objects, which stops all threads for long."""
+        if always or self._survivors <= self._max_objects:
+            gc.collect()
+            self._survivors = len(gc.get_objects(generation=2))
+        trim()
 
 
 def trim() -> None:
@@ -70,12 +78,8 @@ class GiveBack(Protocol):
     def __call__(self, *, always: bool) -> None: ...
 
 
-async def run(give_back: GiveBack = collect_and_trim, beat: float = _INTERVAL_S) -> None:
-    """Return memory every `beat` seconds, in a thread, until cancelled; every 30th time at any cost.
-
-    Garbage counts among the objects until it is collected. If no collection ignored their number, a flood that left
-    enough garbage would end all collections.
-    """
+async def run(give_back: GiveBack, beat: float = _INTERVAL_S) -> None:
+    """Return memory every `beat` seconds, in a thread, until cancelled; every 30th time at any cost."""
     for turn in itertools.count(1):
         await asyncio.sleep(beat)
         await asyncio.to_thread(give_back, always=turn % _BEATS_TO_COLLECTION == 0)

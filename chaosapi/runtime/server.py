@@ -98,7 +98,7 @@ class Server(admin_server.CappedServer):
             self._log_started_message(self._own_sockets)
         # Modules live for ever: full collections that traverse them would stop every request for 0.1 s.
         gc.freeze()
-        self._trimming = asyncio.create_task(heap.run())
+        self._trimming = asyncio.create_task(heap.run(heap.Collector()))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse new connections, answer what has arrived, and end; uvicorn would drop requests not yet read."""

@@ -77,22 +77,48 @@ class Knot:
         self.itself = self
 
 
-@pytest.mark.parametrize("few", [True, False])
-def test_a_full_collection_is_skipped_with_many_live_objects(monkeypatch: pytest.MonkeyPatch, *, few: bool) -> None:
+def test_a_full_collection_is_skipped_with_many_live_objects() -> None:
     """A full collection stops every thread, for longer the more objects there are."""
-    monkeypatch.setattr(heap, "_MAX_OBJECTS", len(gc.get_objects()) + 100_000 if few else 0)
-    knot = Knot()
-    left = weakref.ref(knot)
-    gc.collect()  # now it is old
+    alive = len(gc.get_objects())
+    few = heap.Collector(max_objects=2 * alive)
+    many = heap.Collector(max_objects=alive // 2)
     gc.disable()
     try:
-        del knot
-        heap.collect_and_trim()
-        assert (left() is None) == few
-        heap.collect_and_trim(always=True)
+        few(always=False)
+        many(always=False)  # the first one counts
+        left = old_knot()
+        many(always=False)
+        assert left() is not None
+        many(always=True)
+        assert left() is None
+        left = old_knot()
+        few(always=False)
         assert left() is None
     finally:
         gc.enable()
+
+
+def test_a_full_collection_is_not_skipped_with_much_garbage() -> None:
+    """Live objects count, garbage does not."""
+    collector = heap.Collector(max_objects=len(gc.get_objects()) + 10_000)
+    gc.disable()
+    try:
+        collector(always=False)
+        garbage = [Knot() for _ in range(20_000)]
+        gc.collect()  # now they are old
+        left = weakref.ref(garbage[0])
+        garbage.clear()
+        collector(always=False)
+        assert left() is None
+    finally:
+        gc.enable()
+
+
+def old_knot() -> "weakref.ref[Knot]":
+    """Make garbage in the oldest generation."""
+    knot = Knot()
+    gc.collect()
+    return weakref.ref(knot)
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

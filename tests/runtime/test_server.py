@@ -62,7 +62,7 @@ def test_free_memory_is_returned_only_in_the_services_own_process(
     """In a host app's process it is not."""
     told: list[str] = []
 
-    async def run() -> None:
+    async def run(_: heap.GiveBack) -> None:
         told.append("begun")
         try:
             await asyncio.Event().wait()
