@@ -50,3 +50,12 @@ def test_bits_flip_in_about_every_hundredth_byte(client: TestClient) -> None:
     flips = [before ^ after for before, after in zip(healthy, body(client), strict=True) if before != after]
     assert 1 <= len(flips) < len(healthy) * 0.05
     assert all(flip.bit_count() == 1 for flip in flips)
+
+
+@pytest.mark.parametrize("healthy", [b"7", b"ab"])
+def test_a_short_body_is_never_left_as_it_was(healthy: bytes) -> None:
+    """Of 1,000 random bytes some would be the right one."""
+    for seed in range(1000):
+        for mode in ("garbage", "bits", "json"):
+            damaged = Corrupt(mode=mode)._damage(bytearray(healthy), random.Random(seed), first=True)  # noqa: SLF001
+            assert (damaged != healthy, len(damaged)) == (True, len(healthy))

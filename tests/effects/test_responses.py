@@ -1,0 +1,235 @@
+"""Effects on bodies, for responses that have none, that are streams, or that break off."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from chaosapi.inner import Inner
+from tests.conftest import Clock
+from tests.world import Answer, Crowd, constant, near
+
+THROTTLE = {"type": "throttle", "bytes_per_second": 1}
+ON_BODIES: dict[str, dict[str, Any]] = {
+    "throttle": THROTTLE,
+    "truncate": {"type": "truncate"},
+    "truncate-bytes": {"type": "truncate", "keep_bytes": 1},
+    "garbage": {"type": "corrupt"},
+    "bits": {"type": "corrupt", "mode": "bits"},
+    "json": {"type": "corrupt", "mode": "json"},
+}
+
+
+def crowd_of(app: ASGIApp, clock: Clock, **options: Any) -> Crowd:
+    """Return a crowd in front of this app."""
+    crowd = Crowd(clock, **options)
+    crowd.faults.app = Inner(app)
+    return crowd
+
+
+def counted(crowd: Crowd, **skipped: int) -> tuple[int, int]:
+    """Return how many requests were matched and injected; check why others were skipped."""
+    (run,) = crowd.engine.active_faults()
+    assert dict(run.counts.skipped) == skipped
+    return run.counts.matched, run.counts.injected
+
+
+def visit(crowd: Crowd, method: str = "GET") -> Answer:
+    """Send one request and return the answer."""
+    (answer,) = crowd.play(crowd.ask("r", method))
+    return answer
+
+
+class Streamed:
+    """An app that streams chunks, one after so many seconds each, with or without the length."""
+
+    def __init__(self, *chunks: bytes, every: float = 0.0, length: bool = False) -> None:
+        self.chunks = chunks
+        self.every = every
+        self.headers = {"content-length": str(sum(map(len, chunks)))} if length else {}
+        self.crowd: Crowd | None = None
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        for chunk in self.chunks:
+            if self.every:
+                assert self.crowd
+                await self.crowd.until(self.crowd.clock.now + self.every)
+            yield chunk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await StreamingResponse(self.parts(), headers=self.headers)(scope, receive, send)
+
+
+def streaming(clock: Clock, *chunks: bytes, every: float = 0.0, length: bool = False) -> Crowd:
+    """Return a crowd in front of a streaming app."""
+    app = Streamed(*chunks, every=every, length=length)
+    app.crowd = crowd_of(app, clock)
+    return app.crowd
+
+
+@pytest.mark.parametrize("effect", ON_BODIES.values(), ids=ON_BODIES)
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("HEAD", 404), ("GET", 204), ("GET", 304)])
+def test_a_response_without_a_body_is_skipped_once_and_not_delayed(
+    clock: Clock, effect: dict[str, Any], method: str, status: int
+) -> None:
+    """A server sends no body for these, whatever the app says its length is; and the connection stays."""
+    headers = {"content-length": "5"} if status == 304 else {}
+    app = PlainTextResponse("twelve bytes" if method == "HEAD" else "", status, headers)
+    crowd = crowd_of(app, clock, mark=True)
+    crowd.inject("f", effect)
+    answer = visit(crowd, method)
+    assert (answer.status, answer.took) == (status, 0)
+    assert "x-chaos-fault" not in answer.headers
+    assert counted(crowd, no_body=1) == (1, 0)
+
+
+@pytest.mark.parametrize("effect", ON_BODIES.values(), ids=ON_BODIES)
+def test_a_response_that_never_begins_is_counted_once(clock: Clock, effect: dict[str, Any]) -> None:
+    """The app raises."""
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError
+
+    crowd = crowd_of(failing, clock)
+    crowd.inject("f", effect)
+    with pytest.raises(ZeroDivisionError):
+        visit(crowd)
+    assert counted(crowd, unfinished=1) == (1, 0)
+
+
+@pytest.mark.parametrize("length", [False, True])
+@pytest.mark.parametrize(("every", "took"), [(0.1, 2.0), (0.5, 2.0), (1.0, 4.0)])
+def test_a_floor_pads_the_end_of_a_stream(clock: Clock, every: float, took: float, length: bool) -> None:  # noqa: FBT001 - a table
+    """Four chunks under a floor of two seconds: at the floor, or when the stream ends by itself."""
+    crowd = streaming(clock, *[b"x"] * 4, every=every, length=length)
+    crowd.inject("f", constant(2, "floor"))
+    answer = visit(crowd)
+    assert (answer.body, answer.took) == (b"xxxx", took)
+    assert counted(crowd) == (1, 1)
+    assert crowd.delay("f") == {"planned": near(2), "measured": near(took)}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_floor_holds_back_a_response_in_one_piece(clock: Clock, method: str) -> None:
+    """Its head too, as a slow handler does."""
+    crowd = crowd_of(PlainTextResponse("fine"), clock, mark=True)
+    crowd.inject("f", constant(2, "floor"))
+    answer = visit(crowd, method)
+    assert (answer.took, answer.headers["server-timing"]) == (2, "f;desc=latency;dur=2000.0")
+
+
+def test_a_file_is_padded_like_a_stream(clock: Clock) -> None:
+    """Its length is known, and it comes in several pieces or by an extension of ASGI."""
+
+    async def file(scope: Scope, receive: Receive, send: Send) -> None:
+        await FileResponse(__file__)(scope, receive, send)
+
+    crowd = crowd_of(file, clock)
+    crowd.inject("f", constant(2, "floor"))
+    answer = visit(crowd)
+    assert answer.took == 2
+    assert answer.body.startswith(b'"""Effects on bodies')
+
+
+@pytest.mark.parametrize("length", [False, True])
+@pytest.mark.parametrize(
+    ("keep_bytes", "arrives", "reason"), [(0, b"", None), (1, b"a", None), (5, b"aabbc", None), (6, b"aabbcc", "x")]
+)
+def test_a_stream_is_cut_after_so_many_bytes(
+    clock: Clock,
+    keep_bytes: int,
+    arrives: bytes,
+    reason: str | None,
+    length: bool,  # noqa: FBT001 - a table
+) -> None:
+    """Whether its length is known or not; a shorter one arrives whole."""
+    crowd = streaming(clock, b"aa", b"bb", b"cc", length=length)
+    crowd.inject("f", {"type": "truncate", "keep_bytes": keep_bytes})
+    assert visit(crowd).body == arrives
+    assert counted(crowd, **({"short_body": 1} if reason else {})) == (1, 0 if reason else 1)
+
+
+@pytest.mark.parametrize(("length", "arrives"), [(True, b"aab"), (False, b"a")])
+def test_a_share_is_of_the_body_or_of_the_first_chunk(clock: Clock, arrives: bytes, length: bool) -> None:  # noqa: FBT001 - a table
+    """Nobody knows how long a stream without Content-Length will be."""
+    crowd = streaming(clock, b"aa", b"bb", b"cc", length=length)
+    crowd.inject("f", {"type": "truncate", "keep": 0.5})
+    assert visit(crowd).body == arrives
+    assert counted(crowd) == (1, 1)
+
+
+@pytest.mark.parametrize("effect", [THROTTLE, constant(3600, "floor")], ids=["throttle", "floor"])
+def test_a_stream_between_its_chunks_is_not_held(clock: Clock, effect: dict[str, Any]) -> None:
+    """So that a few slow streams do not use up what may be held."""
+    crowd = streaming(clock, b"x", b"x", every=10)
+    crowd.held.most = 1
+    crowd.inject("f", effect)
+    held: list[int] = []
+
+    async def look() -> None:
+        await crowd.until(5)
+        held.append(crowd.faults.held)
+        crowd.engine.release()
+
+    crowd.play(crowd.ask("one"), crowd.ask("two"), look())
+    assert held == [0]
+
+
+def test_what_may_not_be_held_any_more_is_skipped(clock: Clock) -> None:
+    """Three requests begin while none is held, and come to their wait together: one is held."""
+    crowd = Crowd(clock)
+    crowd.faults.app = Inner(Slow(crowd))
+    crowd.held.most = 1
+    crowd.inject("f", constant(5, "floor"))
+    answers = crowd.play(*(crowd.ask(key) for key in "abc"))
+    assert sorted(answer.took for answer in answers) == [1, 1, 5]
+    assert counted(crowd, max_held=2) == (3, 1)
+
+
+class Slow:
+    """An app that works for a second."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._crowd.until(1)
+        await Response("fine")(scope, receive, send)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_an_error_after_the_work_stops_an_endless_stream(clock: Clock, listens: bool) -> None:  # noqa: FBT001 - a table
+    """Also one that never asks whether its client is there, as of ASGI 2.4."""
+    spec = {"spec_version": "2.3" if listens else "2.4"}
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"tick"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await StreamingResponse(endless())({**scope, "asgi": spec}, receive, send)
+
+    crowd = crowd_of(app, clock)
+    crowd.inject("f", {"type": "error", "when": "after"})
+    answer = visit(crowd)
+    assert (answer.status, b"tick" in answer.body) == (503, False)
+    assert counted(crowd) == (1, 1)
+
+
+def test_what_fails_after_the_error_still_fails(clock: Clock) -> None:
+    """A background task of the app's own."""
+
+    async def failing() -> None:
+        raise ZeroDivisionError
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("fine")(scope, receive, send)
+        await failing()
+
+    crowd = crowd_of(app, clock)
+    crowd.inject("f", {"type": "error", "when": "after"})
+    with pytest.raises(ZeroDivisionError):
+        visit(crowd)
+    assert counted(crowd) == (1, 1)
