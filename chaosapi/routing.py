@@ -39,7 +39,10 @@ class Entry:
     def follow(self, scope: Scope, added: Scope) -> Route | None:
         """Return the route to which a request that matched is led."""
         target = self.leads_to
-        return target if isinstance(target, Route) else target.find({**scope, **added})
+        if isinstance(target, Route):
+            return target
+        inner = {**scope, **added}
+        return target.find(inner, route_path(inner))
 
 
 class Router:
@@ -68,10 +71,13 @@ class Router:
         for entry in self._entries:
             yield from (entry.leads_to,) if isinstance(entry.leads_to, Route) else entry.leads_to.routes()
 
-    def find(self, scope: Scope) -> Route | None:
-        """Return the first route that matches path and method, else the first of the path, as the framework does."""
+    def find(self, scope: Scope, path: str) -> Route | None:
+        """Return the first route that matches path and method, else the first of the path, as the framework does.
+
+        `path` is the route path of the request.
+        """
         partial: tuple[Entry, Scope] | None = None
-        for entry in self._candidates(route_path(scope)):
+        for entry in self._candidates(path):
             match, added = entry.matches(scope)
             if match is Match.FULL:
                 return entry.follow(scope, added)
@@ -150,17 +156,17 @@ class RouteTable:
         path = scope["path"]
         if self._router.by_path and len(path) <= _LONGEST_REMEMBERED:
             return self._remembered(path, scope.get("root_path", ""), scope["method"])
-        return self._ask(scope)
+        return self._ask(dict(scope))  # a route of the app may change it
 
     def _find_by_path(self, path: str, root_path: str, method: str) -> str | None:
         return self._ask({"type": "http", "path": path, "root_path": root_path, "method": method, "headers": []})
 
     def _ask(self, scope: Scope) -> str | None:
         path = route_path(scope)
-        if self._covered(path):
+        if self._exempt and self._covered(path):
             return None
         try:
-            found = self._router.find(dict(scope))
+            found = self._router.find(scope, path)
         except Exception:  # noqa: BLE001 - the app's router raises it, too, and the app answers that
             return UNKNOWN
         named = first_segment(path)

@@ -308,7 +308,7 @@ def test_below_a_root_path_that_the_proxy_keeps_everything_works(make: Callable[
 
 @pytest.mark.parametrize(
     ("root_path", "path"),
-    [("", "/svc/metrics"), ("/svc", "/svc/svc/admin/faults"), ("/other", "/svc/readyz")],
+    [("", "/svc/metrics"), ("/svc", "/svc/svc/admin/faults"), ("/svc", "/svc/svc/items"), ("/other", "/svc/readyz")],
 )
 def test_a_prefix_that_is_no_root_path_is_logged_once(
     caplog: pytest.LogCaptureFixture, root_path: str, path: str

@@ -58,19 +58,18 @@ class Dispatch:
         return self._control if path == "/metrics" or self._probe_fails(path) else self._app
 
     def _explain(self, scope: Scope) -> None:
-        """Log, once, why a request for one of our paths does not reach it: a proxy has kept a prefix."""
+        """Log, once, why no request reaches the app's routes and our paths: a proxy has kept a prefix."""
         path = scope["path"]
-        found = next((each for each in _OWN if path.endswith(each)), None)
-        if found is None:
-            return
-        self._explained = True
         root = scope.get("root_path", "")
-        _LOG.warning(
-            "chaosapi: %r was asked for, but the app's paths, and so chaosapi's, begin after the root path %r: "
-            "a proxy has kept a prefix that it should strip, or that should be the root path",
-            path[:200],
-            root,
-        )
+        twice = root and route_path(scope).startswith(f"{root}/")
+        if twice or path.endswith(_OWN):
+            self._explained = True
+            _LOG.warning(
+                "chaosapi: %r was asked for, but the app's paths, and so chaosapi's, begin after the root path %r: "
+                "a proxy has kept a prefix that it should strip, or that should be the root path",
+                path[:200],
+                root,
+            )
 
     def _probe_fails(self, path: str) -> bool:
         probe = PROBES.get(path)
