@@ -28,6 +28,9 @@ class Connection(Protocol):
     def closed(self) -> bool:
         """Return whether either side has closed the connection."""
 
+    def started(self) -> bool:
+        """Return whether the server can no longer answer by itself, because the app has started a response."""
+
     def lost(self) -> bool:
         """Return whether the client has disconnected; if so, let the app notice it."""
 
@@ -70,6 +73,10 @@ class UvicornConnection:
             return True
         return not transport.is_reading() and _closed_by_peer(transport.get_extra_info("socket"))
 
+    def started(self) -> bool:
+        """Return whether a response was started, also with a malformed head, which uvicorn does not send."""
+        return bool(self._cycle.response_started)
+
     def lost(self) -> bool:
         """Return whether the client has disconnected; if so, mark the cycle as disconnected."""
         if not self.closed():
@@ -103,6 +110,10 @@ class UnknownConnection:
         """Return False: the state of the connection is unknown."""
         return False
 
+    def started(self) -> bool:
+        """Return False: other servers answer 500 where the app sends a malformed head."""
+        return False
+
     def lost(self) -> bool:
         """Return False: the state of the connection is unknown."""
         return False
@@ -118,9 +129,13 @@ class HypercornConnection(UnknownConnection):
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
+    def closed(self) -> bool:
+        """Return whether either side has closed the stream."""
+        return bool(self._stream.closed)
+
     def lost(self) -> bool:
         """Return whether the client has disconnected, or the server is stopping and waits for its requests."""
-        return bool(self._stream.closed or self._stream.context.terminated.is_set())
+        return bool(self.closed() or self._stream.context.terminated.is_set())
 
 
 _UNKNOWN = UnknownConnection()

@@ -119,8 +119,6 @@ class _Exchange(ResponseProgress):
     _status: str | None = None
     _left = False
     """Whether the client has disconnected before the end of the response."""
-    _refused = False
-    """Whether the server refused the start of the response, and so closes the connection."""
 
     def __init__(self, method: str, receive: Receive, send: Send, connection: Connection, request_id: bytes) -> None:
         super().__init__(method)
@@ -142,11 +140,7 @@ class _Exchange(ResponseProgress):
         if self._connection.closed():
             self._left = True
         if message["type"] == "http.response.start":
-            try:
-                await self._send(self._with_headers(message))
-            except Exception:
-                self._refused = True
-                raise
+            await self._send(self._with_headers(message))
             if not self._left:
                 self._status = str(message["status"])
         else:
@@ -159,7 +153,7 @@ class _Exchange(ResponseProgress):
         """End an exchange whose response the app has not completed: the server closes the connection, or answers."""
         if self.complete or self.on_end is None:
             return
-        if self._status or self._refused or self._left or self._connection.closed():
+        if self._status or self._left or self._connection.closed() or self._connection.started():
             self.on_end(self, self._status or STATUS_CLOSED, False)
         else:
             self.on_end(self, _UNANSWERED, True)
