@@ -15,7 +15,7 @@ Ask = Callable[..., ForecastModel]
 
 @pytest.fixture
 def ask() -> Ask:
-    """Return a function that asks about faults of the shop: bodies, and what differs from the lab's usual settings."""
+    """Return a function that forecasts faults of the shop: bodies, and changes of the lab's monitoring."""
 
     def model(
         *faults: dict[str, Any], traffic: dict[str, Any] | None = None, profile: str = "lab", **monitoring: Any

@@ -1,4 +1,4 @@
-"""promtool as the judge of a forecast: counters are played to the generated rules, and ALERTS says what came of it.
+"""Compare forecasts with promtool: it evaluates the generated rules over simulated counters, and ALERTS has the result.
 
 The counters are written from closed integrals of the shapes, without the code that is judged.
 """
@@ -43,10 +43,10 @@ _GOT = re.compile(r"\{([^}]*)\} ([-+0-9.E]+)")
 
 @dataclass(frozen=True)
 class Case:
-    """One question; times in seconds, `pairs` the places of the pairs in their profile that are looked at."""
+    """One case; times in seconds, `pairs` the indexes of the compared pairs in their profile."""
 
     kind: str
-    """A status whose series exists from the start, one whose series is born with its first request, or late answers."""
+    """Errors with a series from the start, errors whose series starts with its first request, or slow responses."""
     profile: str
     pairs: tuple[int, ...]
     objective: str
@@ -69,7 +69,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """First and last evaluation at which an alert fired, and at how many; seconds after the fault's creation."""
+    """First and last evaluation at which an alert fired, and their number; seconds after the fault's creation."""
 
     first: float
     last: float
@@ -77,7 +77,7 @@ class Verdict:
 
 
 def cases(seed: int, count: int) -> Iterator[Case]:
-    """Draw cases: quick and slow windows take turns, with grids as fine as they can bear."""
+    """Draw cases that alternate between quick and slow windows, with the finest grids that they allow."""
     chance = random.Random(seed)
     for number in range(count):
         profile = ("lab", "production")[number % 2]
@@ -125,13 +125,13 @@ def version(promtool: Path) -> int:
 
 
 def other(root: Path) -> Path | None:
-    """Return the system's promtool, kept beside the pinned one, where there is one."""
+    """Return the distribution's promtool next to the pinned one, if installed."""
     found = root / ".tools" / "system" / "promtool"
     return found if found.exists() else None
 
 
 def forecast(case: Case, prometheus: int) -> dict[str, Verdict]:
-    """Return what the forecast says, by long window; only alerts that fire."""
+    """Return the forecast by long window, for alerts that fire."""
     fault = Fault.model_validate(
         {
             "effect": _EFFECTS[case.kind],
@@ -165,7 +165,7 @@ def forecast(case: Case, prometheus: int) -> dict[str, Verdict]:
 
 
 def judged(promtool: Path, folder: Path, chosen: Iterable[Case]) -> Iterator[dict[str, Verdict]]:
-    """Have promtool play the cases, one after the other."""
+    """Run promtool on the cases, one after the other."""
     for number, case in enumerate(chosen):
         place = folder / f"case-{number}"
         place.mkdir(parents=True)
@@ -177,7 +177,7 @@ def judged(promtool: Path, folder: Path, chosen: Iterable[Case]) -> Iterator[dic
 
 
 def agree(case: Case, said: dict[str, Verdict], fact: dict[str, Verdict]) -> bool:
-    """Return whether first and last firing lie within one evaluation step of each other, for the same alerts."""
+    """Return whether the same alerts fire, with first and last firing within one evaluation step of each other."""
     step = case.evaluation * 1.001
     return said.keys() == fact.keys() and all(
         abs(said[key].first - fact[key].first) <= step
@@ -203,7 +203,7 @@ def _horizon(case: Case) -> float:
 
 
 def _rules(case: Case) -> dict[str, Any]:
-    """Return the rules as generated, without those that the case does not look at."""
+    """Return the generated rules, without those that the case does not compare."""
     profile: Profile = windows.load(case.profile)
     pairs = _pairs(case)
     group = rules.groups(_spec(case), profile)["groups"][0]
@@ -242,7 +242,7 @@ def _test(case: Case) -> dict[str, Any]:
 
 
 def _series(case: Case, times: list[float], bad: list[float]) -> dict[str, list[str]]:
-    """Write one replica's counters; `_` is a sample that is not there."""
+    """Return one replica's counters; `_` is a missing sample."""
     all_ = [case.rps * time / case.replicas for time in times]
     hit = [count / case.replicas for count in bad]
     if case.kind == "late":
@@ -276,7 +276,7 @@ def _strength(case: Case, until: float) -> float:
 
 
 def _read(case: Case, output: str) -> dict[str, Verdict]:
-    """Read what promtool got where it was told to expect nothing."""
+    """Parse promtool's actual values from its failed expectations."""
     found: dict[str, dict[str, float]] = {}
     for labels, value in _GOT.findall(output):
         read = dict(re.findall(r'(\w+)="([^"]*)"', labels))

@@ -4,8 +4,8 @@ from chaosapi.forecast import chart, timetable
 from tests.forecast.conftest import Ask
 
 
-def test_a_short_spike_is_drawn(ask: Ask) -> None:
-    """What is above a threshold for seconds is so in the picture of eight hours, which shows only some points."""
+def test_a_short_spike_is_visible(ask: Ask) -> None:
+    """A spike of seconds above a threshold is drawn in a chart of eight hours, which has only some points."""
     second = {"effect": {"type": "error"}, "schedule": {"start_after": "61s", "duration": "1s"}}
     model = ask(second, horizon="8h")
     rates = model.burns(model.spec.slos[0])[model.profile.windows[0]].rate

@@ -10,13 +10,13 @@ def _of(pattern: str, pending_for: int = 0) -> list[Episode]:
     return episodes.find_episodes(np.array([each == "#" for each in pattern]), TIMES, pending_for)
 
 
-def test_it_fires_when_found_and_resolves_when_not() -> None:
-    """Without `for` at once; and what still holds at the horizon is not resolved."""
+def test_an_episode_lasts_while_the_condition_holds() -> None:
+    """Without `for` it starts at once; a condition that holds at the horizon is not resolved."""
     assert _of(".##.#...") == [Episode(10, 10, 30), Episode(40, 40, 50)]
     assert _of("......##") == [Episode(60, 60, None)]
     assert _of("........") == []
 
 
-def test_for_asks_for_patience() -> None:
-    """Too short an episode never fires; `for` between two evaluations waits for the later one."""
+def test_for_requires_a_duration() -> None:
+    """A too short episode never fires; a `for` between two evaluations waits for the later one."""
     assert _of(".##.####", 15) == [Episode(10, None, 30), Episode(40, 60, None)]

@@ -26,8 +26,8 @@ def _slo(error: str) -> Objective:
     return spec.parse(TEXT % f"'{error}'", "slo.yaml")[0].slos[0]
 
 
-def test_the_shops_slos_are_understood() -> None:
-    """All three read the service's own counters; the latency one takes a bucket away."""
+def test_the_shops_slos_are_parsed() -> None:
+    """All three use the service's own counters; the latency SLO subtracts a bucket."""
     availability, latency, checkout = (
         indicator.parse_indicator(slo) for slo in spec.load(assets.path("alerts") / "slo.yaml").slos
     )
@@ -42,7 +42,7 @@ def test_the_shops_slos_are_understood() -> None:
     ("matcher", "matches"), [('="503"', True), ('!="503"', False), ('=~"5.."', True), ('!~"2..|503"', False)]
 )
 def test_matchers_are_anchored_as_in_promql(matcher: str, *, matches: bool) -> None:
-    """All four kinds."""
+    """All four kinds of matchers."""
     [term] = indicator.parse_indicator(
         _slo(f"sum(rate(http_requests_total{{status{matcher}}}[{{{{.window}}}}]))")
     ).error

@@ -23,16 +23,16 @@ def _first_page(model: ForecastModel, rate: float) -> float:
 
 
 @pytest.mark.parametrize("within", [6.0, 20.0, 60.0])
-def test_the_rate_that_pages_in_time_is_the_smallest(ask: Ask, within: float) -> None:
-    """It does, and a thousandth less does not."""
+def test_the_lowest_rate_that_pages_in_time_is_found(ask: Ask, within: float) -> None:
+    """The rate pages in time, and a rate lower by a thousandth does not."""
     model = ask(ERRORS)
     answer = inverse.page_within(model, within)
     assert _first_page(model, answer.rate) <= within
     assert _first_page(model, answer.rate * 0.999) > within
 
 
-def test_a_page_that_is_told_late_counts_when_it_is_told(ask: Ask) -> None:
-    """In pulses, the first moments of an alert are over before its group has waited; a later one is told in time."""
+def test_a_page_counts_at_its_notification(ask: Ask) -> None:
+    """With pulses, the first episodes of an alert end before group_wait; a later one is notified in time."""
     shape = {"type": "pulse", "on": "6s", "off": "60s"}
     pulses = {
         "effect": {"type": "error"},
@@ -45,29 +45,29 @@ def test_a_page_that_is_told_late_counts_when_it_is_told(ask: Ask) -> None:
     assert any(when is not None and when <= 200 for when in told)
 
 
-def test_nobody_can_be_paged_before_a_scrape(ask: Ask) -> None:
-    """Even if everything fails."""
+def test_no_page_is_possible_before_a_scrape(ask: Ask) -> None:
+    """Even if every request fails."""
     with pytest.raises(errors.Invalid, match="even a rate of 1"):
         inverse.page_within(ask(ERRORS), 0.5)
 
 
 def test_rate_and_duration_spend_the_budget(ask: Ask) -> None:
-    """A tenth of 12 h × 0.1 % is 4.32 s of everything: 2.4 % of 3 min, or 43.2 s of 10 %."""
+    """A tenth of 12 h × 0.1 % is 4.32 s of all requests: 2.4 % of 3 min, or 43.2 s of 10 %."""
     answer = inverse.spend(ask(ERRORS | {"rate": 0.1}), 0.1, "availability")
     assert answer.rate == pytest.approx(0.024, rel=1e-3)
     assert answer.duration == pytest.approx(43.2, rel=1e-3)
 
 
-def test_the_slo_that_is_hurt_most_is_meant(ask: Ask) -> None:
-    """A fault of checkouts spends the budget of checkouts first; ten budgets are out of its reach."""
+def test_the_default_slo_is_the_one_with_the_highest_burn(ask: Ask) -> None:
+    """A fault on checkouts spends the budget of checkouts first; ten budgets are impossible."""
     checkout = ERRORS | {"target": {"routes": ["/api/checkout"]}}
     answer = inverse.spend(ask(checkout), 10)
     assert answer.slo == "checkout-availability"
     assert answer.rate is None
 
 
-def test_a_burn_rate_becomes_a_rate() -> None:
-    """14.4 × 0.1 % of all requests, of which checkouts are 6 %: 24 % of those."""
+def test_a_burn_rate_is_converted_into_a_rate() -> None:
+    """14.4 × 0.1 % of all requests, of which 6 % are checkouts: 24 % of the checkouts."""
     fault = Fault.model_validate({"effect": {"type": "error"}, "target": {"routes": ["/api/checkout"]}})
     answer = inverse.rate_for(fault, 14.4, "shop-availability", SHOP, CHECKOUTS)
     assert answer.rate == pytest.approx(0.24, rel=1e-5)
@@ -86,16 +86,16 @@ def test_a_burn_rate_becomes_a_rate() -> None:
         ({"type": "throttle", "bytes_per_second": 9}, 1, "latency", "give a ratio"),
     ],
 )
-def test_a_burn_rate_out_of_reach_is_refused(
+def test_an_unreachable_burn_rate_is_refused(
     effect: dict[str, object], burn_rate: float, slo: str, problem: str
 ) -> None:
-    """With what could be reached instead."""
+    """The error has the highest possible burn rate."""
     fault = Fault.model_validate({"effect": effect, "target": {"routes": ["/api/checkout"]}})
     with pytest.raises(errors.Invalid, match=problem):
         inverse.rate_for(fault, burn_rate, slo, SHOP, CHECKOUTS)
 
 
-def test_questions_about_one_fault_take_one(ask: Ask) -> None:
-    """With two, it would be open whose rate is meant."""
+def test_the_inverse_needs_exactly_one_fault(ask: Ask) -> None:
+    """With two faults the rate would be ambiguous."""
     with pytest.raises(errors.Invalid, match="exactly one"):
         inverse.page_within(ask(ERRORS, ERRORS), 60)

@@ -1,4 +1,4 @@
-"""promtool is the judge; the whole grid is in benchmarks/forecast_grid.py."""
+"""Forecasts compared with promtool; the whole grid is in benchmarks/forecast_grid.py."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def test_alerts_fire_and_resolve_when_forecast(
     prometheus: int, seed: int, count: int, tmp_path: Path, tools: dict[str, Path]
 ) -> None:
-    """Within one evaluation of promtool's verdict in every case, and at the very same one in nearly all."""
+    """Within one evaluation of promtool in every case, and at the same evaluation in nearly all."""
     promtool = tools["promtool"] if prometheus == judge.version(tools["promtool"]) else judge.other(ROOT)
     if promtool is None or judge.version(promtool) != prometheus:
         pytest.skip(f"there is no promtool {prometheus} here")
@@ -28,8 +28,8 @@ def test_alerts_fire_and_resolve_when_forecast(
 
 
 @pytest.mark.slow
-def test_the_judge_notices_a_forecast_that_is_off(tmp_path: Path, tools: dict[str, Path]) -> None:
-    """With a fifth fewer errors than promtool was played, forecast and verdict part."""
+def test_the_comparison_detects_a_wrong_forecast(tmp_path: Path, tools: dict[str, Path]) -> None:
+    """With a fifth fewer errors than in promtool's counters, the forecast differs."""
     chosen = list(judge.cases(33, 6))
     facts = list(judge.judged(tools["promtool"], tmp_path, chosen))
     prometheus = judge.version(tools["promtool"])

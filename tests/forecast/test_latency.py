@@ -20,12 +20,12 @@ DISTRIBUTION: TypeAdapter[Distribution] = TypeAdapter(Distribution)
     ],
 )
 def test_the_distribution_function(distribution: object, limit: float, chance: float) -> None:
-    """What closed formulas say, found through the inverse alone."""
+    """The closed formulas equal the values that are computed from the inverse."""
     assert latency.within(DISTRIBUTION.validate_python(distribution), limit) == pytest.approx(chance, abs=1e-12)
 
 
-def test_a_mixture_adds_up_from_its_parts() -> None:
-    """Its samples do not grow with u, so bisection would not do: slow first, then fast."""
+def test_a_mixtures_distribution_is_the_sum_of_its_parts() -> None:
+    """Its inverse is not monotonic, so bisection would fail: slow samples first, then fast ones."""
     parts = [
         {"weight": 1, "distribution": {"type": "constant", "value": "1s"}},
         {"weight": 3, "distribution": {"type": "constant", "value": "1ms"}},

@@ -3,12 +3,12 @@ from chaosapi.forecast.matching import match_episodes
 
 
 def fires(start: int, end: int | None) -> Episode:
-    """Make an episode of an alert without `for`."""
+    """Return an episode of an alert without `for`."""
     return Episode(start, start, end)
 
 
-def test_what_overlaps_is_the_same() -> None:
-    """The second was not said, the last did not come."""
+def test_overlapping_episodes_are_matched() -> None:
+    """The second actual episode has no forecast, the last forecast has no actual episode."""
     said = [fires(0, 10), fires(50, 60), fires(90, None)]
     fact = [fires(2, 12), fires(30, 35), fires(61, 70)]
     assert match_episodes(said, fact, slack=1) == [
@@ -19,12 +19,12 @@ def test_what_overlaps_is_the_same() -> None:
     ]
 
 
-def test_what_never_fired_is_left_out() -> None:
-    """Pending is no alarm."""
+def test_pending_episodes_are_ignored() -> None:
+    """A pending alert is not firing."""
     assert match_episodes([Episode(0, None, 5)], [Episode(0, None, None)], slack=1) == []
 
 
-def test_one_that_went_on_is_one() -> None:
-    """Said to come twice, it came once and stayed: the second did not come."""
+def test_a_continuous_episode_matches_one_forecast() -> None:
+    """Of two forecast episodes, the first matches the continuous one and the second is missed."""
     said = [fires(0, 10), fires(20, 30)]
     assert match_episodes(said, [fires(0, 30)], slack=1) == [(said[0], fires(0, 30)), (said[1], None)]

@@ -24,7 +24,7 @@ BODY: dict[str, Any] = {"name": "f", "effect": {"type": "error"}, "rate": 0.2, "
 
 
 def record(start: float = START, ended: float | None = None, **fields: Any) -> Record:
-    """Make the record of a fault."""
+    """Return the record of a fault."""
     spec = Fault.model_validate(BODY | fields)
     return Record(name=spec.name or "f", spec=spec, created_at=start, revision=1, ended_at=ended)
 
@@ -32,7 +32,7 @@ def record(start: float = START, ended: float | None = None, **fields: Any) -> R
 def delivered(
     firing: float, told: float, resolved: float | None = None, told_so: float | None = None
 ) -> DeliveredNotification:
-    """Make what the webhook knows of the quick page; seconds after the start."""
+    """Return the webhook's delivery of page-quick; seconds after the start."""
     moments = [
         None if each is None else datetime.fromtimestamp(START + each, UTC)
         for each in (firing, told, resolved, told_so)
@@ -42,14 +42,14 @@ def delivered(
 
 
 def recorded(firing: float, resolved: float | None, **labels: str) -> RecordedEpisode:
-    """Make an episode of ALERTS; seconds after the start."""
+    """Return an episode of ALERTS; seconds after the start."""
     end = None if resolved is None else START + resolved
     return RecordedEpisode(labels=QUICK | labels, pending=START + firing, firing=START + firing, resolved=end)
 
 
 @pytest.fixture
 def scored(ask: Ask) -> Any:
-    """Return a function that scores the fault by some facts."""
+    """Return a function that scores the fault by observations."""
 
     def score_(facts: Observed, *others: Record, one: Record | None = None, now: float = 600) -> Score:
         chosen = one or record()
@@ -59,12 +59,12 @@ def scored(ask: Ask) -> Any:
 
 
 def quick(found: Score) -> Any:
-    """Pick the quick page."""
+    """Return the result for page-quick."""
     return next(each for each in found.alerts if each.slo == "availability" and each.long_window == "1m")
 
 
 def test_a_page_as_forecast(scored: Any) -> None:
-    """Forecast at 5 s and until 64 s; a second later is as good, and the detection is split to the last tenth."""
+    """Forecast from 5 s to 64 s; a second later is a hit too; the detection is split into parts of 0.1 s precision."""
     facts = Observed(
         delivered=[delivered(5.9, 6.0, 64.9, 65.0)],
         recorded=[recorded(5.9, 64.9)],
@@ -82,7 +82,7 @@ def test_a_page_as_forecast(scored: Any) -> None:
 
 
 def test_the_four_attributes(scored: Any) -> None:
-    """One of the two pages came, beside a false alarm: precision and recall tell, and the page's times."""
+    """One of two pages fired, and a false alarm: precision, recall, and the times of the page."""
     false = recorded(20, 25, slo="latency")
     found = scored(Observed(delivered=[delivered(6, 6.1)], recorded=[recorded(6, 64), false]))
     said = sum(each.forecast is not None for each in found.alerts)
@@ -99,22 +99,22 @@ def test_the_four_attributes(scored: Any) -> None:
 @pytest.mark.parametrize(
     ("firing", "rps", "verdict"), [(8.5, 5, "by chance"), (8.5, 100_000, "off"), (6.9, 100_000, "as forecast")]
 )
-def test_how_far_off_is_too_far(ask: Ask, firing: float, rps: float, verdict: str) -> None:
-    """Beyond a scrape and an evaluation only chance excuses, and with much traffic there is none."""
+def test_the_tolerance_of_a_forecast(ask: Ask, firing: float, rps: float, verdict: str) -> None:
+    """Beyond a scrape and an evaluation only chance explains a difference, and with much traffic there is none."""
     model = ask(BODY, traffic={"rps": rps})
     facts = Observed(delivered=[], recorded=[recorded(firing, 64)])
     assert quick(score("f", replay.replay_fault(record(), [], model), facts, START + 600)).verdict == verdict
 
 
-def test_an_alert_that_does_not_let_go_is_off(scored: Any) -> None:
-    """Long after it was to be resolved; and what is not due yet is still to come."""
+def test_an_alert_that_does_not_resolve_is_off(scored: Any) -> None:
+    """Long after its forecast end; an alert that is not due yet is pending."""
     assert quick(scored(Observed(recorded=[recorded(5.5, None)]))).verdict == "off"
     assert quick(scored(Observed(recorded=[]), now=2)).verdict == "to come"
     assert quick(scored(Observed(recorded=[recorded(5.5, None)]), now=20)).verdict == "as forecast"
 
 
-def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
-    """Without Prometheus the service knows when its webhook was told, and says what is missing."""
+def test_deliveries_alone_give_the_notifications(scored: Any) -> None:
+    """Without Prometheus the score has the times of the webhook, and lists what is missing."""
     found = scored(Observed(delivered=[delivered(5.9, 6.0, 64.9, 65.0)]))
     page = quick(found)
     assert (page.fact.firing, page.fact.notified, page.fact.resolved) == (5.9, 6, 64.9)
@@ -125,16 +125,16 @@ def test_deliveries_alone_tell_what_was_told(scored: Any) -> None:
     ]
 
 
-def test_what_is_to_come_counts_for_no_recall(scored: Any) -> None:
-    """Nothing is due at two seconds; at seven only the quick page is, and it came."""
+def test_alerts_that_are_not_due_do_not_count_for_recall(scored: Any) -> None:
+    """Nothing is due at two seconds; at seven only page-quick is, and it fired."""
     assert scored(Observed(recorded=[]), now=2).recall is None
     due = scored(Observed(recorded=[recorded(5.5, None)]), now=8)
     assert {each.verdict for each in due.alerts if not each.fact} == {"to come"}
     assert due.recall == 1
 
 
-def test_without_prometheus_a_ticket_is_due_when_it_is_told(scored: Any) -> None:
-    """Pages silence it until 89 s, though it fires at 22 s: only who can see that misses it before."""
+def test_without_prometheus_a_ticket_is_due_at_its_notification(scored: Any) -> None:
+    """Pages inhibit it until 89 s, although it fires at 22 s: only Prometheus's data shows it missing before."""
 
     def verdicts(now: float, **known: Any) -> set[str]:
         found = scored(Observed(delivered=[], **known), now=now)
@@ -145,8 +145,8 @@ def test_without_prometheus_a_ticket_is_due_when_it_is_told(scored: Any) -> None
     assert verdicts(120) == {"missed"}
 
 
-def test_without_prometheus_nobody_misses_what_is_not_told(ask: Ask) -> None:
-    """Over before group_wait is: it fires, and only Prometheus knows."""
+def test_without_prometheus_an_alert_without_notification_is_not_missed(ask: Ask) -> None:
+    """It ends before group_wait: it fires, and only Prometheus has it."""
     model, short = ask(BODY, group_wait=30), record(schedule={"duration": "10s"})
     blind, seeing = (
         score("f", replay.replay_fault(short, [], model), facts, START + 600)
@@ -156,8 +156,8 @@ def test_without_prometheus_nobody_misses_what_is_not_told(ask: Ask) -> None:
     assert (blind.alerts, blind.recall) == ([], None)
 
 
-def test_an_alert_is_known_by_the_labels_that_the_spec_gives_it(ask: Ask) -> None:
-    """A severity of the spec's own finds the page all the same; that of another service is not it."""
+def test_an_alert_is_identified_by_the_specs_labels(ask: Ask) -> None:
+    """A severity from the spec identifies the page; an alert of another service does not match."""
     model = ask(BODY)
     first = model.spec.slos[0]
     labels = {"severity": "critical", "team": "{{ $labels.job }}"}
@@ -174,14 +174,14 @@ def test_an_alert_is_known_by_the_labels_that_the_spec_gives_it(ask: Ask) -> Non
     assert verdict() == "missed"
 
 
-def test_a_fault_that_was_ended_lasted_only_so_long(scored: Any) -> None:
-    """Ended as soon as it had paged, it resolves soon after."""
+def test_a_fault_that_was_ended_early_is_scored_by_its_real_duration(scored: Any) -> None:
+    """It was ended after the page, and resolves soon after."""
     page = quick(scored(Observed(), one=record(ended=START + 10)))
     assert page.forecast.resolved == 14
 
 
-def test_windows_remember_the_faults_before(scored: Any) -> None:
-    """With the long windows hot from a fault two minutes ago, the slow page takes what the short one needs."""
+def test_windows_contain_earlier_faults(scored: Any) -> None:
+    """The long windows still contain a fault two minutes ago, so page-slow needs only its short window."""
     before = record(START - 120, START - 60, name="before")
     found = scored(Observed(), before)
     alone, after = (
@@ -192,8 +192,8 @@ def test_windows_remember_the_faults_before(scored: Any) -> None:
     assert after.forecast.firing <= 2
 
 
-def test_alerts_of_the_next_fault_are_its_own(scored: Any) -> None:
-    """What fires after another fault has begun counts for that one."""
+def test_alerts_of_the_next_fault_count_for_that_fault(scored: Any) -> None:
+    """An alert that fires after another fault's start counts for the other fault."""
     after = record(START + 300, name="after")
     found = scored(Observed(recorded=[recorded(5.5, 64), recorded(305.5, 365)]), after)
     firing = [each.fact.firing for each in found.alerts if each.fact]
@@ -202,8 +202,8 @@ def test_alerts_of_the_next_fault_are_its_own(scored: Any) -> None:
     assert [each.fact.firing for each in second.alerts if each.fact] == [5.5]
 
 
-def test_what_fired_before_tells_nothing(scored: Any) -> None:
-    """An alert that something else had fired cannot fire again."""
+def test_an_alert_that_fired_before_the_fault_has_no_verdict(scored: Any) -> None:
+    """A firing alert cannot fire again."""
     found = scored(Observed(recorded=[recorded(-40, 64)]))
     assert quick(found).verdict == "already firing"
     assert quick(found).fact is None

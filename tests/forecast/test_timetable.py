@@ -23,7 +23,7 @@ def _alert(found: Forecast, slo: str, long_window: str) -> ForecastAlert:
 
 
 def test_the_demo_pages_in_seconds(ask: Ask) -> None:
-    """A fifth of all requests fail for three minutes: the page is told at 5 s, and let go within its short window."""
+    """20 % errors for three minutes: the page is notified at 5 s, and resolves within its short window."""
     found = timetable.predict(ask({"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}))
     page = _alert(found, "availability", "1m")
     [moments] = page.moments
@@ -37,8 +37,8 @@ def test_the_demo_pages_in_seconds(ask: Ask) -> None:
     assert page.chance.earliest <= 5 <= page.chance.latest
 
 
-def test_what_stays_silent_says_how_far_below_it_stays(ask: Ask) -> None:
-    """At 1 % errors the quick page would need 14.4 times the sustainable rate, and gets 10."""
+def test_a_silent_alert_has_its_highest_burn_rate(ask: Ask) -> None:
+    """At 1 % errors page-quick needs a burn rate of 14.4, and reaches 10."""
     fault = {"effect": {"type": "error"}, "rate": 0.01, "schedule": {"duration": "5m"}}
     page = _alert(timetable.predict(ask(fault)), "availability", "1m")
     assert not page.fires
@@ -48,7 +48,7 @@ def test_what_stays_silent_says_how_far_below_it_stays(ask: Ask) -> None:
 
 
 def test_the_budget_is_counted_in_requests_of_a_whole_period(ask: Ask) -> None:
-    """Of 12 h of 100 requests/s 0.1 % may fail: 4320. A minute of 20 % errors takes 1200 of them."""
+    """0.1 % of 12 h at 100 requests/s is 4320; a minute of 20 % errors takes 1200."""
     found = timetable.predict(ask({"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "1m"}}))
     budget = next(each for each in found.budgets if each.slo == "availability")
     assert budget.bad == pytest.approx(1200)
@@ -56,8 +56,8 @@ def test_the_budget_is_counted_in_requests_of_a_whole_period(ask: Ask) -> None:
     assert budget.left == pytest.approx(1 - 1200 / 4320)
 
 
-def test_a_page_silences_tickets_until_it_is_over(ask: Ask) -> None:
-    """As alerts/alertmanager.yml inhibits them."""
+def test_a_page_inhibits_tickets(ask: Ask) -> None:
+    """As configured in alerts/alertmanager.yml."""
     found = timetable.predict(ask({"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}))
     ticket = _alert(found, "availability", "24m").moments[0]
     page = _alert(found, "availability", "6m").moments[0]
@@ -65,8 +65,8 @@ def test_a_page_silences_tickets_until_it_is_over(ask: Ask) -> None:
     assert ticket.notified == page.resolved
 
 
-def test_without_history_the_long_windows_see_only_the_fault(ask: Ask) -> None:
-    """Tickets then fire as early as pages: the reason why a lab is seeded."""
+def test_without_history_the_long_windows_contain_only_the_fault(ask: Ask) -> None:
+    """Tickets fire as early as pages then; therefore the lab's history is seeded."""
     fault = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "1m"}}
     fresh = timetable.predict(ask(fault, history="0s"))
     firing = {alert.moments[0].firing for alert in fresh.alerts if alert.slo == "availability"}
@@ -74,15 +74,15 @@ def test_without_history_the_long_windows_see_only_the_fault(ask: Ask) -> None:
     assert (firing.pop() or 0) <= 3
 
 
-def test_a_for_makes_it_pend_first(ask: Ask) -> None:
-    """It fires at the first evaluation at least that much later."""
+def test_for_makes_an_alert_pending_first(ask: Ask) -> None:
+    """It fires at the first evaluation after that time."""
     fault = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}
     [moments] = _alert(timetable.predict(ask(fault, pending_for="10s")), "availability", "1m").moments
     assert (moments.pending, moments.firing) == (5, 15)
 
 
-def test_min_failures_hold_an_alert_back(ask: Ask) -> None:
-    """At 1 request/s, 20 % errors make the tenth failure after some 50 s."""
+def test_min_failures_delay_an_alert(ask: Ask) -> None:
+    """At 1 request/s and 20 % errors, the tenth failure comes after some 50 s."""
     fault = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}
     slow = {"rps": 1}
     plain = _alert(timetable.predict(ask(fault, traffic=slow)), "availability", "6m").moments[0].firing
@@ -93,8 +93,8 @@ def test_min_failures_hold_an_alert_back(ask: Ask) -> None:
     assert 45 <= held <= 55
 
 
-def test_traffic_that_ends_resolves_the_alert(ask: Ask) -> None:
-    """No traffic is no error: the ratio is absent once the short window is empty."""
+def test_the_end_of_traffic_resolves_the_alert(ask: Ask) -> None:
+    """Without traffic the ratio is absent as soon as the short window is empty."""
     fault = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "3m"}}
     traffic = {"stages": [{"after": "1m", "rps": 0}]}
     [moments] = _alert(timetable.predict(ask(fault, traffic=traffic)), "availability", "1m").moments
@@ -102,8 +102,8 @@ def test_traffic_that_ends_resolves_the_alert(ask: Ask) -> None:
     assert 60 < moments.resolved <= 67
 
 
-def test_hanging_requests_count_when_they_are_given_up(ask: Ask) -> None:
-    """Nothing is bad before `at_most`, and all that still hang when the fault ends are counted then."""
+def test_hanging_requests_count_at_their_end(ask: Ask) -> None:
+    """No request is bad before `at_most`; the requests that hang at the fault's end count then."""
     fault = {"effect": {"type": "hang", "at_most": "20s"}, "rate": 0.2, "schedule": {"duration": "1m"}}
     found = timetable.predict(ask(fault))
     firing = _alert(found, "availability", "1m").moments[0].firing
@@ -112,8 +112,8 @@ def test_hanging_requests_count_when_they_are_given_up(ask: Ask) -> None:
     assert next(each for each in found.budgets if each.slo == "availability").bad == pytest.approx(1200)
 
 
-def test_late_answers_burn_the_latency_budget_alone(ask: Ask) -> None:
-    """Half of uniform 0 to 492 ms, on top of 4 ms, is later than 250 ms."""
+def test_slow_responses_burn_only_the_latency_budget(ask: Ask) -> None:
+    """Half of uniform(0, 492 ms) plus 4 ms is slower than 250 ms."""
     effect = {"type": "latency", "distribution": {"type": "uniform", "high": "492ms"}}
     found = timetable.predict(ask({"effect": effect, "schedule": {"duration": "1m"}}))
     bad = {budget.slo: budget.bad for budget in found.budgets}
@@ -121,16 +121,16 @@ def test_late_answers_burn_the_latency_budget_alone(ask: Ask) -> None:
     assert bad["availability"] == bad["checkout-availability"] == 0
 
 
-def test_only_statuses_that_an_sli_counts_are_bad(ask: Ask) -> None:
-    """Of a mix of 503 and 404 the 404 are good; of two faults the older one answers."""
+def test_only_the_slis_bad_statuses_are_bad(ask: Ask) -> None:
+    """Of a mix of 503 and 404, 404 is good; of two faults the older one responds."""
     mix = {"effect": {"type": "error", "status": {"503": 0.5, "404": 0.5}}, "schedule": {"duration": "1m"}}
     hidden = {"effect": {"type": "reset"}, "schedule": {"duration": "1m"}}
     found = timetable.predict(ask(mix, hidden))
     assert found.budgets[0].bad == pytest.approx(3000)
 
 
-def test_what_cannot_be_told_is_said(ask: Ask) -> None:
-    """A throttled answer is late or not by its size; a truncated one has sent its status already."""
+def test_limits_of_the_forecast_are_listed(ask: Ask) -> None:
+    """Whether a throttled response is slow depends on its size; a truncated one has a good status."""
     found = timetable.predict(
         ask({"effect": {"type": "throttle", "bytes_per_second": 10}}, {"effect": {"type": "truncate"}})
     )
@@ -140,14 +140,14 @@ def test_what_cannot_be_told_is_said(ask: Ask) -> None:
 
 
 def test_a_window_too_short_for_the_scrapes_is_refused() -> None:
-    """As everywhere else."""
+    """As for the generated rules."""
     fault = Fault.model_validate({"effect": {"type": "error"}})
     with pytest.raises(errors.Invalid, match="needs 4 scrapes"):
         timetable.forecast([fault], Traffic.of_shop(), SHOP, LAB, Monitoring(scrape=15))
 
 
-def test_a_horizon_too_far_is_refused(ask: Ask) -> None:
-    """A year by the second would take minutes."""
+def test_a_too_long_horizon_is_refused(ask: Ask) -> None:
+    """A year in steps of a second would take minutes."""
     with pytest.raises(errors.Invalid, match="horizon"):
         ask({"effect": {"type": "error"}}, horizon="8760h")
 
@@ -168,7 +168,7 @@ shapes = st.sampled_from([{"type": "constant"}, {"type": "ramp", "up": 10}, {"ty
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.002, 1), st.floats(0.002, 1), st.integers(20, 200), shapes)
 def test_more_errors_never_fire_later(one: float, other: float, duration: int, shape: dict[str, object]) -> None:
-    """A higher rate fires every alert that a lower one does, and no later."""
+    """A higher rate fires every alert that a lower rate fires, and no later."""
     low, high = sorted((one, other))
     later, sooner = _firings(low, duration, shape), _firings(high, duration, shape)
     assert later.keys() <= sooner.keys()
@@ -177,21 +177,21 @@ def test_more_errors_never_fire_later(one: float, other: float, duration: int, s
 
 @settings(max_examples=25, deadline=None)
 @given(st.floats(0.002, 1), st.integers(10, 200), st.integers(10, 200))
-def test_a_longer_fault_fires_no_fewer_alerts(rate: float, one: int, other: int) -> None:
-    """And those that both fire come at the same time."""
+def test_a_longer_fault_fires_at_least_the_same_alerts(rate: float, one: int, other: int) -> None:
+    """The alerts of both fire at the same time."""
     short, long = (_firings(rate, duration, {"type": "constant"}) for duration in sorted((one, other)))
     assert short.items() <= long.items()
 
 
-def test_pulses_that_miss_the_scrapes_are_counted_too(ask: Ask) -> None:
-    """Ten pulses of 3.3 s of 100 requests/s; each of their 20 edges is less than a sixteenth of a second off."""
+def test_pulses_between_scrapes_count(ask: Ask) -> None:
+    """Ten pulses of 3.3 s at 100 requests/s; each of their 20 edges is off by less than a sixteenth of a second."""
     shape = {"type": "pulse", "on": "3.3s", "off": "2.9s"}
     fault = {"effect": {"type": "error"}, "schedule": {"duration": "62s", "shape": shape}}
     assert timetable.predict(ask(fault)).budgets[0].bad == pytest.approx(3300, abs=20 * 100 / 16)
 
 
-def test_the_same_question_has_the_same_answer(ask: Ask) -> None:
-    """Bursts too: they are drawn from the fault's name and seed."""
+def test_forecasts_are_deterministic(ask: Ask) -> None:
+    """Also for bursts, which depend on the fault's name and seed."""
     shape = {"type": "bursts", "on": "5s", "off": "5s"}
     fault = {"name": "gusts", "effect": {"type": "reset"}, "rate": 0.3, "schedule": {"duration": "2m", "shape": shape}}
     found = timetable.predict(ask(fault))
@@ -200,8 +200,8 @@ def test_the_same_question_has_the_same_answer(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("step", [0, 1, 5, 10])
-def test_it_stops_where_the_check_raises(ask: Ask, step: int) -> None:
-    """Between any two of its steps: the faults, the delays at each strength, the windows."""
+def test_a_forecast_stops_when_its_check_raises(ask: Ask, step: int) -> None:
+    """After any of its steps: the faults, the delays at each strength, the windows."""
     slow = {"type": "latency", "distribution": {"type": "lognormal", "median": "200ms", "p99": "900ms"}}
     ramp = {"duration": "60s", "shape": {"type": "ramp", "up": "30s"}}
     steps = iter(range(step))

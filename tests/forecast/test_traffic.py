@@ -11,15 +11,15 @@ from chaosapi.forecast.counters import rate_at
 from chaosapi.forecast.traffic import SHOP, PartialTraffic, Traffic, TrafficRoute, without_failures
 
 
-def test_the_mix_is_that_of_the_load_tests() -> None:
-    """Locust's shares are the forecast's, route by route."""
+def test_the_default_mix_is_that_of_the_load_tests() -> None:
+    """The shares of each route equal Locust's."""
     assert {
         f"{route.method} {route.handler}": share for route, share in SHOP.items()
     } == locust_scenarios.load_scenarios().MIX
 
 
-def test_given_shares_leave_the_rest_to_the_others() -> None:
-    """In the shop's proportions; a route that the shop lacks is a GET unless it says otherwise."""
+def test_the_rest_of_given_shares_goes_to_the_other_routes() -> None:
+    """In the shop's proportions; an unknown route is a GET unless given with a method."""
     mix = PartialTraffic(shares={"/api/checkout": 0.53, "/extra": 0.1}).completed(Traffic.of_shop()).mix
     assert mix[TrafficRoute("POST", "/api/checkout")] == 0.53
     assert mix[TrafficRoute("GET", "/extra")] == 0.1
@@ -29,8 +29,8 @@ def test_given_shares_leave_the_rest_to_the_others() -> None:
     assert sum(mix.values()) == pytest.approx(1)
 
 
-def test_more_than_all_of_the_traffic_is_refused() -> None:
-    """Shares are of one whole."""
+def test_shares_above_1_are_refused() -> None:
+    """The sum of shares is at most 1."""
     with pytest.raises(ValidationError, match=r"add up to 1\.3"):
         PartialTraffic(shares={"/a": 0.7, "/b": 0.6})
     with pytest.raises(ValidationError, match="POST /api/checkout is there twice"):
@@ -97,8 +97,8 @@ def test_failures_of_a_fault_are_not_those_of_the_service() -> None:
     }
 
 
-def test_a_scenario_becomes_stages() -> None:
-    """The spike of loadtests/: its middle third at the peak, nothing once it is over, its mix of routes."""
+def test_a_scenario_is_converted_into_stages() -> None:
+    """The spike of loadtests/: the peak in the middle third, no traffic after the end, its mix of routes."""
     traffic = Traffic(**scenarios.traffic_fields("spike", rate=20, peak=100, duration=90))
     assert [(stage.after, stage.rps) for stage in traffic.stages] == [(0, 20), (30, 100), (60, 20), (90, 0)]
     seconds = np.array([-5.0, 0.0, 30.0, 59.9, 60.0, 90.0])
@@ -108,7 +108,7 @@ def test_a_scenario_becomes_stages() -> None:
 
 
 def test_a_scale_multiplies_a_scenario() -> None:
-    """Rate and peak alike, and nothing else."""
+    """Rate and peak, and nothing else."""
     once, twice = (Traffic(**scenarios.traffic_fields("spike", scale=scale)) for scale in (1, 2))
     assert [(stage.after, 2 * stage.rps) for stage in once.stages] == [
         (stage.after, stage.rps) for stage in twice.stages
@@ -117,8 +117,8 @@ def test_a_scale_multiplies_a_scenario() -> None:
 
 
 @pytest.mark.parametrize("name", locust_scenarios.load_scenarios().SCENARIOS)
-def test_stages_keep_every_request(name: str) -> None:
-    """However the rate bends, the stages add up to what Locust sends."""
+def test_stages_have_all_requests_of_the_scenario(name: str) -> None:
+    """For any shape, the stages add up to Locust's requests."""
     load = locust_scenarios.load_scenarios().SCENARIOS[name].load()
     stages = scenarios.traffic_fields(name)["stages"]
     sent = sum(stage.rps * (after.after - stage.after) for stage, after in pairwise(stages))
@@ -126,7 +126,7 @@ def test_stages_keep_every_request(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "peak", "problem"), [("storm", 100, "one of steady, spike"), ("spike", 5, "peak")])
-def test_a_scenario_that_cannot_be_is_refused(name: str, peak: int, problem: str) -> None:
-    """In the words of the scenario, or with the names that there are."""
+def test_an_invalid_scenario_is_refused(name: str, peak: int, problem: str) -> None:
+    """With the scenario's error, or with the known names."""
     with pytest.raises(errors.Invalid, match=problem):
         scenarios.traffic_fields(name, rate=20, peak=peak, duration=90)

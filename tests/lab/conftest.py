@@ -15,7 +15,7 @@ PORT_OPTIONS = (
 
 
 def free_ports() -> list[int]:
-    """Return as many ports of 127.0.0.1 that nobody listens on."""
+    """Return free ports of 127.0.0.1."""
     with ExitStack() as held:
         servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORT_OPTIONS]
         return [server.getsockname()[1] for server in servers]

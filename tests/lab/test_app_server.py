@@ -1,4 +1,4 @@
-"""The program that serves an app of the user's for the lab."""
+"""The program that serves a user's app for the lab."""
 
 import sys
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from chaosapi.lab.app_server import BadReferenceError
 
 
 async def raw(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer nothing: an ASGI app as a function."""
+    """Send no response: an ASGI app as a function."""
 
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Return the name of a module in the current folder, with an app and with what is none."""
+    """Return the name of a module in the current folder, with an app and other objects."""
     name = "a_module_of_a_user"
     (tmp_path / f"{name}.py").write_text(
         "from starlette.applications import Starlette\n"
@@ -37,8 +37,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop(name, None)
 
 
-def test_an_app_is_found_by_its_name(module: str) -> None:
-    """In the current folder."""
+def test_an_app_is_imported_by_its_name(module: str) -> None:
+    """From the current folder."""
     assert isinstance(app_server.load(f"{module}:web"), Starlette)
 
 
@@ -57,16 +57,16 @@ def test_an_app_is_found_by_its_name(module: str) -> None:
         ("{module}:number", "int is not an ASGI app, such as FastAPI or Starlette make"),
     ],
 )
-def test_what_is_no_app_is_refused_with_what_would_be_right(reference: str, said: str, module: str) -> None:
-    """On one line."""
+def test_an_invalid_app_reference_is_refused(reference: str, said: str, module: str) -> None:
+    """With the valid form, on one line."""
     with pytest.raises(BadReferenceError) as refused:
         app_server.load(reference.format(module=module))
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_an_error_inside_the_module_is_the_users_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its traceback: a module that does not import another one is not a missing module."""
+def test_an_error_inside_the_module_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its traceback: a failed import inside the module does not mean a missing module."""
     (tmp_path / "a_broken_module.py").write_text("import no_such_dependency\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
@@ -74,7 +74,7 @@ def test_an_error_inside_the_module_is_the_users_to_read(tmp_path: Path, monkeyp
 
 
 def test_chaos_is_installed_once() -> None:
-    """In a Starlette app, around any other, and not where the app has done it, itself or under a middleware."""
+    """Inside a Starlette app, around other apps, and not if the app has installed it itself."""
     app = FastAPI()
     assert app_server.with_chaos(app) is app
     assert is_installed(app)
@@ -86,8 +86,8 @@ def test_chaos_is_installed_once() -> None:
     assert app_server.with_chaos(around) is around
 
 
-def test_an_app_is_not_taken_for_installed() -> None:
-    """Neither a plain one nor one under a middleware."""
+def test_an_app_without_chaos_is_recognized() -> None:
+    """A plain app, and an app under another middleware."""
     assert not is_installed(Starlette())
     assert not is_installed(CORSMiddleware(Starlette()))
     assert not is_installed(raw)

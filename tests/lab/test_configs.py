@@ -34,8 +34,8 @@ def test_amtool_accepts_alertmanager_yml(token: str | None, tools: dict[str, Pat
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_alertmanager_keeps_the_inhibition_and_hurries() -> None:
-    """Inhibition stays as it is checked in; every route notifies at once; webhooks go to the lab with its token."""
+def test_alertmanager_keeps_the_inhibition_and_notifies_at_once() -> None:
+    """The inhibition is the checked-in one; every route notifies at once; webhooks go to the lab with its token."""
     source = {
         "route": {"receiver": "a", "group_wait": "30s", "routes": [{"receiver": "b", "group_interval": "5m"}]},
         "inhibit_rules": [{"source_matchers": ["x=1"], "target_matchers": ["y=2"], "equal": ["slo"]}],
@@ -71,7 +71,7 @@ def test_grafana_is_provisioned_with_prometheus_and_the_dashboards(tmp_path: Pat
 def test_grafana_is_found_by_either_name(
     name: str, verb: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both names of the program are known, and its home is told; without it there is no Grafana."""
+    """Both names of the program are known, and its home path is passed; without the program there is no Grafana."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "public").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

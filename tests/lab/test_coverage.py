@@ -1,4 +1,4 @@
-"""Whether a service has what its SLOs are about."""
+"""Check that a service has the series of its SLOs."""
 
 import pytest
 
@@ -20,7 +20,7 @@ KNOWN = coverage.series(EXPOSITION, {"job": "items", "instance": "here"})
 
 
 def promised(selector: str) -> Spec:
-    """Return a spec with one SLO about the series that a selector finds."""
+    """Return a spec with one SLO for a selector."""
     query = f"sum(rate({selector}[{{{{.window}}}}]))"
     return spec.parse(
         f"""
@@ -47,8 +47,8 @@ def promised(selector: str) -> Spec:
         "up",
     ],
 )
-def test_what_the_service_has_is_covered(selector: str) -> None:
-    """Statuses come with traffic, so that none needs to be there yet."""
+def test_existing_series_are_covered(selector: str) -> None:
+    """Statuses appear with traffic, so none must exist yet."""
     assert coverage.uncovered(promised(selector), KNOWN) == []
 
 
@@ -63,8 +63,8 @@ def test_what_the_service_has_is_covered(selector: str) -> None:
         ("requests_total", "the service has no metric requests_total"),
     ],
 )
-def test_what_it_lacks_is_named_with_what_it_has(selector: str, trouble: str) -> None:
-    """Once, although both queries select it."""
+def test_a_missing_series_is_reported_with_similar_ones(selector: str, trouble: str) -> None:
+    """It is reported once, although both queries select it."""
     (found,) = coverage.uncovered(promised(selector), KNOWN)
     assert found.startswith("SLO mine: ")
     assert found.endswith(trouble)

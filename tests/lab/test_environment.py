@@ -16,13 +16,13 @@ MINE = {
 }
 
 
-def test_any_program_gets_where_things_are_and_nothing_else() -> None:
-    """Unknown variables are left out: any may be a secret."""
+def test_programs_get_only_harmless_environment_variables() -> None:
+    """Unknown variables are removed: any may be a secret."""
     assert environment.shared(MINE).keys() == {"PATH", "HOME", "LC_ALL", "PYTHONPATH"}
 
 
 def test_each_program_gets_its_own_settings() -> None:
-    """The token goes to the service and the console, the password to the console alone."""
+    """The service and the console get the token, the console alone gets the password."""
     assert environment.service(MINE).keys() == {"CHAOSAPI_ADMIN_TOKEN", "CHAOSAPI_STORE", "CHAOSAPI_SCENARIO_RATE"}
     assert environment.console(MINE).keys() == {"CHAOSAPI_ADMIN_TOKEN", "CHAOSAPI_CONSOLE_PASSWORD"}
     assert environment.traffic(MINE).keys() == {"CHAOSAPI_SCENARIO_RATE", "LOCUST_HOST"}

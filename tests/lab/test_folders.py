@@ -17,8 +17,8 @@ with folders.temporary(Path(sys.argv[1])) as folder:
 """
 
 
-def test_a_folder_is_for_its_user_and_goes_with_its_lab(tmp_path: Path) -> None:
-    """Whatever was written there."""
+def test_a_folder_is_private_and_removed_with_its_lab(tmp_path: Path) -> None:
+    """With any content."""
     with folders.temporary(tmp_path) as folder:
         assert folder.stat().st_mode & 0o077 == 0
         (folder / "logs").mkdir()
@@ -26,8 +26,8 @@ def test_a_folder_is_for_its_user_and_goes_with_its_lab(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_lab_left_goes_at_the_next_start(tmp_path: Path) -> None:
-    """That of one which lives stays, and so does what is no lab's."""
+def test_folders_of_killed_labs_are_removed_at_the_next_start(tmp_path: Path) -> None:
+    """Folders of running labs and other folders stay."""
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -47,8 +47,8 @@ def test_what_a_killed_lab_left_goes_at_the_next_start(tmp_path: Path) -> None:
         assert link.is_symlink()
 
 
-def test_a_file_is_for_its_user_also_where_it_was_there_before(tmp_path: Path) -> None:
-    """It is written anew; a link that somebody put in its place is not followed."""
+def test_a_file_is_private_even_if_it_existed(tmp_path: Path) -> None:
+    """It is replaced; a symbolic link in its place is not followed."""
     file = tmp_path / "config"
     file.write_text("much longer than what comes")
     file.chmod(0o644)

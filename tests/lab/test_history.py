@@ -28,7 +28,7 @@ python_info 1
 
 @pytest.mark.parametrize("name", windows.NAMES)
 def test_instants(name: str) -> None:
-    """Samples cover one period up to the end, in order, and close enough for the shortest window to be filled."""
+    """Samples cover one period up to the end, in order, dense enough for the shortest window."""
     profile = windows.load(name)
     times = history.sample_times(profile, 1_700_000_000.0)
     assert (times[0], times[-1]) == (1_700_000_000.0 - profile.period, 1_700_000_000.0)
@@ -42,8 +42,8 @@ CHECKOUT = ("POST", "/api/checkout", "201")
 TARGET = {"instance": "127.0.0.1:8000", "job": "chaosapi"}
 
 
-def test_a_healthy_past_has_the_targets_series_and_no_errors() -> None:
-    """Series carry the live labels plus the target's; successes rise with the traffic, errors do not."""
+def test_a_seeded_history_has_the_targets_series_and_no_errors() -> None:
+    """Series have the live labels plus the target's; successes grow with the traffic, errors do not."""
     families = history.healthy_series(EXPOSITION, {CHECKOUT: 60.0}, TARGET, 10)
     text = "".join(history.openmetrics(families, [1000.0, 1005.0, 1010.0]))
     where = 'handler="/api/checkout"'
@@ -64,31 +64,31 @@ def test_a_healthy_past_has_the_targets_series_and_no_errors() -> None:
     assert text.endswith("# EOF\n")
 
 
-def test_a_service_that_has_run_for_long_goes_on_where_its_counters_are() -> None:
-    """Without a jump: it would be a burst of requests, or of errors, in the first window."""
+def test_a_seeded_history_ends_at_the_services_counters() -> None:
+    """Without a jump, which would be a burst of requests or of errors in the first window."""
     exposition = EXPOSITION.replace('status="201"} 7', 'status="201"} 1000')
     families = history.healthy_series(exposition, {CHECKOUT: 60.0}, TARGET, 10)
     text = "".join(history.openmetrics(families, [1000.0, 1010.0]))
     assert re.findall(r'http_requests_total{.*status="201".*} (\d+) ', text) == ["400", "1000"]
 
 
-def test_a_counter_that_has_yet_to_begin_restarts_where_the_past_ends() -> None:
-    """The past of a service without a request rises to its end."""
+def test_a_counter_without_requests_resets_at_the_end_of_the_history() -> None:
+    """The history of a service without requests grows up to its end."""
     exposition = re.sub(r"} \d+", "} 0", EXPOSITION)
     families = history.healthy_series(exposition, {CHECKOUT: 60.0}, TARGET, 10)
     text = "".join(history.openmetrics(families, [1000.0, 1010.0]))
     assert re.findall(r'http_requests_total{.*status="201".*} (\d+) ', text) == ["0", "600"]
 
 
-def test_rates_are_measured_and_failures_count_as_answers() -> None:
-    """Those of each route and status; a route that fails has had a healthy past of the same size."""
+def test_rates_are_measured_and_failures_count_as_requests() -> None:
+    """By route and status; a failing route gets a healthy history of the same rate."""
     after = EXPOSITION.replace('status="201"} 7', 'status="201"} 27').replace('status="503"} 5', 'status="503"} 15')
     assert history.measured_rates(EXPOSITION, after, 10) == {CHECKOUT: 3.0}
     assert history.measured_rates(EXPOSITION, EXPOSITION, 10) == {}
 
 
 def test_the_shops_rates_add_up() -> None:
-    """Every request is answered with the status of its route's success."""
+    """Every request has the success status of its route."""
     rates = history.shop_rates(1000)
     assert sum(rates.values()) == pytest.approx(1000)
     assert rates[CHECKOUT] == pytest.approx(60)
@@ -96,8 +96,8 @@ def test_the_shops_rates_add_up() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", windows.NAMES)
-def test_a_real_prometheus_sees_the_healthy_past(name: str, lab_ports: dict[str, int], tmp_path: Path) -> None:
-    """Every window of the profile holds the seeded traffic, no errors and fast answers, and nothing fires."""
+def test_a_real_prometheus_reads_the_seeded_history(name: str, lab_ports: dict[str, int], tmp_path: Path) -> None:
+    """Every window of the profile contains the seeded traffic, no errors and fast responses, and nothing fires."""
     profile = windows.load(name)
     before = time.time()
     options = stack.Options(tmp_path, name, Ports(*lab_ports.values()), rate=40)

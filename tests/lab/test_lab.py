@@ -1,4 +1,4 @@
-"""The lab and the demo as a person runs them: real processes, from an empty folder."""
+"""The lab and the demo as a user runs them: real processes, from an empty folder."""
 
 import io
 import os
@@ -42,7 +42,7 @@ def command(name: str, ports: dict[str, int], *options: str) -> list[str]:
 
 
 def run(name: str, ports: dict[str, int], cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end in a folder."""
+    """Run a command to its end in a folder."""
     return subprocess.run(
         command(name, ports, *options),
         cwd=cwd,
@@ -54,7 +54,7 @@ def run(name: str, ports: dict[str, int], cwd: Path, *options: str) -> subproces
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, for as long as a busy machine may need."""
+    """Wait for a condition, longer on a busy machine."""
     deadline = time.monotonic() + patience(60)
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -62,7 +62,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def alive(part: psutil.Process) -> bool:
-    """Return whether a process runs; one that only waits for its parent to take note does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return part.is_running() and part.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -70,7 +70,7 @@ def alive(part: psutil.Process) -> bool:
 
 
 def listening(ports: dict[str, int]) -> list[int]:
-    """Return those of the ports on which anything listens."""
+    """Return the ports that are in use."""
 
     def answers(port: int) -> bool:
         with socket.socket() as probe:
@@ -81,7 +81,7 @@ def listening(ports: dict[str, int]) -> list[int]:
 
 @contextmanager
 def lab_running(ports: dict[str, int], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a lab until the block ends; it is fully up when the block begins."""
+    """Run a lab until the block ends; the block starts when the lab is ready."""
     with subprocess.Popen(
         command("lab", ports),
         cwd=folder,
@@ -101,7 +101,7 @@ def lab_running(ports: dict[str, int], folder: Path) -> Iterator[subprocess.Pope
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", ["lab", "production"])
 def test_once(profile: str, lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
-    """`lab --once` starts everything, sees all targets up and rules loaded, stops it and leaves nothing behind."""
+    """`lab --once` starts all parts, waits for targets and rules, stops all parts and leaves nothing behind."""
     done = run("lab", lab_ports, tmp_path, "--once", "--profile", profile)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
@@ -114,10 +114,10 @@ def test_once(profile: str, lab_ports: dict[str, int], tmp_path: Path, tools: di
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs a Debian or one of its kin")
-def test_the_systems_own_packages_do_too(
+def test_the_distributions_packages_work_too(
     lab_ports: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without PATH, releases and newer suites, the running system's packages make a working lab."""
+    """Without PATH, releases and newer suites, the distribution's packages make a working lab."""
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     kept = tools_of_the_lab.tools_folder() / "system"  # so that a second run of the tests downloads nothing
     sources = [("this system's package", debian.fetch_running)]
@@ -130,10 +130,10 @@ def test_the_systems_own_packages_do_too(
 
 
 @pytest.mark.slow
-def test_a_token_is_used_throughout(
+def test_a_token_is_used_by_all_parts(
     lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With CHAOSAPI_ADMIN_TOKEN set, the lab's own calls carry it; only who needs it gets it or may read it."""
+    """With CHAOSAPI_ADMIN_TOKEN set, the lab's own requests have it; only parts that need it get it or may read it."""
     monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "a-token")
     monkeypatch.setenv("CHAOSAPI_CONSOLE_PASSWORD", "a password")
     monkeypatch.setenv("SOMEBODYS_SECRET", "a secret")
@@ -153,7 +153,7 @@ def test_a_token_is_used_throughout(
     assert "a-token" in config.read_text()
 
 
-def test_a_taken_port_is_named_before_anything_starts(
+def test_a_port_in_use_is_named_before_anything_starts(
     lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
 ) -> None:
     """A port in use ends the lab with 1 and names the port, its owner and the option, with nothing started."""
@@ -167,7 +167,7 @@ def test_a_taken_port_is_named_before_anything_starts(
 
 
 def test_an_unknown_profile_is_refused(lab_ports: dict[str, int], tmp_path: Path) -> None:
-    """The answer to a wrong profile lists the right ones."""
+    """The error lists the known profiles."""
     done = run("lab", lab_ports, tmp_path, "--profile", "staging")
     assert done.returncode == 2
     assert "lab, production" in done.stderr
@@ -177,10 +177,10 @@ def test_an_unknown_profile_is_refused(lab_ports: dict[str, int], tmp_path: Path
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_nothing_is_left(
+def test_no_process_is_left(
     number: signal.Signals, code: int, lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
 ) -> None:
-    """However the lab is ended, none of its processes stays; asked nicely, it removes its data too."""
+    """After any end of the lab, none of its processes runs; after a graceful end its data is removed too."""
     with lab_running(lab_ports, tmp_path) as lab:
         parts = psutil.Process(lab.pid).children(recursive=True)
         assert len(parts) == 4  # with the console, which the dev environment has what it needs for
@@ -196,7 +196,7 @@ def test_nothing_is_left(
 def test_a_crash_of_any_part_ends_the_lab(
     victim: str, lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
 ) -> None:
-    """When the service, Prometheus or Alertmanager dies, the lab says which, stops the others and ends with 1."""
+    """When the service, Prometheus or Alertmanager dies, the lab names it, stops the others and exits with 1."""
     with lab_running(lab_ports, tmp_path) as lab:
         parts = psutil.Process(lab.pid).children(recursive=True)
         next(part for part in parts if victim in " ".join(part.cmdline())).kill()
@@ -207,8 +207,8 @@ def test_a_crash_of_any_part_ends_the_lab(
 
 
 @pytest.mark.slow
-def test_data_is_kept_where_it_was_asked_for(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
-    """With --data-dir the store and the logs stay, and a second lab there goes on with them instead of seeding anew."""
+def test_data_dir_keeps_the_data(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
+    """With --data-dir the store and the logs stay, and a second lab continues with them instead of seeding."""
     folder = tmp_path / "kept"
     first = run("lab", lab_ports, tmp_path, "--once", "--data-dir", str(folder))
     second = run("lab", lab_ports, tmp_path, "--once", "--data-dir", str(folder))
@@ -220,7 +220,7 @@ def test_data_is_kept_where_it_was_asked_for(lab_ports: dict[str, int], tmp_path
 
 @pytest.mark.slow
 def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
-    """The status shows a fault while it acts, even one that freezes the service; a part that died ends the screen."""
+    """The status shows a fault while it acts, even one that blocks the service; a dead part ends the status."""
     with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:
         assert status.read_status(lab).faults == ()
         lab.admin.create_fault({"name": "shown", "effect": {"type": "error"}})
@@ -237,7 +237,7 @@ def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path:
 
 @pytest.mark.slow
 def test_demo(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
-    """The demo ends with 0 after a real alert has come and gone, and tells every moment in plain lines."""
+    """The demo exits with 0 after a real alert has fired and resolved, and prints each step."""
     del lab_ports["--console-port"]  # it is over before anybody could open one
     done = run("demo", lab_ports, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -262,7 +262,7 @@ def test_demo(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path])
 def test_an_outage_pages_first_under_the_production_profile(
     lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
 ) -> None:
-    """After a healthy month a total outage pages with the 1h/5m pair first, when theory says, and no ticket comes."""
+    """After a healthy month a total outage pages with the 1h/5m pair first, as the theory says, without any ticket."""
     options = stack.Options(tmp_path, "production", Ports(*lab_ports.values()), traffic=True)
     with stack.running(options, Terminal(quiet=True).print) as lab:
         flowing = 'sum(rate(http_requests_total{job="chaosapi"}[30s])) > 15'
@@ -285,7 +285,7 @@ def test_an_outage_pages_first_under_the_production_profile(
 def test_a_fault_of_504_pages_as_early_as_forecast(
     lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
 ) -> None:
-    """Its series stand at 0 from the start, in Prometheus too, so that no scrape of the burst is lost."""
+    """Its series is 0 from the start, in Prometheus too, so no scrape of the burst is lost."""
     fault = demo.FAULT.model_copy(update={"effect": Error(status=504), "rate": 0.05})
     options = stack.Options(tmp_path, ports=Ports(*lab_ports.values()), traffic=True)
     with stack.running(options, Terminal(quiet=True).print) as lab:

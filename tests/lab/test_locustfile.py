@@ -1,4 +1,4 @@
-"""The Locust file that the lab generates for a service of the user's own."""
+"""The Locust file that the lab generates for a user's service."""
 
 import subprocess
 import sys
@@ -16,12 +16,12 @@ from chaosapi.lab.locustfile import Visit
 
 
 def visits(app: FastAPI) -> list[Visit]:
-    """Return the visits of an app's own OpenAPI document."""
+    """Return the visits of an app's OpenAPI document."""
     return locustfile.visits_of(app.openapi())
 
 
-def test_every_get_route_is_visited_and_nothing_is_changed() -> None:
-    """Routes of other methods are left out."""
+def test_every_get_route_is_visited_and_no_other() -> None:
+    """Other methods might change data."""
     app = FastAPI()
     app.get("/items")(lambda: None)
     app.head("/items/{item_id}")(lambda: None)
@@ -47,7 +47,7 @@ def test_every_get_route_is_visited_and_nothing_is_changed() -> None:
         (UUID, "00000000-0000-4000-8000-000000000001"),
     ],
 )
-def test_a_parameter_of_the_path_has_an_example_or_what_its_schema_allows(annotation: Any, written: str) -> None:
+def test_a_path_parameter_has_an_example_or_a_valid_value(annotation: Any, written: str) -> None:
     """Examples come first, then enumerations, formats, types and bounds."""
 
     def show(key: Any) -> None:
@@ -59,8 +59,8 @@ def test_a_parameter_of_the_path_has_an_example_or_what_its_schema_allows(annota
     assert visits(app) == [Visit("/items/{key}", f"/items/{written}", {})]
 
 
-def test_parameters_of_query_headers_and_cookies_are_sent_where_they_are_required_or_have_an_example() -> None:
-    """Others keep the app's own defaults."""
+def test_required_parameters_and_those_with_an_example_are_sent() -> None:
+    """In query, headers and cookies; other parameters keep the app's defaults."""
 
     def search(
         q: str,
@@ -77,8 +77,8 @@ def test_parameters_of_query_headers_and_cookies_are_sent_where_they_are_require
     assert visits(app) == [Visit("/search", "/search?q=1&tags=1&sort=name", {"x-tenant": "1", "cookie": "session=1"})]
 
 
-def test_references_that_lead_in_circles_end() -> None:
-    """A document may be anybody's."""
+def test_circular_references_are_cut() -> None:
+    """The document may be malformed."""
     loop = {"$ref": "#/components/schemas/Loop"}
     document: dict[str, Any] = {
         "paths": {"/a/{b}": {"get": {"parameters": [{"name": "b", "in": "path", "required": True, "schema": loop}]}}},
@@ -90,8 +90,8 @@ def test_references_that_lead_in_circles_end() -> None:
     assert locustfile.visits_of(document)[0].route == "/a/{b}"
 
 
-def test_routes_that_only_metrics_name_are_visited_too() -> None:
-    """Those of mounted apps, which the OpenAPI document leaves out; a route of any path is not."""
+def test_routes_that_appear_only_in_metrics_are_visited() -> None:
+    """Routes of mounted apps are missing in the OpenAPI document; a catch-all route is not visited."""
     document: dict[str, Any] = {"paths": {"/files/{path}": {"get": {}}}}
     made = locustfile.write("http://h", document, ["/files/{path:path}", "/inner/{item_id:int}", "/static/{path:path}"])
     assert '("/files/{path}", "/files/1", {}),' in made
@@ -101,14 +101,14 @@ def test_routes_that_only_metrics_name_are_visited_too() -> None:
     assert "from its metrics" in locustfile.write("http://h", None, ["/a"])
 
 
-def test_a_service_without_a_get_route_needs_a_file_of_the_users_own() -> None:
+def test_a_service_without_a_get_route_needs_a_locustfile() -> None:
     """The error names the option."""
     with pytest.raises(LabError, match="--locustfile"):
         locustfile.write("http://h", {"paths": {"/a": {"post": {}}}}, ["/{path:path}"])
 
 
 def test_locust_reads_the_file(tmp_path: Path) -> None:
-    """Whatever the names in it."""
+    """With any names of routes and parameters."""
     document: dict[str, Any] = {"paths": {'/quoted"\\{a}': {"get": {}}, "/ünicode": {"get": {}}}}
     file = tmp_path / "locustfile.py"
     file.write_text(locustfile.write("http://h", document, []))

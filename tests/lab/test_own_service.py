@@ -1,4 +1,4 @@
-"""A lab around a service of the user's own: an app that the lab starts, or one that runs already."""
+"""A lab around a user's service: an app that the lab starts, or a running service."""
 
 import subprocess
 import sys
@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def serving(folder: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
-    """Run the app as a user would, with chaosapi installed, and return its URL once it answers."""
+    """Run the app with chaosapi installed, as a user would; return its URL when it responds."""
     command = [sys.executable, "-m", "uvicorn", "items_app:app", "--port", str(port), "--log-level", "warning"]
     env = {**ENVIRONMENT, "INSTALL": "yes", **settings}
     url = f"http://127.0.0.1:{port}"
@@ -96,10 +96,10 @@ def serving(folder: Path, port: int, settings: dict[str, str]) -> Iterator[str]:
         (["--app", "items_app:app", "--slo", "typo.yml"], 'has handler="/itmes"; there are /broken, /items/{item_id}'),
     ],
 )
-def test_what_is_wrong_is_said_on_one_line(
+def test_errors_are_on_one_line(
     options: list[str], said: str, folder: Path, lab_ports: dict[str, int], tools: dict[str, Path]
 ) -> None:
-    """With what would be right, and nothing is left running."""
+    """With the valid form; no process is left."""
     (folder / "typo.yml").write_text(SLO.replace('handler="/items/{item_id}"', 'handler="/itmes"'))
     done = run("lab", lab_ports, folder, "--once", *options)
     assert done.returncode == 1
@@ -116,10 +116,10 @@ def test_what_is_wrong_is_said_on_one_line(
         (["--app", "items_app:app", "--target", "http://127.0.0.1:1", "--slo", "slo.yml"], "either --app or --target"),
     ],
 )
-def test_options_that_belong_together_are_asked_for(
+def test_options_that_need_each_other_are_checked(
     options: list[str], said: str, folder: Path, lab_ports: dict[str, int]
 ) -> None:
-    """Before anything starts."""
+    """Before any part starts."""
     done = run("lab", lab_ports, folder, "--once", *options)
     assert done.returncode == 2
     assert said in done.stderr
@@ -128,23 +128,23 @@ def test_options_that_belong_together_are_asked_for(
 def test_an_app_that_breaks_on_import_shows_its_traceback(
     folder: Path, lab_ports: dict[str, int], tools: dict[str, Path]
 ) -> None:
-    """It is the user's to repair."""
+    """The error is in the user's code."""
     (folder / "items_app.py").write_text("import no_such_dependency\n")
     done = run("lab", lab_ports, folder, "--once", "--app", "items_app:app", "--slo", "slo.yml")
     assert done.returncode == 1
     assert "ModuleNotFoundError: No module named 'no_such_dependency'" in done.stderr
 
 
-def test_a_taken_port_is_named(folder: Path, lab_ports: dict[str, int], tools: dict[str, Path]) -> None:
-    """Before the app is imported."""
+def test_a_port_in_use_is_named(folder: Path, lab_ports: dict[str, int], tools: dict[str, Path]) -> None:
+    """The check precedes the import of the app."""
     with serving(folder, lab_ports["--port"], {}):
         done = run("lab", lab_ports, folder, "--once", "--app", "items_app:app", "--slo", "slo.yml")
     assert done.returncode == 1
     assert f"port {lab_ports['--port']} is taken" in done.stderr
 
 
-def test_a_target_is_asked_where_its_admin_api_is(folder: Path, lab_ports: dict[str, int], tmp_path: Path) -> None:
-    """It answers at the users' port, the next one, or where it is said to be; a wrong token is told from no service."""
+def test_a_targets_admin_api_is_found(folder: Path, lab_ports: dict[str, int], tmp_path: Path) -> None:
+    """On the users' port, on the next port, or at the given URL; a wrong token differs from a missing service."""
     port, admin = lab_ports["--port"], lab_ports["--admin-port"]
     slo = folder / "slo.yml"
 
@@ -167,10 +167,10 @@ def test_a_target_is_asked_where_its_admin_api_is(folder: Path, lab_ports: dict[
 
 
 @pytest.mark.slow
-def test_a_running_service_is_watched_and_goes_on(
+def test_a_running_service_is_monitored_and_keeps_running(
     folder: Path, lab_ports: dict[str, int], tools: dict[str, Path]
 ) -> None:
-    """With a token and a Locust file of one's own; alerts reach its webhook, and it answers when the lab has ended."""
+    """With a token and a custom Locust file; alerts reach its webhook, and it responds after the lab has ended."""
     port, admin = lab_ports["--port"], lab_ports["--admin-port"]
     settings = {"CHAOSAPI_ADMIN_PORT": str(admin), "CHAOSAPI_ADMIN_TOKEN": TOKEN}
     headers = {"authorization": f"Bearer {TOKEN}"}
@@ -208,7 +208,7 @@ def test_a_running_service_is_watched_and_goes_on(
 def test_an_app_gets_the_users_environment(
     folder: Path, lab_ports: dict[str, int], tools: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the user had started it; here it installs chaosapi by itself, and Locust visits what fails, too."""
+    """As if the user had started it; the app installs chaosapi itself, and Locust also visits failing routes."""
     monkeypatch.setitem(ENVIRONMENT, "INSTALL", "yes")
     options = ["--app", "items_app:app", "--slo", "slo.yml", "--data-dir", "data"]
     done = run("lab", lab_ports, folder, "--once", *options)

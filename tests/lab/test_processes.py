@@ -39,7 +39,7 @@ LAB = """
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait for a condition, for as long as a busy machine may need."""
+    """Wait for a condition, longer on a busy machine."""
     deadline = time.monotonic() + patience(30)
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -47,7 +47,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def gone(pid: int) -> bool:
-    """Return whether a process is no more (one that waits for its parent to notice counts as no more)."""
+    """Return whether a process has ended; a zombie counts as ended."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -60,8 +60,8 @@ def said(log: Path) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_whatever_ends_the_lab_ends_its_parts(number: signal.Signals, tmp_path: Path) -> None:
-    """After Ctrl-C, SIGTERM, a closed terminal or even SIGKILL of the lab no part of it runs."""
+def test_every_end_of_the_lab_ends_its_parts(number: signal.Signals, tmp_path: Path) -> None:
+    """After Ctrl-C, SIGTERM, a closed terminal or even SIGKILL of the lab, no part runs."""
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(LAB), str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -76,8 +76,8 @@ def test_whatever_ends_the_lab_ends_its_parts(number: signal.Signals, tmp_path: 
     assert eventually(lambda: all(gone(pid) for pid in pids))
 
 
-def test_a_crash_of_one_part_ends_all_and_is_told(tmp_path: Path) -> None:
-    """A part that dies is named with its status and the end of its log, and the others are stopped."""
+def test_a_crash_of_one_part_ends_all_and_is_reported(tmp_path: Path) -> None:
+    """The part is named with its exit status and the end of its log, and the others are stopped."""
     with Programs(tmp_path) as parts:
         healthy = parts.start("healthy", SLEEPER)
         parts.start("fragile", [sys.executable, "-c", "import sys; print('the disk is full'); sys.exit(3)"])
@@ -86,8 +86,8 @@ def test_a_crash_of_one_part_ends_all_and_is_told(tmp_path: Path) -> None:
     assert gone(healthy.process.pid)
 
 
-def test_a_killed_part_is_told(tmp_path: Path) -> None:
-    """A part that was killed is reported with the signal's name."""
+def test_a_killed_part_is_reported(tmp_path: Path) -> None:
+    """The report has the signal's name."""
     with Programs(tmp_path) as parts:
         part = parts.start("victim", SLEEPER)
         os.kill(part.process.pid, signal.SIGKILL)
@@ -96,7 +96,7 @@ def test_a_killed_part_is_told(tmp_path: Path) -> None:
 
 
 def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asking comes first, but it does not have the last word."""
+    """After SIGTERM and a time-out."""
     monkeypatch.setattr("chaosapi.lab.processes._STOP_TIMEOUT_S", 0.1)
     with Programs(tmp_path) as parts:
         part = parts.start("stubborn", STUBBORN)
@@ -104,8 +104,8 @@ def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pyte
     assert part.process.returncode == -signal.SIGKILL
 
 
-def test_what_a_part_started_is_stopped_too(tmp_path: Path) -> None:
-    """A part's own children end with it."""
+def test_the_children_of_a_part_are_stopped_too(tmp_path: Path) -> None:
+    """They end with the part."""
     with Programs(tmp_path) as parts:
         part = parts.start("parent", PARENT)
         parts.wait_until(lambda: said(part.log), "its first line")
@@ -114,7 +114,7 @@ def test_what_a_part_started_is_stopped_too(tmp_path: Path) -> None:
 
 
 def test_parts_stop_in_reverse_order(tmp_path: Path) -> None:
-    """What was started last, and may need the others, is stopped first."""
+    """The last part may need the others."""
     order = tmp_path / "order"
     script = (
         "import signal, sys, time\n"
@@ -128,14 +128,14 @@ def test_parts_stop_in_reverse_order(tmp_path: Path) -> None:
     assert order.read_text().split() == ["prometheus", "service"]
 
 
-def test_not_ready_in_time(tmp_path: Path) -> None:
-    """What was waited for and how long is in the error."""
+def test_a_part_that_is_not_ready_in_time_is_an_error(tmp_path: Path) -> None:
+    """The error has the condition and the time-out."""
     with pytest.raises(NotReadyError, match=r"the service on port 1: not within 0\.1 s"), Programs(tmp_path) as parts:
         parts.wait_until(lambda: False, "the service on port 1", timeout=0.1)
 
 
-def test_a_part_does_not_outlive_a_lab_that_died_before_it_began(tmp_path: Path) -> None:
-    """The leash refuses to start a program for a lab that is already gone."""
+def test_a_part_of_a_dead_lab_does_not_start(tmp_path: Path) -> None:
+    """The wrapper with PR_SET_PDEATHSIG refuses to start a program after the lab has died."""
     from chaosapi.lab import parent_death
 
     done = subprocess.run(

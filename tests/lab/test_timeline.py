@@ -6,22 +6,22 @@ PAGE = ExpectedAlert("availability", WindowPair("page", 60, 5, 14.4))
 LABELS = {"alertname": "ErrorBudgetBurn", "slo": "availability", "severity": "page", "long_window": "1m"}
 
 
-def test_first_rise() -> None:
-    """The first bad scrape is the first growth of any error counter after the injection."""
+def test_the_first_bad_scrape() -> None:
+    """It has the first growth of any error counter after the injection."""
     series = [[(1, 5), (2, 6), (3, 6), (4, 7)], [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1)]]
     assert timeline.first_rise(series, after=2.5) == 4
     assert timeline.first_rise(series, after=4.5) == 5
     assert timeline.first_rise(series, after=5) is None
 
 
-def test_span() -> None:
-    """An alert was there from its first to its last evaluation since the injection."""
+def test_the_span_of_an_alert() -> None:
+    """From its first to its last evaluation since the injection."""
     assert timeline.first_and_last([[(1, 1), (7, 1)], [(8, 1), (9, 1)]], after=5) == (7, 9)
     assert timeline.first_and_last([], after=5) is None
 
 
-def test_received_takes_only_the_expected_alert() -> None:
-    """Another window pair, another SLO, another status and an older notification are not what is waited for."""
+def test_only_the_expected_alert_counts_as_received() -> None:
+    """Another window pair, SLO or status, and an older notification, do not count."""
 
     def alert(told: int, resolved: int | None = None, **labels: str) -> dict[str, object]:
         moments = (None if each is None else f"1970-01-01T00:00:{each:02}Z" for each in (told, resolved))

@@ -17,7 +17,7 @@ SCRIPT = '#!/bin/sh\necho "promtool, version 3.5.0"\n'
 
 @pytest.fixture
 def no_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Return a folder that alone is PATH, and empty."""
+    """Return an empty folder, which is the only one in PATH."""
     folder = tmp_path / "path"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/bin")
@@ -26,7 +26,7 @@ def no_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """Serve a folder over HTTP: (the folder, its URL)."""
+    """Serve a folder over HTTP; yield the folder and its URL."""
     folder = tmp_path / "site"
     folder.mkdir()
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
@@ -46,17 +46,17 @@ def program(path: Path, text: str = SCRIPT) -> Path:
 
 
 def never(names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Be a source that must not be asked."""
+    """Fail the test: a source that must not be used."""
     pytest.fail(f"asked for {names}")
 
 
 def once(names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Be a source that has everything."""
+    """Return every tool, as a source does."""
     return {name: program(folder / name, SCRIPT.replace("promtool", name)) for name in names}
 
 
 def release(site: tuple[Path, str], sha256: str | None = None) -> releases.Release:
-    """Put a release tarball with a promtool on the site, pinned by its own digest or the given one."""
+    """Write a release tarball with a promtool to the site, pinned by its own digest or the given one."""
     folder, url = site
     inside = program(folder / "promtool")
     tarball = folder / "promtool.tar.gz"
@@ -67,30 +67,30 @@ def release(site: tuple[Path, str], sha256: str | None = None) -> releases.Relea
 
 
 def test_path_comes_first(no_path: Path, tmp_path: Path) -> None:
-    """A program on PATH is used where it is, under Debian's name too, and nothing is fetched."""
+    """A program on PATH is used, also under Debian's name, and nothing is downloaded."""
     own = program(no_path / "promtool")
     debian = program(no_path / "prometheus-alertmanager", SCRIPT.replace("promtool", "alertmanager"))
     found = tools.ensure_programs("promtool", "alertmanager", folder=tmp_path / "tools", sources=[("none", never)])
     assert found == {"promtool": own, "alertmanager": debian}
 
 
-def test_a_namesake_on_path_is_not_taken(no_path: Path, tmp_path: Path) -> None:
-    """A program that does not say it is promtool is passed by."""
+def test_another_program_of_the_same_name_is_ignored(no_path: Path, tmp_path: Path) -> None:
+    """Its --version must name promtool."""
     program(no_path / "promtool", "#!/bin/sh\necho something else\n")
     found = tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("site", once)])
     assert found == {"promtool": tmp_path / "tools" / "promtool"}
 
 
 def test_a_second_call_downloads_nothing(no_path: Path, tmp_path: Path) -> None:
-    """What was fetched once is there from then on, and no scratch files are left beside it."""
+    """The download is kept, and no temporary files are left."""
     folder = tmp_path / "tools"
     first = tools.ensure_programs("promtool", "amtool", folder=folder, sources=[("site", once)])
     assert tools.ensure_programs("promtool", "amtool", folder=folder, sources=[("none", never)]) == first
     assert {path.name for path in folder.iterdir()} == {".lock", "promtool", "amtool"}
 
 
-def test_two_at_once_fetch_once(no_path: Path, tmp_path: Path) -> None:
-    """Of several callers at the same moment one fetches and the others wait for it."""
+def test_concurrent_calls_download_once(no_path: Path, tmp_path: Path) -> None:
+    """One caller downloads and the others wait for it."""
     calls: list[Sequence[str]] = []
     together = threading.Barrier(4)
 
@@ -110,10 +110,10 @@ def test_two_at_once_fetch_once(no_path: Path, tmp_path: Path) -> None:
     assert calls == [["promtool"]]
 
 
-def test_a_release_with_the_pinned_digest_is_taken(
+def test_a_release_with_the_pinned_digest_is_accepted(
     no_path: Path, tmp_path: Path, site: tuple[Path, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A tarball whose SHA-256 is the pinned one gives a runnable program."""
+    """Its SHA-256 is the pinned one, and its program runs."""
     fetch = functools.partial(releases.fetch, releases=[release(site)])
     found = tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("site", fetch)])
     assert found["promtool"].read_text() == SCRIPT
@@ -122,23 +122,23 @@ def test_a_release_with_the_pinned_digest_is_taken(
 def test_another_digest_is_refused(
     no_path: Path, tmp_path: Path, site: tuple[Path, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A tarball with another SHA-256 is refused: nothing is kept, and both digests are named."""
+    """Nothing is kept, and the error has both digests."""
     fetch = functools.partial(releases.fetch, releases=[release(site, sha256="0" * 64)])
     with pytest.raises(ToolMissingError, match=r"refused: its SHA-256 is [0-9a-f]{64}, pinned is 0{64}"):
         tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("site", fetch)])
     assert [path.name for path in (tmp_path / "tools").iterdir()] == [".lock"]
 
 
-def test_the_next_source_is_tried_when_one_has_nothing(no_path: Path, tmp_path: Path) -> None:
-    """A source out of reach is no failure while another one has the program."""
+def test_the_next_source_is_tried_after_a_failure(no_path: Path, tmp_path: Path) -> None:
+    """An unreachable source is no error if another source has the program."""
     closed = releases.Release("http://127.0.0.1:9/promtool.tar.gz", {"amd64": "0", "arm64": "0"}, ("promtool",))
     fetch = functools.partial(releases.fetch, releases=[closed])
     found = tools.ensure_programs("promtool", folder=tmp_path / "tools", sources=[("closed", fetch), ("site", once)])
     assert found["promtool"].is_file()
 
 
-def test_nothing_works(no_path: Path, tmp_path: Path) -> None:
-    """With no source the error says what to install, which setting helps and why each source failed."""
+def test_without_a_source_the_error_lists_all_attempts(no_path: Path, tmp_path: Path) -> None:
+    """It names the package to install, the setting that helps and the failure of each source."""
 
     def nothing(names: Sequence[str], folder: Path) -> dict[str, Path]:
         raise releases.UnavailableError("the network is closed")
@@ -149,16 +149,16 @@ def test_nothing_works(no_path: Path, tmp_path: Path) -> None:
         assert word in str(caught.value)
 
 
-def test_where_tools_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """CHAOSAPI_TOOLS_DIR decides; without it a checkout keeps its tools beside its pyproject.toml."""
+def test_the_folder_of_the_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """CHAOSAPI_TOOLS_DIR; by default .tools next to the pyproject.toml of a checkout."""
     monkeypatch.setenv("CHAOSAPI_TOOLS_DIR", str(tmp_path))
     assert tools.tools_folder() == tmp_path
     monkeypatch.delenv("CHAOSAPI_TOOLS_DIR")
     assert tools.tools_folder() == Path(__file__).parents[2] / ".tools"
 
 
-def test_without_a_home_it_says_where_tools_may_be_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As for a user that the system does not know, with an installed chaosapi."""
+def test_without_a_home_folder_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For an unknown user, with an installed chaosapi."""
 
     def nobody() -> Path:
         raise RuntimeError("Could not determine home directory.")

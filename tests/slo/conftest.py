@@ -1,4 +1,4 @@
-"""Prometheus' own judge, in every version that is here."""
+"""promtool in every installed version."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from chaosapi.lab.errors import ToolMissingError
 
 @pytest.fixture(scope="session", params=["newest", "distribution"])
 def promtool(request: pytest.FixtureRequest, tools: dict[str, Path]) -> Path:
-    """Return promtool: the lab's, then the one of this system's distribution (2.42 on Debian 12)."""
+    """Return promtool: the lab's version, then the distribution's (2.42 on Debian 12)."""
     if request.param == "newest":
         return tools["promtool"]
     folder = lab_tools.tools_folder() / "system"

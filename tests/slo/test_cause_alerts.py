@@ -26,7 +26,7 @@ Judge = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
-    """Return a function that has promtool test the shop's rules, one of them changed, with the tests made for them."""
+    """Return a function that runs promtool on the shop's rules, one of them changed, with their generated tests."""
 
     def run(alert: str = "", before: str = "", after: str = "") -> subprocess.CompletedProcess[str]:
         made = cause_alerts.group(SHOP, LAB)
@@ -58,21 +58,21 @@ def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
     ],
     ids=" ".join,
 )
-def test_rules_that_are_a_little_off_are_caught(judge: Judge, change: tuple[str, str, str]) -> None:
-    """A threshold a little higher or lower, another quantile, a longer or a shorter wait, another severity."""
+def test_slightly_wrong_rules_fail_the_tests(judge: Judge, change: tuple[str, str, str]) -> None:
+    """A slightly different threshold, another quantile, a shorter or longer `for`, another severity."""
     result = judge(*change)
     assert result.returncode == 1
     assert change[0] in result.stdout + result.stderr
 
 
-def test_the_rules_as_they_are_pass(judge: Judge) -> None:
-    """Without the other rules of the profile too."""
+def test_the_unchanged_rules_pass_the_tests(judge: Judge) -> None:
+    """Also without the other rules of the profile."""
     result = judge()
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_few_requests_are_no_reason_for_a_ticket(tmp_path: Path, promtool: Path) -> None:
-    """Of 19 requests in a window the slowest one is above the 95th percentile by itself; of 21 it is not."""
+def test_few_requests_fire_no_ticket(tmp_path: Path, promtool: Path) -> None:
+    """Of 19 requests in a window the slowest one alone exceeds the 95th percentile; of 21 it does not."""
     series = 'http_request_duration_seconds_{}{{job="chaosapi", handler="/few", status="200"{}}}'
     parts = (("bucket", ', le="1.0"'), ("bucket", ', le="+Inf"'), ("count", ""))
     verdicts = {}
@@ -92,8 +92,8 @@ def test_few_requests_are_no_reason_for_a_ticket(tmp_path: Path, promtool: Path)
     assert verdicts == {19: 0, 21: 1}
 
 
-def test_windows_of_the_profile_are_filled_in_and_prometheus_templates_stay() -> None:
-    """The short windows of the two pages; an alert's own labels win."""
+def test_the_profiles_windows_are_filled_in_and_prometheus_templates_are_kept() -> None:
+    """The short windows of the two pages; the labels of an alert take precedence."""
     made = cause_alerts.group(_parsed(ONE), windows.load("production"))
     assert made == {
         "name": "causes-shop",
@@ -119,14 +119,14 @@ def test_windows_of_the_profile_are_filled_in_and_prometheus_templates_stay() ->
         ("played:", "plays:", "unknown field"),
     ],
 )
-def test_a_mistake_is_named_by_line(before: str, after: str, complaint: str) -> None:
-    """Windows that are none, queries that are none, and so on."""
+def test_an_error_is_reported_with_its_line(before: str, after: str, complaint: str) -> None:
+    """Invalid windows, invalid queries, and so on."""
     with pytest.raises(errors.Invalid, match=rf"causes\.yaml:\d+: alerts\.0.*{complaint}"):
         _parsed(ONE.replace(before, after))
 
 
-def test_a_spec_without_causes_beside_it_has_none(tmp_path: Path) -> None:
-    """They are somebody's own; a file that is there is read."""
+def test_a_spec_without_a_causes_file_has_no_cause_alerts(tmp_path: Path) -> None:
+    """A causes.yaml next to another spec is read."""
     assert cause_alerts.load_from_folder_of(tmp_path / "slo.yaml") is None
     (tmp_path / "causes.yaml").write_text(ONE)
     assert cause_alerts.load_from_folder_of(tmp_path / "slo.yaml") == _parsed(ONE)

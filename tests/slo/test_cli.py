@@ -16,7 +16,7 @@ ALERTS = assets.path("alerts")
 
 @pytest.mark.parametrize("profile", ["lab", "production"])
 def test_rules_are_printed_or_written(profile: str, tmp_path: Path) -> None:
-    """Without --out they are printed, to be piped on; with it they are in the file, whose folder is made."""
+    """Without --out they are printed; with it they are written, and the folder is created."""
     out = tmp_path / "new" / "rules.yml"
     printed = RUN.invoke(app, ["rules", "--profile", profile])
     written = RUN.invoke(app, ["rules", "--profile", profile, "--out", str(out)])
@@ -24,8 +24,8 @@ def test_rules_are_printed_or_written(profile: str, tmp_path: Path) -> None:
     assert printed.stdout == out.read_text() == (ALERTS / "rules" / f"{profile}.yml").read_text()
 
 
-def test_tests_are_those_checked_in() -> None:
-    """The command in a file's first line makes that file."""
+def test_the_generated_tests_are_those_checked_in() -> None:
+    """The command in a file's first line generates that file."""
     result = RUN.invoke(app, ["tests", "--profile", "lab", "--pair", "24m/2m"])
     assert result.stdout == (ALERTS / "tests" / "lab-24m.yml").read_text()
     quickest = RUN.invoke(app, ["tests", "--profile", "lab"])
@@ -33,7 +33,7 @@ def test_tests_are_those_checked_in() -> None:
 
 
 def test_generate_writes_every_file(tmp_path: Path) -> None:
-    """From slo.yaml, traffic.yaml and causes.yaml alone come all rules and tests."""
+    """All rules and tests come from slo.yaml, traffic.yaml and causes.yaml."""
     for name in ("slo.yaml", "traffic.yaml", "causes.yaml"):
         shutil.copy(ALERTS / name, tmp_path)
     assert RUN.invoke(app, ["generate", str(tmp_path)]).exit_code == 0
@@ -58,8 +58,8 @@ def test_generate_writes_every_file(tmp_path: Path) -> None:
         (["tests", "--pair", "5m"], "5m is none of 1h/5m, 6h/30m, 1d/2h, 3d/6h"),
     ],
 )
-def test_a_refusal_says_what_would_be_right(arguments: list[str], complaint: str, tmp_path: Path) -> None:
-    """A mistake ends with a message and an exit code, and no file is written."""
+def test_an_error_ends_the_command_with_a_message(arguments: list[str], complaint: str, tmp_path: Path) -> None:
+    """It has an exit code, and no file is written."""
     out = tmp_path / "out.yml"
     result = RUN.invoke(app, [*arguments, "--out", str(out)])
     assert result.exit_code in {1, 2}
@@ -69,7 +69,7 @@ def test_a_refusal_says_what_would_be_right(arguments: list[str], complaint: str
 
 @pytest.mark.parametrize("command", ["rules", "tests"])
 def test_an_slo_whose_alerts_cannot_fire_is_refused(command: str, tmp_path: Path) -> None:
-    """At 90 % no burn rate reaches 14.4: there are no rules to make, and nothing to test."""
+    """At 90 % no burn rate reaches 14.4: no rules and no tests can be generated."""
     loose = (ALERTS / "slo.yaml").read_text().replace("objective: 99.9\n", "objective: 90\n")
     (tmp_path / "slo.yaml").write_text(loose)
     shutil.copy(ALERTS / "traffic.yaml", tmp_path)
@@ -78,13 +78,13 @@ def test_an_slo_whose_alerts_cannot_fire_is_refused(command: str, tmp_path: Path
     assert "promise more than 93.06%" in result.stderr
 
 
-def test_what_is_printed_is_yaml() -> None:
-    """Nothing but the rules is on stdout."""
+def test_stdout_is_yaml() -> None:
+    """It has only the rules."""
     assert set(yaml.safe_load(RUN.invoke(app, ["rules", "--scrape-interval", "15s"]).stdout)) == {"groups"}
 
 
-def test_an_object_holds_the_same_groups() -> None:
-    """Only the envelope and the pace are new, and what an operator selects by is in it."""
+def test_a_kubernetes_object_has_the_same_groups() -> None:
+    """It adds the envelope, the intervals, and the labels by which an operator selects it."""
     options = ["--kind", "prometheusrule", "--namespace", "monitoring", "--label", "release=kps"]
     made = yaml.safe_load(RUN.invoke(app, ["rules", *options]).stdout)
     assert made["metadata"] == {"name": "slo-shop", "namespace": "monitoring", "labels": {"release": "kps"}}
@@ -93,8 +93,8 @@ def test_an_object_holds_the_same_groups() -> None:
 
 
 @pytest.mark.parametrize("kind", ["groups", "prometheusrule"])
-def test_links_are_whole_where_their_addresses_are_told(kind: str) -> None:
-    """Only the links change, and the first line names the command; with empty addresses nothing does."""
+def test_links_are_absolute_if_their_base_urls_are_given(kind: str) -> None:
+    """Only the links and the command in the first line change; with empty base URLs nothing changes."""
     plain = RUN.invoke(app, ["rules", "--kind", kind]).stdout
     grafana, runbooks = "https://grafana.example.com", "http://git.example.com:3000/shop/blob/main"
     told = ["--grafana-url", f"{grafana}/", "--runbook-url", runbooks]
@@ -107,8 +107,8 @@ def test_links_are_whole_where_their_addresses_are_told(kind: str) -> None:
     assert RUN.invoke(app, ["rules", "--kind", kind, "--grafana-url", "", "--runbook-url", ""]).stdout == plain
 
 
-def test_a_link_that_has_an_address_keeps_it(tmp_path: Path) -> None:
-    """Also where a template gives it; the other links are made whole all the same."""
+def test_an_absolute_link_is_kept(tmp_path: Path) -> None:
+    """Also one from a template; the other links are made absolute."""
     path = tmp_path / "slo.yaml"
     for own in ("https://wiki.example.com/burn", "{{ $externalURL }}/burn"):
         runbook = "runbook_url: alerts/runbooks/ErrorBudgetBurn.md"
@@ -123,15 +123,15 @@ def test_a_link_that_has_an_address_keeps_it(tmp_path: Path) -> None:
 
 
 def test_warnings_do_not_stop_the_rules() -> None:
-    """They are told on stderr, and the rules are printed all the same."""
+    """They are printed to stderr, and the rules to stdout."""
     result = RUN.invoke(app, ["rules", "--requests-per-second", "0.01"])
     assert result.exit_code == 0
     assert "one failure pages below 69 requests in 1h" in result.stderr
     assert result.stdout == RUN.invoke(app, ["rules"]).stdout
 
 
-def test_lint_ends_with_the_worst_it_found(tmp_path: Path) -> None:
-    """Nothing and warnings: 0; an error: 1. With --json a program can read it."""
+def test_lints_exit_code_is_that_of_the_worst_finding(tmp_path: Path) -> None:
+    """0 without errors, 1 with an error. With --json the output is JSON."""
     clean = RUN.invoke(app, ["lint"])
     assert (clean.exit_code, clean.stdout) == (0, "")
     warned = RUN.invoke(app, ["lint", "--requests-per-second", "0.01", "--json"])
@@ -145,7 +145,7 @@ def test_lint_ends_with_the_worst_it_found(tmp_path: Path) -> None:
 
 
 def test_explain_shows_every_slo_in_eighty_columns() -> None:
-    """A heading, sentences and a table each; the same as JSON."""
+    """Each has a heading, sentences and a table; --json has the same data."""
     shown = RUN.invoke(app, ["explain", "--profile", "production"], env={"COLUMNS": "80"})
     assert shown.exit_code == 0
     assert max(map(len, shown.stdout.splitlines())) <= 80

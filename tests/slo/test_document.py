@@ -14,12 +14,12 @@ TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cc", "
 @settings(deadline=None, derandomize=True)
 @given(st.dictionaries(TEXT, st.one_of(TEXT, st.lists(TEXT), st.dictionaries(TEXT, TEXT))))
 def test_what_is_written_reads_back(data: dict[str, object]) -> None:
-    """Any data comes out of the YAML text as it went in: quoting is right, whatever labels hold."""
+    """Any data survives a round trip through YAML: labels are quoted correctly."""
     assert yaml.safe_load(document.write(data, "a test")) == data
 
 
-def test_generated_text_says_what_made_it_and_is_made_for_reading() -> None:
-    """The first line names the command; long text stays on its lines, lists are indented, nothing is a reference."""
+def test_generated_files_name_their_command_and_are_readable() -> None:
+    """The first line names the command; long text is not wrapped, lists are indented, and there are no anchors."""
     shared = {"a": "1"}
     text = document.write({"rules": [{"expr": "one\ntwo", "labels": shared}, {"labels": shared}]}, "make gen")
     assert text.startswith("# Made by `make gen`")
@@ -36,14 +36,14 @@ def test_generated_text_says_what_made_it_and_is_made_for_reading() -> None:
 
 
 def merged(levels: int) -> str:
-    """Make mappings of which each merges eight times the one before it: 400 bytes for millions of keys."""
+    """Return mappings that each merge the previous one eight times: 400 bytes for millions of keys."""
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 8)}]" for n in range(1, levels)]
     return "\n".join(lines)
 
 
 def listed(levels: int) -> str:
-    """Make lists of which each holds eight times the one before it."""
+    """Return lists that each contain the previous one eight times."""
     return "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8 if n else 'x')}]" for n in range(levels))
 
 
@@ -67,8 +67,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("text", "line", "says"), HOSTILE, ids=lambda value: str(value)[:40])
-def test_a_file_that_would_harm_is_refused_at_its_line(text: str, line: int, says: str) -> None:
-    """A few bytes that stand for gigabytes, endless depth, objects of Python, text that nothing can encode."""
+def test_a_malicious_file_is_refused_with_its_line(text: str, line: int, says: str) -> None:
+    """Few bytes that expand to gigabytes, endless depth, Python objects, text that cannot be encoded."""
     with pytest.raises(document.InvalidFile) as caught:
         document.documents(text, "f.yaml")
     (mistake,) = caught.value.mistakes
@@ -77,7 +77,7 @@ def test_a_file_that_would_harm_is_refused_at_its_line(text: str, line: int, say
 
 
 def test_references_within_the_budget_are_resolved() -> None:
-    """Anchors and merge keys are what Sloth's users share labels with."""
+    """Users of Sloth share labels with anchors and merge keys."""
     text = "base: &base {a: x, b: y}\nother: {<<: *base, b: z}\nagain: [*base, *base]\ntagged: !!str 1"
     (found,) = document.documents(text, "f.yaml")
     base = {"a": "x", "b": "y"}
@@ -85,7 +85,7 @@ def test_references_within_the_budget_are_resolved() -> None:
 
 
 def test_a_file_is_read_no_further_than_its_budget(tmp_path: Path) -> None:
-    """Nor is one that never ends."""
+    """Also an endless file."""
     large = tmp_path / "large.yaml"
     large.write_text("#" * 1_000_001)
     for path in (large, Path("/dev/zero")):
@@ -93,8 +93,8 @@ def test_a_file_is_read_no_further_than_its_budget(tmp_path: Path) -> None:
             document.read_text(path)
 
 
-def test_of_many_mistakes_some_are_told_and_the_others_counted() -> None:
-    """A thousand lines tell nobody more than a hundred do."""
+def test_of_many_errors_some_are_listed_and_the_rest_counted() -> None:
+    """A hundred lines are enough for a reader."""
 
     class Strict(document.FileModel):
         items: list[int]
@@ -106,8 +106,8 @@ def test_of_many_mistakes_some_are_told_and_the_others_counted() -> None:
 
 
 @pytest.mark.parametrize("character", ["\u202e", "\u2066", "\u200d", "\u2028", "\ufeff", "\U000e0041", "\x1b"])
-def test_what_changes_how_text_is_shown_is_written_as_an_escape(character: str) -> None:
-    """In keys and in text of several lines too: a terminal and an editor show it, and Prometheus reads the same."""
+def test_invisible_control_characters_are_escaped(character: str) -> None:
+    """In keys and in multi-line text too: terminals and editors show the escape, and Prometheus reads the same text."""
     data = {f"a{character}": [f"b{character}c", f"d\n{character}e\n", "plain ü × 🙂"]}
     text = document.write(data, "a test")
     assert character not in text

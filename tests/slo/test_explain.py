@@ -9,7 +9,7 @@ SHOP = spec.load(assets.path("alerts") / "slo.yaml")
 FACTS = explain.explain(SHOP, SHOP.slos[0], windows.load("production"))
 
 
-def test_the_quick_page_is_the_workbooks() -> None:
+def test_page_quick_has_the_sre_workbooks_numbers() -> None:
     """99.9 %, 1h/5m: 2 % of the budget, 51.8 s of an outage, 8 m 38 s of 10 % errors, never at 1 %."""
     quick = FACTS.pairs[0]
     assert (quick.burn_rate, quick.fires_above) == (14.4, 0.0144)
@@ -20,8 +20,8 @@ def test_the_quick_page_is_the_workbooks() -> None:
     assert quick.fewest_requests == pytest.approx(69.44, abs=0.01)
 
 
-def test_it_is_said_plainly() -> None:
-    """What may fail, when a total outage is told, what stays silent for ever, how few requests are too few."""
+def test_the_explanation_is_in_sentences() -> None:
+    """The budget, the notification of a total outage, what never fires, and how few requests are too few."""
     assert explain.sentences(FACTS) == [
         "99.9% over 30d: 0.1% of all events may go wrong, or everything for 43m12s.",
         "A total outage pages after 52s, with 2% of the budget spent. Up to 0.6% errors, nothing pages.",
@@ -44,8 +44,8 @@ def test_disabled_alerts_are_not_explained() -> None:
     assert explain.sentences(facts)[-1] == "All its alerts are disabled: no page and no ticket will be sent."
 
 
-def test_pairs_that_never_fire_are_no_quick_ones() -> None:
-    """At 90 % the quick page asks for more than 100 % errors, so the slow one is what pages; at 80 % none does."""
+def test_a_pair_that_never_fires_is_not_named_as_the_page() -> None:
+    """At 90 % page-quick needs more than 100 % errors, so page-slow pages; at 80 % neither does."""
     said = {}
     for objective in ("90", "80"):
         text = (
@@ -58,7 +58,7 @@ def test_pairs_that_never_fire_are_no_quick_ones() -> None:
 
 
 def test_json_has_durations_as_text_and_null_for_never() -> None:
-    """It is what the table says, for programs."""
+    """The JSON has the data of the table."""
     data = json.loads(json.dumps(explain.as_json(FACTS), allow_nan=False))
     assert data["period"] == "30d"
     assert data["pairs"][0]["detection"] == {"1": "51s840ms", "0.1": "8m38s400ms", "0.01": None, "0.001": None}

@@ -31,14 +31,14 @@ def _messages(text: str = SPEC, where: Conditions | None = None) -> list[tuple[f
 
 
 def test_a_good_spec_has_no_findings() -> None:
-    """Enough scrapes, retention and requests: nothing to say."""
+    """Scrapes, retention and requests are sufficient."""
     where = Conditions(scrape_interval=15, retention=31 * 86400, requests_per_second=1)
     assert not list(feasibility.check_profile(PRODUCTION, where))
     assert not _messages(where=where)
 
 
 def test_windows_need_scrapes_and_the_budget_needs_its_period() -> None:
-    """Both conditions are told at once, with what would be enough."""
+    """Both findings are reported at once, with sufficient values."""
     found = list(feasibility.check_profile(PRODUCTION, Conditions(scrape_interval=120, retention=15 * 86400)))
     assert [each.split(":")[0] for each in found] == ["scrape_interval", "retention"]
     assert "every 1m15s or faster" in found[0]
@@ -50,8 +50,8 @@ def test_windows_need_scrapes_and_the_budget_needs_its_period() -> None:
     ("an_hour", "pairs"),
     [(70, []), (69, ["1h"]), (27, ["1h", "6h"]), (13, ["1h", "6h", "1d", "3d"])],
 )
-def test_one_failure_is_enough_where_requests_are_few(an_hour: float, pairs: list[str]) -> None:
-    """99.9 % at 14.4 needs 69.4 requests an hour, the others fewer: 1/(F·B) in the long window."""
+def test_with_few_requests_one_failure_is_enough(an_hour: float, pairs: list[str]) -> None:
+    """99.9 % at 14.4 needs 69.4 requests per hour, the other pairs fewer: 1/(F·B) in the long window."""
     found = _messages(where=Conditions(requests_per_second=an_hour / HOUR))
     assert [message.split(" in ")[1].split(" ")[0] for _, message in found] == pairs
     assert {level for level, _ in found} <= {"warning"}
@@ -59,8 +59,8 @@ def test_one_failure_is_enough_where_requests_are_few(an_hour: float, pairs: lis
                for pair, (_, message) in zip(pairs, found, strict=True))  # fmt: skip
 
 
-def test_asking_for_more_failures_answers_that() -> None:
-    """With --min-failures the warning is gone; queries that cannot be counted are an error then."""
+def test_min_failures_removes_the_warning() -> None:
+    """Queries without counters are an error then."""
     where = Conditions(requests_per_second=0.001, min_failures=5)
     assert not _messages(where=where)
     raw = SPEC[: SPEC.index("      events")] + "      raw: {error_ratio_query: 'bad{job=\"a\"}[{{.window}}]'}\n"
@@ -80,7 +80,7 @@ def test_a_pair_that_can_never_fire_is_an_error_unless_it_is_disabled() -> None:
 
 
 def test_a_whole_bucket_bound_and_a_missing_job_are_warned_of() -> None:
-    """`le="1"` silently matches nothing in Prometheus 3; without a job nobody notices that the target is gone."""
+    """`le="1"` silently matches nothing in Prometheus 3; without a job, no alert notices a missing target."""
     whole = SPEC.replace('code="500"', 'le="1"')
     assert [level for level, _ in _messages(whole)] == ["warning"]
     assert 'le="1" matches nothing in Prometheus 3' in _messages(whole)[0][1]

@@ -12,19 +12,19 @@ MADE = files.generated(ALERTS)
 
 
 @pytest.mark.parametrize("path", MADE, ids=lambda path: "-".join(path.relative_to(ALERTS).parts))
-def test_checked_in_files_are_not_stale(path: Path) -> None:
-    """What is checked in is what slo.yaml makes today; `chaosapi slo generate` writes it anew."""
+def test_checked_in_files_are_up_to_date(path: Path) -> None:
+    """They equal what `chaosapi slo generate` writes from slo.yaml."""
     assert path.read_text() == MADE[path]
 
 
-def test_nothing_else_lies_beside_the_generated_files() -> None:
-    """A profile that went away leaves no rules behind."""
+def test_there_are_no_other_generated_files() -> None:
+    """A removed profile leaves no rules."""
     places = ("rules/*", "tests/*", "prometheusrules/*/rules*")
     assert {path for place in places for path in ALERTS.glob(place)} == set(MADE)
 
 
 def test_promtool_accepts_the_rules(promtool: Path) -> None:
-    """They parse, with no duplicate among them."""
+    """They are valid, without duplicates."""
     rules = sorted((ALERTS / "rules").iterdir())
     result = subprocess.run([promtool, "check", "rules", *rules], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
@@ -33,7 +33,7 @@ def test_promtool_accepts_the_rules(promtool: Path) -> None:
 
 @pytest.mark.slow
 def test_alerts_fire_and_reset_when_predicted(promtool: Path) -> None:
-    """Every pair of every SLO: silent before its time, firing after it, resetting; with little and no traffic too."""
+    """Every pair of every SLO: silent, firing and resolved at its times; also with little or no traffic."""
 
     def judge(path: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run([promtool, "test", "rules", path], capture_output=True, text=True, check=False)

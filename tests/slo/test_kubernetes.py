@@ -4,8 +4,8 @@ from chaosapi import errors
 from chaosapi.slo import kubernetes
 
 
-def test_rules_become_an_object_that_an_operator_finds() -> None:
-    """The groups are its spec; name, namespace and labels are where Kubernetes looks for them."""
+def test_rules_become_a_kubernetes_object() -> None:
+    """The groups are its spec; name, namespace and labels are in its metadata."""
     made = kubernetes.prometheus_rule({"groups": []}, "slo-shop", "monitoring", {"release": "kube-prometheus-stack"})
     assert made == {
         "apiVersion": "monitoring.coreos.com/v1",
@@ -26,9 +26,9 @@ def test_rules_become_an_object_that_an_operator_finds() -> None:
         ("shop", None, {"a": "x" * 64}, "label a"),
     ],
 )
-def test_what_kubernetes_would_refuse_is_refused(
+def test_an_object_that_kubernetes_would_refuse_is_refused(
     name: str, namespace: str | None, labels: dict[str, str], complaint: str
 ) -> None:
-    """Before it is applied, with what would be right."""
+    """With the valid form, before it is applied."""
     with pytest.raises(errors.Invalid, match=complaint):
         kubernetes.prometheus_rule({"groups": []}, name, namespace, labels)

@@ -31,7 +31,7 @@ def _lint(tmp_path: Path, text: str, where: Conditions | None = None) -> list[st
     return [str(each).removeprefix(f"{tmp_path}/") for each in found]
 
 
-def test_findings_name_the_fields_as_the_file_spells_them(tmp_path: Path) -> None:
+def test_findings_use_the_files_spelling_of_fields(tmp_path: Path) -> None:
     """Errors and warnings come in the order of the file, with the envelope and the camelCase of Kubernetes."""
     found = _lint(tmp_path, KUBERNETES)
     assert [each.split(": ")[:3] for each in found] == [
@@ -40,8 +40,8 @@ def test_findings_name_the_fields_as_the_file_spells_them(tmp_path: Path) -> Non
     ]
 
 
-def test_every_document_is_looked_at(tmp_path: Path) -> None:
-    """One that cannot be read hides no finding of the others, and lines count through the whole file."""
+def test_every_document_is_checked(tmp_path: Path) -> None:
+    """An unreadable document hides no finding of the others, and line numbers are those of the whole file."""
     found = _lint(tmp_path, f"kind: Pod\n---\n{KUBERNETES}---\n{KUBERNETES.replace('90', '99.9')}")
     assert [each.split(": ")[:3] for each in found] == [
         ["slo.yaml:1", "error", "kind"],
@@ -99,8 +99,8 @@ def test_queries_whose_series_never_match_are_errors(tmp_path: Path, error: str,
     assert says in errors_found[0]
 
 
-def test_the_profile_is_looked_at_first(tmp_path: Path) -> None:
-    """What its windows lack is no fault of the file, so it has no line."""
+def test_the_profile_is_checked_first(tmp_path: Path) -> None:
+    """A finding about its windows has no line in the file."""
     found = _lint(tmp_path, KUBERNETES.replace("90", "99.9"), Conditions(retention=86400))
     assert found[0].startswith("production: error: profile: retention: Prometheus forgets after 1d")
 
@@ -113,12 +113,12 @@ def test_the_profile_is_looked_at_first(tmp_path: Path) -> None:
         ("", "slo.yaml:1: error: document: "),
     ],
 )
-def test_what_is_no_document_is_a_finding_too(tmp_path: Path, text: str, finding: str) -> None:
-    """Broken YAML, a key that is there twice, an empty file."""
+def test_a_malformed_document_is_a_finding(tmp_path: Path, text: str, finding: str) -> None:
+    """Malformed YAML, a duplicate key, an empty file."""
     assert _lint(tmp_path, text)[0].startswith(finding)
 
 
-def test_a_file_that_is_not_there_is_no_finding(tmp_path: Path) -> None:
-    """It is refused."""
+def test_a_missing_file_is_an_error_and_no_finding(tmp_path: Path) -> None:
+    """The command fails."""
     with pytest.raises(errors.Invalid, match="cannot be read"):
         lint.lint(tmp_path / "nowhere.yaml", PRODUCTION, "production", Conditions())

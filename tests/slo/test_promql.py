@@ -15,20 +15,20 @@ from chaosapi.slo import promql
         ("scalar(a)", "must return an instant vector"),
     ],
 )
-def test_what_no_ratio_can_be_made_of_is_refused(query: str, complaint: str) -> None:
-    """Broken text, functions of other systems, numbers, text and ranges."""
+def test_a_query_without_an_instant_vector_is_refused(query: str, complaint: str) -> None:
+    """Syntax errors, functions of other systems, scalars, strings and range vectors."""
     with pytest.raises(ValueError, match=complaint):
         promql.check(query)
 
 
 @pytest.mark.parametrize("query", ["vector(1)", "sum(rate(a[5m])) # c", "a OR on() vector(0)", "max_over_time(a[5m:])"])
-def test_every_vector_will_do(query: str) -> None:
+def test_every_instant_vector_is_accepted(query: str) -> None:
     """Comments, set operators and subqueries included."""
     promql.check(query)
 
 
-def test_a_query_tells_its_labels_and_how_it_counts() -> None:
-    """Only exact matchers have a value; subqueries count like ranges."""
+def test_the_labels_and_counters_of_a_query_are_found() -> None:
+    """Only exact matchers have a value; subqueries are like ranges."""
     query = 'sum(rate(a{job="x", le="1"}[5m])) / sum(increase(b{job="y", le!="2"}[5m])) + c{job=~"z"}'
     assert promql.exact_values(query, "job") == {"x", "y"}
     assert promql.exact_values(query, "le") == {"1"}
@@ -49,12 +49,12 @@ def test_a_query_tells_its_labels_and_how_it_counts() -> None:
     ],
     ids=lambda query: str(query)[:20],
 )
-def test_a_query_that_would_take_the_parser_down_is_refused(query: str) -> None:
-    """The parser ends the process where a query is nested too deep, and takes minutes before."""
+def test_a_query_that_would_crash_the_parser_is_refused(query: str) -> None:
+    """The parser crashes the process on deeply nested queries, after minutes."""
     with pytest.raises(ValueError, match="refused: more than"):
         promql.check(query)
 
 
-def test_operators_in_quotes_are_none() -> None:
-    """A long list of routes in a matcher is no deep query."""
+def test_operators_in_quotes_do_not_count() -> None:
+    """A long list of routes in a matcher is not a deep query."""
     promql.check(f'rate(requests_total{{route=~"{"|".join(f"/api/{n}.*(-)" for n in range(200))}"}}[5m])')

@@ -36,7 +36,7 @@ Judge = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
-    """Return a function that has promtool test the rules of a spec, changed or not, with the tests made for it."""
+    """Return a function that runs promtool on the rules of a spec, changed or not, with their generated tests."""
 
     def run(text: str = SPEC, pair: str = "1m/5s", change: Change = lambda _: None, min_failures: int = 1) -> Any:
         specs = spec.parse(text, "slo.yaml")
@@ -57,30 +57,30 @@ def judge(tmp_path: Path, tools: dict[str, Path]) -> Judge:
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", ["99.9999", "99.999", "99.995", "99.99", "99", "95"])
 @pytest.mark.parametrize("pair", ["1m/5s", "1h12m/6m"])
-def test_theory_holds_for_any_objective(judge: Judge, objective: str, pair: str) -> None:
-    """Generous or strict, promtool sees quick and slow pairs fire and reset when predicted."""
+def test_the_theory_holds_for_any_objective(judge: Judge, objective: str, pair: str) -> None:
+    """For lax and strict objectives, quick and slow pairs fire and reset as predicted."""
     result = judge(SPEC.replace("99", objective), pair)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.slow
-def test_a_raw_ratio_is_never_nan_either(judge: Judge) -> None:
-    """Without traffic the raw query divides zero by zero; the rule keeps that out."""
+def test_a_raw_ratio_is_never_nan(judge: Judge) -> None:
+    """Without traffic the raw query is 0/0, which the rule filters out."""
     text = SPEC[: SPEC.index("      events:")] + RAW + "    alerting: {}\n"
     result = judge(text)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.slow
-def test_alerts_that_wait_for_failures_stay_silent_at_one(judge: Judge) -> None:
-    """With few requests one failure is above every limit, but five are asked for; an outage is told as before."""
+def test_alerts_with_min_failures_are_silent_after_one_failure(judge: Judge) -> None:
+    """With few requests one failure exceeds every threshold, but five are required; an outage still fires."""
     result = judge(min_failures=5)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.slow
-def test_an_error_that_never_happened_leaves_the_budget_whole(tmp_path: Path, promtool: Path) -> None:
-    """Before the first failure there is no series of failures: the budget is all there, not absent."""
+def test_without_failures_the_budget_is_full(tmp_path: Path, promtool: Path) -> None:
+    """Without a series of failures the remaining budget is 1, not absent."""
     made = rules.groups(spec.parse(SPEC, "slo.yaml")[0], LAB)
     (tmp_path / "rules.yml").write_text(document.write(made, "a test"))
     remaining = 'slo:period_error_budget_remaining:ratio{sloth_slo="availability"}'
@@ -129,30 +129,30 @@ def _patient(rule: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [_slower, _stricter, _one_window, _nan, _no_resets, _another_label, _patient])
-def test_rules_that_are_a_little_off_are_caught(judge: Judge, change: Change) -> None:
-    """Window 8 % too long, burn rate 4 % too high, no short window, NaN, restarts, wrong label, delay: all caught."""
+def test_slightly_wrong_rules_fail_the_tests(judge: Judge, change: Change) -> None:
+    """A window 8 % too long, a burn rate 4 % too high, no short window, NaN, restarts, a wrong label, a delay."""
     result = judge(change=change)
     assert result.returncode == 1
     assert "FAILED" in result.stdout + result.stderr
 
 
-def test_an_slo_without_traffic_to_play_is_refused() -> None:
-    """The tests cannot guess the series behind a query."""
+def test_an_slo_without_test_traffic_is_refused() -> None:
+    """The generator cannot guess the series of a query."""
     specs = spec.parse(SPEC.replace("availability", "latency"), "slo.yaml")
     with pytest.raises(errors.Invalid, match="latency: the traffic file does not list"):
         made_for.suite(specs, LAB, LAB.pair(), document.parse(TRAFFIC, TrafficFile, "traffic.yaml"), "rules.yml")
 
 
-def test_two_services_may_name_their_slos_alike() -> None:
-    """The traffic file then says which service is meant; the bare name is for all others."""
+def test_two_services_may_have_slos_of_the_same_name() -> None:
+    """The traffic file then names the service; the bare name is for all others."""
     specs = spec.parse(SPEC + "---\n" + SPEC.replace("service: shop", "service: cart"), "slo.yaml")
     text = TRAFFIC + "\n" + TRAFFIC.replace("availability", "cart-availability").replace("requests{", "carts{")
     traffic = document.parse(text, TrafficFile, "traffic.yaml")
     assert [traffic.of(each, each.slos[0]).good[0].split("{")[0] for each in specs] == ["requests", "carts"]
 
 
-def test_tests_of_disabled_alerts_are_left_out() -> None:
-    """What is not there cannot fire: only budget and silence are tested."""
+def test_disabled_alerts_have_no_tests() -> None:
+    """Only budget and silence are tested."""
     text = SPEC.replace("alerting: {}", "alerting: {page_alert: {disable: true}}")
     traffic = document.parse(TRAFFIC, TrafficFile, "traffic.yaml")
     made = made_for.suite(spec.parse(text, "slo.yaml"), LAB, LAB.pair(), traffic, "rules.yml")

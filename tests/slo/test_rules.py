@@ -37,8 +37,8 @@ def _every(kind: str, of: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [rule for group in of for rule in group["rules"] if kind in rule]
 
 
-def test_sloths_recording_rules_are_all_there_by_name_and_label() -> None:
-    """Public Sloth dashboards find what they read, for every SLO."""
+def test_sloths_recording_rules_exist_by_name_and_label() -> None:
+    """Public Sloth dashboards find their series, for every SLO."""
     for slo in SHOP.slos:
         of_slo = [r for r in _every("record", _groups()) if r["labels"]["sloth_slo"] == slo.name]
         assert {r["record"] for r in of_slo} == {
@@ -57,8 +57,8 @@ def test_sloths_recording_rules_are_all_there_by_name_and_label() -> None:
         assert all(r["record"].endswith("rate" + r["labels"]["sloth_window"]) for r in ratios)
 
 
-def test_slow_windows_are_evaluated_before_their_samples_are_gone(tmp_path: Path) -> None:
-    """Prometheus shows a sample for 5 minutes: half an hour as the shortest window makes no group slower than that."""
+def test_slow_windows_are_evaluated_at_least_every_five_minutes(tmp_path: Path) -> None:
+    """Prometheus returns a sample for 5 minutes: a shortest window of half an hour makes no group slower than that."""
     slow = (windows.FOLDER / "production.yaml").read_text().replace("shortWindow: 5m", "shortWindow: 30m")
     path = tmp_path / "slow.yaml"
     path.write_text(slow.replace("longWindow: 1h", "longWindow: 3h"))
@@ -67,8 +67,8 @@ def test_slow_windows_are_evaluated_before_their_samples_are_gone(tmp_path: Path
     assert {group["interval"] for group in groups} == {"1m", "4m"}
 
 
-def test_alerts_stand_behind_the_ratios_they_read_in_one_group() -> None:
-    """An evaluation goes through a group in order, so an alert never sees the ratios of the one before."""
+def test_alerts_follow_their_ratios_in_one_group() -> None:
+    """A group is evaluated in order, so an alert never reads the ratios of the previous evaluation."""
     for group in _groups():
         recorded: set[str] = set()
         for rule in group["rules"]:
@@ -80,7 +80,7 @@ def test_alerts_stand_behind_the_ratios_they_read_in_one_group() -> None:
 
 
 def test_every_slo_has_one_alert_for_each_pair() -> None:
-    """They share a name, and their labels say which pair it is."""
+    """They share a name; their labels identify the pair."""
     burning = [r["labels"] for r in _every("alert", _groups()) if r["alert"] == "ErrorBudgetBurn"]
     assert [(a["slo"], a["severity"], a["long_window"], a["short_window"], a["burn_rate"]) for a in burning] == [
         (slo, *pair)
@@ -96,8 +96,8 @@ def test_every_slo_has_one_alert_for_each_pair() -> None:
 
 
 @pytest.mark.parametrize("profile", windows.NAMES)
-def test_the_period_comes_from_raw_counters_often_enough_to_stay_visible(profile: str) -> None:
-    """It reads no recorded ratio, and its slower group is faster than Prometheus forgets a sample (5 minutes)."""
+def test_the_budget_of_the_period_is_computed_from_raw_counters(profile: str) -> None:
+    """Not from recorded ratios; its slower group is evaluated more often than Prometheus drops a sample (5 minutes)."""
     slow = [group for group in _groups(profile=profile) if group["name"].endswith("-period")]
     assert len(slow) == len(SHOP.slos)
     for group in slow:
@@ -105,8 +105,8 @@ def test_the_period_comes_from_raw_counters_often_enough_to_stay_visible(profile
         assert group["interval"] == {"production": "4m", "lab": "4s"}[profile]
 
 
-def test_a_spec_of_somebody_else_keeps_its_labels_texts_and_silence() -> None:
-    """Labels reach every rule, their own severity and summary win, disabled tickets stay away, no job is watched."""
+def test_a_users_spec_keeps_its_labels_texts_and_disabled_alerts() -> None:
+    """Labels are on every rule, its severity and summary take precedence, and no alert on a job is generated."""
     made = _groups(document.parse(OTHER, Spec, "theirs"))
     assert all(r["labels"].items() >= {"owner": "myteam", "category": "web"}.items() for r in _every("record", made))
     alerts = _every("alert", made)
@@ -115,8 +115,8 @@ def test_a_spec_of_somebody_else_keeps_its_labels_texts_and_silence() -> None:
     assert {a["annotations"]["summary"] for a in alerts} == {"mine"}
 
 
-def test_alerts_can_wait_for_several_failures() -> None:
-    """The long window's bad events are recorded and asked for, beside Sloth's rules, which stay as they are."""
+def test_alerts_can_require_several_failures() -> None:
+    """The bad events of the long window are recorded and compared; Sloth's rules are unchanged."""
     plain, patient = (rules.groups(SHOP, windows.load("production"), n)["groups"] for n in (1, 5))
     recorded = [{r["record"]: r["expr"] for r in _every("record", of)} for of in (plain, patient)]
     assert set(recorded[1]) - set(recorded[0]) == {f"slo:sli_error:increase{w}" for w in ("1h", "6h", "1d", "3d")}
@@ -129,7 +129,7 @@ def test_alerts_can_wait_for_several_failures() -> None:
 
 
 def test_failures_that_cannot_be_counted_are_refused() -> None:
-    """Asked to wait for failures, a spec whose queries do not count them is no use."""
+    """With min failures, a spec without counters in its queries is an error."""
     gauges = document.parse(OTHER.replace("rate(", "avg_over_time("), Spec, "theirs")
     with pytest.raises(
         errors.Invalid, match=r"slos\.requests\.sli: min_failures 5: to count bad events, use either rate"
@@ -138,14 +138,14 @@ def test_failures_that_cannot_be_counted_are_refused() -> None:
 
 
 def test_a_pair_that_could_never_fire_is_refused_with_the_objective_it_needs() -> None:
-    """At 93 % a total outage burns 14.29 times too fast: the quickest pair would stay silent for ever."""
+    """At 93 % a total outage has a burn rate of 14.29: page-quick would never fire."""
     with pytest.raises(errors.Invalid, match=r"slos\.requests\.objective: the pair 1h/5m fires above .* than 93\.06%"):
         _groups(document.parse(OTHER.replace("99.9", "93"), Spec, "theirs"))
     _groups(document.parse(OTHER.replace("99.9", "93.1"), Spec, "theirs"))
 
 
-def test_thresholds_print_the_same_in_every_prometheus(tmp_path: Path) -> None:
-    """Prometheus 3 writes `le="1"` as `"1.0"`: an exact matcher on a whole number would match nothing there."""
+def test_bucket_bounds_match_in_every_prometheus(tmp_path: Path) -> None:
+    """Prometheus 3 writes `le="1"` as `"1.0"`: an exact matcher on an integer would match nothing there."""
     text = (assets.path("alerts") / "slo.yaml").read_text()
     assert 'le="0.25"' in text
     assert text.count('le="') == 1

@@ -28,8 +28,8 @@ def _parse(text: str) -> Spec:
     return spec.parse(text, "slo.yaml")[0]
 
 
-def test_the_shop_promises_three_things() -> None:
-    """The checked-in spec loads, with its three objectives and their budgets exact to the last digit."""
+def test_the_shop_has_three_slos() -> None:
+    """The checked-in spec loads with three objectives and exact budgets."""
     shop = spec.load(assets.path("alerts") / "slo.yaml")
     assert {slo.name: (slo.ratio, slo.budget) for slo in shop.slos} == {
         "availability": (0.999, 0.001),
@@ -39,13 +39,13 @@ def test_the_shop_promises_three_things() -> None:
     assert shop.jobs == ["chaosapi"]
 
 
-def test_labels_stay_as_they_are_written() -> None:
-    """A label that looks like a number or a boolean is the text in the file."""
+def test_labels_are_text() -> None:
+    """A label that looks like a number or a boolean is kept as in the file."""
     assert _parse(GOOD).labels == {"tier": "2", "generated": "true", "cost": "0.20"}
 
 
-def test_the_window_goes_into_both_queries_and_no_traffic_gives_no_ratio() -> None:
-    """Both spellings of the template are filled. Above a total of zero there is a ratio, also before any error."""
+def test_the_window_is_filled_into_both_queries_and_no_traffic_gives_no_ratio() -> None:
+    """Both template spellings work. With traffic there is a ratio, also before the first error."""
     ratio = _parse(GOOD).slos[0].sli.error_ratio("5m")
     assert " ".join(ratio.split()) == (
         '(( sum(rate(http_requests_total{job="api", status=~"5.."}[5m])) ) '
@@ -54,16 +54,16 @@ def test_the_window_goes_into_both_queries_and_no_traffic_gives_no_ratio() -> No
     )
 
 
-def test_bad_events_are_counted_as_their_query_counts() -> None:
-    """A rate is per second, an increase is a number already."""
+def test_bad_events_are_counted_by_their_query() -> None:
+    """A rate is multiplied by the window, an increase is a count."""
     rated = _parse(GOOD).slos[0].sli
     assert rated.failures(3600, "1h").endswith('status=~"5.."}[1h]))\n) * 3600')
     counted = _parse(GOOD.replace("rate(", "increase(")).slos[0].sli
     assert counted.failures(3600, "1h").endswith('status=~"5.."}[1h]))\n)')
 
 
-def test_a_raw_ratio_loses_nothing_but_nan() -> None:
-    """A raw ratio is taken as it is, NaN left out."""
+def test_a_raw_ratio_is_used_without_nan() -> None:
+    """The query is unchanged, except that NaN is filtered out."""
     text = GOOD[: GOOD.index("      events:")] + (
         "      raw: {error_ratio_query: 'avg_over_time(bad[{{.window}}])'}\n    alerting: {}\n"
     )
@@ -95,16 +95,16 @@ def test_a_raw_ratio_loses_nothing_but_nan() -> None:
         ("[{{.window}}]))", "[{{.window}}])", "slo.yaml:9: slos.0.sli.events.error_query: not PromQL: "),
     ],
 )
-def test_a_mistake_is_told_with_its_line_and_field(old: str, new: str, complaint: str) -> None:
-    """Whatever is wrong is refused at once, and the message leads to it."""
+def test_an_error_is_reported_with_its_line_and_field(old: str, new: str, complaint: str) -> None:
+    """Every error is refused, and the message has its place."""
     assert old in GOOD
     with pytest.raises(errors.Invalid) as refusal:
         _parse(GOOD.replace(old, new, 1))
     assert complaint in str(refusal.value)
 
 
-def test_every_mistake_is_told_at_once() -> None:
-    """Two mistakes give two lines, and two entries in `errors`."""
+def test_all_errors_are_reported_at_once() -> None:
+    """Two errors give two lines and two entries in `errors`."""
     with pytest.raises(errors.Invalid) as refusal:
         _parse(GOOD.replace("99.9", "0").replace("name: Burn", "name: ''"))
     assert [error["field"] for error in refusal.value.errors] == ["slos.0.objective", "slos.0.alerting.name"]
@@ -112,13 +112,13 @@ def test_every_mistake_is_told_at_once() -> None:
 
 
 def test_two_slos_cannot_share_a_name() -> None:
-    """Their series would be the same, so it is refused."""
+    """Their series would be the same."""
     with pytest.raises(errors.Invalid, match="availability is there twice"):
         _parse(GOOD + GOOD[GOOD.index("  - name") :])
 
 
-def test_a_file_may_hold_several_specs(tmp_path: Path) -> None:
-    """`load_all` reads them all, leaving out what is empty; `load` is for one, and says where the second begins."""
+def test_a_file_may_contain_several_specs(tmp_path: Path) -> None:
+    """`load_all` reads all but empty documents; `load` accepts one, and names the line of the second."""
     path = tmp_path / "slo.yaml"
     path.write_text("---\n" + GOOD + "---\n# nothing\n---\n" + GOOD.replace("shop", "cart"))
     assert [each.service for each in spec.load_all(path)] == ["shop", "cart"]
@@ -126,8 +126,8 @@ def test_a_file_may_hold_several_specs(tmp_path: Path) -> None:
         spec.load(path)
 
 
-def test_a_merged_key_is_found_where_it_stands(tmp_path: Path) -> None:
-    """With `<<`, a mistake leads to the line that wrote it: the anchor's, or the mapping's own."""
+def test_an_error_in_a_merged_key_has_the_line_of_the_key(tmp_path: Path) -> None:
+    """With `<<`, the line is that of the anchor or of the mapping's own key."""
     text = GOOD.replace("      name: Burn\n", "      name: Burn\n      annotations: &a {b c: d}\n").replace(
         "{severity: team}", "{<<: *a, d e: f}"
     )
@@ -136,8 +136,8 @@ def test_a_merged_key_is_found_where_it_stands(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in str(refusal.value).splitlines()] == ["slo.yaml:13"] * 2 + ["slo.yaml:14"]
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """A missing file and one that is no text are refused like any other mistake."""
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    """A missing file and a binary file are errors like any other."""
     with pytest.raises(errors.Invalid, match=r"nowhere\.yaml: cannot be read"):
         spec.load(tmp_path / "nowhere.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")

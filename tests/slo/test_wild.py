@@ -1,4 +1,4 @@
-"""Files as other people write them: each loads and promtool accepts its rules, or is refused for a stated reason."""
+"""SLO files from other projects: promtool accepts the rules, or the file is refused for a stated reason."""
 
 import subprocess
 from pathlib import Path
@@ -31,7 +31,9 @@ REFUSALS = {
 
 @pytest.mark.parametrize("profile", windows.NAMES)
 @pytest.mark.parametrize("name", sorted({path.name for path in SPECS.iterdir()} - set(REFUSALS)))
-def test_promtool_accepts_the_rules_of_what_loads(name: str, profile: str, tmp_path: Path, promtool: Path) -> None:
+def test_promtool_accepts_the_rules_of_every_loaded_file(
+    name: str, profile: str, tmp_path: Path, promtool: Path
+) -> None:
     """Several documents, Kubernetes objects, subqueries, comments, raw ratios, odd alert names, disabled alerts."""
     rules = tmp_path / "rules.yml"
     rules.write_text(files.rule_file(spec.load_all(SPECS / name), profile, 1))
@@ -41,15 +43,15 @@ def test_promtool_accepts_the_rules_of_what_loads(name: str, profile: str, tmp_p
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_is_refused_is_told_by_line_and_field(name: str) -> None:
-    """Plugins, OpenSLO, other dialects of PromQL and mixed spellings: every place at once, in all documents."""
+def test_refused_files_have_errors_by_line_and_field(name: str) -> None:
+    """Plugins, OpenSLO, other PromQL dialects and mixed spellings: every error in all documents is listed."""
     found = lint.lint(SPECS / name, windows.load("production"), "production", Conditions())
     assert [(each.line, each.field) for each in found] == REFUSALS[name]
     assert {each.level for each in found} == {"error"}
 
 
-def test_a_kubernetes_object_means_the_same_as_the_plain_form() -> None:
-    """Only the label that names the form differs, as in Sloth."""
+def test_a_kubernetes_object_gives_the_same_rules_as_the_plain_form() -> None:
+    """Only the label with the name of the form differs, as in Sloth."""
     resource = yaml.safe_load((SPECS / "kubernetes.yaml").read_text())["spec"]
     snake = {"errorQuery": "error_query", "totalQuery": "total_query", "errorRatioQuery": "error_ratio_query"}
     snake |= {"pageAlert": "page_alert", "ticketAlert": "ticket_alert"}
@@ -66,8 +68,8 @@ def test_a_kubernetes_object_means_the_same_as_the_plain_form() -> None:
     assert one.replace("sloth_spec: prometheus/v1", "sloth_spec: sloth.slok.dev/v1") == other
 
 
-def test_slos_of_two_documents_do_not_mix() -> None:
-    """Two services may name an objective alike; the same service twice with it is an error in both commands."""
+def test_slos_of_two_documents_are_separate() -> None:
+    """Two services may share an objective's name; the same service with it twice is an error in both commands."""
     two = spec.load_all(SPECS / "two-services.yaml")
     groups = files.groups(two, windows.load("production"))["groups"]
     assert {"slo-cart-answers", "slo-search-answers"} <= {group["name"] for group in groups}
