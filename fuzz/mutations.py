@@ -8,6 +8,11 @@ from random import Random
 from typing import Any, Final
 
 _DEEP: Final = "@deep@"
+_LARGE: Final = 20_000
+"""Characters beyond which a document is not mutated further. Repeated items are one object, so that a mutation of one
+would be multiplied, up to gigabytes of text."""
+_LARGEST: Final = 2_000_000
+"""Characters of a list that repeats a value, twice as many as a body may have bytes."""
 _RAW: Final = re.compile(rf'"{_DEEP}(\d+)(\[|\{{)"')
 
 _VALUES: Final[tuple[Any, ...]] = (
@@ -31,6 +36,8 @@ def mutate(dice: Random, document: Any) -> bytes:
         for _ in range(dice.choice((1, 1, 2, 3))):
             parent, key = dice.choice(_places(holder))
             dice.choice(_STRUCTURE)(dice, parent, key)
+            if len(json.dumps(holder)) > _LARGE:
+                break
     text = to_json(holder[0])
     if dice.random() < 0.15:
         return dice.choice(_TEXT)(dice, text)
@@ -132,6 +139,7 @@ def _widen(dice: Random, parent: Any, key: Any) -> None:
     """Repeat a value: as items of a list, or as fields of an object."""
     count = dice.choice((11, 21, 101, 101, 1001, 1001, 10_001 if dice.random() < 0.2 else 101))
     value = parent[key]
+    count = min(count, _LARGEST // len(json.dumps(value)))
     if isinstance(value, list):
         parent[key] = (value or [{}]) * count
     elif isinstance(value, dict):
