@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from chaosapi import assets, durations, errors
 from chaosapi.api import validation
 from chaosapi.cli import measured, parse, render_forecast
+from chaosapi.cli.past import read_past
 from chaosapi.cli.slo import ProfileOption, SpecOption
 from chaosapi.cli.traffic_sources import TrafficSources
 from chaosapi.extras import needed
@@ -228,17 +229,15 @@ def forecast(
         sources = TrafficSources(prometheus, service, measured_over, promised, is_shop=promised == shop)
         reader = sources.reader()
         monitoring = default_monitoring(chosen).model_dump(context=durations.EXACT)
+        now = time.time()
         if reader:
-            now = time.time()
             monitoring |= measured.intervals(reader, promised, chosen, now - _INTERVALS_S, now)
             monitoring |= {"prometheus": reader.version()}
-        model = ForecastModel(
-            faults,
-            sources.complete(partial, reader),
-            promised.only(slo) if slo else promised,
-            chosen,
-            _checked(Monitoring, monitoring | parse.without_none(watching)),
-        )
+        watched = _checked(Monitoring, monitoring | parse.without_none(watching))
+        traffic = sources.complete(partial, reader)
+        asked = promised.only(slo) if slo else promised
+        past = read_past(reader, asked, chosen, watched.scrape, now) if reader and watched.history is None else None
+        model = ForecastModel(faults, traffic, asked, chosen, watched, past=past)
         model.check()
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)

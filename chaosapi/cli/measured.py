@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,15 +18,17 @@ from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile, format_window
 
 _SERVED: Final = "http_requests_total"
+_PAUSE_STEPS: Final = 60
 
 
 def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at: float | None = None) -> Traffic:
-    """Return the traffic over a window (seconds) that ends now, or at `at` (Unix seconds).
+    """Return the traffic over a window (seconds) that ends now, or at `at` (Unix seconds); after a pause, only since.
 
     Where a fault acted in that time, its failures are not taken for those of the service. Raises errors.Invalid where
     no request was counted.
     """
     served = _SERVED + job_selector(spec)
+    window = _since_pause(prometheus, served, window, at)
     range_ = f"[{round(1000 * window)}ms]"
     found = prometheus.vector(f"sum by (method, handler, status) (rate({served}{range_})) > 0", at)
     source = f"measured by the Prometheus at {prometheus.url} over {format_window(window)}"
@@ -40,6 +43,18 @@ def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at:
         source += ", without its failures: a fault acted"
     replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
     return Traffic.from_rates(rates, source, round(replicas[0][1]) if replicas else 1)
+
+
+def _since_pause(prometheus: PrometheusReader, served: str, window: float, at: float | None) -> float:
+    """Return the window, or the time since requests last paused in it."""
+    end = time.time() if at is None else at
+    step = window / _PAUSE_STEPS
+    query = f"sum(increase({served}[{round(4000 * step)}ms]))"
+    found = prometheus.steps(query, end - window, end, step)
+    if not found:
+        return window
+    times, counts = np.array(found[0][1]).T
+    return recording.since_pause(times, counts / 4, step, end - window, end)
 
 
 def _explain(prometheus: PrometheusReader, spec: Spec, at: float | None) -> str:

@@ -42,6 +42,25 @@ class PrometheusReader:
             result = client.query(query, at)
         return [(each["metric"], float(each["value"][1])) for each in result]
 
+    def label_names(self, metric: str) -> list[str]:
+        """Return the names of the labels that the series of a metric have had lately."""
+        with self._client() as client:
+            return client.label_names(metric)
+
+    def steps(
+        self, query: str, start: float, end: float, step: float
+    ) -> list[tuple[frozenset[tuple[str, str]], list[tuple[float, float]]]]:
+        """Return labels (without the name) and (time, value) of each result of a query, every `step` seconds."""
+        with self._client() as client:
+            result = client.query_range(query, start, end, step)
+        return [
+            (
+                frozenset(item for item in each["metric"].items() if item[0] != "__name__"),
+                [(float(time), float(value)) for time, value in each["values"]],
+            )
+            for each in result
+        ]
+
     def series(self, selector: str, start: float, end: float) -> list[RecordedSeries]:
         """Return the recorded samples of every series that a selector finds from start to end (Unix seconds)."""
         found: dict[frozenset[tuple[str, str]], list[tuple[Any, Any]]] = {}

@@ -89,7 +89,7 @@ def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
             table.add_row(
                 _name(alert) if first else " again",
                 _time(moments.pending) if waits else formula if first else "",
-                _time(moments.firing),
+                "already" if first and alert.already else _time(moments.firing),
                 chance if first else "",
                 _time(moments.notified),
                 _time(moments.resolved),
@@ -97,6 +97,8 @@ def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
             )
         if (more := len(alert.moments) - _EPISODES) > 0:
             table.add_row(f" and {more} times more")
+        if alert.firings and alert.firings.high > len(alert.moments):
+            table.add_row(" flaps", "", "", f"{alert.firings.low}…{alert.firings.high} times")
     return table
 
 

@@ -70,6 +70,11 @@ def label_values(label: str, selector: str) -> Exchange[list[str]]:
     return _data(f"label/{label}/values", **{"match[]": selector})
 
 
+def label_names(selector: str) -> Exchange[list[str]]:
+    """Return the names of the labels of the series that a selector matches."""
+    return _data("labels", **{"match[]": selector})
+
+
 def _data(path: str, **parameters: str | float | None) -> Exchange[Any]:
     answer = yield from asked("GET", f"/api/v1/{path}", params=parameters)
     if not isinstance(answer, dict) or answer.get("status") != "success":
@@ -90,6 +95,7 @@ class PrometheusClient(Client):
     alerts = blocking(alerts)
     targets = blocking(targets)
     label_values = blocking(label_values)
+    label_names = blocking(label_names)
 
 
 class AsyncPrometheusClient(AsyncClient):
@@ -105,3 +111,4 @@ class AsyncPrometheusClient(AsyncClient):
     alerts = awaitable(alerts)
     targets = awaitable(targets)
     label_values = awaitable(label_values)
+    label_names = awaitable(label_names)

@@ -1,6 +1,8 @@
 """Predict which alerts a fault will fire, and when: a model of Prometheus, Alertmanager and the requests they see.
 
 traffic        requests per second by route over time; scenarios reads those of Locust
+past           what Prometheus recorded before the faults, which the forecast continues
+coverage       which SLOs and faults get any request; the others are refused
 monitoring     scrape and evaluation intervals, retention, group_wait and group_interval
 exposure       the share of requests that each fault hits over time, and its strength
 latency        the probability that a delayed answer meets a limit
@@ -9,6 +11,7 @@ indicator      which of the service's counters an SLI reads
 counters       the expected counts at every scrape
 promql         rate(), extrapolated as Prometheus does
 burn           the burn rates that the recording rules write
+chance         random runs: how often an alert flaps, and how early or late it may fire
 episodes       pending, firing and resolved; notifications adds Alertmanager
 model          faults, traffic and monitoring together
 timetable      the forecast: alerts and budgets in order of time; result is its form

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,7 +10,7 @@ import promql_parser as grammar
 
 from chaosapi import errors
 from chaosapi.forecast import burn, episodes, identity, indicator, recording
-from chaosapi.forecast.burn import BurnRates, Rates
+from chaosapi.forecast.burn import BurnRates
 from chaosapi.forecast.comparison import Backtest, BacktestedAlert, Comparison, FiringSpan
 from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.matching import match_episodes
@@ -109,17 +109,10 @@ def _burns(
     burns = {}
     for length in profile.windows:
         window = Range(np.array([], dtype=np.int64), evaluations, round(1000 * length), monitoring.prometheus)
-        burns[length] = burn.burn_from_rates(_rates(window, found.error), _rates(window, found.total), window, budget)
+        burns[length] = burn.burn_from_rates(
+            burn.rates_of(window, found.error), burn.rates_of(window, found.total), window, budget
+        )
     return burns
-
-
-def _rates(window: Range, terms: Sequence[tuple[int, RecordedSeries]]) -> Rates:
-    """Return the rates of the series; a series of one sample has no rate."""
-    return [
-        (sign, replace(window, scrapes=series.times).rate(series.counter))
-        for sign, series in terms
-        if series.times.size > 1
-    ]
 
 
 def _backtest_alert(

@@ -1,14 +1,15 @@
 """The burn rates that the recording rules of an SLO write at each evaluation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.counters import Counter
-from chaosapi.forecast.promql import Range
+from chaosapi.forecast.promql import Range, Times
+from chaosapi.forecast.recording import RecordedSeries
 
 Signed = Sequence[tuple[int, Counter]]
 """Counters of a query, each with the sign of its term."""
@@ -25,6 +26,18 @@ class BurnRates:
     """One standard deviation of the burn rate: requests are hit at random, so bad requests are binomial."""
     failures: Array
     """Bad events in the window, as `min_failures` counts them."""
+
+
+def rates_of(window: Range, terms: Sequence[tuple[int, RecordedSeries]]) -> Rates:
+    """Return the rates over a window of series that were recorded, or are continued; one sample has no rate."""
+    ranges: dict[int, Range] = {}
+
+    def over(times: Times) -> Range:
+        if id(times) not in ranges:
+            ranges[id(times)] = replace(window, scrapes=times)
+        return ranges[id(times)]
+
+    return [(sign, over(series.times).rate(series.counter)) for sign, series in terms if series.times.size > 1]
 
 
 def burn_over(window: Range, error: Signed, total: Signed, budget: float) -> BurnRates:

@@ -1,6 +1,6 @@
 """The service's counters as Prometheus will read them: expected counts at every scrape."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,29 @@ class Counters:
             # The sum over series that exist but never grew is 0, not absent.
             counters.append(Counter(np.zeros_like(times), 0))
         return counters
+
+    def growth(self, labels: Mapping[str, str], limit: float | None, times: Array) -> Array:
+        """Return the expected growth, from time 0 to these times, of the series with this method, handler and status.
+
+        With a limit the series is that bucket's.
+        """
+        route = (labels.get("method"), labels.get("handler"))
+        grown = np.zeros_like(times)
+        for group, (routes, result) in enumerate(self._groups):
+            for each, share in routes.items():
+                if (each.method, each.handler) == route:
+                    own = None if labels.get("status") == each.success else labels.get("status")
+                    parts = tuple(part for part in result.parts if part.status == own)
+                    series = _Series(group, parts, share, early=True)
+                    grown += self._read(series, limit, times) - self._read(series, limit, np.zeros(1))
+        return grown
+
+    def answers(self) -> Iterator[dict[str, str]]:
+        """Yield the labels of every answer that the traffic gets, with and without the faults."""
+        for routes, result in self._groups:
+            for route in routes:
+                for part in result.parts:
+                    yield route.labels | {"status": part.status or route.success}
 
     def flow(self, terms: Sequence[Term]) -> Array:
         """Return the expected events of a query in each cell, by the time of the request's arrival."""

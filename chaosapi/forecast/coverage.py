@@ -8,16 +8,17 @@ from chaosapi import errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import exposure, indicator
 from chaosapi.forecast.indicator import ForeignQueryError, Term
+from chaosapi.forecast.past import Past
 from chaosapi.forecast.traffic import Traffic, TrafficRoute
 from chaosapi.slo.spec import Objective
 
 _MAX_LISTED: Final = 10
 
 
-def refusal(slo: Objective, traffic: Traffic) -> str | None:
-    """Return why the SLO cannot be forecast under this traffic; None where it can."""
+def refusal(slo: Objective, traffic: Traffic, past: Past | None = None) -> str | None:
+    """Return why the SLO cannot be forecast under this traffic, after this past; None where it can."""
     try:
-        read = indicator.parse_indicator(slo)
+        read = indicator.parse_indicator(slo, past.labels if past else ())
     except ForeignQueryError as error:
         return str(error)
     # Without a fault there need not be any failures: an error query only has to be about routes that are requested.
@@ -25,7 +26,23 @@ def refusal(slo: Objective, traffic: Traffic) -> str | None:
         for term in terms:
             if not any(term.matches(route.labels) for route in traffic.mix):
                 return f"its {field} gets no request. It selects {term}; {_traffic_has(traffic)}{_hint(term, traffic)}"
+    for term in read.total:
+        if past and not any(past.goes_on(each) for each in past.series.get(str(term), ())):
+            return f"its total_query selects {term}, of which {past.source} has no series{_near(term, past)}"
     return None
+
+
+def _near(term: Term, past: Past) -> str:
+    """Say which values of the selector's labels there are."""
+    series = [each for found in past.series.values() for each in found if past.goes_on(each)]
+    known = {
+        matcher.label: sorted({each.labels.get(matcher.label, "") for each in series})[:_MAX_LISTED]
+        for matcher in term.matchers
+        if matcher.label != "le"
+    }
+    return "; it has " + " and ".join(
+        f"{label} {', '.join(map(repr, values))}" for label, values in known.items() if values
+    )
 
 
 def check_faults(faults: Iterable[Fault], traffic: Traffic) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import promql_parser as grammar
@@ -38,7 +38,7 @@ class Matcher:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether a series matches; labels that scraping adds are assumed to match."""
-        if self.label in _SCRAPE_LABELS:
+        if self.label not in _SERVICE_LABELS:
             return True
         actual = labels.get(self.label, "")
         found = bool(re.fullmatch(self.value, actual)) if self.pattern else actual == self.value
@@ -86,15 +86,18 @@ class Indicator:
     def scrape_matchers(self) -> set[Matcher]:
         """Return the matchers on labels that scraping adds, such as job."""
         matchers = (each for term in (*self.error, *self.total) for each in term.matchers)
-        return {each for each in matchers if each.label in _SCRAPE_LABELS}
+        return {each for each in matchers if each.label not in _SERVICE_LABELS}
 
 
-def parse_indicator(slo: Objective) -> Indicator:
-    """Parse the SLO's queries; raises ForeignQueryError for queries on anything but the service's counters."""
+def parse_indicator(slo: Objective, known: Collection[str] = ()) -> Indicator:
+    """Parse the SLO's queries; raises ForeignQueryError for queries on anything but the service's counters.
+
+    `known` are labels that the recorded series have besides those of the service and of scraping.
+    """
     queries = slo.sli.queries
     if slo.sli.events is None:
         raise ForeignQueryError(f"a raw ratio does not say which counters it reads: {_FORM}")
-    return Indicator(_terms(queries["error_query"]), _terms(queries["total_query"]))
+    return Indicator(_terms(queries["error_query"], known), _terms(queries["total_query"], known))
 
 
 def summed_ranges(query: str) -> list[tuple[int, grammar.Expr]]:
@@ -117,8 +120,8 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
             raise ForeignQueryError(f"{node} is something else: {_FORM}")
 
 
-def _terms(query: str) -> tuple[Term, ...]:
-    terms = tuple(_term(selected, sign) for sign, selected in summed_ranges(query))
+def _terms(query: str, known: Collection[str]) -> tuple[Term, ...]:
+    terms = tuple(_term(selected, sign, known) for sign, selected in summed_ranges(query))
     _check_same_series(terms)
     return terms
 
@@ -129,7 +132,7 @@ def _check_same_series(terms: tuple[Term, ...]) -> None:
         raise ForeignQueryError("a query adds series that may appear at different times, and is absent until all do")
 
 
-def _term(selected: grammar.Expr, sign: int) -> Term:
+def _term(selected: grammar.Expr, sign: int, known: Collection[str]) -> Term:
     if not isinstance(selected, grammar.MatrixSelector):
         raise ForeignQueryError(f"{selected} is something else: {_FORM}")
     series = selected.vector_selector
@@ -137,7 +140,7 @@ def _term(selected: grammar.Expr, sign: int) -> Term:
         raise ForeignQueryError(f"{series.name} is none of this service's counters, {', '.join(sorted(_METRICS))}")
     if series.offset or series.at or series.matchers.or_matchers:
         raise ForeignQueryError(f"offset, @ and `or` are not read: {_FORM}")
-    matchers = tuple(_matcher(each) for each in series.matchers.matchers)
+    matchers = tuple(_matcher(each, known) for each in series.matchers.matchers)
     bounds = [each for each in matchers if each.label == "le"]
     if bool(bounds) != (series.name == BUCKET):
         raise ForeignQueryError(f"{series.name}: buckets are cumulative, so a query selects one of them by `le`")
@@ -146,10 +149,10 @@ def _term(selected: grammar.Expr, sign: int) -> Term:
     return Term(sign, series.name, matchers)
 
 
-def _matcher(given: grammar.Matcher) -> Matcher:
+def _matcher(given: grammar.Matcher, known: Collection[str]) -> Matcher:
     op = grammar.MatchOp
     matcher = Matcher(given.name, given.value, given.op in (op.NotEqual, op.NotRe), given.op in (op.Re, op.NotRe))
-    if matcher.label not in _SERVICE_LABELS | _SCRAPE_LABELS:
+    if matcher.label not in _SERVICE_LABELS | _SCRAPE_LABELS and matcher.label not in known:
         own = ", ".join(sorted(_SERVICE_LABELS))
         raise ForeignQueryError(
             f"the series have no label {matcher.label}: the service gives {own}, scraping job and so on"

@@ -1,7 +1,9 @@
 """Combine faults, traffic and monitoring: every burn rate of every SLO on the evaluation grid."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,13 +11,17 @@ from numpy.typing import NDArray
 
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast import burn, coverage, exposure, indicator, outcome
+from chaosapi.forecast import burn, chance, coverage, exposure, indicator, outcome
+from chaosapi.forecast import counters as service_counters
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.burn import BurnRates
-from chaosapi.forecast.counters import ZERO_INITIALISED, Counter, Counters
+from chaosapi.forecast.chance import Outlook
+from chaosapi.forecast.counters import ZERO_INITIALISED, Counters
 from chaosapi.forecast.indicator import Indicator, Term
 from chaosapi.forecast.monitoring import Monitoring
+from chaosapi.forecast.past import Past
 from chaosapi.forecast.promql import Range, Times
+from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair
@@ -52,6 +58,8 @@ class ForecastModel:
     profile: Profile
     monitoring: Monitoring
     effort: Effort = DEFAULT_EFFORT
+    past: Past | None = None
+    """What was recorded before time 0; None: the same traffic, without a fault."""
 
     def __post_init__(self) -> None:
         if not self.faults:
@@ -90,14 +98,30 @@ class ForecastModel:
         longest = self.profile.windows[-1] + 2 * self.monitoring.scrape
         return longest if self.monitoring.history is None else min(self.monitoring.history, longest)
 
+    @property
+    def before(self) -> float:
+        """Return for how many seconds before time 0 alerts are evaluated, so that those that fire already are known."""
+        return self.profile.pairs[0].long if self.past else 0.0
+
     @cached_property
     def scrapes(self) -> Times:
-        """Return the times of the scrapes; one scrape coincides with the creation of the faults."""
+        """Return the times of the scrapes; one scrape coincides with the creation of the faults.
+
+        After a recorded past they go on in its rhythm.
+        """
+        if self.past:
+            step = round(1000 * self.monitoring.scrape)
+            return np.arange(self.past.last_scrape + step, round(1000 * self.horizon) + 1, step, dtype=np.int64)
         return _grid(-self.lookback, self.horizon, self.monitoring.scrape)
 
     @cached_property
     def evaluations(self) -> Times:
-        """Return the times of the evaluations since the creation of the faults."""
+        """Return the times of the evaluations since the creation of the faults; with a past also some before it."""
+        if self.past:
+            step = round(1000 * self.monitoring.evaluation)
+            last = self.past.last_scrape if self.past.last_evaluation is None else self.past.last_evaluation
+            first = last - round(1000 * self.before) // step * step
+            return np.arange(first, round(1000 * self.horizon) + 1, step, dtype=np.int64)
         return _grid(0.0, self.horizon, self.monitoring.evaluation)
 
     @cached_property
@@ -125,7 +149,7 @@ class ForecastModel:
     @cached_property
     def refused(self) -> dict[str, str]:
         """Return why SLOs cannot be forecast, by their names."""
-        reasons = {slo.name: coverage.refusal(slo, self.traffic) for slo in self.spec.slos}
+        reasons = {slo.name: coverage.refusal(slo, self.traffic, self.past) for slo in self.spec.slos}
         return {name: reason for name, reason in reasons.items() if reason}
 
     @cached_property
@@ -136,7 +160,8 @@ class ForecastModel:
     @cached_property
     def indicators(self) -> dict[str, Indicator]:
         """Return the indicator of each SLO that can be forecast, by the SLO's name."""
-        return {slo.name: indicator.parse_indicator(slo) for slo in self.slos}
+        known = self.past.labels if self.past else frozenset()
+        return {slo.name: indicator.parse_indicator(slo, known) for slo in self.slos}
 
     def check(self) -> None:
         """Raise errors.Invalid where no SLO can be forecast, or a fault hits no request."""
@@ -147,14 +172,40 @@ class ForecastModel:
     def burns(self, slo: Objective) -> dict[float, BurnRates]:
         """Return the burn rate over each window (seconds), at each evaluation."""
         read = self.indicators[slo.name]
-        error = self._select(read.error)
-        total = self._select(read.total)
-        budget = float(f"{slo.budget:.12g}")  # as the rules write it
+        budget = _written(slo.budget)
         burns = {}
-        for window in self.profile.windows:
+        for length in self.profile.windows:
             self.effort.check()
-            burns[window] = burn.burn_over(self._range(window), error, total, budget)
+            window = self._range(length)
+            if self.past:
+                error = burn.rates_of(window, self._continued(read.error, self.past))
+                total = burn.rates_of(window, self._continued(read.total, self.past))
+                burns[length] = burn.burn_from_rates(error, total, window, budget)
+            else:
+                burns[length] = burn.burn_over(window, self._select(read.error), self._select(read.total), budget)
         return burns
+
+    def outlooks(self, slo: Objective) -> dict[WindowPair, Outlook]:
+        """Return what chance makes of the alert of each pair; empty where that would take too much work."""
+        read = self.indicators[slo.name]
+        times = self._all_scrapes()
+        started = int(np.searchsorted(times, 0, side="right"))
+        runs = chance.simulate(
+            self._expected(read.error, times), self._expected(read.total, times), started if self.past else 0
+        )
+        if runs is None or self.monitoring.min_failures > 1:
+            return {}
+        budget = _written(slo.budget)
+        waits = math.ceil(self.monitoring.pending_for / self.monitoring.evaluation - 1e-9)
+        found = {}
+        for pair in self.profile.pairs:
+            self.effort.check()
+            short, long = (
+                chance.burn_holds(runs, replace(self._range(length), scrapes=times), budget, float(f"{pair.factor:g}"))
+                for length in (pair.short, pair.long)
+            )
+            found[pair] = chance.outlook((short & long)[self.evaluations >= 0], waits)
+        return found
 
     def events(self, terms: Sequence[Term]) -> Array:
         """Return the expected events of a query since the faults were created, at the edges."""
@@ -182,12 +233,80 @@ class ForecastModel:
         total = self.counters.flow(read.total)
         return float(np.max(np.divide(bad, total, out=np.zeros_like(bad), where=total > 0), initial=0.0))
 
-    def _select(self, terms: Sequence[Term]) -> list[tuple[int, Counter]]:
+    def _select(self, terms: Sequence[Term]) -> list[tuple[int, service_counters.Counter]]:
         times = self.scrapes / 1000
         return [(term.sign, counter) for term in terms for counter in self.counters.select(term, times)]
 
+    def _all_scrapes(self) -> Times:
+        """Return the scrapes of the past that windows may contain, and those to come."""
+        if self.past is None:
+            return self.scrapes
+        step = round(1000 * self.monitoring.scrape)
+        last = self.past.last_scrape
+        return np.concatenate([last - step * np.arange(round(1000 * self.lookback) // step, -1, -1), self.scrapes])
+
+    def _expected(self, terms: Sequence[Term], times: Times) -> Array:
+        """Return the expected events of a query so far, as Prometheus sees them, at these times."""
+        if self.past is None:
+            counted = [
+                sign * (counter.values - counter.values[min(counter.first_sample, times.size - 1)]).clip(min=0.0)
+                for sign, counter in self._select(terms)
+            ]
+        else:
+            counted = [
+                sign * np.interp(times, series.times, series.increase)
+                for sign, series in self._continued(terms, self.past)
+            ]
+        summed: Array = np.sum([np.zeros(times.size), *counted], axis=0)
+        return summed
+
+    def _continued(self, terms: Sequence[Term], past: Past) -> list[tuple[int, RecordedSeries]]:
+        """Return the recorded series of a query, continued by what the traffic adds to them, and those yet to come."""
+        return [(term.sign, series) for term in terms for series in self._series(term, past)]
+
+    def _series(self, term: Term, past: Past) -> list[RecordedSeries]:
+        if str(term) not in self._known:
+            self._known[str(term)] = list(self._continue(term, past))
+        return self._known[str(term)]
+
+    def _continue(self, term: Term, past: Past) -> Iterator[RecordedSeries]:
+        seconds = self.scrapes / 1000
+        recorded = past.series.get(str(term), ())
+        alive = Counter(_answer(each.labels) for each in recorded if past.goes_on(each))
+        joined: dict[
+            int, Times
+        ] = {}  # one array for all series with the same scrapes: windows are computed once for each
+        for each in recorded:
+            if not past.goes_on(each):
+                yield each
+                continue
+            grown = self.counters.growth(each.labels, term.limit, seconds) / alive[_answer(each.labels)]
+            times = joined.setdefault(id(each.times), np.concatenate([each.times, self.scrapes]))
+            yield RecordedSeries(each.labels, times, np.concatenate([each.values, each.values[-1] + grown]))
+        for labels in self.counters.answers():
+            if _answer(labels) not in alive and term.matches(labels):
+                alive[_answer(labels)] = 1
+                grown = self.counters.growth(labels, term.limit, seconds)
+                asked = self.counters.growth(labels, None, seconds) / self.traffic.replicas
+                born = int(np.searchsorted(asked, 1 - 1e-9))
+                if born < seconds.size:
+                    yield RecordedSeries(labels, self.scrapes[born:], grown[born:])
+
+    @cached_property
+    def _known(self) -> dict[str, list[RecordedSeries]]:
+        return {}
+
     def _range(self, window: float) -> Range:
         return Range(self.scrapes, self.evaluations, round(window * 1000), self.monitoring.prometheus)
+
+
+def _answer(labels: Mapping[str, str]) -> tuple[str | None, ...]:
+    return tuple(labels.get(name) for name in ("method", "handler", "status"))
+
+
+def _written(number: float) -> float:
+    """Return a number as the rules write it."""
+    return float(f"{number:.12g}")
 
 
 def lower_burn(burns: dict[float, BurnRates], pair: WindowPair, deviations: float = 0.0) -> Array:

@@ -17,7 +17,7 @@ Times = NDArray[np.int64]
 """Milliseconds, as in Prometheus, so that comparisons of window edges with samples are exact."""
 
 
-class _WindowSamples(NamedTuple):
+class WindowSamples(NamedTuple):
     """The samples in the range at each evaluation: whether there are two, the first and the last; times in seconds."""
 
     enough: NDArray[np.bool_]
@@ -49,7 +49,7 @@ class Range:
         nearer than 1.1 times the mean distance of samples, else by half that distance; and at the start never beyond
         the moment at which the counter would have been 0.
         """
-        seen = self._whole if counter.first_sample == 0 else self._seen(counter.first_sample)
+        seen = self.samples if counter.first_sample == 0 else self._seen(counter.first_sample)
         start = counter.values[seen.first]
         grown = counter.values[seen.last] - start
         if counter.lost_to_restarts is not None:
@@ -65,10 +65,11 @@ class Range:
         return rate
 
     @cached_property
-    def _whole(self) -> _WindowSamples:
+    def samples(self) -> WindowSamples:
+        """Return the samples in the range at each evaluation, of a counter that has all samples."""
         return self._seen(0)
 
-    def _seen(self, born: int) -> _WindowSamples:
+    def _seen(self, born: int) -> WindowSamples:
         starts = self.ends - self.length
         side: Literal["left", "right"] = "left" if self.prometheus == 2 else "right"
         first = np.maximum(np.searchsorted(self.scrapes, starts, side=side), born)
@@ -80,7 +81,7 @@ class Range:
         distance = sampled / (last - first)
         before = (self.scrapes[first] - starts) / 1000
         after = _extrapolated((self.ends - self.scrapes[last]) / 1000, distance)
-        return _WindowSamples(enough, first, last, sampled, distance, before, after)
+        return WindowSamples(enough, first, last, sampled, distance, before, after)
 
 
 def _extrapolated(gap: Array, distance: Array) -> Array:

@@ -12,6 +12,8 @@ from chaosapi.forecast.promql import Times
 
 _GAP_INTERVALS = 1.5
 """A longer gap between samples ends an episode."""
+_SURE = 9.2
+"""So many requests are missing by chance once in 10,000 times."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,19 @@ class RecordedSeries:
     @property
     def counter(self) -> Counter:
         """Return the series as a counter, which is reset wherever the value decreases."""
+        lost = self._lost
+        return Counter(self.values, 0, lost if lost.any() else None)
+
+    @property
+    def increase(self) -> Array:
+        """Return the growth since the first sample, resets left out."""
+        grown: Array = self.values - self.values[0] + self._lost
+        return grown
+
+    @property
+    def _lost(self) -> Array:
         fallen = np.concatenate([[0.0], np.where(np.diff(self.values) < 0, self.values[:-1], 0.0)])
-        return Counter(self.values, 0, np.cumsum(fallen) if fallen.any() else None)
+        return np.cumsum(fallen)
 
 
 def alerts(found: Iterable[RecordedSeries], evaluation: int, until: int) -> list[tuple[dict[str, str], list[Episode]]]:
@@ -53,6 +66,22 @@ def episodes(alerts: Iterable[RecordedSeries], evaluation: int, until: int) -> l
         over = int(each[-1]) + evaluation
         made.append(Episode(int(each[0]), int(fired[0]) if fired.size else None, over if over <= until else None))
     return made
+
+
+def since_pause(times: Array, counts: Array, step: float, start: float, end: float) -> float:
+    """Return how long requests have been coming since the last pause, of the time from start to end; all in seconds.
+
+    `counts` are the requests in the step before each of `times`. A stretch without requests is a pause where chance
+    would make one in less than one of 10,000 cases, at the rate of the requests after it.
+    """
+    every = np.zeros(max(1, round((end - start) / step)))
+    every[np.clip(np.ceil((times - start) / step - 1e-6).astype(int) - 1, 0, every.size - 1)] = counts
+    changes = np.flatnonzero(np.diff(np.concatenate([[False], every == 0, [False]])))
+    for begin, stop in reversed(changes.reshape(-1, 2).tolist()):
+        since = every[stop:]
+        if since.size and (stop - begin) * since.mean() > _SURE:
+            return float(since.size * step)
+    return end - start
 
 
 def _moments(found: Iterable[RecordedSeries]) -> Times:

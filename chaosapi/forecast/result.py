@@ -33,6 +33,14 @@ class FiringRange(Model):
     """None: the alert may not fire at all."""
 
 
+class Firings(Model):
+    """How often an alert fires by chance, in random runs of the same traffic: 90 % of them lie from low to high."""
+
+    mean: float
+    low: int
+    high: int
+
+
 class ClosedFormula(Model):
     """Results of the closed formulas for a constant fault with the highest error ratio of the forecast."""
 
@@ -56,6 +64,10 @@ class ForecastAlert(Model):
     fires: bool
     moments: list[AlertTimes]
     """The episodes of the alert."""
+    already: bool
+    """Whether the alert fires already when the faults are created."""
+    firings: Firings | None
+    """More than one firing is flapping. None where it would take too much work."""
     chance: FiringRange
     formula: ClosedFormula | None
     """None where no request of the SLO is bad."""

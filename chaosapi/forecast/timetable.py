@@ -9,6 +9,7 @@ from chaosapi import errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import episodes, notifications, outcome
 from chaosapi.forecast.burn import BurnRates
+from chaosapi.forecast.chance import Outlook
 from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.model import DEFAULT_EFFORT, Effort, ForecastModel, expression_holds, lower_burn
 from chaosapi.forecast.monitoring import Monitoring
@@ -71,6 +72,7 @@ def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
     pairs = [pair for pair in model.profile.pairs if not burn_alerts.is_disabled(slo, pair)]
     found = {pair: _episodes(model, burns, pair) for pair in pairs}
     notices = _notices(model, found)
+    outlooks = model.outlooks(slo)
     spent = model.budget_spent(slo)
 
     def at(episode: Episode) -> float | None:
@@ -85,10 +87,12 @@ def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
             short_window=format_window(pair.short),
             burn_rate=pair.factor,
             fires=any(episode.firing is not None for episode in found[pair]),
+            already=any(episode.firing is not None and episode.firing <= 0 for episode in found[pair]),
             moments=[_alert_times(episode, notices.get(id(episode)), at(episode)) for episode in found[pair]],
-            chance=_firing_range(model, burns, pair),
+            firings=outlooks[pair].firings if outlooks else None,
+            chance=_firing_range(model, burns, pair, outlooks.get(pair)),
             formula=_formula(model, slo, pair),
-            **_peak(burns, pair),
+            **_peak(model, burns, pair),
         )
         for pair in pairs
     ]
@@ -103,7 +107,8 @@ def _episodes(
         raise errors.Invalid.field(
             "horizon", f"an alert has {count:,} episodes, more than {model.effort.episodes:,}: choose a shorter horizon"
         )
-    return episodes.find_episodes(holds, model.evaluations, wait)
+    found = episodes.find_episodes(holds, model.evaluations, wait)
+    return [episode for episode in found if episode.resolved is None or episode.resolved > 0]
 
 
 def _notices(model: ForecastModel, found: dict[WindowPair, list[Episode]]) -> dict[int, Notification]:
@@ -121,7 +126,7 @@ def _notices(model: ForecastModel, found: dict[WindowPair, list[Episode]]) -> di
 
 def _alert_times(episode: Episode, notice: Notification | None, spent: float | None) -> AlertTimes:
     return AlertTimes(
-        pending=episode.pending / 1000,
+        pending=max(0.0, episode.pending / 1000),
         firing=_seconds(episode.firing),
         notified=_seconds(notice.fired if notice else None),
         resolved=_seconds(episode.resolved),
@@ -131,12 +136,24 @@ def _alert_times(episode: Episode, notice: Notification | None, spent: float | N
 
 
 def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
+    """Return seconds after the creation of the faults; what was before is at 0."""
+    return None if milliseconds is None else max(0.0, milliseconds / 1000)
 
 
-def _firing_range(model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair) -> FiringRange:
+def _firing_range(
+    model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair, outlook: Outlook | None
+) -> FiringRange:
+    """Return the wider of two ranges: of deviations from the expectation, and of random runs.
+
+    The deviations leave out the short window, which decides where the long one is full of earlier failures.
+    """
     early = _first_firing(_episodes(model, burns, pair, LIKELY_DEVIATIONS))
     late = _first_firing(_episodes(model, burns, pair, -LIKELY_DEVIATIONS))
+    if outlook:
+        times = model.evaluations[model.evaluations >= 0] / 1000
+        if outlook.earliest is not None:
+            early = min(times[outlook.earliest], np.inf if early is None else early)
+        late = None if late is None or outlook.latest is None else max(late, times[outlook.latest])
     return FiringRange(
         earliest=None if early is None else max(0.0, early - model.monitoring.evaluation),
         latest=None if late is None else late + model.monitoring.scrape,
@@ -144,7 +161,7 @@ def _firing_range(model: ForecastModel, burns: dict[float, BurnRates], pair: Win
 
 
 def _first_firing(found: Sequence[Episode]) -> float | None:
-    return next((episode.firing / 1000 for episode in found if episode.firing is not None), None)
+    return next((max(0.0, episode.firing / 1000) for episode in found if episode.firing is not None), None)
 
 
 def _formula(model: ForecastModel, slo: Objective, pair: WindowPair) -> ClosedFormula | None:
@@ -163,8 +180,8 @@ def _formula(model: ForecastModel, slo: Objective, pair: WindowPair) -> ClosedFo
     return ClosedFormula(error_ratio=error_ratio, detection=detection, reset=reset)
 
 
-def _peak(burns: dict[float, BurnRates], pair: WindowPair) -> dict[str, float]:
-    peak = float(np.nanmax(lower_burn(burns, pair), initial=0.0))
+def _peak(model: ForecastModel, burns: dict[float, BurnRates], pair: WindowPair) -> dict[str, float]:
+    peak = float(np.nanmax(lower_burn(burns, pair)[model.evaluations >= 0], initial=0.0))
     return {"peak": peak, "reach": peak / pair.factor}
 
 
@@ -191,9 +208,13 @@ def assumptions(model: ForecastModel) -> Assumptions:
         period=profile.period,
         scrape=model.monitoring.scrape,
         evaluation=model.monitoring.evaluation,
-        past=f"the same traffic without a fault, scraped for {lasted}",
+        past=model.past.source if model.past else f"the same traffic without a fault, scraped for {lasted}",
         others=[
-            *(f"the series that the SLOs select by {each} are those of this service" for each in scraped),
+            *(
+                f"the series that the SLOs select by {each} are those of this service"
+                for each in scraped
+                if not model.past
+            ),
             *(each for fault in model.modelled for each in outcome.assumptions(fault)),
         ],
     )

@@ -198,3 +198,12 @@ def test_bad_input_is_refused_with_what_would_be_right(arguments: list[str], pro
     result = _run(*arguments)
     assert result.exit_code in {1, 2}
     assert problem in " ".join((result.output + result.stderr).replace("│", " ").split())
+
+
+def test_flapping_is_foretold() -> None:
+    """A few checkouts a second: the page of theirs fires several times, and the JSON says how often."""
+    question = (*DEMO, "--rps", "20", "--slo", "checkout-availability")
+    assert " flaps " in _run(*question).stdout
+    page = json.loads(_run(*question, "--json").stdout)["alerts"][0]
+    assert len(page["moments"]) == 1
+    assert page["firings"]["low"] > 1

@@ -1,0 +1,86 @@
+"""The past of an SLO's series, read from Prometheus: the recent part at each scrape, the oldest part in steps."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.forecast import indicator
+from chaosapi.forecast.indicator import ForeignQueryError
+from chaosapi.forecast.past import Past, fill_in
+from chaosapi.forecast.recording import RecordedSeries
+from chaosapi.slo import burn_alerts
+from chaosapi.slo.spec import Spec
+from chaosapi.slo.windows import Profile
+
+_COARSE_STEPS: Final = 720
+"""The samples that stand for the oldest part of the past."""
+_FINE_WINDOWS: Final = 6
+"""The recent part is as long as so many of the quickest alert's long windows."""
+_VISIBLE_S: Final = 240.0
+"""Prometheus sees a sample for five minutes."""
+
+
+def read_past(prometheus: PrometheusReader, spec: Spec, profile: Profile, scrape: float, at: float) -> Past | None:
+    """Return what the windows of the SLOs contain at a time (Unix seconds), and the rhythm of scrapes and evaluations.
+
+    Returns None for a Prometheus that has none of the service's counters.
+    """
+    found = prometheus.vector("group by (job) (http_requests_total)", at)
+    if not found:
+        return None
+    known = frozenset(prometheus.label_names("http_requests_total"))
+    selectors = set()
+    for slo in spec.slos:
+        try:
+            read = indicator.parse_indicator(slo, known)
+        except ForeignQueryError:
+            continue  # the forecast says why it refuses this SLO
+        selectors |= {str(term) for term in (*read.error, *read.total)}
+    step = round(1000 * scrape)
+    series = {each: list(_series(prometheus, each, profile, step, at)) for each in sorted(selectors)}
+    ratios = prometheus.vector(f"timestamp({burn_alerts.ratio_metric(profile.windows[0])}{_service(spec)})", at)
+    evaluations = [round(1000 * (moment - at)) for _, moment in ratios]
+    return Past(f"the Prometheus at {prometheus.url}", series, step, max(evaluations, default=None), known)
+
+
+def _service(spec: Spec) -> str:
+    return burn_alerts.selector({"sloth_service": spec.service})
+
+
+def _series(
+    prometheus: PrometheusReader, selector: str, profile: Profile, step: int, at: float
+) -> Iterator[RecordedSeries]:
+    """Yield the series of a selector in milliseconds relative to `at`, with a value at each scrape."""
+    newest = dict(_by_labels(prometheus.vector(f"timestamp({selector})", at)))
+    now = dict(_by_labels(prometheus.vector(selector, at)))
+    last = max(newest.values(), default=at)
+    fine = _FINE_WINDOWS * profile.pairs[0].long
+    oldest = profile.windows[-1] + profile.pairs[0].long + 2 * step / 1000
+    coarse = min(_VISIBLE_S, max(step / 1000, (oldest - fine) / _COARSE_STEPS))
+    coarse_ms = round(coarse * 1000 / step) * step
+    # Most series are failures that never happened: what is 0 all the time is not read.
+    grown = f"{selector} and max_over_time({selector}[{round(1000 * oldest)}ms] @ {at:.3f}) > 0"
+    parts: dict[frozenset[tuple[str, str]], list[tuple[float, float]]] = {}
+    for (old, each_step), (new, _) in pairwise([(oldest, coarse_ms), (fine, step), (0.0, 0)]):
+        start = last - (old * 1000 // each_step) * each_step / 1000
+        end = last - new - (each_step / 1000 if new else 0.0)
+        for labels, samples in prometheus.steps(grown, start, end, each_step / 1000):
+            parts.setdefault(labels, []).extend(samples)
+    for labels, value in now.items():
+        if labels not in parts:
+            # It has been at 0: when it appeared does not matter, but that it is there before it grows does.
+            parts[labels] = [(last - age * step / 1000, value) for age in (2, 1, 0)]
+    for labels, samples in parts.items():
+        times, values = zip(*samples, strict=True)
+        relative = np.rint((np.array(times) - at) * 1000).astype(np.int64)
+        shift = round(1000 * (newest[labels] - last)) if labels in newest else 0
+        found = RecordedSeries(dict(labels), relative + max(shift, -step), np.array(values, dtype=np.float64))
+        yield fill_in(found, step, coarse_ms)
+
+
+def _by_labels(found: list[tuple[dict[str, str], float]]) -> Iterator[tuple[frozenset[tuple[str, str]], float]]:
+    for labels, value in found:
+        yield frozenset(item for item in labels.items() if item[0] != "__name__"), value

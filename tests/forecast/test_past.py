@@ -1,0 +1,175 @@
+"""Forecasts that go on from a recorded past."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from chaosapi import errors
+from chaosapi.faults.fault import Fault
+from chaosapi.forecast import timetable
+from chaosapi.forecast.model import ForecastModel
+from chaosapi.forecast.monitoring import default_monitoring
+from chaosapi.forecast.past import Past, fill_in
+from chaosapi.forecast.recording import RecordedSeries, since_pause
+from chaosapi.forecast.result import ForecastAlert
+from chaosapi.forecast.traffic import Traffic
+from chaosapi.slo import spec, windows
+
+LAB = windows.load("lab")
+TIMES = np.arange(-5000, 1, dtype=np.int64) * 1000
+SECONDS = TIMES / 1000
+TOTAL = 'http_requests_total{job="shop"}'
+FAILED = 'http_requests_total{job="shop",status=~"5.."}'
+SPEC = spec.parse(
+    yaml.safe_dump(
+        {
+            "version": "prometheus/v1",
+            "service": "items",
+            "slos": [
+                {
+                    "name": "reads",
+                    "objective": 99.9,
+                    "alerting": {},
+                    "sli": {
+                        "events": {
+                            "error_query": f"sum(rate({FAILED}[{{{{.window}}}}]))",
+                            "total_query": f"sum(rate({TOTAL}[{{{{.window}}}}]))",
+                        }
+                    },
+                }
+            ],
+        }
+    ),
+    "slo.yaml",
+)[0]
+Rate = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+
+
+def series(status: str, counts: np.ndarray[Any, Any], instance: str = "1") -> RecordedSeries:
+    """Return a series of one route, scraped every second until the fault is created."""
+    labels = {"job": "shop", "instance": instance, "method": "GET", "handler": "/items", "status": status}
+    return RecordedSeries(labels, TIMES, counts)
+
+
+def past(good: np.ndarray[Any, Any], bad: np.ndarray[Any, Any]) -> Past:
+    """Return a past with these counts of good and bad requests."""
+    failed = series("503", bad)
+    return Past("a test", {TOTAL: [series("200", good), failed], FAILED: [failed]}, 1000, 0)
+
+
+def alerts(before: Past | None, rps: float = 20, **fault: Any) -> dict[str, ForecastAlert]:
+    """Forecast a fault of 20 % for a minute, unless said otherwise, by long window."""
+    body = {"effect": {"type": "error"}, "rate": 0.2, "schedule": {"duration": "1m"}} | fault
+    traffic = Traffic(rps=rps, shares={"GET /items 200": 1})
+    model = ForecastModel([Fault.model_validate(body)], traffic, SPEC, LAB, default_monitoring(LAB), past=before)
+    model.check()
+    return {alert.long_window: alert for alert in timetable.predict(model).alerts}
+
+
+def times(alert: ForecastAlert) -> list[tuple[float | None, ...]]:
+    """Return when the alert fires, is notified and resolved."""
+    return [(each.firing, each.notified, each.resolved) for each in alert.moments]
+
+
+def test_a_steady_past_is_what_is_assumed_without_one() -> None:
+    """The same alerts at the same times, from first firing to end."""
+    steady = alerts(past(20 * (SECONDS + 6000), np.zeros(SECONDS.size)))
+    assumed = alerts(None)
+    assert {window: times(alert) for window, alert in steady.items()} == {
+        window: times(alert) for window, alert in assumed.items()
+    }
+    assert not any(alert.already for alert in steady.values())
+
+
+def test_a_gap_without_traffic_makes_alerts_of_long_windows_earlier() -> None:
+    """Two silent minutes weigh nothing, so the six minutes before the fault hold a third less of good requests."""
+    silent = past(20 * (SECONDS + 6000 - np.clip(SECONDS + 150, 0, 120)), np.zeros(SECONDS.size))
+    steady, after = alerts(None), alerts(silent)
+    assert after["1m"].moments[0].firing == 3  # of the minute before the fault, 30 s were silent
+    assert steady["6m"].moments[0].firing == 11
+    assert after["6m"].moments[0].firing == 8
+    assert after["6m"].moments[-1].resolved == steady["6m"].moments[-1].resolved
+
+
+def test_what_was_burned_before_counts() -> None:
+    """Ten seconds of failures five minutes ago: the ticket fires already, and a fault fires what it would not alone."""
+    burned = 20 * np.clip(SECONDS + 310, 0, 10)
+    before = past(20 * (SECONDS + 6000) - burned, burned)
+    faint: dict[str, Any] = {"rate": 0.004, "schedule": {"duration": "5m"}}
+    alone, after = alerts(None, **faint), alerts(before, **faint)
+    assert not alone["24m"].fires
+    assert after["24m"].fires
+    assert after["1h12m"].already
+    assert after["1h12m"].moments[0].pending == after["1h12m"].moments[0].firing == 0
+    assert not alone["1h12m"].already
+
+
+def test_counters_that_reset_and_series_that_ended_are_read_as_prometheus_does() -> None:
+    """A restart loses what was counted, not the requests; a series of an earlier run goes on with nothing."""
+    good = 20 * (SECONDS + 6000)
+    restarted = np.where(SECONDS < -200, good, 20 * (SECONDS + 200))
+    steady = alerts(past(good, np.zeros(SECONDS.size)))
+    again = alerts(past(restarted, np.zeros(SECONDS.size)))
+    assert times(again["1m"]) == times(steady["1m"])
+    ended = series("200", good, "old")
+    ended = RecordedSeries(ended.labels, ended.times[:-400], ended.values[:-400])
+    began = RecordedSeries(series("200", good).labels, TIMES[-400:], 20 * (SECONDS[-400:] + 400))
+    failed = series("503", np.zeros(SECONDS.size))
+    handed_over = Past("a test", {TOTAL: [ended, began, failed], FAILED: [failed]}, 1000, 0)
+    for window in ("1m", "6m"):
+        assert times(alerts(handed_over)[window]) == times(steady[window])
+
+
+def test_a_selector_without_series_is_refused() -> None:
+    """It names what Prometheus has instead; so is one whose series have all ended."""
+    other = Past("a Prometheus", {"http_requests_total": [series("200", SECONDS)]}, 1000)
+    with pytest.raises(
+        errors.Invalid, match=r"selects http_requests_total\{job=\"shop\"\}, of which a Prometheus has no"
+    ):
+        alerts(other)
+    whole = series("200", SECONDS)
+    ended = RecordedSeries(whole.labels, whole.times[:-60], whole.values[:-60])
+    with pytest.raises(errors.Invalid, match="has no series"):
+        alerts(Past("a Prometheus", {TOTAL: [ended], "up": [whole]}, 1000))
+
+
+def test_little_traffic_makes_a_page_flap() -> None:
+    """A handful of failures in a short window: expected to hold all the time, it fires again and again by chance."""
+    fault: dict[str, Any] = {"rate": 0.05, "schedule": {"duration": "2m"}}
+    steady = past(3 * (SECONDS + 6000), np.zeros(SECONDS.size))
+    for before in (steady, None):
+        page = alerts(before, rps=3, **fault)["1m"]
+        assert page.firings is not None
+        assert len(page.moments) == 1
+        assert page.firings.low >= 3
+        assert page.firings.mean > page.firings.low
+    calm = alerts(None, rps=3000, **fault)["1m"].firings
+    assert calm is not None
+    assert (calm.low, calm.high) == (1, 1)
+
+
+def test_samples_between_coarse_ones_are_filled_in() -> None:
+    """Evenly; not over a missing sample, and not over a reset."""
+    coarse = np.array([0, 4000, 8000, 16000, 20000], dtype=np.int64)
+    filled = fill_in(RecordedSeries({}, coarse, np.array([0.0, 8.0, 2.0, 4.0, 8.0])), 1000, 4000)
+    assert filled.times.tolist() == [0, 1000, 2000, 3000, 4000, 8000, 16000, 17000, 18000, 19000, 20000]
+    assert filled.values.tolist() == [0, 2, 4, 6, 8, 2, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("counts", "since"),
+    [
+        ([5.0] * 60, 60),
+        ([5.0] * 20 + [0.0] * 20 + [5.0] * 20, 20),
+        ([0.0] * 45 + [5.0] * 15, 15),
+        ([5.0] * 40 + [0.0] * 20, 60),  # it has paused, and not gone on
+        ([0.1, 0.0, 0.0, 0.0] * 15, 60),  # little traffic does not pause
+    ],
+)
+def test_traffic_is_measured_since_its_last_pause(counts: list[float], since: float) -> None:
+    """A window with a pause in it would halve the rate."""
+    times = np.arange(1001.0, 1061.0, dtype=np.float64)
+    assert since_pause(times, np.array(counts), 1.0, 1000.0, 1060.0) == since
