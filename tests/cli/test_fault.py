@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(*arguments: str, url: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person would in a terminal of eighty columns."""
+    """Run the command in a terminal of eighty columns."""
     return subprocess.run(
         [sys.executable, "-m", "chaosapi", "fault", *arguments],
         input=stdin,
@@ -29,8 +29,8 @@ def run(*arguments: str, url: str, stdin: str = "", **environment: str) -> subpr
     )
 
 
-def test_the_way_of_a_fault_from_the_terminal(serve: Serve) -> None:
-    """Add, list, show, end, clear: a readable table, or the API's JSON."""
+def test_the_life_of_a_fault_in_the_terminal(serve: Serve) -> None:
+    """Add, list, show, end, clear: a table, or the API's JSON."""
     url = serve()
     added = run(
         *("add", "error", 'status={"503": 0.8, "500": 0.2}', "retry_after=5s", "--rate", "0.5", "--name", "f"),
@@ -70,8 +70,8 @@ def test_the_way_of_a_fault_from_the_terminal(serve: Serve) -> None:
     assert "No faults" in run("list", "--state", "active", url=url).stdout
 
 
-def test_a_fault_can_come_from_a_file_or_a_pipe(serve: Serve) -> None:
-    """JSON or YAML; options beside it win."""
+def test_a_fault_is_read_from_a_file_or_a_pipe(serve: Serve) -> None:
+    """JSON or YAML; options take precedence."""
     url = serve()
     added = run("add", "--file", "-", "--rate", "0.25", "--json", url=url, stdin="effect: {type: error}\nname: piped\n")
     assert added.returncode == 0, added.stderr
@@ -88,16 +88,16 @@ def test_a_fault_can_come_from_a_file_or_a_pipe(serve: Serve) -> None:
         (("show", "nobody"), "no fault called"),
     ],
 )
-def test_mistakes_are_explained(serve: Serve, arguments: tuple[str, ...], says: str) -> None:
-    """On standard error, with a failing exit code, without a traceback."""
+def test_errors_are_explained(serve: Serve, arguments: tuple[str, ...], says: str) -> None:
+    """On stderr, with a non-zero exit code, without a traceback."""
     failed = run(*arguments, url=serve())
     assert failed.returncode != 0
     assert says in " ".join(failed.stderr.replace("│", " ").split())
     assert "Traceback" not in failed.stderr
 
 
-def test_no_service_and_no_token_are_explained(serve: Serve) -> None:
-    """Where it looked, and what to send."""
+def test_a_missing_service_and_a_missing_token_are_explained(serve: Serve) -> None:
+    """The error has the tried URLs, or the header to send."""
     assert "is `chaosapi serve` running there?" in run("list", url="http://127.0.0.1:9").stderr
     url = serve(CHAOSAPI_ADMIN_TOKEN="secret")
     assert "CHAOSAPI_ADMIN_TOKEN" in run("list", url=url).stderr
@@ -105,8 +105,8 @@ def test_no_service_and_no_token_are_explained(serve: Serve) -> None:
     assert httpx2.get(f"{url}/api/products").status_code == 200
 
 
-def test_without_a_url_the_admin_port_comes_first_if_it_is_really_ours(serve: Serve) -> None:
-    """Nobody there, or somebody else, is passed over, and the last is where it must be."""
+def test_without_a_url_the_admin_port_is_tried_first(serve: Serve) -> None:
+    """Closed ports and other services are skipped; the last URL is used without a check."""
     ours, last = serve(), "http://127.0.0.1:9"
 
     class Stranger(BaseHTTPRequestHandler):
@@ -126,6 +126,6 @@ def test_without_a_url_the_admin_port_comes_first_if_it_is_really_ours(serve: Se
         stranger.shutdown()
 
 
-def test_a_main_port_says_where_the_admin_port_is(serve: Serve) -> None:
-    """Asked for at the wrong one of the two."""
+def test_the_main_port_names_the_admin_port(serve: Serve) -> None:
+    """In the error of a request to the wrong port."""
     assert "CHAOSAPI_ADMIN_PORT" in run("list", url=serve("--admin-port", "0")).stderr

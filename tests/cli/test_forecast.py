@@ -14,8 +14,8 @@ def _run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["forecast", *arguments], env={"COLUMNS": "80", "CHAOSAPI_PROMETHEUS": "none"})
 
 
-def test_the_timetable_fits_a_terminal() -> None:
-    """Eighty columns show every alert that fires, whole; the others with their peaks; and the budgets."""
+def test_the_timetable_fits_into_eighty_columns() -> None:
+    """It has every firing alert in full, the others with their peaks, and the budgets."""
     shown = _run(*DEMO).stdout
     assert "availability: will fire" in shown
     assert "page 1m/5s" in shown
@@ -25,8 +25,8 @@ def test_the_timetable_fits_a_terminal() -> None:
     assert not [line for line in shown.splitlines() if line.rstrip().endswith("…")]
 
 
-def test_json_is_the_answer_of_the_model() -> None:
-    """Times as durations, None where something does not happen."""
+def test_json_is_the_model_of_the_forecast() -> None:
+    """Times as durations, null for events that do not happen."""
     answer = json.loads(_run(*DEMO, "--json").stdout)
     page = answer["alerts"][0]
     assert (page["slo"], page["long_window"], page["fires"]) == ("availability", "1m", True)
@@ -35,7 +35,7 @@ def test_json_is_the_answer_of_the_model() -> None:
 
 
 def test_faults_come_from_files_too(tmp_path: Path) -> None:
-    """One or a list of them; a pulse's `on` and `off` are no booleans."""
+    """One fault or a list; the `on` and `off` of a pulse are not booleans."""
     file = tmp_path / "faults.yaml"
     file.write_text("- {effect: {type: error}, schedule: {duration: 1m, shape: {type: pulse, on: 10s, off: 20s}}}\n")
     answer = json.loads(_run("--fault-file", str(file), "--profile", "lab", "--json").stdout)
@@ -43,7 +43,7 @@ def test_faults_come_from_files_too(tmp_path: Path) -> None:
 
 
 def test_the_inverse_questions() -> None:
-    """In a sentence, or as JSON."""
+    """The answer is a sentence, or JSON."""
     assert "page 1m/5s of availability is notified after 20s" in " ".join(
         _run(*DEMO, "--page-within", "20s").stdout.split()
     )
@@ -52,8 +52,8 @@ def test_the_inverse_questions() -> None:
 
 
 @pytest.mark.parametrize("question", [("--page-within", "2m"), ("--budget", "10%")])
-def test_which_rate_is_asked_about_errors_unless_a_fault_is_given(question: tuple[str, str]) -> None:
-    """It says so, beside the same answer."""
+def test_the_rate_question_is_about_errors_by_default(question: tuple[str, str]) -> None:
+    """The output says so."""
     assumed, given = _run(*question, "--json"), _run("error", *question, "--json")
     assert "assumed: the effect is error" in assumed.stderr
     assert "assumed" not in given.stderr
@@ -61,8 +61,8 @@ def test_which_rate_is_asked_about_errors_unless_a_fault_is_given(question: tupl
 
 
 @pytest.mark.parametrize("question", [(), ("--page-within", "20s"), ("--budget", "10%")])
-def test_assumptions_stand_above_every_table(question: tuple[str, ...]) -> None:
-    """Requests/s, mix, source, windows, period, intervals and past; the same in the JSON."""
+def test_every_table_has_its_assumptions(question: tuple[str, ...]) -> None:
+    """Requests/s, mix, source, windows, period, intervals and history; the JSON has them too."""
     shown = _run(*DEMO, *question).stdout
     for line in (
         "assumed: 100 requests/s (the shop's usual traffic)",
@@ -112,7 +112,7 @@ READS = ("--rps", "20", "--share", "/items/{item_id}=0.9", "--share", "POST /log
     "selector", ['handler="/items/{item_id}"', 'job="items", handler=~"/items/.*", method!="POST"']
 )
 def test_an_own_slo_is_forecast_with_the_given_traffic(tmp_path: Path, selector: str) -> None:
-    """All of its requests fail, so its page fires with the second scrape."""
+    """All requests fail, so the page fires after the second scrape."""
     answer = json.loads(_own(tmp_path, selector, *READS, "--json").stdout)
     assert {alert["slo"] for alert in answer["alerts"]} == {"reads"}
     assert answer["alerts"][0]["moments"][0]["firing"] == "1s"
@@ -142,15 +142,15 @@ def test_an_own_slo_is_forecast_with_the_given_traffic(tmp_path: Path, selector:
 def test_an_own_slo_without_a_request_is_refused(
     tmp_path: Path, selector: str, arguments: Sequence[str], problem: str
 ) -> None:
-    """With what gets none and what there is, instead of the shop's traffic and a reassuring answer."""
+    """With the selectors without requests and the available series, instead of the shop's default traffic."""
     result = _own(tmp_path, selector, *arguments)
     assert result.exit_code == 1
     assert problem in result.stderr
     assert result.stdout == ""
 
 
-def test_what_is_refused_of_several_slos_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Their forecast is printed, and the command fails."""
+def test_an_error_in_one_slo_does_not_hide_the_others(tmp_path: Path) -> None:
+    """Their forecast is printed, and the exit code is non-zero."""
     file = tmp_path / "slo.yml"
     file.write_text(SLO.replace("SELECTOR", 'handler="/nosuch"'))
     result = _run("error", "--profile", "lab", "--spec", str(file), *READS)
@@ -159,8 +159,8 @@ def test_what_is_refused_of_several_slos_does_not_hide_the_others(tmp_path: Path
     assert "no forecast of reads: its total_query gets no request" in result.stderr
 
 
-def test_the_page_holds_everything(tmp_path: Path) -> None:
-    """Burn rates, thresholds and Plotly itself: nothing is loaded from elsewhere."""
+def test_the_html_page_is_self_contained(tmp_path: Path) -> None:
+    """Burn rates, thresholds and Plotly itself: nothing is loaded from other hosts."""
     file = tmp_path / "forecast.html"
     assert _run(*DEMO, "--html", str(file)).exit_code == 0
     page = file.read_text()

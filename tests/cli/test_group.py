@@ -22,7 +22,7 @@ RUNNER = CliRunner()
     ],
 )
 def test_an_unknown_command_gets_a_suggestion(words: list[str], meant: str) -> None:
-    """By its spelling, or by what other tools call it; once."""
+    """By spelling, or by the name in other tools; once."""
     done = RUNNER.invoke(app, words)
     assert done.exit_code == 2
     text = " ".join(done.output.replace("│", " ").split())
@@ -30,11 +30,11 @@ def test_an_unknown_command_gets_a_suggestion(words: list[str], meant: str) -> N
     assert text.count("Did you mean") == 1
 
 
-def test_a_command_like_no_other_gets_none() -> None:
-    """The error stands alone."""
+def test_a_command_without_similar_ones_gets_no_suggestion() -> None:
+    """The output is the error alone."""
     assert "Did you mean" not in RUNNER.invoke(app, ["xyzzy"]).output
 
 
 def test_the_version() -> None:
-    """The package's."""
+    """It is the package's version."""
     assert RUNNER.invoke(app, ["--version"]).output == f"chaosapi {version('chaosapi')}\n"

@@ -13,8 +13,8 @@ from tests.conftest import Serve
 pytestmark = pytest.mark.slow
 
 
-def test_promtool_makes_blocks_of_it(serve: Serve, tools: dict[str, Path], tmp_path: Path) -> None:
-    """Twelve hours of the service's own series, under the name that Prometheus will give it."""
+def test_promtool_creates_blocks_from_the_history(serve: Serve, tools: dict[str, Path], tmp_path: Path) -> None:
+    """Twelve hours of the service's series, with the labels that Prometheus will add."""
     url, past = serve(), tmp_path / "past.om"
     done = CliRunner().invoke(app, ["history", url, "--instance", "shop:8000", "--output", str(past)])
     assert done.exit_code == 0, done.output
@@ -44,8 +44,8 @@ def test_promtool_makes_blocks_of_it(serve: Serve, tools: dict[str, Path], tmp_p
         (["http://127.0.0.1:1", "--profile", "weekly"], "weekly"),
     ],
 )
-def test_what_is_wrong_is_said(arguments: list[str], said: str) -> None:
-    """On one line, and nothing is written."""
+def test_errors_are_on_one_line(arguments: list[str], said: str) -> None:
+    """Nothing is written."""
     done = CliRunner().invoke(app, ["history", *arguments])
     assert (done.exit_code, done.stdout) == (1, "")
     assert said in done.stderr

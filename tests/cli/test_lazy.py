@@ -1,4 +1,4 @@
-"""Commands are loaded when they are run, and name the extra that they lack."""
+"""Commands are imported when they run, and name a missing extra."""
 
 import subprocess
 import sys
@@ -19,58 +19,58 @@ OF = {
     "slo": ("promql_parser", "yaml"),
     "cli": ("yaml", "httpx2"),
 }
-"""Modules of which each is missing where the extra is not installed."""
+"""Modules that are missing without each extra."""
 
 
 RUN = "import runpy; runpy.run_module('chaosapi', run_name='__main__')"
 
 
 def run(*words: str, without: tuple[str, ...] = (), before: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command line where these modules cannot be imported."""
+    """Run the command line without these modules."""
     code = f"import atexit, sys\nfor name in {without}: sys.modules[name] = None\n{before}\n{RUN}"
     command = [sys.executable, "-c", code, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize(("command", "extra"), [(name, entry.extra) for name, entry in ENTRIES.items()])
-def test_a_command_without_its_packages_says_what_to_install(command: str, extra: str) -> None:
-    """Whatever else was on the command line; exit code 2."""
+def test_a_command_without_its_extra_names_the_extra(command: str, extra: str) -> None:
+    """With any other arguments; exit code 2."""
     done = run(command, *(["--host", "h"] if command != "console" else []), without=OF[extra])
     assert done.returncode == 2
     assert f"{command} needs the {extra} extra: pip install 'chaosapi[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_subcommand_may_take_more_than_its_group() -> None:
-    """`slo backtest` computes what the others of its group only write down."""
+def test_a_subcommand_may_need_another_extra_than_its_group() -> None:
+    """`slo backtest` needs numpy, the other commands of its group do not."""
     assert "slo backtest needs the forecast extra" in run("slo", "backtest", without=OF["forecast"]).stderr
     assert run("slo", "lint", "--help", without=OF["forecast"]).returncode == 0
 
 
-def test_the_command_line_is_an_extra_too() -> None:
-    """And says so before it can print anything nicely."""
+def test_the_command_line_needs_an_extra_too() -> None:
+    """Its error is printed without Rich."""
     done = run("serve", without=("typer",))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "chaosapi: the command line needs the cli extra: pip install 'chaosapi[cli]'\n"
 
 
 def test_help_names_what_is_missing() -> None:
-    """All commands are listed, those that cannot run with what they lack."""
+    """All commands are listed; unavailable ones with their extra."""
     found = " ".join(run("--help", without=("numpy",)).stdout.replace("│", " ").split())
     assert all(f" {name} " in found for name in ENTRIES)
     assert "needs the lab extra: pip install 'chaosapi[lab]'" in found
     assert "Run the service." in found
 
 
-def test_a_command_loads_no_other() -> None:
-    """`chaosapi fault` waits for neither numpy nor the web framework's server."""
+def test_a_command_imports_no_other_command() -> None:
+    """`chaosapi fault` imports neither numpy nor uvicorn."""
     modules = run("fault", "--help", before="atexit.register(lambda: print(*sys.modules))").stdout.split()
     assert not {"numpy", "promql_parser", "uvicorn", "structlog", "chaosapi.wiring", "chaosapi.cli.lab"} & {*modules}
     assert "chaosapi.cli.fault" in modules
 
 
-def test_every_extra_that_is_named_exists() -> None:
-    """In pyproject.toml, and `all` has them all."""
+def test_every_named_extra_exists() -> None:
+    """In pyproject.toml, and `all` includes it."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert {entry.extra for entry in ENTRIES.values()} <= extras.keys()
     assert extras["all"] == ["chaosapi[charts,console,lab,redis]"]

@@ -8,14 +8,14 @@ from chaosapi.effects import EFFECTS, Effect
 from chaosapi.faults.fault import Fault
 
 
-def test_on_and_off_stay_words() -> None:
-    """A pulse has both as fields; YAML 1.1 would make booleans of them."""
+def test_on_and_off_are_text() -> None:
+    """A pulse has both as fields; in YAML 1.1 they are booleans."""
     assert parse.parse_value("{type: pulse, on: 5s, off: 10s}") == {"type": "pulse", "on": "5s", "off": "10s"}
     assert parse.parse_value("true") is True
 
 
-def test_parameters_go_where_their_dots_say() -> None:
-    """Dotted names make objects; a value cannot hold another."""
+def test_dotted_parameters_are_nested() -> None:
+    """Dotted names create objects; a value cannot contain another."""
     sent: dict[str, object] = {}
     parse.set_parameters(sent, ["distribution.type=constant", "distribution.value=200ms"])
     assert sent == {"effect": {"distribution": {"type": "constant", "value": "200ms"}}}
@@ -24,7 +24,7 @@ def test_parameters_go_where_their_dots_say() -> None:
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
-def test_a_value_alone_sets_the_main_parameter(effect: type[Effect]) -> None:
+def test_a_value_without_a_name_sets_the_main_parameter(effect: type[Effect]) -> None:
     """The shorthand of each effect names a parameter of its example or of its class."""
     kind = effect.model_fields["type"].default
     if effect.shorthand is None:
@@ -35,7 +35,7 @@ def test_a_value_alone_sets_the_main_parameter(effect: type[Effect]) -> None:
 
 
 def test_the_main_parameters_of_error_and_latency() -> None:
-    """`error 503` and `latency 300ms` are whole faults."""
+    """`error 503` and `latency 300ms` are complete faults."""
     for words, effect in (
         (["503"], {"type": "error", "status": 503}),
         (["300ms"], {"type": "latency", "distribution": {"value": "300ms"}}),
@@ -47,7 +47,7 @@ def test_the_main_parameters_of_error_and_latency() -> None:
 
 
 def test_a_parameter_may_be_an_option() -> None:
-    """With the value after a space or an equals sign; the rest stays as it was."""
+    """The value follows a space or an equals sign; other parameters are unchanged."""
     sent: dict[str, object] = {"effect": {"type": "error"}}
     parse.set_parameters(sent, ["--status", "502", "--retry-after=3s", "when=after"])
     assert sent == {"effect": {"type": "error", "status": 502, "retry_after": "3s", "when": "after"}}
@@ -64,7 +64,7 @@ def test_a_parameter_may_be_an_option() -> None:
     ],
 )
 def test_a_wrong_parameter_is_refused(effect: object, parameters: list[str], reason: str) -> None:
-    """The message names what there is."""
+    """The message lists the known parameters."""
     with pytest.raises(typer.BadParameter, match=reason):
         parse.set_parameters({"effect": effect}, parameters)
 
@@ -73,7 +73,7 @@ def test_a_wrong_parameter_is_refused(effect: object, parameters: list[str], rea
     ("given", "text"), [("5", "5s"), ("0.5", "0.5s"), (".5", ".5s"), ("5m", "5m"), ("x", "x"), ("", ""), (None, None)]
 )
 def test_a_duration_without_a_unit_is_in_seconds(given: str | None, text: str | None) -> None:
-    """What is no duration goes on to the API, which refuses it."""
+    """Other text is passed to the API, which refuses it."""
     assert parse.duration_text(given) == text
 
 
@@ -88,13 +88,13 @@ def test_a_duration_without_a_unit_is_in_seconds(given: str | None, text: str | 
         ("http://[::1]:8001", "http://[::1]:8001"),
     ],
 )
-def test_an_address_becomes_a_url(given: str, url: str) -> None:
-    """As people copy it from a log line or from the browser."""
+def test_an_address_is_converted_to_a_url(given: str, url: str) -> None:
+    """Addresses as in log lines or in a browser."""
     assert parse.base_url(given) == url
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    """Nothing but the sentence, no traceback."""
+    """The output is one sentence, without a traceback."""
     with pytest.raises(typer.BadParameter, match=r"none\.yaml"):
         parse.read_document(tmp_path / "none.yaml")
 
@@ -123,8 +123,8 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda value: ascii(value)[:40])
-def test_what_no_fault_can_hold_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:
-    """From the command line and from a file alike: no traceback, no minute, no gigabyte."""
+def test_input_beyond_the_limits_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:
+    """From the command line and from a file: without a traceback, within a second, in little memory."""
     file = tmp_path / "fault.yaml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(typer.BadParameter) as given:
@@ -153,13 +153,13 @@ def test_what_no_fault_can_hold_is_refused_in_a_sentence(text: str, tmp_path: Pa
         ("", None),
     ],
 )
-def test_yaml_is_read_as_json_would_say_it(text: str, value: object) -> None:
-    """No dates, no octal and no sexagesimal numbers: what is no JSON value is text."""
+def test_yaml_values_are_json_values(text: str, value: object) -> None:
+    """No dates, no octal and no sexagesimal numbers: other values are text."""
     assert parse.parse_value(text) == value
 
 
-def test_dotted_names_are_as_deep_as_a_fault() -> None:
-    """What is sent can be read by whoever receives it."""
+def test_the_depth_of_dotted_names_is_limited() -> None:
+    """To the depth that the API accepts."""
     with pytest.raises(typer.BadParameter, match="32 levels"):
         parse.set_parameters({}, [f"{'a.' * 1000}b=1"])
 

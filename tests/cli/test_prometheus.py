@@ -1,4 +1,4 @@
-"""What is read from Prometheus, with a real one that holds twenty minutes of a shop's counters."""
+"""Commands that read from Prometheus, with a real one that has twenty minutes of a shop's counters."""
 
 import json
 import socket
@@ -33,7 +33,7 @@ SLO = spec.load(assets.path("alerts") / "slo.yaml").slos[0]
 
 
 class Recorded(NamedTuple):
-    """A running Prometheus, and when its counters begin and end (Unix seconds)."""
+    """A running Prometheus, and the first and last time of its counters (Unix seconds)."""
 
     url: str
     start: int
@@ -41,12 +41,12 @@ class Recorded(NamedTuple):
 
 
 def errors_by(second: float) -> float:
-    """Count the failures of one replica: 30 % of 50/s for 40 s, then all of them for 5 s."""
+    """Return the failures of one replica: 30 % of 50/s for 40 s, then all for 5 s."""
     return 15 * min(max(0.0, second - 600), 40) + 50 * min(max(0.0, second - 900), 5)
 
 
 def samples(start: int) -> Iterator[str]:
-    """Write two replicas, scraped at different tenths: one restarts amid the errors, one is not scraped for a while."""
+    """Write two replicas with different scrape offsets: one restarts during the errors, one has a gap in its data."""
     yield "# TYPE http_requests counter\n"
     for replica, offset in ((1, 0.0), (2, 0.4)):
         for status in ("200", "503"):
@@ -64,7 +64,7 @@ def samples(start: int) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[Recorded]:
-    """Yield a Prometheus that holds the samples, and evaluates nothing."""
+    """Yield a Prometheus that has the samples, and evaluates no rules."""
     folder = tmp_path_factory.mktemp("prometheus")
     start = int(time.time()) - LENGTH - 60
     history.import_history(samples(start), tools["promtool"], folder / "data")
@@ -85,7 +85,7 @@ def run(*arguments: str) -> Result:
 
 
 def firing(recorded: Recorded, pair: WindowPair) -> list[tuple[float, float]]:
-    """Ask Prometheus itself when the alert's expression held: from and until, in seconds since the start."""
+    """Return when the alert's expression held in Prometheus: start and end, in seconds since the start."""
     conditions = [
         f"(({SLO.sli.error_ratio(format_window(window))}) / {SLO.budget:.12g} > {pair.factor:g})"
         for window in (pair.short, pair.long)
@@ -98,8 +98,8 @@ def firing(recorded: Recorded, pair: WindowPair) -> list[tuple[float, float]]:
     return list(zip(starts, ends, strict=True))
 
 
-def test_a_back_test_is_what_prometheus_would_have_found(recorded: Recorded) -> None:
-    """The same evaluations as PromQL's own, for every pair, over a restart, a gap and two replicas."""
+def test_a_back_test_equals_prometheus(recorded: Recorded) -> None:
+    """The same evaluations as PromQL, for every pair, across a restart, a gap and two replicas."""
     begin, end = (f"{datetime.fromtimestamp(each, UTC):%FT%TZ}" for each in (recorded.start + 300, recorded.end))
     done = run(
         "slo", "backtest", "--prometheus", recorded.url, "--from", begin, "--to", end, "--profile", "lab", "--json"
@@ -119,12 +119,12 @@ def test_a_back_test_is_what_prometheus_would_have_found(recorded: Recorded) -> 
 
 
 def _since(moment: str | None, recorded: Recorded) -> float:
-    """Return seconds since the start; what goes on at the end ends after it."""
+    """Return seconds since the start; an episode that lasts until the end ends after it."""
     return LENGTH + 1 if moment is None else datetime.fromisoformat(moment).timestamp() - recorded.start
 
 
 def test_a_back_test_fits_a_terminal(recorded: Recorded) -> None:
-    """What would have fired, what not, and what could not be compared or tested."""
+    """Alerts that would have fired, alerts that would not, and alerts that could not be compared or tested."""
     shown = run("slo", "backtest", "--prometheus", recorded.url, "--from", "-25m", "--profile", "lab").stdout
     assert "page 1m/5s" in shown
     assert "not compared: there are no alerts for the window pairs of availability" in shown
@@ -141,15 +141,15 @@ def test_a_back_test_fits_a_terminal(recorded: Recorded) -> None:
         (("--from", "-40d", "--profile", "lab"), "choose a shorter time"),
     ],
 )
-def test_what_a_back_test_refuses(recorded: Recorded, arguments: tuple[str, ...], says: str) -> None:
-    """In a sentence, without a traceback."""
+def test_invalid_back_tests_are_refused(recorded: Recorded, arguments: tuple[str, ...], says: str) -> None:
+    """With one sentence, without a traceback."""
     done = run("slo", "backtest", *(() if "--prometheus" in arguments else ("--prometheus", recorded.url)), *arguments)
     assert done.exit_code != 0
     assert says in done.output
 
 
 def test_long_spans_are_read_in_parts(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every sample once, in order, however many answers it takes."""
+    """Every sample once, in order, from several responses."""
     selector, source = 'http_requests_total{status="503"}', PrometheusReader(recorded.url)
     whole = source.series(selector, recorded.start - 1, recorded.end)
     monkeypatch.setattr(client, "_FIRST_SPAN_S", 7.0)
@@ -162,8 +162,8 @@ def test_long_spans_are_read_in_parts(recorded: Recorded, monkeypatch: pytest.Mo
         assert one.values.tolist() == other.values.tolist()
 
 
-def test_prometheus_own_words_reach_the_reader(recorded: Recorded, serve: Serve) -> None:
-    """A query that it refuses; and something that is no Prometheus at all."""
+def test_errors_of_prometheus_are_shown(recorded: Recorded, serve: Serve) -> None:
+    """A refused query, and a server that is not Prometheus."""
     with pytest.raises(errors.Invalid, match="parse error"):
         PrometheusReader(recorded.url).vector("sum(")
     with pytest.raises(errors.Invalid, match=r"refuses|is it a Prometheus"):
@@ -171,7 +171,7 @@ def test_prometheus_own_words_reach_the_reader(recorded: Recorded, serve: Serve)
 
 
 def test_traffic_is_measured(recorded: Recorded) -> None:
-    """A hundred requests a second on one route, by two replicas; options beside it win."""
+    """A hundred requests per second on one route of two replicas; options take precedence."""
     window = ("--prometheus", recorded.url, "--traffic-window", "4m", "--profile", "lab", "--json")
     fault = ("forecast", "error", "--rate", "0.2", "--duration", "1m")
     filled = 240 - (time.time() - recorded.end)  # nothing is recorded of the last of the four minutes
@@ -185,8 +185,8 @@ def test_traffic_is_measured(recorded: Recorded) -> None:
     assert "no request was served" in nothing.output
 
 
-def test_a_score_of_what_the_webhook_was_told(serve: Serve, recorded: Recorded) -> None:
-    """The last fault that began, against the deliveries; without rules evaluated nothing more is known."""
+def test_a_score_with_the_webhooks_deliveries(serve: Serve, recorded: Recorded) -> None:
+    """The latest started fault is compared with the deliveries; Prometheus has no evaluated rules here."""
     url = serve()
     none = run("score", "--url", url, "--prometheus", recorded.url)
     assert none.exit_code == 1

@@ -15,8 +15,8 @@ def rendered(table: Table) -> str:
     return capture.get()
 
 
-def test_a_fault_that_hits_nothing_says_so_in_lists_and_alone(make_client: MakeClient, clock: Clock) -> None:
-    """The note of the admin API."""
+def test_a_fault_without_hits_has_a_note(make_client: MakeClient, clock: Clock) -> None:
+    """In lists and alone, with the note of the admin API."""
     client = make_client()
     client.put("/admin/faults/f", json={"effect": {"type": "error"}, "target": {"methods": ["DELETE"]}})
     client.get("/api/products")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_an_unsafe_address_is_refused_before_anything_listens() -> None:
-    """Exit code 2 and the three ways out."""
+    """Exit code 2, with the three options."""
     command = [sys.executable, "-m", "chaosapi", "serve", "--host", "0.0.0.0"]  # noqa: S104 - refused
     failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(30))
     assert failed.returncode == 2
@@ -38,7 +38,7 @@ def test_a_wrong_setting_is_named() -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly(ending: signal.Signals) -> None:
-    """It says that it has shut down; no traceback."""
+    """The log has the shutdown, without a traceback."""
     command = [sys.executable, "-m", "chaosapi", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
@@ -53,7 +53,7 @@ def test_a_signal_ends_it_cleanly(ending: signal.Signals) -> None:
 
 
 def test_the_docs_page_loads_nothing_from_outside(serve: Serve) -> None:
-    """A bare machine has no network; the page and all it names come from the service."""
+    """The page and all its resources come from the service."""
     url = serve()
     planes = {"": ("/static-offline-docs", "/api/checkout"), "/admin": ("/admin/static", "/admin/faults")}
     for plane, (static, path) in planes.items():
@@ -63,8 +63,8 @@ def test_the_docs_page_loads_nothing_from_outside(serve: Serve) -> None:
         assert path in httpx2.get(f"{url}{plane}/openapi.json").json()["paths"]
 
 
-def test_the_address_of_a_kubernetes_service_is_ignored_and_said(serve: Serve, tmp_path: Path) -> None:
-    """As every pod gets it for a Service named chaosapi."""
+def test_the_service_variables_of_kubernetes_are_ignored_with_a_warning(serve: Serve, tmp_path: Path) -> None:
+    """Every pod has them if a Service is named chaosapi."""
     url = serve(CHAOSAPI_ADMIN_PORT="tcp://10.0.0.1:8001", CHAOSAPI_PORT="tcp://10.0.0.1:8000")
     assert httpx2.get(f"{url}/admin/faults").status_code == 200
     (log,) = tmp_path.glob("serve-*.log")

@@ -1,4 +1,4 @@
-"""What others wrote, in faults, answers and files: every command shows it as text."""
+"""Text from users, services and files is escaped by every command."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ REFUSED = {"status": "error", "errorType": "bad_data", "error": HOSTILE}
 
 @contextmanager
 def answering(text: str, status: int = 200) -> Iterator[str]:
-    """Serve one answer to every request; gives the URL."""
+    """Serve one response to every request; yield the URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -56,13 +56,13 @@ def run(*arguments: str) -> Result:
 
 
 def harmless(text: str) -> bool:
-    """Return whether the text holds nothing that steers a terminal."""
+    """Return whether the text has no terminal control characters."""
     return all(is_plain(each) for each in text if each != "\n")
 
 
 @pytest.fixture
 def answers(client: TestClient) -> dict[str, str]:
-    """Return what the service answers each command, with the hostile text wherever a person may write."""
+    """Return the service's response to each command, with hostile text in every user-defined field."""
     client.post("/admin/halt", json={"reason": MARK})
     halted = client.get("/admin/faults").json()
     client.delete("/admin/halt")
@@ -86,7 +86,7 @@ def answers(client: TestClient) -> dict[str, str]:
 def test_a_fault_is_shown_as_text(
     monkeypatch: pytest.MonkeyPatch, answers: dict[str, str], command: tuple[str, ...]
 ) -> None:
-    """As a table, here in a very wide terminal, and as JSON that reads back the same."""
+    """As a table in a very wide terminal, and as JSON that parses to the same value."""
     monkeypatch.setattr("chaosapi.cli.fault._out", Terminal(width=5000))
     answer = answers[command[0]]
     with answering(answer) as url:
@@ -102,8 +102,8 @@ def test_a_fault_is_shown_as_text(
 @pytest.mark.parametrize(
     ("answer", "status"), [(json.dumps(PROBLEM), 422), (json.dumps({"title": HOSTILE}), 500), (HOSTILE, 200)]
 )
-def test_what_a_server_refuses_with_is_shown_as_text(answer: str, status: int) -> None:
-    """Problem documents, and whatever is none, also in a good answer."""
+def test_errors_of_a_server_are_escaped(answer: str, status: int) -> None:
+    """Problem documents and other bodies, also with a 2xx status."""
     with answering(answer, status) as url:
         refused = run("fault", "list", "--url", url)
     assert refused.exit_code == 1
@@ -112,7 +112,7 @@ def test_what_a_server_refuses_with_is_shown_as_text(answer: str, status: int) -
     assert (SHOWN in refused.output) == (status == 422)
 
 
-def test_what_prometheus_refuses_with_is_shown_as_text() -> None:
+def test_errors_of_prometheus_are_escaped() -> None:
     """In backtests and forecasts."""
     with answering(json.dumps(REFUSED), 400) as url:
         found = [run("slo", "backtest", "--prometheus", url), run("forecast", "error", "--traffic-from", url)]
@@ -122,8 +122,8 @@ def test_what_prometheus_refuses_with_is_shown_as_text() -> None:
         assert harmless(each.output)
 
 
-def test_what_is_wrong_with_an_slo_file_is_shown_as_text(tmp_path: Path) -> None:
-    """In findings and refusals, whatever its keys and queries are."""
+def test_errors_in_an_slo_file_are_escaped(tmp_path: Path) -> None:
+    """In findings and errors, for any keys and queries."""
     query = "sum(rate(a[{{.window}}]))"
     slo = {
         "name": "a",
@@ -143,8 +143,8 @@ def test_what_is_wrong_with_an_slo_file_is_shown_as_text(tmp_path: Path) -> None
     assert harmless(run("slo", "lint", path, "--json").output)
 
 
-def test_a_files_content_is_shown_as_text_where_it_cannot_be_read(tmp_path: Path) -> None:
-    """In the refusal of an option as well."""
+def test_the_content_of_an_unreadable_file_is_escaped(tmp_path: Path) -> None:
+    """Also in the error of an option."""
     file = tmp_path / "fault.yaml"
     file.write_text('{"a": "[/nope] \u202e', encoding="utf-8")
     for command in (["fault", "add", "--file"], ["forecast", "--fault-file"]):
@@ -154,7 +154,7 @@ def test_a_files_content_is_shown_as_text_where_it_cannot_be_read(tmp_path: Path
         assert "\u202e" not in refused.output
 
 
-def test_a_token_that_no_header_can_carry_is_refused_before_it_is_sent() -> None:
+def test_a_token_with_invalid_header_characters_is_refused_before_it_is_sent() -> None:
     """With what would be right."""
     refused = run("fault", "list", "--url", "http://127.0.0.1:9", "--token", "tökén")
     assert refused.exit_code == 1
@@ -164,10 +164,10 @@ def test_a_token_that_no_header_can_carry_is_refused_before_it_is_sent() -> None
 
 @pytest.mark.parametrize("trouble", [KeyError("getpwuid(): uid not found: 10001"), OSError("no username")])
 @pytest.mark.parametrize("name", [None, "jörg", "a\nb"])
-def test_whoever_runs_it_has_a_name_that_can_be_sent(
+def test_every_user_has_a_valid_actor_name(
     monkeypatch: pytest.MonkeyPatch, trouble: Exception, name: str | None
 ) -> None:
-    """A user that the system does not know, as in a container, and names that are not ASCII."""
+    """An unknown user, as in a container, and names that are not ASCII."""
 
     def user() -> str:
         if name is None:

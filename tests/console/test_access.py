@@ -20,7 +20,7 @@ LIVE = "ws://localhost/_nicegui/live"
 
 
 async def at_once(_: float) -> None:
-    """Wait for nothing: the clock of these tests stands."""
+    """Return at once: the clock of these tests is fake."""
 
 
 def guarded(
@@ -31,7 +31,7 @@ def guarded(
     sleep: Callable[[float], Awaitable[None]] = at_once,
     admits: Callable[[], bool] = lambda: True,
 ) -> TestClient:
-    """Return a client of a small app behind the guard."""
+    """Return a client of a small app behind the access guard."""
     app = FastAPI()
     sessions = Sessions(password, clock, sleep)
     app.include_router(login.router(sessions))
@@ -52,8 +52,8 @@ def guarded(
     return TestClient(AccessMiddleware(app, sessions, admits), base_url=base_url, follow_redirects=False)
 
 
-def test_on_loopback_nobody_logs_in_and_each_browser_has_its_session(clock: Clock) -> None:
-    """The cookie is not for scripts or other sites; a page is built only for who keeps it, a web socket needs it."""
+def test_on_loopback_each_browser_has_a_session_without_a_login(clock: Clock) -> None:
+    """The cookie is HttpOnly and SameSite; pages and web sockets need it."""
     client = guarded(None, clock)
     with pytest.raises(WebSocketDisconnect), client.websocket_connect(LIVE):
         pass
@@ -67,30 +67,30 @@ def test_on_loopback_nobody_logs_in_and_each_browser_has_its_session(clock: Cloc
         pass
 
 
-def test_a_browser_without_cookies_is_told(clock: Clock) -> None:
-    """And not sent in circles."""
+def test_a_browser_without_cookies_gets_an_explanation(clock: Clock) -> None:
+    """It is not redirected in a loop."""
     answer = guarded(None, clock).get("/enter")
     assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
     assert "allow cookies" in answer.text
 
 
-def test_a_page_is_built_for_the_page_alone(clock: Clock) -> None:
-    """Other paths are answered before NiceGUI builds one for them, and where there is no room none is built."""
+def test_only_the_pages_path_builds_a_page(clock: Clock) -> None:
+    """Other paths are answered before NiceGUI builds a page, and beyond the limit no page is built."""
     client = guarded(None, clock, admits=lambda: False)
     client.get("/")
     assert client.get("/other").status_code == 404
     assert client.get("/").status_code == 503
 
 
-def test_a_name_that_is_not_loopback_is_refused_without_a_password(clock: Clock) -> None:
-    """A page that points its own name at 127.0.0.1 gets nothing."""
+def test_without_a_password_only_loopback_names_are_accepted(clock: Clock) -> None:
+    """A name that resolves to 127.0.0.1 is refused (DNS rebinding)."""
     assert guarded(None, clock, "http://evil.example").get("/").status_code == 403
     assert guarded(PASSWORD, clock, "http://console.example").get("/").status_code == 303
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "via", "x-real-ip"])
-def test_without_a_password_it_is_not_shown_through_a_proxy(header: str, clock: Clock) -> None:
-    """A proxy on this machine may set Host to localhost, and its clients may be anywhere."""
+def test_without_a_password_requests_through_a_proxy_are_refused(header: str, clock: Clock) -> None:
+    """A local proxy may set Host to localhost and forward requests from any machine."""
     headers = {header: "127.0.0.1"}
     assert guarded(None, clock).get("/", headers=headers).status_code == 403
     assert guarded(PASSWORD, clock).get("/", headers=headers).status_code == 303
@@ -99,7 +99,7 @@ def test_without_a_password_it_is_not_shown_through_a_proxy(header: str, clock: 
 @pytest.mark.parametrize("password", [None, PASSWORD])
 @pytest.mark.parametrize("value", ["http://[", "[::1", "a b", "x:y:z", ""])
 def test_a_malformed_header_is_refused(password: str | None, value: str, clock: Clock) -> None:
-    """Host and Origin; it is no failure of the console."""
+    """Host and Origin; no such header causes a 5xx."""
     client = guarded(password, clock)
     client.get("/")
     assert client.get("/", headers={"host": value}).status_code == (400 if value else 403)
@@ -117,8 +117,8 @@ def test_a_request_with_two_hosts_is_refused(password: str | None, clock: Clock)
     "foreign", ['a:b=1; "=; =;; \\', "chaosapi_console=x", "a=" + "b" * 4000, "\xff=\xfe", "{a}=1; a@b=2; (x)=3"]
 )
 @pytest.mark.parametrize("password", [None, PASSWORD])
-def test_cookies_of_other_servers_do_no_harm(password: str | None, foreign: str, clock: Clock) -> None:
-    """They are for all ports of a host; before and after ours, and also of the name that ours has elsewhere."""
+def test_cookies_of_other_servers_are_ignored(password: str | None, foreign: str, clock: Clock) -> None:
+    """Cookies are shared by all ports of a host; also cookies of the same name."""
     client = guarded(password, clock)
     path = "/login" if password else "/"
     own = client.request("POST" if password else "GET", path, data={"password": PASSWORD} if password else None)
@@ -131,8 +131,8 @@ def test_cookies_of_other_servers_do_no_harm(password: str | None, foreign: str,
 
 
 @pytest.mark.parametrize("password", [None, PASSWORD])
-def test_another_sites_page_is_refused(password: str | None, clock: Clock) -> None:
-    """By its origin, for the web socket as well, and by where the browser says that a request comes from."""
+def test_cross_site_requests_are_refused(password: str | None, clock: Clock) -> None:
+    """By Origin, for the web socket too, and by Sec-Fetch-Site."""
     client = guarded(password, clock)
     client.get("/")
     foreign = {"origin": "http://evil.example"}
@@ -148,8 +148,8 @@ def test_another_sites_page_is_refused(password: str | None, clock: Clock) -> No
         assert client.post("/login", headers=followed).status_code == 403
 
 
-def test_with_a_password_nothing_is_shown_before(clock: Clock) -> None:
-    """The page leads to the form; the right password opens it for twelve hours, a wrong one says so."""
+def test_with_a_password_every_page_needs_a_login(clock: Clock) -> None:
+    """The page redirects to the form; the right password gives a session of twelve hours, a wrong one an error."""
     client = guarded(PASSWORD, clock)
     assert client.get("/").headers["location"] == "/login"
     assert client.get("/_nicegui/anything").headers["location"] == "/login"
@@ -164,8 +164,8 @@ def test_with_a_password_nothing_is_shown_before(clock: Clock) -> None:
     assert client.get("/").status_code == 303
 
 
-def test_guessing_is_slowed_down_and_the_right_password_always_works(clock: Clock) -> None:
-    """After ten wrong passwords within a minute a peer's attempts take turns; the right one only waits for its own."""
+def test_guesses_are_slowed_down_and_the_right_password_works(clock: Clock) -> None:
+    """After ten wrong passwords within a minute a peer's attempts are queued; the right one waits only for its turn."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -183,8 +183,8 @@ def test_guessing_is_slowed_down_and_the_right_password_always_works(clock: Cloc
     assert waits == []
 
 
-def test_a_flood_of_guesses_is_bounded_and_delays_nobody_else(clock: Clock) -> None:
-    """So many may wait at once; what would wait longer is refused, while other peers get in at once."""
+def test_a_flood_of_guesses_is_bounded_and_delays_no_other_peer(clock: Clock) -> None:
+    """The queue is bounded; further attempts are refused, while other peers log in at once."""
     found: dict[str, list[bool | None]] = {"guesser": [], "other": []}
 
     async def flood() -> None:
@@ -206,8 +206,8 @@ def test_a_flood_of_guesses_is_bounded_and_delays_nobody_else(clock: Clock) -> N
     assert Counter(found["guesser"]) == {False: 31, None: 969}
 
 
-def test_browsers_that_hold_nothing_push_out_nobody(clock: Clock) -> None:
-    """However many come without a cookie, who has logged in or entered a token stays."""
+def test_new_sessions_do_not_evict_sessions_with_a_login(clock: Clock) -> None:
+    """For any number of requests without a cookie, sessions with a login or a token stay."""
     sessions = Sessions(None, clock)
     request = HTTPConnection({"type": "http", "headers": [], "server": ("localhost", 8080)})
 
@@ -229,7 +229,7 @@ def test_browsers_that_hold_nothing_push_out_nobody(clock: Clock) -> None:
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_body_is_bounded(clock: Clock, declared: bool) -> None:  # noqa: FBT001
-    """At once where its length is declared, else while it is read."""
+    """At once if its length is declared, else while it is read."""
     client = guarded(None, clock)
     client.get("/")
     path = "/_nicegui/taken"
@@ -240,7 +240,7 @@ def test_a_body_is_bounded(clock: Clock, declared: bool) -> None:  # noqa: FBT00
 
 
 def test_off_loopback_the_console_starts_only_with_a_password() -> None:
-    """It says what to set."""
+    """The error names the setting."""
     command = [sys.executable, "-m", "chaosapi", "console", "--host", "192.0.2.1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -5,7 +5,7 @@ from chaosapi.console.bounds import drop_abandoned_page
 
 @dataclass
 class Built:
-    """A page that notes how it ends."""
+    """A page that records its end."""
 
     built: dict[str, "Built"]
     name: str
@@ -14,8 +14,8 @@ class Built:
         del self.built[self.name]
 
 
-def test_pages_that_no_browser_came_to_make_room_for_new_ones() -> None:
-    """The oldest first; those that are open stay, and there are only so many of them."""
+def test_pages_without_a_browser_are_evicted_first() -> None:
+    """The oldest first; open pages stay, up to a limit."""
     built: dict[str, Built] = {}
     connected: list[str] = []
     for number in range(1000):

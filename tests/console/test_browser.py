@@ -1,4 +1,4 @@
-"""The console in a real browser, in front of a real lab: one story from the first fault to a Prometheus that died."""
+"""The console in a real browser with a real lab: from the first fault to a dead Prometheus."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Ite
 
 @pytest.fixture(scope="module")
 def page(lab: stack.Lab) -> Iterator[Any]:
-    """Yield the console's page in Chromium; afterwards fail if it asked for anything from elsewhere or broke."""
+    """Yield the console's page in Chromium; fail afterwards if it used other hosts or had an error."""
     if not (program := shutil.which("chromium")):
         pytest.skip("needs chromium on PATH: apt-get install chromium")
     SHOTS.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def page(lab: stack.Lab) -> Iterator[Any]:
 
 
 def reachable(lab: stack.Lab) -> bool:
-    """Return whether the console listens."""
+    """Return whether the console's port is open."""
     try:
         return httpx2.get(lab.links["console"]).is_success
     except httpx2.HTTPError:
@@ -74,7 +74,7 @@ def is_elsewhere(url: str) -> bool:
 
 
 def number(page: Any, chart: str) -> Any:
-    """Return the number above a chart."""
+    """Return the value above a chart."""
     return page.locator(".charts .card", has_text=chart).locator(".big")
 
 
@@ -88,8 +88,8 @@ def shot(page: Any, name: str) -> None:
     page.screenshot(path=SHOTS / f"{name}.png")
 
 
-def test_every_source_says_how_it_is(page: Any) -> None:
-    """The three of the lab are up; Locust runs without a page here, so it is down, with what to do."""
+def test_the_state_of_every_source_is_shown(page: Any) -> None:
+    """The lab's three sources are up; Locust runs without a web page, so it is down, with a hint."""
     for source in ("Service: up", "Prometheus: up", "Alertmanager: up", "Locust: down"):
         page.get_by_text(source, exact=True).wait_for()
     playwright.expect(number(page, "Success")).to_have_text("100 %")
@@ -98,8 +98,8 @@ def test_every_source_says_how_it_is(page: Any) -> None:
     shot(page, "1-up")
 
 
-def test_a_wrong_field_is_told_beside_it_and_nothing_can_be_injected(page: Any) -> None:
-    """In the service's own words."""
+def test_an_invalid_field_has_its_error_and_disables_injection(page: Any) -> None:
+    """The message is the service's."""
     tab(page, "Faults")
     page.get_by_role("button", name="Add a fault").click()
     page.get_by_label("rate", exact=True).fill("5")
@@ -109,7 +109,7 @@ def test_a_wrong_field_is_told_beside_it_and_nothing_can_be_injected(page: Any) 
 
 
 def test_a_fault_is_injected_from_the_form_after_its_forecast(page: Any) -> None:
-    """The forecast names the page that then fires, the curve moves, and the receipt counts."""
+    """The forecast has the page that fires later, the chart moves, and the receipt counts."""
     page.get_by_label("rate", exact=True).fill("0.3")
     page.get_by_label("name", exact=True).fill("errors")
     page.get_by_label("duration", exact=True).fill("5m")
@@ -128,16 +128,16 @@ def test_a_fault_is_injected_from_the_form_after_its_forecast(page: Any) -> None
     shot(page, "4-firing")
 
 
-def test_its_runbook_opens_beside_the_alert(page: Any) -> None:
-    """The one that the alert names."""
+def test_the_runbook_of_an_alert_opens(page: Any) -> None:
+    """The alert names it."""
     page.get_by_role("button", name="Runbook").first.click()
     page.get_by_role("heading", name="ErrorBudgetBurn").wait_for()
     shot(page, "5-runbook")
     page.get_by_role("button", name="Close").click()
 
 
-def test_a_runbook_that_is_elsewhere_is_a_link(page: Any, lab: stack.Lab) -> None:
-    """Only over http and https: anything else that an alert names is text."""
+def test_an_external_runbook_is_a_link(page: Any, lab: stack.Lab) -> None:
+    """Only http and https URLs: any other value is shown as text."""
     books = {"Elsewhere": "https://wiki.example/page", "Script": "javascript:alert(1)"}
     alerts = f"{lab.links['Alertmanager']}/api/v2/alerts"
     told = [{"labels": {"alertname": name}, "annotations": {"runbook_url": url}} for name, url in books.items()]
@@ -154,7 +154,7 @@ def test_a_runbook_that_is_elsewhere_is_a_link(page: Any, lab: stack.Lab) -> Non
 
 
 def test_an_alert_is_silenced_with_a_comment(page: Any) -> None:
-    """Alertmanager then says so, and by whom; until the silence is ended."""
+    """Alertmanager has the silence with its author, until it is ended."""
     page.get_by_role("button", name="Silence…").first.click()
     page.get_by_role("button", name="Silence", exact=True).click()
     page.get_by_text("a comment is required").wait_for()
@@ -168,7 +168,7 @@ def test_an_alert_is_silenced_with_a_comment(page: Any) -> None:
 
 
 def test_a_fault_is_edited(page: Any) -> None:
-    """The form shows it as it is, and what is changed acts."""
+    """The form has its values, and the change acts."""
     tab(page, "Faults")
     page.get_by_role("button", name="Edit").click()
     playwright.expect(page.get_by_label("rate", exact=True)).to_have_value("0.3")
@@ -178,7 +178,7 @@ def test_a_fault_is_edited(page: Any) -> None:
 
 
 def test_a_limit_makes_an_alert_pending_before_it_fires(page: Any) -> None:
-    """A second effect from the catalogue, its nested parameters filled in; both of the alert's states are drawn."""
+    """A second effect of the catalogue with nested parameters; both states of the alert are drawn."""
     page.get_by_role("button", name="Add a fault").click()
     page.get_by_role("combobox", name="Effect").click()
     page.get_by_role("option", name="capacity").click()
@@ -197,7 +197,7 @@ def test_a_limit_makes_an_alert_pending_before_it_fires(page: Any) -> None:
 
 
 def test_the_kill_switch_ends_everything_and_alerts_resolve(page: Any) -> None:
-    """One click from anywhere; the alerts are gone soon after."""
+    """With one click from any panel; the alerts resolve soon after."""
     page.get_by_role("button", name="End all faults").click()
     page.get_by_text("2 faults ended on 1 of 1 replica").wait_for()
     page.get_by_text("0 faults · 1 replica").wait_for()
@@ -208,8 +208,8 @@ def test_the_kill_switch_ends_everything_and_alerts_resolve(page: Any) -> None:
     shot(page, "8-resolved")
 
 
-def test_a_halt_gives_its_reason_to_all(page: Any) -> None:
-    """And can be lifted. The kill switch is within the keyboard's reach while the dialog is open."""
+def test_a_halt_is_shown_with_its_reason(page: Any) -> None:
+    """It can be lifted. The kill switch is reachable by keyboard while the dialog is open."""
     page.get_by_role("button", name="Halt…").click()
     page.get_by_label("Reason").press("Alt+k")
     page.get_by_text("0 faults ended on 1 of 1 replica").wait_for()
@@ -221,7 +221,7 @@ def test_a_halt_gives_its_reason_to_all(page: Any) -> None:
 
 
 def test_the_timeline_is_exported(page: Any, tmp_path: Path) -> None:
-    """As JSON, and as a page that holds the same."""
+    """As JSON, and as an HTML page with the same data."""
     kept = {}
     for kind in ("JSON", "HTML"):
         with page.expect_download() as downloading:
@@ -235,8 +235,8 @@ def test_the_timeline_is_exported(page: Any, tmp_path: Path) -> None:
     assert "a real incident" in kept["HTML"]
 
 
-def test_a_prometheus_that_died_is_told_and_faults_can_still_be_steered(page: Any, lab: stack.Lab) -> None:
-    """With what to do; nothing else stops working."""
+def test_without_prometheus_faults_can_still_be_changed(page: Any, lab: stack.Lab) -> None:
+    """The page has a hint, and everything else works."""
     for part in psutil.Process().children(recursive=True):
         if f"--web.listen-address=127.0.0.1:{lab.ports.prometheus}" in part.cmdline():
             part.kill()

@@ -1,4 +1,4 @@
-"""The console's page in a real browser that other sites and a flood of requests would use against it."""
+"""The console in a real browser under attack: cross-site pages and floods of requests."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ PATIENCE = 20_000  # milliseconds
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield a console that watches nothing."""
+    """Yield a console without sources."""
     nowhere = [
         word
         for name in ("service", "prometheus", "alertmanager", "locust")
@@ -59,13 +59,13 @@ def browser() -> Iterator[Any]:
 
 
 def opened(page: Any) -> bool:
-    """Wait until the page shows what it watches."""
+    """Wait until the page shows its sources."""
     page.get_by_text("Service: down", exact=True).wait_for()
     return True
 
 
-def test_the_page_works_under_its_policy_and_with_cookies_of_others(browser: Any, url: str) -> None:
-    """Every panel is drawn without a violation; a script that gets into the page does not run."""
+def test_the_page_works_under_its_content_security_policy(browser: Any, url: str) -> None:
+    """Every panel is drawn without a violation, also with foreign cookies; an injected script does not run."""
     browser.add_cookies([{"name": name, "value": 'x:y"[', "url": url} for name in ("a@b", "chaosapi_console")])
     page = browser.new_page()
     troubles: list[str] = []
@@ -87,8 +87,8 @@ def test_the_page_works_under_its_policy_and_with_cookies_of_others(browser: Any
     assert page.evaluate("window.hacked") is None
 
 
-def test_a_link_from_another_site_opens_it_and_a_frame_there_does_not(browser: Any, url: str) -> None:
-    """Though the browser keeps its cookie from requests that another site begins."""
+def test_a_link_from_another_site_opens_the_page_and_a_frame_does_not(browser: Any, url: str) -> None:
+    """Although the browser omits the cookie in cross-site requests."""
 
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -115,8 +115,8 @@ def test_a_link_from_another_site_opens_it_and_a_frame_there_does_not(browser: A
         server.server_close()
 
 
-def test_a_flood_of_page_loads_leaves_it_to_the_others(browser: Any, url: str) -> None:
-    """Without a cookie no page is built; with one, those that nobody comes to are forgotten."""
+def test_a_flood_of_page_loads_does_not_affect_other_browsers(browser: Any, url: str) -> None:
+    """Without a cookie no page is built; with one, abandoned pages are evicted."""
     page = browser.new_page()
     page.goto(url)
     assert opened(page)

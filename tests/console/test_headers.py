@@ -19,7 +19,7 @@ async def page(_: Request) -> HTMLResponse:
 
 
 async def parts(_: Request) -> StreamingResponse:
-    """Answer with a page in parts, cut amid a tag."""
+    """Answer with a page in chunks, split within a tag."""
     return StreamingResponse(iter([PAGE[:4], PAGE[4:]]), media_type="text/html")
 
 
@@ -30,15 +30,15 @@ async def plain(_: Request) -> PlainTextResponse:
 
 @pytest.fixture
 def client() -> TestClient:
-    """Return a client of such answers, compressed where that is asked for."""
+    """Return a client of such responses, compressed if requested."""
     app = Starlette(routes=[Route("/page", page), Route("/parts", parts), Route("/plain", plain)])
     app.add_middleware(GZipMiddleware)
     return TestClient(SecurityHeaders(app))
 
 
 @pytest.mark.parametrize("path", ["/page", "/parts"])
-def test_a_pages_own_scripts_alone_may_run(client: TestClient, path: str) -> None:
-    """Each answer has a nonce of its own, which its scripts carry; also where the browser asks for compression."""
+def test_only_a_pages_own_scripts_may_run(client: TestClient, path: str) -> None:
+    """Each response has its own nonce on its scripts, also if the browser accepts compression."""
     nonces = set()
     for _ in range(2):
         answer = client.get(path, headers={"accept-encoding": "gzip"})
@@ -51,8 +51,8 @@ def test_a_pages_own_scripts_alone_may_run(client: TestClient, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/page", "/parts", "/plain", "/nothing"])
-def test_no_answer_is_shown_in_another_sites_frame(client: TestClient, path: str) -> None:
-    """Refusals neither, and nothing else of a page is changed."""
+def test_no_response_may_be_framed_by_another_site(client: TestClient, path: str) -> None:
+    """Refusals too; the page is otherwise unchanged."""
     answer = client.get(path)
     assert answer.headers["x-frame-options"] == "DENY"
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]

@@ -1,4 +1,4 @@
-"""The form that a schema makes, against the schemas of the real service."""
+"""The form of a JSON schema, tested with the schemas of the real service."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def effect(client: TestClient, name: str) -> tuple[Part, ...]:
 
 
 def every(found: tuple[Part, ...]) -> list[Field]:
-    """Return all fields, those inside choices too."""
+    """Return all fields, including those in choices."""
     inner = [
         each
         for part in found
@@ -36,16 +36,16 @@ def every(found: tuple[Part, ...]) -> list[Field]:
     return [part for part in found if isinstance(part, Field)] + inner
 
 
-def test_every_effect_makes_a_form_with_help(client: TestClient) -> None:
-    """Each parameter of each effect is a field or a choice and says what it is, but for a mixture's components."""
+def test_every_effect_has_a_form_with_help_texts(client: TestClient) -> None:
+    """Each parameter of each effect is a field or a choice with a help text, except a mixture's components."""
     for each in client.get("/admin/effects").json()["effects"]:
         found = effect(client, each["type"])
         assert {part.path[1] for part in found} == each["parameters"]["properties"].keys() - {"type"}
         assert [field.path for field in every(found) if not field.help and field.path[-1] != "components"] == []
 
 
-def test_kinds_limits_and_defaults_are_read_off(client: TestClient) -> None:
-    """A status knows its bounds, a span its unit, a choice its options; what has no default is required."""
+def test_kinds_limits_and_defaults_come_from_the_schema(client: TestClient) -> None:
+    """A status has bounds, a duration a unit, a choice its options; a field without a default is required."""
     error = {field.path[-1]: field for field in every(effect(client, "error"))}
     assert (error["status"].kind, error["status"].limits, error["status"].default) == ("json", "from 400 to 599", "503")
     assert error["retry_after"].kind == "duration"
@@ -55,15 +55,15 @@ def test_kinds_limits_and_defaults_are_read_off(client: TestClient) -> None:
 
 
 def test_a_distribution_is_a_choice_of_forms(client: TestClient) -> None:
-    """Each kind of distribution brings its own fields."""
+    """Each kind of distribution has its own fields."""
     (distribution,) = [part for part in effect(client, "latency") if isinstance(part, Choice)]
     assert distribution.path == ("effect", "distribution")
     assert [part.path[-1] for part in distribution.variants["lognormal"]] == ["median", "p99"]
     assert "" not in distribution.variants
 
 
-def test_what_may_be_left_out_offers_nothing_as_well(client: TestClient) -> None:
-    """The service time of a limit is such a distribution."""
+def test_an_optional_choice_has_an_empty_option(client: TestClient) -> None:
+    """The service time of `capacity` is an example."""
     (time,) = [part for part in effect(client, "capacity") if isinstance(part, Choice)]
     assert (time.default, time.variants[""]) == ("", ())
 
@@ -80,14 +80,14 @@ def test_what_may_be_left_out_offers_nothing_as_well(client: TestClient) -> None
         ("text", "5", "5"),
     ],
 )
-def test_what_is_typed_becomes_json(kind: Any, text: str, value: object) -> None:
-    """As its field wants it; text that is no JSON stays text."""
+def test_typed_text_is_converted_to_json(kind: Any, text: str, value: object) -> None:
+    """By the type of its field; text that is not JSON stays text."""
     assert parse_field(Field(("x",), kind), text) == value
 
 
 @pytest.mark.parametrize("known", ["123", '{"a":1}', "", " with spaces ", {"a": 1}, ["/a,b"], 0.5])
-def test_what_nobody_touched_stays_what_it_was(known: object) -> None:
-    """Text that looks like JSON stays text, and keeps its spaces."""
+def test_unchanged_fields_keep_their_values(known: object) -> None:
+    """Text that looks like JSON stays text, with its spaces."""
     assert initial_text(Field(("x",), "json"), format_value(known), known) == known
 
 
@@ -101,20 +101,20 @@ def test_what_nobody_touched_stays_what_it_was(known: object) -> None:
         ("json", "[NaN]", "finite"),
     ],
 )
-def test_what_cannot_be_read_is_refused(kind: Any, text: str, message: str) -> None:
-    """With words that say what would be right."""
+def test_invalid_text_is_refused_with_what_would_be_valid(kind: Any, text: str, message: str) -> None:
+    """The message has the valid form."""
     with pytest.raises(ValueError, match=message):
         parse_field(Field(("x",), kind, limits="from 1 to 9"), text)
 
 
-def test_values_go_where_their_paths_say() -> None:
-    """A choice's type stands beside its fields."""
+def test_values_are_nested_by_their_paths() -> None:
+    """The type of a choice is next to its fields."""
     values = {("effect", "distribution", "type"): "constant", ("effect", "distribution", "value"): "1s", ("rate",): 0.5}
     assert body(values) == {"effect": {"distribution": {"type": "constant", "value": "1s"}}, "rate": 0.5}
 
 
-def test_an_edit_leaves_nothing_of_the_old_fault(client: TestClient) -> None:
-    """The patch of another effect, shape and target makes exactly the fault that the form shows."""
+def test_an_edit_removes_the_fields_of_the_old_fault(client: TestClient) -> None:
+    """The patch with another effect, shape and target gives exactly the fault of the form."""
     old = {
         "name": "old",
         "effect": {"type": "error", "status": 500, "retry_after": "5s"},

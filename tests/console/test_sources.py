@@ -1,4 +1,4 @@
-"""What the console asks, and what it says when nobody answers: against small servers of the test's own."""
+"""The console's sources, and their errors: with small servers of the tests."""
 
 import asyncio
 from collections import Counter
@@ -28,14 +28,14 @@ EMPTY: dict[str, Any] = {"groups": [], "result": [], "activeTargets": []}
 
 
 def client(answer: Callable[[Request], Awaitable[Response]]) -> httpx2.AsyncClient:
-    """Return a client of a server that answers everything so."""
+    """Return a client of a server with this response to every request."""
     app = FastAPI()
     app.add_api_route("/{path:path}", answer, methods=["GET", "POST", "DELETE"], response_model=None)
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
 
 
 def prometheus(seen: Counter[str]) -> AsyncPrometheusClient:
-    """Return a client of a Prometheus without any series that counts what it is asked."""
+    """Return a client of a Prometheus without series, which counts its requests."""
 
     async def answer(request: Request) -> Response:
         seen[request.url.path] += 1
@@ -45,8 +45,8 @@ def prometheus(seen: Counter[str]) -> AsyncPrometheusClient:
     return AsyncPrometheusClient(client(answer))
 
 
-def test_ten_pages_cost_what_one_costs(clock: Clock) -> None:
-    """Pages that look at the same share one answer; without any page nobody asks for curves."""
+def test_ten_pages_send_as_many_queries_as_one(clock: Clock) -> None:
+    """Pages with the same view share a response; without a page there are no queries for charts."""
 
     def asked_by(pages: list[View]) -> Counter[str]:
         seen: Counter[str] = Counter()
@@ -58,8 +58,8 @@ def test_ten_pages_cost_what_one_costs(clock: Clock) -> None:
     assert asked_by([View(), View(3600)])["/api/v1/query_range"] == 4
 
 
-def test_a_view_of_hours_is_asked_for_less_often(clock: Clock) -> None:
-    """Its points are minutes apart: a quarter of that is soon enough."""
+def test_a_long_time_range_is_refreshed_less_often(clock: Clock) -> None:
+    """Its points are minutes apart: it is refreshed after a quarter of that."""
     seen: Counter[str] = Counter()
 
     async def look() -> None:
@@ -74,7 +74,7 @@ def test_a_view_of_hours_is_asked_for_less_often(clock: Clock) -> None:
 
 
 def test_a_source_is_stale_before_it_is_down(clock: Clock) -> None:
-    """Its last answer stays, with its age; what nobody listens at is down at once."""
+    """The last response stays, with its age; a closed port is down at once."""
     answers = [{"a": 1}]
 
     async def ask() -> dict[str, int]:
@@ -94,16 +94,16 @@ def test_a_source_is_stale_before_it_is_down(clock: Clock) -> None:
     assert feed.state() == "down"
 
 
-def test_nobody_there_is_down_at_once(clock: Clock) -> None:
-    """A port that refuses is no matter of patience."""
+def test_a_closed_port_is_down_at_once(clock: Clock) -> None:
+    """A refused connection is not retried until stale."""
     room = Sources(Addresses(service="http://127.0.0.1:9", prometheus="http://127.0.0.1:9"), None, clock)
     asyncio.run(room.service.poll())
     assert room.service.state() == "down"
     assert "chaosapi serve" in room.service.describe()
 
 
-def test_an_answer_that_makes_no_sense_is_trouble_not_a_crash(clock: Clock) -> None:
-    """Something else may listen there."""
+def test_a_malformed_response_is_an_error_of_the_source(clock: Clock) -> None:
+    """Another program may use the port."""
 
     async def ask() -> str:
         return str(EMPTY["no such thing"])
@@ -114,8 +114,8 @@ def test_an_answer_that_makes_no_sense_is_trouble_not_a_crash(clock: Clock) -> N
     assert "cannot read" in feed.describe()
 
 
-def test_an_odd_alert_is_trouble_of_its_source_alone(clock: Clock) -> None:
-    """What Alertmanager says is taken in where its answer is read."""
+def test_a_malformed_alert_is_an_error_of_alertmanager_only(clock: Clock) -> None:
+    """Its response is parsed when it is read."""
 
     async def answer(_: Request) -> Response:
         return JSONResponse([{"labels": {}}])
@@ -126,8 +126,8 @@ def test_an_odd_alert_is_trouble_of_its_source_alone(clock: Clock) -> None:
     assert "cannot read" in room.alertmanager.describe()
 
 
-def test_an_answer_grows_stale_by_age_too(clock: Clock) -> None:
-    """Without an error too: polling has stopped."""
+def test_a_response_becomes_stale_by_age(clock: Clock) -> None:
+    """Also without an error, if polling has stopped."""
 
     async def ask() -> int:
         return 1
@@ -139,8 +139,8 @@ def test_an_answer_grows_stale_by_age_too(clock: Clock) -> None:
     assert "was last polled 31 s ago" in feed.describe()
 
 
-def test_what_a_token_opened_is_shown_to_its_holder_alone(clock: Clock) -> None:
-    """Unless the console has a token itself: then its password, or this machine, is the lock."""
+def test_data_read_with_a_sessions_token_is_shown_to_that_session_only(clock: Clock) -> None:
+    """Unless the console has its own token: then its password or the loopback check protects the data."""
     room = Sources(Addresses(), None, clock)
     assert room.may_see(None)
     room.admin.token = "entered in one browser"  # noqa: S105 - of this test
@@ -149,8 +149,8 @@ def test_what_a_token_opened_is_shown_to_its_holder_alone(clock: Clock) -> None:
     assert Sources(Addresses(), "its own", clock).may_see(None)
 
 
-def test_a_token_that_somebody_entered_is_good_for_twelve_hours(clock: Clock) -> None:
-    """Then the console reads nothing with it any more; it keeps one of its own."""
+def test_an_entered_token_is_used_for_twelve_hours(clock: Clock) -> None:
+    """Then the console no longer uses it; the console's own token has no limit."""
 
     async def answer(request: Request) -> Response:
         known = "authorization" in request.headers
@@ -173,8 +173,8 @@ def test_a_token_that_somebody_entered_is_good_for_twelve_hours(clock: Clock) ->
     assert asyncio.run(look("its own")) == "up"
 
 
-def test_a_locked_service_tells_what_helps(clock: Clock) -> None:
-    """A console with a token of its own has no key at the top."""
+def test_a_401_of_the_service_has_a_hint(clock: Clock) -> None:
+    """A console with its own token has no key button."""
 
     async def answer(_: Request) -> Response:
         return JSONResponse({}, 401)
@@ -189,14 +189,14 @@ def test_a_locked_service_tells_what_helps(clock: Clock) -> None:
     assert "CHAOSAPI_ADMIN_TOKEN" in told("wrong")
 
 
-def test_nobody_sees_the_password_of_an_address(clock: Clock) -> None:
-    """Neither above the page nor in what is copied from it."""
+def test_passwords_in_urls_are_hidden(clock: Clock) -> None:
+    """On the page and in copied commands."""
     room = Sources(Addresses(prometheus="https://me:secret@example.org:9090/prom"), None, clock)
     assert room.prometheus.source.url == "https://example.org:9090/prom"
 
 
-def test_nobody_steers_with_a_token_that_somebody_else_entered() -> None:
-    """A call carries the token of its page and no other, also while the console reads with one."""
+def test_a_change_uses_the_token_of_its_own_session() -> None:
+    """Not another session's token, also while the console reads with one."""
     carried: list[str | None] = []
 
     async def answer(request: Request) -> Response:
@@ -211,16 +211,16 @@ def test_nobody_steers_with_a_token_that_somebody_else_entered() -> None:
     assert carried == [None, None, "Bearer mine"]
 
 
-def test_curl_quotes_for_the_shell_and_never_holds_the_token() -> None:
-    """What is copied can be pasted as it is."""
+def test_copied_curl_commands_are_quoted_and_have_no_token() -> None:
+    """The command can be pasted into a shell."""
     line = as_curl("http://127.0.0.1:8001", {"effect": {"type": "error"}, "reason": "it's a drill"}, token=True)
     assert line.startswith("curl -X POST http://127.0.0.1:8001/admin/faults -H 'content-type: application/json'")
     assert '-H "authorization: Bearer $CHAOSAPI_ADMIN_TOKEN"' in line
     assert """'"'"'s a drill""" in line
 
 
-def test_a_run_that_is_refused_gives_way_to_the_one_before() -> None:
-    """Locust must stop before it looks at a form: a typo must not end the traffic."""
+def test_a_refused_run_keeps_the_previous_run() -> None:
+    """Locust stops before it validates a form: a typo must not end the traffic."""
     done: list[str] = []
 
     async def answer(request: Request) -> Response:

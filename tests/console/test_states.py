@@ -10,12 +10,12 @@ MIDNIGHT = 1767225600.0
 
 
 def series(state: str, *times: float) -> dict[str, Any]:
-    """Return a series of `ALERTS` as a range query brings it."""
+    """Return a series of `ALERTS` as in the response to a range query."""
     return {"metric": {**LABELS, "alertstate": state}, "values": [[MIDNIGHT + time, "1"] for time in times]}
 
 
-def test_samples_become_bands_and_silences_lie_upon_them() -> None:
-    """Two samples that follow each other are one band; a gap parts them; a silence shows while the alert fires."""
+def test_samples_become_bands_with_silences() -> None:
+    """Consecutive samples are one band; a gap splits it; a silence is drawn while the alert fires."""
     silence = {
         "matchers": [{"name": "severity", "value": "tick.*", "isRegex": True, "isEqual": True}],
         "startsAt": "2026-01-01T00:00:05Z",
@@ -32,19 +32,19 @@ def test_samples_become_bands_and_silences_lie_upon_them() -> None:
 
 
 def ruled(state: str, **labels: str) -> dict[str, Any]:
-    """Return an alert as Prometheus' rules tell of it."""
+    """Return an alert as in Prometheus's /api/v1/rules."""
     return {"labels": LABELS | labels, "annotations": {}, "state": state, "activeAt": "2026-01-01T00:00:00Z"}
 
 
-def test_alerts_that_differ_in_any_label_are_several() -> None:
-    """One for each route; what the title leaves out is said below it."""
+def test_alerts_with_different_labels_are_separate() -> None:
+    """One for each route; labels that are not in the title are below it."""
     alerts = [ruled("pending", handler="/a", sloth_slo="x"), ruled("pending", handler="/b")]
     told = current_states(alerts, AlertmanagerState((), ()))
     assert [other_labels(each.labels) for each in told] == ["Burn handler=/a", "Burn handler=/b"]
 
 
-def test_a_silence_says_all_that_it_asks_for() -> None:
-    """Also one that names no alert, and one that says what it does not mean."""
+def test_a_silence_shows_all_its_matchers() -> None:
+    """Also one without an alert name, and one with a negative matcher."""
 
     def matcher(name: str, value: str, *, regex: bool = False, equal: bool = True) -> dict[str, Any]:
         return {"name": name, "value": value, "isRegex": regex, "isEqual": equal}
@@ -57,14 +57,14 @@ def test_a_silence_says_all_that_it_asks_for() -> None:
     assert describe_matchers([matcher("alertname", "Burn"), matcher("team", "a")]) == "Burn team=a"
 
 
-def test_prometheus_tells_what_fires_where_alertmanager_does_not() -> None:
-    """Else Alertmanager alone tells, since it has heard of it, or soon will."""
+def test_prometheus_is_used_if_alertmanager_lacks_an_alert() -> None:
+    """Otherwise Alertmanager alone is used, which has the alert or soon will."""
     assert [each.state for each in current_states([ruled("firing")], None)] == ["firing"]
     assert current_states([ruled("firing")], AlertmanagerState((), ())) == ()
 
 
 def test_a_silence_matches_as_alertmanager_does() -> None:
-    """Whole values, regular expressions, negation; a label that is absent is empty."""
+    """Anchored values, regular expressions, negation; a missing label is empty."""
 
     def one(name: str, value: str, *, regex: bool = False, equal: bool = True) -> bool:
         return is_silenced_by(
@@ -77,8 +77,8 @@ def test_a_silence_matches_as_alertmanager_does() -> None:
     assert one("team", "")
 
 
-def test_a_pattern_that_python_cannot_read_matches_nothing() -> None:
-    """Alertmanager reads RE2: one such silence must not take anybody's panels away."""
+def test_an_invalid_pattern_matches_nothing() -> None:
+    """Alertmanager uses RE2: a silence with another syntax must not break the panels."""
     for equal in (True, False):
         matcher = {"name": "team", "value": r"\pL+", "isRegex": True, "isEqual": equal}
         silence = {"matchers": [matcher], "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T01:00:00Z"}
@@ -86,8 +86,8 @@ def test_a_pattern_that_python_cannot_read_matches_nothing() -> None:
         assert [band.state for band in found] == ["firing"]
 
 
-def test_inhibitions_that_were_seen_are_kept_for_six_hours() -> None:
-    """Looks that follow each other are one band; what is older goes, so memory is bounded."""
+def test_observed_inhibitions_are_kept_for_six_hours() -> None:
+    """Consecutive observations are one band; older ones are dropped, so memory is bounded."""
     seen = InhibitionHistory()
     alert = {"labels": LABELS, "status": {"inhibitedBy": ["x"]}}
     for at in range(0, 20, 2):
@@ -98,8 +98,8 @@ def test_inhibitions_that_were_seen_are_kept_for_six_hours() -> None:
     assert seen.bands == {}
 
 
-def test_a_strip_shows_what_falls_into_its_time() -> None:
-    """Bands are cut at its ends, and its states are said in words too."""
+def test_a_strip_is_clipped_to_its_time_range() -> None:
+    """Bands are clipped at its ends, and its states are in words too."""
     drawn = strip([Band("firing", -10, 25), Band("pending", 200, 300)], 0, 100)
     assert "left:0.00%;width:25.00%" in drawn
     assert drawn.count("<i") == 1

@@ -10,18 +10,18 @@ ALERT = {"slo": "availability", "severity": "page", "long_window": "1h", "short_
 
 
 def at(second: float) -> str:
-    """Return a time of the story, in seconds after midnight."""
+    """Return a time of the story, in seconds since midnight."""
     return f"2026-01-01T00:00:{second:06.3f}Z"
 
 
 def fault(name: str, start: float, end: float) -> dict[str, Any]:
-    """Return a fault as the service shows it."""
+    """Return a fault as in the service's response."""
     receipt = {"injected": 1, "matched": 4, "achieved_rate": 0.25}
     return {"name": name, "starts_at": at(start), "ends_at": at(end), "receipt": receipt}
 
 
 def story(now: float) -> list[tuple[str, float | None]]:
-    """Return what is told of the story until a second of it, oldest first."""
+    """Return the timeline up to a second of the story, oldest first."""
     change = {"at": at(10), "actor": "ann", "action": "create", "fault": "drill", "reason": "<why>", "spec": None}
     told = {
         "labels": ALERT,
@@ -37,8 +37,8 @@ def story(now: float) -> list[tuple[str, float | None]]:
     return [(entry.text, entry.since) for entry in reversed(found)]
 
 
-def test_all_sources_are_told_in_order_with_seconds_since_the_injection() -> None:
-    """What has not happened yet is not told, nor a fault that was ended before it began."""
+def test_events_of_all_sources_are_sorted_with_seconds_since_the_injection() -> None:
+    """Future events are missing, and so is a fault that was ended before its start."""
     assert story(45) == [
         ("ann: create drill: <why>", 0.0),
         ("drill begins", 0.0),
@@ -50,8 +50,8 @@ def test_all_sources_are_told_in_order_with_seconds_since_the_injection() -> Non
     assert story(9) == []
 
 
-def test_seconds_count_from_a_fault_whose_name_was_used_again() -> None:
-    """The service shows only the second; the audit still has the first."""
+def test_seconds_count_from_the_right_fault_of_a_reused_name() -> None:
+    """The service has only the second fault; the audit has the first."""
     made = {"actor": "ann", "action": "create", "fault": "drill", "reason": ""}
     audit = [{**made, "at": at(second), "spec": {"schedule": {"start_after": "0s"}}} for second in (10, 30)]
     told = {"labels": ALERT, "starts_at": at(15), "received_at": None, "ends_at": None, "resolved_received_at": None}
@@ -62,8 +62,8 @@ def test_seconds_count_from_a_fault_whose_name_was_used_again() -> None:
 @pytest.mark.parametrize(
     "actor", ["</script><b>", "<!--<script>", "<!-- <script", "]]>", "\u2028\u2029", "&lt;/script>", "</ScRiPt >"]
 )
-def test_the_exports_hold_the_same_and_need_nothing_else(actor: str) -> None:
-    """The page carries the JSON inside; text from people cannot become markup, and nothing is loaded from elsewhere."""
+def test_the_exports_have_the_same_data_and_are_self_contained(actor: str) -> None:
+    """The page contains the JSON; user text cannot become markup, and nothing is loaded from other hosts."""
     entry = {"at": at(1), "actor": actor, "action": "halt", "fault": None, "reason": "", "spec": None}
     entries = merge([], [entry], [], [], 2e9)
     page = as_html(entries, [], 2e9)

@@ -1,4 +1,4 @@
-"""The Traffic panel in a real browser, in front of a Locust with a web page; no other source is there."""
+"""The Traffic panel in a real browser, with a Locust web page and no other source."""
 
 import shutil
 import subprocess
@@ -25,7 +25,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture
 def target() -> Iterator[shop.Shop]:
-    """Yield a shop that gets the traffic."""
+    """Yield a shop as the target of the traffic."""
     with shop.opened() as opened:
         yield opened
 
@@ -49,7 +49,7 @@ def page(target: shop.Shop) -> Iterator[Any]:
 
 @contextmanager
 def console(locust: str) -> Iterator[str]:
-    """Run a console that knows only a Locust, and give its URL."""
+    """Run a console with Locust as its only source; yield its URL."""
     others = [word for name in ("service", "prometheus", "alertmanager") for word in (f"--{name}", NOWHERE)]
     sources = ["--locust", locust, *others, "--port", str(port := free_port())]
     with subprocess.Popen([sys.executable, "-m", "chaosapi", "console", *sources]) as process:
@@ -61,7 +61,7 @@ def console(locust: str) -> Iterator[str]:
 
 
 def test_a_run_is_started_changed_and_stopped(page: Any, target: shop.Shop) -> None:
-    """A value that Locust refuses is told in its words, and the traffic goes on as it was."""
+    """A value that Locust refuses is shown with Locust's message, and the traffic is unchanged."""
     start = page.get_by_role("button", name="Start or change")
     choose(page, "steady")
     page.get_by_label("rate", exact=True).fill("5")
@@ -94,6 +94,6 @@ def choose(page: Any, scenario: str) -> None:
 
 
 def scenarios(target: shop.Shop) -> set[str]:
-    """Return the scenarios whose requests have come: their ids begin with them."""
+    """Return the scenarios whose requests have arrived: their ids are prefixes of the request ids."""
     ids = [headers["x-request-id"] for headers in list(target.headers)]
     return {name.partition("-")[0] for name in ids if "-" in name and "-stock-" not in name}

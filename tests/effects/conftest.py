@@ -1,4 +1,4 @@
-"""A raw client: what arrives at the socket, and how the connection ends."""
+"""A raw client: the received bytes, and how the connection ended."""
 
 import socket
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The queue on a clock of its own, against an ideal one; and through a real server."""
+"""The queue with a fake clock, compared with an ideal queue; and through a real server."""
 
 import heapq
 import itertools
@@ -28,13 +28,13 @@ from tests.world import Answer, Crowd, near
 
 @pytest.fixture
 def crowd(clock: Clock) -> Crowd:
-    """Return a crowd that nothing hurts yet."""
+    """Return clients of a service without faults."""
     return Crowd(clock)
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One client: when it comes, and how long it waits for an answer."""
+    """One client: its arrival, and its patience."""
 
     comes: float
     patience: float | None
@@ -66,7 +66,7 @@ def ideal(effect: Capacity, visits: list[Visit], services: list[float]) -> list[
 
 @pytest.mark.parametrize("seed", range(50))
 def test_it_serves_as_an_ideal_queue_does(seed: int, crowd: Crowd) -> None:
-    """To the microsecond, for whoever is served, refused at once or after the wait, or leaves; nothing is left."""
+    """To the microsecond, for clients that are served, refused, timed out or disconnect; no place is left in use."""
     chance = random.Random(seed)
     comes = itertools.accumulate(chance.uniform(0.01, 2) for _ in range(chance.randint(1, 40)))
     visits = [Visit(due, chance.choice([None, chance.uniform(0.01, 5)])) for due in comes]
@@ -96,7 +96,7 @@ def limited(crowd: Crowd, **fields: Any) -> None:
 
 
 def readings(crowd: Crowd) -> dict[str, float]:
-    """Return what the fault shows as metrics."""
+    """Return the fault's gauges."""
     (run,) = crowd.engine.active_faults()
     return {name.removeprefix("capacity_"): value for name, value in run.compiled.readings().items()}
 
@@ -107,12 +107,12 @@ def outcome(answers: list[Answer]) -> list[tuple[int | None, float]]:
 
 
 def second() -> dict[str, Any]:
-    """Make a service time of a second."""
+    """Return a service time of a second."""
     return {"type": "constant", "value": "1s"}
 
 
-def test_a_spike_alone_saturates_it_and_latency_climbs_before_errors_do(crowd: Crowd) -> None:
-    """Six at once for one place and a queue of four: ever slower answers, and only then an error."""
+def test_a_spike_saturates_the_queue_and_latency_rises_before_errors(crowd: Crowd) -> None:
+    """Six concurrent requests for one place and a queue of four: latency rises, then one is refused."""
     limited(crowd, concurrency=1, queue=4, service_time=second())
     answers = crowd.play(*(crowd.visit(1) for _ in range(6)))
     assert outcome(answers) == [(200, 1), (200, 2), (200, 3), (200, 4), (200, 5), (503, 0)]
@@ -122,15 +122,15 @@ def test_a_spike_alone_saturates_it_and_latency_climbs_before_errors_do(crowd: C
     assert "retry-after" not in refused.headers
 
 
-def test_the_receipt_tells_the_service_time_from_the_wait(crowd: Crowd) -> None:
-    """Planned: what was asked for. Measured: with the wait in the queue, which nobody asked for."""
+def test_the_receipt_has_the_service_time_and_the_time_with_the_wait(crowd: Crowd) -> None:
+    """The planned delay is the service time; the measured delay includes the wait in the queue."""
     limited(crowd, concurrency=1, service_time=second())
     crowd.play(*(crowd.visit(1) for _ in range(3)))
     assert crowd.delay("c") == {"planned": near(1), "measured": near(2)}
 
 
-def test_without_a_service_time_only_those_who_wait_or_are_refused_count_as_hit(crowd: Crowd) -> None:
-    """The first is served as ever; the second waits for it, the third finds the queue full."""
+def test_without_a_service_time_only_waiting_or_refused_requests_count(crowd: Crowd) -> None:
+    """The first is served as usual; the second waits for it; the third finds the queue full."""
     limited(crowd, concurrency=1, queue=1)
     crowd.inject("slow", {"type": "latency", "distribution": second()})
     answers = crowd.play(*(crowd.visit(1) for _ in range(3)))
@@ -139,8 +139,8 @@ def test_without_a_service_time_only_those_who_wait_or_are_refused_count_as_hit(
     assert crowd.receipt("c")["achieved_rate"] == pytest.approx(0.666667)
 
 
-def test_what_other_faults_do_takes_place_within_it(crowd: Crowd) -> None:
-    """An older delay too: slow requests use capacity up. Those whom it refused count as let off there."""
+def test_other_faults_act_within_the_capacity(crowd: Crowd) -> None:
+    """An older delay too: slow requests use capacity. Requests that it refuses count as skipped for the others."""
     crowd.inject("slow", {"type": "latency", "distribution": second()})
     limited(crowd, concurrency=2, queue=0)
     assert outcome(crowd.play(*(crowd.visit(1) for _ in range(3)))) == [(200, 1), (200, 1), (503, 0)]
@@ -149,8 +149,8 @@ def test_what_other_faults_do_takes_place_within_it(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize("change", [changes.end_all(5), changes.end("c", 5)], ids=["kill switch", "end"])
-def test_at_its_end_all_who_wait_go_on_to_the_app(crowd: Crowd, change: changes.Change) -> None:
-    """At once, and so do those who are being served slowly."""
+def test_at_the_faults_end_all_waiting_requests_go_to_the_app(crowd: Crowd, change: changes.Change) -> None:
+    """At once, and so do requests that are served slowly."""
     limited(crowd, concurrency=1, service_time={"type": "constant", "value": "1h"})
 
     async def end() -> None:
@@ -161,15 +161,15 @@ def test_at_its_end_all_who_wait_go_on_to_the_app(crowd: Crowd, change: changes.
     assert crowd.calls == 4
 
 
-def test_its_schedule_lets_them_go_as_well(crowd: Crowd) -> None:
-    """Nobody needs to end it."""
+def test_the_schedules_end_releases_them_too(crowd: Crowd) -> None:
+    """Without a call."""
     limited(crowd, concurrency=1, service_time={"type": "constant", "value": "1h"})
     crowd.change(changes.patch("c", {"schedule": {"duration": "10s"}}, Fault.model_validate, 0))
     assert outcome(crowd.play(*(crowd.visit(1) for _ in range(4)))) == [(200, 9)] * 4
 
 
 def patched(crowd: Crowd, due: float, **fields: Any) -> Any:
-    """Patch the effect at that time."""
+    """Patch the effect at a time."""
 
     async def patch() -> None:
         await crowd.until(due)
@@ -178,23 +178,23 @@ def patched(crowd: Crowd, due: float, **fields: Any) -> Any:
     return patch()
 
 
-def test_more_places_are_taken_at_once(crowd: Crowd) -> None:
-    """Patched from one to three after half a second: two of those who wait are served then."""
+def test_added_places_are_used_at_once(crowd: Crowd) -> None:
+    """Patched from one to three after half a second: two waiting requests are served then."""
     limited(crowd, concurrency=1, service_time=second())
     answers = crowd.play(*(crowd.visit(1) for _ in range(4)), patched(crowd, 1.5, concurrency=3))
     assert outcome(answers) == [(200, 1), (200, 1.5), (200, 1.5), (200, 2)]
 
 
-def test_fewer_places_are_felt_as_those_in_use_are_given_back(crowd: Crowd) -> None:
-    """Nobody is thrown out: from two to one, the third waits for both."""
+def test_removed_places_take_effect_as_requests_finish(crowd: Crowd) -> None:
+    """No request is cut off: from two to one, the third waits for both."""
     limited(crowd, concurrency=2, service_time=second())
     answers = crowd.play(*(crowd.visit(due) for due in (1, 1.5, 1.6, 1.7)), patched(crowd, 1.8, concurrency=1))
     assert outcome(answers) == [(200, 1), (200, 1), (200, 1.9), (200, 2.8)]
     assert readings(crowd)["in_use"] == 0
 
 
-def test_who_leaves_the_queue_gives_up_the_place_and_never_reaches_the_app(crowd: Crowd) -> None:
-    """The next in line moves up; a place in service is given back as well."""
+def test_a_disconnect_frees_the_place_in_the_queue(crowd: Crowd) -> None:
+    """The next request moves up, and the app is not called; a place in service is freed too."""
     limited(crowd, concurrency=1, queue=2, service_time={"type": "constant", "value": "10s"})
     served, impatient, gone, last = crowd.play(
         crowd.visit(1, stays=4), crowd.visit(1.1, stays=0.5), crowd.visit(1.2, stays=1), crowd.visit(3)
@@ -206,7 +206,7 @@ def test_who_leaves_the_queue_gives_up_the_place_and_never_reaches_the_app(crowd
 
 
 def test_a_dependency_with_limited_capacity(crowd: Crowd) -> None:
-    """At a point: the second call waits for the first, the third is refused as the dependency would."""
+    """At a point: the second call waits for the first, the third is refused."""
     calls: list[Callable[[], object]] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -225,15 +225,15 @@ def test_a_dependency_with_limited_capacity(crowd: Crowd) -> None:
     assert readings(crowd) == {"in_use": 0, "queued": 0, "rejected_total": 1}
 
 
-def test_without_a_concurrency_nothing_is_limited() -> None:
-    """It has no default: how much is little depends on the service."""
+def test_concurrency_is_required() -> None:
+    """It has no default, because a low value depends on the service."""
     with pytest.raises(ValidationError, match="concurrency"):
         Capacity.model_validate({})
 
 
 @pytest.mark.slow
 def test_in_use_queued_and_rejected_are_exported(serve: Serve) -> None:
-    """Through a real server: one is served, one waits, one is refused; then both leave and nothing is left."""
+    """Through a real server: one is served, one waits, one is refused; after both disconnect, the gauges are 0."""
     url = serve()
     effect = {"type": "capacity", "concurrency": 1, "queue": 1, "queue_timeout": "1h"}
     effect["service_time"] = {"type": "constant", "value": "1h"}

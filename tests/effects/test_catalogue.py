@@ -1,4 +1,4 @@
-"""Every effect there is, with its own example, through a real server; and the paths that none may touch."""
+"""Every effect with its own example, through a real server; and the exempt paths."""
 
 import socket
 import time
@@ -28,20 +28,20 @@ LASTING = [name for name in CATALOGUE if name != "crash"]
 
 @pytest.fixture(scope="module")
 def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planes]:
-    """Yield a service with an admin port: `pause` stops everything on the other."""
+    """Yield a service with an admin port: `pause` blocks the main port."""
     with started(tmp_path_factory.mktemp("catalogue") / "log") as planes:
         yield planes
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield a service with everything on one port."""
+    """Yield a service with one port."""
     with started(tmp_path_factory.mktemp("catalogue") / "log", apart=False) as planes:
         yield planes.users
 
 
 class User:
-    """A raw client of the shop, and what it saw before any fault."""
+    """A raw client of the shop, with its responses before any fault."""
 
     def __init__(self, planes: Planes, raw: Raw) -> None:
         self.planes, self._raw = planes, raw
@@ -49,30 +49,30 @@ class User:
         self.healthy, self.resident = self.get(), self.service.memory_info().rss
 
     def get(self) -> tuple[int, bytes, str]:
-        """Return status (0 where there is none), body, and how the connection ended."""
+        """Return the status (0 without one), the body, and how the connection ended."""
         arrived, end = self._raw(self.planes.users, PATH)
         head, _, body = arrived.partition(b"\r\n\r\n")
         return int(head.split()[1]) if head else 0, body, end
 
     def timed(self) -> float:
-        """Get what a healthy service answers; return the seconds that took."""
+        """Check for the healthy response; return its seconds."""
         begun = time.perf_counter()
         assert self.get() == self.healthy
         return time.perf_counter() - begun
 
 
 Counts = tuple[int, int]
-"""How many requests, or acts, a receipt must show: matched and injected."""
+"""The counts that a receipt must have: matched and injected."""
 
 
 def error(user: User) -> Counts:
-    """See one of the two statuses of the example."""
+    """Expect one of the two statuses of the example."""
     assert user.get()[0] in {503, 500}
     return 1, 1
 
 
 def late(user: User) -> Counts:
-    """Get the healthy answer, no earlier than planned."""
+    """Expect the healthy response, no earlier than planned."""
     elapsed = user.timed()
     planned = durations.parse(user.planes.fault()["receipt"]["delay"]["planned"]["p50"])
     assert 0 < planned <= elapsed * 1.003
@@ -80,14 +80,14 @@ def late(user: User) -> Counts:
 
 
 def throttle(user: User) -> Counts:
-    """Get the healthy answer at the given pace."""
+    """Expect the healthy response at the given rate."""
     pace: int = CATALOGUE["throttle"].example["bytes_per_second"]
     assert user.timed() > len(user.healthy[1]) / pace - 0.11
     return 1, 1
 
 
 def hang(user: User) -> Counts:
-    """Wait in vain on an open connection."""
+    """Expect no response on an open connection."""
     parts = urlsplit(user.planes.users)
     with socket.create_connection((parts.hostname, parts.port), timeout=0.5) as client:
         client.sendall(f"GET {PATH} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
@@ -97,13 +97,13 @@ def hang(user: User) -> Counts:
 
 
 def reset(user: User) -> Counts:
-    """Get nothing but a TCP reset."""
+    """Expect a TCP reset without a response."""
     assert user.get() == (0, b"", "reset")
     return 1, 1
 
 
 def truncate(user: User) -> Counts:
-    """Get the beginning only."""
+    """Expect a truncated body."""
     status, body, end = user.get()
     assert (status, end) == (200, "closed")
     assert len(body) < len(user.healthy[1])
@@ -112,7 +112,7 @@ def truncate(user: User) -> Counts:
 
 
 def corrupt(user: User) -> Counts:
-    """Get as many bytes, but others."""
+    """Expect a body of the same length with other bytes."""
     status, body, _ = user.get()
     assert (status, len(body)) == (200, len(user.healthy[1]))
     assert body != user.healthy[1]
@@ -120,13 +120,13 @@ def corrupt(user: User) -> Counts:
 
 
 def exception(user: User) -> Counts:
-    """Get the app's own 500."""
+    """Expect the app's own 500."""
     assert user.get()[0] == 500
     return 1, 1
 
 
 def rate_limit(user: User) -> Counts:
-    """Get through, until the burst is used up."""
+    """Expect success until the burst is used up."""
     statuses = [user.get()[0]]
     while statuses[-1] == 200:
         statuses.append(user.get()[0])
@@ -135,7 +135,7 @@ def rate_limit(user: User) -> Counts:
 
 
 def pause(user: User) -> Counts:
-    """Wait, while people can still steer."""
+    """Expect no response, while the admin API works."""
     until(lambda: user.planes.fault()["receipt"]["delay"])
     assert user.get() == user.healthy
     receipt = user.planes.end()["receipt"]
@@ -143,14 +143,14 @@ def pause(user: User) -> Counts:
 
 
 def cpu(user: User) -> Counts:
-    """Be served beside a process that burns."""
+    """Expect the healthy response while a burner process runs."""
     until(lambda: any(sum(child.cpu_times()[:2]) > 0.1 for child in user.service.children()))
     assert user.get() == user.healthy
     return 1, 1
 
 
 def memory(user: User) -> Counts:
-    """Be served by a process that has grown."""
+    """Expect the healthy response from a process with more memory."""
     limit = Memory.model_validate(Memory.example).limit
     until(lambda: user.service.memory_info().rss - user.resident > 0.9 * limit)
     assert user.get() == user.healthy
@@ -158,7 +158,7 @@ def memory(user: User) -> Counts:
 
 
 def health(user: User) -> Counts:
-    """Be served all the same; only the probe fails, on both ports."""
+    """Expect the healthy response; only the probe fails, on both ports."""
     until(lambda: httpx2.get(f"{user.planes.users}/readyz").status_code == 503)
     assert httpx2.get(f"{user.planes.admin}/readyz").status_code == 503
     assert httpx2.get(f"{user.planes.users}/healthz").status_code == 200
@@ -174,12 +174,12 @@ SEEN: dict[str, Callable[[User], Counts]] = {
         for see in (error, throttle, hang, reset, truncate, corrupt, exception, rate_limit, pause, cpu, memory, health)
     },
 }
-"""What a user sees of each effect; a new effect needs a line here."""
+"""The user's view of each effect; a new effect needs a line here."""
 
 
 @pytest.mark.parametrize("kind", LASTING)
-def test_it_acts_counts_and_is_over_when_it_is_ended(kind: str, planes: Planes, raw: Raw) -> None:
-    """What the client sees changes, the receipt and the metrics agree, and afterwards all is as before."""
+def test_every_effect_acts_counts_and_stops(kind: str, planes: Planes, raw: Raw) -> None:
+    """The client's view changes, the receipt and the metrics agree, and after the end all is as before."""
     user = User(planes, raw)
     planes.inject(CATALOGUE[kind].example)
     counts = SEEN[kind](user)
@@ -197,15 +197,15 @@ def test_it_acts_counts_and_is_over_when_it_is_ended(kind: str, planes: Planes, 
     assert httpx2.get(f"{planes.users}/readyz").status_code == 200
 
 
-def test_the_effect_that_ends_the_process_does(tmp_path: Path) -> None:
-    """Crash, in a service of its own."""
+def test_crash_ends_the_process(tmp_path: Path) -> None:
+    """In a separate service."""
     with started(tmp_path / "log", CHAOSAPI_ALLOW_CRASH="true") as planes:
         planes.inject(CATALOGUE["crash"].example)
         assert planes.process.wait(patience(30)) == CATALOGUE["crash"].example["exit_code"]
 
 
 @pytest.mark.parametrize("kind", LASTING)
-def test_exempt_paths_never_pass_through_it(kind: str, url: str) -> None:
+def test_no_effect_acts_on_exempt_paths(kind: str, url: str) -> None:
     """Probes, metrics, docs, hooks and the admin API answer as ever, on a port they share; no receipt has seen them.
 
     Only `health` makes the probe fail that it names.

@@ -8,7 +8,7 @@ from chaosapi.effects.corrupt import Corrupt
 
 
 def body(client: TestClient, key: str = "r-1") -> bytes:
-    """Return the body that arrives."""
+    """Return the received body."""
     answer = client.get("/api/products", headers={"x-request-id": key})
     assert answer.status_code == 200
     assert int(answer.headers["content-length"]) == len(answer.content)
@@ -16,8 +16,8 @@ def body(client: TestClient, key: str = "r-1") -> bytes:
 
 
 @pytest.mark.parametrize("mode", ["garbage", "bits", "json"])
-def test_the_body_is_damaged_and_its_length_is_right(client: TestClient, mode: str) -> None:
-    """The same request is damaged alike each time."""
+def test_the_body_is_damaged_and_the_length_is_right(client: TestClient, mode: str) -> None:
+    """The damage of a request id is deterministic."""
     healthy = body(client)
     client.put("/admin/faults/f", json={"effect": {"type": "corrupt", "mode": mode}})
     damaged = body(client)
@@ -28,15 +28,15 @@ def test_the_body_is_damaged_and_its_length_is_right(client: TestClient, mode: s
 
 
 def test_broken_json_cannot_be_read(client: TestClient) -> None:
-    """Only its first character is another one."""
+    """Only its first character differs."""
     client.put("/admin/faults/f", json={"effect": {"type": "corrupt", "mode": "json"}})
     with pytest.raises(json.JSONDecodeError):
         json.loads(body(client))
 
 
 @pytest.mark.parametrize("healthy", [b"12", b"[]", b' {"a": 1}', b'"text"', b"null", b"7"])
-def test_no_json_is_left_readable(healthy: bytes) -> None:
-    """Neither a number without its first digit nor a document behind a blank."""
+def test_no_json_stays_valid(healthy: bytes) -> None:
+    """Also a number without its first digit and a document after a space."""
     damaged = Corrupt(mode="json")._damage(bytearray(healthy), random.Random(1), first=True)  # noqa: SLF001
     assert len(damaged) == len(healthy)
     with pytest.raises(json.JSONDecodeError):

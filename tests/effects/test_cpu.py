@@ -18,7 +18,7 @@ from tests.planes import started
 
 
 def burners(pid: int | None = None) -> list[psutil.Process]:
-    """Return the burners of a process; of this one unless told."""
+    """Return the burner processes of a process; by default of this one."""
     return [child for child in psutil.Process(pid).children() if not gone(child) and "_burner.py" in _command(child)]
 
 
@@ -30,7 +30,7 @@ def _command(process: psutil.Process) -> str:
 
 
 def gone(process: psutil.Process) -> bool:
-    """Return whether it has ended, though nobody may have taken notice yet."""
+    """Return whether the process has ended; a zombie counts as ended."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -38,12 +38,12 @@ def gone(process: psutil.Process) -> bool:
 
 
 def used(processes: list[psutil.Process]) -> float:
-    """Return the CPU time, in seconds, that they have used."""
+    """Return the CPU time of the processes in seconds."""
     return sum(each.cpu_times().user + each.cpu_times().system for each in processes)
 
 
-def test_the_load_is_there_follows_the_strength_and_ends() -> None:
-    """As many processes as it takes; without strength there are none."""
+def test_the_load_follows_the_strength_and_ends() -> None:
+    """With as many processes as needed; at strength 0 there are none."""
     host = Host()
     thread = threading.Thread(target=Cpu(cores=1.5).act, args=(host,))
     thread.start()
@@ -63,7 +63,7 @@ def test_the_load_is_there_follows_the_strength_and_ends() -> None:
 
 
 def idle(processes: list[psutil.Process]) -> bool:
-    """Return whether they sleep and use nothing for a while: on a busy machine one that burns may just have no turn."""
+    """Return whether the processes are idle for a while: on a busy machine an active burner may just not run."""
     before = used(processes)
     for _ in range(10):
         if any(each.status() != psutil.STATUS_SLEEPING for each in processes):
@@ -74,7 +74,7 @@ def idle(processes: list[psutil.Process]) -> bool:
 
 @pytest.fixture
 def pool() -> Iterator[Burners]:
-    """Yield burners that are gone afterwards."""
+    """Yield burners that are stopped afterwards."""
     made = Burners()
     yield made
     for who in range(200):
@@ -83,7 +83,7 @@ def pool() -> Iterator[Burners]:
 
 
 def test_all_faults_share_as_few_processes_as_their_cores_take(pool: Burners) -> None:
-    """A hundred hundredths are one core; a process that is killed is replaced."""
+    """A hundred hundredths are one core; a killed process is replaced."""
     for who in range(100):
         pool.use(who, 0.01, 60)
     (burner,) = burners()
@@ -99,8 +99,8 @@ def test_all_faults_share_as_few_processes_as_their_cores_take(pool: Burners) ->
     assert burners() == []
 
 
-def test_a_burner_stops_when_nobody_renews_its_lease_and_goes_on_when_somebody_does(pool: Burners) -> None:
-    """Nothing is said to it for longer than a lease, as by a service that stands still."""
+def test_a_burner_stops_without_renewals_of_its_lease_and_resumes_with_them(pool: Burners) -> None:
+    """The parent sends nothing for longer than a lease, as a frozen service does."""
     for _ in range(2):
         pool.use(0, 1, 3600)
         aim = used(burners()) + 0.2
@@ -110,16 +110,16 @@ def test_a_burner_stops_when_nobody_renews_its_lease_and_goes_on_when_somebody_d
         until(lambda: idle(burners()))
 
 
-def test_a_burner_stops_at_the_end_of_the_fault_by_its_own_clock(pool: Burners) -> None:
-    """Before its lease would have to be renewed: what it used stays below what a whole lease allows."""
+def test_a_burner_stops_at_the_faults_end_by_its_own_clock(pool: Burners) -> None:
+    """Before its lease expires: its CPU time is less than that of a whole lease."""
     pool.use(0, 1, 0.3)
     until(lambda: used(burners()) > 0)
     until(lambda: idle(burners()))
     assert used(burners()) < 0.3 + 0.1  # starting Python is not for nothing
 
 
-def test_a_burner_knows_nothing_of_the_service(pool: Burners, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No token stands in its environment."""
+def test_a_burner_has_no_secrets(pool: Burners, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its environment has no token."""
     monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "secret")
     pool.use(0, 0.01, 60)
     (burner,) = burners()
@@ -127,7 +127,7 @@ def test_a_burner_knows_nothing_of_the_service(pool: Burners, monkeypatch: pytes
 
 
 def test_a_burner_keeps_to_its_share() -> None:
-    """A fifth of a core, however long that takes on a busy machine: no more CPU time than that of the time passed."""
+    """A fifth of a core: at most that share of the elapsed time, also on a busy machine."""
     command = [sys.executable, "-I", "-S", str(Path(_burner.__file__))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0) as process:
         assert process.stdin
@@ -140,8 +140,8 @@ def test_a_burner_keeps_to_its_share() -> None:
 
 
 @pytest.mark.slow
-def test_no_burner_outlives_a_service_that_stands_still_by_more_than_its_lease(tmp_path: Path) -> None:
-    """A fault of an hour, and one of a second; the service is stopped, as by a debugger, and goes on afterwards."""
+def test_no_burner_outlives_a_frozen_service_by_more_than_its_lease(tmp_path: Path) -> None:
+    """Faults of an hour and of a second; the service is stopped, as by a debugger, and resumes."""
     with started(tmp_path / "log") as planes:
         planes.inject({"type": "cpu", "cores": 2}, schedule={"duration": "1h"})
         until(lambda: used(burners(planes.process.pid)) > 0.2)
@@ -159,7 +159,7 @@ def test_no_burner_outlives_a_service_that_stands_still_by_more_than_its_lease(t
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
 def test_no_burner_outlives_the_service(ending: signal.Signals, tmp_path: Path) -> None:
-    """Also where nobody can clean up."""
+    """Also after SIGKILL, without a clean-up."""
     with started(tmp_path / "log") as planes:
         planes.inject({"type": "cpu", "cores": 2}, schedule={"duration": "1h"})
         until(lambda: len(burners(planes.process.pid)) == 2)
@@ -169,8 +169,8 @@ def test_no_burner_outlives_the_service(ending: signal.Signals, tmp_path: Path) 
         until(lambda: all(gone(each) for each in orphans))
 
 
-def test_a_machine_where_no_process_can_be_started_is_no_reason_to_stay() -> None:
-    """Whoever runs the effect learns of it, and nothing is left."""
+def test_a_failed_start_of_a_process_is_an_error_without_leftovers() -> None:
+    """The effect raises, and no process is left."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "executable", "/nowhere/python")
         with pytest.raises(FileNotFoundError):

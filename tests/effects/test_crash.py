@@ -14,10 +14,8 @@ from tests.planes import started
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "status"), [({"exit_code": 7}, 7), ({"signal": "SIGKILL"}, -signal.SIGKILL)])
-def test_the_process_ends_as_asked_and_whoever_asked_was_answered(
-    how: dict[str, Any], status: int, tmp_path: Path
-) -> None:
-    """The answer to the request that creates the fault arrives; then the process is gone."""
+def test_the_process_ends_after_the_response(how: dict[str, Any], status: int, tmp_path: Path) -> None:
+    """The response to the request that creates the fault arrives; then the process ends."""
     with started(tmp_path / "log", CHAOSAPI_ALLOW_CRASH="true") as planes:
         fault = planes.inject({"type": "crash", "after": "500ms", **how})
         assert fault["state"] == "active"
@@ -26,8 +24,8 @@ def test_the_process_ends_as_asked_and_whoever_asked_was_answered(
             planes.fault()
 
 
-def test_a_fault_that_is_ended_in_time_kills_nobody() -> None:
-    """Neither while it waits, nor later."""
+def test_a_fault_that_is_ended_in_time_kills_no_process() -> None:
+    """Not while it waits, and not later."""
     story = "from tests.effects.hosts import Host; from chaosapi.effects.crash import Crash; host = Host(); "
     story += "host.over.set(); Crash().act(host); assert host.acts == 0; print('alive')"
     assert subprocess.run([sys.executable, "-c", story], capture_output=True, check=True).stdout == b"alive\n"
@@ -43,7 +41,7 @@ def test_a_fault_that_is_ended_in_time_kills_nobody() -> None:
         {"signal": "SIGSTOP"},
     ],
 )
-def test_what_makes_no_sense_is_refused(effect: dict[str, Any], make_client: MakeClient) -> None:
-    """Two deaths, no time to answer, or a signal that does not kill at once."""
+def test_an_invalid_crash_is_refused(effect: dict[str, Any], make_client: MakeClient) -> None:
+    """Exit code and signal together, no time to respond, or a signal that does not kill at once."""
     client = make_client(allow_crash=True)
     assert client.post("/admin/faults", json={"effect": {"type": "crash", **effect}}).status_code == 422

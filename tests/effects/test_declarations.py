@@ -1,4 +1,4 @@
-"""What effects say of themselves holds together."""
+"""The declarations of effects are consistent."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from chaosapi.settings import Settings
 
 
 @pytest.mark.parametrize("kind", EFFECTS)
-def test_what_an_effect_says_to_the_forecast_is_whole(kind: type[Effect]) -> None:
-    """Either why nothing can be said, or how those end whose answer it decides, each request once."""
+def test_the_forecast_of_an_effect_is_complete(kind: type[Effect]) -> None:
+    """Either the reason why none is possible, or the outcome of each request that it ends, exactly once."""
     effect = kind.model_validate(kind.example)
     shares = [ending.share for ending in effect.endings()]
     if kind.unpredictable is None:
@@ -19,7 +19,7 @@ def test_what_an_effect_says_to_the_forecast_is_whole(kind: type[Effect]) -> Non
 
 
 @pytest.mark.parametrize("kind", EFFECTS)
-def test_what_an_effect_demands_is_in_its_fields_and_what_permits_it_is_a_setting(kind: type[Effect]) -> None:
-    """Each is a name, which nothing else checks."""
+def test_demands_name_fields_and_permissions_name_settings(kind: type[Effect]) -> None:
+    """No type checker checks these names."""
     assert set(kind.demands.values()) <= kind.model_fields.keys()
     assert kind.permission is None or kind.permission in Settings.model_fields

@@ -1,4 +1,4 @@
-"""Every distribution against its theory: Kolmogorov-Smirnov, alarm at one in a million."""
+"""Every distribution compared with its theory: Kolmogorov-Smirnov, false alarm one in a million."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ READ: TypeAdapter[Any] = TypeAdapter(Distribution)
 
 
 def samples(body: dict[str, Any], count: int = 5000) -> list[float]:
-    """Draw as the service does: one number of the dice a request."""
+    """Draw as the service does: one number of the dice for each request."""
     distribution, dice = READ.validate_python(body), Dice.of(0, body["type"])
     return [distribution.sample(dice.draw(f"request-{number}")) for number in range(count)]
 
@@ -55,24 +55,24 @@ THEORY: list[tuple[dict[str, Any], Callable[[float], float]]] = [
 
 
 @pytest.mark.parametrize(("body", "theory"), THEORY, ids=lambda value: value["type"] if isinstance(value, dict) else "")
-def test_five_thousand_samples_fit_the_theory(body: dict[str, Any], theory: Callable[[float], float]) -> None:
-    """The samples come from the distribution that was asked for."""
+def test_five_thousand_samples_match_the_theory(body: dict[str, Any], theory: Callable[[float], float]) -> None:
+    """They come from the requested distribution."""
     assert stats.kstest(samples(body), np.vectorize(theory)).pvalue > 1e-6
 
 
 def test_the_theory_test_can_fail() -> None:
-    """A median that is off by a tenth is seen."""
+    """A median that is off by a tenth is detected."""
     wrong = stats.lognorm(SIGMA, scale=0.132).cdf
     assert stats.kstest(samples({"type": "lognormal", "median": "120ms", "p99": "900ms"}), wrong).pvalue < 1e-6
 
 
 def test_constant_is_constant() -> None:
-    """One value, always."""
+    """Every sample is the value."""
     assert set(samples({"type": "constant", "value": "30ms"}, 100)) == {0.03}
 
 
-def test_a_normal_draw_below_zero_is_no_delay() -> None:
-    """Half of a bell curve around zero lies below it; alarm at one in a million for the binomial."""
+def test_a_negative_normal_sample_is_no_delay() -> None:
+    """Half of a normal distribution around 0 is negative; false alarm one in a million."""
     drawn = samples({"type": "normal", "mean": 0, "stddev": "1s"})
     assert min(drawn) == 0
     assert stats.binomtest(drawn.count(0), len(drawn), 0.5).pvalue > 1e-6
@@ -80,14 +80,14 @@ def test_a_normal_draw_below_zero_is_no_delay() -> None:
 
 @pytest.mark.parametrize("body", [body for body, _ in THEORY], ids=lambda body: body["type"])
 @pytest.mark.parametrize("u", [0.0, 2.0**-53, 0.5, 1 - 2.0**-53])
-def test_every_number_of_the_dice_gives_a_delay(body: dict[str, Any], u: float) -> None:
-    """Both ends of [0, 1) are finite and not negative."""
+def test_every_number_of_the_dice_gives_a_valid_delay(body: dict[str, Any], u: float) -> None:
+    """Also at both ends of [0, 1): finite and not negative."""
     assert 0 <= READ.validate_python(body).sample(u) < math.inf
 
 
 @pytest.mark.parametrize("body", [body for body, _ in THEORY if body["type"] != "mixture"], ids=lambda b: b["type"])
-def test_a_larger_number_never_gives_a_shorter_delay(body: dict[str, Any]) -> None:
-    """Sampling is by the inverse of the distribution function, which rises."""
+def test_sampling_is_monotonic(body: dict[str, Any]) -> None:
+    """It uses the inverse of the distribution function."""
     distribution = READ.validate_python(body)
     drawn = [distribution.sample(step / 1000) for step in range(1000)]
     assert drawn == sorted(drawn)
@@ -107,7 +107,7 @@ def test_a_larger_number_never_gives_a_shorter_delay(body: dict[str, Any]) -> No
         {"type": "gamma"},
     ],
 )
-def test_what_makes_no_distribution_is_refused(body: dict[str, Any]) -> None:
-    """Orders, zeros and unknown kinds."""
+def test_an_invalid_distribution_is_refused(body: dict[str, Any]) -> None:
+    """Wrong order of percentiles, zeros and unknown kinds."""
     with pytest.raises(ValidationError):
         READ.validate_python(body)

@@ -1,4 +1,4 @@
-"""Through the whole service: what a client sees of an error effect."""
+"""The client's view of an error effect, through the whole service."""
 
 import gc
 import json
@@ -12,13 +12,13 @@ from chaosapi.effects.error import Error
 
 
 def inject(client: TestClient, **effect: Any) -> None:
-    """Inject an error on everything."""
+    """Inject an error on every request."""
     answer = client.post("/admin/faults", json={"name": "f", "effect": {"type": "error", **effect}})
     assert answer.status_code == 201, answer.text
 
 
-def test_the_default_looks_like_any_services_503(client: TestClient) -> None:
-    """A problem document that does not tell that it was injected."""
+def test_the_default_is_a_plain_503(client: TestClient) -> None:
+    """A problem document that does not reveal the injection."""
     inject(client)
     answer = client.get("/api/products")
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
@@ -34,14 +34,14 @@ def test_the_default_looks_like_any_services_503(client: TestClient) -> None:
     ],
 )
 def test_a_body_is_sent_as_given(client: TestClient, body: Any, content_type: str, text: str) -> None:
-    """Text as text, JSON as JSON."""
+    """A text body as text, a JSON body as JSON."""
     inject(client, body=body)
     answer = client.get("/api/products")
     assert (answer.headers["content-type"], answer.text) == (content_type, text)
 
 
 def test_a_json_body_is_kept_as_text() -> None:
-    """As lists in lists it would be thousands of objects, which garbage collections look through; it reads the same."""
+    """Nested lists would be thousands of objects, which slow garbage collections; the value is the same."""
     body = [[number, "x"] for number in range(3000)]
     gc.collect()
     before = len(gc.get_objects())
@@ -53,8 +53,8 @@ def test_a_json_body_is_kept_as_text() -> None:
         assert Error.model_validate(again) == kept
 
 
-def test_text_is_not_the_json_that_it_looks_like(client: TestClient) -> None:
-    """So replacing one by the other is a change."""
+def test_a_text_body_differs_from_the_same_json(client: TestClient) -> None:
+    """Replacing one by the other is a change."""
     assert Error.model_validate({"body": "[1]"}) != Error.model_validate({"body": [1]})
     for revision, body in enumerate(["[1]", [1], [1]], 1):
         changed = client.put("/admin/faults/f", json={"effect": {"type": "error", "body": body}}).json()
@@ -82,8 +82,8 @@ def test_a_mix_is_drawn_by_weight(client: TestClient) -> None:
     assert stats.binomtest(seen.count(503), len(seen), 0.75).pvalue > 1e-6
 
 
-def test_before_the_work_nothing_happens_and_after_it_everything_has(client: TestClient) -> None:
-    """A checkout that fails before leaves the cart full; one that fails after has bought it."""
+def test_an_error_before_the_handler_prevents_its_work_and_one_after_it_does_not(client: TestClient) -> None:
+    """A checkout that fails before leaves the cart full; one that fails after has created the order."""
 
     def fill_and_buy() -> int:
         client.post("/api/cart/c/items", json={"product_id": "p-0001"})

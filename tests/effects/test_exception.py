@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_apps_own_500_answers_and_the_traceback_is_logged(inject: Inject, tmp_path: Path) -> None:
-    """The client learns nothing of the cause; the log has it, with the request id."""
+    """The response does not reveal the cause; the log has it, with the request id."""
     url = inject({"type": "exception", "message": "pool exhausted"})
     answer = httpx2.get(f"{url}/api/products", headers={"x-request-id": "abc-1"})
     assert (answer.status_code, answer.json()["title"]) == (500, "Internal Server Error")

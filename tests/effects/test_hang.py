@@ -12,19 +12,19 @@ pytestmark = pytest.mark.slow
 
 
 def held(url: str) -> float:
-    """Return how many requests are held now."""
+    """Return the number of held requests."""
     (line,) = [line for line in httpx2.get(f"{url}/metrics").text.splitlines() if line.startswith("chaosapi_held")]
     return float(line.split()[1])
 
 
 async def until_held(url: str, count: float) -> None:
-    """Return once so many requests are held."""
+    """Wait until a number of requests is held."""
     while held(url) != count:
         await asyncio.sleep(0.02)
 
 
-def test_the_connection_is_closed_unanswered_at_the_latest(inject: Inject, raw: Raw) -> None:
-    """After `at_most`; not a byte arrives."""
+def test_the_connection_is_closed_without_a_response_at_the_latest(inject: Inject, raw: Raw) -> None:
+    """After `at_most`; no byte is received."""
     url = inject({"type": "hang", "at_most": "300ms"})
     assert raw(url, "/api/products") == (b"", "closed")
     delay = httpx2.get(f"{url}/admin/faults/f").json()["receipt"]["delay"]
@@ -32,8 +32,8 @@ def test_the_connection_is_closed_unanswered_at_the_latest(inject: Inject, raw: 
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 100])
-def test_a_client_that_leaves_is_held_no_longer(inject: Inject, body: bytes) -> None:
-    """Also when it had sent a body."""
+def test_a_disconnect_ends_the_hold(inject: Inject, body: bytes) -> None:
+    """Also after a body."""
     url = inject({"type": "hang", "at_most": "1h"}, schedule={"duration": "2h"})
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port)) as client:
@@ -43,8 +43,8 @@ def test_a_client_that_leaves_is_held_no_longer(inject: Inject, body: bytes) -> 
     asyncio.run(asyncio.wait_for(until_held(url, 0), patience(30)))
 
 
-def test_the_end_of_the_fault_lets_go(inject: Inject) -> None:
-    """The connection is closed, so that the client can try again."""
+def test_the_end_of_the_fault_releases_held_requests(inject: Inject) -> None:
+    """The connection is closed, so that the client can retry."""
     url = inject({"type": "hang", "at_most": "1h"}, schedule={"duration": "2h"})
 
     async def story() -> None:

@@ -8,8 +8,8 @@ PROBES = {"readiness": "/readyz", "liveness": "/healthz"}
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_only_the_probe_that_is_named_fails_and_only_while_the_fault_lives(client: TestClient, probe: str) -> None:
-    """503 for the one, 200 for the other; well again at once."""
+def test_only_the_named_probe_fails_while_the_fault_is_live(client: TestClient, probe: str) -> None:
+    """503 for one, 200 for the other; both are healthy at once after the end."""
     client.put("/admin/faults/f", json={"effect": {"type": "health", "probe": probe}})
     other = "/healthz" if probe == "readiness" else "/readyz"
     until(lambda: client.get(PROBES[probe]).status_code == 503)
@@ -21,7 +21,7 @@ def test_only_the_probe_that_is_named_fails_and_only_while_the_fault_lives(clien
     assert client.get(PROBES[probe]).status_code == 200
 
 
-def test_a_shape_lets_it_flap(client: TestClient, clock: Clock) -> None:
+def test_a_pulse_makes_the_probe_flap(client: TestClient, clock: Clock) -> None:
     """The probe fails while the pulse is on."""
     shape = {"type": "pulse", "on": "10s", "off": "10s"}
     client.put("/admin/faults/f", json={"effect": {"type": "health"}, "schedule": {"shape": shape}})
@@ -31,7 +31,7 @@ def test_a_shape_lets_it_flap(client: TestClient, clock: Clock) -> None:
 
 
 def test_two_faults_fail_one_probe_until_both_have_ended(client: TestClient) -> None:
-    """Ending one does not heal what the other breaks."""
+    """Ending one fault leaves the other."""
     for name in ("a", "b"):
         client.put(f"/admin/faults/{name}", json={"effect": {"type": "health"}})
     until(lambda: client.get("/readyz").status_code == 503)

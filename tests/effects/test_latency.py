@@ -1,4 +1,4 @@
-"""Through a real server: the delay is real, and the receipt's two columns tell the plan and the fact."""
+"""Through a real server: the delay is real, and the receipt has the planned and the measured delay."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from tests.patience import patience
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["add", "floor"])
 def test_no_request_is_faster_than_its_planned_delay(serve: Serve, mode: str) -> None:
-    """Timers may fire early; the effect looks again until the deadline has passed."""
+    """Timers may fire early; the effect waits again until the deadline has passed."""
     url = serve()
     effect = {"type": "latency", "distribution": {"type": "constant", "value": "20ms"}, "mode": mode}
     httpx2.post(f"{url}/admin/faults", json={"name": "slow", "effect": effect}).raise_for_status()
@@ -27,8 +27,8 @@ def test_no_request_is_faster_than_its_planned_delay(serve: Serve, mode: str) ->
 
 
 @pytest.mark.slow
-def test_the_kill_switch_lets_held_requests_go(serve: Serve) -> None:
-    """A request held for half a minute is answered as soon as the fault is ended."""
+def test_the_kill_switch_releases_held_requests(serve: Serve) -> None:
+    """A request that is held for half a minute is answered when the fault ends."""
     url = serve()
     effect = {"type": "latency", "distribution": {"type": "constant", "value": "30s"}}
     httpx2.post(f"{url}/admin/faults", json={"effect": effect}).raise_for_status()
@@ -45,7 +45,7 @@ def test_the_kill_switch_lets_held_requests_go(serve: Serve) -> None:
     assert "chaosapi_held_requests 0.0" in httpx2.get(f"{url}/metrics").text
 
 
-def test_a_cap_that_cuts_every_delay_is_a_mistake() -> None:
-    """A constant of a minute under the default cap of 30 s would silently be another delay."""
+def test_a_cap_below_every_delay_is_refused() -> None:
+    """A constant delay of a minute with the default cap of 30 s would silently be shorter."""
     with pytest.raises(ValidationError, match="cap"):
         Latency.model_validate({"distribution": {"type": "constant", "value": "1m"}})

@@ -1,4 +1,4 @@
-"""In this very process, whose resident memory is measured."""
+"""The memory effect in this process, whose resident memory is measured."""
 
 import threading
 
@@ -13,13 +13,13 @@ MIB = 2**20
 
 
 def resident() -> int:
-    """Return the bytes of this process that are in memory."""
+    """Return the resident memory of this process in bytes."""
     found: int = psutil.Process().memory_info().rss
     return found
 
 
-def test_it_is_really_resident_and_given_back() -> None:
-    """What a scale takes away is given back as well."""
+def test_the_memory_is_resident_and_is_released() -> None:
+    """A lower scale releases memory too."""
     before, host = resident(), Host()
     thread = threading.Thread(target=Memory(limit="200MiB", rate="1GiB").act, args=(host,))
     thread.start()
@@ -34,8 +34,8 @@ def test_it_is_really_resident_and_given_back() -> None:
     assert host.acts == 1
 
 
-def test_it_grows_at_its_rate_and_not_past_its_limit() -> None:
-    """8 MiB a second for 6 s would be 48; the limit is 32. Within what else the process takes meanwhile."""
+def test_memory_grows_at_its_rate_up_to_its_limit() -> None:
+    """8 MiB per second for 6 s would be 48 MiB; the limit is 32. Other allocations of the process are tolerated."""
     before = resident()
     seen: list[tuple[float, float]] = []
     host = Turned(6, lambda time: seen.append((time, (resident() - before) / MIB)))
@@ -48,15 +48,15 @@ def test_it_grows_at_its_rate_and_not_past_its_limit() -> None:
     ("size", "written"),
     [("256MiB", "256MiB"), (2**20, "1MiB"), ("1.5GiB", "1536MiB"), ("1.5GB", "1500000000B"), ("2MB", "2000000B")],
 )
-def test_sizes_are_read_and_come_back_as_sizes(size: str | int, written: str) -> None:
-    """In the largest unit that loses nothing, so that they can be sent again."""
+def test_sizes_are_parsed_and_formatted(size: str | int, written: str) -> None:
+    """In the largest exact unit, so that they can be sent again."""
     effect = Memory.model_validate({"limit": size})
     assert effect.model_dump(mode="json")["limit"] == written
     assert Memory.model_validate(effect.model_dump(mode="json")) == effect
 
 
 @pytest.mark.parametrize("size", ["much", -1, 1.5, True, None, "5 parsecs", "2PB", 0])
-def test_what_is_no_size_is_refused(size: object) -> None:
-    """Or is too small to be seen, or larger than any machine."""
+def test_an_invalid_size_is_refused(size: object) -> None:
+    """Also one that is too small to measure, or larger than any machine."""
     with pytest.raises(ValidationError):
         Memory.model_validate({"limit": size})

@@ -1,4 +1,4 @@
-"""Through a service with an admin port: the loop that serves users stands, the one that steers does not."""
+"""Through a service with an admin port: the main event loop is blocked, the control plane's is not."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,13 +18,13 @@ from tests.planes import Planes, started
 
 @pytest.fixture(scope="module")
 def planes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planes]:
-    """Yield a service that the tests of this module share."""
+    """Yield a service for all tests of this module."""
     with started(tmp_path_factory.mktemp("pause") / "log") as planes:
         yield planes
 
 
 def stands(planes: Planes) -> bool:
-    """Return whether users wait."""
+    """Return whether user requests wait."""
     try:
         httpx2.get(f"{planes.users}/api/products", timeout=0.3)
     except httpx2.ReadTimeout:
@@ -33,8 +33,8 @@ def stands(planes: Planes) -> bool:
 
 
 @pytest.mark.slow
-def test_users_wait_while_people_can_still_steer_and_the_kill_switch_frees_them(planes: Planes) -> None:
-    """A pause of a minute; probes of the main port wait too, and the receipt has the pause as it was."""
+def test_users_wait_while_the_admin_api_works_and_the_kill_switch_frees_them(planes: Planes) -> None:
+    """A pause of a minute; probes of the main port wait too, and the receipt has the real pause."""
     planes.inject({"type": "pause", "pause": "1m", "every": "2m"})
     until(lambda: stands(planes))
     with pytest.raises(httpx2.ReadTimeout):
@@ -50,8 +50,8 @@ def test_users_wait_while_people_can_still_steer_and_the_kill_switch_frees_them(
 
 
 @pytest.mark.slow
-def test_it_ends_by_itself_in_the_middle_of_a_pause(planes: Planes) -> None:
-    """Nobody calls the admin API; the receipt has the pause as it was."""
+def test_the_faults_end_ends_a_pause(planes: Planes) -> None:
+    """Without a call of the admin API; the receipt has the real pause."""
     planes.inject({"type": "pause", "pause": "1m", "every": "2m"}, schedule={"duration": "3s"})
     until(lambda: planes.fault()["receipt"]["injected"] == 1)
     assert httpx2.get(f"{planes.users}/api/products", timeout=patience(30)).status_code == 200
@@ -61,16 +61,16 @@ def test_it_ends_by_itself_in_the_middle_of_a_pause(planes: Planes) -> None:
 
 
 @pytest.mark.slow
-def test_a_pause_right_after_that_of_another_fault_is_not_lost(planes: Planes) -> None:
-    """It begins as soon as the loop has had time to run, not a whole period later."""
+def test_a_pause_directly_after_another_faults_pause_is_not_lost(planes: Planes) -> None:
+    """It starts when the event loop has run for a while, not a whole period later."""
     for _ in range(2):
         planes.inject({"type": "pause", "pause": "1m", "every": "2m"})
         until(lambda: stands(planes))
         assert httpx2.delete(f"{planes.admin}/admin/faults", timeout=patience(20)).json()["ended"] == 1
 
 
-def test_a_scale_makes_pauses_shorter_and_none_at_nothing() -> None:
-    """A quarter of 4 s every 10 s; at zero it only looks again."""
+def test_a_scale_shortens_pauses_and_0_removes_them() -> None:
+    """A quarter of 4 s every 10 s; at 0 the effect only checks again."""
     pauses: list[tuple[float, float]] = []
 
     class Frozen(Turned):
@@ -87,14 +87,14 @@ def test_a_scale_makes_pauses_shorter_and_none_at_nothing() -> None:
     assert [round(time) for time, _ in pauses] == [5, 15, 25]
 
 
-def test_pauses_leave_room_to_breathe() -> None:
-    """A loop that always stands is no pause."""
+def test_a_pause_must_be_shorter_than_its_period() -> None:
+    """A permanently blocked event loop is not a pause."""
     with pytest.raises(ValidationError, match="longer than"):
         Pause(pause=2, every=2)
 
 
 def test_pauses_do_not_add_up() -> None:
-    """One at a time; the next once the loop has run for as long as the fault would let it run alone."""
+    """One at a time; the next starts after the event loop has run as long as between pauses of one fault."""
     frost = LoopFreeze()
     assert frost.begin(10, rest=8)
     assert not frost.begin(11, rest=0.25)  # another fault's
@@ -108,8 +108,8 @@ def test_pauses_do_not_add_up() -> None:
     assert frost.begin(24.25, rest=8)
 
 
-def test_the_loop_runs_between_two_pauses_however_short_the_rest_is() -> None:
-    """A pause of ten seconds every ten seconds and a millisecond: a quarter of a second for others."""
+def test_the_event_loop_runs_between_two_pauses() -> None:
+    """A pause of 10 s every 10.001 s leaves a quarter of a second in between."""
     stood: list[tuple[float, float]] = []
 
     class Frozen(Turned):
@@ -123,8 +123,8 @@ def test_the_loop_runs_between_two_pauses_however_short_the_rest_is() -> None:
 
 
 @pytest.mark.slow
-def test_ten_pauses_hold_up_the_kill_switch_of_a_shared_port_for_one_of_them_at_most(tmp_path: Path) -> None:
-    """Ten of two seconds every ten: together they stand no longer than one."""
+def test_ten_pauses_delay_the_kill_switch_on_a_shared_port_by_at_most_one_pause(tmp_path: Path) -> None:
+    """Ten pauses of two seconds every ten: together they block no longer than one."""
     with (
         started(tmp_path / "log", apart=False) as planes,
         httpx2.Client(base_url=planes.users, timeout=patience(60)) as client,
@@ -140,14 +140,14 @@ def test_ten_pauses_hold_up_the_kill_switch_of_a_shared_port_for_one_of_them_at_
 
 
 def _stood(client: httpx2.Client) -> list[str]:
-    """Return the samples of pauses that were held."""
+    """Return the samples of measured pauses."""
     lines = client.get("/metrics").text.splitlines()
     return [line for line in lines if line.startswith("chaosapi_fault_injected_total") and line.endswith(" 1.0")]
 
 
 @pytest.mark.slow
-def test_sigterm_is_heard_in_the_middle_of_a_pause(tmp_path: Path) -> None:
-    """Of a minute; the service ends in order, long before it would be over."""
+def test_sigterm_works_during_a_pause(tmp_path: Path) -> None:
+    """A pause of a minute; the service shuts down long before its end."""
     with started(tmp_path / "log") as planes:
         planes.inject({"type": "pause", "pause": "1m", "every": "2m"})
         until(lambda: stands(planes))

@@ -1,4 +1,4 @@
-"""The bucket on a clock of its own: what gets through, and what the refused are told."""
+"""The token bucket with a fake clock: admitted and refused requests."""
 
 import random
 
@@ -14,7 +14,7 @@ from tests.world import Answer, Crowd
 
 @pytest.fixture
 def crowd(clock: Clock) -> Crowd:
-    """Return a crowd that nothing hurts yet."""
+    """Return clients of a service without faults."""
     return Crowd(clock)
 
 
@@ -23,8 +23,8 @@ def statuses(answers: list[Answer]) -> list[int | None]:
     return [answer.status for answer in answers]
 
 
-def test_a_burst_gets_through_and_then_the_rate(crowd: Crowd) -> None:
-    """Two a second after a burst of three: the fourth waits for half a second, or is refused."""
+def test_a_burst_is_admitted_and_then_the_rate(crowd: Crowd) -> None:
+    """Two per second after a burst of three: the fourth waits for half a second, or is refused."""
     crowd.inject("r", {"type": "rate_limit", "requests_per_second": 2, "burst": 3})
     answers = crowd.play(*(crowd.visit(due) for due in (1, 1, 1, 1, 1.4, 1.5, 1.6, 2)))
     assert statuses(answers) == [200, 200, 200, 429, 429, 200, 429, 200]
@@ -32,8 +32,8 @@ def test_a_burst_gets_through_and_then_the_rate(crowd: Crowd) -> None:
 
 
 @pytest.mark.parametrize(("rate", "says"), [(100, "1"), (0.4, "3"), (0.1, "10")])
-def test_the_refused_are_told_when_to_come_again(crowd: Crowd, rate: float, says: str) -> None:
-    """In whole seconds, rounded up, and never 0; who obeys gets through."""
+def test_refusals_have_retry_after(crowd: Crowd, rate: float, says: str) -> None:
+    """In whole seconds, rounded up, and never 0; a client that waits is admitted."""
     crowd.inject("r", {"type": "rate_limit", "requests_per_second": rate, "burst": 1})
     first, refused, again = crowd.play(crowd.visit(1), crowd.visit(1), crowd.visit(1 + int(says)))
     assert (first.status, refused.status, again.status) == (200, 429, 200)
@@ -43,8 +43,8 @@ def test_the_refused_are_told_when_to_come_again(crowd: Crowd, rate: float, says
     assert refused.took == 0
 
 
-def test_it_stands_before_the_other_effects(crowd: Crowd) -> None:
-    """Whom it refuses they neither delay nor count, not even those that are older."""
+def test_a_rate_limit_acts_before_other_effects(crowd: Crowd) -> None:
+    """Older faults neither delay nor count its refused requests."""
     crowd.inject("broken", {"type": "error", "status": 500})
     crowd.inject("r", {"type": "rate_limit", "requests_per_second": 1, "burst": 1})
     assert statuses(crowd.play(crowd.visit(1), crowd.visit(1))) == [500, 429]
@@ -53,7 +53,7 @@ def test_it_stands_before_the_other_effects(crowd: Crowd) -> None:
 
 
 def test_a_patch_changes_the_rate_and_does_not_refill_the_bucket(crowd: Crowd) -> None:
-    """Empty before, nearly empty after; then it fills at the new rate."""
+    """Empty before, nearly empty after; then it refills at the new rate."""
     crowd.inject("r", {"type": "rate_limit", "requests_per_second": 1, "burst": 1})
 
     async def patch() -> None:
@@ -65,7 +65,7 @@ def test_a_patch_changes_the_rate_and_does_not_refill_the_bucket(crowd: Crowd) -
     assert statuses(answers) == [200, 200, 429, 200]
 
 
-def test_its_end_lets_everybody_through(crowd: Crowd) -> None:
+def test_after_its_end_all_requests_are_admitted(crowd: Crowd) -> None:
     """At once."""
     crowd.inject("r", {"type": "rate_limit", "requests_per_second": 0.001, "burst": 1})
     crowd.play(crowd.visit(1))
@@ -73,8 +73,8 @@ def test_its_end_lets_everybody_through(crowd: Crowd) -> None:
     assert statuses(crowd.play(*(crowd.visit(2) for _ in range(5)))) == [200] * 5
 
 
-def test_never_more_than_burst_and_rate_allow() -> None:
-    """In any stretch of time, whatever the arrivals; and not a token less than that where they press."""
+def test_burst_and_rate_are_never_exceeded() -> None:
+    """In any interval, for any arrivals; and under load every token is used."""
     chance = random.Random(1)
     bucket, now, taken = Bucket(), 0.0, list[float]()
     for _ in range(5000):
@@ -87,8 +87,8 @@ def test_never_more_than_burst_and_rate_allow() -> None:
     assert len(taken) == pytest.approx(10 * now, rel=0.02)
 
 
-def test_the_burst_is_a_second_s_worth_unless_given(crowd: Crowd) -> None:
-    """At least one, or nothing would ever get through."""
+def test_the_default_burst_is_one_second_of_the_rate(crowd: Crowd) -> None:
+    """At least 1, or no request would be admitted."""
     crowd.inject("r", {"type": "rate_limit", "requests_per_second": 2.5})
     assert statuses(crowd.play(*(crowd.visit(1) for _ in range(4)))) == [200, 200, 200, 429]
     with pytest.raises(ValidationError, match="burst"):

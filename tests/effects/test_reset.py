@@ -12,15 +12,15 @@ from tests.patience import patience
 pytestmark = pytest.mark.slow
 
 
-def test_the_client_sees_a_tcp_reset_and_not_a_byte(inject: Inject, raw: Raw) -> None:
-    """Not a closed connection: a RST, as a crashed process or a firewall sends."""
+def test_the_client_gets_a_tcp_reset_without_a_response(inject: Inject, raw: Raw) -> None:
+    """A RST and not a FIN, as from a crashed process or a firewall."""
     url = inject({"type": "reset"})
     assert raw(url, "/api/products") == (b"", "reset")
     assert 'handler="/api/products",method="GET",status="000"} 1.0' in httpx2.get(f"{url}/metrics").text
 
 
-def test_a_client_that_has_left_by_then_is_no_mistake(serve: Serve, tmp_path: Path) -> None:
-    """While a delay holds the request back, say: the log has no traceback."""
+def test_a_client_that_has_disconnected_before_causes_no_error(serve: Serve, tmp_path: Path) -> None:
+    """For example during a delay: the log has no traceback."""
     url = serve()
     slow = {"type": "latency", "distribution": {"type": "constant", "value": "30s"}}
     for name, effect in {"slow": slow, "gone": {"type": "reset"}}.items():

@@ -1,4 +1,4 @@
-"""The pace, on a clock that only waiting moves; the real server is in test_catalogue."""
+"""The rate, with a clock that only waits advance; the real server is in test_catalogue."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from chaosapi.effects.throttle import Throttle
 
 
 class Tools:
-    """Lends a clock that only sleeping moves."""
+    """Tools with a clock that only sleeps advance."""
 
     draw, magnitude, arrived, time = 0.0, 1.0, 0.0, 0.0
     memory = None
@@ -62,14 +62,14 @@ async def stream() -> AsyncIterator[bytes]:
 
 
 async def receive() -> Message:
-    """Never say that the client has left."""
+    """Never return: the client stays connected."""
     await asyncio.Event().wait()
     return {}
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_the_body_takes_its_length_through_the_rate(streamed: bool) -> None:  # noqa: FBT001 - a table
-    """3,000 bytes at 1,000 a second take three seconds, in tenths; the headers come at once; nothing is lost."""
+def test_the_body_takes_its_length_divided_by_the_rate(streamed: bool) -> None:  # noqa: FBT001 - a table
+    """3,000 bytes at 1,000 per second take three seconds, in steps of 0.1 s; headers come at once; nothing is lost."""
     app = StreamingResponse(stream()) if streamed else Response(b"a" * 1000 + b"b" * 1000 + b"c" * 1000)
     tools, sent = Tools(), list[tuple[float, Message]]()
 
@@ -86,8 +86,8 @@ def test_the_body_takes_its_length_through_the_rate(streamed: bool) -> None:  # 
     assert not sent[-1][1].get("more_body", False)
 
 
-def test_the_rest_goes_out_in_one_piece_when_the_fault_has_ended() -> None:
-    """A million bytes at one a second are not a million sends, between which nobody else has a turn."""
+def test_the_rest_is_sent_at_once_after_the_faults_end() -> None:
+    """A million bytes at one per second are not sent in a million calls, which would block the event loop."""
     tools, sent = Tools(), list[Message]()
 
     async def send(message: Message) -> None:
