@@ -150,7 +150,13 @@ def _warn(settings: Settings) -> None:
 
 def routes_of(app: Starlette, exempt_paths: Iterable[str] = ()) -> RouteTable:
     """Return the routes of an app and of the apps mounted in it; what fits one of `exempt_paths` is exempt, too."""
-    return RouteTable(lambda: _router(app.routes, docs_of(app)), exempt_paths, lambda: len(app.routes))
+    return RouteTable(lambda: _router(app.routes, docs_of(app)), exempt_paths, lambda: _count(app.routes))
+
+
+def _count(routes: Sequence[BaseRoute]) -> int:
+    """Return the number of routes, those of included routers and of mounted apps included."""
+    found = [original(each) for each in every_route(routes)]
+    return len(found) + sum(_count(each.routes) for each in found if isinstance(each, (Mount, Host)))
 
 
 def _router(routes: Sequence[BaseRoute], docs: frozenset[str], prefix: str = "") -> Router:

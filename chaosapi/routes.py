@@ -96,7 +96,8 @@ def is_probe(template: str) -> bool:
 
 def covers(pattern: str, path: str) -> bool:
     """Return whether a path pattern, in which `*` stands for anything, fits `path` or a path above it."""
-    return path.startswith(f"{pattern}/") or fits(pattern, path)
+    below = pattern != "/" and path.startswith(f"{pattern.removesuffix('/')}/")
+    return below or fits(pattern, path)
 
 
 def fits(pattern: str, path: str) -> bool:
