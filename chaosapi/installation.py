@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from chaosapi.frameworks import docs_of, every_route, matches_by_path, original,
 from chaosapi.inner import Inner
 from chaosapi.routes import DOCS, Route, exempt, first_segment
 from chaosapi.routing import Entry, Router, RouteTable, start_of
-from chaosapi.settings import Settings
+from chaosapi.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -60,13 +61,10 @@ class _Installed:
         self._build = app.build_middleware_stack
 
     def __call__(self) -> ASGIApp:
-        from chaosapi.wiring import Chaos
-
         _warn(self._settings)
         routes = routes_of(self._app, self._settings.exempt)
         # Wrap the whole stack: inside it an effect could not reach the connection.
-        chaos = Chaos(self._settings, routes, points=self._points, app_registry=self._registry)
-        return chaos.around(self._build())
+        return _with_chaos(self._build(), self._settings, routes, self._points, self._registry)
 
 
 def answer_inside(app: Starlette) -> None:
@@ -110,16 +108,40 @@ class ChaosMiddleware:
         points: Iterable[str] = (),
         registry: "Collector | None" = None,
     ) -> None:
-        from chaosapi.wiring import Chaos
-
         chosen = settings or _of_guest()
         methods = frozenset({"GET", "POST"})
         table = RouteTable.of([Route(path, methods, exempt=exempt(path)) for path in routes], chosen.exempt)
         _warn(chosen)
-        self._app = Chaos(chosen, table, points=tuple(points), app_registry=registry).around(Inner(app))
+        self._make = partial(_with_chaos, Inner(app), chosen, table, tuple(points), registry)
+        self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._app is None:
+            self._app = self._make()  # now, because the server may have forked since
         await self._app(scope, receive, send)
+
+
+def _with_chaos(
+    app: ASGIApp, settings: Settings, routes: RouteTable, points: tuple[str, ...], registry: "Collector | None"
+) -> ASGIApp:
+    """Return the app with chaos around it; call it in the process that serves.
+
+    Where the workers of a server cannot be one service, the result refuses to start.
+    """
+    from chaosapi.runtime.lifespan import Hooks, LifespanMiddleware
+    from chaosapi.runtime.workers.guests import place_among_workers
+    from chaosapi.wiring import Chaos
+
+    try:
+        settings, place = place_among_workers(settings)
+    except (OSError, RuntimeError, SettingsError) as error:
+        refused = RuntimeError(f"chaosapi: {error}")
+
+        async def refuse() -> None:
+            raise refused
+
+        return LifespanMiddleware(app, [], Hooks(refuse))
+    return Chaos(settings, routes, points=points, place=place, app_registry=registry).around(app)
 
 
 def is_installed(app: object) -> bool:

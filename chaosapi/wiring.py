@@ -192,6 +192,9 @@ class Chaos:
         control_jobs: list[Job] = [self._guard_watcher.run, self._rate_meter.run, self._heartbeat.run]
         if self._collector:
             jobs.append(self._collector.run)
+        membership = self._place.membership if self._place else None
+        if membership:
+            jobs.append(membership.run)
         port = self._settings.admin_port
         if port is None:
             jobs += control_jobs
@@ -214,6 +217,8 @@ class Chaos:
             await close()
             if self._collector:
                 self._collector.close()
+            if membership:
+                membership.leave()
 
         def check_routes() -> None:
             self._routes.refresh()

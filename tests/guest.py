@@ -1,6 +1,7 @@
 """An app that has chaosapi installed, for servers that are started as processes: `uvicorn tests.guest:app`."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
@@ -22,6 +23,12 @@ async def page() -> PlainTextResponse:
 async def word() -> str:
     """Answer with little."""
     return "fine"
+
+
+@app.get("/pid")
+async def pid() -> int:
+    """Name the process that answers."""
+    return os.getpid()
 
 
 @app.get("/call")
@@ -46,4 +53,9 @@ async def events() -> StreamingResponse:
     return StreamingResponse(ticks(), media_type="text/event-stream")
 
 
-chaosapi.install(app, Settings(access_log=False, max_held=1000), points=["db"])
+_ADMIN_PORT = os.environ.get("GUEST_ADMIN_PORT")
+chaosapi.install(
+    app,
+    Settings(access_log=False, max_held=1000, admin_port=int(_ADMIN_PORT) if _ADMIN_PORT else None),
+    points=["db"],
+)

@@ -38,11 +38,14 @@ _STOP_TIMEOUT_S = 15.0
 """Covers all that stops with the server, such as the last report to a store that does not answer."""
 
 
-def bind(host: str, port: int, setting: str) -> socket.socket:
-    """Return a listening socket; raises OSError that names the address and the setting."""
+def bind(host: str, port: int, setting: str, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket; raises OSError that names the address and the setting.
+
+    A `shared` address may be bound by further processes of this user, if all of them share it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(f"{setting}: cannot listen on {host}:{port}: {why}") from error

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-SLOTS: Final = 64
-"""The largest number of workers."""
+SLOTS: Final = 256
+"""The largest number of processes, those that replace others for a while included."""
 _FIELDS: Final = 5
-_SIZE: Final = SLOTS * _FIELDS * 8
+SIZE: Final = SLOTS * _FIELDS * 8
 _NOT_STORED: Final = -1
 
 
@@ -46,12 +46,12 @@ class KillFlags:
     @classmethod
     def private(cls) -> "KillFlags":
         """Return flags for a process without siblings."""
-        return cls(bytearray(_SIZE), 0)
+        return cls(bytearray(SIZE), 0)
 
     @classmethod
     def attach(cls, number: int, slot: int) -> "KillFlags":
         """Return flags on memory from `shared_memory`, given its file descriptor."""
-        return cls(mmap.mmap(number, _SIZE), slot)
+        return cls(mmap.mmap(number, SIZE), slot)
 
     @property
     def own(self) -> KillFlag:
@@ -96,5 +96,5 @@ def shared_memory() -> Iterator[int]:
     else:
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed below
     with file:
-        file.write(bytes(_SIZE))
+        file.write(bytes(SIZE))
         yield file.fileno()

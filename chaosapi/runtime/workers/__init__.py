@@ -13,9 +13,8 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from chaosapi.logger import get_logger
-from chaosapi.runtime import admin_server, kill_flags
+from chaosapi.runtime import kill_flags
 from chaosapi.runtime.workers.folder import shared_folder
-from chaosapi.runtime.workers.supervisor import Launch, NotStartedError, WorkerSupervisor
 from chaosapi.settings import Settings
 from chaosapi.telemetry import multiprocess
 
@@ -27,6 +26,10 @@ def run(factory: str, settings: Settings) -> int:
 
     The factory is called in each worker, with the settings. Raises OSError where a port is taken.
     """
+    # Here, because apps that install chaosapi need other modules of this room, and may lack uvicorn.
+    from chaosapi.runtime import admin_server
+    from chaosapi.runtime.workers.supervisor import Launch, NotStartedError, WorkerSupervisor
+
     bound = [admin_server.bind(settings.host, settings.port, "CHAOSAPI_PORT")]
     if settings.admin_port is not None:
         host = settings.admin_host or settings.host

@@ -2,16 +2,22 @@
 
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
+
+from chaosapi.runtime.workers.servers import is_running
 
 _PREFIX: Final = "chaosapi-workers-"
-_LOCK: Final = "lock"
+_REMOVED: Final = f"{_PREFIX}removed-"
+LOCK: Final = "lock"
 """Locked while the service runs; the kernel releases the lock also when the service is killed."""
+OWNER: Final = "server"
+"""In folders of servers that are not ours: the identity of the process that starts the workers."""
 
 
 @contextmanager
@@ -20,21 +26,53 @@ def shared_folder() -> Iterator[Path]:
 
     Folders of services that were killed are removed first. Raises OSError where no folder can be made.
     """
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            _remove_if_left(folder)
+    remove_left()
     with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name:
         making = Path(name) / "making"
         with making.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            making.rename(Path(name) / _LOCK)  # under its final name the file is always locked
+            making.rename(Path(name) / LOCK)  # under its final name the file is always locked
             yield Path(name)
 
 
-def _remove_if_left(folder: Path) -> None:
-    """Remove the folder of a service that has ended; raises OSError while it runs, or without access."""
+def place_of(key: str) -> Path:
+    """Return the path of the folder for the workers of a server."""
+    return Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{key}"
+
+
+def remove_left() -> None:
+    """Remove the folders of services that have ended."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, ValueError):
+            if not _starts_workers(folder):
+                remove_if_left(folder)
+
+
+def remove_if_left(folder: Path) -> None:
+    """Remove the folder unless a process holds its lock; raises OSError while one does, or without access."""
     if folder.lstat().st_uid != os.getuid():
         return
-    with (folder / _LOCK).open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if folder.name.startswith(_REMOVED):
         shutil.rmtree(folder)
+        return
+    with (folder / LOCK).open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_current(folder, lock):
+            # Not in place: another process may be about to use a folder of this name.
+            shutil.rmtree(folder.rename(folder.with_name(_REMOVED + secrets.token_hex(8))))
+
+
+def is_current(folder: Path, lock: BinaryIO) -> bool:
+    """Return whether an open lock is the one that the folder has now."""
+    try:
+        return os.path.samestat((folder / LOCK).stat(), os.fstat(lock.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _starts_workers(folder: Path) -> bool:
+    """Return whether a server may start further workers that use the folder."""
+    try:
+        return is_running((folder / OWNER).read_text())
+    except FileNotFoundError:
+        return False

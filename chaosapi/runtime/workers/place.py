@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chaosapi.runtime.kill_flags import KillFlags
+from chaosapi.runtime.workers.membership import Membership
 
 
 class Place(NamedTuple):
@@ -15,3 +16,5 @@ class Place(NamedTuple):
     """The listening socket of the admin port, if there is one."""
     kill_flags: KillFlags | None = None
     """Announces a kill switch to all workers."""
+    membership: Membership | None = None
+    """Under a server that is not ours: what it takes to leave the slot."""

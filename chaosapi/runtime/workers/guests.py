@@ -1,0 +1,66 @@
+"""The workers of a server that is not ours, as one service."""
+
+import re
+import socket
+from importlib.metadata import version
+from typing import Final
+from urllib.parse import quote
+
+from chaosapi.extras import needed
+from chaosapi.logger import get_logger
+from chaosapi.runtime.workers.membership import Membership, join
+from chaosapi.runtime.workers.place import Place
+from chaosapi.runtime.workers.servers import find_server
+from chaosapi.settings import Settings, SettingsError
+
+_LEAST_CLIENT: Final = (0, 22)
+
+log = get_logger("chaosapi.runtime.workers")
+
+
+def place_among_workers(settings: Settings) -> tuple[Settings, Place | None]:
+    """Return the place of this process among the workers of its server, and settings that let it share their faults.
+
+    Without siblings, return the settings as they are, and no place. Raises OSError, RuntimeError or SettingsError where
+    the workers cannot be one service.
+    """
+    server = find_server()
+    if server is None:
+        return settings, None
+    _check_client()
+    membership = join(server)
+    try:
+        admin = _admin_socket(settings, membership)
+    except (OSError, SettingsError):
+        membership.leave()
+        raise
+    folder = membership.folder
+    if settings.store.startswith("memory:"):
+        settings = settings.model_copy(update={"store": f"sqlite:///{quote(str(folder))}/faults.sqlite"})
+    log.info("one of several workers", slot=membership.slot, folder=str(folder))
+    return settings, Place(membership.slot, folder, admin, membership.kill_flags, membership)
+
+
+def _check_client() -> None:
+    found = version("prometheus-client")
+    if tuple(map(int, re.findall(r"\d+", found)[:2])) < _LEAST_CLIENT:
+        least = ".".join(map(str, _LEAST_CLIENT))
+        raise RuntimeError(f"several workers need prometheus-client {least} or newer, but {found} is installed")
+
+
+def _admin_socket(settings: Settings, membership: Membership) -> socket.socket | None:
+    """Listen on the admin port beside the other workers: the kernel spreads connections over all of them."""
+    port = settings.admin_port
+    if port is None:
+        return None
+    with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
+        from chaosapi.runtime.admin_server import bind, url
+    if port == 0:
+        raise SettingsError("CHAOSAPI_ADMIN_PORT: 0 gives each of several workers another port: choose one")
+    host = settings.admin_host or settings.host
+    if membership.first:
+        bind(host, port, "CHAOSAPI_ADMIN_PORT").close()  # fails where another service has the port
+    bound = bind(host, port, "CHAOSAPI_ADMIN_PORT", shared=True)
+    if membership.first:
+        log.info("admin API", url=url(bound))
+    return bound

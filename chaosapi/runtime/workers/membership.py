@@ -1,0 +1,120 @@
+"""The workers of a server that is not ours find each other in a folder, and take turns in its slots.
+
+The folder is named after the server. A worker holds a lock on its slot; the kernel releases it when the worker ends,
+however it ends, and a worker that replaces it goes on in the same slot. The last worker that stops removes the folder.
+After kill -9 the next start does that, of whatever service.
+"""
+
+import asyncio
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from chaosapi.runtime.kill_flags import SIZE, SLOTS, KillFlags
+from chaosapi.runtime.workers import folder as folders
+from chaosapi.runtime.workers.servers import Server
+from chaosapi.telemetry.multiprocess import mark_process_dead
+
+_SWEEP_INTERVAL_S: Final = 1.0
+_FLAGS: Final = "kill-flags"
+
+
+class Membership:
+    """A worker's place among the workers of its server, from `join` until `leave`."""
+
+    def __init__(self, folder: Path, shared: BinaryIO) -> None:
+        """Take the first free slot; raises RuntimeError where there is none."""
+        self.folder = folder
+        self._shared = shared
+        with _alone_in(folder):
+            self.first = not any(_is_held(path) for path in folder.glob("slot-*"))
+            """Whether no other worker was running."""
+            self.slot, self._held = _take_slot(folder)
+            mark_process_dead(folder, self.slot)  # the predecessor's gauges, if it was killed
+            self.kill_flags = _attach_flags(folder, self.slot)
+
+    async def run(self) -> None:
+        """Delete the gauges of workers that were killed, until cancelled."""
+        while True:
+            await asyncio.sleep(_SWEEP_INTERVAL_S)
+            await asyncio.to_thread(self._sweep)
+
+    def leave(self) -> None:
+        """Give up the slot; remove the folder where no other worker is left."""
+        if self._held.closed:
+            return
+        with suppress(OSError), _alone_in(self.folder):
+            mark_process_dead(self.folder, self.slot)
+            self._held.close()
+        self._held.close()
+        self._shared.close()
+        with suppress(OSError):
+            folders.remove_if_left(self.folder)
+
+    def _sweep(self) -> None:
+        with suppress(OSError), _alone_in(self.folder):
+            for path in self.folder.glob("slot-*"):
+                number = int(path.name.partition("-")[2])
+                if number != self.slot and not _is_held(path):
+                    mark_process_dead(self.folder, number)
+
+
+def join(server: Server) -> Membership:
+    """Become a member of the server's workers; raises OSError or RuntimeError where the folder cannot be used.
+
+    Folders of services that have ended are removed first.
+    """
+    folders.remove_left()
+    folder = folders.place_of(server.key)
+    while True:
+        folder.mkdir(0o700, exist_ok=True)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise RuntimeError(f"{folder} belongs to somebody else: remove it, or set TMPDIR to another folder")
+        with suppress(FileNotFoundError):  # removed since
+            (folder / folders.OWNER).write_text(server.parent)
+            shared = (folder / folders.LOCK).open("ab+")
+            fcntl.flock(shared, fcntl.LOCK_SH)
+            if folders.is_current(folder, shared):
+                return Membership(folder, shared)
+            shared.close()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock under which slots change hands; raises OSError where the folder is not there any more."""
+    with (folder / "slots").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _take_slot(folder: Path) -> tuple[int, BinaryIO]:
+    for number in range(SLOTS):
+        file = (folder / f"slot-{number}").open("ab+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+        else:
+            return number, file
+    raise RuntimeError(f"more than {SLOTS} workers cannot share faults and metrics: start fewer")
+
+
+def _is_held(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _attach_flags(folder: Path, slot: int) -> KillFlags:
+    with (folder / _FLAGS).open("ab+") as file:
+        file.write(bytes(max(0, SIZE - file.seek(0, os.SEEK_END))))  # its pages are allocated now, not at first use
+        file.flush()
+        return KillFlags.attach(file.fileno(), slot)

@@ -1,0 +1,89 @@
+"""Which server runs this process, and whether it runs other processes of the same app."""
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NamedTuple
+
+_START: Final = 19
+"""The place of the start time in /proc/PID/stat, counted after the name (proc(5))."""
+
+
+class Server(NamedTuple):
+    """A server that runs several processes of one app."""
+
+    key: str
+    """The same in all of its processes, and in no others."""
+    parent: str
+    """The identity of the process that starts them."""
+
+
+def find_server() -> Server | None:
+    """Return the server that runs this process as one of several workers; None for a process that serves alone.
+
+    Call it in the thread that serves. Known are uvicorn, Hypercorn and Granian, whose workers are children of
+    multiprocessing, and gunicorn, which forks.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return _gunicorn()
+    if parent.pid is None or not _has_siblings(multiprocessing.current_process()):
+        return None
+    found = identity(parent.pid)
+    return Server(f"process-{found}", found)
+
+
+def identity(pid: int) -> str:
+    """Return a text that no other process has, also not a later one with the same id (on Linux)."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2]
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - a number is needed, not a path
+    except OSError:
+        return f"{pid}-0-0"
+    return f"{pid}-{after_name.split()[_START]}-{namespace}"
+
+
+def is_running(process: str) -> bool:
+    """Return whether the process of an identity is running; False for one of another container."""
+    pid = int(process.partition("-")[0])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return identity(pid) == process
+
+
+def _has_siblings(worker: Any) -> bool:
+    """Return whether a child of multiprocessing is one of several workers.
+
+    uvicorn and Hypercorn pass their configuration to it. Granian passes no number of workers, and runs the next worker
+    before the last one ends.
+    """
+    config: Any = getattr(worker, "_kwargs", {}).get("config")
+    room = type(config).__module__.partition(".")[0]
+    if room == "uvicorn":
+        return bool(config.workers > 1 and not config.should_reload)
+    if room == "hypercorn":
+        return bool(config.workers > 1)
+    return bool(worker.name == "granian-worker")
+
+
+def _gunicorn() -> Server | None:
+    """Return gunicorn's arbiter if this process is its worker.
+
+    It may start further workers at any time, also from one that was executed anew (SIGUSR2): all accept connections
+    from one socket.
+    """
+    base = sys.modules.get("gunicorn.workers.base")
+    frame: FrameType | None = sys._getframe() if base else None  # noqa: SLF001 - the documented way to the stack
+    while base and frame:
+        worker = frame.f_locals.get("self")
+        if isinstance(worker, base.Worker):
+            listening = os.fstat(worker.sockets[0].fileno())
+            return Server(f"socket-{listening.st_dev}-{listening.st_ino}", identity(worker.ppid))
+        frame = frame.f_back
+    return None

@@ -1,0 +1,175 @@
+"""Servers that run several processes of an app: all of them together are one service."""
+
+import os
+import re
+import signal
+import socket
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.patience import patience
+from tests.servers import Served, free_port, running, serving, until
+
+pytestmark = pytest.mark.slow
+
+FASTAPI = "tests.guest:app"
+PLAIN = "tests.guest_plain:app"
+ERROR = {"effect": {"type": "error"}}
+MANY = ["uvicorn", "gunicorn", "gunicorn-preload", "gunicorn-uvicorn", "gunicorn-asgi", "hypercorn", "granian"]
+
+
+def visit_both(served: Served) -> Counter[int]:
+    """Send at least 40 requests, each over a connection of its own, until each worker has had one; return statuses."""
+    seen: Counter[str] = Counter()
+    statuses: Counter[int] = Counter()
+    while statuses.total() < 40 or len(seen) < 2:
+        answer = served.get("/pid")
+        statuses[answer.status_code] += 1
+        seen[answer.headers["x-request-id"].rpartition("-")[0]] += 1
+        assert statuses.total() < 1000, "one worker got all requests"
+    return statuses
+
+
+def counted(served: Served) -> dict[str, float]:
+    """Return the counters of /metrics."""
+    lines = (line.rpartition(" ") for line in served.get("/metrics").text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines if re.search(r"_(total|count|bucket|sum)\b", name)}
+
+
+def requests(shown: dict[str, float], status: int) -> float:
+    """Return how many requests to /pid were answered with a status."""
+    return shown[f'http_requests_total{{handler="/pid",method="GET",status="{status}"}}']
+
+
+def folders(parent: Path) -> list[str]:
+    """Return what the workers share, by name."""
+    return sorted(path.name for path in parent.glob("chaosapi-*"))
+
+
+@pytest.mark.parametrize("app", [FASTAPI, PLAIN], ids=["fastapi", "plain"])
+@pytest.mark.parametrize("server", MANY)
+def test_faults_the_kill_switch_receipts_and_metrics_are_those_of_all_workers(
+    server: str, app: str, tmp_path: Path
+) -> None:
+    """Whichever worker gets the request."""
+    with serving(server, app, tmp_path, workers=2) as served:
+        assert served.change("PUT", "faults/f", json=ERROR)["receipt"]["replicas"] == {"applied": 2, "known": 2}
+        hit = visit_both(served)
+        assert set(hit) == {503}
+        ended = served.change("DELETE", "faults")
+        assert (ended["ended"], ended["replicas"]) == (1, {"applied": 2, "known": 2})
+        spared = visit_both(served)
+        assert set(spared) == {200}
+
+        shown = {requests(counted(served), 503) for _ in range(10)}
+        assert shown == {hit.total()}
+        assert requests(counted(served), 200) == spared.total()
+        assert counted(served)['chaosapi_fault_injected_total{effect="error",fault="f"}'] == hit.total()
+        until(lambda: served.get("/admin/faults/f").json()["receipt"]["injected"] == hit.total())
+        assert len(folders(tmp_path)) == 1
+    assert folders(tmp_path) == []
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "granian"])
+def test_a_worker_that_replaces_a_killed_one_goes_on_with_its_faults_and_counters(server: str, tmp_path: Path) -> None:
+    """No counter ever decreases, and the gauges of the dead worker are dropped."""
+    with serving(server, FASTAPI, tmp_path, workers=2) as served:
+        served.change("PUT", "faults/f", json=ERROR)
+        hit = visit_both(served)
+        before = counted(served)
+        dead, _ = served.replicas()
+        os.kill(dead, signal.SIGKILL)
+        shown = [before]
+
+        def replaced() -> bool:
+            shown.append(counted(served))
+            return dead not in served.replicas() and len(served.replicas()) == 2
+
+        until(replaced)
+        later = visit_both(served)
+        assert set(later) == {503}
+        shown.append(counted(served))
+        for earlier, now in pairwise(shown):
+            assert {name for name, value in earlier.items() if now.get(name, 0) < value} == set()
+        assert requests(shown[-1], 503) == hit.total() + later.total()
+        assert served.change("DELETE", "faults")["replicas"] == {"applied": 2, "known": 2}
+        assert set(visit_both(served)) == {200}
+        open_now = "http_requests_inprogress"
+        assert f'{open_now}{{handler="/pid",method="GET"}} 0.0' in served.get("/metrics").text
+
+
+def test_workers_that_all_die_leave_their_counters_to_the_next(tmp_path: Path) -> None:
+    """The folder stays as long as the server may start workers."""
+    with serving("uvicorn", FASTAPI, tmp_path, workers=2) as served:
+        served.change("PUT", "faults/f", json=ERROR)
+        hit = visit_both(served)
+        dead = served.replicas()
+        for pid in dead:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not dead.keys() & served.replicas().keys() and len(served.replicas()) == 2)
+        assert requests(counted(served), 503) == hit.total()
+        assert set(visit_both(served)) == {503}
+
+
+def test_the_next_start_removes_what_a_killed_server_left(tmp_path: Path) -> None:
+    """After kill -9 of the server and of its workers."""
+    with serving("uvicorn", FASTAPI, tmp_path, workers=2) as served:
+        workers = served.workers()
+        served.process.kill()
+        for worker in workers:
+            worker.kill()
+    left = folders(tmp_path)
+    assert len(left) == 1
+    with serving("hypercorn", FASTAPI, tmp_path, workers=2):
+        assert not set(left) & set(folders(tmp_path))
+    assert folders(tmp_path) == []
+
+
+def test_two_servers_do_not_share(tmp_path: Path) -> None:
+    """A fault acts in the service alone that it was created in."""
+    with (
+        serving("uvicorn", FASTAPI, tmp_path, workers=2) as one,
+        serving("gunicorn", FASTAPI, tmp_path, workers=2) as other,
+    ):
+        one.change("PUT", "faults/f", json=ERROR)
+        assert set(visit_both(other)) == {200}
+        assert len(folders(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])
+def test_a_server_with_one_process_writes_no_files(server: str, tmp_path: Path) -> None:
+    """Its faults are in its memory."""
+    with serving(server, FASTAPI, tmp_path, WEB_CONCURRENCY="") as served:
+        served.change("PUT", "faults/f", json=ERROR)
+        assert served.get("/pid").status_code == 503
+        assert folders(tmp_path) == []
+
+
+def test_every_worker_serves_the_admin_port(tmp_path: Path) -> None:
+    """So that it answers as long as any worker lives, and steers all of them."""
+    port = free_port()
+    with running("gunicorn", FASTAPI, tmp_path, workers=2, GUEST_ADMIN_PORT=str(port)) as served:
+        steering = replace(served, url=f"http://127.0.0.1:{port}")
+        until(lambda: len(steering.replicas()) == 2)
+        steering.change("PUT", "faults/f", json=ERROR)
+        assert set(visit_both(served)) == {503}
+        dead, *_ = steering.replicas()
+        os.kill(dead, signal.SIGKILL)
+        until(lambda: steering.change("DELETE", "faults")["replicas"]["applied"])
+        until(lambda: dead not in steering.replicas() and len(steering.replicas()) == 2)
+        assert set(visit_both(served)) == {200}
+
+
+def test_an_admin_port_that_another_service_has_is_refused(tmp_path: Path) -> None:
+    """And the log says which setting to change."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running("uvicorn", FASTAPI, tmp_path, workers=2, GUEST_ADMIN_PORT=str(port)) as served:
+            until(lambda: f"CHAOSAPI_ADMIN_PORT: cannot listen on 127.0.0.1:{port}" in served.log.read_text())
+            with pytest.raises(httpx2.ConnectError):
+                httpx2.get(f"{served.url}/pid", timeout=patience(10))
