@@ -150,7 +150,7 @@ class Chaos:
         )
         for router in routers:
             app.include_router(router, dependencies=token, responses=refusals(Forbidden))
-        metrics = AppMetrics(self._collector or self.registry, self._app_registry)
+        metrics = AppMetrics(self._collector or self.registry, self._app_registry, several=self._place is not None)
         app.include_router(health.HealthEndpoints(metrics, self._process_effects.probes).router())
         return app
 

@@ -21,10 +21,14 @@ log = get_logger("chaosapi.telemetry")
 class AppMetrics(Collector):
     """chaosapi's metrics, then those of the app that have other names."""
 
-    def __init__(self, own: Collector, app: Collector | None = None) -> None:
-        """Without `app`, the app's metrics are those of prometheus-client's default registry."""
+    def __init__(self, own: Collector, app: Collector | None = None, *, several: bool = False) -> None:
+        """Without `app`, the app's metrics are those of prometheus-client's default registry.
+
+        That has those of this process alone: with `several` workers they are not shown.
+        """
         self._own = own
         self._app = app
+        self._several = several
         self._reported: set[str] = set()
 
     def encode(self, encode: Callable[[Collector], bytes]) -> bytes:
@@ -43,6 +47,8 @@ class AppMetrics(Collector):
             yield family
         for family in self._app_collector().collect():
             names = _names(family)
+            if self._several and self._of_this_process(family):
+                continue
             if names.isdisjoint(taken):
                 taken |= names
                 yield family
@@ -55,6 +61,14 @@ class AppMetrics(Collector):
         if _MULTIPROCESS in os.environ:
             return MultiProcessCollector(CollectorRegistry())  # type: ignore[no-untyped-call]
         return REGISTRY
+
+    def _of_this_process(self, family: Metric) -> bool:
+        """Return whether a family lacks the other workers' samples; log that it is not shown."""
+        if self._app is not None or _MULTIPROCESS in os.environ:
+            return False
+        if not family.name.startswith(_OF_PROCESS):
+            self._report("a metric of the app is not shown: set PROMETHEUS_MULTIPROC_DIR", family.name)
+        return True
 
     def _report(self, event: str, subject: str, **fields: str) -> None:
         """Log a warning, once for each subject."""

@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 
 import chaosapi
 from chaosapi.settings import Settings
+from chaosapi.telemetry.app_metrics import AppMetrics
 from tests.captured import captured
 
 QUIET = Settings(access_log=False)
@@ -123,6 +124,7 @@ from fastapi.testclient import TestClient
 from prometheus_client import Counter
 import chaosapi, os, sys
 from chaosapi.settings import Settings
+from chaosapi.telemetry.app_metrics import AppMetrics
 Counter("orders", "Orders.").inc(float(sys.argv[1]))
 app = FastAPI()
 chaosapi.install(app, Settings(access_log=False))
@@ -139,3 +141,18 @@ def test_metrics_that_processes_of_the_app_share_are_summed(tmp_path: Path) -> N
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert f"\norders_total {total}.0\n" in done.stdout
         assert "# TYPE http_requests_total counter" in done.stdout
+
+
+def test_metrics_of_one_of_several_workers_are_not_shown(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each scrape would show those of another worker; the log says what to set."""
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    Counter("orders", "Orders.", registry=registry).inc(3)
+    with captured() as entries:
+        shown = list(AppMetrics(CollectorRegistry(), several=True).collect())
+    assert shown == []
+    assert [(each["subject"], "PROMETHEUS_MULTIPROC_DIR" in each["event"]) for each in entries] == [("orders", True)]
+    given = CollectorRegistry()
+    Gauge("stock", "Stock.", registry=given)
+    assert [family.name for family in AppMetrics(CollectorRegistry(), given, several=True).collect()] == ["stock"]
