@@ -97,7 +97,8 @@ def _faults() -> list[Panel]:
         "Requests that should have been hit but were let off, and why. `preempted`: an older fault answered first."
         " `max_held`: too many requests are held already. `ended`: the fault was over before it could act."
         " `app_answered`: the app's own middleware answered first. `no_body`, `empty_body`, `short_body`: there was no"
-        " body to damage, or too little. `unfinished`: the response broke off before. `denied`: settings of the replica"
+        " body to damage, or too little. `unfinished`: the response broke off before."
+        " `no_connection`: the server gives no access to it. `denied`: settings of the replica"
         " forbid it. `overlap`: another pause stood in the way."
         " `failed`: an effect on the process broke off.",
         "reqps",

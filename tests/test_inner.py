@@ -102,7 +102,8 @@ def test_a_preflight_is_spared_unless_a_fault_names_options() -> None:
         assert client.put("/item", headers={"origin": SITE}).status_code == 503
         assert counts(client) == (1, 1, 0)
         assert client.options("/item").status_code == 503
-        inject(client, {"type": "reset"}, target={"methods": ["OPTIONS"]})
+        delay = {"type": "latency", "distribution": {"type": "constant", "value": "1ms"}}
+        inject(client, delay, target={"methods": ["OPTIONS"]})
         client.options("/item", headers=PREFLIGHT)
         assert counts(client) == (1, 1, 0)
 

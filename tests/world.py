@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import itertools
 import math
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,29 @@ class Answer:
     body: bytes
 
 
+class Server:
+    """The server's object of a request, as far as effects reach the connection through it, as under uvicorn."""
+
+    disconnected = False
+    waiting_for_100_continue = False
+
+    def __init__(self) -> None:
+        self.transport = self
+        self.message_event = asyncio.Event()
+
+    def abort(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+    def is_reading(self) -> bool:
+        return True
+
+    def get_extra_info(self, _: str) -> None: ...
+
+
 class World:
     """A tiny app behind the fault layer, in which time passes only by waiting."""
 
@@ -52,6 +76,7 @@ class World:
         self.engine = Engine(ROUTES, clock)
         self.state = State()
         self.calls = 0
+        self.server: Server | None = Server()
         self.held = HeldRequests(max_held)
         self.faults = FaultMiddleware(
             Inner(self.app), self.engine, held=self.held, mark=mark, clock=clock, hold=self.hold
@@ -99,6 +124,7 @@ class World:
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in (headers or {}).items()],
             keys.HANDLER: "/a",
             keys.REQUEST_ID: key,
+            keys.SERVER: weakref.ref(self.server) if self.server else None,
         }
         started = self.clock.now
         await self.faults(scope, receive or client(), send)

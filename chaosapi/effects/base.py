@@ -45,6 +45,9 @@ class Tools(Protocol):
     def disconnected(self) -> bool:
         """Return whether the client has disconnected."""
 
+    can_drop: bool
+    """Whether `drop` works: not every server gives access to its connections."""
+
     def drop(self, *, reset: bool) -> None:
         """Close the connection at once and discard the rest of the response; with `reset`, send a TCP RST."""
 

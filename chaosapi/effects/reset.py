@@ -14,6 +14,7 @@ class Reset(RequestEffect):
     type: Literal["reset"] = "reset"
 
     ends_request: ClassVar[bool] = True
+    picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     example: ClassVar[dict[str, Any]] = {"type": "reset"}
@@ -24,4 +25,9 @@ class Reset(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Reset the connection before the app sees the request."""
-        tools.drop(reset=True)
+        if tools.can_drop:
+            tools.count_injected()
+            tools.drop(reset=True)
+        else:
+            tools.count_skipped("no_connection")
+            await app(scope, receive, send)

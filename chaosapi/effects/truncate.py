@@ -33,7 +33,7 @@ class Truncate(RequestEffect):
         """Call the app and cut the body that it sends."""
         left = self.keep_bytes
         cut = False
-        reason = "empty_body"
+        reason = "empty_body" if tools.can_drop else "no_connection"
 
         async def shortened(message: Message) -> None:
             nonlocal left, cut, reason
@@ -45,12 +45,11 @@ class Truncate(RequestEffect):
                 length = declared_length(message)
                 if not has_body(scope, message):
                     reason = "no_body"
-                elif length and (left is None or left < length):
+                elif length and reason == "empty_body" and (left is None or left < length):
                     left = int(length * self.keep) if left is None else left
-                    if reason != "ended":
-                        tools.count_injected()
+                    tools.count_injected()
             body = message.get("body", b"")
-            if not body or reason in ("ended", "no_body"):
+            if not body or reason in ("ended", "no_body", "no_connection"):
                 await send(message)
                 return
             left = int(len(body) * self.keep) if left is None else left

@@ -12,18 +12,18 @@ _ESTABLISHED = 1
 """The state of an open TCP connection in `struct tcp_info` (linux/tcp.h)."""
 
 
-class Drop(Protocol):
-    """Closes the connection of a request."""
+class Droppable(Protocol):
+    """What an effect may close: the connection of a request, or of a call to a dependency."""
 
-    def __call__(self, *, reset: bool) -> None:
-        """Close or reset the connection."""
-
-
-class Connection(Protocol):
-    """The connection of one request and its response."""
+    reachable: bool
+    """Whether `drop` works: not every server gives access to its connections."""
 
     def drop(self, *, reset: bool) -> None:
         """Close the connection and discard the rest of the response; with `reset`, send a TCP RST."""
+
+
+class Connection(Droppable, Protocol):
+    """The connection of one request and its response."""
 
     def closed(self) -> bool:
         """Return whether either side has closed the connection."""
@@ -46,6 +46,8 @@ class UvicornConnection:
     checks the socket and marks the cycle as disconnected: then `receive` returns `http.disconnect`, `send` discards its
     messages, and a request that ends without a response is no error.
     """
+
+    reachable = True
 
     def __init__(self, cycle: Any) -> None:
         self._cycle = cycle
@@ -101,6 +103,8 @@ class UvicornConnection:
 
 class UnknownConnection:
     """A connection that the server does not expose: only `receive` reports a disconnect, and nothing can close it."""
+
+    reachable = False
 
     def drop(self, *, reset: bool) -> None:
         """Leave the request without a response; log a warning the first time."""
@@ -168,4 +172,6 @@ def _closed_by_peer(connected: Any) -> bool:
 
 @functools.cache
 def _warn_once() -> None:
-    logging.getLogger(__name__).warning("this server hides its connections: requests are left unanswered instead")
+    logging.getLogger(__name__).warning(
+        "this server gives no access to its connections: a hang ends with the server's own response"
+    )

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import scope as keys
 from chaosapi.effects import RequestEffect
-from chaosapi.injection.connection import Drop
+from chaosapi.injection.connection import Droppable
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Hit
 
@@ -86,7 +86,7 @@ class EffectContext:
         app: ASGIApp,
         hit: Hit,
         watcher: DisconnectWatcher,
-        drop: Drop,
+        connection: Droppable,
         held: HeldRequests,
         clock: Callable[[], float],
         hold: Hold,
@@ -99,7 +99,8 @@ class EffectContext:
         self.effect = hit.effect
         self.injected = False
         self.delay_s = 0.0
-        self.drop = drop
+        self.can_drop = connection.reachable
+        self.drop = connection.drop
         self._fault = hit.run
         self._watcher = watcher
         self._held = held

@@ -38,6 +38,8 @@ current_gate: ContextVar[Gate | None] = ContextVar("chaosapi.current_gate", defa
 class DependencyCall:
     """One call to a dependency, as an ASGI request to effects: an app that answers, and the caller's connection."""
 
+    reachable = True
+
     def __init__(self, point: str) -> None:
         self.point = point
         self.reached = asyncio.Event()

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import scope as keys
 from chaosapi.injection import connection, dependencies
-from chaosapi.injection.connection import Connection, Drop
+from chaosapi.injection.connection import Connection, Droppable
 from chaosapi.injection.context import EffectContext, HeldRequests, Hold, hold, mark_response
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Engine, Hit
@@ -64,12 +64,12 @@ class FaultMiddleware:
             send = mark_response(send, done)
         carrier = connection.connection_of(scope.get(keys.SERVER))
         if scope[keys.HANDLER] not in self.engine.routes_with_points:
-            await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
+            await self._inject(hits, done, carrier, carrier, self.app, scope, receive, send)
             return
         inject = partial(self._inject_at_point, scope, carrier, Counter(), done)
         gate_token = dependencies.current_gate.set(dependencies.Gate(inject, asyncio.get_running_loop()))
         try:
-            await self._inject(hits, done, carrier, carrier.drop, self.app, scope, receive, send)
+            await self._inject(hits, done, carrier, carrier, self.app, scope, receive, send)
         finally:
             dependencies.current_gate.reset(gate_token)
 
@@ -88,26 +88,29 @@ class FaultMiddleware:
         hits = self.engine.roll_point(point, scope, scope[keys.HANDLER], key)
         if not hits:
             return None
-        return self._inject(hits, done, carrier, call.drop, call.app, dict(scope), call.receive, call.send)
+        return self._inject(hits, done, carrier, call, call.app, dict(scope), call.receive, call.send)
 
     async def _inject(  # noqa: PLR0913, PLR0917 - a parameter object would cost an allocation
         self,
         hits: list[Hit],
         done: list[EffectContext],
         carrier: Connection,
-        drop: Drop,
+        target: Droppable,
         app: ASGIApp,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
-        """Nest the effects around the app, in the order in which they act; `carrier` reports disconnects."""
+        """Nest the effects around the app, in the order in which they act.
+
+        `carrier` reports disconnects; `target` is what effects may close.
+        """
         acting = self._order(hits)
         if not acting:
             await app(scope, receive, send)
             return
         watcher = DisconnectWatcher(receive, carrier.lost)
-        contexts = [EffectContext(app, hit, watcher, drop, self._held, self._clock, self._hold) for hit in acting]
+        contexts = [EffectContext(app, hit, watcher, target, self._held, self._clock, self._hold) for hit in acting]
         done += contexts
         for context in reversed(contexts):
             app = context.around(app)

@@ -233,3 +233,13 @@ def test_what_fails_after_the_error_still_fails(clock: Clock) -> None:
     with pytest.raises(ZeroDivisionError):
         visit(crowd)
     assert counted(crowd) == (1, 1)
+
+
+@pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "truncate"}], ids=["reset", "truncate"])
+def test_what_the_server_does_not_let_an_effect_do_is_skipped(clock: Clock, effect: dict[str, Any]) -> None:
+    """Only uvicorn gives access to the connection: under others the app answers, and the receipt says so."""
+    crowd = crowd_of(PlainTextResponse("fine"), clock)
+    crowd.server = None
+    crowd.inject("f", effect)
+    assert visit(crowd).body == b"fine"
+    assert counted(crowd, no_connection=1) == (1, 0)

@@ -16,6 +16,7 @@ class Tools:
 
     draw, magnitude, arrived, time = 0.0, 1.0, 0.0, 0.0
     memory = None
+    can_drop = True
 
     def now(self) -> float:
         return self.time
