@@ -321,3 +321,13 @@ def test_a_prefix_that_is_no_root_path_is_logged_once(
     (said,) = [each.getMessage() for each in caplog.records if "prefix" in each.getMessage()]
     assert repr(path) in said
     assert repr(root_path) in said
+
+
+@pytest.mark.parametrize(("root_path", "prefix"), [("", "/svc"), ("/svc", "/svc/svc")])
+def test_the_admin_api_says_below_a_wrong_prefix_why_it_is_not_there(root_path: str, prefix: str) -> None:
+    """The app has no such route, so it loses nothing; other paths are the app's to answer."""
+    with client_of(rooted(), root_path=root_path) as client:
+        answer = client.post(f"{prefix}/admin/faults", json={"effect": {"type": "error"}})
+        assert answer.status_code == 404
+        assert f"begin after the root path {root_path!r}" in answer.json()["detail"]
+        assert client.get(f"{prefix}/healthz").json() == {"detail": "Not Found"}

@@ -15,7 +15,8 @@ from chaosapi.routing import RouteTable
 from chaosapi.runtime.process_effects import Probes
 
 _CONTROL_PATHS = ("/admin", "/hooks")
-_OWN: Final = ("/admin/faults", "/admin/docs", "/hooks/alertmanager", "/metrics", *PROBES)
+_ADMIN_PATHS: Final = ("/admin/faults", "/admin/docs", "/hooks/alertmanager")
+_PATHS: Final = (*_ADMIN_PATHS, "/metrics", *PROBES)
 _LOG: Final = logging.getLogger("chaosapi")
 
 
@@ -42,9 +43,7 @@ class Dispatch:
 
     def _choose_app(self, scope: Scope) -> ASGIApp:
         if (handler := scope.get(keys.HANDLER)) is not None or scope["type"] != "http":
-            if handler == UNKNOWN and not self._explained:
-                self._explain(scope)
-            return self._app
+            return self._explain(scope) if handler == UNKNOWN else self._app
         path = route_path(scope)
         first = first_segment(path)
         if first in _shared_segments(self._routes):
@@ -57,19 +56,21 @@ class Dispatch:
             )
         return self._control if path == "/metrics" or self._probe_fails(path) else self._app
 
-    def _explain(self, scope: Scope) -> None:
-        """Log, once, why no request reaches the app's routes and our paths: a proxy has kept a prefix."""
+    def _explain(self, scope: Scope) -> ASGIApp:
+        """Return what answers a request that no route matches: say why where a proxy has kept a prefix of our paths."""
         path = scope["path"]
         root = scope.get("root_path", "")
         twice = root and route_path(scope).startswith(f"{root}/")
-        if twice or path.endswith(_OWN):
+        if not twice and not path.endswith(_PATHS):
+            return self._app
+        why = (
+            f"{path[:200]!r} was requested, but the app's and chaosapi's paths begin after the root path {root!r}: "
+            "a proxy has kept a prefix that it should strip, or that should be the root path"
+        )
+        if not self._explained:
             self._explained = True
-            _LOG.warning(
-                "chaosapi: %r was asked for, but the app's paths, and so chaosapi's, begin after the root path %r: "
-                "a proxy has kept a prefix that it should strip, or that should be the root path",
-                path[:200],
-                root,
-            )
+            _LOG.warning("chaosapi: %s", why)
+        return problems.of(NotFound(why)) if path.endswith(_ADMIN_PATHS) else self._app
 
     def _probe_fails(self, path: str) -> bool:
         probe = PROBES.get(path)
