@@ -1,4 +1,4 @@
-"""What chaosapi logs as a guest, as the host's handlers get it."""
+"""The log lines of chaosapi in a host app, as the host's handlers get them."""
 
 import logging
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class _Kept(logging.Handler):
 
 @contextmanager
 def captured() -> Iterator[list[dict[str, Any]]]:
-    """Give the lines that are logged meanwhile: event, level and fields."""
+    """Yield the lines that are logged: event, level and fields."""
     lines: list[dict[str, Any]] = []
     handler, logger = _Kept(lines), logging.getLogger("chaosapi")
     level = logger.level

@@ -1,4 +1,4 @@
-"""What several test folders share: the service in and out of process, a clock to turn, and the real tools."""
+"""Shared fixtures: the service in and out of process, a fake clock, and the real tools."""
 
 import os
 import re
@@ -22,7 +22,7 @@ Serve = Callable[..., str]
 
 
 class Clock:
-    """A clock that stands until it is turned; starts at a plain time of day."""
+    """A fake clock; it starts at a plain time of day."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -32,7 +32,7 @@ class Clock:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each test more time where the machine is busy."""
+    """Extend each test's time-out on a busy machine."""
     for item in items:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(patience(300)))
@@ -47,13 +47,13 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give a clock that stands until it is turned."""
+    """Return a fake clock."""
     return Clock()
 
 
 @pytest.fixture
 def make_client(clock: Clock) -> Iterator[MakeClient]:
-    """Give a function that starts the whole service in this process: settings as arguments."""
+    """Return a function that starts the whole service in this process, with settings as arguments."""
     with ExitStack() as stack:
 
         def make(**settings: object) -> TestClient:
@@ -65,7 +65,7 @@ def make_client(clock: Clock) -> Iterator[MakeClient]:
 
 @pytest.fixture
 def client(make_client: MakeClient) -> TestClient:
-    """Give a client of a fresh service with default settings."""
+    """Return a client of a new service with default settings."""
     return make_client()
 
 
@@ -86,7 +86,7 @@ def _served(log: Path, arguments: list[str], environment: dict[str, str]) -> Ite
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Give a function that starts `chaosapi serve` as a process on a free port and returns its URL."""
+    """Return a function that starts `chaosapi serve` as a process on a free port and returns its URL."""
     with ExitStack() as stack:
 
         def start(*arguments: str, **environment: str) -> str:
@@ -99,5 +99,5 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture(scope="session")
 def tools() -> dict[str, Path]:
-    """Give the paths of the real Prometheus, promtool, Alertmanager and amtool, fetched once into .tools/."""
+    """Return the paths of the real Prometheus, promtool, Alertmanager and amtool, downloaded once into .tools/."""
     return lab_tools.ensure_programs("prometheus", "promtool", "alertmanager", "amtool")

@@ -1,4 +1,4 @@
-"""An app that has chaosapi installed, for servers that are started as processes: `uvicorn tests.guest:app`."""
+"""An app with chaosapi installed, for servers in separate processes: `uvicorn tests.guest:app`."""
 
 import asyncio
 import os
@@ -15,13 +15,13 @@ app = FastAPI()
 
 @app.get("/page")
 async def page() -> PlainTextResponse:
-    """Answer with more than a socket takes at once."""
+    """Return a body larger than a socket's buffer."""
     return PlainTextResponse("x" * 1_000_000)
 
 
 @app.get("/word")
 async def word() -> str:
-    """Answer with little."""
+    """Return a small body."""
     return "fine"
 
 

@@ -24,7 +24,7 @@ import fastapi  # noqa: E402
 
 
 def interpreter() -> dict[str, str]:
-    """Return what of this process belongs to the host."""
+    """Return the process-wide state that belongs to the host."""
     root = logging.getLogger()
     return {
         "thresholds": str(gc.get_threshold()),
@@ -41,12 +41,12 @@ def interpreter() -> dict[str, str]:
 
 
 def loaded() -> list[str]:
-    """Return the heavy modules that are loaded."""
+    """Return the loaded heavy modules."""
     return [name for name in HEAVY if sys.modules.get(name)]
 
 
 async def ask(app: Any, method: str, path: str, body: object = None) -> tuple[int, Any]:
-    """Send a request; return the status and what the JSON of the answer says."""
+    """Send a request; return the status and the parsed JSON."""
     content = json.dumps(body).encode()
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     path, _, query = path.partition("?")
@@ -87,7 +87,7 @@ async def ask(app: Any, method: str, path: str, body: object = None) -> tuple[in
 
 
 async def asked(app: fastapi.FastAPI, questions: list[tuple[str, str, object]]) -> list[tuple[int, Any]]:
-    """Start the app, ask it, and stop it."""
+    """Start the app, send requests, and stop it."""
     received: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     sent: asyncio.Queue[Any] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}

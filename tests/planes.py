@@ -1,4 +1,4 @@
-"""A service as a process, with the addresses of both its planes: users and admin."""
+"""A service as a process, with the URLs of its two planes: users and admin."""
 
 import json
 import os
@@ -20,14 +20,14 @@ COMMAND = [sys.executable, "-m", "chaosapi", "serve", "--port", "0"]
 
 @dataclass(frozen=True)
 class Planes:
-    """Where users go, where people steer, and the process behind both."""
+    """The URLs for users and for the admin API, and the process."""
 
     users: str
     admin: str
     process: subprocess.Popen[bytes]
 
     def inject(self, effect: dict[str, Any], **fault: Any) -> dict[str, Any]:
-        """Put the fault `f` in place and return it."""
+        """Inject the fault `f` and return it."""
         answer = httpx2.put(f"{self.admin}/admin/faults/f", json={"effect": effect, **fault}, timeout=patience(30))
         assert answer.is_success, answer.text
         shown: dict[str, Any] = answer.raise_for_status().json()

@@ -1,4 +1,4 @@
-"""The state's two sides for the state machine: the store with its engine, and the same over HTTP."""
+"""Two subjects for the state machine: a store with an engine, and a service over HTTP."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ SPECS = st.builds(
 
 
 class Seen(NamedTuple):
-    """What a service shows of itself."""
+    """The observable state of a service."""
 
     revision: int
     phases: dict[str, str]
@@ -94,11 +94,11 @@ class Direct:
         )
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing."""
 
 
 class Http:
-    """A whole service, and nothing but its HTTP API."""
+    """A whole service, used through its HTTP API only."""
 
     def __init__(self, clock: Clock) -> None:
         app = create_app(Settings(access_log=False), clock, steady=clock)

@@ -1,4 +1,4 @@
-"""What the tree promises a newcomer."""
+"""Rules of the source tree."""
 
 import ast
 import subprocess
@@ -15,14 +15,14 @@ def test_imports_point_down() -> None:
     assert found.returncode == 0, found.stdout
 
 
-def test_traffic_never_imports_the_service() -> None:
-    """Locust patches the standard library; and a load test that shares code with its target proves little."""
+def test_loadtests_never_import_the_service() -> None:
+    """Locust patches the standard library, and a load test that shares code with its target proves little."""
     assert not [path for path in ROOT.glob("loadtests/*.py") if "import chaosapi" in path.read_text()]
     assert not [path for path in ROOT.glob("loadtests/*.py") if "from chaosapi" in path.read_text()]
 
 
 def test_no_two_public_classes_share_a_name() -> None:
-    """Whoever searches for a class finds one. Only typed dictionaries of API answers repeat the API's names."""
+    """A search for a class has one result. Only typed dictionaries of responses repeat the names of API models."""
     homes: dict[str, list[str]] = {}
     for path in sorted((ROOT / "chaosapi").rglob("*.py")):
         if path.name == "answers.py" and path.parent.name == "clients":

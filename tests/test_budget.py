@@ -24,28 +24,28 @@ JSON = st.recursive(
 
 
 def values(document: Any) -> int:
-    """Count all values of a document, itself among them."""
+    """Return the number of values in a document, itself included."""
     children = document.values() if isinstance(document, dict) else document if isinstance(document, list) else ()
     return 1 + sum(map(values, children))
 
 
 def depth(document: Any) -> int:
-    """Count the levels of objects and lists."""
+    """Return the depth of objects and lists."""
     if not isinstance(document, dict | list):
         return 0
     return 1 + max(map(depth, document.values() if isinstance(document, dict) else document), default=0)
 
 
 @given(document=JSON, style=st.sampled_from([{}, {"ensure_ascii": False}, {"indent": 1}]))
-def test_json_within_the_budget_is_read_as_it_is(document: Any, style: dict[str, Any]) -> None:
-    """Whatever stands in its texts: quotes, backslashes, brackets, commas."""
+def test_json_within_the_budget_is_parsed(document: Any, style: dict[str, Any]) -> None:
+    """With any text: quotes, backslashes, brackets, commas."""
     body = json.dumps(document, **style).encode()
     assert budget.read(body, Budget(depth=depth(document), values=values(document))) == document
 
 
 @given(document=JSON)
-def test_json_beyond_the_budget_is_refused_by_what_it_has_too_much_of(document: Any) -> None:
-    """A level or a value less than it has is not enough."""
+def test_json_beyond_the_budget_is_refused_with_the_exceeded_limit(document: Any) -> None:
+    """A limit of one level or one value less refuses it."""
     body = json.dumps(document).encode()
     if (levels := depth(document)) > 0:
         shallow = Budget(depth=levels - 1, values=1000)
@@ -88,8 +88,8 @@ def test_json_beyond_the_budget_is_refused_by_what_it_has_too_much_of(document: 
     ],
     ids=str,
 )
-def test_what_cannot_be_taken_is_refused_with_the_reason(body: bytes, kind: type[ChaosError], says: str) -> None:
-    """By field where there is one."""
+def test_an_unacceptable_body_is_refused_with_the_reason(body: bytes, kind: type[ChaosError], says: str) -> None:
+    """With the field, if there is one."""
     with pytest.raises(kind) as caught:
         budget.read(body, TINY)
     assert type(caught.value) is kind
@@ -106,14 +106,14 @@ def test_what_cannot_be_taken_is_refused_with_the_reason(body: bytes, kind: type
         (b"0", 0),
     ],
 )
-def test_what_looks_like_too_much_and_is_not_is_read(body: bytes, document: Any) -> None:
-    """Pairs of surrogates, a byte order mark, brackets and commas in texts."""
+def test_valid_json_that_looks_excessive_is_parsed(body: bytes, document: Any) -> None:
+    """Surrogate pairs, a byte order mark, brackets and commas in texts."""
     assert budget.read(body, TINY) == document
 
 
 @pytest.mark.parametrize("unit", [b"[", b"{}", b'"",', b"{},", b'{"a":[],"b":0},', b"1,"])
-def test_too_much_is_refused_before_anything_is_built(unit: bytes) -> None:
-    """A megabyte of little values would take tens of megabytes as objects."""
+def test_an_excessive_body_is_refused_before_objects_are_built(unit: bytes) -> None:
+    """A megabyte of small values would take tens of megabytes as objects."""
     body = b"[" + unit * (999_000 // len(unit)) + b"0]"
     tracemalloc.start()
     try:
@@ -125,16 +125,16 @@ def test_too_much_is_refused_before_anything_is_built(unit: bytes) -> None:
     assert peak < 12 * len(body)
 
 
-def test_a_refusal_tells_some_errors_and_counts_the_others() -> None:
-    """Whatever was sent, the answer is short, and UTF-8."""
+def test_a_refusal_lists_some_errors_and_counts_the_rest() -> None:
+    """For any body the response is short UTF-8."""
     error = budget.refusal([("x" * 5000, "\ud800\x1b" * 5000)] * 20, more=330_000)
     assert len(json.dumps([str(error), error.errors], ensure_ascii=False).encode()) < 16_000
     assert str(error).endswith("; and 330,000 more")
 
 
 @given(text=st.text(st.characters()), most=st.integers(10, 50))
-def test_what_is_shown_is_short_and_can_be_encoded(text: str, most: int) -> None:
-    """Text that is fit already stays as it is."""
+def test_shown_text_is_short_and_encodable(text: str, most: int) -> None:
+    """Short valid text is unchanged."""
     shown = budget.shown(text, most)
     assert len(shown.encode()) <= most
     assert shown.isprintable() or any(not char.isprintable() for char in text)

@@ -9,8 +9,8 @@ from chaosapi import durations
     ("text", "seconds"),
     [("250ms", 0.25), ("1m30s", 90), ("1h", 3600), ("1.5h", 5400), ("3d", 259200), ("2w", 1209600), ("0s", 0)],
 )
-def test_text_with_units_is_read_as_go_and_prometheus_do(text: str, seconds: float) -> None:
-    """Every unit from ms to w is understood, also in sums."""
+def test_text_with_units_is_parsed_as_in_go_and_prometheus(text: str, seconds: float) -> None:
+    """Every unit from ms to w, also in sums."""
     assert durations.parse(text) == pytest.approx(seconds)
 
 
@@ -35,7 +35,7 @@ def test_text_with_units_is_read_as_go_and_prometheus_do(text: str, seconds: flo
         ("0.3333333333333333333h", 1200),
     ],
 )
-def test_text_is_read_by_the_rules_of_go(text: str, seconds: float) -> None:
+def test_text_is_parsed_by_the_rules_of_go(text: str, seconds: float) -> None:
     """Examples of its time.ParseDuration: any order of units, a point at either end, both letters for micro."""
     assert durations.parse(text) == pytest.approx(seconds, abs=1e-9)
 
@@ -44,7 +44,7 @@ def test_text_is_read_by_the_rules_of_go(text: str, seconds: float) -> None:
     "text", ["0", "+5s", "-1s", ".", ".s", "1..5s", "1.5.5s", "s", "1", "1mo", "1m-1s", "1S", "1 s"]
 )
 def test_other_text_is_refused(text: str) -> None:
-    """Go, too, refuses all but signs and a 0 without a unit."""
+    """Go refuses it too, except signs and 0 without a unit."""
     with pytest.raises(ValueError, match="250ms"):
         durations.parse(text)
 
@@ -75,8 +75,8 @@ def test_a_bare_number_is_seconds(number: float, seconds: float) -> None:
         {},
     ],
 )
-def test_anything_else_is_refused_with_what_would_be_right(value: object) -> None:
-    """The error shows the form that is meant."""
+def test_other_values_are_refused_with_what_would_be_valid(value: object) -> None:
+    """The error has a valid example."""
     with pytest.raises(ValueError, match="250ms"):
         durations.parse(value)
 
@@ -97,13 +97,13 @@ def test_anything_else_is_refused_with_what_would_be_right(value: object) -> Non
         (0.9999, "999.9ms"),
     ],
 )
-def test_seconds_are_written_the_way_go_does(seconds: float, text: str) -> None:
-    """What is written can be read again."""
+def test_seconds_are_formatted_as_in_go(seconds: float, text: str) -> None:
+    """The text can be parsed again."""
     assert durations.format(seconds) == text
     assert durations.parse(text) == pytest.approx(seconds)
 
 
 @given(st.floats(0, 3e9))
-def test_what_is_written_reads_back(seconds: float) -> None:
+def test_formatted_durations_parse_to_the_same_value(seconds: float) -> None:
     """To the half microsecond below 1 s, to the half millisecond above."""
     assert durations.parse(durations.format(seconds)) == pytest.approx(seconds, abs=6e-7 if seconds < 0.9 else 6e-4)

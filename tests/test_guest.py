@@ -1,4 +1,4 @@
-"""What chaosapi costs and changes in somebody else's process."""
+"""The effects of chaosapi on its host process."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ OPTIONAL = ("numpy", "yaml", "rich", "typer", "uvicorn", "promql_parser", "httpx
 
 
 def visited(folder: Path, *blocked: str, before: str = "pass") -> dict[str, Any]:
-    """Run the host app in a process of its own, which must write nothing; return its report."""
+    """Run the host app in a separate process, which must print nothing; return its report."""
     code = f"import runpy, sys; sys.argv = sys.argv[1:]; {before}; runpy.run_path(sys.argv[0], run_name='__main__')"
     done = subprocess.run(
         [sys.executable, "-c", code, PROGRAM, folder / "report.json", *blocked],
@@ -29,7 +29,7 @@ def visited(folder: Path, *blocked: str, before: str = "pass") -> dict[str, Any]
 
 
 def check_answers(report: dict[str, Any]) -> None:
-    """See that faults act, and that the admin API, its description and metrics are all there."""
+    """Check that faults act, and that the admin API, its description and metrics work."""
     answers = report["answers"]
     fine, put, hit, hello, patched, shown, ended, again = answers[:8]
     wrong, method, metrics, described, docs, ready, theirs = answers[8:]
@@ -46,22 +46,22 @@ def check_answers(report: dict[str, Any]) -> None:
     assert "/shop/orders/{number}" in theirs[1]["paths"]
 
 
-def test_a_guest_changes_nothing_of_its_host(tmp_path: Path) -> None:
-    """Neither when it is installed nor while faults act; and it writes nothing."""
+def test_a_guest_leaves_its_host_unchanged(tmp_path: Path) -> None:
+    """At installation and while faults act; it prints nothing."""
     report = visited(tmp_path)
     check_answers(report)
     assert report["installed"]["interpreter"] == report["ended"]["interpreter"] == report["started"]
 
 
-def test_a_guest_loads_only_what_it_needs(tmp_path: Path) -> None:
-    """Where all extras are there: until somebody asks for a forecast."""
+def test_a_guest_imports_only_what_it_needs(tmp_path: Path) -> None:
+    """With all extras installed, until the first forecast."""
     report = visited(tmp_path)
     assert report["installed"]["loaded"] == report["ended"]["loaded"] == []
     assert [status for status, _ in report["forecasts"]] == [200, 201, 201]
 
 
-def test_without_the_extras_all_else_works(tmp_path: Path) -> None:
-    """And what does not says what to install, as a problem document."""
+def test_without_the_extras_the_rest_works(tmp_path: Path) -> None:
+    """A route that needs an extra names it in a problem document."""
     report = visited(tmp_path, *OPTIONAL)
     check_answers(report)
     for status, problem in report["forecasts"]:
@@ -69,14 +69,14 @@ def test_without_the_extras_all_else_works(tmp_path: Path) -> None:
         assert problem["detail"] == "a forecast needs the forecast extra: pip install 'chaosapi[forecast]'"
 
 
-def test_structlog_of_the_host_stays_as_it_is(tmp_path: Path) -> None:
-    """It may have been configured before, and may be afterwards."""
+def test_the_hosts_structlog_configuration_is_unchanged(tmp_path: Path) -> None:
+    """Whether it was configured before or is configured later."""
     check = "import structlog, atexit, os; atexit.register(lambda: structlog.is_configured() and os._exit(9))"
     check_answers(visited(tmp_path, before=check))
 
 
-def test_a_host_that_asks_for_logs_gets_them(tmp_path: Path) -> None:
-    """In its own handlers, under names of ours: who may steer, and a line a request."""
+def test_a_host_can_enable_logs(tmp_path: Path) -> None:
+    """In its own handlers, under chaosapi's logger names: the access rule, and a line per request."""
     log = tmp_path / "host.log"
     visited(tmp_path, before=f"import logging; logging.basicConfig(filename={str(log)!r}, level=logging.INFO)")
     lines = log.read_text(encoding="utf-8").splitlines()
@@ -89,8 +89,8 @@ def test_a_host_that_asks_for_logs_gets_them(tmp_path: Path) -> None:
     ("setting", "extra"),
     [("CHAOSAPI_SLO", "forecast"), ("CHAOSAPI_ADMIN_PORT", "serve"), ("CHAOSAPI_STORE", "redis")],
 )
-def test_a_setting_that_takes_an_extra_says_so_at_the_start(setting: str, extra: str) -> None:
-    """Not with the first request."""
+def test_a_setting_that_needs_an_extra_is_reported_at_startup(setting: str, extra: str) -> None:
+    """Not at the first request."""
     value = {"CHAOSAPI_SLO": "slo.yaml", "CHAOSAPI_ADMIN_PORT": "0", "CHAOSAPI_STORE": "redis://127.0.0.1:1"}[setting]
     script = (
         "import sys\n"
@@ -110,8 +110,8 @@ def test_a_setting_that_takes_an_extra_says_so_at_the_start(setting: str, extra:
     assert f"pip install 'chaosapi[{extra}]'" in done.stdout
 
 
-def test_the_package_has_a_handler_that_keeps_it_silent() -> None:
-    """Otherwise Python would print warnings to standard error."""
+def test_the_package_logger_has_a_null_handler() -> None:
+    """Without a handler Python would print warnings to stderr."""
     import chaosapi  # noqa: F401 - what it registers is the point
 
     assert any(isinstance(each, logging.NullHandler) for each in logging.getLogger("chaosapi").handlers)

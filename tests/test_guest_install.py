@@ -1,4 +1,4 @@
-"""The base install as an app gets it: small, complete, and at home with old and new versions of what it shares."""
+"""The base install: small, complete, and compatible with old and new versions of shared packages."""
 
 import json
 import subprocess
@@ -27,12 +27,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install chaosapi alone into an empty environment; return its Python."""
+    """Install chaosapi into an empty environment; return its Python."""
     return install(tmp_path_factory.mktemp("base"), str(built))
 
 
 def visited(python: Path, folder: Path) -> None:
-    """Run the host app of test_guest.py, warnings of old versions about themselves aside, and check its report."""
+    """Run the host app of test_guest.py, ignoring deprecation warnings of old packages, and check its report."""
     report = folder / "report.json"
     done = subprocess.run([python, PROGRAM, report], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -43,7 +43,7 @@ def visited(python: Path, folder: Path) -> None:
 
 
 def test_the_base_install_is_small(base: Path) -> None:
-    """At most 20 packages and 20 MB, pip, setuptools and compiled files aside."""
+    """At most 20 packages and 20 MB, without pip, setuptools and compiled files."""
     (packages,) = base.parents[1].glob("lib/python*/site-packages")
     left_out = ("pip", "setuptools", "_distutils_hack", "distutils-precedence", "pkg_resources")
     names = {path.name.partition("-")[0] for path in packages.glob("*.dist-info")} - {*left_out}
@@ -57,12 +57,12 @@ def test_the_base_install_is_small(base: Path) -> None:
 
 
 def test_the_base_install_is_complete(base: Path, tmp_path: Path) -> None:
-    """An app is hit by faults, and steered; forecasts say what they lack."""
+    """Faults and the admin API work; forecasts name the missing extra."""
     visited(base, tmp_path)
 
 
 def test_every_command_names_its_extra(base: Path, built: Path) -> None:
-    """First the command line itself, then, once that is there, each command that takes more."""
+    """First the command line itself; with it installed, each command that needs another extra."""
     program = base.with_name("chaosapi")
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -84,7 +84,7 @@ def test_every_command_names_its_extra(base: Path, built: Path) -> None:
 
 
 def oldest() -> list[str]:
-    """Return the oldest versions that pyproject.toml allows of what the base install needs."""
+    """Return the oldest versions that pyproject.toml allows for the base install."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = []
     for requirement in map(Requirement, project["dependencies"]):
@@ -95,12 +95,12 @@ def oldest() -> list[str]:
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="the oldest versions have no wheels for this Python")
 def test_it_runs_with_the_oldest_versions_it_allows(built: Path, tmp_path: Path) -> None:
-    """Each at its floor, and all of them at once."""
+    """Each at its lower bound, and all at once."""
     visited(_with(tmp_path, built, *oldest()), tmp_path)
 
 
 def test_it_runs_with_the_newest_versions(built: Path, tmp_path: Path) -> None:
-    """Whatever the index has today."""
+    """The newest versions of the index."""
     visited(_with(tmp_path, built), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The lock file: what `make setup` installs is what pyproject.toml asks for."""
+"""The lock file matches the requirements of pyproject.toml."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
 def test_every_requirement_is_pinned() -> None:
-    """Each requirement of pyproject.toml is in the lock with a version it allows; otherwise run `make lock`."""
+    """Each requirement of pyproject.toml is in the lock file with an allowed version; otherwise run `make lock`."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = [
         *project["build-system"]["requires"],
@@ -33,7 +33,7 @@ def test_every_requirement_is_pinned() -> None:
 
 
 def test_every_pin_is_hashed_and_none_has_an_address() -> None:
-    """Packages come from whichever index the machine uses, and only with the bytes that were locked."""
+    """Packages come from the machine's index, and only with the locked hashes."""
     pins = re.split(r"^(?=\w)", LOCK, flags=re.MULTILINE)[1:]
     assert pins
     assert [pin for pin in pins if "--hash=sha256:" not in pin] == []

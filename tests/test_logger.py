@@ -6,8 +6,8 @@ from chaosapi.logger import REQUEST_ID, Loggers
 from tests.captured import captured
 
 
-def test_lines_go_to_the_standard_librarys_logging(caplog: pytest.LogCaptureFixture) -> None:
-    """Under the same name and from the place that logs, with fields in the text and as an attribute."""
+def test_lines_go_to_standard_logging(caplog: pytest.LogCaptureFixture) -> None:
+    """With the logger's name, the calling line, and the fields in the text and as an attribute."""
     log = Loggers().get("chaosapi.mine")
     caplog.set_level(logging.INFO, "chaosapi")
     log.debug("nobody asked")
@@ -18,8 +18,8 @@ def test_lines_go_to_the_standard_librarys_logging(caplog: pytest.LogCaptureFixt
     assert vars(record)["chaosapi"] == {"event": "the store is away", "reason": "100 % of\ntime", "after": 2}
 
 
-def test_a_line_names_the_request_that_is_served() -> None:
-    """As the access line does."""
+def test_a_line_has_the_current_request_id() -> None:
+    """As the access log does."""
     log = Loggers().get("chaosapi.mine")
     token = REQUEST_ID.set("abc-1")
     with captured() as lines:
@@ -28,7 +28,7 @@ def test_a_line_names_the_request_that_is_served() -> None:
     assert lines == [{"event": "much ado", "level": "info", "request_id": "abc-1"}]
 
 
-def test_an_exception_brings_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     """As `logging.exception` does."""
     try:
         int("k")
@@ -38,8 +38,8 @@ def test_an_exception_brings_its_traceback(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.records[0].levelname == "ERROR"
 
 
-def test_another_writer_takes_all_loggers_over() -> None:
-    """Those that were made before, and those made later."""
+def test_another_writer_applies_to_all_loggers() -> None:
+    """To existing and later loggers."""
     loggers = Loggers()
     before = loggers.get("chaosapi.before")
     written: list[str] = []

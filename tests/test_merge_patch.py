@@ -26,8 +26,8 @@ TABLE: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("target", "patch", "result"), TABLE)
-def test_the_table_of_the_rfc_holds(target: Any, patch: Any, result: Any) -> None:
-    """And nothing that was given is changed on the way."""
+def test_the_examples_of_rfc_7396(target: Any, patch: Any, result: Any) -> None:
+    """The arguments are not modified."""
     before = copy.deepcopy((target, patch))
     assert merge(target, patch) == result
     assert (target, patch) == before

@@ -1,4 +1,4 @@
-"""What the queries mean, by the word of Prometheus' own judge."""
+"""The results of the queries, as promtool evaluates them."""
 
 import subprocess
 from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ BUDGETS = {
 
 @pytest.fixture
 def judge(tools: dict[str, Path], tmp_path: Path) -> Judge:
-    """Give a function that lets promtool say whether, ten minutes into the series, a query has these results."""
+    """Return a function that checks with promtool that a query has these results ten minutes into the series."""
 
     def agrees(series: Mapping[str, str], expr: str, results: Mapping[str, float]) -> None:
         samples = [{"labels": labels, "value": value} for labels, value in results.items()]
@@ -65,51 +65,51 @@ def judge(tools: dict[str, Path], tmp_path: Path) -> Judge:
     return agrees
 
 
-def test_rates_are_of_one_job_and_of_the_routes_asked_for(judge: Judge) -> None:
-    """Requests per second, by the labels asked for."""
+def test_rates_are_of_one_job_and_the_requested_routes(judge: Judge) -> None:
+    """Requests per second, by the requested labels."""
     judge(TRAFFIC, REQUESTS.rate(), {"{}": 10})
     judge(TRAFFIC, REQUESTS.rate("status"), {'{status="200"}': 9, '{status="503"}': 1})
     judge(TRAFFIC, Requests(JOB, handler="/idle").rate("handler"), {'{handler="/idle"}': 0})
 
 
-def test_shares_are_ratios_and_nothing_without_traffic(judge: Judge) -> None:
-    """A route that nobody asks for is neither at 0 nor at 100 %."""
+def test_shares_are_ratios_and_absent_without_traffic(judge: Judge) -> None:
+    """A route without requests is neither at 0 nor at 100 %."""
     judge(TRAFFIC, REQUESTS.share(ANSWERED, "handler"), {'{handler="/a"}': 0.9})
     judge(TRAFFIC, REQUESTS.share(FAILED), {"{}": 0.1})
 
 
-def test_latencies_are_seconds_and_nothing_without_traffic(judge: Judge) -> None:
+def test_latencies_are_seconds_and_absent_without_traffic(judge: Judge) -> None:
     """Not NaN, which would hide the other lines."""
     judge(SLOW, REQUESTS.mean("handler"), {'{handler="/a"}': 0.5})
     judge(SLOW, REQUESTS.quantile(0.25, "handler"), {'{handler="/a"}': 0.25})
 
 
 def test_burn_rates_come_with_their_windows(judge: Judge) -> None:
-    """Read off the rules, whichever they are."""
+    """The windows come from the rules' labels."""
     burn = {"5m": 32, "1h": 4, "6h": 0.25}
     wanted = {f'{{sloth_id="shop-availability", sloth_window="{window}"}}': rate for window, rate in burn.items()}
     judge(BUDGETS, Slo("shop-availability").burn(), wanted)
 
 
-def test_an_alert_is_as_near_as_the_slower_of_its_windows(judge: Judge) -> None:
-    """Half way to 8, with 32 in the short window and 4 in the long one; windows of other profiles are not there."""
+def test_the_progress_of_an_alert_is_that_of_its_slower_window(judge: Judge) -> None:
+    """Halfway to 8, with 32 in the short window and 4 in the long one; windows of other profiles are missing."""
     judge(BUDGETS, Slo("shop-availability").nearness(["1h", "5m", "1m", "5s"], 8), {AVAILABILITY: 0.5})
 
 
-def test_a_budget_lasts_until_it_is_spent(judge: Judge) -> None:
-    """Half of 30 days' budget lasts 7.5 days at twice the pace, a spent one no time; without burn there is no end."""
+def test_the_time_until_a_budget_is_spent(judge: Judge) -> None:
+    """Half the budget of 30 days lasts 7.5 days at burn rate 2, a spent one 0 s; without burn there is no end."""
     judge(BUDGETS, Slo(".+").exhaustion(), {AVAILABILITY: 7.5 * 86400})
     spent = BUDGETS | {f"slo:period_error_budget_remaining:ratio{AVAILABILITY}": "-3x10"}
     judge(spent, Slo(".+").exhaustion(), {AVAILABILITY: 0})
 
 
 def test_the_share_achieved_is_that_of_the_period(judge: Judge) -> None:
-    """Half of the budget is spent."""
+    """With half of the budget spent."""
     judge(BUDGETS, Slo("shop-availability").achieved(), {AVAILABILITY: 1 - 0.5 / 1024})
 
 
-def test_firing_alerts_are_told_apart_from_pending_ones(judge: Judge) -> None:
-    """By the labels asked for."""
+def test_firing_alerts_are_counted_without_pending_ones(judge: Judge) -> None:
+    """By the requested labels."""
     alerts = {
         'ALERTS{alertname="A", alertstate="firing", severity="page"}': "1x10",
         'ALERTS{alertname="B", alertstate="pending", severity="page"}': "1x10",
@@ -119,7 +119,7 @@ def test_firing_alerts_are_told_apart_from_pending_ones(judge: Judge) -> None:
 
 
 def test_replicas_on_the_newest_revision_are_counted(judge: Judge) -> None:
-    """Two of three have it."""
+    """Two of three replicas have it."""
     revisions = {f'chaosapi_revision{{job="shop", instance="{n}"}}': f"{r}x10" for n, r in enumerate((4, 3, 4))}
     judge(revisions, on_newest(JOB), {"{}": 2})
     judge(revisions, JOB.now("count", "chaosapi_revision"), {"{}": 3})

@@ -15,7 +15,7 @@ from chaosapi.routes import covers, exempt, is_probe
         ("/administrator", False),
     ],
 )
-def test_whole_first_segments_are_exempt(path: str, left_alone: bool) -> None:  # noqa: FBT001 - a table
+def test_exempt_paths_are_whole_first_segments(path: str, left_alone: bool) -> None:  # noqa: FBT001 - a table
     """/administrator is not /admin."""
     assert exempt(path) is left_alone
 

@@ -1,4 +1,4 @@
-"""The promises, through real processes: exact, the same everywhere, and over by itself."""
+"""The main promises with real processes: exact rates, the same hits everywhere, and an end."""
 
 import asyncio
 import math
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 async def _statuses(url: str, keys: Iterable[str]) -> dict[str, int]:
-    """Send one request a key, sixteen at a time; return the status each got."""
+    """Send one request per key, sixteen at a time; return the statuses."""
     found: dict[str, int] = {}
     queue = iter(keys)
     async with httpx2.AsyncClient(base_url=url) as client:
@@ -29,7 +29,7 @@ async def _statuses(url: str, keys: Iterable[str]) -> dict[str, int]:
 
 
 def statuses(url: str, keys: Iterable[str]) -> dict[str, int]:
-    """Send one request a key; return the status each got."""
+    """Send one request per key; return the statuses."""
     return asyncio.run(_statuses(url, keys))
 
 
@@ -39,8 +39,8 @@ def inject(url: str, **fault: object) -> None:
     httpx2.put(f"{url}/admin/faults/f", json=body).raise_for_status()
 
 
-def test_a_fifth_of_ten_thousand_requests_fails_and_the_receipt_and_the_metrics_say_so(serve: Serve) -> None:
-    """Within five standard deviations (alarm below one in a million), and all three counts equal."""
+def test_a_fifth_of_ten_thousand_requests_fails_and_all_counts_agree(serve: Serve) -> None:
+    """Within five standard deviations (false alarm below one in a million); client, receipt and metrics are equal."""
     url = serve()
     inject(url, rate=0.2)
     seen = statuses(url, (f"request-{number}" for number in range(10_000)))
@@ -55,8 +55,8 @@ def test_a_fifth_of_ten_thousand_requests_fails_and_the_receipt_and_the_metrics_
     assert httpx2.get(f"{url}/healthz").status_code == httpx2.get(f"{url}/readyz").status_code == 200
 
 
-def test_two_processes_fail_the_same_requests_and_a_higher_rate_keeps_them(serve: Serve) -> None:
-    """The same seed and ids decide alike, in any order; another seed decides otherwise."""
+def test_two_processes_fail_the_same_requests_and_a_higher_rate_includes_them(serve: Serve) -> None:
+    """The same seed and ids give the same hits, in any order; another seed gives others."""
     keys = [f"request-{number}" for number in range(1500)]
     one, other = serve(), serve()
 
@@ -74,7 +74,7 @@ def test_two_processes_fail_the_same_requests_and_a_higher_rate_keeps_them(serve
 
 
 def test_a_fault_ends_by_itself(serve: Serve) -> None:
-    """With nobody touching the admin API."""
+    """Without a call of the admin API."""
     url = serve()
     inject(url, schedule={"duration": "1s"})
     assert set(statuses(url, ["a"]).values()) == {503}
@@ -90,8 +90,8 @@ def test_a_fault_ends_by_itself(serve: Serve) -> None:
     assert (fault["state"], fault["ends_at"], fault["remaining"]) == ("ended", ends_at, "0s")
 
 
-def test_the_receipts_delays_are_what_a_client_measures(serve: Serve) -> None:
-    """Every answer takes at least as long as its delay; medians of plan, fact and client are in that order."""
+def test_the_receipts_delays_agree_with_the_clients(serve: Serve) -> None:
+    """Every response takes at least its delay; the medians of plan, measurement and client are in that order."""
     url = serve()
     distribution = {"type": "uniform", "low": "5ms", "high": "30ms"}
     inject(url, effect={"type": "latency", "distribution": distribution, "mode": "floor"})

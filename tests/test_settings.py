@@ -9,22 +9,22 @@ from chaosapi.settings import Settings, SettingsError, service_links, token_from
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost", "LOCALHOST"])
 def test_loopback_needs_no_token(host: str) -> None:
-    """Only this machine can reach it."""
+    """Other machines cannot reach it."""
     assert is_loopback(host)
     assert Settings(host=host).admin_token is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "chaos.example", ""])  # noqa: S104 - refused here
-def test_any_other_address_needs_a_token_or_the_word_open(host: str) -> None:
-    """The error names all three ways out."""
+def test_any_other_address_needs_a_token_or_admin_open(host: str) -> None:
+    """The error names all three options."""
     with pytest.raises(ValidationError, match=r"CHAOSAPI_ADMIN_TOKEN.*127\.0\.0\.1.*CHAOSAPI_ADMIN_OPEN"):
         Settings(host=host)
     assert Settings.model_validate({"host": host, "admin_token": "secret"}).host == host
     assert Settings(host=host, admin_open=True).host == host
 
 
-def test_an_admin_port_of_its_own_address_needs_them_too() -> None:
-    """However private the service itself is."""
+def test_an_admin_host_needs_them_too() -> None:
+    """Also if the service itself listens on loopback."""
     with pytest.raises(ValidationError, match=r"192\.0\.2\.1 can be reached"):
         Settings(admin_port=8001, admin_host="192.0.2.1")
 
@@ -50,25 +50,25 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ("x" * 1025, "longer"),
     ],
 )
-def test_a_token_that_no_header_can_carry_is_refused_at_start(
+def test_a_token_with_invalid_header_characters_is_refused_at_startup(
     monkeypatch: pytest.MonkeyPatch, token: str, said: str
 ) -> None:
-    """From the environment and from a file, and the refusal does not repeat it."""
+    """From the environment and from a file; the error does not contain it."""
     monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", token)
     with pytest.raises(ValidationError, match=f"CHAOSAPI_ADMIN_TOKEN: .*{said}") as refused:
         Settings()
     assert not token.strip() or token not in str(refused.value)
 
 
-def test_a_refused_setting_does_not_show_the_token() -> None:
-    """However unrelated the two are."""
+def test_an_invalid_setting_does_not_reveal_the_token() -> None:
+    """Also if another setting is invalid."""
     with pytest.raises(ValidationError) as refused:
         Settings.model_validate({"host": "192.0.2.1", "admin_port": 8000, "admin_token": "hush", "port": 8000})
     assert "hush" not in str(refused.value)
 
 
-def test_the_token_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the line end that editors add; not beside another token, and not in a file that is not there."""
+def test_the_token_may_be_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trailing newline is removed; a second token or a missing file is an error."""
     file = tmp_path / "token"
     file.write_text("hush\n")
     monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN_FILE", str(file))
@@ -88,8 +88,8 @@ def test_the_token_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.Monke
         Settings()
 
 
-def test_commands_find_the_token_where_the_service_does(tmp_path: Path) -> None:
-    """In the variable or in the file; what cannot be one is refused with the reason."""
+def test_commands_read_the_same_token_settings_as_the_service(tmp_path: Path) -> None:
+    """From the variable or the file; an invalid token is refused with the reason."""
     file = tmp_path / "token"
     file.write_text("hush\n")
     assert token_from_environment({"CHAOSAPI_ADMIN_TOKEN": "hush"}) == "hush"
@@ -101,7 +101,7 @@ def test_commands_find_the_token_where_the_service_does(tmp_path: Path) -> None:
 
 
 def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for the token: whoever meant to set one must not get a service without."""
+    """Except the token: an empty token must not start a service without one."""
     for name in Settings.model_fields:
         if not name.startswith("admin_token"):
             monkeypatch.setenv(f"CHAOSAPI_{name.upper()}", "")
@@ -113,8 +113,8 @@ def test_an_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_the_address_of_a_kubernetes_service_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As every pod gets it for a Service named chaosapi or chaosapi-admin; serve says that it is ignored."""
+def test_the_service_variables_of_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pod has them for a Service named chaosapi or chaosapi-admin; serve logs that they are ignored."""
     link = {"CHAOSAPI_PORT": "tcp://10.0.0.1:8000", "CHAOSAPI_ADMIN_PORT": "tcp://10.0.0.2:8001"}
     for name, value in link.items():
         monkeypatch.setenv(name, value)
@@ -133,7 +133,7 @@ def test_the_address_of_a_kubernetes_service_is_no_setting(monkeypatch: pytest.M
         *({"workers": 0}, {"workers": 65}, {"effects_denied": "[" * 100_000}),
     ],
 )
-def test_nonsense_is_refused(bad: dict[str, object]) -> None:
-    """An empty token would be a token that everybody knows; a thousand workers would be the end of the machine."""
+def test_invalid_settings_are_refused(bad: dict[str, object]) -> None:
+    """An empty token would be known to all; a thousand workers would exhaust the machine."""
     with pytest.raises(ValidationError):
         Settings.model_validate(bad)

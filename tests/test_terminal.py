@@ -20,7 +20,7 @@ SHOWN = (
 
 
 def table(text: str) -> Table:
-    """Put a text wherever a table takes one."""
+    """Return a table with the text in every place."""
     made = Table(text, title=text, caption=text)
     made.add_row(text)
     made.add_row(Text(text, "bold"))
@@ -31,7 +31,7 @@ def table(text: str) -> Table:
 
 
 def printed(renderable: RenderableType, **options: bool) -> str:
-    """Return what a terminal gets."""
+    """Return the output on a terminal."""
     out = io.StringIO()
     Terminal(file=out, width=10_000, **options).print(renderable)
     return out.getvalue()
@@ -39,7 +39,7 @@ def printed(renderable: RenderableType, **options: bool) -> str:
 
 @pytest.mark.parametrize("renderable", [HOSTILE, Text(HOSTILE), table(HOSTILE)], ids=["string", "text", "table"])
 @pytest.mark.parametrize("watched", [True, False])
-def test_what_others_wrote_is_shown_and_not_obeyed(renderable: RenderableType, watched: bool) -> None:  # noqa: FBT001
+def test_foreign_text_is_shown_literally(renderable: RenderableType, watched: bool) -> None:  # noqa: FBT001
     """Markup, emoji codes, escapes, links and bidirectional marks, in every place."""
     out = printed(renderable, force_terminal=watched)
     assert SHOWN in out
@@ -52,22 +52,22 @@ def test_what_others_wrote_is_shown_and_not_obeyed(renderable: RenderableType, w
 
 @given(st.text())
 def test_any_text_can_be_printed(text: str) -> None:
-    """Whatever is in it; only line ends pass."""
+    """With any characters; only newlines are kept."""
     out = printed(text)
     assert all(is_plain(each) for each in out if each != "\n")
 
 
 @given(st.recursive(st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_json_reads_back_the_same_and_holds_no_character_that_steers(content: object) -> None:
-    """It is escaped as JSON does it."""
+def test_json_round_trips_without_control_characters(content: object) -> None:
+    """They are escaped as in JSON."""
     out = io.StringIO()
     Terminal(file=out).print_json(data=content)
     assert json.loads(out.getvalue()) == content
     assert out.getvalue().isascii()
 
 
-def test_what_is_styled_is_measured_as_it_is_shown() -> None:
-    """Nothing of it is cut off in a table that has room for it."""
+def test_styled_text_is_measured_by_its_visible_width() -> None:
+    """It is not truncated in a table with enough space."""
     grid = Table.grid()
     grid.add_row(styled(HOSTILE, "red"))
     assert SHOWN in printed(grid)

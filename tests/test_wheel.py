@@ -1,4 +1,4 @@
-"""The wheel as a stranger gets it: built, installed with its dependencies into an empty environment, run elsewhere."""
+"""The wheel: built, installed with its dependencies into an empty environment, and run in another folder."""
 
 import re
 import socket
@@ -44,7 +44,7 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(folder: Path, *requirements: str) -> Path:
-    """Install into an environment, which is made where there is none, and return its Python.
+    """Install into an environment, which is created if missing, and return its Python.
 
     The packages are those that the lock pins, kept beside the lab's programs: a second run downloads nothing.
     """
@@ -83,8 +83,8 @@ def free_ports(number: int) -> list[str]:
         return [str(server.getsockname()[1]) for server in servers]
 
 
-def test_it_carries_the_folders_beside_the_code(wheel: Path) -> None:
-    """Every file of alerts/, dashboards/ and loadtests/ is inside, no compiled one."""
+def test_the_wheel_includes_the_data_folders(wheel: Path) -> None:
+    """Every file of alerts/, dashboards/ and loadtests/, without compiled files."""
     files = {
         f"chaosapi/_assets/{path.relative_to(ROOT)}"
         for folder in FOLDERS
@@ -96,14 +96,14 @@ def test_it_carries_the_folders_beside_the_code(wheel: Path) -> None:
     assert not [name for name in inside if "__pycache__" in name]
 
 
-def test_checkout_and_source_distribution_give_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    """Nothing gets lost on the way through the source distribution."""
+def test_checkout_and_source_distribution_build_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    """The source distribution is complete."""
     direct = build(tmp_path, "--wheel")
     assert sorted(zipfile.ZipFile(direct).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 
 def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools: dict[str, Path]) -> None:
-    """`chaosapi lab --once` starts everything, sees all targets up and rules loaded, and leaves the folder empty."""
+    """`chaosapi lab --once` starts all parts, waits for targets and rules, and leaves the folder empty."""
     options = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
     words = [word for pair in zip(options, free_ports(4), strict=True) for word in pair]
     command: list[str | Path] = [program, "lab", "--once", *words]
@@ -121,8 +121,8 @@ def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools
     assert list(tmp_path.iterdir()) == []
 
 
-def test_serve_answers(program: Path, tmp_path: Path) -> None:
-    """`chaosapi serve` serves the shop, and says which version it is."""
+def test_serve_responds(program: Path, tmp_path: Path) -> None:
+    """`chaosapi serve` serves the shop, and its OpenAPI document has the version."""
     log = tmp_path / "serve.log"
     with log.open("wb") as output:
         service = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The fault layer around a tiny app, in which time passes only by waiting: an hour's delay passes at once."""
+"""The fault middleware around a tiny app with a fake clock that advances only in waits: an hour takes no time."""
 
 import asyncio
 import heapq
@@ -31,15 +31,15 @@ from tests.patience import patience
 ROUTES = RouteTable.of([Route("/a")])
 
 _ROUNDS = 40
-"""More of the event loop's rounds than any chain of wake-ups takes."""
+"""More event loop iterations than any chain of wake-ups takes."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one client saw."""
+    """One client's result."""
 
     status: int | None
-    """None where nothing was answered."""
+    """None without a response."""
     took: float
     headers: dict[str, str]
     body: bytes
@@ -69,7 +69,7 @@ class Server:
 
 
 class World:
-    """A tiny app behind the fault layer, in which time passes only by waiting."""
+    """A tiny app behind the fault middleware, with a clock that advances only in waits."""
 
     def __init__(self, clock: Clock, max_held: int = 10, work: float = 0.0, *, mark: bool = False) -> None:
         self.clock, self.work = clock, work
@@ -104,14 +104,14 @@ class World:
         self.engine.load(self.state)
 
     async def get(self, key: str = "r", method: str = "GET", **headers: str) -> tuple[int | None, float]:
-        """Send one request; return its status and how long it took."""
+        """Send one request; return its status and its duration."""
         answer = await self.ask(key, method, headers)
         return answer.status, answer.took
 
     async def ask(
         self, key: str, method: str = "GET", headers: Mapping[str, str] | None = None, receive: Receive | None = None
     ) -> Answer:
-        """Send one request; return the whole answer."""
+        """Send one request; return the result."""
         sent: list[Message] = []
 
         async def send(message: Message) -> None:
@@ -146,7 +146,7 @@ class World:
 
 
 class Crowd(World):
-    """Many requests at once. Time stands while anybody can do anything, then jumps to what happens next."""
+    """Many concurrent requests. The clock stands still while any task can run, then jumps to the next event."""
 
     def __init__(self, clock: Clock, max_held: int = 10_000, *, mark: bool = False) -> None:
         super().__init__(clock, max_held, mark=mark)
@@ -155,11 +155,11 @@ class Crowd(World):
         self._order = itertools.count()
 
     def at(self, due: float, act: Callable[[], object]) -> None:
-        """Let something happen at a time."""
+        """Schedule an action at a time."""
         heapq.heappush(self._next, (due, next(self._order), act))
 
     async def until(self, due: float) -> None:
-        """Return at that time."""
+        """Wait until that time."""
         passed = asyncio.get_running_loop().create_future()
         self.at(due, partial(_finish, passed))
         await passed
@@ -170,7 +170,7 @@ class Crowd(World):
         await asyncio.wait({turn})
 
     async def visit(self, due: float, key: str = "r", stays: float | None = None) -> Answer:
-        """Come at that time, and leave after so many seconds without waiting any longer for the answer."""
+        """Send a request at that time, and disconnect after `patience` seconds without a response."""
         await self.until(due)
         left = asyncio.get_running_loop().create_future()
         if stays is not None:
@@ -178,7 +178,7 @@ class Crowd(World):
         return await self.ask(key, receive=client(left))
 
     def play(self, *parts: Coroutine[Any, Any, Answer | None]) -> list[Answer]:
-        """Run all of it to the end; return the answers."""
+        """Run all requests to the end; return the results."""
 
         async def played() -> list[Answer]:
             tasks = [asyncio.create_task(part) for part in parts]
@@ -200,7 +200,7 @@ def _finish(future: asyncio.Future[None]) -> None:
 
 
 def client(left: asyncio.Future[None] | None = None) -> Receive:
-    """Make the `receive` of a client that sends an empty body and stays, or stays until `left` is done."""
+    """Return the `receive` of a client that sends an empty body and stays connected until `left` is done."""
     messages = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> Message:
@@ -213,11 +213,11 @@ def client(left: asyncio.Future[None] | None = None) -> Receive:
 
 
 def near(seconds: float) -> Any:
-    """Compare within the accuracy of the receipt's quantiles."""
+    """Return an approximate value within the accuracy of the receipt's quantiles."""
     return pytest.approx(seconds, rel=0.0021)
 
 
 def constant(seconds: float, mode: str = "add") -> dict[str, Any]:
-    """Make a latency effect."""
+    """Return a latency effect."""
     distribution = {"type": "constant", "value": seconds}
     return {"type": "latency", "distribution": distribution, "mode": mode, "cap": "10h"}

@@ -1,4 +1,4 @@
-"""The client of the admin API against the real service."""
+"""The admin API client with the real service."""
 
 import asyncio
 import inspect
@@ -36,8 +36,8 @@ async def items() -> dict[str, object]:
 ERROR: dict[str, Any] = {"effect": {"type": "error"}, "rate": 1}
 
 
-def test_a_fault_from_birth_to_its_receipt(client: TestClient) -> None:
-    """Create, look, change, count, end."""
+def test_the_life_of_a_fault(client: TestClient) -> None:
+    """Create, show, patch, count and end."""
     with AdminClient(client, actor="a test") as admin:
         made = admin.create_fault({**ERROR, "name": "down"}, wait="1s")
         assert client.get("/api/products").status_code == 503
@@ -52,8 +52,8 @@ def test_a_fault_from_birth_to_its_receipt(client: TestClient) -> None:
         assert entries[0] == ("end", "a test (unverified)", "enough")
 
 
-def test_replacing_starts_anew_and_a_stale_revision_changes_nothing(client: TestClient) -> None:
-    """412 says that somebody else was faster."""
+def test_replace_and_a_stale_revision(client: TestClient) -> None:
+    """412 means that another change came first."""
     admin = AdminClient(client)
     first = admin.replace_fault("down", ERROR)
     second = admin.replace_fault("down", {**ERROR, "rate": 0.5}, if_revision=first["revision"])
@@ -65,8 +65,8 @@ def test_replacing_starts_anew_and_a_stale_revision_changes_nothing(client: Test
         admin.end_fault("down", if_revision=first["revision"])
 
 
-def test_stopping_everything_and_starting_again(client: TestClient) -> None:
-    """Kill switch, halt, and what is refused meanwhile."""
+def test_kill_switch_halt_and_resume(client: TestClient) -> None:
+    """New faults are refused during the halt."""
     admin = AdminClient(client)
     admin.create_fault(ERROR)
     assert admin.end_all_faults(reason="lunch")["ended"] == 1
@@ -78,7 +78,7 @@ def test_stopping_everything_and_starting_again(client: TestClient) -> None:
     admin.create_fault(ERROR)
 
 
-def test_what_the_service_knows(client: TestClient, clock: Clock) -> None:
+def test_the_read_calls(client: TestClient, clock: Clock) -> None:
     """Effects, replicas, forecasts, scores and delivered alerts."""
     admin = AdminClient(client)
     assert "latency" in {effect["type"] for effect in admin.effects()["effects"]}
@@ -92,16 +92,16 @@ def test_what_the_service_knows(client: TestClient, clock: Clock) -> None:
     assert admin.alerts()["alerts"] == admin.alerts(limit=5)["alerts"] == []
 
 
-def test_a_refusal_says_what_was_meant(client: TestClient) -> None:
-    """The API's own words, by field as well."""
+def test_an_error_has_the_apis_message(client: TestClient) -> None:
+    """Also the messages of fields."""
     with pytest.raises(RefusedError, match=r"did you mean 0\.05") as refused:
         AdminClient(client).create_fault({"effect": {"type": "error"}, "rate": 5})
     assert "did you mean 0.05" in refused.value.fields["rate"]
     assert refused.value.status == 422
 
 
-def test_a_name_is_one_segment_of_the_path(client: TestClient) -> None:
-    """No name reaches another endpoint: this one would be the kill switch."""
+def test_a_name_is_quoted_as_one_path_segment(client: TestClient) -> None:
+    """No name can reach another endpoint: this one would be the kill switch."""
     admin = AdminClient(client)
     admin.create_fault(ERROR)
     with pytest.raises(RefusedError):
@@ -109,8 +109,8 @@ def test_a_name_is_one_segment_of_the_path(client: TestClient) -> None:
     assert len(admin.list_faults("active")["faults"]) == 1
 
 
-def test_a_token_opens_what_needs_one(make_client: MakeClient) -> None:
-    """Nothing and something else do not."""
+def test_a_token_is_sent(make_client: MakeClient) -> None:
+    """Without it, or with a wrong one, the request is refused."""
     service = make_client(admin_token="secret")
     for token in (None, "wrong"):
         with pytest.raises(UnauthorizedError):
@@ -118,8 +118,8 @@ def test_a_token_opens_what_needs_one(make_client: MakeClient) -> None:
     assert AdminClient(service, token="secret").replicas()["replicas"]
 
 
-def test_nobody_there_is_an_error_of_its_own() -> None:
-    """With what httpx2 said as its cause."""
+def test_an_unreachable_service_has_its_own_error() -> None:
+    """Its cause is httpx2's error."""
     with pytest.raises(UnreachableError) as failure, AdminClient("http://127.0.0.1:9") as admin:
         admin.replicas()
     assert isinstance(failure.value.__cause__, httpx2.ConnectError)
@@ -127,7 +127,7 @@ def test_nobody_there_is_an_error_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_both_clients_over_a_real_connection(serve: Serve) -> None:
-    """By its URL alone."""
+    """Created from the URL."""
     url = serve()
     with AdminClient(url) as admin:
         admin.create_fault({**ERROR, "name": "down"}, wait="2s")
@@ -147,8 +147,8 @@ def calls() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", [AdminClient, AsyncAdminClient])
-def test_both_clients_have_every_call_described(kind: type) -> None:
-    """With its docstring and its parameters after self."""
+def test_both_clients_have_every_call_with_a_docstring(kind: type) -> None:
+    """And with the same parameters."""
     for name, call in calls().items():
         method = getattr(kind, name)
         assert method.__doc__ == call.__doc__
@@ -156,7 +156,7 @@ def test_both_clients_have_every_call_described(kind: type) -> None:
 
 
 def test_every_operation_of_the_admin_api_has_a_call(client: TestClient) -> None:
-    """Whatever the service describes can be done."""
+    """Every operation of the OpenAPI document."""
     seen: set[tuple[str, str]] = set()
 
     def heard(request: httpx2.Request) -> httpx2.Response:
@@ -179,13 +179,13 @@ def test_every_operation_of_the_admin_api_has_a_call(client: TestClient) -> None
 
 
 def admin_paths(client: TestClient) -> dict[str, Any]:
-    """Return the paths that the API describes."""
+    """Return the paths of the OpenAPI document."""
     paths: dict[str, Any] = AdminClient(client).openapi()["paths"]
     return paths
 
 
-def test_the_types_of_answers_are_those_that_the_api_describes(client: TestClient) -> None:
-    """Field by field: they are written a second time for those who install no service."""
+def test_the_types_of_responses_equal_the_openapi_schemas(client: TestClient) -> None:
+    """Field by field: they are repeated for clients without the service's packages."""
     schemas = AdminClient(client).openapi()["components"]["schemas"]
     described = {name: each for name, each in vars(answers).items() if typing.is_typeddict(each)}
     for name, answer in described.items():
@@ -193,8 +193,8 @@ def test_the_types_of_answers_are_those_that_the_api_describes(client: TestClien
 
 
 @pytest.mark.slow
-def test_the_example_for_tests_of_your_own_runs(tmp_path: Path) -> None:
-    """As the page about your own app has it."""
+def test_the_documented_pytest_example_runs(tmp_path: Path) -> None:
+    """The example is in the docs page about your own app."""
     page = (Path(__file__).parents[2] / "docs" / "own-app.md").read_text(encoding="utf-8")
     example = next(code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "AdminClient" in code)
     (tmp_path / "test_example.py").write_text(example, encoding="utf-8")

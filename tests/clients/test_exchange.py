@@ -1,4 +1,4 @@
-"""What becomes of an answer, and of none: against transports of the test's own."""
+"""Responses and errors of HTTP clients, with fake transports."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,17 +14,17 @@ Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
 def client(answer: Answer) -> Client:
-    """Return a client of a server that answers so."""
+    """Return a client of a server with this response."""
     return Client(httpx2.Client(transport=httpx2.MockTransport(answer), base_url="http://source"))
 
 
 def answering(text: str, status: int = 200) -> Client:
-    """Return a client of a server that always answers the same."""
+    """Return a client of a server with one response to all requests."""
     return client(lambda _: httpx2.Response(status, text=text))
 
 
 def failing(error: Exception) -> Client:
-    """Return a client of a server that does not answer."""
+    """Return a client of a server that does not respond."""
 
     def answer(_: httpx2.Request) -> httpx2.Response:
         raise error
@@ -33,7 +33,7 @@ def failing(error: Exception) -> Client:
 
 
 def test_a_lone_surrogate_becomes_a_question_mark() -> None:
-    """No page and no terminal can be sent one; a pair is a character."""
+    """No page and no terminal can encode one; a pair is a character."""
     found = answering(r'{"a\ud800": ["\uD83D\uDE00", "x\uDFFFy"]}').run(asked("GET", "/"))
     assert found == {"a?": ["\U0001f600", "x?y"]}
 
@@ -52,15 +52,15 @@ def test_a_lone_surrogate_becomes_a_question_mark() -> None:
         (failing(httpx2.ReadTimeout("slow")), NoAnswerError, "no answer (ReadTimeout)"),
     ],
 )
-def test_every_failure_is_a_client_error_in_words(source: Client, raised: type[ClientError], says: str) -> None:
-    """Whatever httpx2 raises, and whatever the answer is."""
+def test_every_failure_is_a_client_error_with_a_message(source: Client, raised: type[ClientError], says: str) -> None:
+    """For any exception of httpx2 and any response."""
     with pytest.raises(raised) as failure:
         source.run(asked("GET", "/"))
     assert str(failure.value) == says
 
 
 def test_an_error_has_the_problem_document_and_its_fields() -> None:
-    """Status and document as they came."""
+    """The status and the document are unchanged."""
     document = '{"title": "Invalid", "detail": "no", "errors": [{"field": "rate", "message": "did you mean 0.05"}, {}]}'
     with pytest.raises(RefusedError) as failure:
         answering(document, 422).run(asked("POST", "/"))
@@ -70,12 +70,12 @@ def test_an_error_has_the_problem_document_and_its_fields() -> None:
 
 
 def test_an_empty_success_is_none() -> None:
-    """As Alertmanager answers where there is nothing to say."""
+    """Alertmanager responds without a body."""
     assert answering("").run(asked("DELETE", "/")) is None
 
 
 def test_a_list_is_read_page_by_page() -> None:
-    """The fields are those of the last page; `next` is relative to the list."""
+    """The other fields are those of the last page; `next` is relative to the list."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         if "after" in request.url.params:
@@ -88,14 +88,14 @@ def test_a_list_is_read_page_by_page() -> None:
 
 
 def test_a_probe_is_ready_only_if_it_answers_200() -> None:
-    """Neither a refusal nor silence is an error here."""
+    """Other statuses and time-outs return False."""
     assert answering("").run(ready("/readyz"))
     assert not answering("", 503).run(ready("/readyz"))
     assert not failing(httpx2.ConnectError("refused")).run(ready("/readyz"))
 
 
-def test_the_asynchronous_client_does_the_same() -> None:
-    """The exchange is one; only the waiting differs."""
+def test_the_asynchronous_client_behaves_the_same() -> None:
+    """Both use the same code except for the waits."""
 
     async def ask(answer: Answer) -> Any:
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), base_url="http://source")
@@ -113,8 +113,8 @@ def test_the_asynchronous_client_does_the_same() -> None:
         asyncio.run(ask(silent))
 
 
-def test_a_client_closes_only_the_connections_that_are_its_own() -> None:
-    """One that it was given stays open for whoever made it."""
+def test_a_client_closes_only_its_own_connections() -> None:
+    """A given HTTP client stays open."""
     with httpx2.Client(base_url="http://source") as http:
         with Client(http):
             pass
@@ -122,7 +122,7 @@ def test_a_client_closes_only_the_connections_that_are_its_own() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://a:port", "nothing"])
-def test_what_is_no_url_is_a_client_error(url: str) -> None:
-    """When the client is made or when it is used."""
+def test_an_invalid_url_is_a_client_error(url: str) -> None:
+    """When the client is created or when it is used."""
     with pytest.raises(ClientError), Client(url) as source:
         source.run(asked("GET", "/"))

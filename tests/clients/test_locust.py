@@ -1,4 +1,4 @@
-"""The client of Locust's web API, against the real one."""
+"""The client of Locust's web API with a real Locust."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.loadtests.processes import wait_for, web_ui
 
 @pytest.mark.slow
 def test_a_run_is_started_and_stopped() -> None:
-    """A form that Locust refuses is an error in its words."""
+    """A refused form is an error with Locust's message."""
     with web_ui() as url, shop.opened() as target, LocustClient(url) as locust:
         assert "scenario" in locust.arguments()["extra_options"]
         form = {"scenario": "steady", "rate": "20", "duration": "1m", "host": target.url}
@@ -22,8 +22,8 @@ def test_a_run_is_started_and_stopped() -> None:
         wait_for(lambda: locust.stats()["state"] == "stopped", "the end")
 
 
-def test_a_page_that_is_no_locusts_has_no_arguments() -> None:
-    """Nor one whose arguments cannot be read."""
+def test_another_page_has_no_arguments() -> None:
+    """Also a Locust page with unparsable arguments."""
     assert arguments_of("<html>") == {}
     assert arguments_of("window.templateArgs = {broken}\n") == {}
     assert arguments_of('  window.templateArgs = {"state": "ready"}\n') == {"state": "ready"}

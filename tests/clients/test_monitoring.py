@@ -1,4 +1,4 @@
-"""The clients of Prometheus and Alertmanager, against the real ones."""
+"""The clients of Prometheus and Alertmanager with the real programs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def monitoring(
     tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[PrometheusClient, AlertmanagerClient]]:
-    """Give clients of a Prometheus that scrapes itself and fires one alert, and of the Alertmanager that gets it."""
+    """Yield clients of a Prometheus that scrapes itself and fires one alert, and of its Alertmanager."""
     folder = tmp_path_factory.mktemp("monitoring")
     to_prometheus, to_alertmanager = (ports.address(port) for port in free_ports()[:2])
     rules = "groups: [{name: g, rules: [{alert: Always, expr: up == 1}, {record: twice, expr: 2 * up}]}]"
@@ -67,17 +67,17 @@ def test_prometheus_is_read(monitoring: tuple[PrometheusClient, AlertmanagerClie
     assert source.label_values("job", "up") == ["chaosapi"]
 
 
-def test_prometheus_own_words_are_the_error(monitoring: tuple[PrometheusClient, AlertmanagerClient]) -> None:
-    """With its status."""
+def test_an_error_has_prometheus_message(monitoring: tuple[PrometheusClient, AlertmanagerClient]) -> None:
+    """And its status."""
     with pytest.raises(RefusedError, match="parse error") as refused:
         monitoring[0].query("sum(")
     assert refused.value.status == 400
 
 
-def test_an_alert_is_silenced_until_the_silence_is_ended(
+def test_an_alert_is_silenced_until_the_silence_ends(
     monitoring: tuple[PrometheusClient, AlertmanagerClient],
 ) -> None:
-    """Alertmanager answers an end with an empty body."""
+    """Alertmanager responds to the end with an empty body."""
     _, source = monitoring
     assert [alert["labels"]["alertname"] for alert in source.alerts()] == ["Always"]
     silence = source.silence({"alertname": "Always"}, "why", "a test", datetime.now(UTC), timedelta(minutes=5))

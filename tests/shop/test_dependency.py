@@ -1,4 +1,4 @@
-"""Time-outs, retries and the circuit breaker, with no pause that is really waited for."""
+"""Time-outs, retries and the circuit breaker, without real waits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from chaosapi.shop.dependency import FAILURES_TO_OPEN, Dependency, Unavailable
 
 
 class Flaky:
-    """Work that fails so often, and then not any more."""
+    """Work that fails a number of times, and then succeeds."""
 
     def __init__(self, error: Exception, times: int) -> None:
         self.error = error
@@ -28,18 +28,18 @@ class Flaky:
 
 
 class Pauses(list[float]):
-    """Notes pauses instead of making them."""
+    """Records sleeps instead of sleeping."""
 
     async def __call__(self, seconds: float) -> None:
         self.append(seconds)
 
 
 async def at_once(seconds: float) -> None:
-    """Make no pause."""
+    """Do not sleep."""
 
 
 def depend(pauses: Callable[[float], Awaitable[None]] = at_once, rest: float = 60, **settings: Any) -> Dependency:
-    """Make a dependency that never really waits."""
+    """Return a dependency that never sleeps."""
     return Dependency("db", Settings.model_validate(settings), rest, pauses)
 
 
@@ -47,8 +47,8 @@ TRANSIENT = [TimeoutError(), ConnectionResetError(), DependencyError("db", 503),
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
-def test_what_may_pass_is_tried_again_with_growing_jitter(error: Exception) -> None:
-    """Up to 50 ms, then up to 100 ms."""
+def test_transient_errors_are_retried_with_growing_jitter(error: Exception) -> None:
+    """The back-off is up to 50 ms, then up to 100 ms."""
     pauses = Pauses()
     work = Flaky(error, 2)
     assert asyncio.run(depend(pauses).call(work)) == "done"
@@ -67,8 +67,8 @@ def test_what_may_pass_is_tried_again_with_growing_jitter(error: Exception) -> N
     ],
     ids=repr,
 )
-def test_after_the_last_try_the_shop_is_unavailable(error: Exception, status: int, detail: str) -> None:
-    """So many more tries as the setting says, and the answer tells what happened."""
+def test_after_the_last_retry_the_shop_is_unavailable(error: Exception, status: int, detail: str) -> None:
+    """The setting limits the retries; the response names the failure."""
     dependency = depend(shop_retries=3)
     work = Flaky(error, 99)
     with pytest.raises(Unavailable, match=detail) as raised:
@@ -76,8 +76,8 @@ def test_after_the_last_try_the_shop_is_unavailable(error: Exception, status: in
     assert (raised.value.status_code, work.calls) == (status, 4)
 
 
-def test_what_must_not_be_repeated_is_tried_once() -> None:
-    """And so is everything where retries are off."""
+def test_calls_that_are_not_idempotent_are_not_retried() -> None:
+    """With retries off, no call is."""
     for dependency, repeatable in ((depend(), False), (depend(shop_retries=0), True)):
         work = Flaky(ConnectionResetError(), 1)
         with pytest.raises(Unavailable):
@@ -85,8 +85,8 @@ def test_what_must_not_be_repeated_is_tried_once() -> None:
         assert work.calls == 1
 
 
-def test_a_wrong_request_stays_wrong() -> None:
-    """What would be answered the same again is not repeated, and does not open the breaker."""
+def test_client_errors_are_not_retried() -> None:
+    """A retry would get the same response; the error does not open the breaker."""
     dependency = depend()
 
     async def story() -> None:
@@ -105,7 +105,7 @@ def test_a_wrong_request_stays_wrong() -> None:
 
 
 def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
-    """Only failures in a row count."""
+    """Only consecutive failures count."""
     dependency = depend(shop_retries=0)
 
     async def story() -> None:
@@ -121,7 +121,7 @@ def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
 
 
 def test_an_open_breaker_refuses_without_calling() -> None:
-    """And does not retry, but says when to come back."""
+    """It does not retry; the response has Retry-After."""
     dependency = depend(shop_retries=0)
     unused = Flaky(TimeoutError(), 0)
 
@@ -141,8 +141,8 @@ def test_an_open_breaker_refuses_without_calling() -> None:
 
 
 @pytest.mark.parametrize("well", [True, False])
-def test_after_its_rest_the_next_call_decides(well: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """One success closes the breaker, one failure opens it for another rest."""
+def test_a_half_open_breaker_is_decided_by_the_next_call(well: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """One success closes the breaker, one failure opens it again."""
     dependency = depend(shop_retries=0, rest=0.05)
 
     async def story() -> None:
@@ -161,7 +161,7 @@ def test_after_its_rest_the_next_call_decides(well: bool) -> None:  # noqa: FBT0
 
 
 def test_without_the_breaker_every_call_is_made() -> None:
-    """However many have failed."""
+    """After any number of failures."""
     dependency = depend(shop_breaker=False, shop_retries=1)
     work = Flaky(TimeoutError(), 99)
 

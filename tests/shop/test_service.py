@@ -1,4 +1,4 @@
-"""The shop while what it depends on fails, as its customers see it."""
+"""The shop with failing dependencies, as its customers see it."""
 
 import asyncio
 import itertools
@@ -23,24 +23,24 @@ HANG = {"type": "hang", "at_most": "1h"}
 
 @pytest.fixture
 def client(make_client: MakeClient) -> TestClient:
-    """Return a client of a shop that tries everything twice."""
+    """Return a client of a shop with one retry."""
     return make_client(shop_retries=1)
 
 
 def inject(client: TestClient, effect: dict[str, Any], point: str, **fault: Any) -> None:
-    """Put the fault `mystery` in place at a point."""
+    """Inject the fault `mystery` at a point."""
     body = {"effect": effect, "target": {"points": [point]}, **fault}
     client.put("/admin/faults/mystery", json=body).raise_for_status()
 
 
 def matched(client: TestClient) -> int:
-    """Return how many calls the fault has seen."""
+    """Return how many calls the fault has matched."""
     found: int = client.get("/admin/faults/mystery").json()["receipt"]["matched"]
     return found
 
 
 def calls(client: TestClient, dependency: str) -> dict[str, int]:
-    """Read the calls by outcome, and the breaker, from the metrics."""
+    """Return the calls by outcome and the breaker's state, from the metrics."""
     found = {
         sample.labels.get("outcome", "open"): int(sample.value)
         for family in text_string_to_metric_families(client.get("/metrics").text)
@@ -52,18 +52,18 @@ def calls(client: TestClient, dependency: str) -> dict[str, int]:
 
 
 def fill(client: TestClient, cart: str) -> None:
-    """Put something into a cart."""
+    """Add an item to a cart."""
     client.post(f"/api/cart/{cart}/items", json={"product_id": "p-0001"}).raise_for_status()
 
 
-def test_all_series_are_there_before_anything_happens(client: TestClient) -> None:
-    """A series that is born with the first failure hides it from increase()."""
+def test_all_series_exist_before_the_first_call(client: TestClient) -> None:
+    """A series that starts with the first failure hides it from increase()."""
     for dependency in ("db", "payments", "search-index"):
         assert calls(client, dependency) == {"ok": 0, "error": 0, "timeout": 0, "rejected": 0, "open": 0}
 
 
 def test_a_slow_dependency_cascades(make_client: MakeClient) -> None:
-    """Slower answers, then time-outs with retries that double the calls, then refusals that make none."""
+    """Slower responses, then time-outs with retries that double the calls, then refusals without calls."""
     client = make_client(shop_timeout="250ms", shop_retries=1)
     inject(client, {"type": "latency", "distribution": {"type": "constant", "value": "1ms"}}, "db")
     assert client.get("/api/products").status_code == 200
@@ -79,15 +79,15 @@ def test_a_slow_dependency_cascades(make_client: MakeClient) -> None:
 
 
 def test_without_the_breaker_every_request_waits(make_client: MakeClient) -> None:
-    """And the dependency gets twice the load, for as long as it lasts."""
+    """The dependency gets twice the load while it is slow."""
     client = make_client(shop_timeout="10ms", shop_retries=1, shop_breaker=False)
     inject(client, HANG, "db")
     assert {client.get("/api/products").status_code for _ in range(6)} == {504}
     assert matched(client) == 12
 
 
-def test_retries_hide_what_is_rare(make_client: MakeClient) -> None:
-    """A tenth of the calls fails and a hundred requests do not: each in 10⁻⁷, by 7 tries."""
+def test_retries_hide_rare_failures(make_client: MakeClient) -> None:
+    """A tenth of the calls fails and a hundred requests succeed: each fails with probability 10⁻⁷, by 7 tries."""
     client = make_client(shop_retries=6)
     inject(client, {"type": "error"}, "db", rate=0.1)
     for number in range(100):
@@ -100,8 +100,10 @@ def test_retries_hide_what_is_rare(make_client: MakeClient) -> None:
     [(HANG, 504), ({"type": "error", "status": 500}, 503), ({"type": "reset"}, 503)],
     ids=lambda value: value["type"] if isinstance(value, dict) else None,
 )
-def test_a_failure_is_told_as_a_shop_would(make_client: MakeClient, effect: dict[str, Any], status: int) -> None:
-    """A problem document with no word of what it was that failed it."""
+def test_a_failure_is_a_problem_document_of_the_shop(
+    make_client: MakeClient, effect: dict[str, Any], status: int
+) -> None:
+    """It does not reveal the cause."""
     client = make_client(shop_timeout="10ms", shop_retries=0)
     inject(client, effect, "db")
     answer = client.get("/api/products")
@@ -111,8 +113,8 @@ def test_a_failure_is_told_as_a_shop_would(make_client: MakeClient, effect: dict
     assert not [word for word in ("chaos", "mystery", "inject", "fault") if word in told.lower()]
 
 
-def test_search_falls_back_on_what_it_last_found(client: TestClient) -> None:
-    """And says so; words that nobody has searched for are unavailable."""
+def test_search_falls_back_to_cached_results(client: TestClient) -> None:
+    """The response says so; a new search is unavailable."""
     fresh = client.get("/api/search?q=Oak").json()
     inject(client, {"type": "error"}, "search-index")
     assert client.get("/api/search?q=oak").json() == {**fresh, "query": "oak", "stale": True}
@@ -120,8 +122,8 @@ def test_search_falls_back_on_what_it_last_found(client: TestClient) -> None:
     client.delete("/admin/faults")
 
 
-def test_a_payment_is_only_repeated_under_its_key(client: TestClient) -> None:
-    """Without one, nobody can know whether money was taken; the cart stays full either way."""
+def test_a_payment_is_retried_only_with_an_idempotency_key(client: TestClient) -> None:
+    """Without a key, the payment may have been taken; the cart stays full either way."""
     fill(client, "c")
     inject(client, {"type": "error"}, "payments")
     assert client.post("/api/checkout", json={"cart_id": "c"}).status_code == 503
@@ -133,8 +135,8 @@ def test_a_payment_is_only_repeated_under_its_key(client: TestClient) -> None:
     assert client.post("/api/checkout", json={"cart_id": "c"}, headers=key).status_code == 201
 
 
-def test_a_payment_whose_answer_was_lost_is_taken_once() -> None:
-    """By its key; without one, twice."""
+def test_a_payment_with_a_lost_response_is_taken_once() -> None:
+    """With a key; without one, twice."""
     payments = Payments()
     for _ in range(2):
         payments.charge(100, "k")
@@ -144,8 +146,8 @@ def test_a_payment_whose_answer_was_lost_is_taken_once() -> None:
     assert payments.taken_cents == 200
 
 
-def test_an_order_that_was_saved_without_an_answer_is_there_once(client: TestClient) -> None:
-    """Customers who ask again with their key get the order that exists."""
+def test_an_order_with_a_lost_response_exists_once(client: TestClient) -> None:
+    """A retry with the key returns the existing order."""
     inject(client, {"type": "error", "when": "after"}, "db", rate=0.3, target={"points": ["db"], "methods": ["POST"]})
     numbers = itertools.count()
     orders = {}
@@ -168,8 +170,8 @@ def test_an_order_that_was_saved_without_an_answer_is_there_once(client: TestCli
         assert client.post("/api/checkout", json={"cart_id": cart}).status_code == 409
 
 
-def test_a_cart_is_bought_once_however_slow_payments_are() -> None:
-    """A second checkout meanwhile is refused, with the same key too; what is added meanwhile stays in the cart."""
+def test_a_cart_is_bought_once_with_slow_payments() -> None:
+    """A concurrent checkout is refused, with the same key too; items added meanwhile stay in the cart."""
     shop = Shop(Settings())
 
     async def story() -> None:

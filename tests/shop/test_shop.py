@@ -1,7 +1,7 @@
 from fastapi.testclient import TestClient
 
 
-def test_the_catalogue_comes_in_pages_and_is_always_the_same(client: TestClient) -> None:
+def test_the_catalogue_has_stable_pages(client: TestClient) -> None:
     """A hundred products; a page past the end is empty."""
     first = client.get("/api/products").json()
     assert (first["total"], first["pages"], len(first["items"])) == (100, 5, 20)
@@ -11,15 +11,15 @@ def test_the_catalogue_comes_in_pages_and_is_always_the_same(client: TestClient)
     assert client.get("/api/products?page=6").json()["items"] == []
 
 
-def test_a_search_wants_every_word(client: TestClient) -> None:
-    """In any case and order."""
+def test_a_search_matches_all_words(client: TestClient) -> None:
+    """Case-insensitive, in any order."""
     assert [item["name"] for item in client.get("/api/search?q=LAMP oak").json()["items"]] == ["Oak lamp"]
     assert len(client.get("/api/search?q=oak").json()["items"]) == 10
     assert client.get("/api/search?q=").status_code == 422
 
 
-def test_a_customer_fills_a_cart_buys_it_and_finds_the_order(client: TestClient) -> None:
-    """The way of a checkout, with prices that add up."""
+def test_a_customer_fills_a_cart_checks_out_and_finds_the_order(client: TestClient) -> None:
+    """With the right total."""
     client.post("/api/cart/c-1/items", json={"product_id": "p-0001", "quantity": 2})
     cart = client.post("/api/cart/c-1/items", json={"product_id": "p-0002"})
     assert (cart.status_code, cart.json()["total_cents"]) == (201, 2 * 8419 + 16338)
@@ -29,7 +29,7 @@ def test_a_customer_fills_a_cart_buys_it_and_finds_the_order(client: TestClient)
 
 
 def test_the_same_idempotency_key_buys_once(client: TestClient) -> None:
-    """A retry gets the same order; the key does not fit another cart."""
+    """A retry gets the same order; the key is refused for another cart."""
     client.post("/api/cart/c-1/items", json={"product_id": "p-0001"})
     key = {"idempotency-key": "k-1"}
     first = client.post("/api/checkout", json={"cart_id": "c-1"}, headers=key)
@@ -40,8 +40,8 @@ def test_the_same_idempotency_key_buys_once(client: TestClient) -> None:
     assert client.post("/api/checkout", json={"cart_id": "c-1"}).status_code == 409
 
 
-def test_what_is_not_there_is_a_problem_document(client: TestClient) -> None:
-    """With a status that says what kind."""
+def test_an_unknown_resource_is_a_problem_document(client: TestClient) -> None:
+    """With status 404."""
     for answer, status in (
         (client.get("/api/products/p-9999"), 404),
         (client.get("/api/orders/o-999999"), 404),

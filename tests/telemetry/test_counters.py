@@ -14,7 +14,7 @@ SMALLEST = 65536
 
 
 def keys(first: int, last: int) -> list[Key]:
-    """Make keys that are long enough for a few hundred of them to fill the smallest file."""
+    """Return keys that are so long that a few hundred fill the smallest file."""
     return [Key("f", "f_total", (("number", f"{number}-{'x' * 100}"),), "Help.") for number in range(first, last)]
 
 
@@ -28,13 +28,13 @@ Hire = Callable[[int], MmapCounters]
 
 @pytest.fixture
 def hire(tmp_path: Path) -> Iterator[Hire]:
-    """Give a function that makes the cells of a slot."""
+    """Return a function that opens the counters of a slot."""
     with ExitStack() as stack:
         yield lambda slot: stack.enter_context(closing(MmapCounters(tmp_path, slot)))
 
 
-def test_what_is_added_is_in_the_file_at_once(hire: Hire, tmp_path: Path) -> None:
-    """Nobody flushes anything: a process that is killed has lost nothing."""
+def test_an_increment_is_in_the_file_at_once(hire: Hire, tmp_path: Path) -> None:
+    """There is no flush: a killed process loses nothing."""
     one, two = hire(3)("counter", keys(0, 2))
     one[0] += 1
     two[0] += 2.5
@@ -42,8 +42,8 @@ def test_what_is_added_is_in_the_file_at_once(hire: Hire, tmp_path: Path) -> Non
     assert written(tmp_path / "counter_3.db") == [2, 2.5]
 
 
-def test_whoever_takes_the_slot_counts_on(hire: Hire) -> None:
-    """Keys that are new start at 0."""
+def test_the_next_process_of_a_slot_continues_its_counters(hire: Hire) -> None:
+    """New keys start at 0."""
     (cell,) = hire(0)("counter", keys(0, 1))
     cell[0] += 5
     successor, new = hire(0)("counter", keys(0, 2))
@@ -51,8 +51,8 @@ def test_whoever_takes_the_slot_counts_on(hire: Hire) -> None:
     assert (successor[0], new[0]) == (6, 0)
 
 
-def test_cells_outlive_the_growth_of_their_file(hire: Hire, tmp_path: Path) -> None:
-    """Those that were given before and after write to the same file."""
+def test_counters_survive_the_growth_of_their_file(hire: Hire, tmp_path: Path) -> None:
+    """Counters from before and after the growth write to the same file."""
     cells = hire(0)
     (early,) = cells("histogram", keys(0, 1))
     late = cells("histogram", keys(1, 1000))[-1]
@@ -63,8 +63,8 @@ def test_cells_outlive_the_growth_of_their_file(hire: Hire, tmp_path: Path) -> N
     assert (written(path)[0], written(path)[-1]) == (1, 2)
 
 
-def test_cells_of_ones_own_are_apart() -> None:
-    """Each starts at 0."""
+def test_local_counters_are_separate() -> None:
+    """Each counter starts at 0."""
     one, two = local("counter", keys(0, 2))
     one[0] += 1
     assert (one[0], two[0]) == (1, 0)
@@ -72,7 +72,7 @@ def test_cells_of_ones_own_are_apart() -> None:
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Give a disk with room for files of at most so many bytes, which is on the list."""
+    """Simulate a disk with room for files up to the size in the list."""
     room = [0]
     reserve = os.posix_fallocate
 
@@ -85,8 +85,8 @@ def full(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return room
 
 
-def test_on_a_full_disk_cells_are_ones_own(hire: Hire, tmp_path: Path, full: list[int]) -> None:
-    """Nothing is written to a file that has no room for it, which would kill the process; no empty file stays."""
+def test_on_a_full_disk_counters_are_local(hire: Hire, tmp_path: Path, full: list[int]) -> None:
+    """Writing to a file without space would kill the process (SIGBUS); no empty file is left."""
     shared = hire(0)
     with captured() as logs:
         (cell,) = shared("counter", keys(0, 1))
@@ -97,8 +97,8 @@ def test_on_a_full_disk_cells_are_ones_own(hire: Hire, tmp_path: Path, full: lis
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_grow_stays_as_it_is(hire: Hire, tmp_path: Path, full: list[int]) -> None:
-    """What is in it goes on being counted there."""
+def test_a_file_that_cannot_grow_keeps_its_counters(hire: Hire, tmp_path: Path, full: list[int]) -> None:
+    """They continue to count in the file."""
     full[0] = SMALLEST
     shared = hire(0)
     (early,) = shared("counter", keys(0, 1))
@@ -110,8 +110,8 @@ def test_a_file_that_cannot_grow_stays_as_it_is(hire: Hire, tmp_path: Path, full
     assert late[-1][0] == 2
 
 
-def test_the_space_of_a_file_is_really_there(hire: Hire, tmp_path: Path) -> None:
-    """No hole that a full disk could not fill any more."""
+def test_the_space_of_a_file_is_allocated(hire: Hire, tmp_path: Path) -> None:
+    """The file is not sparse, so a full disk cannot prevent later writes."""
     hire(0)("counter", keys(0, 1000))
     found = (tmp_path / "counter_0.db").stat()
     assert found.st_blocks * 512 >= found.st_size > SMALLEST

@@ -6,13 +6,13 @@ from tests.conftest import Clock
 
 
 def series(client: TestClient, start: str) -> dict[str, float]:
-    """Scrape the series whose names start so."""
+    """Return the scraped series whose names have this prefix."""
     lines = client.get("/metrics").text.splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name.startswith(start)}
 
 
-def test_every_child_of_the_shop_exists_before_the_first_request(client: TestClient) -> None:
-    """A series that is born with the first burst would lose it, so all of them start at 0."""
+def test_every_series_of_the_shop_exists_before_the_first_request(client: TestClient) -> None:
+    """A series that starts with the first burst would lose it, so all of them start at 0."""
     totals = series(client, "http_requests_total")
     for method, handler, success in (
         ("GET", "/api/products", 200),
@@ -28,8 +28,8 @@ def test_every_child_of_the_shop_exists_before_the_first_request(client: TestCli
     assert len(totals) == 32
 
 
-def test_injected_failures_count_as_the_user_sees_them(client: TestClient) -> None:
-    """Exact status, the route's template, and the duration beside it."""
+def test_injected_failures_are_counted_as_the_user_sees_them(client: TestClient) -> None:
+    """With the exact status, the route's template, and the duration."""
     client.post("/admin/faults", json={"effect": {"type": "error", "status": 502}})
     client.get("/api/products/p-0001")
     labels = '{handler="/api/products/{product_id}",method="GET",status="502"}'
@@ -37,8 +37,8 @@ def test_injected_failures_count_as_the_user_sees_them(client: TestClient) -> No
     assert series(client, "http_request_duration")[f"http_request_duration_seconds_count{labels}"] == 1
 
 
-def test_probes_metrics_docs_admin_and_hooks_are_outside_the_indicators(client: TestClient) -> None:
-    """Nor does a fault on everything touch them."""
+def test_probes_metrics_docs_admin_and_hooks_are_not_in_the_slis(client: TestClient) -> None:
+    """A fault on all routes does not hit them."""
     client.post("/admin/faults", json={"effect": {"type": "error"}})
     paths = ("/healthz", "/readyz", "/metrics", "/docs", "/redoc", "/openapi.json", "/admin/faults", "/admin/alerts")
     before = series(client, "http_request")
@@ -47,8 +47,8 @@ def test_probes_metrics_docs_admin_and_hooks_are_outside_the_indicators(client: 
     assert series(client, "http_request") == before
 
 
-def test_unknown_paths_and_methods_make_no_new_labels(client: TestClient) -> None:
-    """One `none`, one `other`, however many paths and methods a scanner tries."""
+def test_unknown_paths_and_methods_add_no_labels(client: TestClient) -> None:
+    """They are `none` and `other`, for any paths and methods of a scanner."""
     for number in range(5):
         client.get(f"/wp-admin/{number}")
         client.request(f"BREW{number}", "/api/products")
@@ -59,7 +59,7 @@ def test_unknown_paths_and_methods_make_no_new_labels(client: TestClient) -> Non
 
 
 def test_fault_metrics_equal_the_receipt(client: TestClient) -> None:
-    """They are read from the same counts."""
+    """Both come from the same counts."""
     client.post("/admin/faults", json={"name": "f", "effect": {"type": "error"}, "rate": 0.5})
     for number in range(100):
         client.get("/api/search?q=oak", headers={"x-request-id": f"r-{number}"})
@@ -72,8 +72,8 @@ def test_fault_metrics_equal_the_receipt(client: TestClient) -> None:
     assert scraped["chaosapi_faults_active"] == 1
 
 
-def test_delays_show_as_planned_and_as_measured(client: TestClient) -> None:
-    """Their number and their sum; a fault without delays has no such series."""
+def test_planned_and_measured_delays_are_exported(client: TestClient) -> None:
+    """Their count and sum; a fault without delays has no such series."""
     client.post("/admin/faults", json={"name": "errors", "effect": {"type": "error"}, "rate": 0.5})
     distribution = {"type": "constant", "value": "10ms"}
     client.post("/admin/faults", json={"name": "slow", "effect": {"type": "latency", "distribution": distribution}})
@@ -87,8 +87,8 @@ def test_delays_show_as_planned_and_as_measured(client: TestClient) -> None:
     assert len(scraped) == 4
 
 
-def test_what_effects_show_has_its_families_before_any_fault(client: TestClient) -> None:
-    """So a dashboard knows them; the series are labelled with the fault."""
+def test_the_gauges_of_effects_have_families_before_any_fault(client: TestClient) -> None:
+    """A dashboard can query them; the series have the fault as a label."""
     families = {
         line.split()[2]: line.split()[3] for line in client.get("/metrics").text.splitlines() if "# TYPE" in line
     }
@@ -99,24 +99,24 @@ def test_what_effects_show_has_its_families_before_any_fault(client: TestClient)
     assert series(client, "chaosapi_capacity") == {f'chaosapi_{name}{{fault="c"}}': 0 for name in kinds}
 
 
-def test_the_end_shows_in_the_metrics(client: TestClient, clock: Clock) -> None:
-    """Strength falls to 0 by the clock alone."""
+def test_the_strength_metric_follows_the_clock(client: TestClient, clock: Clock) -> None:
+    """It is 0 after the end, without a call."""
     client.post("/admin/faults", json={"name": "f", "effect": {"type": "error"}, "schedule": {"duration": 60}})
     clock.now += 60
     assert series(client, "chaosapi_fault_strength") == {'chaosapi_fault_strength{effect="error",fault="f"}': 0}
     assert series(client, "chaosapi_faults_active") == {"chaosapi_faults_active": 0}
 
 
-def test_openmetrics_is_spoken_to_who_asks_for_it(client: TestClient) -> None:
-    """Prometheus 3 asks; a browser gets plain text."""
+def test_openmetrics_is_sent_on_request(client: TestClient) -> None:
+    """Prometheus 3 requests it; a browser gets plain text."""
     asked = client.get("/metrics", headers={"accept": "application/openmetrics-text;version=1.0.0"})
     assert asked.headers["content-type"].startswith("application/openmetrics-text")
     assert asked.text.endswith("# EOF\n")
     assert client.get("/metrics").headers["content-type"].startswith("text/plain")
 
 
-def test_a_single_late_tick_is_seen_by_the_next_scrape_and_then_forgotten(clock: Clock) -> None:
-    """The largest lag of the last five seconds."""
+def test_a_single_late_tick_is_in_the_next_scrape_only(clock: Clock) -> None:
+    """The gauge is the largest lag of the last five seconds."""
     registry = CollectorRegistry()
     gauge = LagGauge(registry, clock)
     gauge.observe(0.4)

@@ -14,11 +14,11 @@ from tests.patience import patience
 
 LINE = "x" * 99 + "\n"
 MANY = 5_000
-"""Lines that no pipe holds at once (Linux: 64 KiB)."""
+"""Lines that exceed a pipe's capacity (Linux: 64 KiB)."""
 
 
 def notice(dropped: int) -> str:
-    """Say how many lines are missing."""
+    """Return the number of missing lines as a notice."""
     return f"missing {dropped}\n"
 
 
@@ -31,7 +31,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 class Pipe:
-    """A pipe, with outputs that write to it."""
+    """A pipe with log writers."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
@@ -45,12 +45,12 @@ class Pipe:
         return os.read(self.reader, 2**16)
 
     def hang_up(self) -> None:
-        """Close the reader's end."""
+        """Close the read end."""
         os.close(self.reader)
         self.reader = -1
 
     def close(self) -> None:
-        """Let the threads come to rest first: the numbers of descriptors are given to others."""
+        """Wait for the threads first: the descriptor numbers are reused."""
         if self.reader >= 0:
             self.hang_up()
         for output in self._outputs:
@@ -60,13 +60,13 @@ class Pipe:
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """Give a pipe."""
+    """Yield a pipe."""
     with closing(Pipe()) as pipe:
         yield pipe
 
 
 def read_until(fd: int, end: bytes) -> bytes:
-    """Read up to some text."""
+    """Read until a text."""
     text = b""
     while end not in text:
         text += os.read(fd, 2**16)
@@ -74,7 +74,7 @@ def read_until(fd: int, end: bytes) -> bytes:
 
 
 def test_lines_are_written_in_order(pipe: Pipe) -> None:
-    """Whole, and all of them once flushed."""
+    """The lines are complete, and all are written after a flush."""
     output = pipe.output()
     for number in range(100):
         output.write(f"{number}\n")
@@ -83,8 +83,8 @@ def test_lines_are_written_in_order(pipe: Pipe) -> None:
     assert output.dropped == 0
 
 
-def test_nobody_waits_for_a_reader_that_stands_still_and_what_is_lost_is_said(pipe: Pipe) -> None:
-    """The count of lines bounds what waits; what was queued and the notice arrive once the reader is back."""
+def test_a_blocked_reader_delays_no_writer_and_lost_lines_are_counted(pipe: Pipe) -> None:
+    """The queue is limited by lines; queued lines and the notice arrive when the reader resumes."""
     output = pipe.output(lines=1_000)
 
     def write() -> None:
@@ -104,16 +104,16 @@ def test_nobody_waits_for_a_reader_that_stands_still_and_what_is_lost_is_said(pi
     assert int(said.split()[0]) == output.dropped
 
 
-def test_the_bytes_that_wait_are_bounded_too(pipe: Pipe) -> None:
-    """A few long lines are as bad as many short ones."""
+def test_the_queue_is_limited_by_bytes_too(pipe: Pipe) -> None:
+    """A few long lines take as much memory as many short ones."""
     output = pipe.output(size=2**20)
     for _ in range(100):
         output.write("x" * 2**17 + "\n")
     assert output.dropped >= 90
 
 
-def test_a_flush_is_bounded(pipe: Pipe) -> None:
-    """The end of a process does not wait for a reader that stands still."""
+def test_a_flush_has_a_time_out(pipe: Pipe) -> None:
+    """The shutdown does not wait for a blocked reader."""
     output = pipe.output()
     for _ in range(MANY):
         output.write(LINE)
@@ -123,7 +123,7 @@ def test_a_flush_is_bounded(pipe: Pipe) -> None:
 
 
 def test_a_closed_pipe_loses_lines_and_nothing_else(pipe: Pipe) -> None:
-    """They are counted."""
+    """The lost lines are counted."""
     pipe.hang_up()
     output = pipe.output()
     for _ in range(10):
@@ -133,7 +133,7 @@ def test_a_closed_pipe_loses_lines_and_nothing_else(pipe: Pipe) -> None:
 
 
 def test_a_full_disk_loses_lines_and_nothing_else() -> None:
-    """As /dev/full plays it."""
+    """Simulated with /dev/full."""
     fd = os.open("/dev/full", os.O_WRONLY)
     try:
         output = Output(fd, notice)
@@ -146,8 +146,8 @@ def test_a_full_disk_loses_lines_and_nothing_else() -> None:
         os.close(fd)
 
 
-def test_a_line_after_one_that_was_torn_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full in the middle of a line."""
+def test_a_line_after_a_partial_line_starts_on_a_new_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk becomes full within a line."""
     room = [50]
 
     def write(fd: int, data: memoryview) -> int:
@@ -169,8 +169,8 @@ def test_a_line_after_one_that_was_torn_starts_anew(tmp_path: Path, monkeypatch:
     assert (tmp_path / "log").read_text().splitlines() == [LINE[:50], "next", "missing 1"]
 
 
-def test_a_descriptor_that_others_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
-    """As some parents do with the pipe that they share."""
+def test_a_non_blocking_descriptor_loses_no_line(pipe: Pipe) -> None:
+    """Some parent processes set O_NONBLOCK on the shared pipe."""
     os.set_blocking(pipe.writer, False)
     output = pipe.output()
     for _ in range(2_000):
@@ -180,8 +180,8 @@ def test_a_descriptor_that_others_made_non_blocking_loses_nothing(pipe: Pipe) ->
     assert output.dropped == 0
 
 
-def test_a_terminal_that_is_stopped_holds_nobody() -> None:
-    """Ctrl-S."""
+def test_a_stopped_terminal_blocks_no_writer() -> None:
+    """With Ctrl-S."""
     master, slave = pty.openpty()
     output = Output(slave, notice, lines=100)
     try:
@@ -198,15 +198,15 @@ def test_a_terminal_that_is_stopped_holds_nobody() -> None:
 
 
 def test_without_a_descriptor_every_line_is_dropped() -> None:
-    """A process may be started with its standard output closed."""
+    """A process may start with closed stdout."""
     output = Output(None, notice)
     output.write(LINE)
     output.flush(30)
     assert output.dropped == 1
 
 
-def test_a_stream_takes_what_is_printed(pipe: Pipe) -> None:
-    """Whatever the text is."""
+def test_a_stream_accepts_any_printed_text(pipe: Pipe) -> None:
+    """Also invalid Unicode."""
     output = pipe.output()
     print("a", "\ud800", file=Stream(output, pipe.writer), flush=True)
     output.flush(30)

@@ -1,4 +1,4 @@
-"""The form of the log, in a process of its own: it is set up once for all of it."""
+"""The format of the log, in separate processes: logging is configured once per process."""
 
 import json
 import os
@@ -39,19 +39,19 @@ except ZeroDivisionError:
 
 
 def written(**settings: str) -> str:
-    """Run the program with these settings; return what it writes."""
+    """Run the program with these settings; return its output."""
     settings = {f"CHAOSAPI_{name.upper()}": value for name, value in settings.items()}
     command = [sys.executable, "-c", PROGRAM]
     return subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=True).stdout
 
 
 def lines(**settings: str) -> list[dict[str, Any]]:
-    """Read what it writes as JSON."""
+    """Run the program; return its output as parsed JSON lines."""
     return [json.loads(line) for line in written(log_format="json", **settings).splitlines()]
 
 
-def test_all_lines_have_the_same_form() -> None:
-    """In the order in which they were logged, whoever did, with the request that was being served."""
+def test_all_lines_have_the_same_format() -> None:
+    """In the order of logging, from any library, with the id of the current request."""
     found = lines()
     assert [(line["event"], line["logger"], line["level"]) for line in found] == [
         ("much ado", "chaosapi.mine", "info"),
@@ -66,7 +66,7 @@ def test_all_lines_have_the_same_form() -> None:
 
 
 def test_a_traceback_has_frames_but_no_variables() -> None:
-    """They may hold what no log should."""
+    """Variables may be secret."""
     (trace,) = lines(log_level="error")[0]["exception"]
     assert trace["exc_type"] == "ZeroDivisionError"
     assert trace["frames"]
@@ -74,27 +74,27 @@ def test_a_traceback_has_frames_but_no_variables() -> None:
 
 
 def test_lines_below_the_level_are_left_out() -> None:
-    """Whoever logged them."""
+    """From any library."""
     assert [line["event"] for line in lines(log_level="warning")] == ["beware", "of March", "broken"]
 
 
-def test_a_person_reads_text() -> None:
-    """Not JSON; still one line an event."""
+def test_the_text_format_is_readable() -> None:
+    """It is not JSON, and has one line per event."""
     text = written(log_format="console", log_level="warning")
     assert "beware" in text.splitlines()[0]
     assert not text.startswith("{")
 
 
-def test_what_is_no_unicode_is_logged_all_the_same() -> None:
-    """Whoever logs does not fail by it."""
+def test_invalid_unicode_is_logged() -> None:
+    """Logging it does not raise."""
     program = PROGRAM + 'log.info("odd", path="\\ud800", keys={1: 2})'
     command = [sys.executable, "-c", program]
     written = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ).stdout
     assert json.loads(written.splitlines()[-1])["path"] == "\ud800"
 
 
-def test_warnings_and_what_is_printed_to_standard_error_come_through() -> None:
-    """Warnings as lines of the log."""
+def test_warnings_and_text_on_stderr_are_logged() -> None:
+    """Warnings are log lines."""
     program = PROGRAM + 'import sys, warnings; warnings.warn("old"); print("plain", file=sys.stderr)'
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
@@ -144,7 +144,7 @@ def _nothing_at_all() -> Iterator[int]:
         (_nothing_at_all, "2"),
     ],
 )
-def test_a_log_that_cannot_be_written_hurts_nobody(output: Callable[[], Any], workers: str) -> None:
+def test_a_log_that_cannot_be_written_affects_no_request(output: Callable[[], Any], workers: str) -> None:
     """Users, probes, the kill switch and SIGTERM go on; what is lost is counted.
 
     Each line is long, so that they fill whatever room there is.

@@ -18,16 +18,16 @@ from tests.captured import captured
 from tests.conftest import MakeClient, Serve
 
 
-def test_a_usable_request_id_is_taken_and_sent_back(client: TestClient) -> None:
-    """On answers of the app, of faults, and of exempt paths alike."""
+def test_a_valid_request_id_is_used_and_returned(client: TestClient) -> None:
+    """In responses of the app, of faults, and of exempt paths."""
     client.post("/admin/faults", json={"effect": {"type": "error"}, "target": {"routes": ["/api/search"]}})
     for path in ("/api/products", "/api/search?q=oak", "/healthz", "/nowhere"):
         assert client.get(path, headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
 
 
 @pytest.mark.parametrize("bad", ["", "with space", "x" * 129])
-def test_an_unusable_or_missing_id_is_replaced_by_the_replicas_own(client: TestClient, bad: str) -> None:
-    """Each is new; those of one replica begin alike."""
+def test_an_invalid_or_missing_id_is_replaced_by_a_generated_one(client: TestClient, bad: str) -> None:
+    """Each id is new; the ids of one replica have a common prefix."""
     made = [client.get("/api/products", headers={"x-request-id": bad}).headers["x-request-id"] for _ in range(3)]
     assert len({*made, bad}) == 4
     assert len({one.rpartition("-")[0] for one in made}) == 1
@@ -87,8 +87,8 @@ def test_the_app_gets_the_one_usable_id_of_a_request_or_a_new_one_that_is_a_uuid
             assert answer.text == answer.headers["x-request-id"] == str(uuid.UUID(answer.text, version=4))
 
 
-def test_every_request_writes_one_line_with_its_id(make_client: MakeClient) -> None:
-    """Method, path, status and seconds; exempt paths stay silent."""
+def test_every_request_has_one_log_line_with_its_id(make_client: MakeClient) -> None:
+    """With method, path, status and seconds; exempt paths have none."""
     client = make_client(access_log=True)
     with captured() as lines:
         client.get("/api/products?page=2", headers={"x-request-id": "abc-1"})
@@ -103,8 +103,8 @@ def test_every_request_writes_one_line_with_its_id(make_client: MakeClient) -> N
 
 
 @pytest.mark.slow
-def test_the_process_writes_nothing_but_json_lines(serve: Serve, tmp_path: Path) -> None:
-    """Also what uvicorn says; each line has its time and level."""
+def test_the_process_writes_only_json_lines(serve: Serve, tmp_path: Path) -> None:
+    """Also uvicorn's own lines; each has a time and a level."""
     url = serve(CHAOSAPI_ACCESS_LOG="true")
     httpx2.get(f"{url}/api/products", headers={"x-request-id": "abc-1"})
     (log,) = tmp_path.glob("serve-*.log")

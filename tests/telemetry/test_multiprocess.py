@@ -1,4 +1,4 @@
-"""Several workers' sheets in one folder, in one process: whose series are whose is told by the slot alone."""
+"""The counters of several workers in one folder, in one process: the slot tells which series are whose."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ SMALLEST = 65536
 
 
 class Worker:
-    """What one worker shows: a counter and gauges of faults, and one that is added up."""
+    """The metrics of one worker: a counter and gauges of faults, and a summed gauge."""
 
     def __init__(self, folder: Path, slot: int) -> None:
         self.matched: dict[str, float] = {}
@@ -58,7 +58,7 @@ Hire = Callable[[int], Worker]
 
 @pytest.fixture
 def hire(tmp_path: Path) -> Iterator[Hire]:
-    """Give a function that makes the worker of a slot; all in the same folder."""
+    """Return a function that starts the worker of a slot; all share a folder."""
     with ExitStack() as stack:
 
         def make(slot: int) -> Worker:
@@ -71,12 +71,12 @@ def hire(tmp_path: Path) -> Iterator[Hire]:
 
 @pytest.fixture
 def pair(hire: Hire) -> tuple[Worker, Worker]:
-    """Give two workers."""
+    """Return two workers."""
     return hire(0), hire(1)
 
 
-def test_each_kind_is_put_together_in_its_way(pair: tuple[Worker, Worker]) -> None:
-    """Counters and what is held add up, the worst of the stores counts, and what is the same for all is told once."""
+def test_each_kind_of_metric_is_aggregated_in_its_way(pair: tuple[Worker, Worker]) -> None:
+    """Counters and held requests are summed, the store gauge is the minimum, and common values appear once."""
     for worker, matched, held, up in zip(pair, (3, 4), (1, 2), (1, 0), strict=True):
         worker.matched = {"f": matched}
         worker.strength = {"f": 0.5}
@@ -88,8 +88,10 @@ def test_each_kind_is_put_together_in_its_way(pair: tuple[Worker, Worker]) -> No
         assert worker.scrape() == {**expected, "chaosapi_held_requests": 3, "chaosapi_store_up": 0}
 
 
-def test_whoever_takes_the_place_of_another_counts_on(pair: tuple[Worker, Worker], hire: Hire, tmp_path: Path) -> None:
-    """What the dead one counted stays, what it was holding does not."""
+def test_the_successor_of_a_worker_continues_its_counters(
+    pair: tuple[Worker, Worker], hire: Hire, tmp_path: Path
+) -> None:
+    """The dead worker's counters stay, its gauges do not."""
     one, other = pair
     one.matched = {"f": 5}
     other.matched = {"f": 7}
@@ -106,8 +108,8 @@ def test_whoever_takes_the_place_of_another_counts_on(pair: tuple[Worker, Worker
         assert one.scrape()['matched_total{fault="f"}'] == successor.scrape()['matched_total{fault="f"}'] == everything
 
 
-def test_a_counter_that_starts_anew_goes_on(pair: tuple[Worker, Worker]) -> None:
-    """A fault is replaced by one of its name: on one worker first, then on the other; no sum in between is lower."""
+def test_a_counter_of_a_replaced_fault_never_decreases(pair: tuple[Worker, Worker]) -> None:
+    """A fault is replaced on one worker first, then on the other; no sum in between is lower."""
     seen = []
     for worker, count in ((pair[0], 5), (pair[1], 7), (pair[0], 0), (pair[1], 0), (pair[0], 6)):
         worker.matched = {"f": count}
@@ -117,8 +119,8 @@ def test_a_counter_that_starts_anew_goes_on(pair: tuple[Worker, Worker]) -> None
     assert seen[-1] == 18
 
 
-def test_a_fault_that_was_forgotten_goes_as_a_whole(pair: tuple[Worker, Worker]) -> None:
-    """Who has forgotten it shows nothing of it; who has not yet shows all of it."""
+def test_a_dropped_fault_disappears_as_a_whole(pair: tuple[Worker, Worker]) -> None:
+    """A worker that has dropped it shows none of its series; a worker that has not shows all."""
     for worker in pair:
         worker.matched = {"f": 5}
         worker.strength = {"f": 1}
@@ -129,8 +131,8 @@ def test_a_fault_that_was_forgotten_goes_as_a_whole(pair: tuple[Worker, Worker])
     assert pair[1].scrape()['matched_total{fault="f"}'] == 10
 
 
-def test_between_scrapes_settled_faults_stand(pair: tuple[Worker, Worker]) -> None:
-    """They are not looked at again, and go on to be shown by whoever is asked."""
+def test_ended_faults_are_not_recomputed_between_scrapes(pair: tuple[Worker, Worker]) -> None:
+    """Every worker still shows them."""
     worker = pair[0]
     worker.matched = {"old": 5, "new": 1}
     worker.strength = {"old": 0, "new": 1}
@@ -144,8 +146,8 @@ def test_between_scrapes_settled_faults_stand(pair: tuple[Worker, Worker]) -> No
     assert worker.scrape()['matched_total{fault="old"}'] == pair[1].scrape()['matched_total{fault="old"}'] == 6
 
 
-def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand faults come and go, and would fill the smallest file twice."""
+def test_dropped_faults_take_no_space(hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand faults would fill the smallest file twice."""
     monkeypatch.setattr(multiprocess, "_SWEEP_INTERVAL_S", 0.0)
     worker = hire(0)
     for number in range(1000):
@@ -155,15 +157,15 @@ def test_what_is_long_forgotten_takes_no_place(hire: Hire, tmp_path: Path, monke
     assert [value for name, value in worker.scrape().items() if "fault" in name] == [1]
 
 
-def test_a_family_without_series_is_named(pair: tuple[Worker, Worker]) -> None:
-    """So that a dashboard knows it before there is any fault."""
+def test_a_family_without_series_is_exported(pair: tuple[Worker, Worker]) -> None:
+    """A dashboard can query it before any fault."""
     assert "# TYPE matched_total counter" in generate_latest(pair[0].totals).decode()
 
 
-def test_on_a_full_disk_the_others_are_shown_and_nobody_dies(
+def test_on_a_full_disk_the_other_workers_are_shown(
     hire: Hire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that finds no room is missing from the sums; what it had noted before stays, and it is noted later."""
+    """A worker without space is missing in the sums; its earlier values stay, and it is added later."""
     old = hire(0)
     old.matched["f"] = 1
     old.totals.snapshot()
@@ -183,8 +185,8 @@ def test_on_a_full_disk_the_others_are_shown_and_nobody_dies(
     assert old.scrape()['matched_total{fault="f"}'] == 3
 
 
-def test_a_gauge_that_does_not_say_how_workers_add_up_is_an_error(hire: Hire) -> None:
-    """Else a new one would be the largest of all, where the sum is meant, and nobody would see it."""
+def test_a_gauge_without_an_aggregation_mode_is_an_error(hire: Hire) -> None:
+    """A new gauge would silently be the maximum instead of the sum."""
 
     class Forgotten(Collector):
         def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -17,12 +17,12 @@ SECONDS = (0.0, 0.004, 0.005, 0.0051, 30.0, 31.0)
 
 
 def values(families: list[Metric]) -> dict[tuple[str, ...], float]:
-    """Return every sample by name and label values."""
+    """Return all samples by name and label values."""
     return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
 
 
 def traffic(metrics: RequestMetrics) -> None:
-    """Answer some requests, and leave one under way."""
+    """Count some requests, and leave one in progress."""
     for seconds in SECONDS:
         metrics.counters_of("GET", "/a").count_arrival()
         metrics.counters_of("GET", "/a").count_answer("200", seconds)
@@ -32,8 +32,8 @@ def traffic(metrics: RequestMetrics) -> None:
     metrics.counters_of("GET", "/a").count_arrival()
 
 
-def test_a_bucket_holds_what_took_so_long_or_less() -> None:
-    """The bound itself too; what is slower than all of them is in +Inf, and count and sum are those of all."""
+def test_a_bucket_counts_requests_up_to_its_bound() -> None:
+    """The bound included; slower requests are in +Inf; count and sum include all."""
     metrics = RequestMetrics([ROUTE])
     traffic(metrics)
     found = values(list(metrics.collect()))
@@ -45,15 +45,15 @@ def test_a_bucket_holds_what_took_so_long_or_less() -> None:
     assert found[f"{name}_sum", *labels] == sum(SECONDS)
 
 
-def test_requests_under_way_are_those_that_have_come_and_not_gone() -> None:
-    """Whatever became of the others."""
+def test_requests_in_progress_are_counted() -> None:
+    """For any outcome of the others."""
     metrics = RequestMetrics([ROUTE])
     traffic(metrics)
     assert values(list(metrics.collect()))["http_requests_inprogress", "GET", "/a"] == 1
 
 
-def test_failures_are_5xx_and_no_answer_at_all() -> None:
-    """What is no method of HTTP counts under one name."""
+def test_failures_are_5xx_and_missing_responses() -> None:
+    """Unknown methods share one label."""
     metrics = RequestMetrics([ROUTE])
     traffic(metrics)
     assert metrics.count_answers() == (len(SECONDS) + 3, 2)
@@ -66,8 +66,8 @@ def test_failures_are_5xx_and_no_answer_at_all() -> None:
     }
 
 
-def test_a_worker_shows_the_same_as_a_process_alone(tmp_path: Path) -> None:
-    """Names, labels, help, types and values; only the order may differ."""
+def test_a_worker_exports_the_same_as_a_single_process(tmp_path: Path) -> None:
+    """Names, labels, help, types and values are equal; only the order may differ."""
     alone = RequestMetrics([ROUTE])
     registry = CollectorRegistry()
     beside = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The traffic of the last minute, with a clock that is turned."""
+"""The traffic of the last minute, with a fake clock."""
 
 from chaosapi.telemetry.traffic import RateMeter
 from tests.conftest import Clock
@@ -7,8 +7,8 @@ PRODUCTS = ("GET", "/api/products", "200")
 SEARCH = ("GET", "/api/search", "200")
 
 
-def test_rates_are_the_growth_of_the_last_minute(clock: Clock) -> None:
-    """What came before is forgotten: ten a second for a minute, then a minute of one a second."""
+def test_rates_cover_the_last_minute(clock: Clock) -> None:
+    """Earlier requests do not count: ten per second for a minute, then one per second for a minute."""
     counts = {PRODUCTS: 0.0}
     flow = RateMeter(lambda: dict(counts), clock)
     for rate in (10.0, 1.0):
@@ -20,7 +20,7 @@ def test_rates_are_the_growth_of_the_last_minute(clock: Clock) -> None:
 
 
 def test_requests_count_at_once(clock: Clock) -> None:
-    """Between two looks as well, and on a route that nobody had asked for before."""
+    """Also between two samples, and on a route without earlier requests."""
     counts: dict[tuple[str, str, str], float] = {}
     flow = RateMeter(lambda: dict(counts), clock)
     clock.now += 2
@@ -28,8 +28,8 @@ def test_requests_count_at_once(clock: Clock) -> None:
     assert flow.rates() == {SEARCH: 3.0}
 
 
-def test_no_traffic_is_no_rate(clock: Clock) -> None:
-    """Not even of zero, and not at the very start either."""
+def test_without_traffic_there_is_no_rate(clock: Clock) -> None:
+    """Not even 0, and also at the start."""
     flow = RateMeter(lambda: {PRODUCTS: 4.0}, clock)
     assert flow.rates() == {}
     clock.now += 10
