@@ -1,4 +1,4 @@
-"""`chaosapi slo`: lint and explain an SLO file; generate Prometheus rules and their promtool tests."""
+"""`chaosapi slo`: lint and explain an SLO file; generate rules, their promtool tests, and configuration."""
 
 import json
 from collections.abc import Iterator
@@ -20,12 +20,16 @@ from chaosapi.slo.lint import Finding
 from chaosapi.slo.lint import lint as findings
 from chaosapi.terminal import Terminal, echo, print_error, styled
 
-_BACKTEST: Final = {"backtest": LazyCommand("chaosapi.cli.backtest", "backtest", "forecast")}
+_OTHERS: Final = {
+    "prometheus": LazyCommand("chaosapi.cli.monitoring", "prometheus", "slo"),
+    "alertmanager": LazyCommand("chaosapi.cli.monitoring", "alertmanager", "slo"),
+    "backtest": LazyCommand("chaosapi.cli.backtest", "backtest", "forecast"),
+}
 
 app = typer.Typer(
-    cls=lazy_group(_BACKTEST),
+    cls=lazy_group(_OTHERS),
     no_args_is_help=True,
-    help="Check and explain an SLO file; generate Prometheus rules and their tests.",
+    help="Check and explain an SLO file; generate rules, their tests, and configuration for your own Prometheus.",
 )
 
 

@@ -72,6 +72,21 @@ def shop_rates(rate: float) -> Rates:
     return {(route.method, route.handler, route.success): rate * share for route, share in SHOP.items()}
 
 
+def past_rates(exposition: str, rate: float) -> Rates:
+    """Return `rate` requests/s in the mix that a service has counted so far, the shop's usual one before any request.
+
+    Raises LabError where neither is known.
+    """
+    counted = counted_requests(exposition)
+    total = sum(counted.values())
+    if total:
+        return _without_failures({key: rate * count / total for key, count in counted.items() if count}, counted)
+    usual = shop_rates(rate)
+    if not usual.keys() <= counted.keys():
+        raise LabError("the service has counted no request yet, so the mix of its routes is unknown: send it some")
+    return usual
+
+
 def counted_requests(exposition: str) -> dict[RouteStatus, float]:
     """Return the requests that a service has counted so far."""
     return {
@@ -86,13 +101,8 @@ def measured_rates(before: str, after: str, seconds: float) -> Rates:
     """Return the rates between two expositions; failures count as answers of their route, since the past is healthy."""
     earlier = counted_requests(before)
     later = counted_requests(after)
-    rates: dict[RouteStatus, float] = {}
-    for key, count in later.items():
-        grown = count - earlier.get(key, 0.0)
-        if grown > 0:
-            healthy = _healthy(key, later)
-            rates[healthy] = rates.get(healthy, 0.0) + grown / seconds
-    return rates
+    grown = {key: count - earlier.get(key, 0.0) for key, count in later.items()}
+    return _without_failures({key: more / seconds for key, more in grown.items() if more > 0}, later)
 
 
 def healthy_series(
@@ -160,17 +170,22 @@ def _start(sample: Sample, slope: float, seconds: float) -> float:
     return sample.value - slope * seconds if sample.value else 0.0
 
 
-def _healthy(key: RouteStatus, counted: Mapping[RouteStatus, float]) -> RouteStatus:
-    """Return the counter of the answers that a route gives most often where the key is that of failures."""
-    method, handler, status = key
-    if status != "000" and not status.startswith("5"):
-        return key
-    answers = {
-        each: count
-        for each, count in counted.items()
-        if each[:2] == (method, handler) and each[2] != "000" and not each[2].startswith("5")
-    }
-    return max(answers, key=lambda each: answers[each], default=key)
+def _without_failures(rates: Rates, counted: Mapping[RouteStatus, float]) -> Rates:
+    """Return the rates with those of failures added to the answer that their route gives most often."""
+    healthy: dict[RouteStatus, float] = {}
+    for key, rate in rates.items():
+        answer = _usual_answer(key, counted) if _is_failure(key) else key
+        healthy[answer] = healthy.get(answer, 0.0) + rate
+    return healthy
+
+
+def _usual_answer(failure: RouteStatus, counted: Mapping[RouteStatus, float]) -> RouteStatus:
+    answers = [key for key in counted if key[:2] == failure[:2] and not _is_failure(key)]
+    return max(answers, key=lambda key: counted[key], default=failure)
+
+
+def _is_failure(key: RouteStatus) -> bool:
+    return key[2] == "000" or key[2].startswith("5")
 
 
 def _series_name(name: str, labels: Mapping[str, str]) -> str:

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 import yaml
 
 from chaosapi.clients.prometheus import PrometheusClient
+from chaosapi.errors import Invalid
+from chaosapi.slo.spec import Spec
 
 JOB: Final = "chaosapi"
 LOADTEST: Final = "loadtest"
@@ -41,6 +43,14 @@ class ScrapeTarget:
             **{name: value for name, value in chosen.items() if value != usual[name]},
             "static_configs": [{"targets": [self.address]}],
         }
+
+
+def job_of(spec: Spec) -> str:
+    """Return the scrape job that the SLOs of one service are about; raises errors.Invalid for several."""
+    jobs = spec.jobs or [JOB]
+    if len(jobs) > 1:
+        raise Invalid.field("slos", f"they are about the jobs {', '.join(jobs)}: write a file for each service")
+    return jobs[0]
 
 
 def config(

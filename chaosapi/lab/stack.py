@@ -117,7 +117,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     profile = windows.load(options.profile)
     promised = spec.load(options.service.slo)
     rules = _rules(options.service.slo, promised, options.profile)
-    job = _job(promised)
+    job = prometheus.job_of(promised)
     programs = tools.ensure_programs("prometheus", "promtool", "alertmanager", say=say)
     with_grafana = grafana.find() is not None
     with_console = options.console and console.is_installed()
@@ -185,14 +185,6 @@ def _token(options: Options) -> str | None:
 def _rules(source: Path, promised: Spec, profile: str) -> str:
     """Return the rules of an SLO file and of the causes.yaml in its folder; raises errors.Invalid."""
     return files.rule_file([promised], profile, causes=cause_alerts.load_from_folder_of(source))
-
-
-def _job(promised: Spec) -> str:
-    """Return the scrape job that the SLOs are about."""
-    jobs = promised.jobs or [prometheus.JOB]
-    if len(jobs) > 1:
-        raise LabError(f"a lab has one service, and the SLOs are about the jobs {', '.join(jobs)}: split the file")
-    return jobs[0]
 
 
 def _check_coverage(source: Path, promised: Spec, endpoints: Endpoints, target: ScrapeTarget) -> None:

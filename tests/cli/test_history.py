@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -34,6 +35,22 @@ def test_promtool_creates_blocks_from_the_history(serve: Serve, tools: dict[str,
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     assert list((tmp_path / "data").glob("*/chunks/*"))
+
+
+def test_the_past_has_the_mix_of_the_requests_that_were_counted(serve: Serve) -> None:
+    """Under the job that the SLOs of the service name; failures are no part of it."""
+    url = serve()
+    for path in ("/api/products", "/api/products", "/api/products", "/api/search?q=oak"):
+        assert httpx2.get(f"{url}{path}").status_code == 200
+    done = CliRunner().invoke(app, ["history", url, "--job", "shop", "--rate", "40"])
+    assert done.exit_code == 0, done.output
+    counted = {
+        route: float(
+            re.findall(rf'requests_total.*"{route}",method="GET",status="200".*job="shop"}} (\d+) ', done.stdout)[-2]
+        )
+        for route in ("/api/products", "/api/search")
+    }
+    assert counted["/api/products"] / counted["/api/search"] == pytest.approx(3, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chaosapi.lab import history, stack
+from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
@@ -85,6 +86,14 @@ def test_rates_are_measured_and_failures_count_as_requests() -> None:
     after = EXPOSITION.replace('status="201"} 7', 'status="201"} 27').replace('status="503"} 5', 'status="503"} 15')
     assert history.measured_rates(EXPOSITION, after, 10) == {CHECKOUT: 3.0}
     assert history.measured_rates(EXPOSITION, EXPOSITION, 10) == {}
+
+
+def test_a_service_without_a_request_has_no_mix_but_the_shop() -> None:
+    """The mix of an app of one's own is unknown before."""
+    idle = re.sub(r"} \d+", "} 0", EXPOSITION)
+    with pytest.raises(LabError, match="no request yet"):
+        history.past_rates(idle, 20)
+    assert history.past_rates(EXPOSITION, 20) == {CHECKOUT: 20.0}
 
 
 def test_the_shops_rates_add_up() -> None:
