@@ -1,4 +1,4 @@
-"""Which request starts when: a pure function of the scenario, the seed and the request's number."""
+"""The arrival times of requests: a pure function of the scenario, the seed and the number of the request."""
 
 from bisect import bisect
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from typing import NamedTuple
 from _scenarios import Load
 
 USERS = 1000
-"""How many customers there are; by Zipf's law the n-th is worth 1/n of the first."""
+"""Number of customers; by Zipf's law the n-th sends 1/n of the requests of the first."""
 
 _ZIPF = list(accumulate(1 / rank for rank in range(1, USERS + 1)))
 _GOLDEN = (sqrt(5) - 1) / 2
 
 
 class Arrival(NamedTuple):
-    """One request of the plan: its number, when it starts (seconds), its route, who sends it, two even draws."""
+    """One request of the plan: its number, start (seconds), route, request id, user, and two uniform random numbers."""
 
     number: int
     due: float
@@ -31,12 +31,11 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """All requests of one run, whoever sends them.
+    """All requests of one run, over all processes.
 
-    They are evenly spaced, each at a seeded moment of its own slot: any stretch of time has the scenario's number of
-    them, give or take one. Poisson arrivals would stray by ten percent in five seconds of 20 requests/s, which nobody
-    could tell from lost traffic. Routes follow the golden ratio (a Kronecker sequence), so that any stretch has the
-    scenario's mix, too, give or take a request or two.
+    Each request starts at a seeded moment of its own slot, so that any interval has the scenario's number of requests,
+    plus or minus one. Poisson arrivals would vary by ten percent over five seconds of 20 requests/s, as lost traffic
+    does. Routes follow the golden ratio (a Kronecker sequence), so that any interval also has the scenario's mix.
     """
 
     scenario: str
@@ -54,11 +53,11 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """How many requests there are."""
+        """Return the number of requests."""
         return int(self.load.total + 1e-6)
 
     def arrival(self, number: int) -> Arrival:
-        """Return one request."""
+        """Return the request with this number."""
         moment, who, *rest = self._draws(number)
         what = (self._shift + number * _GOLDEN) % 1.0 * self._shares[-1]
         return Arrival(

@@ -12,22 +12,22 @@ from locust import FastHttpUser
 from locust.env import Environment
 
 
-class OneTry(HTTPClientPool):
-    """Connections on which a request is sent once.
+class SingleAttemptPool(HTTPClientPool):
+    """A connection pool that never resends a request.
 
-    geventhttpclient sends a GET anew, as often as it has connections, when one is closed before the answer: a reset
+    geventhttpclient resends a GET once for each connection of its pool when one is closed before the answer: a reset
     would reach the service eleven times and the statistics once.
     """
 
     def get_client(self, url: str | URL) -> HTTPClient:
-        """Return the client of a host; it takes its number of further tries from the size of its pool."""
+        """Return the client of a host; its number of retries is the size of its pool."""
         client = super().get_client(url)
         client._connection_pool.size = -1  # noqa: SLF001 - there is no setting for it
         return client
 
 
 class Customer(FastHttpUser):
-    """Somebody who asks the shop."""
+    """A client of the shop that counts its requests."""
 
     abstract = True
     host = "http://127.0.0.1:8000"
@@ -38,10 +38,10 @@ class Customer(FastHttpUser):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         agent = self.client.client
-        agent.clientpool = OneTry(**agent.clientpool.client_args)
+        agent.clientpool = SingleAttemptPool(**agent.clientpool.client_args)
 
-    def ask(self, request: Request, headers: dict[str, str], due: float | None = None) -> tuple[int, dict[str, Any]]:
-        """Send a request and return its status (0: no answer) and body; `due` is when its latency begins to count."""
+    def send(self, request: Request, headers: dict[str, str], due: float | None = None) -> tuple[int, dict[str, Any]]:
+        """Send a request and return its status (0: no answer) and body; latency is measured from `due` if given."""
         if request.key:
             headers = {**headers, "idempotency-key": request.key}
         with (
@@ -58,13 +58,13 @@ class Customer(FastHttpUser):
             if due is not None:
                 answer.request_meta["response_time"] = 1000 * (perf_counter() - due)
             if original := getattr(answer.request_meta["exception"], "original", None):
-                answer.failure(original)  # what is around it names the URL: each would be an error of its own
+                answer.failure(original)  # the outer exception has the URL in its text: each URL would be another error
             status = status_of(answer, answer.request_meta["exception"])
             body: Any = {}
             if status.startswith("2"):
                 try:
                     body = json.loads(answer.content or b"")
-                except ValueError:  # raised any further, it would keep the request out of all statistics
+                except ValueError:  # raised, it would keep the request out of the statistics
                     answer.failure("unreadable body")
                     status = NO_ANSWER
             return (0 if status == NO_ANSWER else int(status)), (body if isinstance(body, dict) else {})

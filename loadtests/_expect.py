@@ -21,12 +21,12 @@ class Expectation:
     limit: float
 
     def met(self, found: float) -> bool:
-        """Return whether the figure is as it should be."""
+        """Return whether the figure is below the limit."""
         return found < self.limit
 
 
 def parse(text: str) -> list[Expectation]:
-    """Read conditions with commas between; raises ValueError with what would be right."""
+    """Parse conditions separated by commas; raises ValueError with a remedy."""
     return [_parse(term.strip()) for term in text.split(",") if term.strip()]
 
 
@@ -43,7 +43,7 @@ def _parse(term: str) -> Expectation:
 
 
 def figure(name: str, stats: "RequestStats", planned: int, missed: int) -> float:
-    """Return a figure of a finished run: milliseconds, or a ratio; a run without requests has failed them all.
+    """Return a figure of a finished run: milliseconds, or a ratio; infinite without requests.
 
     Percentiles are Locust's: of all routes together, to two digits.
     """
@@ -60,7 +60,7 @@ def figure(name: str, stats: "RequestStats", planned: int, missed: int) -> float
     return float(total.get_response_time_percentile(float(name[1:]) / 100))
 
 
-def shown(expectation: Expectation, found: float) -> str:
-    """Write a condition and what was found."""
+def describe(expectation: Expectation, found: float) -> str:
+    """Return a line with a condition and the measured figure."""
     measured = f"{found:.2%}" if expectation.figure in _RATIOS else f"{found:.0f} ms"
     return f"{'met' if expectation.met(found) else 'NOT met'}: {expectation.text} (it was {measured})"

@@ -1,4 +1,4 @@
-"""What clients see, for Prometheus: a reset or a hang is visible here and not at the service.
+"""Request metrics of the clients, for Prometheus: the service does not see a reset or a hang as its clients do.
 
 Each process that sends serves its own numbers and Prometheus sums them: a master would have them only every three
 seconds, which is too coarse for burn rates over five. `--processes 3` takes three ports.
@@ -28,7 +28,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # _created series on
 
 
 class ClientMetrics:
-    """The client side of the request metrics, and how well the plan is kept."""
+    """Requests as clients see them, and how closely the plan is kept."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("method", "handler", "status")
@@ -42,12 +42,15 @@ class ClientMetrics:
         )
         self.planned = Counter("loadtest_planned_total", "Requests that were due so far.", registry=registry)
         self.missed = Counter(
-            "loadtest_missed_total", "Planned requests that came to nothing.", ["reason"], registry=registry
+            "loadtest_missed_total",
+            "Planned requests that were not sent, or had no answer.",
+            ["reason"],
+            registry=registry,
         )
         self.retries = Counter("loadtest_retries_total", "Requests sent again.", registry=registry)
-        self.inflight = Gauge("loadtest_inflight", "Requests under way.", registry=registry)
-        self._rate = Gauge("loadtest_planned_rate", "Requests/s that are planned now.", registry=registry)
-        self._info = Gauge("loadtest_info", "What runs.", ["scenario", "model"], registry=registry)
+        self.inflight = Gauge("loadtest_inflight", "Requests in flight.", registry=registry)
+        self._rate = Gauge("loadtest_planned_rate", "Requests per second that the plan has now.", registry=registry)
+        self._info = Gauge("loadtest_info", "The scenario that runs.", ["scenario", "model"], registry=registry)
         self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         for route in MIX:
             method, _, handler = route.partition(" ")
@@ -56,16 +59,16 @@ class ClientMetrics:
         for reason in REASONS:
             self.missed.labels(reason)
 
-    def follow(self, run: Callable[[], Run | None]) -> None:
-        """Show the rate of the run of the moment."""
+    def show_rate(self, run: Callable[[], Run | None]) -> None:
+        """Export the planned rate of the current run."""
         self._rate.set_function(lambda: found.rate_at(perf_counter()) if (found := run()) else 0.0)
 
-    def tell(self, choice: Choice | None) -> None:
-        """Say which scenario runs."""
+    def show_scenario(self, choice: Choice | None) -> None:
+        """Export the name of the scenario that runs."""
         self._info.clear()
         self._info.labels(choice.name if choice else "none", choice.model if choice else "closed").set(1)
 
-    def answered(
+    def count_request(
         self,
         *,
         request_type: str,
@@ -75,7 +78,7 @@ class ClientMetrics:
         exception: Exception | None,
         **_: Any,
     ) -> None:
-        """Count a request that Locust counts."""
+        """Count a request; Locust calls it for each."""
         total, duration = self._child(request_type, name, status_of(response, exception))
         total.inc()
         duration.observe(response_time / 1000)
@@ -84,7 +87,7 @@ class ClientMetrics:
         method, handler, status = labels
         key = (method, handler, status)
         if key not in self._children:
-            self._children[key] = self._total.labels(*key), self._duration.labels(*key)
+            self._children[key] = (self._total.labels(*key), self._duration.labels(*key))
         return self._children[key]
 
 

@@ -1,4 +1,4 @@
-"""The open loop: requests start when they are due, whatever became of those before."""
+"""The open loop: each request starts when it is due, however slow the answers are."""
 
 import json
 from time import perf_counter
@@ -6,54 +6,56 @@ from typing import ClassVar
 
 import gevent
 from _arrivals import Arrival
-from _conductor import Conductor
+from _coordinator import Coordinator
 from _customer import Customer
 from _retries import Budget
 from _run import Run
-from _shop import Customers, Request
+from _shop import Request, ShopState
 from gevent.pool import Group
 from locust import task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 from locust.exception import StopUser
 
-LATEST = 1.0
-"""Seconds; who could not start so long after it was due is not sent any more."""
-STOCK = 10
-"""Carts that are filled before the start, so that the first who pay have something to pay for; three are bought."""
+MAX_DELAY_S = 1.0
+"""A request that could not start within this time after it was due is counted as missed."""
+PREFILLED_CARTS = 10
+"""Carts filled before the run, so that its first checkouts have one; three of them are bought, so that orders exist."""
 
 
 class OpenLoop(Customer):
-    """All customers of one process; Locust starts one in each and stops it as it does any user.
+    """One Locust user in each process, which sends the requests of all customers.
 
-    Latency counts from the moment a request is due, so a late start shows in it. What is not started is counted as
-    missed: "saturated" beyond the limit of requests under way, "late" beyond LATEST, "unanswered" when the run ended
-    before its answer.
+    Latency is measured from the moment a request is due, so it includes a late start. Requests that are not sent are
+    counted as missed: "saturated" at the limit of requests in flight, "late" beyond MAX_DELAY_S, "unanswered" when the
+    run ended before the answer.
     """
 
-    conductor: ClassVar[Conductor]
+    coordinator: ClassVar[Coordinator]
 
     def __init__(self, environment: Environment) -> None:
-        self._run = self.conductor.run
-        self._shop = Customers()
+        self._run = self.coordinator.run
+        self._shop = ShopState()
         self._budget = Budget()
         self._answers = Group()
-        self._errands = Group()
+        self._prefills = Group()
         if self._run:
-            self.concurrency = self._run.choice.inflight + STOCK
+            self.concurrency = self._run.choice.inflight + PREFILLED_CARTS
             self.network_timeout = self._run.choice.scenario.patience
             self.connection_timeout = min(self.connection_timeout, self.network_timeout)
         super().__init__(environment)
 
     @task
-    def follow(self) -> None:
+    def send_plan(self) -> None:
         """Send this process's part of the plan."""
         run = self._run
-        if run is None or not run.take():  # Locust moves users here when it loses a worker; the part is taken
+        if (
+            run is None or not run.claim()
+        ):  # Locust moves users here when it loses a worker; the part is sent by another
             raise StopUser
         try:
-            for number in range(STOCK):
-                self._errands.spawn(self._fill, run, run.stock(number), pay=number < 3)
+            for number in range(PREFILLED_CARTS):
+                self._prefills.spawn(self._fill_cart, run, run.prefill_id(number), pay=number < 3)
             for arrival in run.arrivals():
                 if not self._wait_for(run, run.start + arrival.due):
                     break
@@ -64,33 +66,33 @@ class OpenLoop(Customer):
         raise StopUser
 
     def _wait_for(self, run: Run, due: float) -> bool:
-        """Return once it is due; False when the run is stopped before."""
+        """Sleep until `due`; return False if the run is stopped before."""
         delay = due - perf_counter()
         if delay > 0:
             return not run.stopping.wait(delay)
-        gevent.sleep(0)  # behind its time it must not starve those under way
+        gevent.sleep(0)  # late: still let requests in flight proceed
         return not run.stopping.is_set()
 
     def _start(self, run: Run, arrival: Arrival, due: float) -> None:
         run.tally.planned += 1
         self.metrics.planned.inc()
         late = perf_counter() - due
-        if late > LATEST:
-            self._miss(run, "late", f"could not start within {LATEST:g} s: this process is too slow")
+        if late > MAX_DELAY_S:
+            self._miss(run, "late", f"could not start within {MAX_DELAY_S:g} s: this process is too slow")
         elif len(self._answers) >= run.choice.inflight:
-            self._miss(run, "saturated", f"{run.choice.inflight} requests were under way (--inflight)")
+            self._miss(run, "saturated", f"{run.choice.inflight} requests were in flight (--inflight)")
         else:
             run.tally.late = max(run.tally.late, late)
             self._answers.spawn(self._send, run, arrival, due)
 
     def _send(self, run: Run, arrival: Arrival, due: float) -> None:
-        """Send it, and again as the policy has it."""
-        request = self._shop.request(arrival.route, run.cart(arrival.request_id), arrival.draws)
+        """Send a request, and retry it as the policy says."""
+        request = self._shop.request(arrival.route, run.cart_id(arrival.request_id), arrival.draws)
         headers = {"x-request-id": arrival.request_id, "x-user-id": arrival.user_id}
         self._budget.earn(run.choice.policy(arrival.due))
         tried = 0
         while True:
-            status, body = self.ask(request, headers, due)
+            status, body = self.send(request, headers, due)
             policy = run.choice.policy(perf_counter() - run.start)
             failed = status == 0 or status >= 500
             if not failed or tried >= policy.retries or run.stopping.is_set() or not self._budget.allows(policy):
@@ -107,7 +109,7 @@ class OpenLoop(Customer):
         for _ in range(len(self._answers)):
             self._miss(run, "unanswered", "had no answer yet when the run ended")
         self._answers.kill()
-        self._errands.kill()
+        self._prefills.kill()
         run.tally.done = True
 
     def _miss(self, run: Run, reason: str, text: str) -> None:
@@ -115,14 +117,16 @@ class OpenLoop(Customer):
         self.metrics.missed.labels(reason).inc()
         self.environment.stats.log_error("MISSED", reason, text)
 
-    def _fill(self, run: Run, request_id: str, *, pay: bool) -> None:
-        """Fill a cart, and perhaps buy it: before the plan starts and not part of it, so nothing of it is counted."""
-        cart = run.cart(request_id)
-        filled = self._errand(self._shop.request("POST /api/cart/{cart_id}/items", cart, (0.0, 0.0)), request_id)
+    def _fill_cart(self, run: Run, request_id: str, *, pay: bool) -> None:
+        """Fill a cart before the plan starts, and buy it if `pay`; neither is counted."""
+        cart = run.cart_id(request_id)
+        filled = self._post_uncounted(
+            self._shop.request("POST /api/cart/{cart_id}/items", cart, (0.0, 0.0)), request_id
+        )
         if filled and pay and perf_counter() < run.start:
-            self._errand(self._shop.request("POST /api/checkout", cart, (0.0, 0.0)), f"{request_id}-pay")
+            self._post_uncounted(self._shop.request("POST /api/checkout", cart, (0.0, 0.0)), f"{request_id}-pay")
 
-    def _errand(self, request: Request, request_id: str) -> bool:
+    def _post_uncounted(self, request: Request, request_id: str) -> bool:
         agent = self.client.client
         body = json.dumps(request.body)
         headers = {"x-request-id": request_id, "content-type": "application/json"}

@@ -1,6 +1,6 @@
-"""The command line's and the web form's words for a scenario.
+"""Options of a scenario, on the command line and in the web form.
 
-All options are text here, since a web form sends text: it is read in one place, `choice`.
+All options are text, since a web form sends text; `read` parses them.
 """
 
 from argparse import ArgumentTypeError
@@ -22,7 +22,7 @@ STORIES = [
     *(f"{name}: {scenario.story}" for name, scenario in SCENARIOS.items()),
 ]
 _RETRIES = ", ".join(f"{name} ({policy.story})" for name, policy in POLICIES.items())
-_OWN = "The scenario's own unless given."
+_DEFAULT = "The scenario's own unless given."
 
 
 def add_to(parser: LocustArgumentParser) -> None:
@@ -46,9 +46,9 @@ def add_to(parser: LocustArgumentParser) -> None:
         metavar="<name>",
         help=f"The traffic pattern. {' '.join(STORIES)} Default: {NONE}",
     )
-    add("--rate", "requests/s", f"The usual rate. {_OWN}")
+    add("--rate", "requests/s", f"The usual rate. {_DEFAULT}")
     add("--peak", "requests/s", "The rate at the top, where there is one. The scenario's multiple of the rate.")
-    add("--duration", "time string", f"How long, e.g. 90s, 3m, 1h30m. {_OWN}")
+    add("--duration", "time string", f"How long, e.g. 90s, 3m, 1h30m. {_DEFAULT}")
     add("--scale", "factor", "Multiplies rate and peak. Default: 1", "1")
     add(
         "--model",
@@ -59,12 +59,12 @@ def add_to(parser: LocustArgumentParser) -> None:
         type=lambda text: text or "open",
     )
     choices = ["", *POLICIES]
-    add("--retries", "policy", f"What clients do about failures (open model): {_RETRIES}. {_OWN}", choices=choices)
+    add("--retries", "policy", f"What clients do about failures (open model): {_RETRIES}. {_DEFAULT}", choices=choices)
     add("--budget-after", "time string", "From then on retries are at most a tenth of the requests. Default: never")
     add(
         "--scenario-seed", "number", "The same seed sends the same requests with the same x-request-id. Default: 0", "0"
     )
-    add("--inflight", "number", "Requests that one process may have under way; more are missed. Default: 1000", "1000")
+    add("--inflight", "number", "Requests in flight of one process; more are missed. Default: 1000", "1000")
     hidden: dict[str, Any] = {"include_in_web_ui": False}
     add("--expect", "conditions", "Exit with 1 unless all hold: 'p95<300ms,errors<0.01,missed<0.001'.", **hidden)
     add(
@@ -75,24 +75,24 @@ def add_to(parser: LocustArgumentParser) -> None:
         **hidden,
     )
     add("--metrics-host", "address", "Where. Default: 127.0.0.1", "127.0.0.1", **hidden)
-    add("--reports", "folder", "Where HTML reports go, or none. Default: reports/ beside the locustfile", **hidden)
+    add("--reports", "folder", "Where HTML reports go, or none. Default: reports/ next to the locustfile", **hidden)
     # Requests under way may finish when users leave: cut off, they would count as failures that no fault made.
     parser.set_defaults(stop_timeout=5)
     parser.add_argument("--scenario-help", action="help", help="Show this help, which --help does not reach.")
 
 
 def from_command_line(options: Mapping[str, Any]) -> Choice | None:
-    """Return what was chosen; raises ValueError as `choice` does, and for -u, -r or -t beside a scenario."""
-    chosen = choice(options)
+    """Return the options of a run; raises ValueError as `read` does, and for -u, -r or -t with a scenario."""
+    chosen = read(options)
     if chosen and any(options[key] is not None for key in ("num_users", "spawn_rate", "run_time")):
         raise ValueError("a scenario sets the users and the run time: give --rate and --duration instead of -u, -r, -t")
     return chosen
 
 
-def choice(options: Mapping[str, Any]) -> Choice | None:
-    """Return what was chosen, None for no scenario.
+def read(options: Mapping[str, Any]) -> Choice | None:
+    """Return the options of a run, None without a scenario.
 
-    Raises ValueError, saying what would be right, for an unknown name, a bad number or a bad condition.
+    Raises ValueError, with a remedy, for an unknown name, a bad number or a bad condition.
     """
     name = options["scenario"]
     parse(options["expect"])
@@ -110,10 +110,10 @@ def choice(options: Mapping[str, Any]) -> Choice | None:
         peak=_number(options, "peak"),
         duration=_seconds(options, "duration"),
         scale=1.0 if (scale := _number(options, "scale")) is None else scale,
-        seed=whole(options, "scenario_seed"),
+        seed=whole_number(options, "scenario_seed"),
         retries=options["retries"] or None,
         budget_after=_seconds(options, "budget_after"),
-        inflight=whole(options, "inflight", default=1000, least=1),
+        inflight=whole_number(options, "inflight", default=1000, least=1),
     )
     planned = chosen.load().total
     if planned < 1:
@@ -121,8 +121,10 @@ def choice(options: Mapping[str, Any]) -> Choice | None:
     return chosen
 
 
-def whole(options: Mapping[str, Any], option: str, *, default: int = 0, least: int = 0, most: int | None = None) -> int:
-    """Return a whole number, the default where none is given; raises ValueError with the bounds, which are allowed."""
+def whole_number(
+    options: Mapping[str, Any], option: str, *, default: int = 0, least: int = 0, most: int | None = None
+) -> int:
+    """Return a whole number, or the default if none is given; raises ValueError outside the inclusive bounds."""
     text = "" if options[option] is None else str(options[option])
     number = int(text) if text.isdecimal() else -1 if text else default
     if number < least or (most is not None and number > most):
@@ -148,7 +150,7 @@ def _seconds(options: Mapping[str, Any], option: str) -> float | None:
 
 
 def _name(text: str) -> str:
-    """Return the scenario's name; an empty text, as an unset compose variable gives, is none."""
+    """Return the scenario's name; empty text, from an unset variable of compose, is `none`."""
     if text and text not in NAMES:
         raise ArgumentTypeError(_unknown(text))
     return text or NONE

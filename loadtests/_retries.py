@@ -1,13 +1,13 @@
-"""When clients try again: the policies that make, or avoid, a retry storm."""
+"""Retry policies of the clients: some cause a retry storm, some avoid it."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How often a request is tried again, and how long clients wait before (seconds, doubled each time).
+    """How often a client retries, and its back-off (`wait` in seconds, doubled each time).
 
-    With jitter a wait is drawn evenly from 0 to that ("full jitter"). A budget allows so many retries for each request.
+    With jitter a wait is drawn evenly from 0 to the back-off ("full jitter"). A budget is the retries per request.
     """
 
     story: str
@@ -22,14 +22,14 @@ class Policy:
         return draw * longest if self.jitter else longest
 
     def budgeted(self) -> "Policy":
-        """Return the same policy within a budget."""
+        """Return the policy with a retry budget."""
         return self if self.budget else replace(self, budget=_BUDGET)
 
 
 _BUDGET = 0.1
 
 POLICIES = {
-    "none": Policy("nobody tries again"),
+    "none": Policy("no retries"),
     "naive": Policy("three more times, at once", retries=3),
     "backoff": Policy("three more times, after 100, 200 and 400 ms", retries=3, wait=0.1),
     "jitter": Policy("three more times, after a random part of 100, 200 and 400 ms", retries=3, wait=0.1, jitter=True),
@@ -38,7 +38,7 @@ POLICIES = {
 
 
 class Budget:
-    """A token bucket: each request earns a part of a retry, each retry costs one; a few are there from the start."""
+    """A retry budget as a token bucket: each request adds a part of a token, each retry costs one; it starts full."""
 
     _MOST = 10.0
 
@@ -46,11 +46,11 @@ class Budget:
         self._tokens = self._MOST
 
     def earn(self, policy: Policy) -> None:
-        """Note a first try."""
+        """Add the tokens of a first attempt."""
         self._tokens = min(self._MOST, self._tokens + (policy.budget or 0.0))
 
     def allows(self, policy: Policy) -> bool:
-        """Return whether a retry may be made, and take its price; a policy without a budget allows all."""
+        """Return whether a retry is allowed, and take its token; a policy without a budget allows all."""
         if policy.budget is None:
             return True
         if self._tokens < 1:

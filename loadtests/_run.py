@@ -1,4 +1,4 @@
-"""What was chosen, and one process's part in sending it."""
+"""The options of a run, and the part of it that one process sends."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from gevent.event import Event
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A scenario and its numbers, as plain data that a master can send; None is the scenario's own.
+    """A scenario and its numbers, as plain data that a master can send; None stands for the scenario's default.
 
-    `inflight` is how many requests a process may have under way. From `budget_after` on (seconds) retries are budgeted.
+    `inflight` limits the requests in flight of each process. From `budget_after` on (seconds) retries are budgeted.
     """
 
     name: str
@@ -31,7 +31,6 @@ class Choice:
 
     @property
     def scenario(self) -> Scenario:
-        """Return the scenario."""
         return SCENARIOS[self.name]
 
     def load(self) -> Load:
@@ -39,11 +38,11 @@ class Choice:
         return self.scenario.load(rate=self.rate, peak=self.peak, duration=self.duration, scale=self.scale)
 
     def plan(self) -> Plan:
-        """Return every request."""
+        """Return all requests of the run."""
         return Plan(self.name, self.load(), self.scenario.mix, self.seed)
 
     def policy(self, seconds: float) -> Policy:
-        """Return what clients do about failures at this time of the run."""
+        """Return the retry policy at this time of the run."""
         policy = POLICIES[self.retries or self.scenario.retries]
         late = self.budget_after is not None and seconds >= self.budget_after
         return policy.budgeted() if late else policy
@@ -51,7 +50,7 @@ class Choice:
 
 @dataclass
 class Tally:
-    """What became of the plan so far; `late` is the latest start, in seconds after it was due."""
+    """Counts of the requests so far; `late` is the longest delay of a start, in seconds."""
 
     planned: int = 0
     retries: int = 0
@@ -60,26 +59,26 @@ class Tally:
     missed: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
-        """Take in another process's tally."""
+        """Add the counts of another process."""
         self.planned += other.planned
         self.retries += other.retries
         self.late = max(self.late, other.late)
         self.missed += other.missed
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data to be sent."""
+        """Return the tally as plain data."""
         return {**vars(self), "missed": dict(self.missed)}
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Tally":
-        """Read what `as_dict` gave."""
+        """Return the tally that `as_dict` wrote."""
         return cls(**{**data, "missed": Counter(data["missed"])})
 
 
 class Run:
     """The `index`-th of `count` parts of a run that starts at `start` (of the performance counter).
 
-    The nonce is the run's own: the shop knows the carts and keys of earlier runs with the seed, and would sell nothing.
+    The nonce is unique to the run: the shop remembers carts and keys of earlier runs with the same seed.
     """
 
     def __init__(self, choice: Choice, index: int, count: int, start: float, nonce: str) -> None:
@@ -92,26 +91,27 @@ class Run:
         self._index = index
         self._count = count
         self._nonce = nonce
-        self._taken = False
+        self._claimed = False
 
-    def take(self) -> bool:
+    def claim(self) -> bool:
         """Return True to the first caller, which then owns the part."""
-        self._taken, before = True, self._taken
-        return not before
+        first = not self._claimed
+        self._claimed = True
+        return first
 
     def arrivals(self) -> Iterator[Arrival]:
         """Return the requests of this part in the order in which they are due."""
         return self._plan.part(self._index, self._count)
 
-    def stock(self, number: int) -> str:
-        """Return the id of the request that fills a cart of this part before the start: the same in equal runs."""
+    def prefill_id(self, number: int) -> str:
+        """Return the request id of a cart that is filled before the start; equal runs have equal ids."""
         return f"{self.choice.name}-{self.choice.seed}-stock-{self._index}-{number}"
 
-    def cart(self, request_id: str) -> str:
-        """Return the name of the cart that a request makes, which is the key of its purchase, too."""
+    def cart_id(self, request_id: str) -> str:
+        """Return the id of the cart that a request fills, which is also the idempotency key of its purchase."""
         return f"{request_id}-{self._nonce}"
 
     def rate_at(self, now: float) -> float:
-        """Return this part's requests/s now, 0 once it is over."""
-        over = self.stopping.is_set() or self.tally.done
-        return 0.0 if over else self.load.rate_at(now - self.start) / self._count
+        """Return this part's planned requests per second; 0 when it has ended."""
+        ended = self.stopping.is_set() or self.tally.done
+        return 0.0 if ended else self.load.rate_at(now - self.start) / self._count

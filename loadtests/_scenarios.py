@@ -1,4 +1,4 @@
-"""The traffic of each scenario: data and arithmetic that know nothing of Locust; the forecast reads this file too."""
+"""The traffic of each scenario: data and arithmetic without Locust, which the forecast reads too."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ MIX: Mapping[str, float] = {
 }
 """The share of each route in the shop's usual traffic."""
 ERRORS_FROM_START = ("500", "503", "504")
-"""Statuses that are counted from 0 on, as the service does (chaosapi/routes.py).
+"""Statuses that are exported from 0 on, as by the service (chaosapi/routes.py).
 
-A series that is born with the first burst of errors loses it: increase() needs a sample before.
+A series that first appears with a burst of errors hides that burst: increase() needs an earlier sample.
 """
 
 BUYING: Mapping[str, float] = {
@@ -30,7 +30,7 @@ BUYING: Mapping[str, float] = {
     "POST /api/checkout": 0.28,
     "GET /api/orders/{order_id}": 0.05,
 }
-"""The same when everybody came for one thing."""
+"""The mix of a sale, in which most customers buy."""
 
 
 class Point(NamedTuple):
@@ -42,7 +42,7 @@ class Point(NamedTuple):
 
 
 class Load:
-    """Requests per second over time: straight lines between corners (seconds, requests/s), nothing after the last."""
+    """Requests per second over time: linear between corners (seconds, requests/s), 0 after the last."""
 
     def __init__(self, corners: list[tuple[float, float]]) -> None:
         self.corners = corners
@@ -54,11 +54,11 @@ class Load:
 
     @property
     def total(self) -> float:
-        """How many requests there are in all."""
+        """Return the number of requests in total."""
         return self._sums[-1]
 
     def rate_at(self, seconds: float) -> float:
-        """Return the requests/s at this time; at a jump, those after it."""
+        """Return the requests/s at this time; at a jump, the rate after it."""
         if not 0 <= seconds < self.duration:
             return 0.0
         piece = bisect_right(self._times, seconds) - 1
@@ -66,14 +66,14 @@ class Load:
         return before + slope * (seconds - start)
 
     def arrived(self, seconds: float) -> float:
-        """Return how many requests start until this time: the integral of the rate."""
+        """Return the number of requests that start until this time: the integral of the rate."""
         seconds = min(max(seconds, 0.0), self.duration)
         piece = min(bisect_right(self._times, seconds), len(self._times) - 1) - 1
         start, before, slope = self._piece(piece)
         return self._sums[piece] + (before + slope / 2 * (seconds - start)) * (seconds - start)
 
     def due(self, arrived: float) -> float:
-        """Return the time by which so many have arrived: the inverse of `arrived`."""
+        """Return the time at which so many requests have started: the inverse of `arrived`."""
         piece = min(bisect_right(self._sums, arrived), len(self._sums) - 1) - 1
         start, before, slope = self._piece(piece)
         missing = arrived - self._sums[piece]
@@ -89,9 +89,9 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A traffic pattern with its usual numbers: requests/s, how many times that at the peak, seconds.
+    """A traffic pattern and its defaults: requests/s, the peak as a multiple of them, the duration in seconds.
 
-    `patience` is when a customer stops waiting (seconds), `retries` names a policy of _retries.py that clients follow.
+    `patience` is the time-out of clients in seconds, `retries` the name of their policy in _retries.py.
     """
 
     story: str
@@ -111,9 +111,9 @@ class Scenario:
         duration: float | None = None,
         scale: float = 1,
     ) -> Load:
-        """Return the requests/s over time; what is None is as usual, `scale` multiplies rate and peak.
+        """Return the requests/s over time; None stands for the default, `scale` multiplies rate and peak.
 
-        A scenario without a peak does not look at one. Raises ValueError with what would be right.
+        A scenario without a peak ignores `peak`. Raises ValueError with a remedy.
         """
         rate = self.rate if rate is None else rate
         duration = self.duration if duration is None else duration

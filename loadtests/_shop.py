@@ -1,4 +1,4 @@
-"""What customers ask the shop for."""
+"""The requests that customers of the shop send."""
 
 from bisect import bisect
 from collections import deque
@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 PRODUCTS = [f"p-{number:04}" for number in range(1, 101)]
 WORDS = ["oak", "steel", "wool", "glass", "lamp", "chair", "kettle", "sofa"]
 
-_POPULARITY = list(accumulate(1 / rank for rank in range(1, len(PRODUCTS) + 1)))  # Zipf: few products draw most looks
-_KEPT = 500  # carts and orders a process remembers; the shop forgets old ones as well
+_POPULARITY = list(
+    accumulate(1 / rank for rank in range(1, len(PRODUCTS) + 1))
+)  # Zipf: a few products get most of the views
+_KEPT = 500  # carts and orders that a process remembers; the shop forgets old ones too
 
 
 class Request(NamedTuple):
@@ -31,12 +33,11 @@ class Request(NamedTuple):
         return self.route.partition(" ")[2]
 
 
-class Customers:
-    """What the customers of one process have in their carts and have bought.
+class ShopState:
+    """The filled carts and the orders of one process's customers.
 
-    Each request stands alone. Whoever wants to pay takes a cart that is known to be filled, else one that is not
-    (409); whoever wants to see an order, one that is known, else one that does not exist (404): so an outage never
-    changes which routes are asked.
+    A checkout uses a filled cart if there is one, else an empty one (409). A look at an order uses a known order, else
+    one that does not exist (404). So an outage does not change the mix of routes.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Customers:
         self._orders: deque[str] = deque(maxlen=_KEPT)
 
     def request(self, route: str, name: str, draws: tuple[float, float]) -> Request:
-        """Make a request to the route; `name` is that of a new cart, draws are from 0 to 1."""
+        """Return a request to the route; `name` is the id of a new cart, `draws` are random numbers from 0 to 1."""
         which, what = draws
         product = PRODUCTS[bisect(_POPULARITY, which * _POPULARITY[-1])]
         match route:
@@ -62,8 +63,8 @@ class Customers:
                 return Request(route, f"/api/orders/{order}")
         return Request(route, route.partition(" ")[2])
 
-    def possible(self, route: str) -> str:
-        """Return the route, or the step that has to come before it: for customers who go through the shop in order."""
+    def possible_step(self, route: str) -> str:
+        """Return the route, or the route that must come before it: add to cart, check out, look at the order."""
         if route == "GET /api/orders/{order_id}" and not self._orders:
             route = "POST /api/checkout"
         if route == "POST /api/checkout" and not self._filled:
@@ -71,9 +72,9 @@ class Customers:
         return route
 
     def answered(self, request: Request, status: int, body: dict[str, Any]) -> None:
-        """Remember what came of a request; status 0 is no answer.
+        """Remember the cart or order of an answer; status 0 is no answer.
 
-        A cart that could not be paid for is tried again later, under the same key.
+        A failed checkout is tried again later, with the same cart and idempotency key.
         """
         if request.name == "/api/cart/{cart_id}/items" and status == 201:
             self._filled.append(request.path.split("/")[3])

@@ -27,7 +27,7 @@ def test_who_is_behind_counts_latency_from_the_due_time(shop: Shop, tmp_path: Pa
     So its latency is a second but for the gap between two requests, however fast the shop is.
     """
     behind = tmp_path / "behind.py"
-    behind.write_text(f"import _conductor\n_conductor.LEAD = -{BEHIND}\n")
+    behind.write_text(f"import _coordinator\n_coordinator.LEAD_S = -{BEHIND}\n")
     steady = ("--scenario", "steady", "--rate", str(RATE), "--duration", f"{DURATION}s")
     run = locust(*steady, "-f", f"{LOADTESTS / 'locustfile.py'},{behind}", host=shop.url, stats=tmp_path / "s")
     found = re.search(rf"{RATE * DURATION} requests were due and (\d+) missed \((\d+) late\)", run.stderr)

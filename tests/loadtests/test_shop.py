@@ -11,7 +11,7 @@ LOOK = "GET /api/orders/{order_id}"
 
 def test_who_pays_takes_a_filled_cart_and_gives_it_back_on_failure() -> None:
     """Under the same key, so that a purchase whose answer was lost is not made twice."""
-    customers = MODULE.Customers()
+    customers = MODULE.ShopState()
     customers.answered(customers.request(ADD, "n-1", (0, 0)), 201, {})
     bought = customers.request(PAY, "n-2", (0, 0))
     assert (bought.body, bought.key) == ({"cart_id": "n-1"}, "n-1")
@@ -24,10 +24,10 @@ def test_who_pays_takes_a_filled_cart_and_gives_it_back_on_failure() -> None:
 
 def test_an_outage_changes_no_route() -> None:
     """Without a filled cart or an order the request goes to its route all the same; those in order go a step back."""
-    customers = MODULE.Customers()
+    customers = MODULE.ShopState()
     assert customers.request(PAY, "n-1", (0, 0)).path == "/api/checkout"
     assert customers.request(LOOK, "n-2", (0, 0)).name == "/api/orders/{order_id}"
-    assert customers.possible(LOOK) == ADD
+    assert customers.possible_step(LOOK) == ADD
 
 
 def test_every_draw_gives_a_request() -> None:
@@ -35,7 +35,7 @@ def test_every_draw_gives_a_request() -> None:
     draws = (0.0, 0.5, 1 - 2**-32)
     for route in module("_scenarios").MIX:
         assert all(
-            MODULE.Customers().request(route, "n", (one, two)).path.startswith("/api") for one in draws for two in draws
+            MODULE.ShopState().request(route, "n", (one, two)).path.startswith("/api") for one in draws for two in draws
         )
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 USERS = {"scenario": "none", "user_count": "3", "spawn_rate": "3"}
 SPIKE = {**USERS, "scenario": "spike", "rate": "5", "duration": "1m"}
-UNDER_WAY = "a run is under way: stop it first"
+UNDER_WAY = "a run is in progress: stop it first"
 
 
 def test_no_run_is_exchanged_for_another() -> None:

@@ -1,4 +1,4 @@
-"""Deals a scenario to the processes that send it, and knows how far they are."""
+"""Split a scenario among the processes that send it, and collect what each has done."""
 
 import logging
 from dataclasses import asdict, replace
@@ -12,17 +12,17 @@ from locust.env import Environment
 from locust.rpc.protocol import Message
 from locust.runners import WORKER_REPORT_INTERVAL, MasterRunner, Runner, WorkerNode, WorkerRunner
 
-LEAD = 1.0
-"""Seconds from a run's beginning to its first request: time for messages to reach the workers."""
+LEAD_S = 1.0
+"""Time between the start of a run and its first request, in which messages reach the workers."""
 
 _MESSAGE = "loadtest"
 _log = logging.getLogger(__name__)
 
 
-class Conductor:
-    """One in each process: a master deals the parts, a worker takes its own, a single process does both.
+class Coordinator:
+    """One in each process: a master sends a part to each worker; a single process sends the only part itself.
 
-    Time goes over the wire as seconds from now, so clocks need not agree.
+    Messages carry times relative to now, so clocks need not agree.
     """
 
     def __init__(self, environment: Environment, runner: Runner) -> None:
@@ -37,28 +37,28 @@ class Conductor:
         self._tallies: dict[str, Tally] = {}
         events = environment.events
         if isinstance(runner, WorkerRunner):
-            runner.register_message(_MESSAGE, self._take)
-            events.report_to_master.add_listener(self._report)  # type: ignore[no-untyped-call]
+            runner.register_message(_MESSAGE, self._receive_part)
+            events.report_to_master.add_listener(self._add_tally)  # type: ignore[no-untyped-call]
         else:
-            events.test_start.add_listener(self._deal)  # type: ignore[no-untyped-call]
-            events.worker_report.add_listener(self._hear)  # type: ignore[no-untyped-call]
+            events.test_start.add_listener(self._distribute)  # type: ignore[no-untyped-call]
+            events.worker_report.add_listener(self._record_tally)  # type: ignore[no-untyped-call]
         events.test_stopping.add_listener(self._stop)  # type: ignore[no-untyped-call]
 
     @property
     def parts(self) -> int:
-        """How many processes send."""
+        """Return the number of processes that send requests."""
         if isinstance(self._runner, MasterRunner):
             return self._parts or self._runner.worker_count
         return 1
 
     def prepare(self, choice: Choice | None) -> None:
-        """Follow this choice from the next start on."""
+        """Use these options from the next start on."""
         self.choice = choice
         self.run = None
         self._parts = 0
 
     def tally(self) -> Tally:
-        """Return what became of the plan, over all processes; "lost" went with a worker that did not say."""
+        """Return the sum over all processes; the parts of workers that did not report are counted as "lost"."""
         total = Tally()
         for each in [self.run.tally] if self.run else self._tallies.values():
             total.add(each)
@@ -67,8 +67,8 @@ class Conductor:
             total.missed["lost"], total.planned = all_of_it - total.planned, all_of_it
         return replace(total, missed=+total.missed)
 
-    def over(self) -> bool:
-        """Return whether every request was due, and answered or given up."""
+    def is_finished(self) -> bool:
+        """Return whether every request is answered or given up."""
         if not self.choice or not self._parts:
             return False
         past = perf_counter() - self._start - self.choice.load().duration
@@ -78,14 +78,14 @@ class Conductor:
         done = len(tallies) == self._parts and all(tally.done for tally in tallies)
         return done or past > self._environment.stop_timeout + WORKER_REPORT_INTERVAL + 2
 
-    def _deal(self, **_: Any) -> None:
+    def _distribute(self, **_: Any) -> None:
         if not self.choice or self.choice.model != "open":
             return
         self._number += 1
-        self._start = perf_counter() + LEAD
+        self._start = perf_counter() + LEAD_S
         self._tallies = {}
         load = self.choice.load()
-        first = datetime.fromtimestamp(time() + LEAD, UTC)
+        first = datetime.fromtimestamp(time() + LEAD_S, UTC)
         text = "%s: %s requests within %g s, from %s on"
         _log.info(text, self.choice.name, self.choice.plan().total, load.duration, first.isoformat())
         nonce = uuid4().hex[:8]
@@ -98,22 +98,22 @@ class Conductor:
         self._parts = len(active)
         for index, worker in enumerate(active):
             part = {"choice": asdict(self.choice), "index": index, "count": self._parts, "nonce": nonce}
-            self._runner.send_message(_MESSAGE, {**part, "number": self._number, "lead": LEAD}, worker.id)
+            self._runner.send_message(_MESSAGE, {**part, "number": self._number, "lead": LEAD_S}, worker.id)
 
-    def _take(self, msg: Message, **_: Any) -> None:
+    def _receive_part(self, msg: Message, **_: Any) -> None:
         data = msg.data
         self.choice = Choice(**data["choice"])
         self._number = data["number"]
         self.run = Run(self.choice, data["index"], data["count"], perf_counter() + data["lead"], data["nonce"])
 
-    def _report(self, data: dict[str, Any], **_: Any) -> None:
+    def _add_tally(self, data: dict[str, Any], **_: Any) -> None:
         if self.run:
             data[_MESSAGE] = {"number": self._number, "tally": self.run.tally.as_dict()}
 
-    def _hear(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
-        told = data.get(_MESSAGE)
-        if told and told["number"] == self._number:
-            self._tallies[client_id] = Tally.of(told["tally"])
+    def _record_tally(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        reported = data.get(_MESSAGE)
+        if reported and reported["number"] == self._number:
+            self._tallies[client_id] = Tally.of(reported["tally"])
 
     def _stop(self, **_: Any) -> None:
         self._stopped = perf_counter()
@@ -122,7 +122,7 @@ class Conductor:
 
 
 def summary(choice: Choice, tally: Tally) -> str:
-    """Say in a line what became of the plan."""
+    """Return one line about how many requests were due, missed and retried."""
     missed = ", ".join(f"{count} {reason}" for reason, count in sorted(tally.missed.items()))
     return (
         f"{choice.name}: {tally.planned:,} requests were due and {tally.missed.total():,} missed"
@@ -132,6 +132,6 @@ def summary(choice: Choice, tally: Tally) -> str:
 
 
 def log(choice: Choice, tally: Tally) -> None:
-    """Log it, as a warning where something was missed."""
+    """Log the summary, as a warning if requests were missed."""
     level = logging.WARNING if tally.missed.total() else logging.INFO
     _log.log(level, "%s", summary(choice, tally))
