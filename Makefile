@@ -16,7 +16,7 @@ help: ## Show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Prepare everything the other targets need
-	@$(BIN)/python -c 'import sys; from chaosapi.lab import tools; tools.ensure_programs(*sys.argv[1:], say=print)' $(PROGRAMS)
+	@$(BIN)/python -c 'import sys; from chaosapi.lab import tools; tools.ensure_programs(*sys.argv[1:], report=print)' $(PROGRAMS)
 
 demo: $(READY) ## Inject a fault and watch a real burn-rate alert fire (ARGS="--port 8010")
 	@$(BIN)/chaosapi demo $(ARGS)

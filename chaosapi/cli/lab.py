@@ -3,9 +3,8 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,18 +13,31 @@ from chaosapi.lab import demo as demonstration
 from chaosapi.lab import folders, next_steps, stack, status
 from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
-from chaosapi.lab.service import OwnApp, RunningService, Service
+from chaosapi.lab.service import DemoShop, OwnApp, RunningService, Service
 from chaosapi.lab.signals import StopRequested, stoppable
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
 
-Port = Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")]
+
+def _port(part: str) -> Any:
+    return typer.Option(min=1, max=65535, help=f"The port of {part} on 127.0.0.1.")
+
+
+ServicePort = Annotated[int, _port("the service")]
+AdminPort = Annotated[int, _port("its admin API")]
+PrometheusPort = Annotated[int, _port("Prometheus")]
+AlertmanagerPort = Annotated[int, _port("Alertmanager")]
+GrafanaPort = Annotated[int, _port("Grafana")]
+LoadtestPort = Annotated[int, _port("Locust's metrics")]
+ConsolePort = Annotated[int, _port("the console")]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Keep data and logs in this folder.", show_default="a temporary folder, deleted at the end"),
 ]
 _DEFAULTS: Final = Ports()
 _OWN: Final = "A service of your own"
+_OWN_RATE: Final = 20.0
+"""Requests per second of a service of the user's own, and of the shop's past."""
 
 
 def _profile(name: str) -> str:
@@ -43,13 +55,13 @@ def lab(
             help="Alert windows: lab (1 to 72 minutes), or production (1 hour to 3 days, with a healthy month before).",
         ),
     ] = "lab",
-    port: Port = _DEFAULTS.service,
-    admin_port: Port = _DEFAULTS.admin,
-    prometheus_port: Port = _DEFAULTS.prometheus,
-    alertmanager_port: Port = _DEFAULTS.alertmanager,
-    grafana_port: Port = _DEFAULTS.grafana,
-    loadtest_port: Port = _DEFAULTS.loadtest,
-    console_port: Port = _DEFAULTS.console,
+    port: ServicePort = _DEFAULTS.service,
+    admin_port: AdminPort = _DEFAULTS.admin,
+    prometheus_port: PrometheusPort = _DEFAULTS.prometheus,
+    alertmanager_port: AlertmanagerPort = _DEFAULTS.alertmanager,
+    grafana_port: GrafanaPort = _DEFAULTS.grafana,
+    loadtest_port: LoadtestPort = _DEFAULTS.loadtest,
+    console_port: ConsolePort = _DEFAULTS.console,
     data_dir: DataDir = None,
     once: Annotated[bool, typer.Option("--once", help="Start, print the status, and stop.")] = False,
     app: Annotated[
@@ -78,13 +90,14 @@ def lab(
         ),
     ] = None,
     rate: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
-            help="Its requests per second, or the users of --locustfile; 0: no Locust, your own traffic.",
-            rich_help_panel=_OWN,
+            max=10_000,
+            help="Requests per second that Locust sends, or the users of --locustfile; 0 for traffic of your own.",
+            show_default="20 for a service of your own, 0 for the shop",
         ),
-    ] = 20,
+    ] = None,
     admin_url: Annotated[
         str | None,
         typer.Option(
@@ -101,12 +114,23 @@ def lab(
     The service is the demo shop, or one of your own: chaosapi lab --app main:app --slo slo.yml
     """
     service = _service(app, target, slo, admin_url)
+    if locustfile and not service:
+        raise typer.BadParameter("it needs --app or --target", param_hint="--locustfile")
+    sent = (_OWN_RATE if service else 0) if rate is None else rate
     console = Terminal()
-    with _ended_well(console), _folder(data_dir) as folder:
+    with _reported_errors(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port, console_port)
-        options = stack.Options(folder, profile, ports, console=not once)
-        if service:
-            options = replace(options, service=service, rate=rate, traffic=rate > 0, locustfile=locustfile, token=token)
+        options = stack.Options(
+            folder,
+            profile,
+            ports,
+            rate=sent or _OWN_RATE,
+            traffic=sent > 0,
+            console=not once,
+            service=service or DemoShop(),
+            locustfile=locustfile,
+            token=token,
+        )
         with stack.running(options, _progress_printer(console)) as running:
             if once:
                 console.print(str(status.read_status(running)), soft_wrap=True)
@@ -120,8 +144,10 @@ def _service(app: str | None, target: str | None, slo: Path | None, admin_url: s
     """Return the service of the user's own that the options name, None for the shop."""
     if app and target:
         raise typer.BadParameter("use either --app or --target", param_hint="--target")
-    if slo and not (app or target):
-        raise typer.BadParameter("it needs --app or --target", param_hint="--slo")
+    for option, given, needed in (("--slo", slo, app or target), ("--admin-url", admin_url, target)):
+        if given and not needed:
+            others = "--target" if option == "--admin-url" else "--app or --target"
+            raise typer.BadParameter(f"it needs {others}", param_hint=option)
     if not (app or target):
         return None
     if slo is None:
@@ -131,12 +157,12 @@ def _service(app: str | None, target: str | None, slo: Path | None, admin_url: s
 
 def demo(
     *,
-    port: Port = _DEFAULTS.service,
-    admin_port: Port = _DEFAULTS.admin,
-    prometheus_port: Port = _DEFAULTS.prometheus,
-    alertmanager_port: Port = _DEFAULTS.alertmanager,
-    grafana_port: Port = _DEFAULTS.grafana,
-    loadtest_port: Port = _DEFAULTS.loadtest,
+    port: ServicePort = _DEFAULTS.service,
+    admin_port: AdminPort = _DEFAULTS.admin,
+    prometheus_port: PrometheusPort = _DEFAULTS.prometheus,
+    alertmanager_port: AlertmanagerPort = _DEFAULTS.alertmanager,
+    grafana_port: GrafanaPort = _DEFAULTS.grafana,
+    loadtest_port: LoadtestPort = _DEFAULTS.loadtest,
     data_dir: DataDir = None,
 ) -> None:
     """Run one incident in about a minute: traffic, a fault, the alert it fires, and the alert resolving.
@@ -144,7 +170,7 @@ def demo(
     The exit code is 0 only if the page alert reached the service's webhook and resolved.
     """
     console = Terminal()
-    with _ended_well(console), _folder(data_dir) as folder:
+    with _reported_errors(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port)
         options = stack.Options(folder, "lab", ports, rate=demonstration.RATE, traffic=True)
         with stack.running(options, _progress_printer(console)) as running:
@@ -163,7 +189,7 @@ def _folder(chosen: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _ended_well(console: Terminal) -> Iterator[None]:
+def _reported_errors(console: Terminal) -> Iterator[None]:
     """Turn an error into a message and exit code 1, and a signal into exit code 128 + its number."""
     try:
         with stoppable():

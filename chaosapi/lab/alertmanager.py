@@ -6,10 +6,9 @@ import yaml
 
 
 def config(source: str, *, webhook: str, token: str | Path | None) -> str:
-    """Write the lab's alertmanager.yml from the checked-in one: its inhibitions and receivers, at the lab's pace.
+    """Return the lab's alertmanager.yml, made from the checked-in one: same inhibitions and receivers, no waits.
 
-    Notifications go out at once instead of in groups of minutes, and every webhook to `webhook`, with the bearer
-    `token` when there is one, or what the file holds at that moment.
+    Every webhook goes to `webhook`, with the bearer `token` if given: a string, or the path of a file that holds it.
     """
     settings: dict[str, Any] = copy.deepcopy(yaml.safe_load(source))
     _notify_at_once(settings["route"])

@@ -5,12 +5,12 @@ from chaosapi.lab.ports import HOST, Ports, url
 
 
 def is_installed() -> bool:
-    """Return whether what the console is made with is there."""
+    """Return whether the console's extra is installed."""
     return importlib.util.find_spec("nicegui") is not None
 
 
 def command(ports: Ports, service: str, job: str) -> list[str]:
-    """Return the command line of a console that watches this lab, and Locust where a person starts its page."""
+    """Return the command line of a console for this lab."""
     sources = {"service": service, "prometheus": url(ports.prometheus), "alertmanager": url(ports.alertmanager)}
     options = [word for name, address in sources.items() for word in (f"--{name}", address)]
     here = ["--host", HOST, "--port", str(ports.console)]

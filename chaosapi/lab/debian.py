@@ -1,4 +1,4 @@
-"""Debian's packages, unpacked beside the project instead of installed: installing would start a daemon on 9090.
+"""Debian's packages, unpacked instead of installed: installing would start a daemon on 9090.
 
 apt works on a state of its own, so the system's is neither read nor changed; its mirror, proxy and certificate
 settings still hold.
@@ -28,7 +28,7 @@ _SCRIPT: Final = """#!/bin/sh
 here=$(dirname "$0")
 exec 9<"$here/alertmanager.share" "$here/alertmanager.bin" "$@"
 """
-_BINARIES: Final = {"alertmanager": "prometheus-alertmanager"}  # programs that Debian calls otherwise
+_BINARIES: Final = {"alertmanager": "prometheus-alertmanager"}  # programs that have another name in Debian
 
 
 def fetch_newest(names: Sequence[str], folder: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""The whole point in a minute: a fault goes in, and a real burn-rate alert comes out where theory says it will."""
+"""`chaosapi demo`: inject a fault, and compare the time of the real alert with the forecast."""
 
 import time
 from typing import Final
@@ -17,7 +17,7 @@ from chaosapi.slo import spec
 from chaosapi.terminal import Terminal
 
 RATE: Final = 100.0
-"""Requests/s: enough that a few seconds hold the errors that theory expects, few enough for any laptop."""
+"""Requests per second: enough for a steady error ratio within seconds, few enough for any laptop."""
 FAULT: Final = Fault.model_validate(
     {
         "effect": {"type": "error", "status": 503},
@@ -27,7 +27,7 @@ FAULT: Final = Fault.model_validate(
     }
 )
 _SLO: Final = "availability"
-_BASELINE_S: Final = 10.0  # seconds of healthy traffic before the fault: a baseline to look at
+_BASELINE_S: Final = 10.0  # seconds of healthy traffic before the fault
 
 
 def run(lab: Lab, console: Terminal) -> None:

@@ -17,7 +17,7 @@ _SERVER_ERRORS: Final = f'http_requests_total{{job="{JOB}",status=~"5.."}}[10m]'
 
 
 class DemoRun:
-    """A fault and what has happened since: Unix seconds by moment, each told as soon as it is known."""
+    """A fault and the moments that followed it, in Unix seconds; prints each moment when it is known."""
 
     def __init__(self, lab: Lab, prediction: Prediction, console: Terminal) -> None:
         self._lab = lab
@@ -39,7 +39,7 @@ class DemoRun:
         )
 
     def wait_for(self, moment: str) -> None:
-        """Return once the moment and all before it are known.
+        """Wait until the moment and all earlier ones are known.
 
         Raises NotReadyError when that takes much longer than predicted.
         """

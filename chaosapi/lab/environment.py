@@ -1,4 +1,4 @@
-"""The environment of the lab's programs: what each of them needs, and no secret that it does not."""
+"""The environment of each of the lab's programs: what it needs, and no other secret."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -25,7 +25,7 @@ _PASSWORD: Final = "CHAOSAPI_CONSOLE_PASSWORD"  # noqa: S105 - the name of a var
 
 
 def shared(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what any program may have: where things are, and how it is to write."""
+    """Return the variables that every program gets: paths, locale and runtime options."""
     return {name: value for name, value in environment.items() if name in _SHARED or name.startswith(_SHARED_PREFIXES)}
 
 
@@ -45,7 +45,7 @@ def own_traffic(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def console(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the token that the console steers with, and the password that it asks for."""
+    """Return the admin token, and the login password of the console."""
     return {name: environment[name] for name in (*_TOKEN, _PASSWORD) if name in environment}
 
 

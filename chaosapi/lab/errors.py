@@ -1,4 +1,4 @@
-"""What can go wrong in a lab, each with a message that says what would be right."""
+"""The errors of a lab, each with a message for the person at the terminal."""
 
 
 class LabError(Exception):
@@ -6,7 +6,7 @@ class LabError(Exception):
 
 
 class ToolMissingError(LabError):
-    """A program the lab needs is neither on PATH nor to be had."""
+    """A program that the lab needs is neither on PATH nor downloadable."""
 
 
 class PortTakenError(LabError):
@@ -18,4 +18,4 @@ class PartDiedError(LabError):
 
 
 class NotReadyError(LabError):
-    """A part runs, but did not become ready in time."""
+    """A part did not become ready in time."""

@@ -1,4 +1,4 @@
-"""Folders of a lab: for this user alone, and gone with it, however it ended."""
+"""Temporary folders of labs: private to the user, and removed even after a lab was killed."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ _LOCK: Final = ".lab"
 
 @contextmanager
 def temporary(parent: Path) -> Iterator[Path]:
-    """Yield a folder of its own in `parent`, which goes afterwards; what killed labs have left there goes before."""
+    """Yield a new folder in `parent` and remove it afterwards; first remove those of killed labs."""
     remove_abandoned(parent)
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent) as name, (Path(name) / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -24,14 +24,14 @@ def temporary(parent: Path) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the folders of this user's labs that live no more."""
+    """Remove the folders of this user's labs that have ended."""
     for folder in parent.glob(f"{PREFIX}*"):
         if not folder.is_symlink() and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file that this user alone may read, also where it was there before."""
+    """Write a file that only this user may read, also if it exists."""
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as out:
         os.fchmod(out.fileno(), 0o600)
         out.truncate()
@@ -44,6 +44,6 @@ def _is_abandoned(folder: Path) -> bool:
             return False
         with (folder / _LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # one that lives holds its lock, and one that just begins has none yet
+    except OSError:  # a running lab holds its lock, and a starting one has none yet
         return False
     return True

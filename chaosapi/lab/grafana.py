@@ -1,4 +1,4 @@
-"""Grafana, where it is installed: its datasource and dashboards provisioned, its data beside the lab's."""
+"""Grafana, where it is installed: provisioned with the datasource and the dashboards."""
 
 import shutil
 from pathlib import Path
@@ -17,13 +17,13 @@ def find() -> list[str] | None:
 
 
 def _homepath_option(program: Path) -> list[str]:
-    """Name Grafana's home, which holds its web pages: that of its package, or the folder above its bin/."""
+    """Return Grafana's home, which holds its web pages: that of its package, or the folder above its bin/."""
     homes = (Path("/usr/share/grafana"), program.resolve().parents[1])
     return next((["--homepath", str(place)] for place in homes if (place / "public").is_dir()), [])
 
 
 def provision(folder: Path, *, prometheus: str, interval: float, dashboards: Path) -> None:
-    """Write what Grafana reads at its start: one datasource, and the dashboards in `dashboards`.
+    """Write the files that Grafana reads at start: one datasource, and the dashboards in `dashboards`.
 
     `interval` is the seconds between scrapes, from which Grafana makes `$__rate_interval`.
     """
@@ -49,7 +49,7 @@ def provision(folder: Path, *, prometheus: str, interval: float, dashboards: Pat
 
 
 def environment(*, port: int, provisioning: Path, data: Path) -> dict[str, str]:
-    """Return the settings that let anyone on this machine look, without a login, and send nothing elsewhere."""
+    """Return settings for read access without a login on this machine, and without any telemetry."""
     return {
         "GF_SERVER_HTTP_ADDR": "127.0.0.1",
         "GF_SERVER_HTTP_PORT": str(port),

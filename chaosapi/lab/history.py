@@ -1,7 +1,7 @@
-"""A healthy past for a Prometheus that has none.
+"""A healthy past for a new Prometheus.
 
-Long windows of a fresh Prometheus see nothing but the fault, so all alerts fire at once and tickets come before
-pages. With a period of healthy traffic in the store, windows behave on minute one as they would on day thirty.
+Without one, long windows hold nothing but the fault: all alerts fire at once, and tickets come before pages. With one
+period of healthy traffic in the store, windows behave in minute one as they would on day thirty.
 """
 
 import os
@@ -21,7 +21,7 @@ from chaosapi.lab.errors import LabError
 from chaosapi.slo.windows import Profile
 
 _HEALTHY_LATENCY: Final = ((0.005, 0.90), (0.01, 0.97), (0.025, 0.99), (0.05, 0.996), (0.1, 0.999), (0.25, 1.0))
-"""How fast a healthy shop answers: the share of requests within each bound (seconds)."""
+"""The latency of a healthy service: the share of requests within each bound (seconds)."""
 _MEAN_LATENCY_S: Final = 0.004
 _FAMILIES: Final = ("http_requests", "http_request_duration_seconds")
 
@@ -43,7 +43,7 @@ class HistorySeries:
     start: float = 0.0
 
     def value_at(self, seconds: float) -> str:
-        """Write its value so many seconds after the start of history."""
+        """Return the value, as text, so many seconds after the start of history."""
         value = self.start + self.slope * seconds
         if value < 0:
             value = self.slope * seconds
@@ -97,12 +97,17 @@ def counted_requests(exposition: str) -> dict[RouteStatus, float]:
     }
 
 
+def requests_between(before: str, after: str) -> dict[RouteStatus, float]:
+    """Return the requests that were counted between two expositions."""
+    earlier = counted_requests(before)
+    grown = {key: count - earlier.get(key, 0.0) for key, count in counted_requests(after).items()}
+    return {key: more for key, more in grown.items() if more > 0}
+
+
 def measured_rates(before: str, after: str, seconds: float) -> Rates:
     """Return the rates between two expositions; failures count as answers of their route, since the past is healthy."""
-    earlier = counted_requests(before)
-    later = counted_requests(after)
-    grown = {key: count - earlier.get(key, 0.0) for key, count in later.items()}
-    return _without_failures({key: more / seconds for key, more in grown.items() if more > 0}, later)
+    rates = {key: more / seconds for key, more in requests_between(before, after).items()}
+    return _without_failures(rates, counted_requests(after))
 
 
 def healthy_series(
@@ -141,7 +146,7 @@ def openmetrics(families: Mapping[str, Iterable[HistorySeries]], times: list[flo
 def import_history(chunks: Iterable[str], promtool: Path, data: Path) -> None:
     """Turn OpenMetrics text into blocks in Prometheus' `data` folder; call it before Prometheus' first start.
 
-    Raises LabError with promtool's words.
+    Raises LabError with promtool's message.
     """
     data.mkdir(parents=True, exist_ok=True)
     source = data / "history.om"

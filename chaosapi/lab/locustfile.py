@@ -10,6 +10,8 @@ from chaosapi.lab.errors import LabError
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _MAX_DEPTH: Final = 20  # schemas may refer to themselves
+DOCUMENT: Final = "/openapi.json"
+_PAGES: Final = (DOCUMENT, "/docs", "/docs/oauth2-redirect", "/redoc")  # FastAPI's own
 _FORMATS: Final = {
     "uuid": "00000000-0000-4000-8000-000000000001",
     "date": "2026-01-01",
@@ -56,13 +58,18 @@ class Visit(NamedTuple):
     headers: Mapping[str, str]
 
 
-def write(host: str, document: Mapping[str, Any] | None, templates: Iterable[str]) -> str:
-    """Return the Locust file: routes of the OpenAPI document first, then those of `templates` that it leaves out.
+def write(host: str, documents: Mapping[str, Mapping[str, Any]], templates: Iterable[str]) -> str:
+    """Return the Locust file: the routes of OpenAPI documents first, then those of `templates` that they leave out.
 
-    `templates` are the GET routes that the service counts. Raises LabError where there is no route to visit.
+    `documents` has one for each app, by the path at which it is mounted: "" for the outermost. `templates` are the GET
+    routes that the service counts. Raises LabError where there is no route to visit.
     """
-    described = visits_of(document or {})
-    known = {visit.route for visit in described}
+    described = [
+        visit._replace(route=prefix + visit.route, path=prefix + visit.path)
+        for prefix, document in documents.items()
+        for visit in visits_of(document)
+    ]
+    known = {visit.route for visit in described} | {prefix + page for prefix in documents for page in _PAGES}
     others = [_undescribed(template) for template in templates if _PARAMETER.sub(r"{\1}", template) not in known]
     found = [*described, *filter(None, others)]
     if not found:
@@ -70,6 +77,12 @@ def write(host: str, document: Mapping[str, Any] | None, templates: Iterable[str
     lines = [f"        ({_text(each.route)}, {_text(each.path)}, {json.dumps(each.headers)})," for each in found]
     source = "its OpenAPI document" if described else "its metrics"
     return _FILE.format(host=host, source=source, routes="\n".join(lines))
+
+
+def mounts(templates: Iterable[str]) -> list[str]:
+    """Return the paths at which apps may have an OpenAPI document: "", and those of mounted apps."""
+    found = [template.removesuffix(DOCUMENT) for template in templates if template.endswith(DOCUMENT)]
+    return list(dict.fromkeys(["", *(prefix for prefix in found if "{" not in prefix)]))
 
 
 def visits_of(document: Mapping[str, Any]) -> list[Visit]:

@@ -8,18 +8,19 @@ from chaosapi.lab.ports import url
 from chaosapi.lab.service import DemoShop
 from chaosapi.lab.stack import Lab
 
-_FAULT = ("error", "status=503", "--rate", "0.2", "--duration", "3m")
+_FAULT = ("error", "503", "--rate", "0.2", "--duration", "3m")
 
 
 def lines(lab: Lab) -> Iterator[str]:
     """Yield a line for each."""
     options = lab.options
     if isinstance(options.service, DemoShop):
-        yield f"for traffic, in another terminal: {traffic.interactive_command(lab.ports)}"
+        if not options.traffic:
+            yield f"for traffic, in another terminal: {traffic.interactive_command(lab.ports)}"
         return
     if options.traffic and not options.locustfile:
         yield f"the traffic, to copy and change: {options.folder.resolve() / 'locustfile.py'}"
-    source = ["--traffic-from", url(lab.ports.prometheus), "--traffic-window", "1m"]
+    source = ["--prometheus", url(lab.ports.prometheus)]
     slos = ["--spec", str(options.service.slo), "--profile", options.profile]
     yield f"predict: {shlex.join(['chaosapi', 'forecast', *_FAULT, *slos, *source])}"
     yield f"inject: {shlex.join(['chaosapi', 'fault', 'add', *_FAULT, '--url', lab.endpoints.admin])}"

@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def exec_with_parent_death_signal() -> None:
-    """Ask for the signal, make sure the lab still lives, become the program."""
+    """Request the signal, check that the lab still runs, and execute the program."""
     lab, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

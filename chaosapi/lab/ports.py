@@ -26,7 +26,7 @@ class Ports(NamedTuple):
     alertmanager: int = 9093
     grafana: int = 3000
     loadtest: int = 9646
-    """Where Locust serves what its clients see; Prometheus looks there whoever starts it."""
+    """The metrics of Locust's clients; Prometheus scrapes the port whoever starts Locust."""
     console: int = 8080
 
     def by_option(
@@ -59,7 +59,7 @@ def check_free(ports: Mapping[str, int]) -> None:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -68,7 +68,7 @@ def _is_free(port: int) -> bool:
 
 
 def _owner(port: int) -> str:
-    """Return who listens, as far as this user may know."""
+    """Return which process listens, if this user may know."""
     try:
         import psutil
     except ImportError:

@@ -16,7 +16,7 @@ from chaosapi.slo.windows import Profile
 
 
 class PredictedMoment(NamedTuple):
-    """A moment in seconds after the injection: as expected, and the range that chance leaves, where it is known."""
+    """A moment in seconds after the injection: as expected, and its range by chance, where known."""
 
     expected: float
     earliest: float | None = None
@@ -39,12 +39,12 @@ class Prediction:
         Raises LabError when the alert will not fire.
         """
         step = default_monitoring(self.profile).scrape
-        said = self._forecast_alert(self.fault.schedule.duration)
-        fires = said.moments[0]
+        alert = self._forecast_alert(self.fault.schedule.duration)
+        fires = alert.moments[0]
         firing = fires.firing or 0.0
         notified = fires.notified or 0.0
-        early = said.chance.earliest
-        late = said.chance.latest
+        early = alert.chance.earliest
+        late = alert.chance.latest
         moments = {
             timeline.BAD_SCRAPE: PredictedMoment(step, 0.0, step),
             timeline.PENDING: PredictedMoment(fires.pending, early, late),
@@ -54,7 +54,7 @@ class Prediction:
             timeline.RECEIVED: PredictedMoment(notified, early, late),
         }
         if ended is not None:
-            lasted = max(ended, notified + step)  # with luck it fired, and ended, sooner than expected
+            lasted = max(ended, notified + step)  # by chance it may have fired, and ended, earlier than expected
             last = self._forecast_alert(lasted).moments[-1]
             moments[timeline.RESOLVED] = PredictedMoment(ended + (last.resolved or lasted) - lasted)
             moments[timeline.RESOLVED_RECEIVED] = PredictedMoment(ended + (last.resolved_notified or lasted) - lasted)

@@ -14,7 +14,7 @@ from chaosapi.lab import environment, parent_death
 from chaosapi.lab.errors import NotReadyError, PartDiedError
 
 _STOP_TIMEOUT_S: Final = 5.0  # seconds between asking a part to stop and killing it
-_TAIL_LINES: Final = 12  # lines of a dead part's log that tell why
+_TAIL_LINES: Final = 12  # lines of the log of a part that ended
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Programs:
         return part
 
     def stop(self, part: Program) -> None:
-        """Ask a part to stop, then kill it and all it started; returns when its process is gone."""
+        """Terminate a part, then kill it and its children; returns when its process has ended."""
         self._running.remove(part)
         part.signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

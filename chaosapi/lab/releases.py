@@ -11,13 +11,13 @@ from typing import Final
 
 import httpx2
 
-# A closed network should cost a moment, not a minute: short to connect, patient once bytes flow.
+# Short to connect, so that a closed network costs a moment; long once bytes flow.
 _TIMEOUTS: Final = httpx2.Timeout(15, connect=3)
 _ARCHITECTURES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 class UnavailableError(Exception):
-    """This source cannot give the tools; the text is the reason."""
+    """This source cannot provide the tools; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _download(url: str, sha256: str, folder: Path) -> Path:
 
 
 def _unpack(tarball: Path, names: Sequence[str], folder: Path) -> dict[str, Path]:
-    """Copy only the named programs out, so that no path inside the tarball is ever trusted."""
+    """Extract only the named programs, so that no path inside the tarball is trusted."""
     found: dict[str, Path] = {}
     with tarfile.open(tarball) as archive:
         for member in archive:

@@ -1,4 +1,4 @@
-"""Being asked to stop: once is enough, and cleaning up is not interrupted by asking again."""
+"""Stop signals: the first one stops the lab, further ones do not interrupt its clean-up."""
 
 import signal
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequested(KeyboardInterrupt):
-    """SIGINT, SIGTERM or SIGHUP came; `number` says which."""
+    """Raised on SIGINT, SIGTERM or SIGHUP; `number` is the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

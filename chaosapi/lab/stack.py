@@ -1,9 +1,9 @@
-"""The lab as a whole: its parts in the order in which they need each other."""
+"""Start and stop a whole lab: its parts in the order of their dependencies."""
 
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -99,7 +99,7 @@ class Lab:
         return links | ({"Grafana": url(self.ports.grafana)} if self.with_grafana else {})
 
     def first_problem(self) -> str:
-        """Return what is not as it should be: a target that is not up, a rule that is not loaded or fails."""
+        """Return the first problem: a target that is not up, a rule that is not loaded or fails; empty without any."""
         targets = prometheus.target_health(self.prometheus)
         down = [f"target {url} is {health}" for url, health in targets.items() if health != "up"]
         rules = prometheus.rules(self.prometheus)
@@ -109,8 +109,8 @@ class Lab:
 
 
 @contextmanager
-def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
-    """Start a lab, give it to the block once every target is up and every rule loaded, and stop it afterwards.
+def running(options: Options, report: Callable[[str], None]) -> Iterator[Lab]:
+    """Start a lab, yield it when every target is up and every rule loaded, and stop it afterwards.
 
     Raises LabError when a tool or a free port is missing, or a part does not start; nothing is left running then.
     """
@@ -118,7 +118,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     promised = spec.load(options.service.slo)
     rules = _rules(options.service.slo, promised, options.profile)
     job = prometheus.job_of(promised)
-    programs = tools.ensure_programs("prometheus", "promtool", "alertmanager", say=say)
+    programs = tools.ensure_programs("prometheus", "promtool", "alertmanager", report=report)
     with_grafana = grafana.find() is not None
     with_console = options.console and console.is_installed()
     is_shop = isinstance(options.service, DemoShop)
@@ -134,7 +134,7 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
     token = _token(options)
     with ExitStack() as cleanup:
         parts = cleanup.enter_context(Programs(folder / "logs"))
-        say("starting the service" if options.service.starts else "looking for the service")
+        report("starting the service" if options.service.starts else "looking for the service")
         endpoints = options.service.start(parts, options.ports, options.profile, token)
         target = ScrapeTarget.of_url(endpoints.metrics, job)
         _check_coverage(options.service.slo, promised, endpoints, target)
@@ -154,20 +154,20 @@ def running(options: Options, say: Callable[[str], None]) -> Iterator[Lab]:
             with_grafana,
             with_console,
         )
-        if options.traffic:  # before Prometheus, so that its past goes over into its present without a gap
-            say("starting Locust")
+        if options.traffic:  # before Prometheus, so that there is no gap between its past and its present
+            report("starting Locust")
             _start_traffic(lab, folder)
-        say("starting Alertmanager")
+        report("starting Alertmanager")
         _start_alertmanager(lab, programs["alertmanager"], folder, token)
         if not (folder / "prometheus").exists():  # a store that was there before has its own past
-            _seed_history(lab, programs["promtool"], folder / "prometheus", say)
-        say("starting Prometheus")
+            _seed_history(lab, programs["promtool"], folder / "prometheus", report)
+        report("starting Prometheus")
         _start_prometheus(lab, programs["prometheus"], folder, rules)
         if with_grafana:
-            say("starting Grafana")
+            report("starting Grafana")
             _start_grafana(lab, folder / "grafana")
-        if with_console:  # it need not be waited for: it says itself what is not there yet
-            say("starting the console")
+        if with_console:  # it shows itself what is not up yet
+            report("starting the console")
             command = console.command(options.ports, endpoints.admin, job)
             env = environment.console(os.environ) | ({"CHAOSAPI_ADMIN_TOKEN": token} if token else {})
             parts.start("console", command, env)
@@ -210,13 +210,13 @@ def _generate_locustfile(lab: Lab, folder: Path) -> Path:
     users = lab.endpoints.users
     counted = history.counted_requests(lab.endpoints.exposition())
     templates = list(dict.fromkeys(handler for method, handler, _ in counted if method == "GET" and handler[0] == "/"))
-    try:
-        with Client(users, timeout_s=service.TIMEOUT_S) as client:
-            document = client.run(asked("GET", "/openapi.json"))
-    except ClientError:
-        document = None  # an app may have no such document, or not show it
+    documents = {}
+    with Client(users, timeout_s=service.TIMEOUT_S) as client:
+        for mount in locustfile.mounts(templates):
+            with suppress(ClientError):  # an app may have no such document, or not show it
+                documents[mount] = client.run(asked("GET", mount + locustfile.DOCUMENT))
     path = folder / "locustfile.py"
-    path.write_text(locustfile.write(users, document, templates), encoding="utf-8")
+    path.write_text(locustfile.write(users, documents, templates), encoding="utf-8")
     return path
 
 
@@ -233,24 +233,27 @@ def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None
         lab.parts.wait_until(client.is_ready, f"Alertmanager on port {port}")
 
 
-def _seed_history(lab: Lab, promtool: Path, data: Path, say: Callable[[str], None]) -> None:
+def _seed_history(lab: Lab, promtool: Path, data: Path, report: Callable[[str], None]) -> None:
     if isinstance(lab.options.service, DemoShop):
         rates = history.shop_rates(lab.options.rate)
     else:
-        say("measuring the traffic of each route")
-        rates = _measure_traffic(lab)
+        report("measuring the traffic of each route")
+        rates = _measure_traffic(lab, report)
         if not rates:
-            say("no traffic: Prometheus starts without a past, and long windows see nothing but the fault")
+            report("no traffic: Prometheus starts without a past, and long windows see nothing but the fault")
             return
-    say("seeding a healthy past")
+    report("seeding a healthy past")
     exposition = lab.endpoints.exposition()
     times = history.sample_times(lab.profile, time.time())
     past = history.healthy_series(exposition, rates, lab.target.labels, times[-1] - times[0])
     history.import_history(history.openmetrics(past, times), promtool, data)
 
 
-def _measure_traffic(lab: Lab) -> history.Rates:
-    """Return the rates of the service's requests over some seconds, from the first request on if Locust sends them."""
+def _measure_traffic(lab: Lab, report: Callable[[str], None]) -> history.Rates:
+    """Return the rates of the service's requests over some seconds, from the first request on if Locust sends them.
+
+    Reports routes that do not succeed: those who wrote the Locust file may not know.
+    """
     before = lab.endpoints.exposition()
     if lab.options.traffic:
         idle = history.counted_requests(before)
@@ -263,8 +266,12 @@ def _measure_traffic(lab: Lab) -> history.Rates:
         before = lab.endpoints.exposition()
     start = time.monotonic()
     _pause(lab, _MEASURED_S)
+    seconds = time.monotonic() - start
     after = lab.endpoints.exposition()
-    return history.measured_rates(before, after, time.monotonic() - start)
+    for method, handler, status in sorted(history.requests_between(before, after)):
+        if not status.startswith(("2", "3")):
+            report(f"{method} {handler} answers {status}")
+    return history.measured_rates(before, after, seconds)
 
 
 def _pause(lab: Lab, seconds: float) -> None:
@@ -311,16 +318,16 @@ def _start_grafana(lab: Lab, folder: Path) -> None:
 
 
 def _wait_until_healthy(lab: Lab) -> None:
-    """Wait until nothing is wrong; the error says what last was."""
-    troubles = ["nothing is known yet"]
+    """Wait until there is no problem; the error has the last one."""
+    problems = ["nothing is known yet"]
 
     def settled() -> bool:
-        troubles.append(lab.first_problem())
-        return not troubles[-1]
+        problems.append(lab.first_problem())
+        return not problems[-1]
 
     try:
         lab.parts.wait_until(settled, "all targets up and all rules loaded", every=0.2)
     except ClientError as error:
         raise LabError(f"Prometheus does not answer: {error}") from error
     except NotReadyError as error:
-        raise NotReadyError(f"{error}: {troubles[-1]}") from error
+        raise NotReadyError(f"{error}: {problems[-1]}") from error

@@ -1,4 +1,4 @@
-"""What the lab shows while it runs: a screen in a terminal, a line at each change without one."""
+"""The status of a running lab: a live screen in a terminal, else one line for each change."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,12 +18,12 @@ from chaosapi.terminal import Terminal, styled
 from chaosapi.text import escape_control
 
 _T = TypeVar("_T")
-_REFRESH_INTERVAL_S: Final = 1.0  # seconds between two looks at the lab
+_REFRESH_INTERVAL_S: Final = 1.0  # seconds between two readings
 
 
 @dataclass(frozen=True)
 class Status:
-    """One look at a running lab: how many targets are up and rules work, the alerts and the faults of this moment."""
+    """Targets that are up, rules that work, alerts and faults at one moment."""
 
     targets: str
     rules: str
@@ -36,7 +36,7 @@ class Status:
 
 
 def read_status(lab: Lab) -> Status:
-    """Ask the parts how they are; what does not answer says so instead, since a fault may be why."""
+    """Query all parts; a part that does not answer is shown as such, since a fault may be the cause."""
     health = _ask(lambda: target_health(lab.prometheus).values())
     loaded = _ask(lambda: rules(lab.prometheus))
     alerts = _ask(lambda: sorted(_alert_line(alert["labels"], alert["state"]) for alert in lab.prometheus.alerts()))
@@ -52,7 +52,7 @@ def read_status(lab: Lab) -> Status:
 
 
 def show_until_stopped(lab: Lab, console: Terminal) -> None:
-    """Show the lab until it is stopped; raises PartDiedError when a part ends by itself."""
+    """Show the status until the lab is stopped; raises PartDiedError when a part ends by itself."""
     if not console.is_terminal:
         for name, link in lab.links.items():
             console.print(f"{name}: {link}", soft_wrap=True)

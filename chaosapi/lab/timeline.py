@@ -1,4 +1,4 @@
-"""What happens after a fault, moment by moment, as Prometheus and the webhook recorded it."""
+"""The moments after a fault, as Prometheus and the webhook recorded them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ExpectedAlert:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return the labels that tell this alert from all others."""
+        """Return the labels that identify this alert."""
         return {"slo": self.slo, "severity": self.pair.severity, "long_window": format_window(self.pair.long)}
 
     def matches(self, labels: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from chaosapi.lab import debian, releases
 from chaosapi.lab.errors import ToolMissingError
 
 Source = Callable[[Sequence[str], Path], Mapping[str, Path]]
-"""Puts the named programs into a folder; returns them, and what they need beside them, by the name to keep."""
+"""Puts the named programs and the files that they need into a folder; returns the paths by file name."""
 
 SOURCES: Final[tuple[tuple[str, Source], ...]] = (
     ("official release", releases.fetch),
@@ -29,7 +29,7 @@ def ensure_programs(
     *names: str,
     folder: Path | None = None,
     sources: Sequence[tuple[str, Source]] = SOURCES,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Path]:
     """Return a runnable program for each of `names`, fetching those that PATH and the cache lack.
 
@@ -45,7 +45,7 @@ def ensure_programs(
                 name for name in missing if not _find_cached(name, folder)
             ]  # another process may have been faster
             if missing:
-                _fetch(missing, folder, sources, say)
+                _fetch(missing, folder, sources, report)
         found |= {name: folder / name for name in names if name not in found}
     return found
 
@@ -89,11 +89,11 @@ def _reports_its_name(program: Path, name: str) -> bool:
 
 
 def _fetch(
-    names: Sequence[str], folder: Path, sources: Sequence[tuple[str, Source]], say: Callable[[str], None]
+    names: Sequence[str], folder: Path, sources: Sequence[tuple[str, Source]], report: Callable[[str], None]
 ) -> None:
     reasons: list[str] = []
     for title, source in sources:
-        say(f"fetching {', '.join(names)}: {title}")
+        report(f"fetching {', '.join(names)}: {title}")
         with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
             try:
                 programs = source(names, Path(scratch))

@@ -15,7 +15,7 @@ def shop_command(ports: Ports, rate: float) -> list[str]:
 
     Raises LabError when Locust is not installed.
     """
-    scenario = ["--scenario", "steady", "--rate", f"{rate:g}", "--duration", "1h", "--reports", "none"]
+    scenario = ["--scenario", "steady", "--rate", f"{rate:g}", "--duration", "168h", "--reports", "none"]
     return [*_installed(), *_shop(ports), "--headless", "--only-summary", *scenario]
 
 

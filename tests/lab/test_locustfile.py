@@ -93,25 +93,38 @@ def test_circular_references_are_cut() -> None:
 def test_routes_that_appear_only_in_metrics_are_visited() -> None:
     """Routes of mounted apps are missing in the OpenAPI document; a catch-all route is not visited."""
     document: dict[str, Any] = {"paths": {"/files/{path}": {"get": {}}}}
-    made = locustfile.write("http://h", document, ["/files/{path:path}", "/inner/{item_id:int}", "/static/{path:path}"])
+    made = locustfile.write(
+        "http://h", {"": document}, ["/files/{path:path}", "/inner/{item_id:int}", "/static/{path:path}"]
+    )
     assert '("/files/{path}", "/files/1", {}),' in made
     assert '("/inner/{item_id}", "/inner/1", {}),' in made
     assert "static" not in made
     assert "from its OpenAPI document" in made
-    assert "from its metrics" in locustfile.write("http://h", None, ["/a"])
+    assert "from its metrics" in locustfile.write("http://h", {}, ["/a"])
+
+
+def test_a_mounted_app_has_a_document_of_its_own() -> None:
+    """Its routes are visited below its path; FastAPI's own pages are not."""
+    templates = ["/a", "/inner/openapi.json", "/inner/docs", "/inner/redoc", "/inner/b/{c}"]
+    assert locustfile.mounts(templates) == ["", "/inner"]
+    example = {"name": "c", "in": "path", "required": True, "example": "lamp"}
+    inner = {"paths": {"/b/{c}": {"get": {"parameters": [example]}}}}
+    made = locustfile.write("http://h", {"/inner": inner}, templates)
+    visited = [line.strip() for line in made.splitlines() if line.startswith("        (")]
+    assert visited == ['("/inner/b/{c}", "/inner/b/lamp", {}),', '("/a", "/a", {}),']
 
 
 def test_a_service_without_a_get_route_needs_a_locustfile() -> None:
     """The error names the option."""
     with pytest.raises(LabError, match="--locustfile"):
-        locustfile.write("http://h", {"paths": {"/a": {"post": {}}}}, ["/{path:path}"])
+        locustfile.write("http://h", {"": {"paths": {"/a": {"post": {}}}}}, ["/{path:path}"])
 
 
 def test_locust_reads_the_file(tmp_path: Path) -> None:
     """With any names of routes and parameters."""
     document: dict[str, Any] = {"paths": {'/quoted"\\{a}': {"get": {}}, "/ünicode": {"get": {}}}}
     file = tmp_path / "locustfile.py"
-    file.write_text(locustfile.write("http://h", document, []))
+    file.write_text(locustfile.write("http://h", {"": document}, []))
     command = [sys.executable, "-m", "locust", "-f", str(file), "--list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -113,6 +113,8 @@ def test_errors_are_on_one_line(
     [
         (["--app", "items_app:app"], "--slo"),
         (["--slo", "slo.yml"], "--app or --target"),
+        (["--locustfile", "locustfile.py"], "--app or --target"),
+        (["--app", "items_app:app", "--slo", "slo.yml", "--admin-url", "http://127.0.0.1:1"], "needs --target"),
         (["--app", "items_app:app", "--target", "http://127.0.0.1:1", "--slo", "slo.yml"], "either --app or --target"),
     ],
 )
@@ -214,4 +216,6 @@ def test_an_app_gets_the_users_environment(
     done = run("lab", lab_ports, folder, "--once", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1].startswith("targets 1/1 up")
+    assert "GET /broken answers 500" in done.stdout.splitlines()
+    assert "GET /items/{item_id} answers" not in done.stdout
     assert '("/broken", "/broken", {})' in (folder / "data" / "locustfile.py").read_text()
