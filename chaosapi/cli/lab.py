@@ -135,7 +135,7 @@ def lab(
             if once:
                 console.print(str(status.read_status(running)), soft_wrap=True)
                 return
-            for line in next_steps.lines(running):
+            for line in next_steps.lines(options, running.endpoints):
                 console.print(line, soft_wrap=True)
             status.show_until_stopped(running, console)
 

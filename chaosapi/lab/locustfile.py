@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from chaosapi.lab.errors import LabError
+from chaosapi.routes import is_probe
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _MAX_DEPTH: Final = 20  # schemas may refer to themselves
@@ -62,7 +63,7 @@ def write(host: str, documents: Mapping[str, Mapping[str, Any]], templates: Iter
     """Return the Locust file: the routes of OpenAPI documents first, then those of `templates` that they leave out.
 
     `documents` has one for each app, by the path at which it is mounted: "" for the outermost. `templates` are the GET
-    routes that the service counts. Raises LabError where there is no route to visit.
+    routes that the service counts. Probes are left out: no fault hits them. Raises LabError where no route is left.
     """
     described = [
         visit._replace(route=prefix + visit.route, path=prefix + visit.path)
@@ -71,7 +72,7 @@ def write(host: str, documents: Mapping[str, Mapping[str, Any]], templates: Iter
     ]
     known = {visit.route for visit in described} | {prefix + page for prefix in documents for page in _PAGES}
     others = [_undescribed(template) for template in templates if _PARAMETER.sub(r"{\1}", template) not in known]
-    found = [*described, *filter(None, others)]
+    found = [visit for visit in (*described, *filter(None, others)) if not is_probe(visit.route)]
     if not found:
         raise LabError(f"{host} has no GET route to send requests to: give a Locust file of your own (--locustfile)")
     lines = [f"        ({_text(each.route)}, {_text(each.path)}, {json.dumps(each.headers)})," for each in found]

@@ -40,6 +40,8 @@ from chaosapi.slo.annotations import LinkBases
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile
 
+LOCUSTFILE: Final = "locustfile.py"
+"""The generated Locust file, in the folder of the lab."""
 _MAX_SCRAPE_INTERVAL_S: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
 _MEASURED_S: Final = 10.0
 """Seconds of traffic that show how many requests each route of an own service gets."""
@@ -215,7 +217,7 @@ def _generate_locustfile(lab: Lab, folder: Path) -> Path:
         for mount in locustfile.mounts(templates):
             with suppress(ClientError):  # an app may have no such document, or not show it
                 documents[mount] = client.run(asked("GET", mount + locustfile.DOCUMENT))
-    path = folder / "locustfile.py"
+    path = folder / LOCUSTFILE
     path.write_text(locustfile.write(users, documents, templates), encoding="utf-8")
     return path
 

@@ -219,6 +219,15 @@ def test_data_dir_keeps_the_data(lab_ports: dict[str, int], tmp_path: Path, tool
 
 
 @pytest.mark.slow
+def test_traffic_may_flow_from_the_start(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
+    """With --rate Locust sends to the shop, and the lab does not say how to start it."""
+    folder = tmp_path / "kept"
+    done = run("lab", lab_ports, tmp_path, "--once", "--rate", "5", "--data-dir", str(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "requests within 604800 s" in (folder / "logs" / "locust.log").read_text()
+
+
+@pytest.mark.slow
 def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
     """The status shows a fault while it acts, even one that blocks the service; a dead part ends the status."""
     with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:

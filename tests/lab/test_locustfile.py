@@ -114,6 +114,12 @@ def test_a_mounted_app_has_a_document_of_its_own() -> None:
     assert visited == ['("/inner/b/{c}", "/inner/b/lamp", {}),', '("/a", "/a", {}),']
 
 
+def test_probes_are_not_visited() -> None:
+    """Neither described ones nor others: no fault hits them, and they would water down the share of failures."""
+    made = locustfile.write("http://h", {"": {"paths": {"/health": {"get": {}}, "/a": {"get": {}}}}}, ["/inner/livez"])
+    assert [line.strip() for line in made.splitlines() if line.startswith("        (")] == ['("/a", "/a", {}),']
+
+
 def test_a_service_without_a_get_route_needs_a_locustfile() -> None:
     """The error names the option."""
     with pytest.raises(LabError, match="--locustfile"):

@@ -1,0 +1,32 @@
+"""What the lab tells a person to type next."""
+
+from pathlib import Path
+
+from chaosapi.lab import next_steps
+from chaosapi.lab.ports import Ports
+from chaosapi.lab.service import DemoShop, Endpoints, OwnApp, Service
+from chaosapi.lab.stack import Options
+
+ENDPOINTS = Endpoints("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:1/metrics")
+
+
+def lines(service: Service, **options: object) -> list[str]:
+    """Return the lines of a lab with these options."""
+    chosen = Options(Path("/data"), ports=Ports(prometheus=3), service=service, **options)  # type: ignore[arg-type]
+    return list(next_steps.lines(chosen, ENDPOINTS))
+
+
+def test_commands_have_the_addresses_and_the_files_of_the_lab() -> None:
+    """As shell words, so that they can be pasted."""
+    copy, predict, inject = lines(OwnApp("main:app", Path("my slo.yml")), traffic=True)
+    assert copy.endswith(" /data/locustfile.py")
+    assert predict.endswith(" --spec 'my slo.yml' --profile lab --prometheus http://127.0.0.1:3")
+    assert inject.endswith(" --url http://127.0.0.1:2")
+
+
+def test_traffic_that_is_there_is_not_explained() -> None:
+    """Neither that of a Locust file of the user's own, nor the shop's once it flows."""
+    own = OwnApp("main:app", Path("slo.yml"))
+    assert len(lines(own, traffic=True, locustfile=Path("mine.py"))) == 2
+    assert lines(DemoShop(), traffic=True) == []
+    assert "-m locust" in lines(DemoShop())[0]
