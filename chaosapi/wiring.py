@@ -142,7 +142,7 @@ class Chaos:
                 audited, self._fleet, self._engine, self._policy, self._forecaster, self._pools, self._rate_meter
             ).router(),
             forecasts.ForecastEndpoints(
-                self._forecaster, self._policy, self._engine, self._inbox, self._pools
+                audited.catch_up, self._forecaster, self._policy, self._engine, self._inbox, self._pools
             ).router(),
             stop.StopEndpoints(audited, self._kill_switch, self._fleet, self._store.now, self._pools.lists).router(),
             replicas.ReplicaEndpoints(self._fleet).router(),

@@ -22,8 +22,8 @@ _RESERVED_ACTORS: Final = {"guard", "killswitch", "store"}
 """Reserved actors: parts of the service sign their own changes with these names."""
 _MAX_ACTOR: Final = 200
 _MAX_REASON: Final = 500
-_FIND_TIMEOUT_S: Final = 0.15
-"""Time-out of the store when a fault is not in the snapshot."""
+_CATCH_UP_TIMEOUT_S: Final = 0.15
+"""Beyond it, an answer is that of the last snapshot."""
 
 FaultName = Annotated[str, Path(pattern=NAME, description="The fault's name.")]
 Why = Annotated[Line, Query(max_length=_MAX_REASON, description="Reason, for the audit.")]
@@ -108,17 +108,11 @@ class AuditedChanges:
         actor = actor_of(request, trusted=self._trusted)
         return AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
 
-    async def find_fault(self, known: State, name: str) -> State:
-        """Return a state with the fault: `known`, or the store's if the fault is missing there.
-
-        Another worker may have acknowledged the fault before this worker's snapshot was updated. Returns `known` if the
-        store does not answer.
-        """
-        if not any(record.name == name for record in known.faults):
-            with suppress(StoreUnavailable, TimeoutError):
-                async with asyncio.timeout(_FIND_TIMEOUT_S):
-                    return await self._store.refresh()
-        return known
+    async def catch_up(self) -> None:
+        """Take over the changes that other workers and replicas have acknowledged, if the store answers in time."""
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_TIMEOUT_S):
+                await self._store.refresh()
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """Return the latest entries, newest first; with `before`, only those of lower revisions."""

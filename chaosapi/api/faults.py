@@ -146,6 +146,7 @@ class FaultEndpoints:
 
         A page ends at a megabyte; `next` is the URL of the next page.
         """
+        await self.audited.catch_up()
         known = self.engine.state
         time_of = self.engine.time_of
         first = known.faults.index(known.find(after)) + 1 if after else 0
@@ -167,7 +168,8 @@ class FaultEndpoints:
 
     async def show_fault(self, response: Response, name: FaultName) -> responses.FaultView:
         """Show one fault with its receipt."""
-        return await self._view(response, await self.audited.find_fault(self.engine.state, name), name)
+        await self.audited.catch_up()
+        return await self._view(response, self.engine.state, name)
 
     async def replace_fault(
         self,
@@ -201,6 +203,7 @@ class FaultEndpoints:
         """Change a live fault by JSON merge patch (RFC 7396), atomically. Its clock and receipt continue."""
         now = self.engine.clock()
         if isinstance(document.get("rate"), dict):
+            await self.audited.catch_up()
             spec = self.engine.state.find(name).spec.model_dump(mode="json", context=durations.EXACT)
             merged = await self._resolve(request, validation.read(FaultRequest, merge(spec, document)), name)
             document = {**document, "rate": merged.rate, "rate_sum": merged.rate_sum}

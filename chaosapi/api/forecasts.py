@@ -1,6 +1,6 @@
 """The forecasts and scores of the admin API."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -150,8 +150,12 @@ class Forecaster:
 
 @dataclass(frozen=True)
 class ForecastEndpoints:
-    """The routes of forecasts and scores. Thread pools compute both, and parse large bodies."""
+    """The routes of forecasts and scores. Thread pools compute both, and parse large bodies.
 
+    `catch_up` takes over the changes of other replicas.
+    """
+
+    catch_up: Callable[[], Awaitable[None]]
     forecaster: Forecaster
     policy: Policy
     engine: Engine
@@ -178,6 +182,7 @@ class ForecastEndpoints:
 
     async def score(self, request: Request, name: FaultName) -> Response:
         """Compare a fault's forecast with the delivered alerts; `chaosapi score` also queries Prometheus."""
+        await self.catch_up()
         record = self.engine.state.find(name)
         now = self.engine.clock()
         if record.starts_at > now:

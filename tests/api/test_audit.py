@@ -137,17 +137,22 @@ def test_a_recomputed_change_returns_the_state_of_the_last_computation() -> None
     assert second.after.find("f").spec.rate == 0.2
 
 
-def test_a_fault_missing_in_the_snapshot_is_read_from_the_store_before_a_404(
-    make_client: MakeClient, tmp_path: Path
-) -> None:
-    """A fault that another worker acknowledged is found at once; a missing store gives 404 or the snapshot's fault."""
+def test_what_one_worker_has_acknowledged_every_other_one_shows(make_client: MakeClient, tmp_path: Path) -> None:
+    """At once, by its name and in the list, also its end; without the store they show the last snapshot."""
     file = tmp_path / "faults.db"
     here, there = (make_client(store=f"sqlite:///{file}") for _ in range(2))
     for number in range(10):
         name = f"f-{number}"
-        here.put(f"/admin/faults/{name}", json=ERROR).raise_for_status()
-        assert there.get(f"/admin/faults/{name}").status_code == 200
+        path = f"/admin/faults/{name}"
+        here.put(path, json=ERROR).raise_for_status()
+        listed = there.get("/admin/faults?limit=1").json()["faults"]
+        assert (listed[0]["name"], listed[0]["state"]) == (name, "active")
+        here.delete(path).raise_for_status()
+        assert there.get(path).json()["state"] == "ended"
+        here.put(path, json=ERROR).raise_for_status()
+        assert there.get(f"{path}/score").status_code == 200
     assert there.get("/admin/faults/nobody").status_code == 404
     file.rename(tmp_path / "elsewhere")
     assert there.get("/admin/faults/nobody").status_code == 404
     assert there.get("/admin/faults/f-9").status_code == 200
+    assert there.get("/admin/faults").status_code == 200
