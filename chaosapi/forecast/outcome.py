@@ -133,6 +133,12 @@ def statuses(fault: Fault) -> set[str]:
     return {_status(ending) for ending in fault.effect.endings()}
 
 
+def holds(fault: Fault) -> bool:
+    """Return whether the fault holds requests, so that clients may give up."""
+    effect = fault.effect
+    return effect.delay() is not None or any(ending.hold_s for ending in effect.endings())
+
+
 def count_delay_evaluations(fault: Fault) -> int:
     """Return how many distributions of delays `within` evaluates: parts of a mixture, times strengths."""
     delay = fault.effect.delay()

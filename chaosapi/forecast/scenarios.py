@@ -30,7 +30,12 @@ def traffic_fields(
         load = known[name].load(rate=rate, peak=peak, duration=duration, scale=1.0 if scale is None else scale)
     except ValueError as error:
         raise errors.Invalid.field("scenario", str(error)) from None
-    return {"rps": load.rate_at(0.0), "stages": _stages(load), "shares": dict(known[name].mix)}
+    return {
+        "rps": load.rate_at(0.0),
+        "stages": _stages(load),
+        "shares": dict(known[name].mix),
+        "client_timeout": known[name].patience,
+    }
 
 
 def _stages(load: Any) -> list[Stage]:

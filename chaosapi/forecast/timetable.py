@@ -193,6 +193,14 @@ def _budget(model: ForecastModel, slo: Objective) -> ForecastBudget:
     return ForecastBudget(slo=slo.name, requests=requests, bad=bad, spent=spent, left=1 - spent)
 
 
+def _patience(model: ForecastModel) -> list[str]:
+    if not any(outcome.holds(fault) for fault in model.modelled):
+        return []
+    return [
+        f"clients give up after {format_window(model.traffic.client_timeout)}: without an answer requests fail (000)"
+    ]
+
+
 def assumptions(model: ForecastModel) -> Assumptions:
     """Return what the forecast takes for granted."""
     profile = model.profile
@@ -215,6 +223,7 @@ def assumptions(model: ForecastModel) -> Assumptions:
                 for each in scraped
                 if not model.past
             ),
+            *_patience(model),
             *(each for fault in model.modelled for each in outcome.assumptions(fault)),
         ],
     )

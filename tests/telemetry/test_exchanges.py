@@ -4,11 +4,15 @@ import asyncio
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import BackgroundTasks, FastAPI
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
@@ -208,6 +212,60 @@ def test_no_answer_is_counted_as_none(client: httpx2.Client, effect: dict[str, A
     assert seen(client, "/silent") == "000"
     assert Counted(client).wait("/silent") == {"000": 1}
     assert Counted(client).fast("/silent", "30.0") == 0
+
+
+async def parts() -> AsyncIterator[bytes]:
+    """Give four bytes, and clean up."""
+    try:
+        for _ in range(4):
+            yield b"x"
+    finally:
+        await asyncio.sleep(SLOW)
+
+
+def a_fastapi_app(folder: Path) -> FastAPI:
+    """Make an app whose routes go on after their answers."""
+    app = FastAPI()
+    (folder / "file").write_bytes(b"x" * 200_000)
+
+    @app.get("/task")
+    def task(tasks: BackgroundTasks) -> str:
+        tasks.add_task(asyncio.sleep, SLOW)
+        return "fine"
+
+    @app.get("/generator")
+    def generator() -> StreamingResponse:
+        return StreamingResponse(parts(), headers={"content-length": "4"})
+
+    @app.get("/file")
+    def file() -> FileResponse:
+        return FileResponse(folder / "file", background=BackgroundTask(asyncio.sleep, SLOW))
+
+    @app.head("/file")
+    def head() -> FileResponse:
+        return FileResponse(folder / "file", background=BackgroundTask(asyncio.sleep, SLOW))
+
+    return app
+
+
+def test_what_a_framework_does_after_an_answer_is_no_latency_and_keeps_no_place(tmp_path: Path) -> None:
+    """Background tasks, the cleanup of a generator, what follows a file."""
+    app = a_fastapi_app(tmp_path)
+    chaosapi.install(app, QUIET)
+    with serving(app) as client:
+        inject(client, {"type": "capacity", "concurrency": 1, "queue": 0})
+        for method, path, size in (
+            ("GET", "/task", 6),
+            ("GET", "/generator", 4),
+            ("GET", "/file", 200_000),
+            ("HEAD", "/file", 0),
+        ):
+            with client.stream(method, path) as answer:
+                assert (answer.status_code, sum(map(len, answer.iter_raw(1)))) == (200, size)
+            Counted(client).wait(path)
+        for path, requests in (("/task", 1), ("/generator", 1), ("/file", 2)):
+            assert Counted(client).statuses(path) == {"200": requests}
+            assert Counted(client).fast(path, "1.0") == requests
 
 
 @pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "hang", "at_most": "100ms"}])
