@@ -16,6 +16,7 @@ from starlette.routing import Host, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import chaosapi
+from chaosapi.app import create_app
 from chaosapi.settings import Settings
 
 QUIET = Settings(access_log=False)
@@ -45,6 +46,13 @@ def counted(client: TestClient, prefix: str = "") -> dict[tuple[str, str], int]:
 async def page(_: Request) -> Response:
     """Answer."""
     return PlainTextResponse("fine")
+
+
+async def raw(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer, and know nothing but HTTP."""
+    if scope["type"] != "http":
+        raise NotImplementedError
+    await PlainTextResponse("fine")(scope, receive, send)
 
 
 def users() -> FastAPI:
@@ -250,12 +258,6 @@ def test_only_a_target_that_names_a_probe_hits_it(target: str, status: int | Non
 
 def test_exempt_paths_of_a_raw_app_are_known_by_the_path_alone() -> None:
     """It has one route for all paths."""
-
-    async def raw(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError
-        await PlainTextResponse("fine")(scope, receive, send)
-
     app = chaosapi.ChaosMiddleware(raw, settings=Settings(access_log=False, exempt=("/internal/*", "/status")))
     with client_of(app) as client:
         inject(client)
@@ -331,3 +333,23 @@ def test_the_admin_api_says_below_a_wrong_prefix_why_it_is_not_there(root_path: 
         assert answer.status_code == 404
         assert f"begin after the root path {root_path!r}" in answer.json()["detail"]
         assert client.get(f"{prefix}/healthz").json() == {"detail": "Not Found"}
+
+
+@pytest.mark.parametrize("prefix", ["", "/svc"], ids=["stripped", "kept"])
+def test_templates_of_a_raw_app_match_below_its_root_path(prefix: str) -> None:
+    """No framework takes the root path away from its paths."""
+    app = chaosapi.ChaosMiddleware(raw, routes=["/items/{item}", "/files/{path:path}"], settings=QUIET)
+    with client_of(app, root_path="/svc") as client:
+        inject(client, "/items/{item}", prefix=prefix)
+        answers = [client.get(f"{prefix}{path}").status_code for path in ("/items/7", "/files/a/b", "/items/7%0A")]
+        assert answers == [503, 200, 503]
+        assert counted(client, prefix) == {("/items/{item}", "503"): 2, ("/files/{path:path}", "200"): 1}
+
+
+def test_exempt_paths_of_the_shop_are_spared() -> None:
+    """The setting holds for the service, too."""
+    with client_of(create_app(Settings(access_log=False, exempt=("/api/products",)))) as client:
+        inject(client)
+        assert client.get("/api/products/p-0001").status_code == 200
+        assert client.get("/api/nothing").status_code == 404
+        assert client.post("/api/checkout", json={}).status_code == 503
