@@ -36,6 +36,9 @@ USUAL_PROBES: Final = frozenset(
         "healthy",
         "healthz",
         "heartbeat",
+        "isalive",
+        "isready",
+        "lbheartbeat",
         "live",
         "liveness",
         "livez",
@@ -90,8 +93,8 @@ def exempt(path: str) -> bool:
 
 
 def is_probe(template: str) -> bool:
-    """Return whether a route is usually a probe by its name: only a target that names it hits it."""
-    return "{" not in template and template[template.rfind("/") + 1 :].lower() in USUAL_PROBES
+    """Return whether a route, or a path, is usually a probe by its name: only a target that names it hits it."""
+    return "{" not in template and template.strip("/_").rpartition("/")[2].strip("_").lower() in USUAL_PROBES
 
 
 def covers(pattern: str, path: str) -> bool:

@@ -13,11 +13,14 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import Scope
 
 from chaosapi.frameworks import route_path
-from chaosapi.routes import EXEMPT, UNKNOWN, Route, covers, first_segment
+from chaosapi.routes import EXEMPT, UNKNOWN, Route, covers, first_segment, is_probe
 
 _REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
 """The longest path, in characters, whose route is remembered."""
+
+_ANY: Final = ":path}"
+"""How the template of a route ends that takes any path, such as that of a mounted app whose routes are unknown."""
 
 Matches = Callable[[Scope], tuple[Match, Scope]]
 """The framework's method that says whether its route is for a request, and what it adds to the scope."""
@@ -174,7 +177,9 @@ class RouteTable:
             return None
         if found is None:
             return UNKNOWN
-        return None if found.template in self.own else found.template
+        if found.template in self.own or (found.template.endswith(_ANY) and is_probe(path)):
+            return None
+        return found.template
 
     def _covered(self, path: str) -> bool:
         return any(covers(pattern, path) for pattern in self._exempt)

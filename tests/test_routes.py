@@ -27,6 +27,8 @@ def test_exempt_paths_are_whole_first_segments(path: str, left_alone: bool) -> N
         ("/api/v1/ping", True),
         ("/-/ready", True),
         ("/HealthCheck", True),
+        ("/health/", True),
+        ("/__lbheartbeat__", True),
         ("/health/{patient}", False),
         ("/healthy-food", False),
         ("/live/scores", False),

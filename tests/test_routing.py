@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Match, WebSocketRoute
+from starlette.routing import BaseRoute, Match, Mount, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -202,6 +202,14 @@ def test_routes_that_are_added_later_are_found(where: str) -> None:
     assert table.handler(request(path)) == path
     assert table.handler(request("/never")) == "none"
     assert [set(templates) - set(before) for templates in read] == [{path}]
+
+
+def test_probes_of_an_app_whose_routes_are_unknown_are_exempt() -> None:
+    """No target can name them."""
+    app = Starlette(routes=[Mount("/legacy", app=_anything), StarletteRoute("/users/{user}", page("user"))])
+    table = routes_of(app)
+    found = [table.handler(request(path)) for path in ("/legacy/health", "/legacy/a", "/users/health")]
+    assert found == [None, "/legacy/{path:path}", "/users/{user}"]
 
 
 def test_a_table_of_templates_matches_any_method() -> None:
