@@ -31,7 +31,7 @@ async def sorry(request: Request, error: Exception) -> Response:
 
 
 def an_app(title: str = "outer", *, cors: bool = True) -> FastAPI:
-    """Make an app with handlers of its own."""
+    """Return an app with handlers of its own."""
     app = FastAPI(title=title)
     app.add_exception_handler(RuntimeError, sorry)
     app.add_exception_handler(OutOfStockError, sorry)
@@ -59,7 +59,7 @@ def serving(app: Starlette) -> Iterator[TestClient]:
 
 
 def inject(client: TestClient, effect: dict[str, Any], **fault: Any) -> None:
-    """Put the fault `f` in place."""
+    """Inject the fault `f`."""
     client.put("/admin/faults/f", json={"effect": effect, **fault}).raise_for_status()
 
 
@@ -172,7 +172,7 @@ def test_what_an_app_cannot_raise_is_refused(raises: str, why: str) -> None:
 
 
 def a_mounting_app() -> FastAPI:
-    """Make an app whose mounted app has its own middleware and handlers, and a route before the mount."""
+    """Return an app whose mounted app has its own middleware and handlers, and a route before the mount."""
     app = an_app(cors=False)
 
     @app.get("/sub/own")

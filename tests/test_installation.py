@@ -54,13 +54,13 @@ def _serving(app: ASGIApp, root_path: str = "") -> Iterator[httpx2.Client]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Give a function that serves an app with a real uvicorn and returns a client of it."""
+    """Yield a function that serves an app with a real uvicorn and returns a client of it."""
     with ExitStack() as stack:
         yield lambda app: stack.enter_context(_serving(app))
 
 
 def inject(client: httpx2.Client | TestClient, effect: dict[str, Any], **fault: Any) -> None:
-    """Put the fault `f` in place."""
+    """Inject the fault `f`."""
     client.put("/admin/faults/f", json={"effect": effect, **fault}).raise_for_status()
 
 
@@ -75,7 +75,7 @@ def count(client: httpx2.Client | TestClient, handler: str, status: str) -> floa
 
 
 def a_fastapi_app(seen: list[str]) -> FastAPI:
-    """Make an app with a life, probes, docs and a mount of its own; chaosapi comes before its routes."""
+    """Return an app with a life, probes, docs and a mount of its own; chaosapi comes before its routes."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -178,7 +178,7 @@ async def an_echo(socket: WebSocket) -> None:
 
 
 def a_starlette_app() -> Starlette:
-    """Make an app with all kinds of routes."""
+    """Return an app with all kinds of routes."""
     mount = Mount("/m", routes=[Route("/z/{k:int}", a_page, methods=["POST"])])
     routes = [Route("/a", a_page), Route("/class", APage), mount, Mount("/files", a_plain_app)]
     app = Starlette(routes=[*routes, Host("other.example", Starlette()), WebSocketRoute("/ws", an_echo)])
@@ -302,7 +302,7 @@ def test_without_a_token_only_this_machine_may_steer() -> None:
 
 
 def an_app_with(*paths: str) -> Starlette:
-    """Make an app that answers paths that chaosapi has as well."""
+    """Return an app that answers paths that chaosapi has as well."""
 
     async def theirs(_: Request) -> Response:
         return PlainTextResponse("theirs")
@@ -409,7 +409,7 @@ def test_a_guest_says_at_start_who_may_steer(caplog: pytest.LogCaptureFixture, s
 
 
 def items() -> FastAPI:
-    """Make an app with a route, a probe by chaosapi and docs."""
+    """Return an app with a route, a probe by chaosapi and docs."""
     app = FastAPI()
     chaosapi.install(app, QUIET)
 

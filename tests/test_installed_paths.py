@@ -23,7 +23,7 @@ QUIET = Settings(access_log=False)
 
 
 def client_of(app: ASGIApp, **options: Any) -> TestClient:
-    """Make a client in the same process."""
+    """Return a client in the same process."""
     return TestClient(app, base_url="http://localhost", **options)
 
 
@@ -56,7 +56,7 @@ async def raw(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def users() -> FastAPI:
-    """Make an app whose routes overlap."""
+    """Return an app whose routes overlap."""
     app, inner, versioned = FastAPI(), FastAPI(), APIRouter(prefix="/v1")
     for add, path in (
         (app.get, "/users/{user}"),
@@ -133,7 +133,7 @@ def test_a_host_decides_which_router_is_asked() -> None:
 
 
 def late_app(*paths: str, settings: Settings = QUIET) -> FastAPI:
-    """Make an app that adds routes of these paths, and an included router, in its lifespan."""
+    """Return an app that adds routes of these paths, and an included router, in its lifespan."""
     closed: list[bool] = []
 
     @asynccontextmanager
@@ -275,7 +275,7 @@ def test_exempt_paths_are_read_from_the_environment(
 
 
 def rooted(**options: Any) -> FastAPI:
-    """Make an app with a mounted one in it."""
+    """Return an app with a mounted one in it."""
     app, inner = FastAPI(**options), FastAPI()
     app.get("/items")(page_without_request)
     inner.get("/deep")(page_without_request)

@@ -23,14 +23,14 @@ from chaosapi.routing import RouteTable
 
 
 def request(path: str, method: str = "GET", host: str = "localhost", **more: Any) -> Scope:
-    """Make the scope of a request as servers do."""
+    """Return the scope of a request as servers do."""
     headers = [(b"host", host.encode())]
     scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": headers, "query_string": b""}
     return {**scope, **more}
 
 
 def handler(name: str) -> Any:
-    """Make a handler of this name, which is the template of its route."""
+    """Return a handler of this name, which is the template of its route."""
 
     async def answer() -> Response:
         return PlainTextResponse(name)
@@ -43,12 +43,12 @@ def handler(name: str) -> Any:
 
 
 def api(name: str) -> Any:
-    """Make a handler for FastAPI."""
+    """Return a handler for FastAPI."""
     return handler(name)[0]
 
 
 def page(name: str) -> Any:
-    """Make a handler for Starlette."""
+    """Return a handler for Starlette."""
     return handler(name)[1]
 
 
@@ -69,7 +69,7 @@ def taken(app: ASGIApp, scope: Scope) -> str:
 
 
 def segments(*names: str) -> st.SearchStrategy[str]:
-    """Give paths of these segments."""
+    """Return paths of these segments."""
     return st.lists(st.sampled_from(names), min_size=1, max_size=3).map(lambda chosen: "/" + "/".join(chosen))
 
 

@@ -34,7 +34,7 @@ def statuses(url: str, keys: Iterable[str]) -> dict[str, int]:
 
 
 def inject(url: str, **fault: object) -> None:
-    """Put the fault `f` in place."""
+    """Inject the fault `f`."""
     body = {"effect": {"type": "error", "status": 503}, **fault}
     httpx2.put(f"{url}/admin/faults/f", json=body).raise_for_status()
 

@@ -77,7 +77,7 @@ def environment(program: Path) -> dict[str, str]:
 
 
 def free_ports(number: int) -> list[str]:
-    """Return so many ports of 127.0.0.1 that nobody listens on."""
+    """Return free ports of 127.0.0.1."""
     with ExitStack() as held:
         servers = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
         return [str(server.getsockname()[1]) for server in servers]

@@ -11,7 +11,7 @@ from chaosapi.lab.errors import ToolMissingError
 
 @pytest.fixture(scope="session", params=["newest", "distribution"])
 def programs(request: pytest.FixtureRequest, tools: dict[str, Path]) -> dict[str, Path]:
-    """Give Alertmanager and amtool: the lab's, then those of this system's distribution (0.25 on Debian 12)."""
+    """Return Alertmanager and amtool: the lab's, then those of this system's distribution (0.25 on Debian 12)."""
     if request.param == "newest":
         return tools
     names, sources = ("alertmanager", "amtool"), (("this system's package", debian.fetch_running),)

@@ -1,4 +1,4 @@
-"""A real Alertmanager between alerts that a test makes up and a receiver that keeps what it is told."""
+"""A real Alertmanager between fake alerts and a receiver that records notifications."""
 
 import json
 import socket
@@ -23,13 +23,13 @@ Labels = dict[str, str]
 
 @dataclass
 class Receiver:
-    """Where notifications go: each by the path it was sent to."""
+    """A webhook receiver, which records notifications by path."""
 
     url: str
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def at(self, path: str, service: str = "") -> list[dict[str, Any]]:
-        """Return the notifications that came to a path, those about one service if it is given."""
+        """Return the notifications of a path, optionally of one service."""
         found = [body for where, body in list(self.told) if where == path]
         return [body for body in found if not service or body["groupLabels"]["service"] == service]
 
@@ -41,14 +41,14 @@ class Alerting:
         self._http, self.receiver = http, receiver
 
     def send(self, *alerts: Labels, over: bool = False) -> None:
-        """Send alerts as Prometheus does, as firing or as over."""
+        """Send alerts as Prometheus does, firing or resolved."""
         ends = {"endsAt": datetime.now(UTC).isoformat()} if over else {}
         texts = {"summary": "it burns", "description": "fast", "dashboard_url": "/d/x", "runbook_url": "a/b.md"}
         body = [{"labels": labels, "annotations": texts, **ends} for labels in alerts]
         self._http.post("/api/v2/alerts", json=body).raise_for_status()
 
     def inhibited(self) -> list[Labels]:
-        """Return the alerts that another one silences."""
+        """Return the inhibited alerts."""
         return [each["labels"] for each in self._http.get("/api/v2/alerts").json() if each["status"]["inhibitedBy"]]
 
 

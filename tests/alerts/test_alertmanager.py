@@ -29,18 +29,18 @@ def _of(service: str, severity: str, slo: str = "", **other: str) -> Labels:
 
 
 @pytest.mark.parametrize("path", [CONFIG, EXAMPLE], ids=lambda path: path.name)
-def test_amtool_accepts_it_as_it_stands(path: Path, programs: dict[str, Path]) -> None:
-    """One inhibition, no complaint, whether the files with secrets are there or not."""
+def test_amtool_accepts_the_configuration(path: Path, programs: dict[str, Path]) -> None:
+    """With one inhibition, whether the files with secrets exist or not."""
     result = subprocess.run([programs["amtool"], "check-config", path], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "1 inhibit rules" in result.stdout
 
 
 @pytest.mark.parametrize(("labels", "receivers"), ROUTES, ids=lambda value: " ".join(value) if value else None)
-def test_every_alert_reaches_the_service_and_whom_it_concerns(
+def test_every_alert_reaches_the_service_and_its_receivers(
     labels: list[str], receivers: str, programs: dict[str, Path]
 ) -> None:
-    """Pages, tickets and whatever else; in the example the team's pager or chat too, or mail where nobody takes it."""
+    """Pages, tickets and others; in the example also the team's pager, chat or mail."""
     for path, expected in ((CONFIG, "chaosapi"), (EXAMPLE, receivers)):
         options = [f"--config.file={path}", f"--verify.receivers={expected}"]
         command: list[str | Path] = [programs["amtool"], "config", "routes", "test", *options, *labels]
@@ -49,7 +49,7 @@ def test_every_alert_reaches_the_service_and_whom_it_concerns(
 
 
 def test_the_example_groups_and_inhibits_alike() -> None:
-    """It differs in who is told, not in what."""
+    """It differs in the receivers only."""
     example = yaml.safe_load(EXAMPLE.read_text())
     assert example["inhibit_rules"] == CHECKED_IN["inhibit_rules"]
     for setting in ("group_by", "group_wait", "group_interval", "repeat_interval"):
@@ -73,8 +73,8 @@ def running(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
             yield started
 
 
-def test_a_page_silences_the_tickets_of_its_slo_and_nothing_else(running: Alerting) -> None:
-    """Other SLOs, other services, other pages are told; so is every ticket when the target is gone."""
+def test_a_page_inhibits_only_the_tickets_of_its_slo(running: Alerting) -> None:
+    """Other SLOs, services and pages are notified; so is every ticket while the target is down."""
     silenced = [_of("a", "ticket", "latency", long_window=window) for window in ("1d", "3d")]
     silenced.append(_of("a", "ticket", "latency", alertname="HighLatency"))
     heard = [
@@ -98,7 +98,7 @@ def test_a_page_silences_the_tickets_of_its_slo_and_nothing_else(running: Alerti
     eventually(lambda: all(labels in told() for labels in silenced))  # they still fire, and nobody is paged any more
 
 
-def test_a_burst_is_one_notification_and_its_end_is_told(running: Alerting) -> None:
+def test_a_burst_of_alerts_is_one_notification_and_one_resolution(running: Alerting) -> None:
     """Twelve instances lose their store at once: one message names all of them, and all of them when it is over."""
     burst = [_of("c", "ticket", alertname="StoreDown", instance=f"shop-{n}") for n in range(12)]
     running.send(*burst)
@@ -116,7 +116,7 @@ def test_a_burst_is_one_notification_and_its_end_is_told(running: Alerting) -> N
 
 
 @pytest.mark.parametrize("night", [True, False], ids=["night", "day"])
-def test_the_example_tells_people_in_their_words_and_tickets_by_day(
+def test_the_example_notifies_by_pager_and_chat_and_tickets_by_day(
     night: bool,  # noqa: FBT001 - which half of a pair
     programs: dict[str, Path],
     tmp_path: Path,
@@ -146,7 +146,7 @@ def test_the_example_tells_people_in_their_words_and_tickets_by_day(
 
 
 def _for_receiver(config: dict[str, Any], url: str, folder: Path, *, night: bool) -> dict[str, Any]:
-    """Let everything come to one receiver, and make it night all day long, or never."""
+    """Route all alerts to one receiver, and set the mute interval to always or never."""
     secrets = {"chat": f"{url}/chat", "pager": "secret", "password": "secret"}
     for name, secret in secrets.items():
         (folder / name).write_text(secret)

@@ -1,4 +1,4 @@
-"""What a person who was just woken up reads."""
+"""The runbooks, as read by a person on call."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def _queries(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_runbook_has_what_is_needed_in_the_order_of_need(page: Path) -> None:
+def test_a_runbook_has_its_sections_in_order(page: Path) -> None:
     """Meaning; the first five minutes in five steps; similar symptoms; when it resolves. No link is dead."""
     text = page.read_text()
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
@@ -37,7 +37,7 @@ def test_a_runbook_has_what_is_needed_in_the_order_of_need(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_is_to_be_pasted_is_promql(page: Path) -> None:
+def test_the_queries_of_runbooks_are_valid_promql(page: Path) -> None:
     """Every query parses."""
     queries = _queries(page.read_text())
     assert queries

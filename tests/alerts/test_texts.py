@@ -1,4 +1,4 @@
-"""What a person reads when an alert fires, rendered by promtool to the last character."""
+"""The texts of firing alerts, as rendered by promtool."""
 
 import json
 import re
@@ -111,7 +111,7 @@ def test_every_alert_has_its_texts_and_its_links(profile: str) -> None:
         assert (alert["labels"]["service"], alert["labels"].get("team", "shop")) == ("shop", "shop")
 
 
-def test_texts_of_causes_name_what_is_ill_and_how_ill(tmp_path: Path, tools: dict[str, Path]) -> None:
+def test_cause_alerts_name_the_route_and_the_value(tmp_path: Path, tools: dict[str, Path]) -> None:
     """Route and instance come from the series, and a route's braces do not break the link."""
     slow = 'http_request_duration_seconds_{}{{job="chaosapi", handler="/api/products/{{product_id}}", status="200"{}}}'
     parts = (

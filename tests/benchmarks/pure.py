@@ -11,12 +11,12 @@ BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 
 
 def module(name: str) -> Any:
-    """Import one as its scripts do: its folder is on the path."""
+    """Import a module with its folder on the path, as the scripts do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
         return importlib.import_module(name)
 
 
 def main() -> dict[str, Any]:
-    """Return what the runner of them all defines."""
+    """Return the namespace of benchmarks/__main__.py."""
     return runpy.run_path(str(BENCHMARKS / "__main__.py"))

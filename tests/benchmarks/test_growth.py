@@ -15,8 +15,8 @@ def curve(places: tuple[int, ...], cost: Callable[[int], float]) -> list[tuple[f
 
 
 @pytest.mark.parametrize("places", [BY_FAULTS, BY_ROUTES])
-def test_how_a_curve_grows_is_told_whatever_it_begins_with(places: tuple[int, ...]) -> None:
-    """A square on a high base is no straight line."""
+def test_the_growth_of_a_curve_does_not_depend_on_its_offset(places: tuple[int, ...]) -> None:
+    """A square with a high offset is not linear."""
     most = places[-1]
     assert growth.verdict(curve(places, lambda at: 100 + 20 * at / most)) == "flat"
     assert growth.verdict(curve(places, lambda at: 100 + 50 * at / most)) == "linear"
@@ -29,7 +29,7 @@ def test_a_hump_is_not_flat() -> None:
     assert growth.verdict([(0, 100), (1, 100), (10, 160), (50, 100), (100, 100)]) != "flat"
 
 
-def test_what_falls_is_told_wherever_it_is_lowest() -> None:
-    """A third of the requests per second may go, and no more."""
+def test_a_falling_curve_is_found_with_its_minimum_anywhere() -> None:
+    """At most a third of the requests per second may be lost."""
     assert growth.verdict([(0, 100), (1000, 70), (5000, 80)], falls=True) == "flat"
     assert growth.verdict([(0, 100), (1000, 60), (5000, 100)], falls=True) == "worse than linear"

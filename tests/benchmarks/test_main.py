@@ -21,12 +21,12 @@ finally:
 
 
 def test_all_usual_benchmarks_together_take_less_than_twenty_minutes() -> None:
-    """Who runs them unattended knows when they have ended."""
+    """An unattended run has a known end."""
     assert sum(usual.minutes for usual in main()["USUAL"].values()) < 20
 
 
-def test_a_benchmark_that_is_late_tidies_up_and_its_servers_end(tmp_path: Path) -> None:
-    """It hears of it as of Ctrl-C, so that its finally blocks run; a server that does not listen is killed."""
+def test_a_benchmark_beyond_its_time_out_cleans_up_and_its_servers_end(tmp_path: Path) -> None:
+    """It gets SIGINT, so that its finally blocks run; a server that ignores it is killed."""
     tidied = tmp_path / "tidied"
     command = [sys.executable, "-c", PARENT, str(tidied)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:

@@ -4,7 +4,7 @@ reaction = module("reaction")
 
 
 def test_the_first_hit_stays_the_first_and_the_last_is_the_last() -> None:
-    """Of one fault; the next one begins anew."""
+    """For one fault; the next one resets them."""
     user = reaction.User()
     for at, status in enumerate((200, 503, 503, 200), start=1):
         user.saw(status, at)

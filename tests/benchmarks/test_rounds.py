@@ -3,8 +3,8 @@ from tests.benchmarks.pure import module
 rounds = module("_rounds")
 
 
-def test_each_begins_a_round_and_none_is_left_out() -> None:
-    """Whoever comes after a hungry one is another one each round, once all had their turn as first."""
+def test_each_candidate_is_first_in_a_round() -> None:
+    """The candidate after an expensive one differs each round, after all have been first."""
     assert [rounds.order("abc", number) for number in range(4)] == [
         ["a", "b", "c"],
         ["b", "c", "a"],

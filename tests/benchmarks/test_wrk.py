@@ -18,11 +18,11 @@ TROUBLES = """  Socket errors: connect 1, read 2, write 3, timeout 4
 """
 
 
-def test_what_wrk_writes_is_read_with_its_units() -> None:
-    """Percentiles come in whatever unit fits them, and are milliseconds here."""
+def test_the_output_of_wrk_is_parsed_with_its_units() -> None:
+    """Percentiles have various units, and are converted to milliseconds."""
     assert wrk.read(CALM) == wrk.Load(4711, 4690.25, 0.812, 1020.0, 0, 0)
 
 
 def test_errors_and_lost_requests_are_counted() -> None:
-    """Answers from 400 on, and requests without any for whatever reason."""
+    """Statuses above 399, and requests without a response."""
     assert wrk.read(CALM.replace("Requests/sec", f"{TROUBLES}Requests/sec"))[-2:] == (99, 10)

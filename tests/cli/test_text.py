@@ -155,7 +155,7 @@ def test_the_content_of_an_unreadable_file_is_escaped(tmp_path: Path) -> None:
 
 
 def test_a_token_with_invalid_header_characters_is_refused_before_it_is_sent() -> None:
-    """With what would be right."""
+    """With the valid form."""
     refused = run("fault", "list", "--url", "http://127.0.0.1:9", "--token", "tökén")
     assert refused.exit_code == 1
     assert "CHAOSAPI_ADMIN_TOKEN" in refused.output

@@ -1,4 +1,4 @@
-"""compose.yaml: valid, the lab's configuration, and an order in which everything finds what it needs."""
+"""compose.yaml: valid, with the lab's configuration, and the right start order."""
 
 import os
 import re
@@ -27,14 +27,14 @@ each_service = pytest.mark.parametrize("name", SERVICES)
 
 
 def valid(path: Path) -> bool:
-    """Tell whether a file is one by the Compose specification."""
+    """Return whether a file is valid by the Compose specification."""
     program = Path(sys.executable).with_name("check-jsonschema")
     command: list[str | Path] = [program, "--builtin-schema", "vendor.compose-spec", path]
     return subprocess.run(command, capture_output=True, check=False, timeout=patience(60)).returncode == 0
 
 
 def docker_compose() -> list[str]:
-    """Return the command of Docker Compose, which needs no engine to read a file; nothing where it is missing."""
+    """Return the command of Docker Compose, which parses files without an engine; None if it is missing."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
             done = subprocess.run(
@@ -50,7 +50,7 @@ def mounts(name: str) -> dict[str, str]:
     return {target: source for source, target, *_ in (each.split(":") for each in SERVICES[name].get("volumes", ()))}
 
 
-def test_it_is_valid_and_a_wrong_word_would_be_found(tmp_path: Path) -> None:
+def test_it_is_valid_and_an_unknown_key_would_be_found(tmp_path: Path) -> None:
     """By the JSON schema of the Compose specification."""
     assert valid(FILE)
     wrong = tmp_path / "compose.yaml"
@@ -101,8 +101,8 @@ def test_prometheus_and_alertmanager_run_as_in_the_lab() -> None:
     assert mounts("prometheus")[rules] == "./alerts/rules/lab.yml"
 
 
-def test_grafana_is_as_open_and_as_quiet_as_in_the_lab() -> None:
-    """The same settings, but for addresses and paths."""
+def test_grafana_has_the_labs_settings() -> None:
+    """Except addresses and paths."""
     lab = grafana.environment(port=3000, provisioning=Path("/p"), data=Path("/d"))
     same = {key: value for key, value in lab.items() if not key.startswith(("GF_SERVER_", "GF_PATHS_"))}
     assert SERVICES["grafana"]["environment"] == same
@@ -124,7 +124,7 @@ def test_images_are_pinned(name: str) -> None:
 
 @each_service
 def test_our_own_images_are_built_and_never_pulled(name: str) -> None:
-    """No registry has them: whoever starts first, from a fresh checkout, must not ask one."""
+    """No registry has them: the first start in a fresh checkout must not pull."""
     image = SERVICES[name]["image"]
     others = [each for each in SERVICES.values() if "build" in each]
     ours = image.startswith("chaosapi")
@@ -134,7 +134,7 @@ def test_our_own_images_are_built_and_never_pulled(name: str) -> None:
 
 
 def test_the_same_images_run_in_the_cluster() -> None:
-    """Of each repository the same tag as under kustomize/: whoever upgrades one upgrades both."""
+    """For each repository the same tag as under kustomize/: an upgrade concerns both."""
     here = {each["image"].partition(":")[0]: each["image"] for each in SERVICES.values()}
     manifests = (path.read_text(encoding="utf-8") for path in (ROOT / "kustomize").rglob("*.yaml"))
     found = [image for text in manifests for image in re.findall(r"^ +(?:- )?image: (\S+)$", text, re.MULTILINE)]
@@ -143,8 +143,8 @@ def test_the_same_images_run_in_the_cluster() -> None:
 
 
 @each_service
-def test_nobody_waits_for_a_health_that_is_not_checked(name: str) -> None:
-    """What others wait for has a check, of its own or its image's, and what must have ended does end."""
+def test_every_dependency_on_health_has_a_health_check(name: str) -> None:
+    """The service that others wait for has a check, its own or its image's; one that must complete does."""
     for other, wait in SERVICES[name].get("depends_on", {}).items():
         if wait["condition"] == "service_healthy":
             assert "healthcheck" in SERVICES[other]
@@ -154,8 +154,8 @@ def test_nobody_waits_for_a_health_that_is_not_checked(name: str) -> None:
             assert "restart" not in SERVICES[other]
 
 
-def test_the_past_comes_before_prometheus_and_the_store_before_the_service() -> None:
-    """Whoever starts one gets what it needs first."""
+def test_the_history_is_seeded_before_prometheus_and_the_store_before_the_service() -> None:
+    """Starting one service starts its dependencies first."""
 
     def before(name: str) -> set[str]:
         needed = set(SERVICES[name].get("depends_on", ()))
@@ -166,7 +166,7 @@ def test_the_past_comes_before_prometheus_and_the_store_before_the_service() -> 
 
 
 def test_prometheus_reaches_what_it_scrapes() -> None:
-    """Each target listens on the port that is asked, and not on its own container's loopback only."""
+    """Each target listens on the scraped port, and not on its container's loopback only."""
     listens = {"chaosapi": "CHAOSAPI", "locust": "CHAOSAPI_SCENARIO_METRICS"}
     image = dict(re.findall(r"\b(CHAOSAPI_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
     jobs = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
@@ -180,12 +180,12 @@ def test_prometheus_reaches_what_it_scrapes() -> None:
 
 @each_service
 def test_ports_are_for_this_machine_only(name: str) -> None:
-    """Grafana, Prometheus, Alertmanager and Locust ask for no login."""
+    """Grafana, Prometheus, Alertmanager and Locust need no login."""
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", ()))
 
 
 @each_service
-def test_what_is_mounted_is_there(name: str) -> None:
+def test_every_mount_exists(name: str) -> None:
     """A path of the checkout, or a volume that is declared."""
     for source in mounts(name).values():
         assert (ROOT / source).exists() if source.startswith("./") else source in COMPOSE["volumes"]
@@ -193,15 +193,15 @@ def test_what_is_mounted_is_there(name: str) -> None:
 
 @each_service
 def test_containers_are_confined(name: str) -> None:
-    """No capabilities, no new privileges; but for Grafana, nothing is writable but volumes and /tmp."""
+    """No capabilities, no new privileges; except in Grafana, only volumes and /tmp are writable."""
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service.get("read_only", name == "grafana")
 
 
-def test_the_admin_api_asks_for_a_token_that_alertmanager_has() -> None:
-    """Both read the file that the first service makes; nobody is let in without."""
+def test_the_admin_api_needs_the_token_of_alertmanager() -> None:
+    """Both read the file of the first service; there is no access without it."""
     file = SERVICES["chaosapi"]["environment"]["CHAOSAPI_ADMIN_TOKEN_FILE"]
     (receiver,) = yaml.safe_load((FOLDER / "alertmanager.yml").read_text())["receivers"]
     (hook,) = receiver["webhook_configs"]
@@ -212,8 +212,8 @@ def test_the_admin_api_asks_for_a_token_that_alertmanager_has() -> None:
     assert "CHAOSAPI_ADMIN_OPEN" not in FILE.read_text()
 
 
-def test_a_token_is_made_once_and_one_that_is_given_comes_first(tmp_path: Path) -> None:
-    """By the words of the service itself, in another folder; the service takes what they write."""
+def test_a_token_is_generated_once_and_a_given_one_takes_precedence(tmp_path: Path) -> None:
+    """With the service's own command, in another folder; the service accepts the token."""
     (script,) = SERVICES["token"]["command"]
     words = [*SERVICES["token"]["entrypoint"], script.replace("$$", "$").replace("/tmp/", f"{tmp_path}/")]  # noqa: S108 - that of the container
     file = tmp_path / "token"

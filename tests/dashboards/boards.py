@@ -1,4 +1,4 @@
-"""The checked-in dashboards, and what their queries read."""
+"""The checked-in dashboards, and the metrics of their queries."""
 
 import json
 import re
@@ -73,7 +73,7 @@ def uses(expr: str) -> dict[str, set[str]]:
 
 
 def unknown(expr: str, catalogue: Mapping[str, set[str]]) -> list[str]:
-    """Say which metrics and labels of a query do not exist; those it groups by must be on one of its metrics."""
+    """Return the missing metrics and labels of a query; labels that it groups by must be on one of its metrics."""
     complaints = []
     labels = set[str]()
     for metric, asked in uses(expr).items():

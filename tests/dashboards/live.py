@@ -1,4 +1,4 @@
-"""A service under load and faults, and Prometheus in two versions that watches it: one with each profile's rules."""
+"""A service under load and faults, scraped by two versions of Prometheus, each with one profile's rules."""
 
 import subprocess
 import sys
@@ -67,7 +67,7 @@ class Prometheus:
         return found
 
     def catalogue(self) -> dict[str, set[str]]:
-        """Return every metric that it has seen, with the labels that its series have."""
+        """Return every metric, with the labels of its series."""
         answer = httpx2.get(f"{self.url}/api/v1/series", params={"match[]": '{__name__!=""}'}).raise_for_status()
         labels: dict[str, set[str]] = {}
         for series in answer.json()["data"]:
@@ -77,7 +77,7 @@ class Prometheus:
 
 @dataclass(frozen=True)
 class Live:
-    """What runs: the metrics pages of the service and of the load test, and a Prometheus for each profile."""
+    """The running stack: the metrics pages of the service and of the load test, and a Prometheus for each profile."""
 
     pages: Mapping[str, str]
     prometheus: Mapping[str, Prometheus]
@@ -85,7 +85,7 @@ class Live:
 
 @contextmanager
 def live(programs: Mapping[str, Path], folder: Path) -> Iterator[Live]:
-    """Run it all as long as the block lasts; `programs` are the Prometheus of each profile."""
+    """Run it all until the block ends; `programs` are the Prometheus of each profile."""
     shop = free_port()
     load = free_port()
     url = f"http://127.0.0.1:{shop}"

@@ -1,4 +1,4 @@
-"""What public dashboards ask, by metric, label and join: ours are not the only ones that people open.
+"""The queries of public dashboards, by metric, label and join: users open other dashboards too.
 
 Read off published dashboards and said anew; the point is that names, labels and label values are what they expect.
 """

@@ -126,8 +126,8 @@ def test_links_lead_to_a_dashboard_or_a_runbook_in_it(name: str) -> None:
                 assert ids[int(found[2])]["options"]["content"] == runbook.read_text()
 
 
-def test_each_runbook_is_linked_where_its_alert_shows() -> None:
-    """Whoever sees the number of an alert gets to its runbook with one click, from at least one panel."""
+def test_each_runbook_is_linked_from_a_panel_of_its_alert() -> None:
+    """From at least one panel with the alert's value, one click leads to its runbook."""
     names = {panel["id"]: panel["title"] for panel in everything(BOARDS["slo"]) if panel["type"] == "text"}
     shown = [panel for board in BOARDS.values() for panel in panels(board)]
     urls = [link["url"] for panel in shown for link in panel.get("links", [])]
@@ -136,8 +136,8 @@ def test_each_runbook_is_linked_where_its_alert_shows() -> None:
 
 
 @each_board
-def test_a_click_on_a_route_changes_nothing_else(name: str) -> None:
-    """The link to one route alone keeps what was chosen for every other variable of its dashboard."""
+def test_a_click_on_a_route_keeps_the_other_variables(name: str) -> None:
+    """The link to one route keeps the values of all other variables."""
     chosen = {variable["name"] for variable in BOARDS[name]["templating"]["list"]} - {"handler"}
     defaults = [panel["fieldConfig"]["defaults"] for panel in panels(BOARDS[name])]
     for url in (link["url"] for each in defaults for link in each.get("links", [])):
@@ -157,7 +157,7 @@ def test_alerts_link_to_dashboards_by_variables_that_they_have(profile: str) -> 
         assert set(re.findall(r"var-(\w+)=", arguments)) <= known, link
 
 
-def test_runbooks_hold_nothing_that_grafana_would_replace() -> None:
+def test_runbooks_have_no_text_that_grafana_would_replace() -> None:
     """In a text panel, a dollar sign before the name of a variable, or before two underscores, stands for its value."""
     names = "|".join(variable["name"] for variable in BOARDS["slo"]["templating"]["list"])
     for panel in everything(BOARDS["slo"]):
@@ -166,8 +166,8 @@ def test_runbooks_hold_nothing_that_grafana_would_replace() -> None:
 
 
 @each_board
-def test_shares_of_success_and_failure_say_where_000_is(name: str) -> None:
-    """What was closed without an answer has no status: a reader cannot guess on which side it counts."""
+def test_panels_of_success_and_failure_explain_000(name: str) -> None:
+    """A connection that is closed without a response has no status: the description says how it counts."""
     for panel in panels(BOARDS[name]):
         asked = [target["expr"] for target in panel["targets"]]
         if any("status" in expr and "> 0)" in expr for expr in asked):
@@ -196,7 +196,7 @@ def test_objectives_are_those_of_the_slos() -> None:
     assert f'le="{lines["p99 latency by route"][0]}"' in latency
 
 
-def test_burn_rates_are_measured_against_the_limits_of_every_profile() -> None:
+def test_burn_rates_are_drawn_with_the_thresholds_of_every_profile() -> None:
     """The lines are the factors of the window pairs, which all profiles share, and each pair is a query of its own."""
     (queries,) = (panel["targets"] for panel in panels(BOARDS["slo"]) if panel["title"] == "How near each alert is")
     profiles = [windows.load(name) for name in windows.NAMES]

@@ -1,4 +1,4 @@
-"""Every query of every dashboard against real Prometheus, of two versions, under traffic and faults."""
+"""Every query of every dashboard in real Prometheus, of two versions, under traffic and faults."""
 
 import contextlib
 import math
@@ -52,7 +52,7 @@ UNSHOWN = {
 
 @pytest.fixture(scope="module")
 def world(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Give what runs: the newest Prometheus with the lab's rules, the distribution's with production's."""
+    """Yield the stack: the newest Prometheus with the lab's rules, the distribution's with production's."""
     programs = {NEWEST: tools["prometheus"]}
     folder = lab_tools.tools_folder() / "system"
     sources = (("this system's package", debian.fetch_running),)
@@ -64,20 +64,20 @@ def world(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(params=[NEWEST, DISTRIBUTION])
 def profile(request: pytest.FixtureRequest) -> str:
-    """Give the profile whose rules the Prometheus under test evaluates."""
+    """Return the profile of the Prometheus under test."""
     return str(request.param)
 
 
 @pytest.fixture
 def prometheus(world: Live, profile: str) -> Prometheus:
-    """Give the Prometheus of the profile."""
+    """Return the Prometheus of the profile."""
     if profile not in world.prometheus:
         pytest.skip("this system has no package of Prometheus")
     return world.prometheus[profile]
 
 
-def test_two_major_versions_are_asked(world: Live) -> None:
-    """What is asked below works in both, where the distribution's is not yet the next one."""
+def test_two_major_versions_are_tested(world: Live) -> None:
+    """The queries below work in both, if the distribution's is another major version."""
     addresses = [f"{each.url}/api/v1/status/buildinfo" for each in world.prometheus.values()]
     majors = {
         httpx2.get(address).raise_for_status().json()["data"]["version"].partition(".")[0] for address in addresses
@@ -104,7 +104,7 @@ def test_a_panel_shows_data(prometheus: Prometheus, panel: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("note", ANNOTATIONS)
-def test_an_annotation_marks_what_it_is_about(prometheus: Prometheus, note: dict[str, Any]) -> None:
+def test_an_annotation_has_series(prometheus: Prometheus, note: dict[str, Any]) -> None:
     """It gives a series for each fault, or for each SLO that pages, with the labels that its title and text use."""
     expected = {"Faults": len(FAULTS), "Pages": 2}[note["name"]]
     labels = re.findall(r"\{\{(\w+)\}\}", note["titleFormat"] + note["textFormat"])
@@ -154,8 +154,8 @@ def test_every_metric_and_label_that_the_docs_name_exists(world: Live, page: Pat
     check(world.prometheus[NEWEST], written(page.read_text()))
 
 
-def test_what_no_dashboard_shows_is_listed_with_its_reason(world: Live) -> None:
-    """The other way round: no metric is kept for nothing, and none is forgotten."""
+def test_metrics_without_a_panel_are_listed_with_a_reason(world: Live) -> None:
+    """No metric is exported without a use, and none is forgotten."""
     shown = {metric for _, expr in boards.queries() for metric in uses(expr)}
     families = {
         family
@@ -167,7 +167,7 @@ def test_what_no_dashboard_shows_is_listed_with_its_reason(world: Live) -> None:
 
 
 def test_numbers_agree_with_the_faults(prometheus: Prometheus) -> None:
-    """Success and 5xx add up to 1, and the achieved rate of `errors` is in sight of the 0.3 that was asked for."""
+    """Success and 5xx add up to 1, and the achieved rate of `errors` is near the requested 0.3."""
     exprs = {
         (name, panel["title"]): panel["targets"][0]["expr"]
         for name, board in BOARDS.items()

@@ -1,4 +1,4 @@
-"""A page of the docs as what it asks a reader to do and to see."""
+"""A page of the docs as a list of commands and expectations."""
 
 import operator
 import re
@@ -17,7 +17,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">"
 
 @dataclass(frozen=True)
 class Query:
-    """A query to paste: what it says it is, and the conditions (`> 0.3`) on its value before a fault and with it."""
+    """A query to paste: its description, and conditions (`> 0.3`) on its value before and with the fault."""
 
     says: str
     before: str
@@ -41,7 +41,7 @@ class Block:
 
 
 def holds(condition: str, value: float) -> bool:
-    """Tell whether a value is as a condition says."""
+    """Return whether a value meets a condition."""
     found = _CONDITION.fullmatch(condition)
     assert found, f"{condition!r} is no condition such as > 0.3"
     return _COMPARISONS[found[1]](value, float(found[2]))

@@ -1,4 +1,4 @@
-"""Somebody who does what a page says, in a lab of their own."""
+"""A reader who follows a page in a separate lab."""
 
 import os
 import shlex
@@ -19,7 +19,7 @@ from tests.loadtests.processes import ENVIRONMENT
 from tests.patience import patience
 
 PATIENCE = 150.0
-"""Seconds in which what a page says must come true on a busy machine; a reader waits less."""
+"""Time-out in seconds for an expectation of a page on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Reader:
         return done.stdout
 
     def sees(self, conditions: Mapping[Query, str]) -> None:
-        """Wait until all values are as their conditions say, at one and the same moment."""
+        """Wait until all conditions hold at the same time."""
         best: tuple[int, dict[Query, float | None]] = -1, {}
 
         def seen() -> bool:
@@ -76,7 +76,7 @@ class Reader:
         _until(seen, told)
 
     def _value(self, expr: str, moment: float) -> float | None:
-        """Ask for the one value of an expression at a moment (Unix seconds), None where there is none."""
+        """Return the single value of an expression at a time (Unix seconds), None without one."""
         url = f"http://127.0.0.1:{self.ports['--prometheus-port']}/api/v1/query"
         answer = httpx2.post(url, data={"query": expr, "time": str(moment)})
         assert answer.status_code == 200, (expr, answer.text)
@@ -85,7 +85,7 @@ class Reader:
         return float(found[0]["value"][1]) if found else None
 
     def _here(self, block: Block) -> str:
-        """Put the ports of this lab for the usual ones."""
+        """Replace the default ports by this lab's."""
         text = block.text
         for usual, option in (("8001", "--admin-port"), ("9090", "--prometheus-port"), ("9646", "--loadtest-port")):
             text = text.replace(usual, str(self.ports[option]))

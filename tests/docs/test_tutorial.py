@@ -1,4 +1,4 @@
-"""The tutorial as a newcomer lives it: its own commands in a real lab, and what it says is asked of Prometheus."""
+"""The tutorial's own commands in a real lab, with its expectations checked in Prometheus."""
 
 import time
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ SECTIONS = page.sections("tutorial.md")
 START, *STEPS, CLEAN_UP = SECTIONS
 BURN = STEPS[-1]
 BURNT = 810.0
-"""Seconds of the last step's slow burn that are in the seeded past: all but the last of 864, so that nobody waits."""
+"""Seconds of the last step's slow burn in the seeded history: nearly all of 864, so that the test need not wait."""
 LOST = 0.05
 """The share of requests that are slow in it: that of the tutorial's fault."""
 END = Block("", "")
@@ -38,13 +38,13 @@ class Burnt(history.HistorySeries):
     since: float = 0.0
 
     def value_at(self, seconds: float) -> str:
-        """Write its value so many seconds after the start of history."""
+        """Return its value some seconds after the start of history."""
         missing = LOST * self.slope * max(0.0, seconds - self.since)
         return history.HistorySeries(self.name, self.slope, self.start - missing).value_at(seconds)
 
 
 def seed(data: Path, target: str, promtool: Path) -> None:
-    """Fill a store with the past of a shop that is healthy but for the last minutes, in which it burns slowly."""
+    """Seed a history of a healthy shop with a slow burn in the last minutes."""
     with TestClient(create_app(Settings()), base_url="http://localhost:8000") as client:
         exposition = client.get("/metrics").text
     times = history.sample_times(windows.load("lab"), time.time())
@@ -66,7 +66,7 @@ def _fast(name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def reader(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """Give somebody who has done the tutorial's start: a lab and its traffic run."""
+    """Yield a reader after the tutorial's start, with a lab and its traffic running."""
     folder = tmp_path_factory.mktemp("lab")
     ports = dict(zip(PORT_OPTIONS, free_ports(), strict=True))
     seed(folder / "prometheus", f"127.0.0.1:{ports['--port']}", tools["promtool"])
@@ -80,7 +80,7 @@ def reader(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 # The slow burn comes first: it wants a lab that has seen no other fault, as the tutorial says.
 @pytest.mark.parametrize("step", [BURN, *STEPS[:-1], CLEAN_UP])
 def test_step(step: str, reader: Reader) -> None:
-    """Each query is as said before the fault and as said with it, and what a command prints is as shown."""
+    """Each query has the documented value before and with the fault, and each command its documented output."""
     with ExitStack() as terminals:
         terminals.callback(reader.types, SECTIONS[CLEAN_UP][0])
         printed = ""
@@ -98,8 +98,8 @@ def test_step(step: str, reader: Reader) -> None:
                     printed = reader.types(block)
 
 
-def test_it_is_all_there() -> None:
-    """The four incidents of the tutorial, each with something to see."""
+def test_the_tutorial_has_four_incidents() -> None:
+    """Each has a query or an output."""
     assert len(STEPS) == 4
     for step in STEPS:
         assert any(query.before for block in SECTIONS[step] for query in block.queries), step

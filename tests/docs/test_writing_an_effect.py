@@ -29,7 +29,7 @@ class Shed(RequestEffect):
 
     type: Literal["shed"] = "shed"
     bytes: float = 1000.0
-    """Memory that it takes."""
+    """The memory that the effect allocates."""
 
     ends_request: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
@@ -137,7 +137,7 @@ def test_an_effect_is_one_file_and_its_name_in_the_union(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_all_that_is_true_of_an_effect_is_in_its_file(tmp_path: Path) -> None:
-    """API, policy, forecast and metrics, those of several workers too, take a new one as it says itself."""
+def test_everything_about_an_effect_is_in_its_file(tmp_path: Path) -> None:
+    """API, policy, forecast and metrics, also with several workers, use its declarations."""
     with_effect(tmp_path, "shed", SHED, "from chaosapi.effects.shed import Shed\n", "    | Shed\n")
     assert "4 passed" in passes(tmp_path, "test_shed.py", SHED_TESTS)

@@ -9,12 +9,12 @@ from tests.failures.world import World
 
 @pytest.fixture(scope="session")
 def no_networks() -> str:
-    """Give the reason why no network can be made here; nothing where it can."""
+    """Return why no network namespace can be created; empty if one can."""
     return networks.missing()
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, no_networks: str) -> Iterator[World]:
-    """Give Redis and three replicas whose clocks are 30 s apart, each on a network of its own where that can be."""
+    """Yield Redis and three replicas with clocks 30 s apart, each in its own network namespace if possible."""
     with ExitStack() as stack:
         yield World(tmp_path_factory.mktemp("world"), stack, networks=not no_networks)

@@ -1,4 +1,4 @@
-"""What callers were told of their changes, to be held against the audit."""
+"""The acknowledged changes, for a comparison with the audit."""
 
 import itertools
 from collections import Counter
@@ -8,21 +8,21 @@ from typing import Any
 import httpx2
 
 HARMLESS: Mapping[str, Any] = {"effect": {"type": "error"}, "rate": 1e-9, "target": {"methods": ["DELETE"]}}
-"""A fault that hits nobody."""
+"""A fault that matches no request."""
 
 
 class Ledger:
-    """Makes changes, and remembers of each how often it may be in the audit."""
+    """Makes changes, and records how often each may be in the audit."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
         self._told: dict[str, tuple[int, ...]] = {}
         self.revision = 0
-        """The latest that anybody was told."""
+        """The latest acknowledged revision."""
 
     @property
     def made(self) -> int:
-        """How many changes were acknowledged."""
+        """The number of acknowledged changes."""
         return list(self._told.values()).count((1,))
 
     def put(
@@ -34,7 +34,7 @@ class Ledger:
         wait: str = "0s",
         deaf: bool = False,
     ) -> httpx2.Response | None:
-        """Create or replace a fault; None where no answer came. `deaf`: what is refused may have been done."""
+        """Create or replace a fault; None without a response. With `deaf`, a refused change may have been made."""
         reason = f"change {next(self._numbers)}"
         self._told[reason] = (0, 1)
         body = {**fault, "reason": reason}
@@ -53,7 +53,7 @@ class Ledger:
         return answer
 
     def check(self, audit: list[dict[str, Any]]) -> None:
-        """Hold the whole audit against what was told: nothing is lost, doubled or added, and no revision left out.
+        """Compare the audit with the acknowledged changes: none is lost, doubled or added, no revision is missing.
 
         But where the store was healed: there the revision leaps.
         """

@@ -1,4 +1,4 @@
-"""A network of the test's own, which can be broken without touching this machine's.
+"""A network in namespaces, which can be broken without affecting this machine's.
 
 Its namespaces have no names: the kernel takes them back with the last process that holds them, however that ends.
 """
@@ -18,11 +18,11 @@ _HUB: Final = "02:00:00:00:00:01"
 _NOBODY: Final = "02:00:00:00:00:02"
 
 CUTS: Final = ("down", "silent", "one way")
-"""Ways to lose a link: its interface is down, frames vanish, or only those vanish that go to the replica."""
+"""Ways to cut a link: the interface is down, all frames are dropped, or only those to the replica."""
 
 
 def missing() -> str:
-    """Return why no network can be made here; nothing where it can."""
+    """Return why no network namespace can be created; empty if one can."""
     if not shutil.which("ip"):
         return "network namespaces are made with `ip`: install iproute2"
     try:
@@ -43,13 +43,13 @@ class Namespace:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Let what this thread connects, binds or starts be in here."""
+        """Let this thread connect, bind and start processes in this namespace."""
         with _returning():
             _call("setns", self.file, _NEWNET)
             yield
 
     def ip(self, command: str, *files: int) -> None:
-        """Run `ip` in here; raises CalledProcessError where it fails."""
+        """Run `ip` in this namespace; raises CalledProcessError."""
         with self.entered():
             subprocess.run(["ip", *command.split()], check=True, pass_fds=files, stdout=subprocess.DEVNULL)
 
@@ -58,7 +58,7 @@ class Namespace:
 
 
 class Network:
-    """A hub with an address, and links from there to as many hosts."""
+    """A hub with an address, and links to hosts."""
 
     address = "192.0.2.1"
 
@@ -75,7 +75,7 @@ class Network:
 
 
 class Link:
-    """One host and its way to the hub."""
+    """One host and its link to the hub."""
 
     def __init__(self, hub: Namespace, number: int) -> None:
         self.host = Namespace()
@@ -88,7 +88,7 @@ class Link:
 
     @contextmanager
     def cut(self, how: str) -> Iterator[None]:
-        """Break the link in one of the ways to lose it."""
+        """Cut the link in one of the ways."""
         if how == "down":
             namespace, cut, mend = self.host, "link set eth0 down", "link set eth0 up"
         elif how == "silent":
@@ -106,7 +106,7 @@ class Link:
 
 @contextmanager
 def _returning() -> Iterator[None]:
-    """Bring this thread back to the network that it is in now."""
+    """Return this thread to its current network namespace on exit."""
     here = os.open(_CURRENT, os.O_RDONLY)
     try:
         yield

@@ -1,4 +1,4 @@
-"""One replica at its place: a clock that may be wrong, a network that may be cut, and users who never stop asking."""
+"""One replica with its clock, its network, and users who send requests all the time."""
 
 import itertools
 import json
@@ -30,9 +30,9 @@ class Visit:
     sent: float
     answered: float
     status: int | None
-    """None where no answer came."""
+    """None without a response."""
     fault: str | None = None
-    """Which fault the answer names."""
+    """The fault that the response names."""
 
 
 class Site:
@@ -50,12 +50,12 @@ class Site:
         self._users = threading.Thread(target=self._visit, daemon=True)
 
     def open(self) -> None:
-        """Start the service, and let users in."""
+        """Start the service and its users."""
         self._start()
         self._users.start()
 
     def close(self) -> None:
-        """Send the users home, and stop the service."""
+        """Stop the users and the service."""
         self._over.set()
         if self._users.is_alive():
             self._users.join()
@@ -72,7 +72,7 @@ class Site:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Be where the service can be reached."""
+        """Enter the network namespace of the service."""
         with self.link.host.entered() if self.link else nullcontext():
             yield
 
@@ -96,17 +96,17 @@ class Site:
         return answer.json()
 
     def seen(self, since: float) -> int:
-        """Count the replicas that gave a sign of life after a moment, Unix seconds, as this one knows."""
+        """Return how many replicas have sent a heartbeat after a time (Unix seconds), as this one knows."""
         replicas = self.read("/admin/replicas")["replicas"]
         return sum(datetime.fromisoformat(each["last_seen"]).timestamp() > since for each in replicas)
 
     @property
     def revision(self) -> int:
-        """Which revision it has applied."""
+        """The applied revision."""
         return self.standing()[1]
 
     def standing(self) -> tuple[bool, int]:
-        """Tell whether it reaches the store and which revision it has applied, as its metrics say."""
+        """Return whether the store is up, and the applied revision, according to the metrics."""
         with self.inside():
             text = self.client.get(f"{self.planes.admin}/metrics").raise_for_status().text
         up, revision = (
@@ -115,7 +115,7 @@ class Site:
         return up == 1, int(revision)
 
     def errors(self) -> list[str]:
-        """Return what it logged as an error."""
+        """Return the error lines of its log."""
         logs = self._folder.glob(f"replica-{self._number}-*.log")
         lines = [line for log in logs for line in log.read_text().splitlines(keepends=True)]
         entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
@@ -123,7 +123,7 @@ class Site:
         return [str(entry) for entry in entries if entry["level"] == "error"]
 
     def excused(self, visit: Visit) -> bool:
-        """Tell whether the service was not there for all of a visit."""
+        """Return whether the service was down during the whole request."""
         return any(visit.sent < back and since < visit.answered for since, back in self._absences)
 
     def _visit(self) -> None:

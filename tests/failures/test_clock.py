@@ -1,4 +1,4 @@
-"""The clock of a service is set while faults live and while requests are held, and between two starts."""
+"""Steps of a service's clock while faults are live, while requests are held, and between two starts."""
 
 import struct
 import time
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.slow
 
 HOUR = 3600.0
 _SOON = 60.0
-"""Seconds that a busy machine may take for what takes a second; far less than an hour."""
+"""Seconds that an action of one second may take on a busy machine; far less than an hour."""
 _TURNER = Path(__file__).parents[2] / "fuzz" / "clock"
 
 
 def turn(clock: Path, seconds: float) -> None:
-    """Let the service's clock be wrong by so much."""
+    """Set the error of the service's clock."""
     if not clock.exists():
         clock.write_bytes(bytes(8))
     with clock.open("r+b") as file:
@@ -32,13 +32,13 @@ def turn(clock: Path, seconds: float) -> None:
 
 @contextmanager
 def turned(clock: Path, log: Path, store: str = "memory://") -> Iterator[Planes]:
-    """Start a service whose clock can be turned."""
+    """Start a service with a fake clock."""
     with started(log, PYTHONPATH=str(_TURNER), CLOCK_FILE=str(clock), CHAOSAPI_STORE=store) as planes:
         yield planes
 
 
 def soon(condition: Callable[[], object]) -> None:
-    """Wait for a condition, far less long than the clocks are set by."""
+    """Wait for a condition, much shorter than the steps of the clock."""
     begun = time.monotonic()
     while not condition():
         assert time.monotonic() < begun + patience(_SOON)
@@ -46,31 +46,31 @@ def soon(condition: Callable[[], object]) -> None:
 
 
 def inject(planes: Planes, name: str, effect: dict[str, Any], **fault: Any) -> None:
-    """Put a fault in place that means requests whose header `x-kind` is its name."""
+    """Inject a fault on requests whose header `x-kind` is its name."""
     body = {"effect": effect, "target": {"headers": {"x-kind": name}}, **fault}
     httpx2.put(f"{planes.admin}/admin/faults/{name}", json=body, timeout=patience(30)).raise_for_status()
 
 
 def get(planes: Planes, kind: str) -> int:
-    """Visit the shop; return the status."""
+    """Send a request to the shop; return the status."""
     return httpx2.get(f"{planes.users}/api/products", headers={"x-kind": kind}, timeout=patience(_SOON)).status_code
 
 
 def states(planes: Planes) -> dict[str, str]:
-    """Return what every fault is doing."""
+    """Return the state of every fault."""
     faults = httpx2.get(f"{planes.admin}/admin/faults", timeout=patience(30)).json()["faults"]
     return {fault["name"]: fault["state"] for fault in faults}
 
 
 def reasons(planes: Planes) -> dict[str, str]:
-    """Return the faults that the clock ended, and why."""
+    """Return the faults that were ended because of the clock, with the reasons."""
     entries = httpx2.get(f"{planes.admin}/admin/audit", timeout=patience(30)).json()["entries"]
     return {entry["fault"]: entry["reason"] for entry in entries if entry["actor"] == "clock"}
 
 
 @pytest.mark.parametrize("step", [-HOUR, HOUR])
-def test_every_fault_ends_in_time_whatever_the_clock_is_set_to(tmp_path: Path, step: float) -> None:
-    """One that acts, one that holds a request and one that is yet to start; none comes back when the clock is right."""
+def test_every_fault_ends_in_time_after_any_clock_step(tmp_path: Path, step: float) -> None:
+    """An active, a holding and a scheduled fault end; none acts again after the clock is corrected."""
     clock = tmp_path / "clock"
     turn(clock, 0)
     with turned(clock, tmp_path / "log") as planes, ThreadPoolExecutor() as threads:
@@ -93,7 +93,7 @@ def test_every_fault_ends_in_time_whatever_the_clock_is_set_to(tmp_path: Path, s
 
 
 def test_a_fault_from_the_future_is_ended_when_the_service_starts_again(tmp_path: Path) -> None:
-    """The clock was an hour ahead when the fault was made, and was set right while the service was down."""
+    """The clock was an hour ahead when the fault was created, and was corrected while the service was down."""
     clock = tmp_path / "clock"
     store = f"sqlite:///{tmp_path / 'faults.db'}"
     turn(clock, HOUR)

@@ -23,7 +23,7 @@ from tests.store.conftest import RedisServer, full, running
 pytestmark = pytest.mark.slow
 
 _SOON: Final = 2.0
-"""Seconds for an answer that takes a quarter of one on a machine that is not busy; otherwise nothing ends."""
+"""Time-out in seconds for a response that takes 0.25 s on an idle machine."""
 GARBAGE: Final = '{"revision":9,"faults":[{"name":'
 
 Trouble = Callable[[Any], AbstractContextManager[None]]
@@ -31,7 +31,7 @@ Trouble = Callable[[Any], AbstractContextManager[None]]
 
 @contextmanager
 def poisoned(file: Path) -> Iterator[None]:
-    """Put a state there that nobody can read."""
+    """Store an unreadable state."""
     with closing(sqlite3.connect(file)) as db:
         db.execute("UPDATE state SET revision = revision + 5, state = ?", (GARBAGE,))
         db.commit()
@@ -40,7 +40,7 @@ def poisoned(file: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Keep everybody from writing."""
+    """Lock the file against writers."""
     with closing(sqlite3.connect(file, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         yield
@@ -61,7 +61,7 @@ FILES: dict[str, Trouble] = {"poisoned": poisoned, "locked": locked, "away": awa
 
 @contextmanager
 def garbled(server: RedisServer) -> Iterator[None]:
-    """Put something of another type in the place of the state."""
+    """Replace the state by a value of another type."""
     with redis.Redis.from_url(server.url) as admin:
         admin.delete("{chaosapi}:state")
         admin.set("{chaosapi}:state", "x")
@@ -70,7 +70,7 @@ def garbled(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def spoilt(server: RedisServer) -> Iterator[None]:
-    """Put garbage into all that is ours."""
+    """Replace all chaosapi keys by malformed values."""
     with redis.Redis.from_url(server.url) as admin:
         admin.hset("{chaosapi}:state", mapping={"revision": 99, "version": "other", "state": GARBAGE})
         for key in ("audit", "replicas", "lease"):
@@ -84,7 +84,7 @@ def spoilt(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def standing(server: RedisServer) -> Iterator[None]:
-    """Let it answer nobody."""
+    """Freeze Redis."""
     server.stop()
     try:
         yield
@@ -94,7 +94,7 @@ def standing(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def flushed(server: RedisServer) -> Iterator[None]:
-    """Empty it."""
+    """Flush Redis."""
     with redis.Redis.from_url(server.url) as admin:
         admin.flushall()
     yield
@@ -110,7 +110,7 @@ SERVERS: dict[str, Trouble] = {
 
 
 def statuses(planes: Planes, workers: int) -> set[int]:
-    """Return how the workers answer, all of them, each asked over connections of its own."""
+    """Return the statuses of all workers, each over several connections."""
     asked: set[str] = set()
     found: set[int] = set()
     with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=patience(30)) as client:
@@ -123,13 +123,13 @@ def statuses(planes: Planes, workers: int) -> set[int]:
 
 
 def standing_in_audit(planes: Planes, reason: str) -> bool:
-    """Tell whether the audit has the call."""
+    """Return whether the audit has the call."""
     answer = httpx2.get(f"{planes.admin}/admin/audit", timeout=patience(30))
     return answer.is_success and reason in {entry["reason"] for entry in answer.json()["entries"]}
 
 
 def injected(planes: Planes) -> bool:
-    """Make the fault, as soon as the store takes it."""
+    """Create the fault; return whether the store accepted it."""
     fault = {"effect": {"type": "error"}, "schedule": {"duration": "1h"}}
     answer = httpx2.put(f"{planes.admin}/admin/faults/f", json=fault, timeout=patience(30))
     assert answer.status_code in {200, 201, 503}, answer.text
@@ -137,7 +137,7 @@ def injected(planes: Planes) -> bool:
 
 
 def stopped(planes: Planes, trouble: AbstractContextManager[None], name: str, workers: int) -> None:
-    """Use the kill switch in a trouble, and the halt."""
+    """Use the kill switch and the halt during a trouble."""
     until(lambda: injected(planes), "the fault is made")
     until(lambda: statuses(planes, workers) == {503}, "all fail")
     with trouble:
@@ -166,14 +166,14 @@ def stopped(planes: Planes, trouble: AbstractContextManager[None], name: str, wo
 
 
 def quiet(log: Path) -> None:
-    """Nothing went wrong in a way that nobody thought of."""
+    """Check that the log has no unexpected error."""
     assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["own port", "shared port"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_file(tmp_path: Path, workers: int, apart: bool) -> None:  # noqa: FBT001 - a parameter
-    """Of one process, or of workers that share one in a temporary folder."""
+    """Of one process, or of workers that share a file in a temporary folder."""
     several = {"CHAOSAPI_WORKERS": str(workers), "TMPDIR": str(tmp_path)}
     alone = {"CHAOSAPI_STORE": f"sqlite:///{tmp_path / 'faults.sqlite'}"}
     log = tmp_path / "log"
@@ -186,7 +186,7 @@ def test_a_file(tmp_path: Path, workers: int, apart: bool) -> None:  # noqa: FBT
 
 @pytest.mark.parametrize("apart", [True, False], ids=["own port", "shared port"])
 def test_redis(tmp_path: Path, apart: bool) -> None:  # noqa: FBT001 - as above
-    """With two workers, so that one of them only hears of it."""
+    """With two workers, so that one gets the stop from the other."""
     log = tmp_path / "log"
     with running(tmp_path, "--maxmemory-policy", "noeviction") as server:
         settings = {"CHAOSAPI_STORE": server.url, "CHAOSAPI_WORKERS": "2"}

@@ -1,4 +1,4 @@
-"""The kill switch against every trouble, on every store and port; `python -m fuzz.matrix` measures how fast it is."""
+"""The kill switch under every trouble, on every store and port; `python -m fuzz.matrix` measures its latency."""
 
 import sys
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.slow
 
 PORTS = ("own", "shared")
 BOUND = 20_000.0
-"""Milliseconds: a busy machine must not fail this; a kill switch that waits for something does."""
+"""Milliseconds: enough for a busy machine, too short for a kill switch that waits for something."""
 
 
 @pytest.fixture(scope="module", params=[(store, port) for store in STORES for port in PORTS], ids="-".join)
 def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
-    """Give a service on one store with the control plane on one of the ports."""
+    """Yield a service on one store, with its own or a shared admin port."""
     store, port = request.param
     with matrix.stands(sys.executable, store, apart=port == "own") as stand:
         yield stand
@@ -26,7 +26,7 @@ def stand(request: pytest.FixtureRequest) -> Iterator[Stand]:
 
 @pytest.mark.parametrize("trouble", matrix.TROUBLES)
 def test_the_kill_switch_ends_everything(stand: Stand, trouble: str) -> None:
-    """It answers 200, frees the users of who answered at once, and those of all others once the trouble is over."""
+    """It responds with 200, and frees the users of that replica at once, those of others after the trouble."""
     if not matrix.applies(trouble, stand.store):
         pytest.skip("there is no such trouble with this store")
     cell = matrix.measure(stand, trouble)

@@ -15,17 +15,17 @@ from tests.failures.world import World
 pytestmark = pytest.mark.slow
 
 FAULT = 2.5
-"""Seconds that the fault of each test lasts."""
+"""Duration in seconds of each test's fault."""
 
 
 def healed(what: str, seconds: float) -> None:
-    """Say how long it took; benchmarks/healing.py measures it."""
+    """Print the recovery time; benchmarks/healing.py measures it."""
     print(f"{what}: the replicas agreed {seconds:.2f} s after it was over")  # noqa: T201
 
 
 @pytest.mark.parametrize("how", troubles.AWAY)
-def test_without_a_store_changes_are_refused_and_all_else_goes_on(world: World, how: str) -> None:
-    """Redis is killed, stands still, or has no memory left."""
+def test_without_the_store_only_changes_are_refused(world: World, how: str) -> None:
+    """Redis is killed, frozen, or out of memory."""
     fault = world.inject(FAULT)
     with troubles.AWAY[how](world):
         reasons = world.refuse(world.sites)
@@ -36,8 +36,8 @@ def test_without_a_store_changes_are_refused_and_all_else_goes_on(world: World, 
 
 
 @pytest.mark.parametrize("how", CUTS)
-def test_a_replica_that_is_cut_off_goes_on_alone(world: World, no_networks: str, how: str) -> None:
-    """The others go on changing; it refuses to, ends its fault on time, and catches up."""
+def test_a_partitioned_replica_continues_alone(world: World, no_networks: str, how: str) -> None:
+    """The others accept changes; it refuses them, ends its fault on time, and catches up."""
     if no_networks:
         pytest.skip(no_networks)
     fault = world.inject(FAULT)
@@ -51,7 +51,7 @@ def test_a_replica_that_is_cut_off_goes_on_alone(world: World, no_networks: str,
 
 
 def test_a_redis_that_comes_back_empty_ends_all_faults(world: World) -> None:
-    """What was lost can't be known; the audit is put back from what the replicas remember."""
+    """Lost changes are unknown; the audit is restored from the replicas' caches."""
     fault = world.inject(60)
     with troubles.emptied(world):
         world.refuse(world.sites[:1])
@@ -65,8 +65,8 @@ def test_a_redis_that_comes_back_empty_ends_all_faults(world: World) -> None:
     assert (entry["action"], entry["reason"]) == ("end_all", "the store had lost changes")
 
 
-def test_changes_that_nobody_announces_are_found(world: World) -> None:
-    """Whoever listens is cut off again and again while changes are made."""
+def test_changes_without_announcements_are_found(world: World) -> None:
+    """Subscribers are disconnected repeatedly while changes are made."""
     fault = world.inject(FAULT)
     with troubles.deafened(world):
         for number in range(12):
@@ -75,8 +75,8 @@ def test_changes_that_nobody_announces_are_found(world: World) -> None:
     healed("messages lost", world.holds())
 
 
-def test_a_replica_that_was_killed_takes_up_the_fault_that_runs(world: World) -> None:
-    """From its first request on; and what it is told then, all do."""
+def test_a_restarted_replica_injects_the_live_fault(world: World) -> None:
+    """From its first request on; its later changes reach all replicas."""
     fault = world.inject(60)
     with troubles.replica_killed(world):
         assert world.put(world.sites[0]).is_success
@@ -92,7 +92,7 @@ def test_a_replica_that_was_killed_takes_up_the_fault_that_runs(world: World) ->
 
 
 def test_clocks_half_a_minute_apart_make_no_difference(world: World) -> None:
-    """They really are; that faults end at the same time all the same is part of every other test too."""
+    """The clocks do differ; every other test checks that faults end at the same time."""
     fault = world.inject(FAULT)
     shown = [site.read("/admin/replicas")["replicas"] for site in world.sites]
     started = {each["pid"]: datetime.fromisoformat(each["started"]).timestamp() for each in shown[0]}

@@ -1,4 +1,4 @@
-"""Services on one file, killed at any moment: what somebody was told is there, once."""
+"""Services on one SQLite file, killed at any time: each acknowledged change is there, once."""
 
 import random
 import sqlite3
@@ -22,7 +22,7 @@ KILLS = 8
 
 @contextmanager
 def changing(ledger: Ledger, planes: Planes, writers: int) -> Iterator[None]:
-    """Let so many make changes without a rest, until the service is gone or the block ends."""
+    """Make changes from several threads until the service ends or the block ends."""
     over = threading.Event()
 
     def write(name: str) -> None:
@@ -42,13 +42,13 @@ def changing(ledger: Ledger, planes: Planes, writers: int) -> Iterator[None]:
 
 
 def wait_for(ledger: Ledger, changes: int) -> None:
-    """Return when so many more are made."""
+    """Wait until more changes are made."""
     enough = ledger.made + changes
     until(lambda: ledger.made >= enough, "changes are made")
 
 
 def test_services_that_are_killed_while_they_change(tmp_path: Path) -> None:
-    """Again and again, while another one changes too; in the end that one as well."""
+    """Repeatedly, while another service makes changes too, which is killed at the end."""
     chance, ledger, file = random.Random(5), Ledger(), tmp_path / "faults.db"
     with ExitStack() as stack:
 

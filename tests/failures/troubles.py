@@ -1,4 +1,4 @@
-"""What happens to the world: each is a context in which it is so, and after which it no longer is."""
+"""Troubles: each is a context manager that breaks something, and repairs it on exit."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ Trouble = Callable[[World], AbstractContextManager[None]]
 
 @contextmanager
 def killed(world: World) -> Iterator[None]:
-    """Redis is killed, and comes back with what it had."""
+    """Redis is killed, and restarts with its data."""
     world.redis.kill()
     try:
         yield
@@ -21,7 +21,7 @@ def killed(world: World) -> Iterator[None]:
 
 @contextmanager
 def emptied(world: World) -> Iterator[None]:
-    """Redis is killed, and comes back with nothing."""
+    """Redis is killed, and restarts without data."""
     world.redis.kill()
     try:
         yield
@@ -31,7 +31,7 @@ def emptied(world: World) -> Iterator[None]:
 
 @contextmanager
 def paused(world: World) -> Iterator[None]:
-    """Redis takes connections and answers nobody."""
+    """Redis accepts connections and never replies."""
     world.redis.stop()
     try:
         yield
@@ -41,7 +41,7 @@ def paused(world: World) -> Iterator[None]:
 
 @contextmanager
 def full(world: World) -> Iterator[None]:
-    """Redis has no memory for another write."""
+    """Redis refuses writes for lack of memory."""
     with world.redis_client() as client:
         client.config_set("maxmemory", 1)
         try:
@@ -52,7 +52,7 @@ def full(world: World) -> Iterator[None]:
 
 @contextmanager
 def deafened(world: World) -> Iterator[None]:
-    """Whoever listens for changes is cut off, again and again."""
+    """Disconnect the subscribers repeatedly."""
     over = threading.Event()
 
     def deafen() -> None:
@@ -70,7 +70,7 @@ def deafened(world: World) -> Iterator[None]:
 
 
 def cut(how: str) -> Trouble:
-    """Let the first replica lose its way to Redis; `how` is one of `networks.CUTS`."""
+    """Cut the first replica off from Redis; `how` is one of `networks.CUTS`."""
 
     def cut(world: World) -> AbstractContextManager[None]:
         link = world.sites[0].link

@@ -1,4 +1,4 @@
-"""Redis and three replicas of the service, each with users of its own, and what must hold whatever happens to them."""
+"""Redis and three replicas of the service, each with its own users, and the invariants under all troubles."""
 
 import itertools
 import shutil
@@ -20,7 +20,7 @@ from tests.patience import patience
 from tests.store.conftest import RedisServer
 
 CLOCKS: Final = (0.0, -15.0, 15.0)
-"""Seconds by which the clocks of the replicas are wrong."""
+"""Errors of the replicas' clocks, in seconds."""
 _SLACK: Final = 1.0
 """Seconds that a fault may end early or late."""
 
@@ -35,7 +35,7 @@ class Planned:
     latest: float
 
     def end(self, at: float, latest: float = 0.0) -> None:
-        """Plan another end."""
+        """Set another end."""
         self.ends, self.latest = at, latest or at
 
 
@@ -48,7 +48,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 class World:
-    """Everything runs for real: processes, sockets, and where they can be made, networks."""
+    """Real processes, sockets and, if possible, networks."""
 
     def __init__(self, folder: Path, stack: ExitStack, *, networks: bool) -> None:
         self._folder = folder
@@ -82,7 +82,7 @@ class World:
 
     @contextmanager
     def redis_client(self) -> Iterator[redis.Redis]:
-        """Talk to Redis beside the services."""
+        """Yield a Redis client."""
         with self._inside(), redis.Redis(port=self.redis.port) as client:
             yield client
 
@@ -94,12 +94,12 @@ class World:
             self.redis.start()
 
     def put(self, site: Site, fault: Mapping[str, Any] = HARMLESS, **how: Any) -> Any:
-        """Change a fault by one of the replicas; return its answer."""
+        """Change a fault through one of the replicas; return its response."""
         with site.inside():
             return self.ledger.put(site.client, site.planes.admin, fault, **how)
 
     def inject(self, seconds: float) -> Planned:
-        """Let every request fail for so long, on all replicas."""
+        """Inject a fault that fails every request, on all replicas."""
         fault = {"effect": {"type": "error"}, "schedule": {"duration": seconds}, "name": f"f{next(self._numbers)}"}
         shown = self._everywhere(self.sites[0], fault)
         ends = datetime.fromisoformat(shown["ends_at"]).timestamp()
@@ -107,7 +107,7 @@ class World:
         return self.planned[-1]
 
     def _everywhere(self, site: Site, fault: Mapping[str, Any] = HARMLESS) -> Any:
-        """Make a change that all must have applied when the answer comes; return the fault as it is shown."""
+        """Make a change with a wait for all replicas; return the fault."""
         answer = self.put(site, fault, wait="30s")
         assert answer.is_success, answer.text
         counted = answer.json()["receipt"]["replicas"]
@@ -115,32 +115,32 @@ class World:
         return answer.json()
 
     def refuse(self, sites: Sequence[Site], *, deaf: bool = False) -> list[str]:
-        """Ask each for a change that it must refuse, all at once; return why they did."""
+        """Send a change to each replica concurrently; check that it is refused; return the reasons."""
         with ThreadPoolExecutor() as pool:
             answers = list(pool.map(lambda site: self.put(site, deaf=deaf), sites))
         assert all(answer.status_code == 503 for answer in answers), f"not refused: {answers}"
         return [answer.json()["detail"] for answer in answers]
 
     def over(self, fault: Planned) -> None:
-        """Wait until the users of every replica are served after the fault's end."""
+        """Wait until the users of every replica succeed after the fault's end."""
         until(
             lambda: all(visit.status == 200 and visit.sent > fault.latest for visit in self._latest()),
             f"{fault.name} ends",
         )
 
     def meet(self) -> None:
-        """Wait until every replica has had a sign of life from every other."""
+        """Wait until every replica has seen a heartbeat of every other."""
         since = time.time()
         until(lambda: all(site.seen(since) == len(self.sites) for site in self.sites), "all see all")
 
     def converge(self, revision: int) -> float:
-        """Wait until every replica is there, with the store, at this revision or a later one; return the seconds."""
+        """Wait until every replica is up, with the store, at this revision or a later one; return the seconds."""
         started = time.monotonic()
         until(lambda: all(site.standing() >= (True, revision) for site in self.sites), f"revision {revision}")
         return time.monotonic() - started
 
     def holds(self, revision: int = 0) -> float:
-        """Check everything once the world has healed; return the seconds until the replicas agreed."""
+        """Check all invariants after the recovery; return the seconds until the replicas agreed."""
         took = self.converge(revision or self.ledger.revision)
         self.meet()
         for site in self.sites:
@@ -156,7 +156,7 @@ class World:
         return [site.visits[-1] for site in self.sites]
 
     def _check_visits(self) -> None:
-        """Users got what the faults meant and nothing else, and no fault ended at another time on another replica."""
+        """Check that users got exactly the faults, and that faults ended at the same time on all replicas."""
         for site in self.sites:
             assert not site.errors()
             wrong = [visit for visit in site.visits if not (self._meant(visit) or site.excused(visit))]
@@ -176,6 +176,6 @@ class World:
 
 
 def _end(visits: Sequence[Visit], fault: Planned) -> tuple[float, float]:
-    """Return between which moments the fault ended here: the last hit was sent, then somebody was served."""
+    """Return the interval of the fault's end here: from the last hit to the next success."""
     last = max((visit.sent for visit in visits if visit.fault == fault.name), default=fault.applied)
     return last, min(visit.answered for visit in visits if visit.sent > last and visit.status == 200)

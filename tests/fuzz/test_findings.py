@@ -10,8 +10,8 @@ def request(body: bytes) -> bytes:
     return REQUEST % (len(body), body)
 
 
-def test_a_request_is_made_as_small_as_shows_the_mistake() -> None:
-    """Parts are left out one by one, headers and the query too."""
+def test_a_request_is_minimized() -> None:
+    """By removing parts one by one, also headers and the query."""
     data = request(b'{"effect": {"type": "error", "body": ["a", "b"]}, "rate": 0.5, "reason": "why not"}')
     small = minimize(data, lambda each: b'"body"' in each, 100)
     assert (
@@ -19,8 +19,8 @@ def test_a_request_is_made_as_small_as_shows_the_mistake() -> None:
     )
 
 
-def test_it_stops_after_so_many_tries() -> None:
-    """A try may cost a service."""
+def test_minimizing_stops_after_the_maximum_of_tries() -> None:
+    """A try may need a new service."""
     tries: list[bytes] = []
 
     def wrong(candidate: bytes) -> bool:
@@ -32,7 +32,7 @@ def test_it_stops_after_so_many_tries() -> None:
 
 
 def test_a_command_sends_the_same_again() -> None:
-    """By curl where curl can, else byte by byte."""
+    """With curl if possible, else as raw bytes."""
     assert replay_command(request(b"{}")).startswith("curl -isS --path-as-is -X POST localhost:$PORT/admin/faults")
     odd = b"GET /%00 HTTP/1.1\r\nx: \x00\xff'\\\r\n\r\n"
     command = replay_command(odd).partition(" | ")[0]

@@ -1,4 +1,4 @@
-"""The fuzzer for a short while; docs/security.md has the commands that let it run for long."""
+"""Short runs of the fuzzer; docs/security.md has the commands of long runs."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def run(module: str, *arguments: str) -> str:
-    """Run one of the machines; return what it printed. It must find nothing."""
+    """Run a fuzzer without findings; return its output."""
     command = [sys.executable, "-m", module, *arguments]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patience(280), check=False)
     assert found.returncode == 0, found.stdout + found.stderr
@@ -23,7 +23,7 @@ def run(module: str, *arguments: str) -> str:
 
 @pytest.mark.parametrize(("store", "workers"), [("memory", "1"), ("memory", "2")])
 def test_some_thousand_requests_find_nothing(store: str, workers: str) -> None:
-    """Times and memory are left to the long run on a machine of its own."""
+    """Latency and memory are checked in long runs on an idle machine."""
     printed = run(
         *("fuzz", "--requests", "4000", "--minutes", "0.4", "--seed", "11", "--untimed"),
         *("--store", store, "--workers", workers),

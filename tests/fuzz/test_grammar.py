@@ -17,25 +17,25 @@ def grammar(client: TestClient) -> Grammar:
 
 
 def drawn(grammar: Grammar, seed: int, count: int) -> list[Message]:
-    """Return so many requests, to either plane in turn."""
+    """Return requests, alternating between both planes."""
     dice = Random(seed)
     return [grammar.draw(dice, control=number % 2 == 0).message() for number in range(count)]
 
 
 def test_every_route_is_drawn(grammar: Grammar) -> None:
-    """What the service describes is attacked. The seed is given, so this does not depend on chance."""
+    """Every described operation is attacked. The seed is fixed, so the test is deterministic."""
     seen = {message.route for message in drawn(grammar, 1, 20_000)}
     assert {route.split()[1] for route in grammar.routes} <= seen
 
 
 def test_the_same_seed_draws_the_same_bytes(grammar: Grammar) -> None:
-    """A finding can be had again."""
+    """A finding can be reproduced."""
     assert drawn(grammar, 7, 500) == drawn(grammar, 7, 500)
     assert drawn(grammar, 7, 500) != drawn(grammar, 8, 500)
 
 
 def test_many_of_the_faults_are_accepted(grammar: Grammar, client: TestClient) -> None:
-    """Else nothing would act: what is meant to fit fits, but for sums that a schema cannot say."""
+    """Accepted faults act: valid draws are accepted, except for rules that a schema cannot express."""
     dice = Random(3)
     statuses: list[int] = []
     for _ in range(200):
@@ -52,14 +52,14 @@ def test_every_effect_is_drawn(grammar: Grammar, client: TestClient) -> None:
 
 
 def test_requests_in_one_packet_are_whole(grammar: Grammar) -> None:
-    """Each is to get an answer of its own."""
+    """Each has its own response."""
     messages = drawn(grammar, 5, 3)
     joined = pipelined(messages)
     assert joined.answers == 3
     assert joined.data == b"".join(message.data for message in messages)
 
 
-def test_nonsense_is_never_taken_for_a_request(grammar: Grammar) -> None:
-    """Nobody knows how many answers it gets."""
+def test_malformed_requests_are_not_marked_as_plain(grammar: Grammar) -> None:
+    """The number of responses is unknown."""
     dice = Random(9)
     assert not any(nasty(dice, grammar.draw(dice, control=True)).plain for _ in range(500))

@@ -13,14 +13,14 @@ PROBE = Message(b"", "GET", "/healthz", control=False)
 
 
 def answer(status: int, body: Any, kind: str = "application/problem+json", **headers: str) -> Answer:
-    """Make an answer."""
+    """Return an answer."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     own = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     return Answer(status, {b"content-type": kind.encode(), **own}, content)
 
 
 def problem(status: int, kind: str = "about:blank") -> dict[str, Any]:
-    """Make a problem document."""
+    """Return a problem document."""
     return {"type": kind, "title": "Wrong", "status": status, "detail": "because"}
 
 
@@ -35,7 +35,7 @@ def problem(status: int, kind: str = "about:blank") -> dict[str, Any]:
         (ADMIN, answer(503, problem(503), retry_after="1")),
     ],
 )
-def test_what_is_as_it_should_be(message: Message, given: Answer) -> None:
+def test_valid_responses_have_no_finding(message: Message, given: Answer) -> None:
     """Injected failures, refusals with a reason, and probes failed by a fault are not findings."""
     assert not judge(message, given).wrong
 
@@ -52,6 +52,6 @@ def test_what_is_as_it_should_be(message: Message, given: Answer) -> None:
         (ADMIN, answer(200, b'{"rate": NaN}', "application/json"), "not JSON"),
     ],
 )
-def test_what_is_wrong(message: Message, given: Answer, wrong: str) -> None:
-    """The words tell one kind from another."""
+def test_wrong_responses_have_a_finding(message: Message, given: Answer, wrong: str) -> None:
+    """The text differs by kind."""
     assert wrong in judge(message, given).wrong

@@ -1,4 +1,4 @@
-"""Images built and run as people do, with buildah and podman, on a base of Debian that debootstrap makes."""
+"""Images built and run with buildah and podman, on a Debian base from debootstrap."""
 
 import os
 import shutil
@@ -76,7 +76,7 @@ class Engine:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """Give podman and buildah, with a base image for Python; skip where this machine cannot."""
+    """Yield podman and buildah, with a base image for Python; skip where this machine cannot."""
     if missing := [name for name in _PROGRAMS if shutil.which(name) is None]:
         pytest.skip(f"needs {', '.join(missing)}")
     if os.geteuid() != 0:
@@ -128,7 +128,7 @@ def images(engine: Engine) -> dict[str, str]:
 
 @pytest.fixture
 def port() -> int:
-    """Give a port of 127.0.0.1 that nobody listens on, nor on the next one."""
+    """Return a free port of 127.0.0.1 whose successor is free too."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as server:
             free: int = server.getsockname()[1]

@@ -34,7 +34,7 @@ class Container:
 
 @pytest.fixture
 def service(engine: Engine, images: dict[str, str], port: int) -> Iterator[Container]:
-    """Start the image as some user, read-only, and give it once it is ready."""
+    """Start the image as some user, read-only; return the container when it is ready."""
     settings = {"CHAOSAPI_HOST": "127.0.0.1", "CHAOSAPI_PORT": str(port), "CHAOSAPI_ADMIN_PORT": str(port + 1)}
     started = time.monotonic()
     name = engine.start(images["service"], user=UID, **settings)
@@ -70,7 +70,9 @@ def test_the_main_loop_from_outside(service: Container, engine: Engine) -> None:
     assert engine.podman("healthcheck", "run", service.name, check=False).returncode != 0
 
 
-def test_on_sigterm_a_request_under_way_is_answered_and_it_exits_with_0(service: Container, engine: Engine) -> None:
+def test_on_sigterm_a_request_in_progress_is_answered_and_the_exit_code_is_0(
+    service: Container, engine: Engine
+) -> None:
     """The first process of a container gets the signal itself."""
     service.inject({"type": "latency", "distribution": {"type": "constant", "value": "2s"}})
     answers: list[int] = []
@@ -85,7 +87,7 @@ def test_on_sigterm_a_request_under_way_is_answered_and_it_exits_with_0(service:
 
 
 def test_a_crash_ends_the_container(engine: Engine, images: dict[str, str], port: int) -> None:
-    """Also by a signal, to which the first process of a container is deaf: the status is that of an OOM kill."""
+    """Also by a signal, which the first process of a container ignores: the status is that of an OOM kill."""
     settings = {"CHAOSAPI_HOST": "127.0.0.1", "CHAOSAPI_PORT": str(port), "CHAOSAPI_ADMIN_PORT": str(port + 1)}
     name = engine.start(images["service"], user=UID, CHAOSAPI_ALLOW_CRASH="true", **settings)
     fault = {"effect": {"type": "crash", "signal": "SIGKILL", "after": "500ms"}}
@@ -96,7 +98,7 @@ def test_a_crash_ends_the_container(engine: Engine, images: dict[str, str], port
     assert engine.podman("wait", name).stdout.strip() == "137"
 
 
-def test_without_a_token_it_does_not_start_and_says_what_to_do(engine: Engine, images: dict[str, str]) -> None:
+def test_without_a_token_startup_fails_with_a_hint(engine: Engine, images: dict[str, str]) -> None:
     """In a container it listens on every address."""
     name = engine.start(images["service"], user=UID)
     assert engine.podman("wait", name).stdout.strip() == "2"
@@ -116,7 +118,7 @@ def test_nothing_to_install_or_build_with_is_inside(engine: Engine, images: dict
 
 
 def test_the_configuration_is_what_a_cluster_asks_for(engine: Engine, images: dict[str, str]) -> None:
-    """A user by number, commands without a shell between, a signal that is heard, labels."""
+    """A numeric user, commands without a shell, a handled stop signal, labels."""
     for target, image in images.items():
         config = json.loads(engine.podman("inspect", image).stdout)[0]["Config"]
         assert config["User"] == "10001:10001"

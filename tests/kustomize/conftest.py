@@ -16,7 +16,7 @@ Render = Callable[[Path], list[Object]]
 
 @pytest.fixture(scope="session")
 def kustomize() -> list[str]:
-    """Give the command that renders a folder."""
+    """Return the command that renders a folder."""
     command = tool.find()
     if command is None:
         pytest.skip("no kustomize: install it or kubectl, or let apt reach a Debian mirror")
@@ -25,7 +25,7 @@ def kustomize() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy of all that kustomize reads, with a token."""
+    """Return a copy of all that kustomize reads, with a token."""
     folder = tmp_path_factory.mktemp("tree")
     for name in ("kustomize", "alerts", "dashboards"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("token.env", "__pycache__"))
@@ -35,7 +35,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def render(kustomize: list[str]) -> Render:
-    """Give a function that renders a folder, each one once."""
+    """Return a function that renders a folder, each one once."""
     kept: dict[Path, list[Object]] = {}
 
     def once(folder: Path) -> list[Object]:
@@ -48,7 +48,7 @@ def render(kustomize: list[str]) -> Render:
 
 @pytest.fixture
 def overlay(tree: Path) -> Callable[[str, str, list[str]], Path]:
-    """Give a function that makes an overlay like another one (`base`), of other components."""
+    """Return a function that makes an overlay like another one (`base`), of other components."""
 
     def make(name: str, base: str, components: list[str]) -> Path:
         settings = yaml.safe_load((tree / "kustomize/overlays" / base / "kustomization.yaml").read_text())

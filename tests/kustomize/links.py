@@ -1,4 +1,4 @@
-"""What refers to something must find it."""
+"""Policies: every reference must resolve."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 from tests.kustomize.manifests import WORKLOADS, Object, of, pods, ports, selected, templates, title
 
 GUARDED = {"admin", "redis"}
-"""The ports by which faults are written: the API, with its token, and the store, which asks for none."""
+"""The ports through which faults can be changed: the API, with its token, and the store, without one."""
 NAMING = {"configMapRef": "ConfigMap", "configMapKeyRef": "ConfigMap", "configMap": "ConfigMap"} | dict.fromkeys(
     ("secretRef", "secretKeyRef", "secret"), "Secret"
 )
@@ -16,7 +16,7 @@ ADDRESS = re.compile(r"(?:\b[a-z]+://)?\b(chaosapi[a-z-]*)(?:\.[\w.-]*)?:(\d+)")
 
 
 def selecting(objects: list[Object]) -> Iterator[str]:
-    """Want workloads to select their own pods and no others, budgets and spreads to select some."""
+    """Require workloads to select their own pods and no others, budgets and spreads to select some."""
     for item in of(objects, *WORKLOADS):
         own = item["spec"]["template"]
         if pods(objects, item["spec"]["selector"]) != [own]:
@@ -30,7 +30,7 @@ def selecting(objects: list[Object]) -> Iterator[str]:
 
 
 def served(objects: list[Object]) -> Iterator[str]:
-    """Want a Service to select the pods of one workload, with its target ports."""
+    """Require a Service to select the pods of one workload, with its target ports."""
     for item in of(objects, "Service"):
         found = pods(objects, {"matchLabels": item["spec"]["selector"]})
         if len(found) != 1:
@@ -41,7 +41,7 @@ def served(objects: list[Object]) -> Iterator[str]:
 
 
 def addressed(objects: list[Object]) -> Iterator[str]:
-    """Want every address of ours in a setting to be a Service with that port, in this namespace where one is named."""
+    """Require every service URL in a setting to be a Service with that port, in the named namespace."""
     known = {item["metadata"]["name"]: item for item in of(objects, "Service")}
     for item in of(objects, "ConfigMap", "AlertmanagerConfig"):
         for text in _texts(item.get("data", item.get("spec"))):
@@ -54,7 +54,7 @@ def addressed(objects: list[Object]) -> Iterator[str]:
 
 
 def referenced(objects: list[Object]) -> Iterator[str]:
-    """Want every ConfigMap, Secret and ServiceAccount that something names to be there."""
+    """Require every ConfigMap, Secret and ServiceAccount that something names to be there."""
     known = {title(item) for item in objects}
     for item in objects:
         for kind, name in _references(item):
@@ -63,7 +63,7 @@ def referenced(objects: list[Object]) -> Iterator[str]:
 
 
 def routed(objects: list[Object]) -> Iterator[str]:
-    """Want an Ingress to lead to a Service by a port that it has, and never to the admin API."""
+    """Require an Ingress to lead to a Service by a port that it has, and never to the admin API."""
     services = {item["metadata"]["name"]: item for item in of(objects, "Service")}
     for item in of(objects, "Ingress"):
         for rule in item["spec"]["rules"]:
@@ -77,7 +77,7 @@ def routed(objects: list[Object]) -> Iterator[str]:
 
 
 def scaled(objects: list[Object]) -> Iterator[str]:
-    """Want an autoscaler to have a target, which leaves the number of replicas to it."""
+    """Require an autoscaler to have a target, which leaves the number of replicas to it."""
     for item in of(objects, "HorizontalPodAutoscaler"):
         target = item["spec"]["scaleTargetRef"]
         found = [each for each in of(objects, target["kind"]) if each["metadata"]["name"] == target["name"]]
@@ -88,7 +88,7 @@ def scaled(objects: list[Object]) -> Iterator[str]:
 
 
 def closed(objects: list[Object]) -> Iterator[str]:
-    """Want Redis closed always, all pods where there are other policies too, and the ports for faults open to few."""
+    """Require a network policy for Redis, for all pods if there are policies, and few peers for the fault ports."""
     policies = of(objects, "NetworkPolicy")
     specs = [item["spec"] for item in policies]
     others = [item for item in policies if item["metadata"]["name"] != "chaosapi-redis"]
@@ -124,7 +124,7 @@ def _opened(rule: Object, known: dict[str, int]) -> set[str]:
 
 
 def _narrow(peer: Object) -> bool:
-    """Tell whether a peer leaves anyone out: an empty selector finds all, and so does a network /0."""
+    """Return whether a peer leaves anyone out: an empty selector finds all, and so does a network /0."""
     selectors = [peer[part] for part in ("podSelector", "namespaceSelector") if part in peer]
     everywhere = "ipBlock" in peer and ip_network(peer["ipBlock"]["cidr"]).prefixlen == 0
     return all(any(selector.values()) for selector in selectors) and not everywhere

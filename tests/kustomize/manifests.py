@@ -13,7 +13,7 @@ UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**2
 
 
 class DuplicateKeyError(Exception):
-    """A YAML mapping names a key twice; the text says which and where."""
+    """A YAML mapping has a duplicate key; the message has the key and its place."""
 
 
 class _Loader(yaml.CSafeLoader):
@@ -40,42 +40,42 @@ def title(item: Object) -> str:
 
 
 def of(objects: list[Object], *kinds: str) -> list[Object]:
-    """Give the objects of these kinds."""
+    """Return the objects of these kinds."""
     return [item for item in objects if item["kind"] in kinds]
 
 
 def templates(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Give the name and the pod template of each workload."""
+    """Yield the name and the pod template of each workload."""
     for item in of(objects, *WORKLOADS):
         yield title(item), item["spec"]["template"]
 
 
 def containers(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """Give the name and the settings of each container."""
+    """Yield the name and the settings of each container."""
     for name, template in templates(objects):
         for container in [*template["spec"].get("initContainers", ()), *template["spec"]["containers"]]:
             yield f"{name} {container['name']}", container
 
 
 def selected(labels: Mapping[str, str], selector: Object) -> bool:
-    """Tell whether a label selector finds these labels; an empty one finds everything."""
+    """Return whether a label selector finds these labels; an empty one finds everything."""
     assert set(selector) <= {"matchLabels"}, "the policies read matchLabels only"
     wanted: dict[str, str] = selector.get("matchLabels", {})
     return labels.items() >= wanted.items()
 
 
 def pods(objects: list[Object], selector: Object) -> list[Object]:
-    """Give the pod templates that a selector finds."""
+    """Return the pod templates that a selector finds."""
     return [pod for _, pod in templates(objects) if selected(pod["metadata"].get("labels", {}), selector)]
 
 
 def ports(pod: Object) -> dict[str, int]:
-    """Give a pod's container ports by name."""
+    """Return a pod's container ports by name."""
     return {port["name"]: port["containerPort"] for each in pod["spec"]["containers"] for port in each.get("ports", ())}
 
 
 def data(objects: list[Object], prefix: str) -> dict[str, str]:
-    """Give the data of the ConfigMap whose name is `prefix`, with or without a hash; nothing where there is none."""
+    """Return the data of the ConfigMap whose name is `prefix`, with or without a hash; nothing where there is none."""
     for item in of(objects, "ConfigMap"):
         name = item["metadata"]["name"]
         if name == prefix or name.rpartition("-")[0] == prefix:

@@ -1,4 +1,4 @@
-"""Metrics are scraped, rules are loaded, alerts arrive, and the service knows its own settings."""
+"""Policies: metrics are scraped, rules are loaded, alerts are delivered, and settings are valid."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,13 +13,13 @@ from tests.kustomize.manifests import Object, amount, data, of, pods, ports, sel
 from tests.kustomize.pods import limited
 
 ENDING: Final = 15
-"""How long, in seconds, requests under way and the stop itself may take: docs/containers.md, Stopping."""
+"""Seconds for requests in progress and the shutdown: docs/containers.md, Stopping."""
 RELEASE: Final = "monitoring"
 GROUP: Final = "monitoring.coreos.com/"
 
 
 def scraped(objects: list[Object]) -> Iterator[str]:
-    """Want a ServiceMonitor to find one Service and port, and jobs to be those that rules and dashboards ask for."""
+    """Require a ServiceMonitor to find one Service and port, and jobs to be those that rules and dashboards ask for."""
     jobs = []
     for item in of(objects, "ServiceMonitor"):
         services = of(objects, "Service")
@@ -40,7 +40,7 @@ def scraped(objects: list[Object]) -> Iterator[str]:
 
 
 def picked(objects: list[Object]) -> Iterator[str]:
-    """Want the label by which the release selects on all objects of the operator, and Grafana's on dashboards."""
+    """Require the label by which the release selects on all objects of the operator, and Grafana's on dashboards."""
     for item in objects:
         if item["apiVersion"].startswith(GROUP) and item["metadata"].get("labels", {}).get("release") != RELEASE:
             yield f"{title(item)} has no label release={RELEASE}"
@@ -52,7 +52,7 @@ def picked(objects: list[Object]) -> Iterator[str]:
 
 
 def delivered(objects: list[Object]) -> Iterator[str]:
-    """Want the alerts of this service only from a shared Alertmanager, and the label for it on every alert."""
+    """Require the alerts of this service only from a shared Alertmanager, and the label for it on every alert."""
     for item in of(objects, "AlertmanagerConfig"):
         services = [each["value"] for each in item["spec"]["route"].get("matchers", ()) if each["name"] == "service"]
         if not services:
@@ -64,7 +64,7 @@ def delivered(objects: list[Object]) -> Iterator[str]:
 
 
 def profiled(objects: list[Object]) -> Iterator[str]:
-    """Want the forecasts to be of these rules, of scrapes quick enough for them, and of so patient an Alertmanager."""
+    """Require forecasts with the deployed rules, fast enough scrapes, and Alertmanager's group_wait."""
     profile = windows.load(data(objects, "chaosapi")["CHAOSAPI_PROFILE"])
     step = windows.format_window(profile.step)
     for item in of(objects, "PrometheusRule"):
@@ -85,7 +85,7 @@ def profiled(objects: list[Object]) -> Iterator[str]:
 
 
 def configured(objects: list[Object]) -> Iterator[str]:
-    """Want settings with which the service starts, on the ports of its container, below its limits."""
+    """Require settings with which the service starts, on the ports of its container, below its limits."""
     variables = data(objects, "chaosapi")
     fields = {name.removeprefix("CHAOSAPI_").lower(): value for name, value in variables.items()}
     if unknown := fields.keys() - Settings.model_fields.keys():
@@ -108,7 +108,7 @@ def configured(objects: list[Object]) -> Iterator[str]:
 
 
 def graceful(objects: list[Object]) -> Iterator[str]:
-    """Want Kubernetes to wait until the service has drained and ended by itself."""
+    """Require Kubernetes to wait until the service has drained and ended by itself."""
     try:
         delay = durations.parse(data(objects, "chaosapi").get("CHAOSAPI_DRAIN_DELAY", "0s"))
     except ValueError:
@@ -120,7 +120,7 @@ def graceful(objects: list[Object]) -> Iterator[str]:
 
 
 def shared(objects: list[Object]) -> Iterator[str]:
-    """Want several replicas to share their faults."""
+    """Require several replicas to share their faults."""
     (own,) = [item for item in of(objects, "Deployment") if item["metadata"]["name"] == "chaosapi"]
     many = of(objects, "HorizontalPodAutoscaler") or own["spec"].get("replicas", 1) > 1
     if many and not data(objects, "chaosapi").get("CHAOSAPI_STORE", "memory://").startswith("redis"):
@@ -128,7 +128,7 @@ def shared(objects: list[Object]) -> Iterator[str]:
 
 
 def shown(objects: list[Object]) -> Iterator[str]:
-    """Want a Grafana of our own to mount every dashboard and take no password, beside nothing of the operator."""
+    """Require the overlay's Grafana to mount every dashboard and need no password, without the operator."""
     for item in of(objects, "Deployment"):
         if item["metadata"]["name"] == "chaosapi-grafana":
             pod = item["spec"]["template"]["spec"]

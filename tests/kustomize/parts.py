@@ -1,4 +1,4 @@
-"""Nothing is forgotten: what an overlay must have, whatever else is well with it."""
+"""Policies: the parts that an overlay must have."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -20,7 +20,7 @@ OVERLAYS: Final = {
 
 
 def complete(objects: list[Object], overlay: str) -> Iterator[str]:
-    """Want every part of an overlay (of any other name: what all have), and the service's pods spread."""
+    """Require every part of an overlay, and a spread of the service's pods."""
     missing = (ALWAYS | OVERLAYS.get(overlay, set())) - {title(item) for item in objects}
     yield from (f"{name} is missing" for name in sorted(missing))
     for pod in pods(objects, {"matchLabels": {"app.kubernetes.io/name": "chaosapi"}}):

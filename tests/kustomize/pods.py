@@ -1,4 +1,4 @@
-"""What every pod must be: harmless, watched, limited, known."""
+"""Policies of every pod: restricted, probed, limited, versioned."""
 
 import json
 import re
@@ -8,14 +8,14 @@ from typing import Final
 from tests.kustomize.manifests import CLUSTER_WIDE, Object, amount, containers, of, ports, templates, title
 
 ANSWERS: Final = {"startupProbe": "/healthz", "readinessProbe": "/readyz", "livenessProbe": "/healthz"}
-"""What the service answers to whom."""
+"""The paths of the service's probes by port."""
 VERSION: Final = re.compile(r"v?\d+\.\d+(\.\d+)?(-[a-z]+)?")
 APPLY_LIMIT: Final = 256 * 1024
-"""How long the annotation may be in which `kubectl apply` notes a whole object."""
+"""The highest size of the annotation of `kubectl apply`."""
 
 
 def restricted(objects: list[Object]) -> Iterator[str]:
-    """Want the Pod Security Standard `restricted`, a numeric user and nothing to write to but volumes."""
+    """Require the Pod Security Standard `restricted`, a numeric user and nothing to write to but volumes."""
     for name, template in templates(objects):
         spec = template["spec"]
         user = spec.get("securityContext", {})
@@ -32,7 +32,7 @@ def restricted(objects: list[Object]) -> Iterator[str]:
 
 
 def confined(objects: list[Object]) -> Iterator[str]:
-    """Want everything in one namespace, which enforces `restricted`."""
+    """Require everything in one namespace, which enforces `restricted`."""
     (namespace,) = of(objects, "Namespace")
     if namespace["metadata"]["labels"].get("pod-security.kubernetes.io/enforce") != "restricted":
         yield f"{title(namespace)} does not enforce restricted pods"
@@ -42,7 +42,7 @@ def confined(objects: list[Object]) -> Iterator[str]:
 
 
 def credentialless(objects: list[Object]) -> Iterator[str]:
-    """Want no token of the cluster in a pod, and no CHAOSAPI_PORT=tcp://… from the Service of that name."""
+    """Require no token of the cluster in a pod, and no CHAOSAPI_PORT=tcp://… from the Service of that name."""
     for name, template in templates(objects):
         if template["spec"].get("automountServiceAccountToken") is not False:
             yield f"{name} mounts a token of the API server"
@@ -51,7 +51,7 @@ def credentialless(objects: list[Object]) -> Iterator[str]:
 
 
 def probed(objects: list[Object]) -> Iterator[str]:
-    """Want all three probes of every container, on ports that it has, of the service where it answers."""
+    """Require all three probes of every container, on ports that it has, of the service where it answers."""
     for name, container in containers(objects):
         known = ports({"spec": {"containers": [container]}})
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -66,7 +66,7 @@ def probed(objects: list[Object]) -> Iterator[str]:
 
 
 def limited(objects: list[Object]) -> Iterator[str]:
-    """Want every container to ask for processor time and memory, with limits that are not below."""
+    """Require every container to ask for processor time and memory, with limits that are not below."""
     for name, container in containers(objects):
         resources = container.get("resources", {})
         for kind in ("cpu", "memory"):
@@ -80,7 +80,7 @@ def limited(objects: list[Object]) -> Iterator[str]:
 
 
 def pinned(objects: list[Object]) -> Iterator[str]:
-    """Want a version in the tag of every image, or a digest."""
+    """Require a version in the tag of every image, or a digest."""
     for name, container in containers(objects):
         tag = container["image"].rpartition("/")[2].partition(":")[2]
         if "@sha256:" not in container["image"] and not VERSION.fullmatch(tag):
@@ -88,7 +88,7 @@ def pinned(objects: list[Object]) -> Iterator[str]:
 
 
 def mounted(objects: list[Object]) -> Iterator[str]:
-    """Want every mount to name a volume of its pod, and every volume to be mounted."""
+    """Require every mount to name a volume of its pod, and every volume to be mounted."""
     for name, template in templates(objects):
         volumes = {volume["name"] for volume in template["spec"].get("volumes", ())}
         used = {mount["name"] for _, each in _of(template) for mount in each.get("volumeMounts", ())}
@@ -97,7 +97,7 @@ def mounted(objects: list[Object]) -> Iterator[str]:
 
 
 def small(objects: list[Object]) -> Iterator[str]:
-    """Want every object to fit into the annotation that `kubectl apply` makes of it."""
+    """Require every object to fit into the annotation that `kubectl apply` makes of it."""
     for item in objects:
         if len(json.dumps(item)) > APPLY_LIMIT:
             yield f"{title(item)} is too large for kubectl apply"

@@ -1,4 +1,4 @@
-"""Every policy: a function from rendered objects to what is wrong with them."""
+"""All policies: functions from rendered objects to findings."""
 
 from collections.abc import Callable, Iterator
 
@@ -35,7 +35,7 @@ POLICIES: tuple[Policy, ...] = (
 
 
 def broken(objects: list[Object], overlay: str = "") -> dict[str, list[str]]:
-    """Give what each policy finds wrong, and what the overlay of that name lacks; nothing where all is well."""
+    """Return the findings of each policy, and the missing parts of the overlay."""
     found = {policy.__name__: list(policy(objects)) for policy in POLICIES}
     found["complete"] = list(parts.complete(objects, overlay))
     return {name: wrong for name, wrong in found.items() if wrong}

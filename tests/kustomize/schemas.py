@@ -23,14 +23,14 @@ _read = functools.cache(utils.schema_contents)
 
 
 def versions() -> list[str]:
-    """Give the versions of Kubernetes to check against, from the oldest supported to the newest known."""
+    """Return the versions of Kubernetes to check against, from the oldest supported to the newest known."""
     known = {utils.major_minor(version) for version in utils.all_versions()}
     numbers = {tuple(map(int, version.split("."))) for version in known}
     return [f"{major}.{minor}" for major, minor in sorted(numbers) if (major, minor) >= OLDEST]
 
 
 def core(objects: list[Object], version: str) -> Iterator[str]:
-    """Give what a version of Kubernetes would refuse, strictly; kinds of the operator are left to `custom`."""
+    """Yield what a version of Kubernetes would refuse, strictly; kinds of the operator are left to `custom`."""
     utils.schema_contents = _read  # it would otherwise read megabytes for each object
     for item in objects:
         if not item["apiVersion"].startswith("monitoring.coreos.com/"):
@@ -43,7 +43,7 @@ def core(objects: list[Object], version: str) -> Iterator[str]:
 
 
 def custom(objects: list[Object], folder: Path) -> Iterator[str]:
-    """Give what the operator's definitions in `folder` would refuse or silently drop."""
+    """Yield what the operator's definitions in `folder` would refuse or silently drop."""
     definitions = _definitions(folder)
     for item in objects:
         if item["apiVersion"].startswith("monitoring.coreos.com/"):
@@ -59,13 +59,13 @@ def custom(objects: list[Object], folder: Path) -> Iterator[str]:
 
 
 def crds() -> Path | None:
-    """Give the folder of the operator's definitions, None where nobody has named one."""
+    """Return the folder of the operator's definitions, None where nobody has named one."""
     named = os.environ.get(VARIABLE)
     return Path(named) if named else None
 
 
 def _children(route: Object) -> Iterator[Object]:
-    """Give the routes below one; the definition says of them only that they are there."""
+    """Yield the routes below one; the definition says of them only that they are there."""
     for child in route.get("routes", ()):
         yield child
         yield from _children(child)

@@ -1,4 +1,4 @@
-"""The overlays against a real API server, where one is at hand: KUBEBUILDER_ASSETS names its folder, as for envtest."""
+"""The overlays with a real API server, if available: KUBEBUILDER_ASSETS names its folder, as for envtest."""
 
 import json
 import os
@@ -83,7 +83,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
 
 @pytest.fixture
 def rendered(tree: Path, kustomize: list[str], tmp_path: Path) -> Callable[[str], str]:
-    """Give a function that renders an overlay in a namespace of its own, since nothing here can empty one."""
+    """Return a function that renders an overlay in a namespace of its own, since nothing here can empty one."""
 
     def make(name: str) -> str:
         folder = tree / "kustomize/overlays" / f"{name}-applied"
@@ -96,7 +96,7 @@ def rendered(tree: Path, kustomize: list[str], tmp_path: Path) -> Callable[[str]
 
 
 @pytest.mark.parametrize("name", ["local", "training", "production"])
-def test_the_api_server_takes_an_overlay(name: str, kubectl: Kubectl, rendered: Callable[[str], str]) -> None:
+def test_the_api_server_accepts_an_overlay(name: str, kubectl: Kubectl, rendered: Callable[[str], str]) -> None:
     """Strictly: as a dry run, for real, and once more without a change; pods pass the standard `restricted`."""
     text = rendered(name)
     objects = load(text)
@@ -132,7 +132,7 @@ def test_the_api_server_takes_an_overlay(name: str, kubectl: Kubectl, rendered: 
         ("maxUnavailable: 1\n  selector", "maxUnavailable: one\n  selector"),
     ],
 )
-def test_the_api_server_refuses_what_schemas_let_pass(
+def test_the_api_server_refuses_what_the_schemas_accept(
     old: str, new: str, kubectl: Kubectl, rendered: Callable[[str], str]
 ) -> None:
     """Bad enums, quantities and ports."""
@@ -145,7 +145,7 @@ def test_the_api_server_refuses_what_schemas_let_pass(
 
 
 def pod_of(template: Object, namespace: str) -> Object:
-    """Make a pod as a controller would."""
+    """Return a pod as a controller would."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",

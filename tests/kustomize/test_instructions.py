@@ -13,12 +13,12 @@ FORWARD = re.compile(r"-n (\S+) port-forward service/(\S+) (\d+)(?::(\d+))?")
 
 
 def part(number: int) -> str:
-    """Give a numbered part of the text."""
+    """Return a numbered part of the text."""
     return re.split(r"^## ", TEXT, flags=re.MULTILINE)[number + 1]
 
 
 def commands(text: str) -> str:
-    """Give the lines that are to be copied."""
+    """Return the lines that are to be copied."""
     return "\n".join(line for line in text.splitlines() if line.startswith("    "))
 
 

@@ -1,4 +1,4 @@
-"""Manifests broken on purpose: each class of mistake is caught, by the check that is there for it."""
+"""Mutated manifests: each class of error is found by its policy."""
 
 import copy
 from collections.abc import Callable
@@ -18,7 +18,7 @@ CONTAINER = "spec.template.spec.containers.0"
 
 
 class Mutation(NamedTuple):
-    """What is changed in which overlay, and the policy that says so; with no path the object is taken away."""
+    """A change of an overlay, and the policy that finds it; without a path the object is removed."""
 
     policy: str
     overlay: str
@@ -113,7 +113,7 @@ MUTATIONS = [
 
 
 def change(item: Object, path: str, value: object) -> None:
-    """Put a value where the path leads, or take away what is there."""
+    """Set or remove the value at the path."""
     *way, last = [int(word) if word.isdigit() else word for word in path.split(".")]
     if path.startswith("data.") or path == "metadata.labels":
         way = way[:1]
@@ -129,7 +129,7 @@ def change(item: Object, path: str, value: object) -> None:
 
 @pytest.fixture
 def broken_by(tree: Path, render: Render) -> Callable[[Mutation], list[Object]]:
-    """Give a function that renders an overlay and breaks it."""
+    """Return a function that renders an overlay and breaks it."""
 
     def apply(mutation: Mutation) -> list[Object]:
         objects = copy.deepcopy(render(tree / "kustomize/overlays" / mutation.overlay))
@@ -146,12 +146,12 @@ def broken_by(tree: Path, render: Render) -> Callable[[Mutation], list[Object]]:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=str)
 def test_a_mistake_is_caught(mutation: Mutation, broken_by: Callable[[Mutation], list[Object]]) -> None:
-    """By the policy for it."""
+    """By its policy."""
     assert mutation.policy in broken(broken_by(mutation), mutation.overlay)
 
 
-def test_every_policy_has_its_mistake() -> None:
-    """No policy is there that nothing here breaks."""
+def test_every_policy_has_a_mutation() -> None:
+    """Each policy is violated by a mutation."""
     assert {"complete", *(policy.__name__ for policy in POLICIES)} == {mutation.policy for mutation in MUTATIONS}
 
 
@@ -192,7 +192,7 @@ def test_a_field_that_kubernetes_does_not_know_is_caught(
 def test_a_field_that_the_operator_does_not_know_is_caught(
     item: str, path: str, value: object, broken_by: Callable[[Mutation], list[Object]]
 ) -> None:
-    """It would otherwise be dropped without a word."""
+    """The API server would drop it silently."""
     folder = schemas.crds()
     assert folder is not None
     objects = broken_by(Mutation("", "training", item, path, value))

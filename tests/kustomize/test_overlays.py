@@ -70,7 +70,7 @@ def test_the_operator_takes_its_objects(name: str, tree: Path, render: Render) -
 
 
 @pytest.mark.parametrize("combination", list(combinations()), ids=lambda combination: combination.name)
-def test_sensible_combinations_keep_every_policy(
+def test_combinations_of_components_keep_every_policy(
     combination: Combination, overlay: Callable[[str, str, list[str]], Path], render: Render
 ) -> None:
     """Whatever is left out or added, the rest fits together: on the oldest Kubernetes, the newest, the operator."""
@@ -84,7 +84,7 @@ def test_sensible_combinations_keep_every_policy(
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_nothing_is_rendered_without_a_token(name: str, tree: Path, kustomize: list[str]) -> None:
-    """No token comes with the repository: whoever gives none is told which file is missing."""
+    """The repository has no token: the error names the missing file."""
     token = tree / "kustomize/components/token/token.env"
     aside = token.rename(token.with_suffix(".aside"))
     try:
@@ -96,7 +96,7 @@ def test_nothing_is_rendered_without_a_token(name: str, tree: Path, kustomize: l
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_token_is_in_the_secret_alone(name: str, tree: Path, render: Render) -> None:
-    """Nothing else shows it."""
+    """No other object has it."""
     objects = render(tree / "kustomize/overlays" / name)
     assert TOKEN not in str([item for item in objects if item["kind"] != "Secret"])
     assert len(of(objects, "Secret")) == 1
@@ -118,5 +118,5 @@ def test_namespace_and_image_change_in_one_place(name: str, tree: Path, render: 
 
 
 def images(objects: list[Object]) -> list[str]:
-    """Give the images of all workloads."""
+    """Return the images of all workloads."""
     return [container["image"] for _, container in containers(objects)]

@@ -1,4 +1,4 @@
-"""What kustomize/smoke.sh says and does around the changes that it makes; the rest of it needs a cluster."""
+"""The checks of kustomize/smoke.sh before its changes; the rest needs a cluster."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def run(script: Path, *words: str, folder: Path = ROOT, **environment: str) -> s
 
 @pytest.fixture
 def stub(tmp_path: Path) -> Path:
-    """Give a folder with an overlay, and a kubectl that notes its calls and fails to apply anything."""
+    """Return a folder with an overlay, and a kubectl that notes its calls and fails to apply anything."""
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
     (tmp_path / "bin").mkdir()
@@ -61,7 +61,7 @@ def stub(tmp_path: Path) -> Path:
 
 
 def calls(stub: Path, overlay: str, *, there: str, rendered: str = "rendered.yaml") -> tuple[list[str], str]:
-    """Run the script where the stub's namespace is `there`; give kubectl's calls and what was said."""
+    """Run the script with the stub's namespace in the state `there`; return kubectl's calls and the output."""
     log = stub / "calls"
     environment = {"CALLS": str(log), "THERE": there, "RENDERED": str(stub / rendered)}
     done = run(SCRIPT, overlay, folder=stub, PATH=f"{stub / 'bin'}:{os.environ['PATH']}", **environment)
@@ -87,7 +87,7 @@ def test_it_names_the_program_that_is_missing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("kubectl") or not shutil.which("curl"), reason="kubectl or curl is not installed")
 def test_it_names_what_is_missing_before_it_changes_anything(tree: Path) -> None:
-    """An overlay that is none, a token that nobody gave, a cluster out of reach."""
+    """An unknown overlay, a missing token, an unreachable cluster."""
     script = tree / "kustomize/smoke.sh"
     assert "no overlay at" in run(script, "staging").stderr
     assert "kubectl reaches no cluster" in run(script).stderr
@@ -116,7 +116,7 @@ def test_help_is_the_header() -> None:
     ],
 )
 def test_it_deletes_only_where_the_namespace_is_known_to_be_new(there: str, changes: list[str], stub: Path) -> None:
-    """An error is not taken for a namespace that is not there: nothing is applied, nothing deleted."""
+    """An error does not count as a missing namespace: nothing is applied, nothing deleted."""
     done, said = calls(stub, "mine", there=there)
     assert [call for call in done if call.startswith(("apply", "delete"))] == changes
     assert ("Forbidden" in said and "cannot tell whether game-day is there" in said) == (there == "error")

@@ -1,4 +1,4 @@
-"""The files themselves: one source for everything, read strictly."""
+"""The files: one source for each fact, parsed strictly."""
 
 import os
 import re
@@ -22,8 +22,8 @@ YAML = sorted([*KUSTOMIZE.rglob("*.y*ml"), *(ROOT / "alerts").rglob("*.y*ml"), *
 
 
 @pytest.mark.parametrize("path", YAML, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_key_is_there_twice(path: Path) -> None:
-    """In any file, since the last one would win without a word."""
+def test_no_file_has_a_duplicate_key(path: Path) -> None:
+    """The last one would win silently."""
     assert load(path.read_text(encoding="utf-8"))
 
 
@@ -43,7 +43,7 @@ def test_every_dashboard_is_listed() -> None:
     assert files == {f"chaosapi-dashboard-{path.stem}": [path.name] for path in folder.glob("*.json")}
 
 
-def test_the_settings_of_alertmanager_are_fresh(tmp_path: Path) -> None:
+def test_the_settings_of_alertmanager_are_up_to_date(tmp_path: Path) -> None:
     """`make gen` would write exactly the files that are checked in."""
     subprocess.run([sys.executable, KUSTOMIZE / "alertmanager.py", tmp_path], check=True, timeout=patience(60))
     made = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.y*ml")}
@@ -51,8 +51,8 @@ def test_the_settings_of_alertmanager_are_fresh(tmp_path: Path) -> None:
     assert made == {path: (KUSTOMIZE / path).read_text() for path in made}
 
 
-def test_what_an_operator_cannot_say_is_refused() -> None:
-    """A setting that would be lost on the way to an AlertmanagerConfig."""
+def test_settings_that_the_operator_lacks_are_refused() -> None:
+    """A setting that an AlertmanagerConfig cannot express would be lost."""
     script = "import alertmanager; alertmanager.operator('{route: {}, receivers: [], templates: [a]}', 'shop')"
     done = subprocess.run([sys.executable, "-c", script], cwd=KUSTOMIZE, capture_output=True, text=True, check=False)
     assert "ValueError: alertmanager.yml: an AlertmanagerConfig has no templates" in done.stderr

@@ -8,12 +8,12 @@ from tests.loadtests.shop import Shop, opened
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    """Give a shop that remembers its visitors."""
+    """Yield a shop that records its requests."""
     with opened() as server:
         yield server
 
 
 @pytest.fixture
 def service(serve: Serve) -> str:
-    """Give the URL of the real service, in a process of its own."""
+    """Return the URL of the real service, in a process of its own."""
     return serve()

@@ -1,4 +1,4 @@
-"""Locust as a process: it monkey-patches whoever imports it."""
+"""Locust as a process, because importing it patches the standard library."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def web_ui(*arguments: str) -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Tell whether `url` answers 200."""
+    """Return whether `url` answers 200."""
     try:
         return httpx2.get(url).status_code == 200
     except httpx2.TransportError:

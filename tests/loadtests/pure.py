@@ -1,4 +1,4 @@
-"""The modules of loadtests/ that know nothing of Locust."""
+"""The modules of loadtests/ that do not import Locust."""
 
 import importlib
 from typing import Any
@@ -9,7 +9,7 @@ from tests.loadtests.processes import LOADTESTS
 
 
 def module(name: str) -> Any:
-    """Import one as Locust does: its folder is on the path."""
+    """Import a module with its folder on the path, as Locust does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(LOADTESTS))
         return importlib.import_module(name)

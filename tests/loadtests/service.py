@@ -1,4 +1,4 @@
-"""What a test does to the real service, and what the service counts."""
+"""Faults and metrics of the real service for the load tests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 @contextmanager
 def fault(service: str, effect: dict[str, Any], rate: float = 1, **target: Any) -> Iterator[str]:
-    """Let requests to the shop have the effect as long as the block lasts; gives the fault's name."""
+    """Let requests to the shop have the effect until the block ends; gives the fault's name."""
     body = {"name": "all", "effect": effect, "rate": rate, "target": target, "schedule": {"duration": "1m"}}
     httpx2.post(f"{service}/admin/faults", json=body).raise_for_status()
     try:

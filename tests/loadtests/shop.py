@@ -1,4 +1,4 @@
-"""A shop that remembers its visitors."""
+"""A shop that records its requests."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Shop(ThreadingHTTPServer):
-    """Says yes to every request and keeps its headers and path: what a service sees of a client, but does not tell.
+    """Responds with 2xx to every request, and records its headers and path.
 
     As long as somebody else holds `held` it answers nobody.
     """
@@ -42,7 +42,7 @@ class ShopHandler(BaseHTTPRequestHandler):
         self._answer(201)
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def _answer(self, status: int) -> None:
         assert isinstance(self.server, Shop)
@@ -58,7 +58,7 @@ class ShopHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def opened() -> Iterator[Shop]:
-    """Run a shop as long as the block lasts."""
+    """Run a shop until the block ends."""
     with Shop() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server

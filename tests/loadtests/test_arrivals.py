@@ -11,7 +11,7 @@ SCENARIOS: dict[str, Any] = module("_scenarios").SCENARIOS
 
 
 def plan(name: str = "spike", seed: int = 7) -> Any:
-    """Make the plan of a scenario in a minute."""
+    """Return the plan of a scenario in a minute."""
     scenario = SCENARIOS[name]
     return MODULE.Plan(name, scenario.load(duration=60), scenario.mix, seed)
 
@@ -26,8 +26,8 @@ def test_the_same_seed_gives_the_same_requests() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_parts_are_the_whole(count: int) -> None:
-    """However many processes send, each request is sent by exactly one, and each gets its share of the rate."""
+def test_the_parts_of_all_processes_are_the_whole_plan(count: int) -> None:
+    """For any number of processes, each request is sent by exactly one, and each sends its share."""
     parts = [list(plan().part(index, count)) for index in range(count)]
     assert sorted(each for part in parts for each in part) == list(plan().part(0, 1))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -1,4 +1,4 @@
-"""Whether every request that was due is in the statistics, whatever became of it."""
+"""Every due request is in the statistics, whatever its outcome."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("mode", ["garbage", "bits", "json"])
-def test_what_cannot_be_read_is_counted(service: str, tmp_path: Path, mode: str) -> None:
+def test_an_unparsable_response_is_counted(service: str, tmp_path: Path, mode: str) -> None:
     """A purchase whose receipt is damaged is a failed request that may be tried again, and none gets lost."""
     with fault(service, {"type": "corrupt", "mode": mode}, routes=["/api/checkout"]):
         sale = ("--scenario", "flash-sale", "--rate", "10", "--duration", "2s", "--retries", "naive")
@@ -27,7 +27,7 @@ def test_what_cannot_be_read_is_counted(service: str, tmp_path: Path, mode: str)
     assert entries["/api/checkout"]["num_failures"] > 0
 
 
-def test_errors_are_named_by_what_they_are() -> None:
+def test_errors_are_named_by_their_kind() -> None:
     """Not by their URL: thousands of carts that time out are one line of Locust's table, and not thousands."""
     run = locust("--scenario", "steady", "--rate", "40", "--duration", "1s", host="http://127.0.0.1:9")
     table = run.stderr.partition("Error report")[2]

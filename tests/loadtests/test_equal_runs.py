@@ -1,4 +1,4 @@
-"""What two runs with the same seed have in common, and what they must not."""
+"""The common and the different parts of two runs with the same seed."""
 
 import pytest
 

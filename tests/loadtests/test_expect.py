@@ -35,7 +35,7 @@ def test_conditions_are_read(text: str, figure: str, limit: float) -> None:
     ],
 )
 def test_other_conditions_are_refused(text: str, message: str) -> None:
-    """With what would be right."""
+    """With the valid form."""
     with pytest.raises(ValueError, match=message):
         MODULE.parse(text)
 

@@ -103,13 +103,13 @@ def test_one_process_and_three_workers_send_the_same(shop: Shop, tmp_path: Path)
 
 
 def adds_up(samples: dict[tuple[str, str, str, str], float]) -> bool:
-    """Tell whether every planned request was answered or is under way."""
+    """Return whether every planned request was answered or is under way."""
     total = sum(value for (name, *_), value in samples.items() if name == "loadtest_requests_total")
     in_flight, planned = (samples[(f"loadtest_{name}", "", "", "")] for name in ("inflight", "planned_total"))
     return planned == total + in_flight > 0
 
 
-def test_clients_tell_prometheus_what_they_see(service: str) -> None:
+def test_clients_export_metrics(service: str) -> None:
     """Requests by exact status and route from 0 on, in the service's buckets; a reset is "000"; the plan, kept."""
     port = free_port()
     with (
@@ -158,7 +158,7 @@ def test_the_closed_model_has_a_user_a_request(shop: Shop) -> None:
     assert len({headers["x-user-id"] for headers in shop.headers}) == 10
 
 
-def test_a_run_leaves_a_report(shop: Shop, tmp_path: Path) -> None:
+def test_a_run_writes_a_report(shop: Shop, tmp_path: Path) -> None:
     """In the folder for reports, named after the scenario; the environment chooses, from any folder, by file."""
     run = locust(
         *("--rate", "20", "--duration", "1s"),
@@ -196,16 +196,16 @@ def test_without_a_scenario_users_rate_and_time_are_locusts(shop: Shop) -> None:
         ("--scenario steady -u 5", "give --rate and --duration instead of -u, -r, -t"),
     ],
 )
-def test_a_wrong_choice_ends_at_once(arguments: str, message: str) -> None:
-    """A wrong option is named with what would be right, and no request is made."""
+def test_an_invalid_option_ends_the_run_at_once(arguments: str, message: str) -> None:
+    """The error has the valid form, and no request is sent."""
     run = locust(*arguments.split())
     assert run.returncode == 2
     assert message in run.stderr
     assert "Ramping" not in run.stderr
 
 
-def test_metrics_that_find_their_port_taken_name_the_option(shop: Shop) -> None:
-    """The port is somebody else's; which option chooses another is said."""
+def test_a_port_in_use_for_metrics_is_named_with_its_option(shop: Shop) -> None:
+    """Another process uses the port."""
     run = locust("--metrics-port", str(shop.server_port), "-t", "1s")
     assert run.returncode == 2
     assert "Address already in use" in run.stderr
@@ -219,7 +219,7 @@ def test_the_seed_comes_from_the_environment() -> None:
     assert "the scenario seed is 'nine'; it must be a whole number from 0 on" in run.stderr
 
 
-def test_help_tells_the_scenarios() -> None:
+def test_help_lists_the_scenarios() -> None:
     """--scenario-help explains the scenarios and their options."""
     run = locust("--scenario-help")
     assert run.returncode == 0

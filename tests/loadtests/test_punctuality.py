@@ -1,4 +1,4 @@
-"""What is told of a sender that is behind its time, or gone."""
+"""The statistics of a sender that is late, or killed."""
 
 import os
 import re
@@ -21,7 +21,7 @@ BEHIND = 4
 LATEST = 1.0
 
 
-def test_who_is_behind_counts_latency_from_the_due_time(shop: Shop, tmp_path: Path) -> None:
+def test_a_late_sender_counts_latency_from_the_due_time(shop: Shop, tmp_path: Path) -> None:
     """A run that begins 4 s after its start has missed what was due in the first 3 s; the next was due a second ago.
 
     So its latency is a second but for the gap between two requests, however fast the shop is.
@@ -39,8 +39,8 @@ def test_who_is_behind_counts_latency_from_the_due_time(shop: Shop, tmp_path: Pa
     assert max(entry["max_response_time"] for entry in entries) >= 1000 * (LATEST - 2 / RATE)
 
 
-def test_a_killed_worker_loses_its_part_and_no_more(shop: Shop) -> None:
-    """Nobody takes it over; the master counts what it never heard of."""
+def test_a_killed_worker_loses_only_its_part(shop: Shop) -> None:
+    """No other worker sends it; the master counts it as missing."""
     port = str(free_port())
     base = [sys.executable, "-m", "locust", "-f", str(LOADTESTS), "-H", shop.url, "--reports", "none"]
     steady = ["--headless", "--scenario", "steady", "--rate", "20", "--duration", "6s", "--stop-timeout", "1"]

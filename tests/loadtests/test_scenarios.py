@@ -12,7 +12,7 @@ SCENARIOS: dict[str, Any] = module("_scenarios").SCENARIOS
 WANTED = {"steady", "spike", "ramp", "steps", "diurnal", "soak", "double-spike", "flash-sale", "thundering-herd"}
 
 
-def test_all_are_there_with_their_stories() -> None:
+def test_all_scenarios_are_documented() -> None:
     """Each says what it imitates, what to watch and which alert it should move."""
     assert SCENARIOS.keys() == WANTED | {"retry-storm", "brownout-probe"}
     for scenario in SCENARIOS.values():
@@ -45,7 +45,7 @@ def test_spike_peaks_in_the_middle_third() -> None:
 
 
 def test_a_herd_returns_after_a_gap() -> None:
-    """Nobody comes in the outage, and then more at once than ever before."""
+    """No request during the outage, and then more than ever before."""
     herd = SCENARIOS["thundering-herd"].load(rate=10, peak=100, duration=100)
     assert [herd.rate_at(t) for t in (29, 30, 49.9, 50, 65)] == [10, 0, 0, 100, 10]
 

@@ -9,7 +9,7 @@ PAY = "POST /api/checkout"
 LOOK = "GET /api/orders/{order_id}"
 
 
-def test_who_pays_takes_a_filled_cart_and_gives_it_back_on_failure() -> None:
+def test_a_checkout_takes_a_filled_cart_and_returns_it_on_failure() -> None:
     """Under the same key, so that a purchase whose answer was lost is not made twice."""
     customers = MODULE.ShopState()
     customers.answered(customers.request(ADD, "n-1", (0, 0)), 201, {})

@@ -16,7 +16,7 @@ SPIKE = {**USERS, "scenario": "spike", "rate": "5", "duration": "1m"}
 UNDER_WAY = "a run is in progress: stop it first"
 
 
-def test_no_run_is_exchanged_for_another() -> None:
+def test_a_running_test_is_not_replaced_by_another_kind() -> None:
     """Neither of users for a scenario, nor the other way round, nor two scenarios; users alone may be edited."""
     with web_ui() as url, shop.opened() as target:
         start(url, target, USERS)
@@ -34,7 +34,7 @@ def test_no_run_is_exchanged_for_another() -> None:
         wait_for(lambda: scenario(target) == {"spike"}, "requests of the spike")
 
 
-def test_no_run_starts_while_the_last_one_ends() -> None:
+def test_no_run_starts_while_the_previous_one_ends() -> None:
     """Locust cleans up until the last answer has come; a run that starts meanwhile would be lost with it."""
     with web_ui("--stop-timeout", "60") as url, shop.opened() as target:
         with target.held:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
-    """Give a real Chromium, the system's."""
+    """Yield a real Chromium, the system's."""
     if not (program := shutil.which("chromium")):
         pytest.skip("needs chromium on PATH: apt-get install chromium")
     with playwright.sync_playwright() as running:

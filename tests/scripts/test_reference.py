@@ -1,4 +1,4 @@
-"""What others build on is written down: OpenAPI documents, settings, metrics, commands."""
+"""The public names in docs/reference: OpenAPI documents, settings, metrics, commands."""
 
 import subprocess
 import sys

@@ -12,7 +12,7 @@ from tests.store.conftest import a_fault, an_entry
 
 
 def entry(revision: int, reason: str = "") -> AuditEntry:
-    """Make an entry with a fault in it."""
+    """Return an entry with a fault in it."""
     spec = a_fault(seed=revision, target={"routes": [f"/api/{revision}"]})
     return an_entry().model_copy(update={"revision": revision, "reason": reason, "spec": spec})
 

@@ -27,7 +27,7 @@ OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0"}
 
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
-    """Give the default registry, and take away what a test adds to it."""
+    """Yield the default registry, and take away what a test adds to it."""
     added: list[Collector] = []
 
     class Default(CollectorRegistry):

@@ -16,8 +16,8 @@ with shared_folder() as folder:
 """
 
 
-def test_it_is_there_for_a_while_and_for_its_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing stays."""
+def test_the_folder_is_private_and_temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is removed at the end."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with shared_folder() as folder:
         (folder / "file").touch()
@@ -25,10 +25,8 @@ def test_it_is_there_for_a_while_and_for_its_user_alone(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_service_left_is_removed_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not what belongs to a service that lives, nor what looks like it."""
+def test_only_folders_of_killed_services_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of running services, nor other folders of a similar name."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     foreign = tmp_path / "chaosapi-workers-foreign"
     foreign.mkdir()

@@ -37,13 +37,13 @@ def another_worker(parent: int) -> tuple[subprocess.Popen[str], int]:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """Kill the process, as by `kill -9`."""
+    """Kill the process with SIGKILL."""
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
 
 def test_each_worker_has_a_slot_and_a_killed_one_leaves_it_to_the_next(tmp_path: Path) -> None:
-    """Also its files, but for the gauges of what it did at the time."""
+    """Also its files, except its gauges."""
     me = join(Server("test", identity(os.getpid())))
     other, slot = another_worker(os.getpid())
     assert (me.slot, me.first, slot) == (0, True, 1)
@@ -64,8 +64,8 @@ def test_each_worker_has_a_slot_and_a_killed_one_leaves_it_to_the_next(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_kill_switch_is_seen_by_all() -> None:
-    """Through memory that all of them map."""
+def test_all_workers_see_a_kill_switch() -> None:
+    """Through shared memory."""
     server = Server("test", identity(os.getpid()))
     one = join(server)
     other = join(server)
@@ -76,7 +76,7 @@ def test_a_kill_switch_is_seen_by_all() -> None:
 
 
 def test_the_folder_stays_while_the_server_may_start_workers(tmp_path: Path) -> None:
-    """After the death of all workers, and of the server too, the next start removes it."""
+    """After all workers and the server have died, the next start removes it."""
     parent = subprocess.Popen(["sleep", "60"])
     end(another_worker(parent.pid)[0])
     (left,) = tmp_path.iterdir()
@@ -89,7 +89,7 @@ def test_the_folder_stays_while_the_server_may_start_workers(tmp_path: Path) -> 
 
 
 def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
-    """Its name can be guessed, so somebody may have made it first."""
+    """Its name can be guessed, so another user may have created it."""
     mine = join(Server("test", identity(os.getpid())))
     mine.leave()
     mine.folder.mkdir()
@@ -103,15 +103,15 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
         join(Server("test", identity(os.getpid())))
 
 
-def test_a_process_that_serves_alone_has_no_server() -> None:
-    """Nor has a child of multiprocessing that no server has started."""
+def test_a_single_process_has_no_server() -> None:
+    """Nor has a multiprocessing child of another parent."""
     assert find_server() is None
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.apply(find_server) is None
 
 
 def test_an_identity_is_that_of_one_process() -> None:
-    """While it runs, and not that of a later process."""
+    """While it runs; a later process has another identity."""
     process = subprocess.Popen(["sleep", "60"])
     found = identity(process.pid)
     assert found == identity(process.pid) != identity(os.getpid())

@@ -1,4 +1,4 @@
-"""What the parent tells its workers."""
+"""The settings that workers get from their parent."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from chaosapi.settings import Settings
 
 
 def odd(name: str, default: Any) -> Any:
-    """Give a setting another value than it has by itself."""
+    """Return a value other than the setting's default."""
     chosen: dict[str, Any] = {
         "host": "127.0.0.2",
         "admin_port": 1,
@@ -30,8 +30,8 @@ def odd(name: str, default: Any) -> Any:
     return default
 
 
-def test_every_setting_arrives() -> None:
-    """With its secrets, and without a look at the environment."""
+def test_every_setting_is_passed_to_workers() -> None:
+    """With secrets, and without the environment."""
     settings = Settings()
     settings = Settings.model_validate({name: odd(name, value) for name, value in settings.model_dump().items()})
     assert settings.admin_token == SecretStr("secret")

@@ -29,32 +29,32 @@ def supervisor(program: str, buried: list[int]) -> WorkerSupervisor:
 
 
 def leave() -> None:
-    """Do what Ctrl-C does."""
+    """Send SIGINT."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_all_start_once_the_first_one_serves_and_end_with_a_signal() -> None:
-    """Whoever waits hears when all of them are there."""
+def test_all_workers_start_after_the_first_one_and_end_with_a_signal() -> None:
+    """The supervisor reports when all are ready."""
     buried: list[int] = []
     asyncio.run(supervisor(f"{READY}; time.sleep(600)", buried).run(3, leave))
     assert sorted(buried) == [0, 1, 2]
 
 
-def test_what_keeps_the_first_from_starting_is_said_once() -> None:
-    """The others are not even tried; the status is the worker's."""
+def test_a_failed_start_of_the_first_worker_is_reported_once() -> None:
+    """The others are not started; the exit status is the worker's."""
     with pytest.raises(NotStartedError) as caught:
         asyncio.run(supervisor("import sys; assert sys.argv[1] == '0'; sys.exit(7)", []).run(3, leave))
     assert caught.value.status == 7
 
 
-def test_one_that_cannot_start_later_is_tried_again_and_the_others_serve() -> None:
-    """The first one has shown that the settings fit."""
+def test_a_later_failed_start_is_retried() -> None:
+    """The first worker has shown that the settings are valid."""
     program = f"import sys; sys.exit(7) if sys.argv[1] == '2' else None; {READY}; time.sleep(600)"
     assert again(supervisor(program, []), 3) == [(2, 7, 0), (2, 7, 0.5), (2, 7, 1)]
 
 
-def test_one_that_is_killed_while_it_starts_is_tried_again(tmp_path: Path) -> None:
-    """The first one too: the system kills for want of memory, which says nothing of the settings."""
+def test_a_worker_that_is_killed_during_its_start_is_restarted(tmp_path: Path) -> None:
+    """The first one too: an OOM kill does not mean invalid settings."""
     once = (
         f"import os, pathlib; mark = pathlib.Path({str(tmp_path / 'mark')!r}); first = not mark.exists(); mark.touch()"
     )
@@ -64,7 +64,7 @@ def test_one_that_is_killed_while_it_starts_is_tried_again(tmp_path: Path) -> No
     assert [(entry["slot"], entry["status"]) for entry in logs] == [(0, -signal.SIGKILL)]
 
 
-def test_a_worker_for_which_there_is_no_process_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fork_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine may be out of processes, memory or descriptors for a while."""
     create = asyncio.create_subprocess_exec
     failures = [BlockingIOError(errno.EAGAIN, "no process")] * 2
@@ -79,10 +79,10 @@ def test_a_worker_for_which_there_is_no_process_is_tried_again(monkeypatch: pyte
     assert failures == []
 
 
-def test_a_worker_finds_its_settings_on_the_parent_pipe_and_none_in_its_environment(
+def test_workers_get_settings_through_a_pipe_and_not_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever may look at the environment of processes sees no token."""
+    """The environment of a process is readable by other processes of the user."""
     monkeypatch.setenv("CHAOSAPI_ADMIN_TOKEN", "secret")
     program = "import os, sys; told = os.read(int(sys.argv[2]), 100); sys.exit(42 if told == b'settings\\n' and "
     program += "not [name for name in os.environ if name.startswith('CHAOSAPI_')] else 43)"
@@ -107,8 +107,8 @@ def again(supervisor: WorkerSupervisor, count: int) -> list[tuple[int, int, floa
     return asyncio.run(watch())
 
 
-def test_one_that_dies_at_once_again_and_again_is_started_ever_later() -> None:
-    """At once after its first death; then the pauses double."""
+def test_early_deaths_have_a_growing_back_off() -> None:
+    """The first restart is immediate; then the back-off doubles."""
     buried: list[int] = []
     dying = supervisor(f"{READY}; sys.exit(5)", buried)
 
@@ -116,8 +116,8 @@ def test_one_that_dies_at_once_again_and_again_is_started_ever_later() -> None:
     assert set(buried) == {0}
 
 
-def test_one_that_does_not_listen_is_killed_by_the_second_signal() -> None:
-    """Ctrl-C twice, as everywhere."""
+def test_a_second_signal_kills_unresponsive_workers() -> None:
+    """With Ctrl-C twice."""
     buried: list[int] = []
     deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}; time.sleep(600)"
 

@@ -1,4 +1,4 @@
-"""Several processes behind one port are one service. Real processes, real signals."""
+"""Several worker processes behind one port act as one service, with real processes and signals."""
 
 import os
 import re
@@ -29,7 +29,7 @@ _TIMED = "http_request_duration_seconds"
 _OF_THE_PROCESS = ("cpu_seconds_total", "open_fds", "max_fds", "resident_memory_bytes", "start_time_seconds")
 _ONCE = ("chaosapi_store_up", "chaosapi_build_info", "python_info")
 Seen = Counter[tuple[str, int]]
-"""Answers by replica and status."""
+"""The number of responses by replica and status."""
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -41,12 +41,12 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def replica(answer: httpx2.Response) -> str:
-    """Tell who answered, as it names itself in the ids that it gives to requests."""
+    """Return the replica of a response, from the prefix of its request id."""
     return str(answer.headers["x-request-id"]).rpartition("-")[0]
 
 
 def visit(planes: Planes, count: int) -> Seen:
-    """Send so many requests to the shop, each over a connection of its own."""
+    """Send requests to the shop, each over a new connection."""
     with httpx2.Client(base_url=planes.users, headers={"connection": "close"}, timeout=patience(30)) as client:
         answers = [client.get("/api/products") for _ in range(count)]
     return Counter((replica(answer), answer.status_code) for answer in answers)
@@ -72,7 +72,7 @@ def series(text: str) -> dict[str, float]:
 
 
 def counters(shown: dict[str, float]) -> dict[str, float]:
-    """Pick what must never go back."""
+    """Return the counters."""
     return {name: value for name, value in shown.items() if re.search(r"_(total|count|bucket|sum)\b", name)}
 
 
@@ -85,20 +85,20 @@ def total(shown: dict[str, float], name: str, *parts: str) -> float:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder where the service keeps what it needs while it runs."""
+    """Return the folder for the service's runtime files."""
     return tmp_path_factory.mktemp("workers")
 
 
 @pytest.fixture(scope="module")
 def planes(folder: Path) -> Iterator[Planes]:
-    """Give one service of several workers, its admin API on a port of its own."""
+    """Yield one service of several workers, its admin API on a port of its own."""
     with started(folder / "log", CHAOSAPI_WORKERS=str(WORKERS), TMPDIR=str(folder)) as planes:
         until(lambda: len(replicas(planes)) == WORKERS)
         yield planes
 
 
 def test_a_fault_created_once_acts_on_all_and_so_does_its_end(planes: Planes) -> None:
-    """When the answer is there, the very next request to any of them is hit, or no longer is."""
+    """After the response, the next request to any worker is hit, or no longer is."""
     names = set(replicas(planes).values())
     for method, body, status in (("PUT", ERROR, 503), ("DELETE", None, 200)):
         answer = change(planes, method, json=body)
@@ -114,7 +114,7 @@ def visit_into(planes: Planes, seen: Seen) -> Seen:
     return seen
 
 
-def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
+def test_any_worker_exports_the_metrics_of_all(planes: Planes) -> None:
     """The sums are those that the client counted, whichever worker tells them; one value for what is the same.
 
     What is read off something, such as a fault's counts, every worker notes on its beat: a sum is whole a moment later.
@@ -156,8 +156,8 @@ def test_whoever_is_scraped_answers_for_all(planes: Planes) -> None:
         assert shown["chaosapi_event_loop_lag_seconds"] >= 0
 
 
-def test_what_alertmanager_tells_one_worker_all_know(planes: Planes) -> None:
-    """Whoever is asked: connections of their own find all of them sooner or later."""
+def test_an_alert_delivered_to_one_worker_is_known_to_all(planes: Planes) -> None:
+    """New connections reach all workers sooner or later."""
     times = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z"}
     alert = {"status": "firing", "labels": {"alertname": "A"}, "fingerprint": "a", **times}
     body = {"version": "4", "groupKey": "g", "status": "firing", "receiver": "r", "alerts": [alert]}
@@ -168,7 +168,7 @@ def test_what_alertmanager_tells_one_worker_all_know(planes: Planes) -> None:
 
 
 class Traffic(threading.Thread):
-    """Sends one request after the other until told to stop, and counts what became of them."""
+    """Sends one request after the other until stopped, and counts the outcomes."""
 
     def __init__(self, planes: Planes) -> None:
         super().__init__()
@@ -189,8 +189,8 @@ class Traffic(threading.Thread):
         self.join()
 
 
-def test_of_a_worker_that_is_killed_no_count_is_lost_and_another_takes_its_place(planes: Planes) -> None:
-    """Under traffic: no counter goes back, the others stay ready, and the fault acts on the new one."""
+def test_a_killed_worker_loses_no_count_and_is_replaced(planes: Planes) -> None:
+    """Under traffic: no counter decreases, the others stay ready, and the fault acts on the new worker."""
     change(planes, "PUT", json=ERROR)
     (victim, _), *_ = former = list(replicas(planes).items())
     last = series(httpx2.get(f"{planes.users}/metrics").text)
@@ -228,7 +228,7 @@ def test_of_a_worker_that_is_killed_no_count_is_lost_and_another_takes_its_place
 
 
 def ended(pid: int) -> bool:
-    """Tell whether a process is no more (one that waits for its parent to notice counts as no more)."""
+    """Return whether a process is no more (one that waits for its parent to notice counts as no more)."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -236,13 +236,13 @@ def ended(pid: int) -> bool:
 
 
 def gone(pids: list[int], folder: Path) -> None:
-    """Check that nothing is left: no process, and no folder in this one."""
+    """Check that no process and no folder is left."""
     until(lambda: all(ended(pid) for pid in pids))
     until(lambda: not [path for path in folder.iterdir() if path.is_dir()])
 
 
 def test_no_setting_is_in_the_environment_of_a_child(planes: Planes) -> None:
-    """Other processes of the user can look at it; there may be a token, or the password of a store."""
+    """Other processes of the user can read it; it may have a token, or the password of a store."""
     change(planes, "PUT", json={"name": "f", "effect": {"type": "cpu", "cores": 0.1}})
     parent = psutil.Process(planes.process.pid)
     until(lambda: len(parent.children(recursive=True)) == 2 * WORKERS)
@@ -251,8 +251,8 @@ def test_no_setting_is_in_the_environment_of_a_child(planes: Planes) -> None:
     change(planes, "DELETE")
 
 
-def test_a_worker_that_stands_still_holds_nobody_else(planes: Planes) -> None:
-    """The others take the connections, the kill switch ends faults on them, and the one hears of it when it goes on."""
+def test_a_frozen_worker_blocks_no_other(planes: Planes) -> None:
+    """The others accept connections, the kill switch ends faults on them, and on the frozen one when it resumes."""
     change(planes, "PUT", json=ERROR)
     (stopped, name), *_ = replicas(planes).items()
     try:
@@ -269,7 +269,7 @@ def test_a_worker_that_stands_still_holds_nobody_else(planes: Planes) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system of a few megabytes."""
+    """Yield a file system of a few megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], check=False).returncode:
@@ -279,7 +279,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_temporary_folder_kills_no_worker(small_disk: Path, tmp_path: Path) -> None:
-    """New series have no room there; requests are answered all the same, and by the same processes."""
+    """New series have no space; requests are answered by the same processes."""
     with started(tmp_path / "log", CHAOSAPI_WORKERS="2", TMPDIR=str(small_disk)) as planes:
         until(lambda: len(replicas(planes)) == 2)
         pids = set(replicas(planes))
@@ -297,8 +297,8 @@ def test_a_full_temporary_folder_kills_no_worker(small_disk: Path, tmp_path: Pat
         assert {child.pid for child in children if not ended(child.pid)} == pids
 
 
-def test_no_orphan_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
-    """Nor does the folder that they shared."""
+def test_workers_of_a_killed_parent_end(tmp_path: Path) -> None:
+    """Their shared folder is removed."""
     with started(tmp_path / "log", CHAOSAPI_WORKERS="2", TMPDIR=str(tmp_path)) as planes:
         until(lambda: len(replicas(planes)) == 2)
         pids = list(replicas(planes))
@@ -308,8 +308,8 @@ def test_no_orphan_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         gone(pids, tmp_path)
 
 
-def test_sigterm_drains_every_worker_and_nothing_stays(planes: Planes, folder: Path) -> None:
-    """Each has an answer half sent over a slow line, and all come whole. This ends the service of the other tests."""
+def test_sigterm_drains_every_worker_and_leaves_nothing(planes: Planes, folder: Path) -> None:
+    """Each has a partly sent response on a slow connection, and all are completed. This ends the module's service."""
     pids = list(replicas(planes))
     whole = httpx2.get(f"{planes.users}/api/products").content
     change(planes, "PUT", json={"effect": {"type": "throttle", "bytes_per_second": len(whole) // 2}})
