@@ -44,7 +44,7 @@ def _alerts(alerts: list[ScoredAlert]) -> Table:
                 for of in ("firing", "notified", "resolved")
             )
             word, style = _WORDS.get(each.verdict, (each.verdict, "bold red"))
-            chance = "…".join("-" if end is None else f"{round(end, 1):g}" for end in (each.earliest, each.latest))
+            chance = "…".join(_seconds(end) for end in (each.earliest, each.latest))
             table.add_row(_name(each), fires, chance, told, resolved, Text(word, style))
     return table
 
@@ -71,4 +71,4 @@ def _share(share: float | None) -> str:
 
 
 def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+    return "-" if seconds is None else f"{seconds:.1f}" if seconds < 10 else f"{seconds:.0f}"

@@ -9,6 +9,7 @@ import typer
 
 from chaosapi import assets, durations, errors
 from chaosapi.cli import fault, measured, render_score
+from chaosapi.cli.past import read_past
 from chaosapi.cli.prometheus import HERE, PrometheusReader
 from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
@@ -49,7 +50,8 @@ def score(
         delivered = admin.alerts()["alerts"]
     try:
         record = _latest_begun(records, name, now)
-        shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
+        usual = spec.load(assets.path("alerts") / "slo.yaml")
+        shop = spec.load(spec_file) if spec_file else usual
         chosen = windows.load(profile)
         waits = {"group_wait": group_wait, "group_interval": group_interval}
         settings = default_monitoring(chosen).model_dump(context=durations.EXACT)
@@ -57,6 +59,7 @@ def score(
         known = Observed()
         traffic = Traffic.of_shop()
         missing = []
+        past = None
         try:
             source = PrometheusReader(prometheus)
             until = min(now, record.ends_at)
@@ -67,10 +70,14 @@ def score(
             traffic = measured.measure_traffic(
                 source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until
             )
+            past = read_past(source, shop, chosen, settings["scrape"], record.starts_at)
         except errors.Invalid as error:
+            if shop != usual:
+                raise  # the shop's traffic says nothing about another service
             missing = [str(error), f"the traffic was not measured: {traffic.rps:g} requests/s are assumed"]
         known = known.model_copy(update={"delivered": [measured.delivery(each) for each in delivered]})
-        model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings))
+        model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings), past=past)
+        missing += [f"{name} was not forecast: {reason}" for name, reason in model.refused.items()]
         found = scoring.score(record.name, replay.replay_fault(record, records, model), known, now)
         found = found.model_copy(update={"missing": [*missing, *found.missing]})
     except (ValueError, errors.Invalid, OSError) as error:

@@ -62,11 +62,15 @@ def burn_holds(runs: Runs, window: Range, budget: float, factor: float) -> NDArr
 
 
 class Outlook(NamedTuple):
-    """How often an alert fires, and the evaluations at which it first does, early and late; None: it may not."""
+    """How often an alert fires, and the evaluations at which it first fires and last resolves, early and late."""
 
     firings: Firings
     earliest: int | None
+    """None: it hardly ever fires."""
     latest: int | None
+    """None: it may not fire."""
+    resolved: tuple[int, int] | None
+    """None: it may not fire, or not resolve."""
 
 
 def outlook(holds: NDArray[np.bool_], steps_pending: int) -> Outlook:
@@ -81,8 +85,11 @@ def outlook(holds: NDArray[np.bool_], steps_pending: int) -> Outlook:
     low, high = np.percentile(counts, _LIKELY, method="nearest")
     first = np.where(counts > 0, np.argmax(starts, axis=0), starts.shape[0])
     early, late = (int(each) for each in np.percentile(first, _LIKELY, method="nearest"))
+    resolved = fires.shape[0] - np.argmax(fires[::-1], axis=0)[counts > 0]
+    ends = [int(each) for each in np.percentile(resolved, _LIKELY, method="nearest")] if resolved.size else [0, 0]
     return Outlook(
         Firings(mean=round(float(counts.mean()), 2), low=int(low), high=int(high)),
         early if early < starts.shape[0] else None,
         late if late < starts.shape[0] else None,
+        (ends[0], ends[1]) if late < starts.shape[0] and ends[1] < starts.shape[0] else None,
     )

@@ -25,13 +25,16 @@ class Replay:
 def replay_fault(record: Record, records: Sequence[Record], model: ForecastModel) -> Replay:
     """Return a replay of the fault of `record` among `records`; one scrape coincides with the start of the fault.
 
+    A model with a past was recorded until the fault's start: then earlier faults matter only as far as they go on.
+
     Each fault lasts from its real start to its real end; shapes that scale with the duration, such as steps, are scaled
     to the real duration. All other settings are the model's.
     """
     known = {each.name: each for each in [*records, record]}.values()
-    acted = [each for each in known if _acted(each) and each.ends_at > record.starts_at - model.profile.windows[-1]]
+    reach = 0.0 if model.past else model.profile.windows[-1]
+    acted = [each for each in known if _acted(each) and (each is record or each.ends_at > record.starts_at - reach)]
     beat = max(model.monitoring.scrape, model.monitoring.evaluation)
-    first = min((each.starts_at for each in acted), default=record.starts_at)
+    first = record.starts_at if model.past else min(each.starts_at for each in [*acted, record])
     origin = record.starts_at - math.ceil((record.starts_at - first) / beat) * beat
     faults = [_recorded_fault(each, origin) for each in sorted(acted, key=lambda each: each.created_at)]
     following = [each.starts_at for each in acted if each.starts_at >= record.ends_at]
@@ -51,10 +54,11 @@ def _acted(record: Record) -> bool:
 def _recorded_fault(record: Record, origin: float) -> Fault:
     schedule = record.spec.schedule
     shape = record.spec.schedule.shape
-    lasted = record.ends_at - record.starts_at
+    start = max(origin, record.starts_at)
+    lasted = record.ends_at - start
     if isinstance(shape, Ramp) and lasted < schedule.duration:
         shape = shape.model_copy(update={"down": 0.0})  # the fault was ended before or during the fall
-    times = {"start_after": record.starts_at - origin, "duration": lasted, "shape": shape}
+    times = {"start_after": start - origin, "duration": lasted, "shape": shape}
     return record.spec.model_copy(
         update={"name": record.name, "guard": None, "schedule": schedule.model_copy(update=times)}
     )

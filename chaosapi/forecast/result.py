@@ -41,6 +41,13 @@ class Firings(Model):
     high: int
 
 
+class ResolutionRange(Model):
+    """When an alert last resolves in nine of ten random runs of the same traffic."""
+
+    earliest: Duration
+    latest: Duration
+
+
 class ClosedFormula(Model):
     """Results of the closed formulas for a constant fault with the highest error ratio of the forecast."""
 
@@ -69,6 +76,8 @@ class ForecastAlert(Model):
     firings: Firings | None
     """More than one firing is flapping. None where it would take too much work."""
     chance: FiringRange
+    resolution: ResolutionRange | None
+    """None where the alert may not fire, or not resolve before the horizon."""
     formula: ClosedFormula | None
     """None where no request of the SLO is bad."""
     peak: float

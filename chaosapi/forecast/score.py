@@ -10,7 +10,7 @@ from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.matching import match_episodes
 from chaosapi.forecast.observed import Observation, Observed, observations
 from chaosapi.forecast.replay import Replay
-from chaosapi.forecast.result import AlertTimes, ForecastAlert
+from chaosapi.forecast.result import AlertTimes, ForecastAlert, ResolutionRange
 from chaosapi.forecast.scorecard import (
     DetectionSplit,
     Difference,
@@ -20,6 +20,9 @@ from chaosapi.forecast.scorecard import (
     ScoredTimes,
     Verdict,
 )
+
+ChanceRange = tuple[float | None, float | None]
+"""The earliest and the latest time that chance allows for."""
 
 
 def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
@@ -57,6 +60,8 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
     )
     observed = {each.episode: each for each in observations(facts, labels, replay.origin, slack)}
     bounds = Bounds(replay.model, alert)
+    most = alert.firings.high if alert.firings else 0
+    flaps = most > len(predicted) and most >= len(observed)
     for forecasted, found in match_episodes(list(predicted), list(observed), slack):
         begun = _started_at(forecasted or found)
         silent = forecasted is not None and predicted[forecasted].notified is None
@@ -64,11 +69,14 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
         if unobservable or not replay.start <= begun < replay.until:
             continue
         earliest, latest = bounds.firing_range(begun)
+        if forecasted and predicted[forecasted] is alert.moments[0]:
+            earliest, latest = _wider((earliest, latest), (alert.chance.earliest, alert.chance.latest))
         already = found is not None and _started_at(found) < replay.start - slack / 1000
         other = None if already else found
         expected = _forecast(predicted[forecasted], replay.start) if forecasted else None
         real = _fact(observed[other], replay.start) if other else None
         off = _difference(expected, real)
+        ends = alert.resolution if forecasted and predicted[forecasted] is alert.moments[-1] else None
         scored = ScoredAlert(
             alert=alert.alert,
             slo=alert.slo,
@@ -85,11 +93,22 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
             if other and facts.scrapes
             else None,
         )
-        verdict: Verdict = "already firing" if already else _verdict(scored, replay, facts, now)
+        verdict: Verdict = "already firing" if already else _verdict(scored, replay, facts, now, flaps=flaps, ends=ends)
         yield scored.model_copy(update={"verdict": verdict})
 
 
-def _verdict(scored: ScoredAlert, replay: Replay, facts: Observed, now: float) -> Verdict:
+def _wider(one: ChanceRange, other: ChanceRange) -> ChanceRange:
+    """Return the range from the earlier start to the later end; None: from never, or to never."""
+    starts = [each[0] for each in (one, other) if each[0] is not None]
+    ends = [each[1] for each in (one, other) if each[1] is not None]
+    never_late = len(ends) == len((one, other))
+    return min(starts, default=None), max(ends) if never_late else None
+
+
+def _verdict(
+    scored: ScoredAlert, replay: Replay, facts: Observed, now: float, *, flaps: bool, ends: ResolutionRange | None
+) -> Verdict:
+    """Return the verdict; an alert that flaps may resolve, and fire again, at any time."""
     expected = scored.forecast
     fact = scored.fact
     off = scored.off
@@ -111,8 +130,14 @@ def _verdict(scored: ScoredAlert, replay: Replay, facts: Observed, now: float) -
     if max(distances, default=0.0) <= tolerance and not unresolved:
         return "as forecast"
     within_chance = (scored.earliest or 0.0) <= fact.firing <= (fact.firing if scored.latest is None else scored.latest)
-    rest_in_time = abs(off.resolved or 0.0) <= tolerance and (fact.notified or fact.firing) - fact.firing <= tolerance
-    return "by chance" if within_chance and rest_in_time and not unresolved else "off"
+    ended = None if fact.resolved is None or ends is None else fact.resolved + replay.start
+    resolved_in_time = abs(off.resolved or 0.0) <= tolerance or (
+        ends is not None and ended is not None and ends.earliest - tolerance <= ended <= ends.latest + tolerance
+    )
+    waited = (fact.notified or fact.firing) - fact.firing
+    notified_in_time = waited <= tolerance or abs(waited if off.notified is None else off.notified) <= tolerance
+    rest_in_time = resolved_in_time and notified_in_time
+    return "by chance" if within_chance and (flaps or (rest_in_time and not unresolved)) else "off"
 
 
 def _episode(moments: AlertTimes) -> Episode:

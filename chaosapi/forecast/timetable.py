@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from chaosapi import errors
+from chaosapi import durations, errors
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import episodes, notifications, outcome
 from chaosapi.forecast.burn import BurnRates
@@ -23,6 +23,7 @@ from chaosapi.forecast.result import (
     ForecastAlert,
     ForecastBudget,
     RefusedSlo,
+    ResolutionRange,
 )
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import burn_alerts, burn_rate, windows
@@ -91,6 +92,7 @@ def _alerts(model: ForecastModel, slo: Objective) -> list[ForecastAlert]:
             moments=[_alert_times(episode, notices.get(id(episode)), at(episode)) for episode in found[pair]],
             firings=outlooks[pair].firings if outlooks else None,
             chance=_firing_range(model, burns, pair, outlooks.get(pair)),
+            resolution=_resolution_range(model, outlooks.get(pair)),
             formula=_formula(model, slo, pair),
             **_peak(model, burns, pair),
         )
@@ -160,6 +162,14 @@ def _firing_range(
     )
 
 
+def _resolution_range(model: ForecastModel, outlook: Outlook | None) -> ResolutionRange | None:
+    if outlook is None or outlook.resolved is None:
+        return None
+    times = model.evaluations[model.evaluations >= 0] / 1000
+    earliest, latest = (float(times[each]) for each in outlook.resolved)
+    return ResolutionRange(earliest=earliest, latest=latest)
+
+
 def _first_firing(found: Sequence[Episode]) -> float | None:
     return next((max(0.0, episode.firing / 1000) for episode in found if episode.firing is not None), None)
 
@@ -201,6 +211,12 @@ def _patience(model: ForecastModel) -> list[str]:
     ]
 
 
+def _latency(model: ForecastModel) -> list[str]:
+    """Say how fast healthy answers are taken to be, where an SLO asks for it."""
+    limits = {term.limit for read in model.indicators.values() for term in (*read.error, *read.total)} - {None}
+    return [f"without a fault, every answer takes {durations.format(model.traffic.baseline)}"] if limits else []
+
+
 def assumptions(model: ForecastModel) -> Assumptions:
     """Return what the forecast takes for granted."""
     profile = model.profile
@@ -224,6 +240,7 @@ def assumptions(model: ForecastModel) -> Assumptions:
                 if not model.past
             ),
             *_patience(model),
+            *_latency(model),
             *(each for fault in model.modelled for each in outcome.assumptions(fault)),
         ],
     )

@@ -7,6 +7,7 @@ import pytest
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
 from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
+from chaosapi.forecast.past import Past
 from chaosapi.forecast.score import score
 from chaosapi.forecast.scorecard import Score
 from tests.forecast.conftest import Ask
@@ -208,3 +209,33 @@ def test_an_alert_that_fired_before_the_fault_has_no_verdict(scored: Any) -> Non
     assert quick(found).verdict == "already firing"
     assert quick(found).fact is None
     assert found.precision is None
+
+
+def test_an_alert_that_flaps_was_foretold(ask: Ask) -> None:
+    """At 20 requests/s, chance makes the page of checkouts fire several times: that is no mistake of the forecast."""
+    model = ask(BODY, traffic={"rps": 20})
+    labels = {"slo": "checkout-availability"}
+    spans = [(20, 28), (31, 35), (40, 55), (58, 62)]
+    facts = Observed(recorded=[recorded(firing, resolved, **labels) for firing, resolved in spans])
+    found = score("f", replay.replay_fault(record(), [], model), facts, START + 600)
+    verdicts = [
+        each.verdict for each in found.alerts if each.slo == "checkout-availability" and each.long_window == "1m"
+    ]
+    assert verdicts == ["by chance"] * 4
+    too_often = [(20 + 3 * number, 21 + 3 * number) for number in range(20)]
+    facts = Observed(recorded=[recorded(firing, resolved, **labels) for firing, resolved in too_often])
+    found = score("f", replay.replay_fault(record(), [], model), facts, START + 600)
+    assert "off" in {each.verdict for each in found.alerts if each.long_window == "1m"}
+
+
+def test_after_a_recorded_past_earlier_faults_count_as_far_as_they_go_on(ask: Ask) -> None:
+    """What they did before is recorded; the model's clock begins with the fault."""
+    past = Past("a test", {}, 1000)
+    over = record(START - 300, START - 200, name="over")
+    going_on = record(START - 30, START + 10, name="on")
+    found = replay.replay_fault(record(), [over, going_on], replace(ask(BODY), past=past))
+    assert (found.origin, found.start, found.end) == (START, 0.0, 60.0)
+    assert [(each.name, each.schedule.start_after, each.schedule.duration) for each in found.model.faults] == [
+        ("on", 0.0, 10.0),
+        ("f", 0.0, 60.0),
+    ]
