@@ -68,26 +68,33 @@ class _Installed:
 
 
 def answer_inside(app: Starlette) -> None:
-    """Let effects answer inside the middleware of `app`, and of the apps mounted in it when it starts."""
+    """Let effects answer inside the middleware of `app`, and of each app mounted in it before that serves a request."""
     mounted: list[Starlette] = []
 
+    def look_for_mounts() -> None:
+        for route in every_route(app.routes):
+            found = _mounted(route)
+            if found and found not in mounted and found.middleware_stack is None:
+                answer_inside(found)
+                mounted.append(found)
+
     def wrap(router: ASGIApp) -> ASGIApp:
-        mounted.extend(found for found in map(_mounted, app.routes) if found and found.middleware_stack is None)
-        for each in mounted:
-            answer_inside(each)
+        look_for_mounts()
         return Inner(router, leads_on)
 
     def leads_on(scope: Scope) -> bool:
         """Return whether a mounted app gets the request: ask the routes in order, as the router does."""
+        look_for_mounts()
         if not mounted:
             return False
-        matching = ((route, route.matches(dict(scope))[0]) for route in app.routes)
-        return next((_mounted(route) in mounted for route, match in matching if match is Match.FULL), False)
+        matching = (route for route in every_route(app.routes) if route.matches(dict(scope))[0] is Match.FULL)
+        return next((_mounted(route) in mounted for route in matching), False)
 
     wrap_router(app, wrap)
 
 
-def _mounted(route: BaseRoute) -> Starlette | None:
+def _mounted(found: Any) -> Starlette | None:
+    route = original(found)
     app = getattr(route, "app", None)
     return app if isinstance(route, (Mount, Host)) and isinstance(app, Starlette) else None
 

@@ -1,11 +1,11 @@
 """Faults that answer inside an app's own middleware, as a browser and the app's exception handlers see them."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from fastapi.testclient import TestClient
@@ -179,14 +179,34 @@ def a_mounting_app() -> FastAPI:
     async def own() -> str:
         return "outer"
 
+    router = APIRouter()
+    router.mount("/sub", an_app("inner"))
     app.mount("/sub", an_app("inner"))
+    app.include_router(router, prefix="/included")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        app.mount("/late", an_app("inner"))
+        yield
+
+    app.router.lifespan_context = lifespan
     return app
 
 
-@pytest.mark.parametrize(("path", "by", "cors"), [("/sub/item", "inner", SITE), ("/sub/own", "outer", None)])
+@pytest.mark.parametrize(
+    ("path", "by", "cors"),
+    [
+        ("/sub/item", "inner", SITE),
+        ("/included/sub/item", "inner", SITE),
+        ("/late/item", "inner", SITE),
+        ("/sub/own", "outer", None),
+    ],
+)
 def test_a_mounted_app_handles_what_hits_its_routes(path: str, by: str, cors: str | None) -> None:
-    """And only what hits its routes."""
+    """And only what hits its routes, whether it was mounted in the app, in a router of it, or when the app starts."""
     with serving(a_mounting_app()) as client:
+        if path.startswith("/included") and client.get(path).status_code == 404:
+            pytest.skip("this FastAPI leaves out the mounts of included routers")
         for effect, status in (({"type": "error"}, 503), ({"type": "exception"}, 418)):
             inject(client, effect)
             answer = client.get(path, headers={"origin": SITE})

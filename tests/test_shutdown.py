@@ -20,11 +20,15 @@ from tests.patience import patience
 
 pytestmark = pytest.mark.slow
 
+_GUNICORN = "gunicorn {app} -b 127.0.0.1:{port} --graceful-timeout 3600 -k"
 COMMANDS = {
-    "uvicorn": "uvicorn tests.guest:app --port {port}",
-    "gunicorn": "gunicorn tests.guest:app -k uvicorn_worker.UvicornWorker -b 127.0.0.1:{port} --graceful-timeout 3600",
-    "hypercorn": "hypercorn tests.guest:app -b 127.0.0.1:{port} --graceful-timeout 3600",
-    "granian": "granian tests.guest:app --interface asgi --port {port}",
+    "uvicorn": "uvicorn {app} --port {port}",
+    "uvicorn-two": "uvicorn {app} --port {port} --workers 2",
+    "gunicorn": f"{_GUNICORN} uvicorn_worker.UvicornWorker",
+    "gunicorn-asgi": f"{_GUNICORN} asgi",
+    "hypercorn": "hypercorn {app} -b 127.0.0.1:{port} --graceful-timeout 3600",
+    "granian": "granian {app} --interface asgi --port {port}",
+    "granian-two": "granian {app} --interface asgi --port {port} --workers 2",
 }
 HOUR = {"type": "constant", "value": "1h"}
 EFFECTS: dict[str, dict[str, Any]] = {
@@ -55,13 +59,10 @@ def ask(url: str, kind: str) -> None:
 @pytest.mark.parametrize("server", COMMANDS)
 def test_a_server_that_is_told_to_stop_ends_though_faults_hold_requests(server: str, tmp_path: Path) -> None:
     """Each server waits for its requests, an hour if it must: the faults let go of them within some seconds."""
-    for module in COMMANDS[server].split():
-        if module in ("gunicorn", "hypercorn", "granian"):
-            pytest.importorskip(module)
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", *COMMANDS[server].format(port=port).split()]
+    command = [sys.executable, "-m", *COMMANDS[server].format(app="tests.guest:app", port=port).split()]
     with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             until(lambda: process.poll() is not None or httpx2.get(f"{url}/word").status_code == httpx2.codes.OK)
