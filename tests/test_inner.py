@@ -1,4 +1,4 @@
-"""Faults that answer inside an app's own middleware, as a browser and the app's exception handlers see them."""
+"""Injected responses pass through the app's own middleware: as browsers and the app's exception handlers see them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,16 +22,16 @@ LIMIT = {"type": "rate_limit", "requests_per_second": 0.001, "burst": 1}
 
 
 class OutOfStockError(Exception):
-    """An error of the app's own."""
+    """An exception class of the app."""
 
 
 async def sorry(request: Request, error: Exception) -> Response:
-    """Answer with what was raised and where it was handled."""
+    """Return the exception and the app that handled it."""
     return PlainTextResponse(f"{type(error).__name__}: {error}", 418, {"x-handled-by": request.app.title})
 
 
 def an_app(title: str = "outer", *, cors: bool = True) -> FastAPI:
-    """Return an app with handlers of its own."""
+    """Return an app with its own exception handlers."""
     app = FastAPI(title=title)
     app.add_exception_handler(RuntimeError, sorry)
     app.add_exception_handler(OutOfStockError, sorry)
@@ -52,7 +52,7 @@ def an_app(title: str = "outer", *, cors: bool = True) -> FastAPI:
 
 @contextmanager
 def serving(app: Starlette) -> Iterator[TestClient]:
-    """Start the app with chaosapi in it."""
+    """Start the app with chaosapi installed."""
     chaosapi.install(app, Settings(access_log=False, mark_responses=True))
     with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
         yield client
@@ -73,7 +73,7 @@ def counts(client: TestClient) -> tuple[int, int, int]:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("path", ["/item", "/stream"])
 def test_an_injected_error_has_the_apps_cors_headers(path: str, when: str, installed_first: bool) -> None:  # noqa: FBT001 - a table
-    """Wherever `install` stands among the app's own middlewares, for plain and streamed responses."""
+    """For any position of `install` among the app's middlewares, for plain and streamed responses."""
     app = an_app(cors=not installed_first)
     chaosapi.install(app, Settings(access_log=False))
     if installed_first:
@@ -86,16 +86,16 @@ def test_an_injected_error_has_the_apps_cors_headers(path: str, when: str, insta
 
 
 @pytest.mark.parametrize(("effect", "status"), [(LIMIT, 429), ({"type": "exception"}, 418)], ids=["limit", "exception"])
-def test_so_has_whatever_else_a_fault_answers(effect: dict[str, Any], status: int) -> None:
-    """A browser shows a page its status only with these headers."""
+def test_other_injected_responses_have_them_too(effect: dict[str, Any], status: int) -> None:
+    """A browser hides the status from a page without these headers."""
     with serving(an_app()) as client:
         inject(client, effect)
         answers = [client.get("/item", headers={"origin": SITE}) for _ in range(2)]
         assert (answers[1].status_code, answers[1].headers["access-control-allow-origin"]) == (status, SITE)
 
 
-def test_a_preflight_is_spared_unless_a_fault_names_options() -> None:
-    """So that a browser's request rolls the dice once; other OPTIONS requests are requests."""
+def test_a_preflight_is_not_hit_unless_a_fault_names_options() -> None:
+    """A browser's request rolls the dice once; other OPTIONS requests may be hit."""
     with serving(an_app()) as client:
         inject(client, {"type": "error"})
         assert client.options("/item", headers=PREFLIGHT).status_code == 200
@@ -109,7 +109,7 @@ def test_a_preflight_is_spared_unless_a_fault_names_options() -> None:
 
 
 def test_a_request_that_the_apps_middleware_answers_is_skipped() -> None:
-    """A refused user gets 401 whatever faults there are, and the receipt does not count an injected error."""
+    """An unauthorized user gets 401 with any faults, and the receipt does not count an injection."""
     app = an_app()
 
     @app.middleware("http")
@@ -134,7 +134,7 @@ def test_a_request_that_the_apps_middleware_answers_is_skipped() -> None:
     ],
 )
 def test_the_apps_handler_for_the_class_answers(raises: str | None, handled: str) -> None:
-    """As for an exception of the app's own; the mark says that it was injected."""
+    """As for the app's own exceptions; the mark names the fault."""
     with serving(an_app()) as client:
         inject(client, {"type": "exception", "message": "boom", "raises": raises})
         answer = client.get("/item")
@@ -142,7 +142,7 @@ def test_the_apps_handler_for_the_class_answers(raises: str | None, handled: str
 
 
 def test_a_class_without_a_handler_is_the_apps_own_500() -> None:
-    """As any bug."""
+    """As for a bug."""
     with serving(an_app()) as client:
         inject(client, {"type": "exception", "raises": "TimeoutError"})
         assert client.get("/item").status_code == 500
@@ -162,7 +162,7 @@ def test_a_class_without_a_handler_is_the_apps_own_500() -> None:
         ("a b", "pattern"),
     ],
 )
-def test_what_an_app_cannot_raise_is_refused(raises: str, why: str) -> None:
+def test_an_invalid_exception_class_is_refused(raises: str, why: str) -> None:
     """With the reason, and without importing anything."""
     with serving(an_app()) as client:
         answer = client.post("/admin/faults", json={"effect": {"type": "exception", "raises": raises}})
@@ -216,8 +216,8 @@ def test_a_mounted_app_handles_what_hits_its_routes(path: str, by: str, cors: st
         assert answer.headers["x-handled-by"] == by
 
 
-def test_starlette_apps_and_mounted_starlette_apps_are_no_different() -> None:
-    """With middleware given to the constructor."""
+def test_starlette_apps_behave_the_same() -> None:
+    """Also mounted ones, with middleware as a constructor argument."""
 
     async def page(_: Request) -> Response:
         return PlainTextResponse("fine")

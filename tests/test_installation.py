@@ -1,4 +1,4 @@
-"""chaosapi in apps of other people: FastAPI, Starlette, and plain ASGI, under a real server where that matters."""
+"""chaosapi in host apps: FastAPI, Starlette and plain ASGI, under a real server if that matters."""
 
 import asyncio
 import re
@@ -65,7 +65,7 @@ def inject(client: httpx2.Client | TestClient, effect: dict[str, Any], **fault: 
 
 
 def count(client: httpx2.Client | TestClient, handler: str, status: str) -> float:
-    """Read how many requests were answered so."""
+    """Return how many requests were counted with these labels."""
     found = re.findall(
         rf'^http_requests_total{{handler="{re.escape(handler)}",method="GET",status="{status}"}} (\S+)$',
         client.get("/metrics").text,
@@ -75,7 +75,7 @@ def count(client: httpx2.Client | TestClient, handler: str, status: str) -> floa
 
 
 def a_fastapi_app(seen: list[str]) -> FastAPI:
-    """Return an app with a life, probes, docs and a mount of its own; chaosapi comes before its routes."""
+    """Return an app with a lifespan, probes, docs and a mount; chaosapi is installed before its routes."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -107,8 +107,8 @@ def a_fastapi_app(seen: list[str]) -> FastAPI:
     return app
 
 
-def test_a_fastapi_app_keeps_its_own_life_probes_and_docs(serve: Serve) -> None:
-    """And gets an admin API, metrics and the probe it lacks."""
+def test_a_fastapi_app_keeps_its_lifespan_probes_and_docs(serve: Serve) -> None:
+    """It gets an admin API, metrics and the missing probe."""
     seen: list[str] = []
     with _serving(a_fastapi_app(seen)) as client:
         assert client.get("/healthz").json() == "their own"
@@ -125,7 +125,7 @@ def test_a_fastapi_app_keeps_its_own_life_probes_and_docs(serve: Serve) -> None:
     ("route", "path"), [("/late/{number}", "/late/7"), ("/inner/deep/{name}", "/inner/deep/x"), ("/orders", "/orders")]
 )
 def test_every_kind_of_route_can_be_hit_and_is_counted(serve: Serve, route: str, path: str) -> None:
-    """Added afterwards, answered in a thread, or mounted; then the kill switch."""
+    """Routes added later, sync handlers, and mounts; and the kill switch."""
     client = serve(a_fastapi_app([]))
     assert count(client, route, "503") == 0
     inject(client, {"type": "error"}, target={"routes": [route]})
@@ -136,7 +136,7 @@ def test_every_kind_of_route_can_be_hit_and_is_counted(serve: Serve, route: str,
 
 
 def test_points_of_the_app_can_be_hit(serve: Serve) -> None:
-    """Those that it named; what it does not catch is its own 500."""
+    """With names from `install`; an uncaught error is the app's 500."""
     client = serve(a_fastapi_app([]))
     body = {"effect": {"type": "error"}, "target": {"points": ["cache"]}}
     assert "there are db" in client.post("/admin/faults", json=body).json()["detail"]
@@ -145,8 +145,8 @@ def test_points_of_the_app_can_be_hit(serve: Serve) -> None:
     assert client.get("/orders").status_code == 500
 
 
-def test_an_injected_exception_meets_the_apps_own_error_handler() -> None:
-    """As any bug of the app would."""
+def test_an_injected_exception_reaches_the_apps_error_handler() -> None:
+    """As an exception of the app does."""
 
     async def sorry(_: Request, error: Exception) -> Response:
         return PlainTextResponse(f"sorry: {error}", 500)
@@ -164,7 +164,7 @@ async def a_page(_: Request) -> Response:
 
 
 class APage(HTTPEndpoint):
-    """Answers, too."""
+    """An endpoint as a class."""
 
     async def get(self, _: Request) -> Response:
         return PlainTextResponse("fine")
@@ -187,7 +187,7 @@ def a_starlette_app() -> Starlette:
 
 
 async def a_plain_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, and know nothing but HTTP."""
+    """Respond to HTTP only."""
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
     async with chaosapi.point("db"):
@@ -196,7 +196,7 @@ async def a_plain_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def test_all_routes_of_a_starlette_app_are_found() -> None:
-    """With their methods; websockets are not among them."""
+    """With their methods, without web sockets."""
     found = {route.template: route.methods for route in routes_of(a_starlette_app()).routes}
     assert found == {
         "/a": {"GET", "HEAD"},
@@ -210,8 +210,8 @@ def test_all_routes_of_a_starlette_app_are_found() -> None:
 @pytest.mark.parametrize(
     "app", [a_starlette_app, lambda: chaosapi.ChaosMiddleware(a_plain_app, settings=QUIET)], ids=["starlette", "plain"]
 )
-def test_a_reset_is_a_tcp_reset_there_too(serve: Serve, app: Callable[[], ASGIApp]) -> None:
-    """Chaosapi stands outermost, where the connection can be reached."""
+def test_a_reset_is_a_tcp_reset_in_library_mode(serve: Serve, app: Callable[[], ASGIApp]) -> None:
+    """The outermost middleware has access to the connection."""
     client = serve(app())
     inject(client, {"type": "reset"})
     with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as raw:
@@ -221,7 +221,7 @@ def test_a_reset_is_a_tcp_reset_there_too(serve: Serve, app: Callable[[], ASGIAp
 
 
 def test_websockets_pass_untouched() -> None:
-    """Whatever faults there are."""
+    """With any faults."""
     with TestClient(a_starlette_app(), base_url="http://localhost") as client:
         inject(client, {"type": "error"})
         assert client.get("/a").status_code == 503
@@ -233,13 +233,13 @@ def test_websockets_pass_untouched() -> None:
 
 
 async def a_silent_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Leave other scopes without a word."""
+    """Return for other scopes."""
     if scope["type"] == "http":
         await a_plain_app(scope, receive, send)
 
 
 async def a_listening_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Fail only after having listened to what the server says."""
+    """Raise after the first lifespan message."""
     if scope["type"] == "lifespan":
         await receive()
         raise NotImplementedError
@@ -248,7 +248,7 @@ async def a_listening_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("plain", [a_plain_app, a_silent_app, a_listening_app])
 def test_a_plain_app_without_a_lifespan_is_served(serve: Serve, plain: ASGIApp) -> None:
-    """However it says that it has none; the admin port is there before the first request."""
+    """Whatever its reaction to lifespan; the admin port is open before the first request."""
     settings = Settings(access_log=False, admin_port=0)
     app = chaosapi.ChaosMiddleware(
         plain, routes=["/items/{item}", "/rest/{path:path}"], settings=settings, points=["db"]
@@ -266,8 +266,8 @@ def test_a_plain_app_without_a_lifespan_is_served(serve: Serve, plain: ASGIApp) 
         assert client.get("/rest/of/it").status_code == 500
 
 
-def test_an_app_that_fails_to_start_still_does() -> None:
-    """Chaosapi speaks only for apps that say nothing."""
+def test_a_failing_startup_of_the_app_still_fails() -> None:
+    """Only apps without lifespan support are completed."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -281,7 +281,7 @@ def test_an_app_that_fails_to_start_still_does() -> None:
 
 
 def test_two_apps_in_one_process_share_nothing() -> None:
-    """Neither faults nor counts."""
+    """Neither faults nor counters."""
     one, other = a_starlette_app(), a_starlette_app()
     with (
         TestClient(one, base_url="http://localhost") as first,
@@ -293,8 +293,8 @@ def test_two_apps_in_one_process_share_nothing() -> None:
         assert second.get("/admin/faults").json()["faults"] == []
 
 
-def test_without_a_token_only_this_machine_may_steer() -> None:
-    """The same rule as for the service: by the Host header, since the app's address is not ours to know."""
+def test_without_a_token_only_loopback_clients_are_admitted() -> None:
+    """The service's rule, by the Host header, because the bound address is unknown."""
     with TestClient(a_starlette_app(), base_url="http://shop.example") as client:
         assert client.get("/a").status_code == 200
         assert client.get("/admin/faults").status_code == 403
@@ -302,7 +302,7 @@ def test_without_a_token_only_this_machine_may_steer() -> None:
 
 
 def an_app_with(*paths: str) -> Starlette:
-    """Return an app that answers paths that chaosapi has as well."""
+    """Return an app with paths of chaosapi."""
 
     async def theirs(_: Request) -> Response:
         return PlainTextResponse("theirs")
@@ -312,7 +312,7 @@ def an_app_with(*paths: str) -> Starlette:
 
 
 def startup(app: ASGIApp) -> list[dict[str, Any]]:
-    """Return what the app says when a server starts it."""
+    """Return the app's startup error."""
     said: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -328,8 +328,8 @@ def startup(app: ASGIApp) -> list[dict[str, Any]]:
     return said
 
 
-def test_an_app_with_paths_of_ours_does_not_start_silently() -> None:
-    """It says which, and what to do."""
+def test_an_app_with_conflicting_paths_fails_at_startup() -> None:
+    """The error has the paths and the remedy."""
     app = an_app_with("/metrics")
     chaosapi.install(app, QUIET)
     wrapped = chaosapi.ChaosMiddleware(a_plain_app, routes=["/metrics", "/admin/users"], settings=QUIET)
@@ -340,8 +340,8 @@ def test_an_app_with_paths_of_ours_does_not_start_silently() -> None:
         assert "CHAOSAPI_ADMIN_PORT" in failed["message"]
 
 
-def test_with_an_admin_port_both_keep_their_paths(serve: Serve) -> None:
-    """The app's on its port, ours on ours."""
+def test_with_an_admin_port_both_serve_their_paths(serve: Serve) -> None:
+    """Each on its own port."""
     app = an_app_with("/metrics", "/hooks/mine")
     chaosapi.install(app, Settings(access_log=False, admin_port=0))
     with captured() as logs:
@@ -354,8 +354,8 @@ def test_with_an_admin_port_both_keep_their_paths(serve: Serve) -> None:
     assert client.get("/admin/faults").status_code == 404
 
 
-def test_an_app_that_has_started_is_refused() -> None:
-    """And so is a second time."""
+def test_installation_after_startup_is_refused() -> None:
+    """So is a second installation."""
     app = Starlette()
     with TestClient(app):
         pass
@@ -365,8 +365,8 @@ def test_an_app_that_has_started_is_refused() -> None:
         chaosapi.install(a_starlette_app(), QUIET)
 
 
-def test_the_name_alone_costs_nothing() -> None:
-    """`import chaosapi` brings in no web framework; what does not exist is an AttributeError."""
+def test_importing_chaosapi_is_cheap() -> None:
+    """`import chaosapi` imports no web framework; unknown names are an AttributeError."""
     script = "import sys, chaosapi; print(*sys.modules); chaosapi.nothing"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert not {"fastapi", "starlette", "pydantic", "asyncio"} & set(done.stdout.split())
@@ -375,8 +375,8 @@ def test_the_name_alone_costs_nothing() -> None:
     assert all(getattr(chaosapi, name) for name in chaosapi.__all__)
 
 
-def test_settings_of_the_server_are_not_the_guests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its port may be in another's words, as in a cluster with a Service of that name, and its host is not ours."""
+def test_server_settings_are_ignored_in_library_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CHAOSAPI_PORT may be a Kubernetes service variable, and the host is not chaosapi's."""
     values = {"HOST": "0.0.0.0", "PORT": "tcp://10.0.0.1:8000", "WORKERS": "many", "DRAIN_DELAY": "long"}  # noqa: S104 - as a server's
     for name, value in values.items():
         monkeypatch.setenv(f"CHAOSAPI_{name}", value)
@@ -396,8 +396,8 @@ def test_settings_of_the_server_are_not_the_guests(monkeypatch: pytest.MonkeyPat
         (Settings.model_validate({"admin_token": "secret"}), ""),
     ],
 )
-def test_a_guest_says_at_start_who_may_steer(caplog: pytest.LogCaptureFixture, settings: Settings, said: str) -> None:
-    """In the host's own log, since it does not know on which address the server listens."""
+def test_the_access_rule_is_logged_at_startup(caplog: pytest.LogCaptureFixture, settings: Settings, said: str) -> None:
+    """In the host's log, because the bound address is unknown."""
     app = FastAPI()
     chaosapi.install(app, settings)
     with TestClient(app):
@@ -421,7 +421,7 @@ def items() -> FastAPI:
 
 
 def below(client: httpx2.Client | TestClient, prefix: str) -> tuple[list[int], int, float]:
-    """Fail every user; return what probes, metrics, docs and admin API answer, and a user gets, and the count."""
+    """Fail every user request; return the statuses of probes, metrics, docs and admin API, of a user, and the count."""
     client.post(f"{prefix}/admin/faults", json={"effect": {"type": "error"}}).raise_for_status()
     spared = ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/admin/docs", "/admin/faults")
     answers = [client.get(prefix + path).status_code for path in spared]
@@ -432,23 +432,23 @@ def below(client: httpx2.Client | TestClient, prefix: str) -> tuple[list[int], i
 
 
 @pytest.mark.parametrize("prefix", ["", "/x"], ids=["stripped", "kept"])
-def test_below_a_root_path_faults_hit_users_alone(prefix: str) -> None:
-    """A proxy in front strips it from the path, or leaves it there."""
+def test_below_a_root_path_only_user_requests_are_hit(prefix: str) -> None:
+    """Whether the proxy strips the prefix or not."""
     with TestClient(items(), base_url="http://localhost", root_path="/x", client=("127.0.0.1", 1)) as client:
         assert below(client, prefix) == ([200] * 7, 503, 1)
 
 
 @pytest.mark.parametrize("prefix", ["", "/x"], ids=["stripped", "kept"])
-def test_below_the_root_path_of_the_app_faults_hit_users_alone(prefix: str) -> None:
-    """FastAPI sets it by itself."""
+def test_below_the_apps_root_path_only_user_requests_are_hit(prefix: str) -> None:
+    """FastAPI sets it in the scope."""
     app = items()
     app.root_path = "/x"
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
         assert below(client, prefix) == ([200] * 7, 503, 1)
 
 
-def test_below_the_root_path_of_uvicorn_faults_hit_users_alone() -> None:
-    """It puts that before each path; where the proxy has left it there, the app knows no such route, nor do we."""
+def test_below_uvicorns_root_path_only_user_requests_are_hit() -> None:
+    """Uvicorn prepends it to each path; if a proxy keeps it too, neither the app nor chaosapi has such a route."""
     with _serving(items(), root_path="/x") as client:
         assert below(client, "") == ([200] * 7, 503, 1)
         assert [client.get(f"/x{path}").status_code for path in ("/items", "/healthz", "/admin/faults")] == [404] * 3
@@ -459,8 +459,8 @@ async def _parent(_: Request) -> Response:
 
 
 @pytest.mark.parametrize("parent", [Starlette, FastAPI])
-def test_mounted_below_a_parent_faults_hit_users_alone(parent: Callable[..., Starlette]) -> None:
-    """Its own paths are below the mount, and its parent is left alone."""
+def test_in_a_mount_only_user_requests_are_hit(parent: Callable[..., Starlette]) -> None:
+    """Chaosapi's paths are below the mount, and the parent is unaffected."""
     app = parent()
     app.add_route("/healthz", _parent)
     app.mount("/x", items())

@@ -1,4 +1,4 @@
-"""In an app of somebody else: which requests faults hit, which paths they spare, and where chaosapi's own paths are."""
+"""Library mode: the requests that faults hit, the exempt paths, and the URLs of chaosapi's own paths."""
 
 import asyncio
 import re
@@ -49,7 +49,7 @@ async def page(_: Request) -> Response:
 
 
 async def raw(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, and know nothing but HTTP."""
+    """Respond to HTTP only."""
     if scope["type"] != "http":
         raise NotImplementedError
     await PlainTextResponse("fine")(scope, receive, send)
@@ -100,7 +100,7 @@ async def page_without_request() -> str:
     ],
 )
 def test_a_fault_hits_the_route_that_the_router_takes(method: str, path: str, route: str) -> None:
-    """Whether or not it answers the method; so do metrics."""
+    """Whether or not the route allows the method; metrics have the same route."""
     app = users()
     chaosapi.install(app, QUIET)
     with client_of(app) as client:
@@ -111,8 +111,8 @@ def test_a_fault_hits_the_route_that_the_router_takes(method: str, path: str, ro
 
 
 @pytest.mark.parametrize("path", ["/int%0A%0A", "/int/", "//int", "/int%2F", "/INT", "/int%00"])
-def test_what_no_route_matches_is_not_hit(path: str) -> None:
-    """The app answers 404, or redirects."""
+def test_a_request_without_a_route_is_not_hit(path: str) -> None:
+    """The app responds with 404 or a redirect."""
     app = users()
     chaosapi.install(app, QUIET)
     with client_of(app) as client:
@@ -121,8 +121,8 @@ def test_what_no_route_matches_is_not_hit(path: str) -> None:
         assert {handler for handler, _ in counted(client)} == {"none"}
 
 
-def test_a_host_decides_which_router_is_asked() -> None:
-    """The same path is another route there."""
+def test_host_routes_are_distinguished() -> None:
+    """The same path is another route for another host."""
     app = users()
     app.router.routes[0] = Host("shop.example", Starlette(routes=[Route("/{page}", page)]))
     chaosapi.install(app, QUIET)
@@ -153,7 +153,7 @@ def late_app(*paths: str, settings: Settings = QUIET) -> FastAPI:
 
 
 def test_routes_that_are_added_in_the_lifespan_are_hit_and_counted() -> None:
-    """From the first request on, from 0 on."""
+    """From the first request on; their series start at 0."""
     with client_of(late_app("/added")) as client:
         metrics = client.get("/metrics").text
         assert 'http_requests_total{handler="/late/{item}",method="GET",status="503"} 0.0' in metrics
@@ -161,8 +161,8 @@ def test_routes_that_are_added_in_the_lifespan_are_hit_and_counted() -> None:
         assert (client.get("/late/1").status_code, client.get("/added").status_code) == (503, 200)
 
 
-def test_a_fault_on_all_routes_hits_one_that_is_added_while_it_runs() -> None:
-    """It is found with its first request."""
+def test_a_fault_on_all_routes_hits_a_later_route() -> None:
+    """The route is found at its first request."""
     app = late_app()
     with client_of(app) as client:
         inject(client)
@@ -172,8 +172,8 @@ def test_a_fault_on_all_routes_hits_one_that_is_added_while_it_runs() -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/admin/users", "/hooks/mine"])
-def test_paths_that_are_added_in_the_lifespan_must_not_be_chaosapis(path: str) -> None:
-    """The app is shut down, and the server learns why it does not start."""
+def test_lifespan_routes_must_not_conflict_with_chaosapis(path: str) -> None:
+    """The app is shut down, and startup fails with the reason."""
     app = late_app(path)
     sent: list[Any] = []
 
@@ -194,8 +194,8 @@ async def _lifespan(app: ASGIApp, receive: Any, send: Any) -> None:
     await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
 
 
-def test_with_an_admin_port_the_apps_own_metrics_of_the_lifespan_stay() -> None:
-    """They were replaced without a word."""
+def test_with_an_admin_port_the_apps_metrics_route_stays() -> None:
+    """A route that the lifespan adds is not replaced."""
     with client_of(late_app("/metrics", settings=Settings(access_log=False, admin_port=0))) as client:
         assert client.get("/metrics").json() == "fine"
 
@@ -203,8 +203,8 @@ def test_with_an_admin_port_the_apps_own_metrics_of_the_lifespan_stay() -> None:
 PROBES = ("/health", "/livez", "/api/ready", "/ping", "/-/healthy", "/internal/HealthCheck")
 
 
-def test_probes_docs_and_exempt_paths_are_spared() -> None:
-    """With what the app declares, below mounts as well; users' routes are hit."""
+def test_probes_docs_and_exempt_paths_are_not_hit() -> None:
+    """As the app declares them, also in mounts; other routes are hit."""
     docs = {"docs_url": "/api/docs", "openapi_url": "/api/openapi.json", "redoc_url": None}
     app = FastAPI(**docs)  # type: ignore[arg-type]
     inner = FastAPI()
@@ -231,8 +231,8 @@ def test_probes_docs_and_exempt_paths_are_spared() -> None:
 @pytest.mark.parametrize(
     "agent", ["kube-probe/1.36", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "Envoy/HC", "Consul Health Check"]
 )
-def test_requests_of_probes_are_spared_on_any_route(agent: str) -> None:
-    """They are no users: metrics do not count them."""
+def test_probe_user_agents_are_not_hit_on_any_route(agent: str) -> None:
+    """The SLI metrics do not count them."""
     app = users()
     chaosapi.install(app, QUIET)
     with client_of(app) as client:
@@ -244,7 +244,7 @@ def test_requests_of_probes_are_spared_on_any_route(agent: str) -> None:
 
 @pytest.mark.parametrize(("target", "status"), [("/health", 503), ("/heal*", None), ("/*", 200), ("/internal/x", None)])
 def test_only_a_target_that_names_a_probe_hits_it(target: str, status: int | None) -> None:
-    """A glob does not; a target that would hit nothing is refused, as one of an exempt path is."""
+    """A glob does not; a target without any route is refused, like one of an exempt path."""
     app = FastAPI()
     for path in ("/health", "/internal/x", "/users"):
         app.get(path)(page_without_request)
@@ -256,7 +256,7 @@ def test_only_a_target_that_names_a_probe_hits_it(target: str, status: int | Non
         assert status is None or client.get("/health").status_code == status
 
 
-def test_exempt_paths_of_a_raw_app_are_known_by_the_path_alone() -> None:
+def test_exempt_paths_of_a_raw_app_are_matched_by_path() -> None:
     """It has one route for all paths."""
     app = chaosapi.ChaosMiddleware(raw, settings=Settings(access_log=False, exempt=("/internal/*", "/status")))
     with client_of(app) as client:
@@ -269,13 +269,13 @@ def test_exempt_paths_of_a_raw_app_are_known_by_the_path_alone() -> None:
 def test_exempt_paths_are_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, text: str, paths: Sequence[str]
 ) -> None:
-    """With commas, or as JSON."""
+    """Comma-separated, or as JSON."""
     monkeypatch.setenv("CHAOSAPI_EXEMPT", text)
     assert Settings().exempt == paths
 
 
 def rooted(**options: Any) -> FastAPI:
-    """Return an app with a mounted one in it."""
+    """Return an app with a mounted app."""
     app, inner = FastAPI(**options), FastAPI()
     app.get("/items")(page_without_request)
     inner.get("/deep")(page_without_request)
@@ -285,7 +285,7 @@ def rooted(**options: Any) -> FastAPI:
 
 
 def mounted() -> Starlette:
-    """Mount such an app in another, which has none of it."""
+    """Mount such an app in an app without chaosapi."""
     return Starlette(routes=[Mount("/svc", rooted())])
 
 
@@ -295,8 +295,8 @@ def mounted() -> Starlette:
     [(rooted, "/svc"), (lambda: rooted(root_path="/svc"), ""), (mounted, "")],
     ids=["server", "app", "mounted"],
 )
-def test_below_a_root_path_that_the_proxy_keeps_everything_works(make: Callable[[], ASGIApp], root_path: str) -> None:
-    """Admin API, metrics, probes, docs, faults and labels; `Location` leads to the fault."""
+def test_everything_works_below_a_root_path_that_the_proxy_keeps(make: Callable[[], ASGIApp], root_path: str) -> None:
+    """Admin API, metrics, probes, docs, faults and labels; `Location` has the right prefix."""
     with client_of(make(), root_path=root_path) as client:
         made = client.post("/svc/admin/faults", json={"effect": {"type": "error"}})
         assert client.get(made.headers["location"]).json()["name"] == made.json()["name"]
@@ -312,10 +312,8 @@ def test_below_a_root_path_that_the_proxy_keeps_everything_works(make: Callable[
     ("root_path", "path"),
     [("", "/svc/metrics"), ("/svc", "/svc/svc/admin/faults"), ("/svc", "/svc/svc/items"), ("/other", "/svc/readyz")],
 )
-def test_a_prefix_that_is_no_root_path_is_logged_once(
-    caplog: pytest.LogCaptureFixture, root_path: str, path: str
-) -> None:
-    """Somebody asks for chaosapi's paths, but the app, and so chaosapi, cannot be reached there."""
+def test_a_wrong_prefix_is_logged_once(caplog: pytest.LogCaptureFixture, root_path: str, path: str) -> None:
+    """Requests for chaosapi's paths arrive with a prefix at which neither the app nor chaosapi is served."""
     with client_of(rooted(), root_path=root_path) as client:
         client.get("/nothing")
         assert not [each for each in caplog.records if "prefix" in each.getMessage()]
@@ -326,8 +324,8 @@ def test_a_prefix_that_is_no_root_path_is_logged_once(
 
 
 @pytest.mark.parametrize(("root_path", "prefix"), [("", "/svc"), ("/svc", "/svc/svc")])
-def test_the_admin_api_says_below_a_wrong_prefix_why_it_is_not_there(root_path: str, prefix: str) -> None:
-    """The app has no such route, so it loses nothing; other paths are the app's to answer."""
+def test_below_a_wrong_prefix_the_404_explains_itself(root_path: str, prefix: str) -> None:
+    """The app has no such route; all other paths belong to the app."""
     with client_of(rooted(), root_path=root_path) as client:
         answer = client.post(f"{prefix}/admin/faults", json={"effect": {"type": "error"}})
         assert answer.status_code == 404
@@ -337,7 +335,7 @@ def test_the_admin_api_says_below_a_wrong_prefix_why_it_is_not_there(root_path: 
 
 @pytest.mark.parametrize("prefix", ["", "/svc"], ids=["stripped", "kept"])
 def test_templates_of_a_raw_app_match_below_its_root_path(prefix: str) -> None:
-    """No framework takes the root path away from its paths."""
+    """No framework strips the root path."""
     app = chaosapi.ChaosMiddleware(raw, routes=["/items/{item}", "/files/{path:path}"], settings=QUIET)
     with client_of(app, root_path="/svc") as client:
         inject(client, "/items/{item}", prefix=prefix)
@@ -346,8 +344,8 @@ def test_templates_of_a_raw_app_match_below_its_root_path(prefix: str) -> None:
         assert counted(client, prefix) == {("/items/{item}", "503"): 2, ("/files/{path:path}", "200"): 1}
 
 
-def test_exempt_paths_of_the_shop_are_spared() -> None:
-    """The setting holds for the service, too."""
+def test_exempt_paths_of_the_shop_are_not_hit() -> None:
+    """The setting applies to the service too."""
     with client_of(create_app(Settings(access_log=False, exempt=("/api/products",)))) as client:
         inject(client)
         assert client.get("/api/products/p-0001").status_code == 200

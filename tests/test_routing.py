@@ -1,4 +1,4 @@
-"""The route of a request is that which the framework's router takes, and finding it costs little."""
+"""Routing: the route of a request is the framework's, at little cost."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ def request(path: str, method: str = "GET", host: str = "localhost", **more: Any
 
 
 def handler(name: str) -> Any:
-    """Return a handler of this name, which is the template of its route."""
+    """Return a handler named after its route's template."""
 
     async def answer() -> Response:
         return PlainTextResponse(name)
@@ -53,7 +53,7 @@ def page(name: str) -> Any:
 
 
 def taken(app: ASGIApp, scope: Scope) -> str:
-    """Let the app answer; return the name of the handler that its routers took, `"none"` where they took none."""
+    """Call the app; return the name of the handler that its routers chose, `"none"` without one."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b""}
@@ -88,7 +88,7 @@ def test_the_route_is_the_one_that_the_framework_takes(
     path: str,
     method: str,
 ) -> None:
-    """Full match of path and method before a partial one; within a mount or an included router as well."""
+    """A full match of path and method before a partial one, also in a mount or an included router."""
     included, starlette, fastapi = APIRouter(), Starlette(), FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     inner: list[BaseRoute] = []
     for template, methods in nested:
@@ -108,7 +108,7 @@ def test_the_route_is_the_one_that_the_framework_takes(
 
 
 def test_the_first_full_match_counts_else_the_first_partial_one() -> None:
-    """`GET /users/{user}` stands before `POST /users/login`."""
+    """`GET /users/{user}` is declared before `POST /users/login`."""
     app = FastAPI()
     app.get("/users/{user}")(api("user"))
     app.post("/users/login")(api("login"))
@@ -117,17 +117,17 @@ def test_the_first_full_match_counts_else_the_first_partial_one() -> None:
     assert found == {"POST": "/users/login", "GET": "/users/{user}", "PUT": "/users/{user}"}
 
 
-def test_a_redirect_to_the_path_with_a_slash_is_nobodys() -> None:
-    """The router answers it; the route is hit by the request that follows."""
+def test_a_redirect_to_the_path_with_a_slash_has_no_route() -> None:
+    """The router responds; the next request has the route."""
     app = Starlette(routes=[StarletteRoute("/a/", page("/a/"))])
     assert [routes_of(app).handler(request(path)) for path in ("/a", "/a/")] == ["none", "/a/"]
 
 
-def test_hosts_and_routes_of_ones_own_decide_by_more_than_the_path() -> None:
-    """They are asked for each request."""
+def test_host_routes_and_custom_routes_are_matched_for_each_request() -> None:
+    """They may depend on more than the path."""
 
     class Canary(APIRoute):
-        """Matches only requests with a header."""
+        """A route for requests with a header."""
 
         def matches(self, scope: Scope) -> tuple[Match, Scope]:
             if (b"x-canary", b"1") not in scope["headers"]:
@@ -145,8 +145,8 @@ def test_hosts_and_routes_of_ones_own_decide_by_more_than_the_path() -> None:
     assert table.handler(request("/a")) == "/a"
 
 
-def test_patterns_that_were_changed_are_asked_as_well() -> None:
-    """Some make their routes ignore case so."""
+def test_modified_path_patterns_are_used() -> None:
+    """Apps do so for case-insensitive routes."""
     app = Starlette(routes=[StarletteRoute("/items/{item}", page("item")), StarletteRoute("/all", page("all"))])
     for route in app.routes:
         route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)  # type: ignore[attr-defined]
@@ -162,8 +162,8 @@ def test_a_websocket_is_no_route() -> None:
     assert routes_of(app).handler(request("/a")) == "/{x}"
 
 
-def test_a_number_that_python_does_not_convert_is_the_routers_error() -> None:
-    """It raises the error for the app to answer."""
+def test_an_error_of_a_path_convertor_is_the_routers() -> None:
+    """The router raises it for the app."""
     app = Starlette(routes=[StarletteRoute("/{n:int}", page("n"))])
     assert routes_of(app).handler(request("/" + "9" * 5000)) == "none"
 
@@ -186,7 +186,7 @@ async def _anything(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("where", ["app", "mounted", "included"])
 def test_routes_that_are_added_later_are_found(where: str) -> None:
-    """When a request has no route: then the table is read again, and those who subscribed learn of it."""
+    """When a request has no route, the table is read again, and subscribers are notified."""
     app, inner, router = FastAPI(), FastAPI(), APIRouter()
     app.mount("/mounted", inner)
     app.include_router(router, prefix="/included")
@@ -205,7 +205,7 @@ def test_routes_that_are_added_later_are_found(where: str) -> None:
 
 
 def test_probes_of_an_app_whose_routes_are_unknown_are_exempt() -> None:
-    """No target can name them."""
+    """No target can match them."""
     app = Starlette(routes=[Mount("/legacy", app=_anything), StarletteRoute("/users/{user}", page("user"))])
     table = routes_of(app)
     found = [table.handler(request(path)) for path in ("/legacy/health", "/legacy/a", "/users/health")]
@@ -213,7 +213,7 @@ def test_probes_of_an_app_whose_routes_are_unknown_are_exempt() -> None:
 
 
 def test_a_table_of_templates_matches_any_method() -> None:
-    """Apps that no framework knows have no other routes."""
+    """Raw ASGI apps have no other routes."""
     table = RouteTable.of([Route("/items/{item}"), Route("/healthz", exempt=True)])
     assert table.handler(request("/items/7", "BREW")) == "/items/{item}"
     assert table.handler(request("/healthz")) is None
@@ -222,7 +222,7 @@ def test_a_table_of_templates_matches_any_method() -> None:
 
 @given(st.text("/xy", max_size=8).map("/".__add__), st.text("/xy", max_size=4))
 def test_the_route_path_is_that_of_the_framework(path: str, root: str) -> None:
-    """Whether the path begins with the root path, with a part of it, or not."""
+    """Whether the path starts with the root path, with a part of it, or not."""
     scope = request(path, root_path=root)
     (found, added) = StarletteRoute("/{rest:path}", page("rest")).matches(scope)
     seen = "/" + added["path_params"]["rest"] if found is Match.FULL else route_path(scope)
@@ -230,7 +230,7 @@ def test_the_route_path_is_that_of_the_framework(path: str, root: str) -> None:
 
 
 def test_without_a_root_path_the_path_stays() -> None:
-    """Servers may leave it out of the scope."""
+    """The scope may lack it."""
     assert route_path({"path": "/x/y"}) == "/x/y"
 
 
@@ -251,8 +251,8 @@ DECLARED = FastAPI(docs_url="/api/docs", redoc_url="/api/redoc", openapi_url="/a
         ("/b", "/b"),
     ],
 )
-def test_what_the_app_declares_as_docs_is_exempt(path: str, route: str | None) -> None:
-    """Also in a mounted app; a route of its schema below /docs is one like any other."""
+def test_the_apps_docs_are_exempt(path: str, route: str | None) -> None:
+    """Also those of a mounted app; a route in its schema below /docs is not exempt."""
     docs = {"docs_url": "/api/docs", "redoc_url": "/api/redoc", "openapi_url": "/api/openapi.json"}
     app, inner = FastAPI(**docs), FastAPI(**docs)  # type: ignore[arg-type]
     for template in ("/docs/{doc}", "/internal/a", "/b"):

@@ -1,4 +1,4 @@
-"""The end of servers in library mode: requests that faults hold do not keep them alive."""
+"""Shutdown in library mode: held requests do not delay it."""
 
 import contextlib
 import os
@@ -51,14 +51,14 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def ask(url: str, kind: str) -> None:
-    """Send a request that a fault holds; what becomes of it is the server's."""
+    """Send a request that a fault holds; ignore its outcome."""
     with contextlib.suppress(httpx2.TransportError):
         httpx2.get(url, headers={"x-kind": kind}, timeout=patience(120))
 
 
 @pytest.mark.parametrize("server", COMMANDS)
-def test_a_server_that_is_told_to_stop_ends_though_faults_hold_requests(server: str, tmp_path: Path) -> None:
-    """Each server waits for its requests, an hour if it must: the faults let go of them within some seconds."""
+def test_a_server_shuts_down_while_faults_hold_requests(server: str, tmp_path: Path) -> None:
+    """Each server waits for its requests, up to an hour: the faults release them within some seconds."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -81,8 +81,8 @@ def test_a_server_that_is_told_to_stop_ends_though_faults_hold_requests(server: 
         client.join(patience(20))
 
 
-def test_the_handler_of_the_host_is_called_and_put_back() -> None:
-    """A handler of another kind than uvicorn's is called through; one that the host sets meanwhile stays."""
+def test_the_hosts_signal_handler_is_called_and_restored() -> None:
+    """A custom handler is called too; one that the host sets later stays."""
     heard: list[int] = []
 
     def theirs(number: int, _: object) -> None:

@@ -137,7 +137,7 @@ def test_a_recomputed_change_returns_the_state_of_the_last_computation() -> None
     assert second.after.find("f").spec.rate == 0.2
 
 
-def test_what_one_worker_has_acknowledged_every_other_one_shows(make_client: MakeClient, tmp_path: Path) -> None:
+def test_a_change_acknowledged_by_one_worker_is_visible_on_all(make_client: MakeClient, tmp_path: Path) -> None:
     """At once, by its name and in the list, also its end; without the store they show the last snapshot."""
     file = tmp_path / "faults.db"
     here, there = (make_client(store=f"sqlite:///{file}") for _ in range(2))

@@ -211,7 +211,7 @@ def test_the_audit_of_a_patch_has_the_patched_fault(client: TestClient) -> None:
     assert halted["spec"] is None
 
 
-def test_a_fault_that_hits_nothing_beside_traffic_says_so(client: TestClient, clock: Clock) -> None:
+def test_a_fault_without_hits_despite_traffic_has_a_note(client: TestClient, clock: Clock) -> None:
     """After a minute, in show and list; not without traffic, nor once something has matched, nor after its end."""
 
     def notes() -> set[str]:

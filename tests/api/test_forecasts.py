@@ -173,7 +173,7 @@ slos:
 
 @contextmanager
 def items(tmp_path: Path, handler: str) -> Iterator[TestClient]:
-    """Yield a client of somebody's app of two routes, whose SLO is about this one."""
+    """Yield a client of a user's app with two routes and its own SLO."""
     app = FastAPI()
     app.get("/items/{item_id}")(lambda item_id: item_id)
     app.post("/login", status_code=204)(lambda: None)
@@ -209,7 +209,7 @@ def test_somebodys_slo_is_forecast_with_the_traffic_that_the_app_has_counted(tmp
     ],
     ids=["no traffic", "fault", "other parameter", "idle route"],
 )
-def test_what_gets_no_request_is_not_forecast(
+def test_an_slo_without_requests_has_no_forecast(
     tmp_path: Path, path: str, handler: str, paths: list[str], target: list[str] | None, says: str
 ) -> None:
     """It names what gets none and the routes that there are; and no fault is created."""
@@ -222,7 +222,7 @@ def test_what_gets_no_request_is_not_forecast(
 
 
 def test_traffic_may_be_given(tmp_path: Path) -> None:
-    """For an app that nobody has used yet."""
+    """For an app without requests."""
     with items(tmp_path, "/items/{item_id}") as client:
         question = {**ERROR, "traffic": {"rps": 20, "shares": {"/items/{item_id}": 1}}}
         found = client.post("/admin/forecast", json=question).json()

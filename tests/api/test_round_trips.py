@@ -108,9 +108,7 @@ def check_shown(client: TestClient, shown: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("store", ["memory://", "sqlite:///{folder}/faults.db"])
-def test_a_fault_that_is_accepted_is_shown_everywhere_as_it_was_sent(
-    make_client: MakeClient, tmp_path: Path, store: str
-) -> None:
+def test_an_accepted_fault_is_shown_everywhere_as_sent(make_client: MakeClient, tmp_path: Path, store: str) -> None:
     """By PUT, and again by PATCH; a refused fault changes nothing, and the problem names its fields."""
     client = make_client(store=store.format(folder=tmp_path), effects_denied="pause,cpu,memory")
     outcomes: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""What a Prometheus and an Alertmanager of one's own need, held against promtool and amtool."""
+"""The generated configuration for the user's Prometheus and Alertmanager, checked with promtool and amtool."""
 
 import subprocess
 from pathlib import Path
@@ -24,7 +24,7 @@ slos:
 
 
 def printed(*words: str) -> str:
-    """Return what `chaosapi slo …` prints."""
+    """Return the output of `chaosapi slo …`."""
     done = CliRunner().invoke(app, ["slo", *words])
     assert done.exit_code == 0, done.output
     return done.stdout
@@ -42,7 +42,7 @@ def slo(tmp_path: Path) -> str:
 def test_promtool_accepts_the_scrape_job_and_the_rules(
     url: str, slo: str, tools: dict[str, Path], tmp_path: Path
 ) -> None:
-    """The job is that of the SLOs, so that their selectors find it."""
+    """The job is that of the SLOs' selectors."""
     rules = tmp_path / "rules.yml"
     rules.write_text(printed("rules", "--spec", slo))
     config = tmp_path / "prometheus.yml"
@@ -57,7 +57,7 @@ def test_promtool_accepts_the_scrape_job_and_the_rules(
 def test_amtool_routes_the_alerts_to_the_webhook_and_to_the_user(
     slo: str, tools: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Alerts of other services go where they went."""
+    """Alerts of other services keep their routes."""
     config = tmp_path / "alertmanager.yml"
     words = ["--spec", slo, "--receiver", "pager", "--token-file", "/etc/token"]
     config.write_text(printed("alertmanager", "http://10.1.2.3:9001", *words))
@@ -76,8 +76,8 @@ def test_amtool_routes_the_alerts_to_the_webhook_and_to_the_user(
 
 
 @pytest.mark.parametrize("command", [["prometheus", "--rules", "r.yml"], ["alertmanager"]])
-def test_what_is_wrong_is_said(command: list[str], slo: str) -> None:
-    """An address without a scheme, and a file that does not exist."""
+def test_errors_are_on_one_line(command: list[str], slo: str) -> None:
+    """A URL without a scheme, and a missing file."""
     done = CliRunner().invoke(app, ["slo", *command, "10.1.2.3:9000", "--spec", slo])
     assert done.exit_code == 2
     assert "write a URL with its scheme" in done.output

@@ -1,4 +1,4 @@
-"""Effects on bodies, for responses that have none, that are streams, or that break off."""
+"""Effects on bodies, for responses without a body, streams, and aborted responses."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,7 +23,7 @@ ON_BODIES: dict[str, dict[str, Any]] = {
 
 
 def crowd_of(app: ASGIApp, clock: Clock, **options: Any) -> Crowd:
-    """Return a crowd in front of this app."""
+    """Return clients of this app."""
     crowd = Crowd(clock, **options)
     crowd.faults.app = Inner(app)
     return crowd
@@ -43,7 +43,7 @@ def visit(crowd: Crowd, method: str = "GET") -> Answer:
 
 
 class Streamed:
-    """An app that streams chunks, one after so many seconds each, with or without the length."""
+    """An app that streams chunks at an interval, with or without the length."""
 
     def __init__(self, *chunks: bytes, every: float = 0.0, length: bool = False) -> None:
         self.chunks = chunks
@@ -63,7 +63,7 @@ class Streamed:
 
 
 def streaming(clock: Clock, *chunks: bytes, every: float = 0.0, length: bool = False) -> Crowd:
-    """Return a crowd in front of a streaming app."""
+    """Return clients of a streaming app."""
     app = Streamed(*chunks, every=every, length=length)
     app.crowd = crowd_of(app, clock)
     return app.crowd
@@ -74,7 +74,7 @@ def streaming(clock: Clock, *chunks: bytes, every: float = 0.0, length: bool = F
 def test_a_response_without_a_body_is_skipped_once_and_not_delayed(
     clock: Clock, effect: dict[str, Any], method: str, status: int
 ) -> None:
-    """A server sends no body for these, whatever the app says its length is; and the connection stays."""
+    """A server sends no body for these, whatever their content-length; the connection stays open."""
     headers = {"content-length": "5"} if status == 304 else {}
     app = PlainTextResponse("twelve bytes" if method == "HEAD" else "", status, headers)
     crowd = crowd_of(app, clock, mark=True)
@@ -86,7 +86,7 @@ def test_a_response_without_a_body_is_skipped_once_and_not_delayed(
 
 
 @pytest.mark.parametrize("effect", ON_BODIES.values(), ids=ON_BODIES)
-def test_a_response_that_never_begins_is_counted_once(clock: Clock, effect: dict[str, Any]) -> None:
+def test_a_response_that_never_starts_is_counted_once(clock: Clock, effect: dict[str, Any]) -> None:
     """The app raises."""
 
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +102,7 @@ def test_a_response_that_never_begins_is_counted_once(clock: Clock, effect: dict
 @pytest.mark.parametrize("length", [False, True])
 @pytest.mark.parametrize(("every", "took"), [(0.1, 2.0), (0.5, 2.0), (1.0, 4.0)])
 def test_a_floor_pads_the_end_of_a_stream(clock: Clock, every: float, took: float, length: bool) -> None:  # noqa: FBT001 - a table
-    """Four chunks under a floor of two seconds: at the floor, or when the stream ends by itself."""
+    """Four chunks with a floor of two seconds: at the floor, or at the stream's own end."""
     crowd = streaming(clock, *[b"x"] * 4, every=every, length=length)
     crowd.inject("f", constant(2, "floor"))
     answer = visit(crowd)
@@ -112,8 +112,8 @@ def test_a_floor_pads_the_end_of_a_stream(clock: Clock, every: float, took: floa
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_floor_holds_back_a_response_in_one_piece(clock: Clock, method: str) -> None:
-    """Its head too, as a slow handler does."""
+def test_a_floor_delays_a_response_in_one_piece(clock: Clock, method: str) -> None:
+    """The head too, as from a slow handler."""
     crowd = crowd_of(PlainTextResponse("fine"), clock, mark=True)
     crowd.inject("f", constant(2, "floor"))
     answer = visit(crowd, method)
@@ -121,7 +121,7 @@ def test_a_floor_holds_back_a_response_in_one_piece(clock: Clock, method: str) -
 
 
 def test_a_file_is_padded_like_a_stream(clock: Clock) -> None:
-    """Its length is known, and it comes in several pieces or by an extension of ASGI."""
+    """Its length is known, and it is sent in chunks or by an ASGI extension."""
 
     async def file(scope: Scope, receive: Receive, send: Send) -> None:
         await FileResponse(__file__)(scope, receive, send)
@@ -137,14 +137,14 @@ def test_a_file_is_padded_like_a_stream(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("keep_bytes", "arrives", "reason"), [(0, b"", None), (1, b"a", None), (5, b"aabbc", None), (6, b"aabbcc", "x")]
 )
-def test_a_stream_is_cut_after_so_many_bytes(
+def test_a_stream_is_truncated_at_the_byte_limit(
     clock: Clock,
     keep_bytes: int,
     arrives: bytes,
     reason: str | None,
     length: bool,  # noqa: FBT001 - a table
 ) -> None:
-    """Whether its length is known or not; a shorter one arrives whole."""
+    """With or without a known length; a shorter one is complete."""
     crowd = streaming(clock, b"aa", b"bb", b"cc", length=length)
     crowd.inject("f", {"type": "truncate", "keep_bytes": keep_bytes})
     assert visit(crowd).body == arrives
@@ -153,7 +153,7 @@ def test_a_stream_is_cut_after_so_many_bytes(
 
 @pytest.mark.parametrize(("length", "arrives"), [(True, b"aab"), (False, b"a")])
 def test_a_share_is_of_the_body_or_of_the_first_chunk(clock: Clock, arrives: bytes, length: bool) -> None:  # noqa: FBT001 - a table
-    """Nobody knows how long a stream without Content-Length will be."""
+    """The length of a stream without content-length is unknown."""
     crowd = streaming(clock, b"aa", b"bb", b"cc", length=length)
     crowd.inject("f", {"type": "truncate", "keep": 0.5})
     assert visit(crowd).body == arrives
@@ -161,8 +161,8 @@ def test_a_share_is_of_the_body_or_of_the_first_chunk(clock: Clock, arrives: byt
 
 
 @pytest.mark.parametrize("effect", [THROTTLE, constant(3600, "floor")], ids=["throttle", "floor"])
-def test_a_stream_between_its_chunks_is_not_held(clock: Clock, effect: dict[str, Any]) -> None:
-    """So that a few slow streams do not use up what may be held."""
+def test_a_stream_between_chunks_does_not_count_as_held(clock: Clock, effect: dict[str, Any]) -> None:
+    """A few slow streams must not use up the limit of held requests."""
     crowd = streaming(clock, b"x", b"x", every=10)
     crowd.held.most = 1
     crowd.inject("f", effect)
@@ -177,8 +177,8 @@ def test_a_stream_between_its_chunks_is_not_held(clock: Clock, effect: dict[str,
     assert held == [0]
 
 
-def test_what_may_not_be_held_any_more_is_skipped(clock: Clock) -> None:
-    """Three requests begin while none is held, and come to their wait together: one is held."""
+def test_beyond_max_held_a_wait_is_skipped(clock: Clock) -> None:
+    """Three requests start before any is held, and wait concurrently: one is held."""
     crowd = Crowd(clock)
     crowd.faults.app = Inner(Slow(crowd))
     crowd.held.most = 1
@@ -189,7 +189,7 @@ def test_what_may_not_be_held_any_more_is_skipped(clock: Clock) -> None:
 
 
 class Slow:
-    """An app that works for a second."""
+    """An app that takes a second."""
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
@@ -201,7 +201,7 @@ class Slow:
 
 @pytest.mark.parametrize("listens", [False, True])
 def test_an_error_after_the_work_stops_an_endless_stream(clock: Clock, listens: bool) -> None:  # noqa: FBT001 - a table
-    """Also one that never asks whether its client is there, as of ASGI 2.4."""
+    """Also one that never calls receive, as allowed by ASGI 2.4."""
     spec = {"spec_version": "2.3" if listens else "2.4"}
 
     async def endless() -> AsyncIterator[bytes]:
@@ -218,8 +218,8 @@ def test_an_error_after_the_work_stops_an_endless_stream(clock: Clock, listens: 
     assert counted(crowd) == (1, 1)
 
 
-def test_what_fails_after_the_error_still_fails(clock: Clock) -> None:
-    """A background task of the app's own."""
+def test_an_error_after_the_injected_error_is_raised(clock: Clock) -> None:
+    """For example in a background task."""
 
     async def failing() -> None:
         raise ZeroDivisionError
@@ -236,8 +236,8 @@ def test_what_fails_after_the_error_still_fails(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "truncate"}], ids=["reset", "truncate"])
-def test_what_the_server_does_not_let_an_effect_do_is_skipped(clock: Clock, effect: dict[str, Any]) -> None:
-    """Only uvicorn gives access to the connection: under others the app answers, and the receipt says so."""
+def test_effects_that_the_server_does_not_support_are_skipped(clock: Clock, effect: dict[str, Any]) -> None:
+    """Only uvicorn gives access to the connection: under other servers the app responds; the skip is counted."""
     crowd = crowd_of(PlainTextResponse("fine"), clock)
     crowd.server = None
     crowd.inject("f", effect)

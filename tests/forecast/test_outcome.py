@@ -1,4 +1,4 @@
-"""What becomes of requests whose clients give up: the forecast counts them as the service does."""
+"""Requests with client time-outs: the forecast counts them as the service does."""
 
 from typing import Any
 
@@ -47,8 +47,10 @@ def status(value: str) -> Matcher:
         ([HANGS], 0.2, 1.0),
     ],
 )
-def test_who_gives_up_gets_no_answer(ask: Ask, faults: list[dict[str, Any]], seconds: float, unanswered: float) -> None:
-    """Whatever the answer would have been."""
+def test_a_client_time_out_counts_as_no_response(
+    ask: Ask, faults: list[dict[str, Any]], seconds: float, unanswered: float
+) -> None:
+    """For any later response."""
     model = ask(*faults, traffic={"client_timeout": seconds})
     assert share(model, "http_requests_total", status("000")) == pytest.approx(unanswered, abs=1e-6)
     assert least(model, COUNT, Matcher("status", "000", negative=True)) == pytest.approx(1 - unanswered, abs=1e-6)
@@ -56,14 +58,14 @@ def test_who_gives_up_gets_no_answer(ask: Ask, faults: list[dict[str, Any]], sec
 
 @pytest.mark.parametrize("fault", [SLOW, RESETS, HANGS])
 def test_no_failure_is_fast(ask: Ask, fault: dict[str, Any]) -> None:
-    """Also for an SLI that asks for no status: all that a bucket counts are answers."""
+    """Also for an SLI without a status matcher: a bucket counts only responses."""
     model = ask({**fault, "rate": 0.4}, traffic={"client_timeout": "200ms"})
     assert least(model, BUCKET, FAST) == pytest.approx(0.6)
     assert share(model, BUCKET, FAST, status("000")) == 0
 
 
-def test_an_outage_in_which_everybody_gives_up_pages(ask: Ask) -> None:
-    """By availability; the latency SLI, of which failures are no part, does not look better for it."""
+def test_an_outage_with_only_time_outs_pages(ask: Ask) -> None:
+    """By the availability SLO; the latency SLI, which excludes failures, does not improve."""
     slow = {**SLOW, "schedule": {"duration": "2m"}}
     patient = timetable.predict(ask(slow))
     impatient = timetable.predict(ask(slow, traffic={"client_timeout": "200ms"}))
@@ -80,6 +82,6 @@ def test_the_time_out_is_among_the_assumptions_where_requests_are_held(ask: Ask)
 
 
 def test_requests_that_the_end_of_the_fault_releases_are_answered(ask: Ask) -> None:
-    """Those of the last seconds, as many as clients wait."""
+    """Those of the last seconds, within the clients' time-out."""
     model = ask({**SLOW, "schedule": {"duration": "10s"}}, traffic={"client_timeout": "2s"})
     assert float(model.events([Term(1, "http_requests_total", (status("000"),))])[-1]) == pytest.approx(800, rel=0.02)

@@ -1,4 +1,4 @@
-"""Forecasts that go on from a recorded past."""
+"""Forecasts with a recorded history."""
 
 from collections.abc import Callable
 from typing import Any
@@ -55,7 +55,7 @@ def series(status: str, counts: np.ndarray[Any, Any], instance: str = "1") -> Re
 
 
 def past(good: np.ndarray[Any, Any], bad: np.ndarray[Any, Any]) -> Past:
-    """Return a past with these counts of good and bad requests."""
+    """Return a history with these counts of good and bad requests."""
     failed = series("503", bad)
     return Past("a test", {TOTAL: [series("200", good), failed], FAILED: [failed]}, 1000, 0)
 
@@ -74,7 +74,7 @@ def times(alert: ForecastAlert) -> list[tuple[float | None, ...]]:
     return [(each.firing, each.notified, each.resolved) for each in alert.moments]
 
 
-def test_a_steady_past_is_what_is_assumed_without_one() -> None:
+def test_the_default_history_is_steady_traffic() -> None:
     """The same alerts at the same times, from first firing to end."""
     steady = alerts(past(20 * (SECONDS + 6000), np.zeros(SECONDS.size)))
     assumed = alerts(None)
@@ -85,7 +85,7 @@ def test_a_steady_past_is_what_is_assumed_without_one() -> None:
 
 
 def test_a_gap_without_traffic_makes_alerts_of_long_windows_earlier() -> None:
-    """Two silent minutes weigh nothing, so the six minutes before the fault hold a third less of good requests."""
+    """Two minutes without traffic: the six minutes before the fault have a third fewer good requests."""
     silent = past(20 * (SECONDS + 6000 - np.clip(SECONDS + 150, 0, 120)), np.zeros(SECONDS.size))
     steady, after = alerts(None), alerts(silent)
     assert after["1m"].moments[0].firing == 3  # of the minute before the fault, 30 s were silent
@@ -94,8 +94,8 @@ def test_a_gap_without_traffic_makes_alerts_of_long_windows_earlier() -> None:
     assert after["6m"].moments[-1].resolved == steady["6m"].moments[-1].resolved
 
 
-def test_what_was_burned_before_counts() -> None:
-    """Ten seconds of failures five minutes ago: the ticket fires already, and a fault fires what it would not alone."""
+def test_earlier_failures_count() -> None:
+    """Ten seconds of failures five minutes ago: the ticket fires already, and a fault fires more alerts than alone."""
     burned = 20 * np.clip(SECONDS + 310, 0, 10)
     before = past(20 * (SECONDS + 6000) - burned, burned)
     faint: dict[str, Any] = {"rate": 0.004, "schedule": {"duration": "5m"}}
@@ -107,8 +107,8 @@ def test_what_was_burned_before_counts() -> None:
     assert not alone["1h12m"].already
 
 
-def test_counters_that_reset_and_series_that_ended_are_read_as_prometheus_does() -> None:
-    """A restart loses what was counted, not the requests; a series of an earlier run goes on with nothing."""
+def test_resets_and_ended_series_are_handled_as_in_prometheus() -> None:
+    """A restart resets the counter, not the requests; a series of an earlier run adds nothing."""
     good = 20 * (SECONDS + 6000)
     restarted = np.where(SECONDS < -200, good, 20 * (SECONDS + 200))
     steady = alerts(past(good, np.zeros(SECONDS.size)))
@@ -124,7 +124,7 @@ def test_counters_that_reset_and_series_that_ended_are_read_as_prometheus_does()
 
 
 def test_a_selector_without_series_is_refused() -> None:
-    """It names what Prometheus has instead; so is one whose series have all ended."""
+    """The error has the available series; ended series count as missing."""
     other = Past("a Prometheus", {"http_requests_total": [series("200", SECONDS)]}, 1000)
     with pytest.raises(
         errors.Invalid, match=r"selects http_requests_total\{job=\"shop\"\}, of which a Prometheus has no"
@@ -137,7 +137,7 @@ def test_a_selector_without_series_is_refused() -> None:
 
 
 def test_little_traffic_makes_a_page_flap() -> None:
-    """A handful of failures in a short window: expected to hold all the time, it fires again and again by chance."""
+    """A handful of failures in a short window: the alert is expected to hold, but fires repeatedly by chance."""
     fault: dict[str, Any] = {"rate": 0.05, "schedule": {"duration": "2m"}}
     steady = past(3 * (SECONDS + 6000), np.zeros(SECONDS.size))
     for before in (steady, None):
@@ -151,8 +151,8 @@ def test_little_traffic_makes_a_page_flap() -> None:
     assert (calm.low, calm.high) == (1, 1)
 
 
-def test_samples_between_coarse_ones_are_filled_in() -> None:
-    """Evenly; not over a missing sample, and not over a reset."""
+def test_coarse_samples_are_interpolated() -> None:
+    """Linearly; not across a missing sample or a reset."""
     coarse = np.array([0, 4000, 8000, 16000, 20000], dtype=np.int64)
     filled = fill_in(RecordedSeries({}, coarse, np.array([0.0, 8.0, 2.0, 4.0, 8.0])), 1000, 4000)
     assert filled.times.tolist() == [0, 1000, 2000, 3000, 4000, 8000, 16000, 17000, 18000, 19000, 20000]

@@ -52,7 +52,7 @@ MEASURED = Traffic.from_rates(
 )
 
 
-def test_what_is_not_given_is_as_measured() -> None:
+def test_omitted_traffic_is_as_measured() -> None:
     """A name without method or status stands for all of its routes; the source says which part is given."""
     as_measured = PartialTraffic().completed(MEASURED)
     assert (as_measured.rps, as_measured.mix, as_measured.source) == (10.0, MEASURED.mix, "measured")
@@ -70,7 +70,7 @@ def test_what_is_not_given_is_as_measured() -> None:
 
 
 @pytest.mark.parametrize("given", [{}, {"rps": 5}, {"shares": {"/a": 1}}, {"rps": 5, "shares": {"/a": 0.5}}])
-def test_traffic_that_nobody_knows_is_refused(given: dict[str, Any]) -> None:
+def test_an_unknown_route_in_the_traffic_is_refused(given: dict[str, Any]) -> None:
     """Another service's mix is no substitute."""
     with pytest.raises(errors.Invalid, match="not known: give requests/s, and shares of the routes that add up to 1"):
         PartialTraffic.model_validate(given).completed(None)

@@ -60,7 +60,7 @@ def test_the_base_is_a_pinned_slim_python() -> None:
         known.add(stage)
 
 
-def test_the_label_tells_the_version() -> None:
+def test_the_image_label_has_the_version() -> None:
     """That of pyproject.toml."""
     (version,) = re.findall(r'image\.version="([^"]+)"', DOCKERFILE)
     assert version == PROJECT["project"]["version"]

@@ -17,7 +17,7 @@ from tests.patience import patience
 
 
 class Calls:
-    """What became of the calls of the handlers."""
+    """The outcomes of the handlers' calls."""
 
     def __init__(self) -> None:
         self.worked = 0
@@ -25,7 +25,7 @@ class Calls:
 
 
 def call(calls: Calls) -> str:
-    """Call the dependency and return how that ended."""
+    """Call the dependency; return the outcome."""
     try:
         with chaosapi.point("db"):
             calls.worked += 1
@@ -37,7 +37,7 @@ def call(calls: Calls) -> str:
 
 @pytest.fixture
 def calls() -> Calls:
-    """Return an empty record."""
+    """Return a new record."""
     return Calls()
 
 
@@ -66,18 +66,18 @@ def client(calls: Calls) -> Iterator[TestClient]:
 
 
 def inject(client: TestClient, effect: dict[str, Any]) -> None:
-    """Put a fault at the point."""
+    """Inject a fault at the point."""
     client.put("/admin/faults/f", json={"effect": effect, "target": {"points": ["db"]}}).raise_for_status()
 
 
 def receipt(client: TestClient) -> dict[str, Any]:
-    """Return what the fault did."""
+    """Return the fault's counts."""
     shown: dict[str, Any] = client.get("/admin/faults/f").json()["receipt"]
     return shown
 
 
 def until_held(client: TestClient, count: int) -> None:
-    """Wait until so many requests are held."""
+    """Wait until a number of requests is held."""
     while f"chaosapi_held_requests {count}.0" not in client.get("/metrics").text:
         time.sleep(0.01)
 
@@ -93,10 +93,10 @@ def until_held(client: TestClient, count: int) -> None:
         ({"type": "latency", "distribution": {"type": "constant", "value": "10ms"}}, "fine", 1),
     ],
 )
-def test_every_effect_acts_in_a_thread_as_it_does_in_a_coroutine(
+def test_every_effect_acts_in_threads_as_in_coroutines(
     client: TestClient, calls: Calls, effect: dict[str, Any], seen: str, worked: int
 ) -> None:
-    """Before or after the block; without a fault the block runs."""
+    """Before or after the block; without a fault the block just runs."""
     assert client.get("/call").json() == "fine"
     inject(client, effect)
     assert client.get("/call").json() == seen
@@ -105,7 +105,7 @@ def test_every_effect_acts_in_a_thread_as_it_does_in_a_coroutine(
 
 
 def test_the_block_runs_in_the_thread_of_the_handler(client: TestClient, calls: Calls) -> None:
-    """And what it raises reaches the handler."""
+    """Its exceptions reach the handler."""
     inject(client, {"type": "latency", "distribution": {"type": "constant", "value": "1ms"}})
     client.get("/call")
     assert calls.threads.isdisjoint({threading.get_ident()})
@@ -114,7 +114,7 @@ def test_the_block_runs_in_the_thread_of_the_handler(client: TestClient, calls: 
 
 @pytest.mark.parametrize("ending", ["kill", "end"])
 def test_threads_are_released_when_the_fault_ends(client: TestClient, calls: Calls, ending: str) -> None:
-    """By the kill switch, or one by one; each call is counted once."""
+    """By the kill switch or by DELETE; each call is counted once."""
     inject(client, {"type": "hang", "at_most": "1h"})
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(client.get, "/call") for _ in range(8)]
@@ -125,7 +125,7 @@ def test_threads_are_released_when_the_fault_ends(client: TestClient, calls: Cal
 
 
 def test_counts_are_exact_with_many_threads(client: TestClient, calls: Calls) -> None:
-    """Threads decide in the event loop, one after the other."""
+    """The decisions are made in the event loop, one after the other."""
     client.put(
         "/admin/faults/f", json={"effect": {"type": "error"}, "target": {"points": ["db"]}, "rate": 0.5}
     ).raise_for_status()
@@ -137,7 +137,7 @@ def test_counts_are_exact_with_many_threads(client: TestClient, calls: Calls) ->
 
 
 def test_the_blocking_form_is_refused_in_a_coroutine(client: TestClient) -> None:
-    """It would stop the event loop: an error says what to write instead, with a fault or without."""
+    """It would block the event loop: the error names the right form, with and without a fault."""
     assert client.get("/blocks").json() == "RuntimeError"
     inject(client, {"type": "error"})
     assert client.get("/blocks").json() == "RuntimeError"
@@ -149,7 +149,7 @@ def test_the_blocking_form_is_refused_in_a_coroutine(client: TestClient) -> None
     asyncio.run(outside())
 
 
-def test_outside_a_request_a_point_is_not_there() -> None:
-    """As for coroutines."""
+def test_outside_a_request_a_point_has_no_effect() -> None:
+    """As in coroutines."""
     with chaosapi.point("db"):
         pass

@@ -29,7 +29,7 @@ def test_no_file_has_a_duplicate_key(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", COMPONENTS, ids=lambda path: str(path.relative_to(KUSTOMIZE)))
 def test_every_component_says_what_it_is_in_five_lines(folder: Path) -> None:
-    """In a README beside it."""
+    """In the README of its folder."""
     lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 5
     assert all(lines)

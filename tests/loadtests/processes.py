@@ -105,7 +105,7 @@ def wait_for(condition: Callable[[], bool], what: str, at_most: float = 30) -> N
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

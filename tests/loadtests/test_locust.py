@@ -59,8 +59,8 @@ def test_a_reset_is_one_request(service: str, tmp_path: Path) -> None:
     assert receipt["injected"] == 40 + STOCK
 
 
-def test_what_cannot_start_is_counted(service: str, tmp_path: Path) -> None:
-    """With no more than two requests under way and an answer that takes a second, all others are missed, and told."""
+def test_requests_that_cannot_start_are_counted_as_missed(service: str, tmp_path: Path) -> None:
+    """With at most two requests in progress and a response time of a second, all others are missed and reported."""
     with fault(service, {"type": "latency", "distribution": {"type": "constant", "value": "1s"}}):
         steady = ("--scenario", "steady", "--rate", "20", "--duration", "3s", "--inflight", "2")
         run = locust(*steady, "--expect", "missed<0.5,max<30s", host=service, stats=tmp_path / "s")
@@ -84,7 +84,7 @@ def test_retries_keep_their_budget_from_when_it_is_set(service: str) -> None:
 
 
 def test_one_process_and_three_workers_send_the_same(shop: Shop, tmp_path: Path) -> None:
-    """A master and its workers: every request of the plan once, from somebody, and its statistics complete."""
+    """A master and its workers: every request of the plan is sent once, and the statistics are complete."""
     port = str(free_port())
     steady = ("--scenario", "spike", "--rate", "20", "--peak", "80", "--duration", "6s", "--scenario-seed", "7")
     master = ("--master", "--expect-workers", "3", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)

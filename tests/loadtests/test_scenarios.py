@@ -72,6 +72,6 @@ def test_numbers_out_of_range_are_refused(name: str, numbers: dict[str, float], 
         SCENARIOS[name].load(**numbers)
 
 
-def test_the_files_lie_beside_the_locustfile() -> None:
+def test_the_scenario_modules_are_in_the_locustfiles_folder() -> None:
     """Locust reads every file of the folder that has no underscore before its name, so there is only one."""
     assert [path.name for path in assets.path("loadtests").rglob("[!_]*.py")] == ["locustfile.py"]

@@ -1,4 +1,4 @@
-"""The audit of one process reads as a list of the newest entries would, and takes a fraction of its memory."""
+"""The in-memory audit equals a list of the newest entries, in a fraction of the memory."""
 
 import tracemalloc
 
@@ -28,7 +28,7 @@ def entry(revision: int, reason: str = "") -> AuditEntry:
 def test_the_newest_within_the_limits_are_read_newest_first(
     steps: list[tuple[int, int, str]], most: int, size: int, limit: int, before: int | None
 ) -> None:
-    """Whatever the blocks in which they are kept."""
+    """For any split into blocks."""
     log = AuditLog(most, size)
     written: list[AuditEntry] = []
     revision = 0
@@ -46,8 +46,8 @@ def test_the_newest_within_the_limits_are_read_newest_first(
     assert log.snapshot().latest(limit, before) == wanted[:limit]
 
 
-def test_what_is_read_does_not_change_while_more_is_written() -> None:
-    """Another thread reads it."""
+def test_a_read_is_not_affected_by_later_writes() -> None:
+    """The result is parsed in another thread."""
     log = AuditLog(100, 10**6)
     log.append(entry(1))
     seen = log.snapshot()
@@ -58,7 +58,7 @@ def test_what_is_read_does_not_change_while_more_is_written() -> None:
 
 
 def test_a_full_audit_of_usual_entries_takes_less_than_two_mebibytes() -> None:
-    """As JSON it would take more than five, within 16 that it may have."""
+    """As JSON it would take more than five MiB; the budget is 16."""
     log = AuditLog(10_000, 2**24)
     tracemalloc.start()
     try:

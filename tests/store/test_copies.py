@@ -123,7 +123,7 @@ def rename(backup: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("put_back", [copy_over, copy_with_times, rename])
-def test_sqlite_put_back_with_everything_beside_it(
+def test_sqlite_restored_with_all_side_files(
     tmp_path: Path, clock: Clock, put_back: Callable[[Path, Path], None]
 ) -> None:
     """Though the copy is seconds old: the kill switch was used since."""

@@ -1,4 +1,4 @@
-"""The app's own prometheus-client metrics beside chaosapi's, in one scrape."""
+"""The app's own prometheus-client metrics and chaosapi's, in one scrape."""
 
 import os
 import re
@@ -27,7 +27,7 @@ OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0"}
 
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:
-    """Yield the default registry, and take away what a test adds to it."""
+    """Yield the default registry; unregister the collectors of a test."""
     added: list[Collector] = []
 
     class Default(CollectorRegistry):
@@ -51,7 +51,7 @@ def scrape(registry: Collector | None = None, accept: dict[str, str] | None = No
 
 
 def test_metrics_of_the_default_registry_are_shown(registry: CollectorRegistry) -> None:
-    """In both formats; what prometheus-client registers by itself is there once."""
+    """In both formats; prometheus-client's own collectors appear once."""
     Counter("orders", "Orders.", registry=registry).inc(3)
     Histogram("order_seconds", "Seconds.", registry=registry).observe(1)
     for text, parse in ((scrape(), parse_text), (scrape(accept=OPENMETRICS), parse_openmetrics)):
@@ -61,8 +61,8 @@ def test_metrics_of_the_default_registry_are_shown(registry: CollectorRegistry) 
         assert len(names) == len(set(names))
 
 
-def test_metrics_of_a_raw_app_and_of_a_registry_that_is_given_are_shown(registry: CollectorRegistry) -> None:
-    """Then those of the default registry are not."""
+def test_metrics_of_a_raw_app_and_of_a_given_registry_are_shown(registry: CollectorRegistry) -> None:
+    """Those of the default registry are not shown then."""
     Counter("left_out", "In the default registry.", registry=registry)
     given = CollectorRegistry()
     Gauge("depth", "How deep.", registry=given).set(7)
@@ -74,7 +74,7 @@ def test_metrics_of_a_raw_app_and_of_a_registry_that_is_given_are_shown(registry
 
 
 def test_of_two_metrics_of_one_name_chaosapis_is_shown_and_a_warning_logged_once(registry: CollectorRegistry) -> None:
-    """The SLO rules read it; also where the names differ and those of the samples do not."""
+    """The SLO rules query it; also if the names differ and those of the samples do not."""
     Counter("http_requests", "By an instrumentator.", ["handler"], registry=registry).labels("/a").inc()
     Gauge("http_requests_inprogress_other", "Fine.", registry=registry)
     Gauge("chaosapi_fault_matched_total", "A gauge.", registry=registry)
@@ -93,14 +93,14 @@ def test_of_two_metrics_of_one_name_chaosapis_is_shown_and_a_warning_logged_once
 
 
 class Raising(Collector):
-    """Raises when it is scraped."""
+    """A collector that raises."""
 
     def collect(self) -> Iterator[Metric]:
         raise ValueError("no connection")
 
 
 class Malformed(Collector):
-    """Gives a value that is no number."""
+    """A collector with an invalid value."""
 
     def collect(self) -> Iterator[Metric]:
         metric = Metric("malformed", "A value that is no number.", "gauge")
@@ -109,7 +109,7 @@ class Malformed(Collector):
 
 
 @pytest.mark.parametrize("collector", [Raising, Malformed])
-def test_a_collector_of_the_app_that_fails_takes_nothing_else_away(collector: type[Collector]) -> None:
+def test_a_failing_collector_hides_no_other_metric(collector: type[Collector]) -> None:
     """An alert must not resolve because its data source failed."""
     given = CollectorRegistry(auto_describe=False)
     given.register(collector())
@@ -133,8 +133,8 @@ with TestClient(app, base_url="http://localhost") as client:
 """
 
 
-def test_metrics_that_processes_of_the_app_share_are_summed(tmp_path: Path) -> None:
-    """As prometheus-client does it, with PROMETHEUS_MULTIPROC_DIR."""
+def test_multiprocess_metrics_of_the_app_are_summed(tmp_path: Path) -> None:
+    """With PROMETHEUS_MULTIPROC_DIR, as in prometheus-client."""
     for more, total in (3, 3), (4, 7):
         command = [sys.executable, "-c", PROGRAM, str(more)]
         environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
@@ -146,7 +146,7 @@ def test_metrics_that_processes_of_the_app_share_are_summed(tmp_path: Path) -> N
 def test_metrics_of_one_of_several_workers_are_not_shown(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each scrape would show those of another worker; the log says what to set."""
+    """Each scrape would show another worker's; the log has the remedy."""
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     Counter("orders", "Orders.", registry=registry).inc(3)
     with captured() as entries:

@@ -1,4 +1,4 @@
-"""What is counted is what the client saw, under a real server: its status, and when its last byte came."""
+"""Request metrics equal the client's view, under a real server: the status, and the time of the last byte."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ from tests.serving import serving
 
 QUIET = Settings(access_log=False)
 SLOW = 2.0
-"""Seconds that a request is held, or that an app goes on after its answer."""
+"""Seconds that a request is held, or that an app continues after its response."""
 
 
 def start(status: Any = 200, *headers: tuple[bytes, bytes], **more: Any) -> Message:
@@ -53,11 +53,11 @@ SCRIPTS: dict[str, list[Message | float | Exception]] = {
     "/slow": [1.0, start(), body(b"fine")],
     "/streams": [start(), body(b"ab", more=True), 1.0, body()],
 }
-"""By path what an app does: the messages that it sends, the seconds that it pauses, what it raises."""
+"""The app's behaviour by path: its messages, its sleeps in seconds, its exceptions."""
 
 
 async def plain(scope: Scope, receive: Receive, send: Send) -> None:
-    """Do as the path says."""
+    """Behave as configured for the path."""
     if scope["type"] == "lifespan":
         raise RuntimeError("no lifespan")
     for step in SCRIPTS[scope["path"]]:
@@ -80,7 +80,7 @@ class Counted:
         return {status: count for status, count in self._find("requests_total", handler).items() if count}
 
     def fast(self, handler: str, le: str = "0.25") -> int:
-        """Return the requests of a route that a bucket counts, whatever their status."""
+        """Return the requests of a route in a bucket, for all statuses."""
         return sum(self._find("request_duration_seconds_bucket", handler, le).values())
 
     def wait(self, handler: str) -> dict[str, int]:
@@ -121,27 +121,27 @@ def seen(client: httpx2.Client, path: str, method: str = "GET", timeout: float =
 
 
 @pytest.mark.parametrize("path", ["/raises", "/silent", "/garbage-message", "/garbage-header", "/garbage-status"])
-def test_what_an_app_leaves_to_the_server_is_counted_as_the_client_saw_it(client: httpx2.Client, path: str) -> None:
-    """500 where the server answers, 000 where it closes the connection."""
+def test_a_response_by_the_server_is_counted_with_the_clients_status(client: httpx2.Client, path: str) -> None:
+    """500 if the server responds, 000 if it closes the connection."""
     status = seen(client, path)
     assert Counted(client).wait(path) == {status: 1}
     assert Counted(client).fast(path) == (status == "500")
 
 
 @pytest.mark.parametrize("path", ["/breaks", "/unfinished"])
-def test_an_answer_that_breaks_off_keeps_its_status_and_is_never_fast(client: httpx2.Client, path: str) -> None:
+def test_an_aborted_response_keeps_its_status_and_is_never_fast(client: httpx2.Client, path: str) -> None:
     assert seen(client, path) == "000"
     assert Counted(client).wait(path) == {"200": 1}
     assert Counted(client).fast(path, "30.0") == 0
 
 
 ENDED = [("GET", "/goes-on"), ("GET", "/known-length"), ("HEAD", "/head"), ("GET", "/not-modified")]
-"""What is complete long before the app returns."""
+"""Responses that are complete long before the app returns."""
 
 
 @pytest.mark.parametrize(("method", "path"), ENDED)
-def test_an_answer_ends_with_its_last_byte(client: httpx2.Client, method: str, path: str) -> None:
-    """Also where the client knows its length, or there is no body; the app goes on meanwhile."""
+def test_a_response_ends_with_its_last_byte(client: httpx2.Client, method: str, path: str) -> None:
+    """With a known length or without a body; the app continues afterwards."""
     began = time.monotonic()
     with client.stream(method, path):
         Counted(client).wait(path)
@@ -150,8 +150,8 @@ def test_an_answer_ends_with_its_last_byte(client: httpx2.Client, method: str, p
 
 
 @pytest.mark.parametrize(("method", "path"), ENDED)
-def test_a_complete_answer_frees_its_place(client: httpx2.Client, method: str, path: str) -> None:
-    """The app goes on meanwhile."""
+def test_a_complete_response_no_longer_counts_as_in_progress(client: httpx2.Client, method: str, path: str) -> None:
+    """While the app continues."""
     inject(client, {"type": "capacity", "concurrency": 1, "queue": 0}, target={"routes": [path, "/silent"]})
     began = time.monotonic()
     with client.stream(method, path):
@@ -161,7 +161,7 @@ def test_a_complete_answer_frees_its_place(client: httpx2.Client, method: str, p
 
 
 @pytest.mark.parametrize("path", ["/goes-on", "/known-length", "/not-modified"])
-def test_an_error_after_the_work_does_not_wait_for_what_follows_the_answer(client: httpx2.Client, path: str) -> None:
+def test_an_error_after_the_handler_does_not_wait_for_background_work(client: httpx2.Client, path: str) -> None:
     inject(client, {"type": "error", "status": 502, "when": "after"}, target={"routes": [path]})
     began = time.monotonic()
     assert seen(client, path) == "502"
@@ -170,15 +170,15 @@ def test_an_error_after_the_work_does_not_wait_for_what_follows_the_answer(clien
     assert Counted(client).fast(path, "1.0") == 1
 
 
-def test_an_answer_of_unknown_length_ends_with_the_apps_last_message(client: httpx2.Client) -> None:
+def test_a_response_of_unknown_length_ends_with_the_apps_last_message(client: httpx2.Client) -> None:
     assert client.get("/chunked").text == "abcd"
     assert Counted(client).wait("/chunked") == {"200": 1}
     assert Counted(client).fast("/chunked", "0.5") == 0
     assert Counted(client).fast("/chunked", "30.0") == 1
 
 
-def test_who_leaves_before_the_answer_is_counted_as_without_one_and_never_as_fast(client: httpx2.Client) -> None:
-    """With and without a fault; the counts of the client and of the service agree."""
+def test_a_disconnect_before_the_response_is_counted_as_000_and_never_as_fast(client: httpx2.Client) -> None:
+    """With and without a fault; client and service count the same."""
     inject(
         client, {"type": "latency", "distribution": {"type": "constant", "value": SLOW}}, target={"routes": ["/head"]}
     )
@@ -191,15 +191,15 @@ def test_who_leaves_before_the_answer_is_counted_as_without_one_and_never_as_fas
         assert Counted(client).fast(path, "30.0") == 0
 
 
-def test_who_leaves_amid_an_answer_has_its_status_and_is_never_fast(client: httpx2.Client) -> None:
+def test_a_disconnect_during_a_response_keeps_its_status_and_is_never_fast(client: httpx2.Client) -> None:
     with client.stream("GET", "/streams") as answer:
         assert answer.status_code == 200
     assert Counted(client).wait("/streams") == {"200": 1}
     assert Counted(client).fast("/streams", "30.0") == 0
 
 
-def test_who_leaves_with_requests_in_the_pipeline_gets_none_of_the_answers(client: httpx2.Client) -> None:
-    """The server stops reading such a connection, so it does not notice by itself."""
+def test_pipelined_requests_after_a_disconnect_are_counted_as_000(client: httpx2.Client) -> None:
+    """The server stops reading such a connection and does not notice the disconnect."""
     with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as connection:
         connection.sendall(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n" * 3)
         time.sleep(0.1)
@@ -207,7 +207,7 @@ def test_who_leaves_with_requests_in_the_pipeline_gets_none_of_the_answers(clien
 
 
 @pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "hang", "at_most": "100ms"}])
-def test_no_answer_is_counted_as_none(client: httpx2.Client, effect: dict[str, Any]) -> None:
+def test_an_injected_missing_response_is_counted_as_000(client: httpx2.Client, effect: dict[str, Any]) -> None:
     inject(client, effect, target={"routes": ["/silent"]})
     assert seen(client, "/silent") == "000"
     assert Counted(client).wait("/silent") == {"000": 1}
@@ -215,7 +215,7 @@ def test_no_answer_is_counted_as_none(client: httpx2.Client, effect: dict[str, A
 
 
 async def parts() -> AsyncIterator[bytes]:
-    """Give four bytes, and clean up."""
+    """Yield four bytes, and clean up."""
     try:
         for _ in range(4):
             yield b"x"
@@ -224,7 +224,7 @@ async def parts() -> AsyncIterator[bytes]:
 
 
 def a_fastapi_app(folder: Path) -> FastAPI:
-    """Make an app whose routes go on after their answers."""
+    """Return an app whose routes continue after their responses."""
     app = FastAPI()
     (folder / "file").write_bytes(b"x" * 200_000)
 
@@ -248,8 +248,8 @@ def a_fastapi_app(folder: Path) -> FastAPI:
     return app
 
 
-def test_what_a_framework_does_after_an_answer_is_no_latency_and_keeps_no_place(tmp_path: Path) -> None:
-    """Background tasks, the cleanup of a generator, what follows a file."""
+def test_background_work_is_no_latency_and_not_in_progress(tmp_path: Path) -> None:
+    """Background tasks, the cleanup of a generator, code after a file."""
     app = a_fastapi_app(tmp_path)
     chaosapi.install(app, QUIET)
     with serving(app) as client:
@@ -269,7 +269,7 @@ def test_what_a_framework_does_after_an_answer_is_no_latency_and_keeps_no_place(
 
 
 @pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "hang", "at_most": "100ms"}])
-def test_below_a_middleware_that_hides_the_connection_the_servers_answer_is_counted(effect: dict[str, Any]) -> None:
+def test_below_a_middleware_that_hides_the_connection_the_servers_response_is_counted(effect: dict[str, Any]) -> None:
     """A fault cannot close the connection there: the client gets 500."""
 
     async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
@@ -282,8 +282,8 @@ def test_below_a_middleware_that_hides_the_connection_the_servers_answer_is_coun
         assert Counted(client).wait("/silent") == {"500": 1}
 
 
-def test_a_request_whose_client_leaves_is_counted_below_any_middleware() -> None:
-    """The disconnect is known from `receive` alone."""
+def test_a_disconnect_is_counted_below_any_middleware() -> None:
+    """Only `receive` reports the disconnect."""
 
     async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
         return await call_next(request)
@@ -296,6 +296,6 @@ def test_a_request_whose_client_leaves_is_counted_below_any_middleware() -> None
         assert Counted(client).wait("/chunked") == {"000": 1}
 
 
-def test_the_first_request_without_an_answer_is_seen_to_increase(client: httpx2.Client) -> None:
-    """Its series are there from the start, at 0."""
+def test_the_series_of_000_starts_at_0(client: httpx2.Client) -> None:
+    """increase() sees the first request without a response."""
     assert 'handler="/slow",method="GET",status="000"} 0.0' in client.get("/metrics").text

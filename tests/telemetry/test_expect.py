@@ -1,4 +1,4 @@
-"""An answer before the body of a request with `Expect: 100-continue` was read, under a server of the app's own."""
+"""Responses before the body of a request with `Expect: 100-continue`, under servers of host apps."""
 
 import socket
 from collections.abc import Iterator
@@ -48,8 +48,8 @@ def answer(client: httpx2.Client, path: str, *headers: str) -> str:
         return got.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n").decode().lower()
 
 
-def test_an_answer_before_the_body_closes_the_connection(client: httpx2.Client) -> None:
-    """An injected one, one of the control plane, and one of the app: the body may follow or not."""
+def test_a_response_before_the_body_closes_the_connection(client: httpx2.Client) -> None:
+    """An injected response, one of the control plane, and one of the app: the body may follow or not."""
     headers = {"authorization": "bearer secret"}
     fault = {"effect": {"type": "error"}, "target": {"routes": ["/reads"]}}
     client.post("/admin/faults", json=fault, headers=headers).raise_for_status()
@@ -59,7 +59,7 @@ def test_an_answer_before_the_body_closes_the_connection(client: httpx2.Client) 
         assert head.count("connection: close") == 1, path
 
 
-def test_an_answer_after_the_body_keeps_the_connection(client: httpx2.Client) -> None:
+def test_a_response_after_the_body_keeps_the_connection(client: httpx2.Client) -> None:
     head = answer(client, "/reads", "content-type: application/json")
     assert head.startswith("http/1.1 200")
     assert "connection: close" not in head
