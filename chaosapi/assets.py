@@ -11,4 +11,4 @@ def path(name: Literal["alerts", "dashboards", "loadtests"]) -> Path:
     for folder in (_PACKAGE / "_assets" / name, _PACKAGE.parent / name):
         if folder.is_dir():
             return folder
-    raise FileNotFoundError(f"the folder {name}/ is neither in the chaosapi package nor beside it")
+    raise FileNotFoundError(f"the folder {name}/ is neither in the chaosapi package nor next to it")

@@ -170,7 +170,7 @@ def _of_guest() -> Settings:
 def _warn(settings: Settings) -> None:
     """Log who may use the admin API: the address that the server listens on is unknown here."""
     if settings.admin_open:
-        _LOG.warning("chaosapi: CHAOSAPI_ADMIN_OPEN is set: whoever reaches /admin may inject faults")
+        _LOG.warning("chaosapi: CHAOSAPI_ADMIN_OPEN is set: every client that reaches /admin may inject faults")
     elif settings.admin_token is None:
         _LOG.warning(
             "chaosapi: /admin answers to this machine alone, and through no proxy: for others set CHAOSAPI_ADMIN_TOKEN"

@@ -1,4 +1,4 @@
-"""Which route a request has: the app's own routes are asked, in the order of its routers."""
+"""Find the route of a request: match the app's own routes in the order of its routers."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ _LONGEST_REMEMBERED: Final = 256
 """The longest path, in characters, whose route is remembered."""
 
 _ANY: Final = ":path}"
-"""How the template of a route ends that takes any path, such as that of a mounted app whose routes are unknown."""
+"""The end of the template of a catch-all route, such as that of a mounted app whose routes are unknown."""
 
 Matches = Callable[[Scope], tuple[Match, Scope]]
 """The framework's method that says whether its route is for a request, and what it adds to the scope."""
@@ -33,7 +33,7 @@ class Entry:
     matches: Matches
     leads_to: "Route | Router"
     start: str = ""
-    """What every path begins with that the route matches."""
+    """The prefix of every path that the route matches."""
     static: bool = False
     """Whether `start` is the only path that the route matches."""
     by_path: bool = True

@@ -104,7 +104,7 @@ PathPattern = Annotated[str, Field(pattern="^/", max_length=200)]
 
 
 class Settings(BaseSettings):
-    """How the service runs."""
+    """The settings of the service."""
 
     model_config = SettingsConfigDict(
         env_prefix="CHAOSAPI_",
@@ -119,61 +119,61 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """The port to listen on."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """How many processes `chaosapi serve` runs behind that port."""
+    """The number of worker processes of `chaosapi serve`."""
     drain_delay: Annotated[Duration, Field(ge=0, le=60)] = 0.0
-    """How long it goes on serving after SIGTERM, no longer ready, so that load balancers can turn away."""
+    """How long the service serves requests after SIGTERM while it is not ready, so that load balancers can react."""
     admin_port: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """A port for /admin and /hooks alone, served by a thread of its own: it answers even while the other one cannot."""
+    """A separate port for /admin and /hooks, served by its own thread: it responds even while the main port cannot."""
     admin_host: str | None = None
     """The address of the admin port; that of the service unless given."""
     admin_token: SecretStr | None = None
-    """What /admin and /hooks ask for as `Authorization: Bearer …`; needed on any address that is not loopback."""
+    """The token of /admin and /hooks (`Authorization: Bearer …`); required on any address except loopback."""
     admin_token_file: Path | None = None
-    """A file that holds the token, instead of CHAOSAPI_ADMIN_TOKEN; a line end after it is left out."""
+    """A file with the token, instead of CHAOSAPI_ADMIN_TOKEN; a trailing newline is removed."""
     admin_open: bool = False
-    """Admit every peer without a token. Whoever can reach the service can break it."""
+    """Admit every peer without a token. Any client that can reach the service can break it."""
     admin_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(_split_names), AfterValidator(_lower_names)] = (
         frozenset()
     )
-    """With CHAOSAPI_ADMIN_OPEN: the host names under which it is reached, besides IP addresses and loopback names."""
+    """With CHAOSAPI_ADMIN_OPEN: the allowed host names, in addition to IP addresses and loopback names."""
     exempt: Annotated[tuple[PathPattern, ...], NoDecode, BeforeValidator(_split_names)] = ()
-    """Paths that no fault touches and no metric counts, in addition to the usual ones, such as `/internal/*`."""
+    """Paths without faults and metrics, in addition to the default ones, such as `/internal/*`."""
     store: str = "memory://"
-    """What replicas share the faults in: `memory://` (nothing), `sqlite:///faults.db` (one machine), `redis://host`."""
+    """The store of the faults: `memory://` (not shared), `sqlite:///faults.db` (one machine), `redis://host`."""
     max_duration: Annotated[Duration, Field(gt=0)] = 86400.0
-    """The longest a fault may last."""
+    """The longest duration of a fault."""
     max_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The highest rate a fault may ask for."""
+    """The highest rate of a fault."""
     max_faults: Annotated[int, Field(ge=1)] = 100
-    """How many faults may live at once."""
+    """The highest number of live faults."""
     max_cpu: Annotated[float, Field(gt=0)] = Field(default_factory=lambda: float(_usable_cores()))
-    """How many cores all cpu faults together may load; those that this process may use unless given."""
+    """The most cores that all cpu faults together may load; by default all that this process may use."""
     max_memory: Annotated[ByteSize, Field(gt=0)] = ByteSize(2**30)
-    """How much all memory faults together may take, in bytes (`512MiB`)."""
+    """The most memory that all memory faults together may allocate, in bytes (`512MiB`)."""
     effects_denied: Annotated[frozenset[str], NoDecode, BeforeValidator(_split_names)] = frozenset()
     """Effects that are refused: comma-separated, or a JSON list."""
     allow_crash: bool = False
     """Whether a fault may end the process."""
     max_held: Annotated[int, Field(ge=1)] = 10_000
-    """How many requests effects may keep waiting at once; past it an injection is skipped and counted."""
+    """The most requests that effects may hold at once; beyond that, injections are skipped and counted."""
     slo: Path | None = None
     """The Sloth file whose alerts are forecast; the shop's unless given."""
     profile: str = "production"
     """The windows of those alerts: `production`, `lab`, or an AlertWindows file."""
     mark_responses: bool = False
-    """Let answers name the faults that acted on them, in `x-chaos-fault` and `Server-Timing`."""
+    """Whether responses name the faults that acted on them, in `x-chaos-fault` and `Server-Timing`."""
     shop_timeout: Annotated[Duration, Field(gt=0)] = 1.0
-    """How long the shop waits for what it depends on, each try."""
+    """The shop's time-out for each try of a call to a dependency."""
     shop_retries: Annotated[int, Field(ge=0, le=10)] = 2
-    """How often the shop repeats a call that failed, where repeating does no harm."""
+    """The shop's retries of a failed call, if the call is idempotent."""
     shop_breaker: bool = True
-    """Whether the shop stops calling, for a while, what has failed five times in a row."""
+    """Whether the shop has a circuit breaker, which opens after five consecutive failures."""
     access_log: bool = True
     """Whether every request writes a log line."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` writes JSON unless a person is watching."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The lowest level that is written."""
+    """The lowest level of log lines."""
 
     @classmethod
     def settings_customise_sources(

@@ -40,7 +40,7 @@ class ForecastRequest(FaultRequest):
     """A fault to forecast without injecting it, and the traffic and monitoring to assume."""
 
     traffic: PartialTraffic = PartialTraffic()
-    """What is left out is the traffic of the last minute; for the shop, its usual traffic if there was none."""
+    """Default: the traffic of the last minute; for the shop without traffic, its default mix."""
     monitoring: Monitoring | None = None
     """Each field that is left out has the profile's default."""
 

@@ -31,7 +31,7 @@ class FaultView(Fault):
     strength: float
     """Current strength, 0 to 1."""
     note: str = ""
-    """What is odd about the fault: it has been active for a minute while requests came, and none of them matched."""
+    """A note if the fault has been active for a minute during traffic without a matching request."""
     receipt: Receipt
 
     @classmethod
@@ -91,7 +91,7 @@ class FaultList(Model):
 
 
 class Ended(Model):
-    """What the kill switch did."""
+    """The result of the kill switch."""
 
     ended: int
     revision: int
@@ -153,7 +153,7 @@ class ReplicaList(Model):
 
 
 class AuditView(Model):
-    """Who did what, when and why."""
+    """An entry of the audit: actor, action, time and reason."""
 
     revision: int
     at: datetime

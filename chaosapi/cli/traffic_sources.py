@@ -98,7 +98,7 @@ def count_traffic(url: str, *, needs_rate: bool, sleep: Callable[[float], None] 
 
 
 def _counts(url: str) -> Counter[TrafficRoute]:
-    """Return the requests that the service has counted; those failed as a fault told them to count as healthy."""
+    """Return the requests that the service has counted; requests that a fault failed count as healthy."""
     found: Counter[TrafficRoute] = Counter()
     acted = False
     for name, labels, value in _samples(url):

@@ -1,4 +1,4 @@
-"""What effects ask of the messages of a response."""
+"""Helpers of effects for the messages of a response."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""Whether a service has what its SLOs are about: a selector that matches no series makes an SLO that never fires."""
+"""Check that a service has the series of its SLOs: an alert on a selector without series never fires."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -10,7 +10,7 @@ from chaosapi.slo.promql import LabelMatcher, SeriesSelector
 from chaosapi.slo.spec import Spec
 
 _BY_TRAFFIC: Final = {"status"}
-"""Labels whose values appear with traffic: what selects on them says nothing yet."""
+"""Labels whose values appear with traffic: a selector on them cannot be checked before."""
 _MAX_NAMES: Final = 10
 
 Series = Mapping[str, list[dict[str, str]]]

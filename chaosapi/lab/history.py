@@ -1,4 +1,4 @@
-"""A healthy past for a new Prometheus.
+"""A healthy history for a new Prometheus.
 
 Without one, long windows hold nothing but the fault: all alerts fire at once, and tickets come before pages. With one
 period of healthy traffic in the store, windows behave in minute one as they would on day thirty.

@@ -18,7 +18,7 @@ def url(port: int) -> str:
 
 
 class Ports(NamedTuple):
-    """Where the parts of a lab listen on the loopback address."""
+    """The loopback ports of a lab's parts."""
 
     service: int = 8000
     admin: int = 8001
@@ -26,7 +26,7 @@ class Ports(NamedTuple):
     alertmanager: int = 9093
     grafana: int = 3000
     loadtest: int = 9646
-    """The metrics of Locust's clients; Prometheus scrapes the port whoever starts Locust."""
+    """The port of Locust's client metrics; Prometheus scrapes it whether the lab or the user starts Locust."""
     console: int = 8080
 
     def by_option(

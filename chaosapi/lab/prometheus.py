@@ -15,7 +15,7 @@ LOADTEST: Final = "loadtest"
 
 @dataclass(frozen=True)
 class ScrapeTarget:
-    """Where Prometheus finds the metrics of a service, as host:port, and the job that it does it for."""
+    """A scrape target, as host:port, and its job."""
 
     address: str
     job: str = JOB

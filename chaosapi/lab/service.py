@@ -1,4 +1,4 @@
-"""What a lab is built around: the shop, an app of the user's own, or a service that runs already."""
+"""The service of a lab: the shop, a user's app, or a running service."""
 
 import os
 import sys
@@ -48,7 +48,7 @@ class Service(Protocol):
 
     @property
     def starts(self) -> bool:
-        """Whether the lab starts the service, on ports of its own."""
+        """Return whether the lab starts the service."""
 
     def start(self, parts: Programs, ports: Ports, profile: str, token: str | None) -> Endpoints:
         """Return where the service answers, once it does; raises LabError."""

@@ -51,7 +51,7 @@ _SETTLING_S: Final = 2.0
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen about a lab: where its data goes, its profile and ports, its service, traffic and console.
+    """The options of a lab: the folder of its data, its profile and ports, its service, traffic and console.
 
     With `traffic` Locust sends requests from the start, `rate` per second. To the shop it sends the steady scenario, to
     another service `locustfile`, whose users are `rate` in number, or one that is generated.
@@ -88,7 +88,7 @@ class Lab:
 
     @property
     def links(self) -> dict[str, str]:
-        """What a person opens, by its name."""
+        """Return the URLs of the web pages by name."""
         docs = "/docs" if isinstance(self.options.service, DemoShop) else ""
         links = {
             "service": self.endpoints.users + docs,

@@ -15,7 +15,7 @@ from typing import Any, Final
 _BATCH_SIZE: Final = 16
 """Connections accepted at once: workers share one queue, and no worker should empty it alone."""
 _EVICTED_FRACTION: Final = 8
-"""One in so many connections is closed at once where descriptors are needed: sorting by idle time is slow."""
+"""When descriptors are needed, one connection in this many is closed at once: sorting by idle time is slow."""
 _RETRY_S: Final = 0.05
 """The acceptor pauses for so long where the limit is reached and no connection is idle."""
 _MAX_CONNECTIONS: Final = 32_768

@@ -58,7 +58,7 @@ class Pool:
     def check(self) -> None:
         """Raise Busy where the caller of the running task has stopped waiting."""
         if self._stop.is_set():
-            raise Busy(f"nobody waits for these {self._what} any more")
+            raise Busy(f"the caller of these {self._what} has left")
 
     def close(self) -> None:
         """Stop the thread after its task; queued tasks are cancelled."""

@@ -42,7 +42,7 @@ class ResultLabels:
 
 
 def result_labels(query: str) -> ResultLabels | None:
-    """Return the labels that a valid query leaves; None where this cannot be told without its series."""
+    """Return the labels of a valid query's result; None if they depend on its series."""
     return _labels(grammar.parse(query))
 
 

@@ -50,7 +50,7 @@ class DeliveredAlert:
     annotations: dict[str, str]
     starts_at: datetime
     ends_at: datetime | None
-    """None while the alert fires, if it started again before its resolution was delivered, and if nobody said."""
+    """None while the alert fires, if it fired again before its resolution was delivered, or if it is unknown."""
     received_at: datetime | None
     """When its first firing notification came; None if only the resolution was delivered."""
     resolved_received_at: datetime | None

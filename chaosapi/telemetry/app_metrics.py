@@ -1,4 +1,4 @@
-"""The metrics of the app, shown beside chaosapi's own."""
+"""The app's own metrics, exported with chaosapi's."""
 
 import os
 from collections.abc import Callable, Iterator

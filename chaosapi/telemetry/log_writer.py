@@ -12,7 +12,7 @@ from typing import Final
 _LINES: Final = 10_000
 _BYTES: Final = 4 * 2**20
 _CHUNK: Final = 2**16
-"""One write has about so many bytes."""
+"""The approximate size of one write, in bytes."""
 _GATHER_S: Final = 0.005
 """Lines of so long are written together: a wake-up of the thread for each line costs more than the line."""
 _RETRY_S: Final = 1.0

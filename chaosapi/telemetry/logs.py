@@ -136,7 +136,10 @@ def _fill_closed_descriptors() -> None:
 
 def _dropped_notice(processors: list[Processor], dropped: int) -> str:
     """Return a log line with the number of lines that are missing before it."""
-    event: Any = {"event": "log lines were dropped: nobody read them, or they could not be written", "lines": dropped}
+    event: Any = {
+        "event": "log lines were dropped: their reader was too slow, or they could not be written",
+        "lines": dropped,
+    }
     for process in processors:
         event = process(logging.getLogger(__name__), "warning", event)
     return f"{event}\n"

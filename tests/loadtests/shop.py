@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Shop(ThreadingHTTPServer):
     """Responds with 2xx to every request, and records its headers and path.
 
-    As long as somebody else holds `held` it answers nobody.
+    While `held` is locked, it does not respond.
     """
 
     daemon_threads = True

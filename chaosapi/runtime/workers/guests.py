@@ -49,7 +49,7 @@ def _check_client() -> None:
 
 
 def _admin_socket(settings: Settings, membership: Membership) -> socket.socket | None:
-    """Listen on the admin port beside the other workers: the kernel spreads connections over all of them."""
+    """Listen on the admin port together with the other workers: the kernel distributes connections among them."""
     port = settings.admin_port
     if port is None:
         return None

@@ -74,7 +74,7 @@ def join(server: Server) -> Membership:
         folder.mkdir(0o700, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise RuntimeError(f"{folder} belongs to somebody else: remove it, or set TMPDIR to another folder")
+            raise RuntimeError(f"{folder} belongs to another user: remove it, or set TMPDIR to another folder")
         with suppress(FileNotFoundError):  # removed since
             (folder / folders.OWNER).write_text(server.parent)
             shared = (folder / folders.LOCK).open("ab+")

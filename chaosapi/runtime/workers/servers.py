@@ -1,4 +1,4 @@
-"""Which server runs this process, and whether it runs other processes of the same app."""
+"""Detect the server of this process, and whether it runs other processes of the same app."""
 
 import multiprocessing
 import os
