@@ -52,8 +52,15 @@ USUAL_PROBES: Final = frozenset(
 )
 """The last segments of the paths at which services usually have a probe."""
 
-PROBE_AGENTS: Final = (b"kube-probe/", b"ELB-HealthChecker/", b"GoogleHC/", b"Envoy/HC", b"Consul Health Check")
-"""How the User-Agent headers of the probes of Kubernetes, load balancers and meshes begin."""
+PROBE_AGENTS: Final = (
+    b"kube-probe/",
+    b"ELB-HealthChecker/",
+    b"GoogleHC/",
+    b"Envoy/HC",
+    b"Consul Health Check",
+    b"Prometheus/",
+)
+"""How the User-Agent headers begin of the probes of Kubernetes, load balancers and meshes, and of scrapes."""
 
 UNKNOWN = "none"
 """The route label of a path that no route matches."""

@@ -171,6 +171,18 @@ def test_a_fault_on_all_routes_hits_a_later_route() -> None:
         assert counted(client) == {("/new", "503"): 1}
 
 
+def test_paths_that_are_added_while_the_app_runs_do_not_take_chaosapis_away() -> None:
+    """The kill switch answers whatever the app has by then."""
+    app = late_app()
+    with client_of(app) as client:
+        inject(client)
+        for path in ("/admin/faults", "/metrics", "/hooks/mine", "/new"):
+            app.get(path)(page_without_request)
+        assert client.get("/new").status_code == 503
+        assert "chaosapi_revision" in client.get("/metrics").text
+        assert client.delete("/admin/faults").json()["ended"] == 1
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/admin/users", "/hooks/mine"])
 def test_lifespan_routes_must_not_conflict_with_chaosapis(path: str) -> None:
     """The app is shut down, and startup fails with the reason."""
@@ -229,7 +241,8 @@ def test_probes_docs_and_exempt_paths_are_not_hit() -> None:
 
 
 @pytest.mark.parametrize(
-    "agent", ["kube-probe/1.36", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "Envoy/HC", "Consul Health Check"]
+    "agent",
+    ["kube-probe/1.36", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "Envoy/HC", "Consul Health Check", "Prometheus/3.6"],
 )
 def test_probe_user_agents_are_not_hit_on_any_route(agent: str) -> None:
     """The SLI metrics do not count them."""

@@ -46,7 +46,7 @@ class Dispatch:
             return self._explain(scope) if handler == UNKNOWN else self._app
         path = route_path(scope)
         first = first_segment(path)
-        if first in _shared_segments(self._routes):
+        if self._admin_port is not None and first in _shared_segments(self._routes):
             return self._app
         if first in _CONTROL_PATHS:
             if self._admin_port is None:
