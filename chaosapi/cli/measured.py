@@ -12,13 +12,17 @@ from chaosapi import errors
 from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.forecast import recording
 from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
-from chaosapi.forecast.traffic import Traffic, TrafficRoute, without_failures
+from chaosapi.forecast.traffic import AnswerTime, Traffic, TrafficRoute, answer_times, without_failures
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile, format_window
 
 _SERVED: Final = "http_requests_total"
+_INJECTED: Final = "chaosapi_fault_injected_total"
+_ANSWERED: Final = 'status!~"5..|000|499"'
 _PAUSE_STEPS: Final = 60
+_CALM_S: Final = 3600.0
+"""How far back a time without faults is looked for."""
 
 
 def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at: float | None = None) -> Traffic:
@@ -38,11 +42,33 @@ def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at:
         TrafficRoute(*(labels.get(name, "") for name in ("method", "handler", "status"))): rate
         for labels, rate in found
     }
-    if prometheus.vector(f"sum(increase(chaosapi_fault_injected_total{range_})) > 0", at):
+    if prometheus.vector(f"sum(increase({_INJECTED}{range_})) > 0", at):
         rates = without_failures(rates)
         source += ", without its failures: a fault acted"
     replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
-    return Traffic.from_rates(rates, source, round(replicas[0][1]) if replicas else 1)
+    traffic = Traffic.from_rates(rates, source, round(replicas[0][1]) if replicas else 1)
+    return traffic.model_copy(update={"latencies": _latencies(prometheus, spec, window, at)})
+
+
+def _latencies(
+    prometheus: PrometheusReader, spec: Spec, window: float, at: float | None
+) -> dict[str, list[AnswerTime]]:
+    """Return how long answers took by route, over the latest window in which no fault acted; empty without one."""
+    end = time.time() if at is None else at
+    count = int(_CALM_S // window)
+    acting = f"sum(increase({_INJECTED}[{round(1000 * window)}ms])) > 0"
+    acted = prometheus.steps(acting, end - count * window, end, window)
+    spoilt = {round((end - moment) / window) for _, samples in acted for moment, _ in samples}
+    calm = next((number for number in range(count + 1) if number not in spoilt), None)
+    if calm is None:
+        return {}
+    answered = f"rate(http_request_duration_seconds_bucket{job_selector(spec, _ANSWERED)}[{round(1000 * window)}ms])"
+    buckets: dict[str, dict[float, float]] = {}
+    for labels, rate in prometheus.vector(f"sum by (method, handler, le) ({answered})", end - calm * window):
+        route = f"{labels.get('method', '')} {labels.get('handler', '')}"
+        buckets.setdefault(route, {})[float(labels["le"])] = rate
+    times = {route: answer_times(counts) for route, counts in buckets.items()}
+    return {route: each for route, each in times.items() if each}
 
 
 def _since_pause(prometheus: PrometheusReader, served: str, window: float, at: float | None) -> float:
@@ -104,6 +130,7 @@ def recorded_alerts(prometheus: PrometheusReader, spec: Spec, start: float, end:
     )
 
 
-def job_selector(spec: Spec) -> str:
-    """Return a label selector for the jobs that the spec's queries name, empty where they name none."""
-    return f"{{job=~{json.dumps('|'.join(map(re.escape, spec.jobs)))}}}" if spec.jobs else ""
+def job_selector(spec: Spec, *matchers: str) -> str:
+    """Return a label selector for the jobs that the spec's queries name, and more matchers; empty without any."""
+    jobs = [f"job=~{json.dumps('|'.join(map(re.escape, spec.jobs)))}"] if spec.jobs else []
+    return f"{{{','.join([*jobs, *matchers])}}}" if jobs or matchers else ""

@@ -10,7 +10,7 @@ from chaosapi.forecast import exposure, outcome
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.indicator import Term
 from chaosapi.forecast.outcome import OutcomePart
-from chaosapi.forecast.traffic import Traffic, TrafficRoute
+from chaosapi.forecast.traffic import AnswerTime, Traffic, TrafficRoute
 from chaosapi.routes import COUNTED_FROM_START
 
 ZERO_INITIALISED = set(COUNTED_FROM_START)
@@ -55,13 +55,13 @@ class Counters:
         self._arrivals = rate_at(traffic, middles) * lengths
         actings = [exposure.exposure(fault, middles, check) for fault in faults]
         # Routes under the same faults differ only in their share.
-        groups: dict[tuple[int, ...], dict[TrafficRoute, float]] = {}
+        groups: dict[tuple[tuple[int, ...], tuple[AnswerTime, ...]], dict[TrafficRoute, float]] = {}
         for route, share in traffic.mix.items():
             met = tuple(number for number, each in enumerate(actings) if exposure.matches(each.fault, route))
-            groups.setdefault(met, {})[route] = share
+            groups.setdefault((met, traffic.answer_times(route)), {})[route] = share
         self._groups = [
-            (routes, outcome.outcome([actings[number] for number in met], traffic, middles, check))
-            for met, routes in groups.items()
+            (routes, outcome.outcome([actings[number] for number in met], traffic, usual, middles, check))
+            for (met, usual), routes in groups.items()
         ]
         self._cache: dict[tuple[int, int, float | None], Array] = {}
 

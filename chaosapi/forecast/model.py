@@ -75,7 +75,7 @@ class ForecastModel:
             "traffic.shares", series * steps, most.samples, "samples", "name fewer routes, or choose a shorter horizon"
         )
         for fault in self.modelled:
-            much = outcome.count_delay_evaluations(fault)
+            much = outcome.count_delay_evaluations(fault) * self.traffic.most_answer_times
             _check("effect.distribution", much, most.delays, "evaluations of a mixture of delays", "mix fewer delays")
 
     @cached_property

@@ -11,7 +11,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.forecast import latency
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.exposure import Exposure
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import AnswerTime, Traffic
 from chaosapi.routes import STATUS_CLOSED
 
 _DIGITS = 4
@@ -59,16 +59,22 @@ class _Delays:
     """
 
     faults: tuple[Exposure, ...]
-    baseline: float
+    usual: Sequence[AnswerTime]
+    """How long answers take without a fault."""
     middles: Array
     """The middles of the cells, in seconds after the creation of the faults."""
 
     def within(self, limit: float, check: Callable[[], None]) -> Array:
         """Return the share of the requests that are delayed by at most `limit` seconds, in each cell."""
-        share = np.full(self.middles.size, float(self.baseline <= limit))
+        shares = [each.share * self._within(limit, each.seconds, check) for each in self.usual if each.seconds <= limit]
+        share: Array = np.sum([np.zeros(self.middles.size), *shares], axis=0)
+        return share
+
+    def _within(self, limit: float, usual: float, check: Callable[[], None]) -> Array:
+        share = np.ones(self.middles.size)
         for acting in self.faults:
             if delay := acting.fault.effect.delay():
-                in_time = _in_time(delay, limit, self.baseline, acting.magnitude, check)
+                in_time = _in_time(delay, limit, usual, acting.magnitude, check)
                 # The end of the fault releases the requests that it holds.
                 held = acting.hit * (self.middles + limit <= acting.ends)
                 share *= 1 - held * (1 - in_time)
@@ -76,9 +82,15 @@ class _Delays:
 
 
 def outcome(
-    faults: Sequence[Exposure], traffic: Traffic, middles: Array, check: Callable[[], None] = lambda: None
+    faults: Sequence[Exposure],
+    traffic: Traffic,
+    usual: Sequence[AnswerTime],
+    middles: Array,
+    check: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Return the outcome of requests under these faults, oldest first; `middles` are those of the cells.
+
+    `usual` is how long the answers to them take without a fault.
 
     Faults hit independently of each other; of several faults that answer a request the oldest decides. Clients that
     give up before the answer get none.
@@ -92,7 +104,7 @@ def outcome(
             parts.append(OutcomePart(_status(ending), share, hold, acting.ends if hold else math.inf))
         if acting.fault.effect.ends_request:
             left = left * (1 - acting.hit)
-    delays = _Delays(tuple(faults), traffic.baseline, middles)
+    delays = _Delays(tuple(faults), usual, middles)
     awaited = delays.within(traffic.client_timeout, check)
     if not np.all(awaited == 1):
         given_up = (left + _answered(parts)) * (1 - awaited)

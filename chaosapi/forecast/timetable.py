@@ -214,7 +214,15 @@ def _patience(model: ForecastModel) -> list[str]:
 def _latency(model: ForecastModel) -> list[str]:
     """Say how fast healthy answers are taken to be, where an SLO asks for it."""
     limits = {term.limit for read in model.indicators.values() for term in (*read.error, *read.total)} - {None}
-    return [f"without a fault, every answer takes {durations.format(model.traffic.baseline)}"] if limits else []
+    if not limits:
+        return []
+    unknown = {
+        str(route) for route in model.traffic.mix if f"{route.method} {route.handler}" not in model.traffic.latencies
+    }
+    if not unknown:
+        return ["without a fault, answers take as long as measured"]
+    of_which = f" of {', '.join(sorted(unknown))}" if model.traffic.latencies else ""
+    return [f"without a fault, every answer{of_which} takes {durations.format(model.traffic.baseline)}"]
 
 
 def assumptions(model: ForecastModel) -> Assumptions:

@@ -1,5 +1,6 @@
 """The traffic: requests per second over time, and shares by route and status."""
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from chaosapi.forecast import locust_scenarios
 from chaosapi.models import Integer, Model, Number, Ratio, at_most_entries
 
 _NAME: Final = re.compile(r"(?:([A-Za-z]+) )?(.*?)(?: ([0-9]{3}))?", re.DOTALL)
+_LONGEST_S: Final = 1e6
 _WHOLE: Final = 1 - 1e-6
 """Shares that add up to this are those of all routes."""
 
@@ -65,6 +67,30 @@ class Stage(Model):
     """Requests per second from then on."""
 
 
+class AnswerTime(Model):
+    """A share of a route's answers, and how long these take without a fault."""
+
+    seconds: Annotated[Number, Field(ge=0)]
+    share: Ratio
+
+
+def answer_times(buckets: Mapping[float, float]) -> list[AnswerTime]:
+    """Return answer times from the counts in a histogram's cumulative buckets, by their upper bounds in seconds.
+
+    All answers of a bucket take as long as its middle; those above the last bound longer than anything asks for.
+    """
+    ordered = sorted(buckets.items())
+    total = ordered[-1][1] if ordered else 0.0
+    times = []
+    below = (0.0, 0.0)
+    for bound, count in ordered:
+        if total and count > below[1]:
+            middle = (below[0] + bound) / 2 if math.isfinite(bound) else _LONGEST_S
+            times.append(AnswerTime(seconds=middle, share=min(1.0, (count - below[1]) / total)))
+        below = (bound, max(count, below[1]))
+    return times
+
+
 def _check_order(stages: list[Stage]) -> None:
     starts = [stage.after for stage in stages]
     if starts != sorted(starts):
@@ -86,7 +112,9 @@ class Traffic(Model):
     replicas: Replicas = 1
     """The processes, each with counters of its own, that serve the traffic in equal parts."""
     baseline: Duration = 0.004
-    """The latency of a healthy answer."""
+    """The latency of a healthy answer, on routes whose latencies are not measured."""
+    latencies: dict[str, list[AnswerTime]] = Field(default_factory=dict)
+    """How long answers take without a fault, by method and route; for other routes `baseline`."""
     client_timeout: Duration = 30.0
     """The time-out of clients, after which they abort a request that hangs."""
     source: str = "as given"
@@ -120,6 +148,16 @@ class Traffic(Model):
         """Return the share of each route."""
         return {_route(name): share for name, share in self.shares.items()}
 
+    @property
+    def most_answer_times(self) -> int:
+        """Return how many different answer times a route has at most."""
+        return max((len(times) for times in self.latencies.values()), default=1)
+
+    def answer_times(self, route: TrafficRoute) -> tuple[AnswerTime, ...]:
+        """Return how long answers of a route take without a fault."""
+        known = self.latencies.get(f"{route.method} {route.handler}")
+        return tuple(known or [AnswerTime(seconds=self.baseline, share=1.0)])
+
 
 class PartialTraffic(Model):
     """What is said about the traffic. What is left out is measured, or the shop's usual traffic."""
@@ -133,8 +171,8 @@ class PartialTraffic(Model):
     the measured proportions."""
     replicas: Replicas | None = None
     """The processes, each with counters of its own, that serve the traffic in equal parts."""
-    baseline: Duration = 0.004
-    """The latency of a healthy answer."""
+    baseline: Duration | None = None
+    """The latency of a healthy answer; 4 ms, unless it is measured."""
     client_timeout: Duration = 30.0
     """The time-out of clients: a request that takes longer ends without an answer, and counts as failed (000)."""
 
@@ -175,7 +213,8 @@ class PartialTraffic(Model):
             stages=self.stages,
             shares={str(route): share for route, share in (rest | given).items()},
             replicas=self.replicas or (usual.replicas if usual else 1),
-            baseline=self.baseline,
+            latencies=usual.latencies if usual and self.baseline is None else {},
+            **({} if self.baseline is None else {"baseline": self.baseline}),
             client_timeout=self.client_timeout,
             source=self._source(usual),
         )

@@ -10,7 +10,7 @@ from chaosapi.forecast import timetable
 from chaosapi.forecast.model import Effort, ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.result import Forecast, ForecastAlert
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import AnswerTime, Traffic
 from chaosapi.slo import spec, windows
 from tests.forecast.conftest import Ask
 
@@ -214,3 +214,17 @@ def test_a_forecast_stops_when_its_check_raises(ask: Ask, step: int) -> None:
     with pytest.raises(TimeoutError):
         timetable.predict(model)
     assert next(steps, None) is None
+
+
+def test_a_delay_adds_to_what_answers_take_anyway() -> None:
+    """Of a route of 180 ms, 100 ms more make every answer late; of 20 ms none; and a tenth is late without a fault."""
+    effect = {"type": "latency", "distribution": {"type": "constant", "value": "100ms"}}
+    fault = Fault.model_validate({"effect": effect, "schedule": {"duration": "1m"}})
+    shares = {"GET /slow 200": 0.5, "GET /quick 200": 0.5}
+    slow = [AnswerTime(seconds=0.18, share=0.9), AnswerTime(seconds=1.0, share=0.1)]
+    latencies = {"GET /slow": slow, "GET /quick": [AnswerTime(seconds=0.02, share=1.0)]}
+    traffic = Traffic(rps=100, shares=shares, latencies=latencies)
+    found = timetable.forecast([fault], traffic, SHOP.only("latency"), LAB, default_monitoring(LAB))
+    [budget] = found.budgets
+    assert budget.bad == pytest.approx(3000 + 0.1 * 50 * (found.horizon - 60), rel=1e-3)
+    assert "without a fault, answers take as long as measured" in found.assumptions.others

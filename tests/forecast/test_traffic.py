@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from chaosapi import errors
 from chaosapi.forecast import locust_scenarios, scenarios
 from chaosapi.forecast.counters import rate_at
-from chaosapi.forecast.traffic import SHOP, PartialTraffic, Traffic, TrafficRoute, without_failures
+from chaosapi.forecast.traffic import SHOP, PartialTraffic, Traffic, TrafficRoute, answer_times, without_failures
 
 
 def test_the_default_mix_is_that_of_the_load_tests() -> None:
@@ -130,3 +131,23 @@ def test_an_invalid_scenario_is_refused(name: str, peak: int, problem: str) -> N
     """With the scenario's error, or with the known names."""
     with pytest.raises(errors.Invalid, match=problem):
         scenarios.traffic_fields(name, rate=20, peak=peak, duration=90)
+
+
+def test_answer_times_are_the_middles_of_buckets() -> None:
+    """Each with its share; what is above the last bound is later than any limit."""
+    times = answer_times({0.1: 50.0, 0.25: 90.0, 0.5: 90.0, math.inf: 100.0})
+    assert [(each.seconds, each.share) for each in times] == [
+        (0.05, 0.5),
+        (pytest.approx(0.175), pytest.approx(0.4)),
+        (pytest.approx(1e6), pytest.approx(0.1)),
+    ]
+    assert answer_times({}) == answer_times({0.1: 0.0, math.inf: 0.0}) == []
+
+
+def test_measured_latencies_are_kept_unless_one_is_given() -> None:
+    """A baseline stands for all routes."""
+    slow = MEASURED.model_copy(update={"latencies": {"GET /items/{id}": answer_times({0.25: 1.0})}})
+    route = TrafficRoute("GET", "/items/{id}", "404")
+    assert PartialTraffic(rps=3).completed(slow).answer_times(route)[0].seconds == 0.125
+    assert PartialTraffic(baseline=0.5).completed(slow).answer_times(route)[0].seconds == 0.5
+    assert slow.answer_times(TrafficRoute("POST", "/items", "202"))[0].seconds == 0.004
