@@ -133,9 +133,29 @@ def healthy_series(
     return {f"# TYPE {name} {kind}": series for name, (kind, series) in families.items()}
 
 
-def openmetrics(families: Mapping[str, Iterable[HistorySeries]], times: list[float]) -> Iterator[str]:
-    """Write the series at these times as OpenMetrics text, one chunk a series."""
-    stamps = [(time - times[0], f"{time:.3f}") for time in times]
+def recent_series(before: str, after: str, labels: Mapping[str, str], seconds: float) -> dict[str, list[HistorySeries]]:
+    """Return the series by metric family between two expositions, so many seconds apart, in a straight line."""
+    earlier = {(sample.name, *sorted(sample.labels.items())): sample.value for sample in _samples(before)}
+    families: dict[str, tuple[str, list[HistorySeries]]] = {}
+    families["up"] = ("gauge", [HistorySeries(_series_name("up", labels), 0, 1)])
+    for family in text_string_to_metric_families(after):
+        if family.name in _FAMILIES:
+            series = []
+            for sample in family.samples:
+                start = earlier.get((sample.name, *sorted(sample.labels.items())), 0.0)
+                if sample.value or sample.name == "http_requests_total":
+                    name = _series_name(sample.name, {**sample.labels, **labels})
+                    series.append(HistorySeries(name, (sample.value - start) / seconds, start))
+            families[family.name] = (family.type, series)
+    return {f"# TYPE {name} {kind}": series for name, (kind, series) in families.items()}
+
+
+def openmetrics(
+    families: Mapping[str, Iterable[HistorySeries]], times: list[float], since: float | None = None
+) -> Iterator[str]:
+    """Write the series at these times as OpenMetrics text, one chunk a series; they start at `since`, or the first."""
+    start = times[0] if since is None else since
+    stamps = [(time - start, f"{time:.3f}") for time in times]
     for header, series in families.items():
         yield f"{header}\n"
         for each in series:
@@ -159,6 +179,12 @@ def import_history(chunks: Iterable[str], promtool: Path, data: Path) -> None:
     source.unlink()
     if done.returncode:
         raise LabError(f"promtool could not store the history: {done.stderr.strip()[-500:]}")
+
+
+def _samples(exposition: str) -> Iterator[Sample]:
+    for family in text_string_to_metric_families(exposition):
+        if family.name in _FAMILIES:
+            yield from family.samples
 
 
 def _slope(sample: Sample, rates: Rates) -> float:

@@ -12,7 +12,6 @@ from chaosapi.routes import is_probe
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _MAX_DEPTH: Final = 20  # schemas may refer to themselves
 DOCUMENT: Final = "/openapi.json"
-_PAGES: Final = (DOCUMENT, "/docs", "/docs/oauth2-redirect", "/redoc")  # FastAPI's own
 _FORMATS: Final = {
     "uuid": "00000000-0000-4000-8000-000000000001",
     "date": "2026-01-01",
@@ -65,13 +64,8 @@ def write(host: str, documents: Mapping[str, Mapping[str, Any]], templates: Iter
     `documents` has one for each app, by the path at which it is mounted: "" for the outermost. `templates` are the GET
     routes that the service counts. Probes are left out: no fault hits them. Raises LabError where no route is left.
     """
-    described = [
-        visit._replace(route=prefix + visit.route, path=prefix + visit.path)
-        for prefix, document in documents.items()
-        for visit in visits_of(document)
-    ]
-    known = {visit.route for visit in described} | {prefix + page for prefix in documents for page in _PAGES}
-    others = [_undescribed(template) for template in templates if _PARAMETER.sub(r"{\1}", template) not in known]
+    described = _described(documents)
+    others = map(_undescribed, undescribed(documents, templates))
     found = [visit for visit in (*described, *filter(None, others)) if not is_probe(visit.route)]
     if not found:
         raise LabError(f"{host} has no GET route to send requests to: give a Locust file of your own (--locustfile)")
@@ -80,10 +74,28 @@ def write(host: str, documents: Mapping[str, Mapping[str, Any]], templates: Iter
     return _FILE.format(host=host, source=source, routes="\n".join(lines))
 
 
+def undescribed(documents: Mapping[str, Mapping[str, Any]], templates: Iterable[str]) -> list[str]:
+    """Return the templates that no document describes."""
+    known = {visit.route for visit in _described(documents)}
+    return [template for template in templates if _PARAMETER.sub(r"{\1}", template) not in known]
+
+
 def mounts(templates: Iterable[str]) -> list[str]:
-    """Return the paths at which apps may have an OpenAPI document: "", and those of mounted apps."""
-    found = [template.removesuffix(DOCUMENT) for template in templates if template.endswith(DOCUMENT)]
-    return list(dict.fromkeys(["", *(prefix for prefix in found if "{" not in prefix)]))
+    """Return the paths at which apps with these routes may be mounted: all that come before their last segments."""
+    return list(dict.fromkeys(mount for template in templates for mount in _parents(template.partition("{")[0])))
+
+
+def _parents(path: str) -> list[str]:
+    ends = [end for end, character in enumerate(path) if character == "/" and end]
+    return [path[:end] for end in ends]
+
+
+def _described(documents: Mapping[str, Mapping[str, Any]]) -> list[Visit]:
+    return [
+        visit._replace(route=prefix + visit.route, path=prefix + visit.path)
+        for prefix, document in documents.items()
+        for visit in visits_of(document)
+    ]
 
 
 def visits_of(document: Mapping[str, Any]) -> list[Visit]:

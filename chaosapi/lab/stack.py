@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chaosapi import assets
 from chaosapi.clients.admin import AdminClient
@@ -174,6 +174,8 @@ def running(options: Options, report: Callable[[str], None]) -> Iterator[Lab]:
             env = environment.console(os.environ) | ({"CHAOSAPI_ADMIN_TOKEN": token} if token else {})
             parts.start("console", command, env)
         _wait_until_healthy(lab)
+        if options.traffic:
+            _wait_until_traffic_is_seen(lab)
         yield lab
 
 
@@ -212,14 +214,27 @@ def _generate_locustfile(lab: Lab, folder: Path) -> Path:
     users = lab.endpoints.users
     counted = history.counted_requests(lab.endpoints.exposition())
     templates = list(dict.fromkeys(handler for method, handler, _ in counted if method == "GET" and handler[0] == "/"))
-    documents = {}
-    with Client(users, timeout_s=service.TIMEOUT_S) as client:
-        for mount in locustfile.mounts(templates):
-            with suppress(ClientError):  # an app may have no such document, or not show it
-                documents[mount] = client.run(asked("GET", mount + locustfile.DOCUMENT))
+    documents = _openapi_documents(users, templates)
     path = folder / LOCUSTFILE
     path.write_text(locustfile.write(users, documents, templates), encoding="utf-8")
     return path
+
+
+def _openapi_documents(users: str, templates: list[str]) -> dict[str, Any]:
+    """Return the OpenAPI documents of the app and of the apps mounted in it, by path; an app may have or show none."""
+    documents: dict[str, Any] = {}
+    with Client(users, timeout_s=service.TIMEOUT_S) as client:
+
+        def read(mount: str) -> None:
+            with suppress(ClientError):
+                found = client.run(asked("GET", mount + locustfile.DOCUMENT))
+                if isinstance(found, dict) and "openapi" in found:
+                    documents[mount] = found
+
+        read("")
+        for mount in locustfile.mounts(locustfile.undescribed(documents, templates)):
+            read(mount)
+    return documents
 
 
 def _start_alertmanager(lab: Lab, program: Path, folder: Path, token: str | None) -> None:
@@ -245,10 +260,22 @@ def _seed_history(lab: Lab, promtool: Path, data: Path, report: Callable[[str], 
             report("no traffic: Prometheus starts without a past, and long windows see nothing but the fault")
             return
     report("seeding a healthy past")
-    exposition = lab.endpoints.exposition()
+    before = lab.endpoints.exposition()
     times = history.sample_times(lab.profile, time.time())
-    past = history.healthy_series(exposition, rates, lab.target.labels, times[-1] - times[0])
+    past = history.healthy_series(before, rates, lab.target.labels, times[-1] - times[0])
     history.import_history(history.openmetrics(past, times), promtool, data)
+    _seed_recent(lab, promtool, data, before, times[-1])
+
+
+def _seed_recent(lab: Lab, promtool: Path, data: Path, before: str, since: float) -> None:
+    """Add what the service has counted while its past was imported: a gap would look as if its traffic had paused."""
+    after = lab.endpoints.exposition()
+    until = time.time()
+    steps = int((until - since) / lab.interval)
+    if steps:
+        times = [since + lab.interval * number for number in range(1, steps + 1)]
+        recent = history.recent_series(before, after, lab.target.labels, until - since)
+        history.import_history(history.openmetrics(recent, times, since), promtool, data)
 
 
 def _measure_traffic(lab: Lab, report: Callable[[str], None]) -> history.Rates:
@@ -333,3 +360,9 @@ def _wait_until_healthy(lab: Lab) -> None:
         raise LabError(f"Prometheus does not answer: {error}") from error
     except NotReadyError as error:
         raise NotReadyError(f"{error}: {problems[-1]}") from error
+
+
+def _wait_until_traffic_is_seen(lab: Lab) -> None:
+    """Wait until Prometheus has a rate of requests: forecasts ask it for their traffic."""
+    rate = f'sum(rate(http_requests_total{{job="{lab.target.job}"}}[{round(3000 * lab.interval)}ms]))'
+    lab.parts.wait_until(lambda: bool(lab.prometheus.value(rate)), "traffic in Prometheus", every=0.2)

@@ -81,6 +81,18 @@ def test_a_counter_without_requests_resets_at_the_end_of_the_history() -> None:
     assert re.findall(r'http_requests_total{.*status="201".*} (\d+) ', text) == ["0", "600"]
 
 
+def test_what_was_counted_during_the_import_is_a_straight_line() -> None:
+    """From one exposition to the next, so that nothing looks like a pause or a burst."""
+    after = EXPOSITION.replace('status="201"} 7', 'status="201"} 27').replace('status="503"} 5', 'status="503"} 15')
+    text = "".join(history.openmetrics(history.recent_series(EXPOSITION, after, TARGET, 10), [1005.0, 1010.0], 1000.0))
+    assert re.findall(r'http_requests_total{.*status="201".*} (\d+) (\S+)', text) == [
+        ("17", "1005.000"),
+        ("27", "1010.000"),
+    ]
+    assert re.findall(r'http_requests_total{.*status="503".*} (\d+) ', text) == ["10", "15"]
+    assert re.findall(r"^up{.*} (\d+) ", text, re.MULTILINE) == ["1", "1"]
+
+
 def test_rates_are_measured_and_failures_count_as_requests() -> None:
     """By route and status; a failing route gets a healthy history of the same rate."""
     after = EXPOSITION.replace('status="201"} 7', 'status="201"} 27').replace('status="503"} 5', 'status="503"} 15')

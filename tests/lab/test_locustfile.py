@@ -105,13 +105,15 @@ def test_routes_that_appear_only_in_metrics_are_visited() -> None:
 
 def test_a_mounted_app_has_a_document_of_its_own() -> None:
     """Its routes are visited below its path; FastAPI's own pages are not."""
-    templates = ["/a", "/inner/openapi.json", "/inner/docs", "/inner/redoc", "/inner/b/{c}"]
-    assert locustfile.mounts(templates) == ["", "/inner"]
+    templates = ["/a", "/inner/b/{c}", "/d"]
+    outer: dict[str, Any] = {"paths": {"/d": {"get": {}}}}
+    assert locustfile.undescribed({"": outer}, templates) == ["/a", "/inner/b/{c}"]
+    assert locustfile.mounts(["/a", "/inner/b/{c}", "/inner/b/{c}/{d}"]) == ["/inner", "/inner/b"]
     example = {"name": "c", "in": "path", "required": True, "example": "lamp"}
-    inner = {"paths": {"/b/{c}": {"get": {"parameters": [example]}}}}
-    made = locustfile.write("http://h", {"/inner": inner}, templates)
+    inner: dict[str, Any] = {"paths": {"/b/{c}": {"get": {"parameters": [example]}}}}
+    made = locustfile.write("http://h", {"": outer, "/inner": inner}, templates)
     visited = [line.strip() for line in made.splitlines() if line.startswith("        (")]
-    assert visited == ['("/inner/b/{c}", "/inner/b/lamp", {}),', '("/a", "/a", {}),']
+    assert visited == ['("/d", "/d", {}),', '("/inner/b/{c}", "/inner/b/lamp", {}),', '("/a", "/a", {}),']
 
 
 def test_probes_are_not_visited() -> None:
