@@ -1,14 +1,18 @@
 """Compatibility with the releases of FastAPI and Starlette: functions that only some of them have."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 import fastapi.routing
 from fastapi import FastAPI
 from starlette import _utils
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute, compile_path
 from starlette.types import ASGIApp, Scope
+
+from chaosapi.inner import Place
 
 _BY_PATH: Final = {
     each.matches for each in (Route, Mount, WebSocketRoute, fastapi.routing.APIRoute, fastapi.routing.APIWebSocketRoute)
@@ -32,19 +36,29 @@ def original(route: Any) -> BaseRoute:
     return found
 
 
-def wrap_router(app: Starlette, wrap: Callable[[ASGIApp], ASGIApp]) -> None:
-    """Let `app`, which has not started, put its middleware around `wrap(router)` instead of its router."""
+class Layer(Protocol):
+    """Makes an inner middleware."""
+
+    def __call__(self, app: ASGIApp, place: Place) -> ASGIApp:
+        """Return the app with the middleware around it."""
+
+
+def add_inner_layers(app: Starlette, layer: Layer) -> None:
+    """Let `app`, which has not started, build `layer` into its middleware at both places."""
     build = app.build_middleware_stack
 
-    def build_around() -> ASGIApp:
+    def build_with_layers() -> ASGIApp:
         router = app.router
-        app.router = wrap(router)  # type: ignore[assignment]  # only its __call__ is needed here
+        middleware = app.user_middleware
+        app.router = layer(router, "handlers")  # type: ignore[assignment]  # only its __call__ is needed here
+        app.user_middleware = [*middleware, Middleware(partial(layer, place="middleware"))]
         try:
             return build()
         finally:
             app.router = router
+            app.user_middleware = middleware
 
-    app.build_middleware_stack = build_around  # type: ignore[method-assign]  # called once, when the app starts
+    app.build_middleware_stack = build_with_layers  # type: ignore[method-assign]  # called once, when the app starts
 
 
 def matches_by_path(route: BaseRoute) -> bool:

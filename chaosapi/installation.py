@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.frameworks import docs_of, every_route, matches_by_path, original, pattern_of, wrap_router
-from chaosapi.inner import Inner
+from chaosapi.frameworks import add_inner_layers, docs_of, every_route, matches_by_path, original, pattern_of
+from chaosapi.inner import Inner, Place
 from chaosapi.routes import DOCS, Route, exempt, first_segment
 from chaosapi.routing import Entry, Router, RouteTable, start_of
 from chaosapi.settings import Settings, SettingsError
@@ -78,9 +78,10 @@ def answer_inside(app: Starlette) -> None:
                 answer_inside(found)
                 mounted.append(found)
 
-    def wrap(router: ASGIApp) -> ASGIApp:
-        look_for_mounts()
-        return Inner(router, leads_on)
+    def layer(app: ASGIApp, place: Place) -> ASGIApp:
+        if place == "handlers":
+            look_for_mounts()
+        return Inner(app, place, leads_on)
 
     def leads_on(scope: Scope) -> bool:
         """Return whether a mounted app gets the request: ask the routes in order, as the router does."""
@@ -90,7 +91,7 @@ def answer_inside(app: Starlette) -> None:
         matching = (route for route in every_route(app.routes) if route.matches(dict(scope))[0] is Match.FULL)
         return next((_mounted(route) in mounted for route in matching), False)
 
-    wrap_router(app, wrap)
+    add_inner_layers(app, layer)
 
 
 def _mounted(found: Any) -> Starlette | None:

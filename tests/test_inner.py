@@ -85,6 +85,32 @@ def test_an_injected_error_has_the_apps_cors_headers(path: str, when: str, insta
         assert counts(client) == (1, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("HEAD", "/item"), ("GET", "/nowhere"), ("GET", "/teapot"), ("GET", "/bug"), ("GET", "/typed")]
+)
+def test_an_error_after_the_work_replaces_whatever_the_app_answers(method: str, path: str) -> None:
+    """Its 405, a handled exception, its own 500, a validation error; an unknown path is no route."""
+    app = an_app()
+
+    @app.get("/teapot")
+    async def teapot() -> None:
+        raise OutOfStockError
+
+    @app.get("/bug")
+    async def bug() -> None:
+        raise ZeroDivisionError
+
+    @app.get("/typed")
+    async def typed(number: int) -> int:
+        return number
+
+    with serving(app) as client:
+        inject(client, {"type": "error", "when": "after", "status": 503})
+        status = client.request(method, path).status_code
+        matched = int(path != "/nowhere")
+        assert (status, *counts(client)) == (503 if matched else 404, matched, matched, 0)
+
+
 @pytest.mark.parametrize(("effect", "status"), [(LIMIT, 429), ({"type": "exception"}, 418)], ids=["limit", "exception"])
 def test_other_injected_responses_have_them_too(effect: dict[str, Any], status: int) -> None:
     """A browser hides the status from a page without these headers."""

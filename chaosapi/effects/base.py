@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.effects.distributions import Distribution
+from chaosapi.inner import Place
 from chaosapi.models import Model
 
 Probe = Literal["readiness", "liveness"]
@@ -155,8 +156,8 @@ class Effect(Model, ABC):
     type: str
     ends_request: ClassVar[bool] = False
     """Whether the effect decides the response; of several such faults, only the oldest acts."""
-    inside: ClassVar[bool] = False
-    """Whether the effect acts inside the app's own middleware and exception handlers, in place of the app's routes."""
+    inside: ClassVar[Place | None] = None
+    """Where in the app's own middleware the effect acts; None: around all of it, next to the connection."""
     gate: ClassVar[bool] = False
     """Whether the effect runs before all others and decides which requests reach them."""
     picks: ClassVar[bool] = False

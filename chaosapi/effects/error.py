@@ -19,6 +19,7 @@ from chaosapi.durations import Duration
 from chaosapi.effects.base import Ending, RequestEffect, Tools
 from chaosapi.effects.responses import is_start
 from chaosapi.errors import Invalid
+from chaosapi.inner import Place
 from chaosapi.models import Number, at_most_entries, case_insensitive_names
 
 _FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection"}
@@ -117,7 +118,7 @@ class Error(RequestEffect):
     A streamed response is replaced when it starts, and then stopped as by a client that disconnects."""
 
     ends_request: ClassVar[bool] = True
-    inside: ClassVar[bool] = True
+    inside: ClassVar[Place | None] = "middleware"
     picks: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
@@ -162,8 +163,11 @@ class Error(RequestEffect):
         try:
             await app(scope, receive, replaced)
         except Exception:
-            if not stopped:
-                raise
+            if stopped:
+                return
+            if not answered and not tools.over():
+                await self._answer(scope, receive, send, tools)
+            raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         tools.count_injected()

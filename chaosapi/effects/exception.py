@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.effects.base import Ending, RequestEffect, Tools
 from chaosapi.injected_error import InjectedError
+from chaosapi.inner import Place
 
 _CONTROL_FLOW = (StopIteration, StopAsyncIteration)
 """Python turns these into a RuntimeError where a coroutine raises them."""
@@ -26,7 +27,7 @@ class AppException(RequestEffect):
     (`asyncpg.exceptions.TooManyConnectionsError`) and that takes a message alone. Unless given, a RuntimeError."""
 
     ends_request: ClassVar[bool] = True
-    inside: ClassVar[bool] = True
+    inside: ClassVar[Place | None] = "handlers"
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     shorthand: ClassVar[str | None] = "message"

@@ -119,18 +119,18 @@ class EffectContext:
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """Return the app with the effect around it; with `inside`, the effect acts inside the app's own middleware."""
-        return partial(self._pass_on, app) if self.effect.inside else partial(self.inject, app)
+        return partial(self.inject, app) if self.effect.inside is None else partial(self._pass_on, app)
 
     def _pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         self._passed_on = True
-        scope[keys.INNER] = self.inject
+        scope[keys.INNER] = self.effect.inside, self.inject
         return app(scope, receive, send)
 
     def instead(self, effect: RequestEffect) -> ASGIApp:
         """Return an app that answers by another effect, inside the app's own middleware; no other fault acts."""
 
         def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            scope[keys.INNER] = partial(effect.inject, tools=self)
+            scope[keys.INNER] = effect.inside, partial(effect.inject, tools=self)
             return self._app(scope, receive, send)
 
         return answer
