@@ -46,7 +46,7 @@ from chaosapi.telemetry.faults import FaultMetrics, LagGauge
 from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.requests import RequestMetrics
-from chaosapi.telemetry.traffic import RateMeter
+from chaosapi.telemetry.traffic import CalmMeter, RateMeter
 
 if TYPE_CHECKING:
     from chaosapi.runtime.admin_server import AdminServer
@@ -118,8 +118,30 @@ class Chaos:
         self._kill_switch = KillSwitch(self._store, engine, self._load_state, place.kill_flags if place else None)
         self._store.subscribe(self._kill_switch.apply_stored)
         self._rate_meter = RateMeter(self._metrics.count_by_route)
+        self._latency_meter = CalmMeter(
+            self._metrics.count_latencies, lambda seconds: engine.state.acted(engine.clock() - seconds, engine.clock())
+        )
         self._pools = Pools()
-        self._forecaster = _create_forecaster(settings, self._rate_meter, routes, engine, self._pools.forecasts.check)
+        self._forecaster = self._create_forecaster()
+
+    def _create_forecaster(self) -> forecasts.Forecaster:
+        settings = self._settings
+        source = settings.slo or assets.path("alerts") / "slo.yaml"
+        forecaster = forecasts.Forecaster(
+            source,
+            settings.profile,
+            self._rate_meter,
+            self._latency_meter,
+            self._routes,
+            self._engine,
+            self._pools.forecasts.check,
+        )
+        if settings.slo or settings.profile != Settings.model_fields["profile"].default:
+            try:
+                forecaster.load()  # report broken files at startup
+            except (Invalid, NotInstalled) as error:
+                raise SettingsError(f"CHAOSAPI_SLO={source}, CHAOSAPI_PROFILE={settings.profile}: {error}") from None
+        return forecaster
 
     @cached_property
     def control(self) -> FastAPI:
@@ -189,7 +211,12 @@ class Chaos:
     def _lifespan(self, control: ASGIApp) -> tuple[list[Job], Hooks]:
         """Return the background jobs, and the hooks for startup and shutdown."""
         jobs: list[Job] = [self._measure_lag]
-        control_jobs: list[Job] = [self._guard_watcher.run, self._rate_meter.run, self._heartbeat.run]
+        control_jobs: list[Job] = [
+            self._guard_watcher.run,
+            self._rate_meter.run,
+            self._latency_meter.run,
+            self._heartbeat.run,
+        ]
         if self._collector:
             jobs.append(self._collector.run)
         membership = self._place.membership if self._place else None
@@ -292,19 +319,6 @@ def _create_store(settings: Settings, clock: Callable[[], float]) -> Store:
         return open_store(settings.store, clock)
     except ValueError as error:
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
-
-
-def _create_forecaster(
-    settings: Settings, rate_meter: RateMeter, routes: RouteTable, engine: Engine, check: Callable[[], None]
-) -> forecasts.Forecaster:
-    source = settings.slo or assets.path("alerts") / "slo.yaml"
-    forecaster = forecasts.Forecaster(source, settings.profile, rate_meter, routes, engine, check)
-    if settings.slo or settings.profile != Settings.model_fields["profile"].default:
-        try:
-            forecaster.load()  # report broken files at startup
-        except (Invalid, NotInstalled) as error:
-            raise SettingsError(f"CHAOSAPI_SLO={source}, CHAOSAPI_PROFILE={settings.profile}: {error}") from None
-    return forecaster
 
 
 def _create_app(**options: Any) -> FastAPI:

@@ -22,7 +22,15 @@ from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
-from chaosapi.forecast.traffic import SHOP, PartialTraffic, Traffic, TrafficRoute, without_failures
+from chaosapi.forecast.traffic import (
+    SHOP,
+    AnswerTime,
+    PartialTraffic,
+    Traffic,
+    TrafficRoute,
+    answer_times,
+    without_failures,
+)
 from chaosapi.injection.engine import Engine
 from chaosapi.routing import RouteTable
 from chaosapi.runtime.pool import Pools, cancel_on_disconnect
@@ -63,6 +71,7 @@ class Forecaster:
         source: Path,
         profile: str,
         rate_meter: RateMeter,
+        latency_meter: RateMeter,
         routes: RouteTable,
         engine: Engine,
         check: Callable[[], None] = lambda: None,
@@ -70,6 +79,7 @@ class Forecaster:
         self._source = source
         self._profile = profile
         self._rate_meter = rate_meter
+        self._latency_meter = latency_meter
         self._routes = routes
         self._engine = engine
         self._check = check
@@ -133,14 +143,19 @@ class Forecaster:
         rates = {TrafficRoute(*route): rate for route, rate in self._rate_meter.rates().items()}
         if not rates:
             return None
-        if self._acted():
-            return Traffic.from_rates(without_failures(rates), f"{_MEASURED}, without its failures: a fault acted")
-        return Traffic.from_rates(rates, _MEASURED)
-
-    def _acted(self) -> bool:
-        """Return whether any fault acted while the traffic was measured."""
+        source = _MEASURED
         now = self._engine.clock()
-        return any(record.starts_at <= now and record.ends_at > now - SPAN_S for record in self._engine.state.faults)
+        if self._engine.state.acted(now - SPAN_S, now):
+            rates = without_failures(rates)
+            source += ", without its failures: a fault acted"
+        return Traffic.from_rates(rates, source).model_copy(update={"latencies": self._latencies()})
+
+    def _latencies(self) -> dict[str, list[AnswerTime]]:
+        """Return how long answers of each route took in the latest minute without a fault."""
+        buckets: dict[str, dict[float, float]] = {}
+        for (method, handler, bound), rate in self._latency_meter.rates().items():
+            buckets.setdefault(f"{method} {handler}", {})[float(bound)] = rate
+        return {route: answer_times(counts) for route, counts in buckets.items()}
 
     def _usual(self) -> Traffic | None:
         """Return the shop's usual traffic where the service is the shop."""

@@ -27,6 +27,10 @@ class State(Model):
         """Return the faults that have not ended."""
         return [record for record in self.faults if record.phase(now) != "ended"]
 
+    def acted(self, since: float, now: float) -> bool:
+        """Return whether any fault acted between two times, in Unix seconds."""
+        return any(record.starts_at <= now and record.ends_at > since for record in self.faults)
+
     def find(self, name: str) -> Record:
         """Return the fault called `name`, ended or not; raises NotFound."""
         for record in self.faults:

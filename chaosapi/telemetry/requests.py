@@ -135,13 +135,28 @@ class RequestMetrics(Collector):
             for each in self._samples()
         }
 
+    def count_latencies(self) -> dict[tuple[str, str, str], float]:
+        """Return this process's answers without failures so far, by method, handler and bucket, added up from below."""
+        counts: dict[tuple[str, str, str], float] = {}
+        for traffic in list(self._traffic.values()):
+            for status, answers in list(traffic.by_status.items()):
+                if answers.total[0] and not _is_failure(status):
+                    for le, count in zip(_LE, accumulate(bucket[0] for bucket in answers.buckets), strict=True):
+                        key = (traffic.labels["method"], traffic.labels["handler"], le)
+                        counts[key] = counts.get(key, 0.0) + count
+        return counts
+
     def count_answers(self) -> AnswerCounts:
         """Return the number of requests so far, and of failed ones."""
         counts = [(each.labels["status"], each.value) for each in self._samples()]
-        failed = sum(count for status, count in counts if status == STATUS_CLOSED or status.startswith("5"))
+        failed = sum(count for status, count in counts if _is_failure(status))
         return AnswerCounts(sum(count for _, count in counts), failed)
 
     def _samples(self) -> Iterator[Sample]:
         for family in self._counted():
             if family.name == _TOTAL[0]:
                 yield from family.samples
+
+
+def _is_failure(status: str) -> bool:
+    return status == STATUS_CLOSED or status.startswith("5")

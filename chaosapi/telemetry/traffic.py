@@ -1,12 +1,13 @@
-"""The request rates of the last minute, by route and status, on this replica."""
+"""The request rates of the last minute, by route and status, and the latencies without a fault, on this replica."""
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 
-Counts = Mapping[tuple[str, str, str], float]
-"""Requests so far, by method, handler and status."""
+Key = tuple[str, str, str]
+Counts = Mapping[Key, float]
+"""Requests so far, by method, handler, and status or bucket."""
 
 _INTERVAL_S = 5.0
 _SAMPLES = 12
@@ -35,10 +36,43 @@ class RateMeter:
         """Return the rate of all requests."""
         return sum(self.rates().values())
 
-    def rates(self) -> dict[tuple[str, str, str], float]:
+    def rates(self) -> dict[Key, float]:
         """Return requests per second by method, handler and status; those without requests are left out."""
-        since, before = self._samples[0]
-        now = self._clock()
-        after = self._counts()
-        grown = {route: count - before.get(route, 0.0) for route, count in after.items()}
-        return {route: more / (now - since) for route, more in grown.items() if more > 0 and now > since}
+        return _rates(self._samples[0], (self._clock(), self._counts()))
+
+
+class CalmMeter(RateMeter):
+    """Keeps the rates of the latest minute in which no fault acted; `acted` is asked about a time in seconds."""
+
+    def __init__(
+        self,
+        counts: Callable[[], Counts],
+        acted: Callable[[float], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(counts, clock)
+        self._acted = acted
+        self._kept: dict[Key, float] = {}
+
+    def sample(self) -> None:
+        """Add a sample; while a fault acts, keep what was measured before it and begin anew."""
+        if self._acted(_INTERVAL_S):
+            self._kept = _rates(self._samples[0], self._samples[-1]) or self._kept
+            self._samples.clear()
+        super().sample()
+
+    def rates(self) -> dict[Key, float]:
+        """Return the rates of the time without a fault."""
+        since, _ = self._samples[0]
+        if not self._acted(self._clock() - since):
+            self._kept = super().rates() or self._kept
+        elif len(self._samples) > 1:
+            self._kept = _rates(self._samples[0], self._samples[-1]) or self._kept
+        return self._kept
+
+
+def _rates(start: tuple[float, Counts], end: tuple[float, Counts]) -> dict[Key, float]:
+    since, before = start
+    until, after = end
+    grown = {key: count - before.get(key, 0.0) for key, count in after.items()}
+    return {key: more / (until - since) for key, more in grown.items() if more > 0 and until > since}

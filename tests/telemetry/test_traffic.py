@@ -1,6 +1,6 @@
 """The traffic of the last minute, with a fake clock."""
 
-from chaosapi.telemetry.traffic import RateMeter
+from chaosapi.telemetry.traffic import CalmMeter, RateMeter
 from tests.conftest import Clock
 
 PRODUCTS = ("GET", "/api/products", "200")
@@ -34,3 +34,27 @@ def test_without_traffic_there_is_no_rate(clock: Clock) -> None:
     assert flow.rates() == {}
     clock.now += 10
     assert flow.rates() == {}
+
+
+def test_rates_without_a_fault_are_kept_while_one_acts(clock: Clock) -> None:
+    """And measured anew once it is over."""
+    counts = {PRODUCTS: 0.0}
+    ends_at = -1.0
+    flow = CalmMeter(lambda: dict(counts), lambda seconds: clock.now - seconds < ends_at, clock)
+
+    def serve(rate: float) -> None:
+        for _ in range(4):
+            clock.now += 5
+            counts[PRODUCTS] += 5 * rate
+            flow.sample()
+
+    serve(2.0)
+    assert flow.rates() == {PRODUCTS: 2.0}
+    ends_at = clock.now + 20
+    assert flow.rates() == {PRODUCTS: 2.0}
+    serve(50.0)
+    assert flow.rates() == {PRODUCTS: 2.0}
+    serve(3.0)
+    clock.now += 5
+    counts[PRODUCTS] += 15
+    assert flow.rates() == {PRODUCTS: 3.0}
