@@ -139,10 +139,14 @@ class Error(RequestEffect):
         return [Ending(status, weight / total) for status, weight in self.status.items()]
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
-        """Send the error; with `when: after`, replace the app's response when it starts."""
+        """Send the error, instead of the app's response or, with `when: after`, in its place."""
         if self.when == "before":
             await self._answer(scope, receive, send, tools)
-            return
+        else:
+            await self._replace(app, scope, receive, send, tools)
+
+    async def _replace(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
+        """Call the app and replace its response when that starts."""
         answered = stopped = False
 
         async def replaced(message: Message) -> None:
@@ -165,7 +169,9 @@ class Error(RequestEffect):
         except Exception:
             if stopped:
                 return
-            if not answered and not tools.over():
+            if tools.over():
+                tools.count_skipped("ended")
+            elif not answered:
                 await self._answer(scope, receive, send, tools)
             raise
 

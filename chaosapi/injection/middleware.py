@@ -134,7 +134,13 @@ class FaultMiddleware:
                 answering.append(hit)
             else:
                 hit.run.counts.skipped["preempted"] += 1
+        shaping.sort(key=_by_damage)
         return gates + shaping + answering
+
+
+def _by_damage(hit: Hit) -> bool:
+    """Return the key that puts damage around delays, so that a response which is cut is delayed as well."""
+    return not hit.effect.spoils
 
 
 def ignore_disconnect(send: Send, carrier: Connection) -> Send:

@@ -243,3 +243,17 @@ def test_effects_that_the_server_does_not_support_are_skipped(clock: Clock, effe
     crowd.inject("f", effect)
     assert visit(crowd).body == b"fine"
     assert counted(crowd, no_connection=1) == (1, 0)
+
+
+@pytest.mark.parametrize("delays", [constant(2), constant(2, "floor")], ids=["add", "floor"])
+@pytest.mark.parametrize("first", ["delay", "cut"])
+def test_a_response_that_is_cut_is_delayed_as_well(clock: Clock, delays: dict[str, Any], first: str) -> None:
+    """Whichever fault is older."""
+    crowd = crowd_of(PlainTextResponse("abcdef"), clock)
+    faults = {"delay": delays, "cut": {"type": "truncate"}}
+    for name in (first, *(faults.keys() - {first})):
+        crowd.inject(name, faults[name])
+        clock.now += 1
+    answer = visit(crowd)
+    assert (answer.took, answer.body) == (2, b"abc")
+    assert all(crowd.receipt(name)["injected"] == 1 for name in faults)
