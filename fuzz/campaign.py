@@ -17,7 +17,7 @@ from weakref import WeakSet
 from fuzz.findings import Findings
 from fuzz.grammar import Grammar, Message, pipelined
 from fuzz.judge import judge
-from fuzz.nasty import nasty
+from fuzz.malformed import malformed
 from fuzz.service import HOST, Resources, Service
 from fuzz.wire import Answer, Connection
 
@@ -185,7 +185,7 @@ class Life:
     async def _send_malformed(self, dice: Random) -> None:
         """Send malformed requests, each on a new connection."""
         for _ in self._remaining():
-            message = nasty(dice, self.grammar.draw(dice, control=dice.random() < 0.5))
+            message = malformed(dice, self.grammar.draw(dice, control=dice.random() < 0.5))
             await self._send_once(dice, message)
 
     async def _send_once(self, dice: Random, message: Message) -> None:

@@ -53,7 +53,7 @@ _HEADERS_ODD: Final = (
     *("traceparent: 00-zz-zz-00", "tracestate: =", "baggage: %00=%ff", "te: trailers", "connection: close"),
     *("expect: 100-continue", "expect: nonsense", "x-forwarded-proto: \x00https", "x-a: " + "b" * 70_000),
 )
-_NASTY_HEADER: Final = 0.06
+_ODD_HEADER_SHARE: Final = 0.06
 _METHODS_ODD: Final = ("HEAD", "OPTIONS", "PATCH", "PUT", "DELETE", "TRACE", "PROPFIND", "get")
 _WEIGHTS: Final = {
     "POST /admin/faults": 12,
@@ -161,7 +161,7 @@ class Grammar:
         headers = []
         if operation.body is not None and operation.media != "application/json":
             headers.append(f"content-type: {operation.media}")
-        if wrong and dice.random() < 2 * _NASTY_HEADER:
+        if wrong and dice.random() < 2 * _ODD_HEADER_SHARE:
             headers = [dice.choice(_HEADERS_ODD), *headers]
         if not control and dice.random() < 0.2:
             headers.append(f"x-user-id: user-{dice.randrange(50)}")

@@ -20,7 +20,8 @@ class _Kept(logging.Handler):
 def captured() -> Iterator[list[dict[str, Any]]]:
     """Yield the lines that are logged: event, level and fields."""
     lines: list[dict[str, Any]] = []
-    handler, logger = _Kept(lines), logging.getLogger("chaosapi")
+    handler = _Kept(lines)
+    logger = logging.getLogger("chaosapi")
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)

@@ -83,7 +83,8 @@ def a_fastapi_app(seen: list[str]) -> FastAPI:
         yield
         seen.append("stopped")
 
-    app, inner = FastAPI(lifespan=lifespan, title="theirs"), FastAPI()
+    app = FastAPI(lifespan=lifespan, title="theirs")
+    inner = FastAPI()
     chaosapi.install(app, QUIET, points=["db"])
 
     @app.get("/healthz")
@@ -282,7 +283,8 @@ def test_a_failing_startup_of_the_app_still_fails() -> None:
 
 def test_two_apps_in_one_process_share_nothing() -> None:
     """Neither faults nor counters."""
-    one, other = a_starlette_app(), a_starlette_app()
+    one = a_starlette_app()
+    other = a_starlette_app()
     with (
         TestClient(one, base_url="http://localhost") as first,
         TestClient(other, base_url="http://localhost") as second,

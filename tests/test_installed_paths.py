@@ -57,7 +57,9 @@ async def raw(scope: Scope, receive: Receive, send: Send) -> None:
 
 def users() -> FastAPI:
     """Return an app whose routes overlap."""
-    app, inner, versioned = FastAPI(), FastAPI(), APIRouter(prefix="/v1")
+    app = FastAPI()
+    inner = FastAPI()
+    versioned = APIRouter(prefix="/v1")
     for add, path in (
         (app.get, "/users/{user}"),
         (app.post, "/users/login"),
@@ -289,7 +291,8 @@ def test_exempt_paths_are_read_from_the_environment(
 
 def rooted(**options: Any) -> FastAPI:
     """Return an app with a mounted app."""
-    app, inner = FastAPI(**options), FastAPI()
+    app = FastAPI(**options)
+    inner = FastAPI()
     app.get("/items")(page_without_request)
     inner.get("/deep")(page_without_request)
     app.mount("/inner", inner)

@@ -30,7 +30,8 @@ SLOW = {
     'http_request_duration_seconds_bucket{job="shop", handler="/idle", le="+Inf"}': "7x10",
 }
 # Numbers that a computer holds exactly: promtool compares to the last bit. The budget is 1/1024.
-AVAILABILITY, CALM = '{sloth_id="shop-availability"}', '{sloth_id="calm"}'
+AVAILABILITY = '{sloth_id="shop-availability"}'
+CALM = '{sloth_id="calm"}'
 BUDGETS = {
     f"slo:error_budget:ratio{AVAILABILITY}": "0.0009765625x10",
     'slo:sli_error:ratio_rate5m{sloth_id="shop-availability", sloth_window="5m"}': "0.03125x10",

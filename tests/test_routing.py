@@ -89,7 +89,9 @@ def test_the_route_is_the_one_that_the_framework_takes(
     method: str,
 ) -> None:
     """A full match of path and method before a partial one, also in a mount or an included router."""
-    included, starlette, fastapi = APIRouter(), Starlette(), FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    included = APIRouter()
+    starlette = Starlette()
+    fastapi = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     inner: list[BaseRoute] = []
     for template, methods in nested:
         included.add_api_route(template, api(f"/m{template}"), methods=methods)
@@ -187,7 +189,9 @@ async def _anything(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.mark.parametrize("where", ["app", "mounted", "included"])
 def test_routes_that_are_added_later_are_found(where: str) -> None:
     """When a request has no route, the table is read again, and subscribers are notified."""
-    app, inner, router = FastAPI(), FastAPI(), APIRouter()
+    app = FastAPI()
+    inner = FastAPI()
+    router = APIRouter()
     app.mount("/mounted", inner)
     app.include_router(router, prefix="/included")
     table = routes_of(app)

@@ -58,7 +58,8 @@ def test_a_fifth_of_ten_thousand_requests_fails_and_all_counts_agree(serve: Serv
 def test_two_processes_fail_the_same_requests_and_a_higher_rate_includes_them(serve: Serve) -> None:
     """The same seed and ids give the same hits, in any order; another seed gives others."""
     keys = [f"request-{number}" for number in range(1500)]
-    one, other = serve(), serve()
+    one = serve()
+    other = serve()
 
     def failing(url: str, keys: Iterable[str]) -> set[str]:
         return {key for key, status in statuses(url, keys).items() if status == 503}

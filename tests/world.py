@@ -72,7 +72,8 @@ class World:
     """A tiny app behind the fault middleware, with a clock that advances only in waits."""
 
     def __init__(self, clock: Clock, max_held: int = 10, work: float = 0.0, *, mark: bool = False) -> None:
-        self.clock, self.work = clock, work
+        self.clock = clock
+        self.work = work
         self.engine = Engine(ROUTES, clock)
         self.state = State()
         self.calls = 0

@@ -14,7 +14,8 @@ def programs(request: pytest.FixtureRequest, tools: dict[str, Path]) -> dict[str
     """Return Alertmanager and amtool: the lab's, then those of this system's distribution (0.25 on Debian 12)."""
     if request.param == "newest":
         return tools
-    names, sources = ("alertmanager", "amtool"), (("this system's package", debian.fetch_running),)
+    names = ("alertmanager", "amtool")
+    sources = (("this system's package", debian.fetch_running),)
     try:
         older = lab_tools.ensure_programs(*names, folder=lab_tools.tools_folder() / "system", sources=sources)
     except ToolMissingError as error:

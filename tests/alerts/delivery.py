@@ -38,7 +38,8 @@ class Alerting:
     """An Alertmanager that runs."""
 
     def __init__(self, http: httpx2.Client, receiver: Receiver) -> None:
-        self._http, self.receiver = http, receiver
+        self._http = http
+        self.receiver = receiver
 
     def send(self, *alerts: Labels, over: bool = False) -> None:
         """Send alerts as Prometheus does, firing or resolved."""

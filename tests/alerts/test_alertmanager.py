@@ -10,7 +10,8 @@ from chaosapi import assets
 from tests.alerts.delivery import Alerting, Labels, alerting, eventually, receiving
 
 ALERTS = assets.path("alerts")
-CONFIG, EXAMPLE = ALERTS / "alertmanager.yml", ALERTS / "alertmanager-receivers.example.yml"
+CONFIG = ALERTS / "alertmanager.yml"
+EXAMPLE = ALERTS / "alertmanager-receivers.example.yml"
 CHECKED_IN = yaml.safe_load(CONFIG.read_text())
 
 ROUTES = [  # labels, and who is told by the example; alertmanager.yml tells the service alone

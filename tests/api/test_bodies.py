@@ -85,7 +85,8 @@ def test_an_invalid_large_body_gets_the_same_problem_as_a_small_one(notes: TestC
 
 def test_large_bodies_are_refused_while_the_pool_is_full(notes: TestClient, pool: Pool) -> None:
     """Small bodies are accepted meanwhile."""
-    begun, hold = threading.Event(), threading.Event()
+    begun = threading.Event()
+    hold = threading.Event()
 
     def work() -> None:
         begun.set()

@@ -66,7 +66,8 @@ def test_a_fault_starts_after_its_forecast(
     make_client: MakeClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time of the computation does not shorten the fault."""
-    forecast, asked = Forecaster.forecast, clock.now
+    forecast = Forecaster.forecast
+    asked = clock.now
 
     def slow(*arguments: Any) -> ForecastResponse:
         clock.now += 20
@@ -301,7 +302,10 @@ def test_of_many_concurrent_forecasts_most_are_refused(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three are accepted, the others get 503 with Retry-After; the kill switch works meanwhile."""
-    forecast, gate, running, most = Forecaster.forecast, threading.Event(), [0], [0]
+    forecast = Forecaster.forecast
+    gate = threading.Event()
+    running = [0]
+    most = [0]
 
     def slow(*arguments: Any) -> ForecastResponse:
         running[0] += 1
@@ -311,7 +315,8 @@ def test_of_many_concurrent_forecasts_most_are_refused(
         return forecast(*arguments)
 
     monkeypatch.setattr(Forecaster, "forecast", slow)
-    client, paths = make_client(), ["/admin/forecast", "/admin/faults?forecast=true"]
+    client = make_client()
+    paths = ["/admin/forecast", "/admin/faults?forecast=true"]
     with ThreadPoolExecutor(20) as people:
         asked = [people.submit(client.post, paths[number % 2], json=ERROR) for number in range(20)]
         done, _ = wait(asked, timeout=patience(20), return_when=FIRST_COMPLETED)

@@ -121,7 +121,8 @@ def test_large_alerts_take_no_more_than_their_budget(client: TestClient, clock: 
 def test_lists_are_written_outside_the_event_loop(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred large faults take seconds, in which the kill switch answers."""
     writing: list[str] = []
-    fault, entry = responses.FaultView.of, responses.AuditView.of
+    fault = responses.FaultView.of
+    entry = responses.AuditView.of
 
     def noted(*arguments: Any) -> responses.FaultView:
         writing.append(threading.current_thread().name.partition("_")[0])
@@ -144,7 +145,8 @@ def test_of_many_concurrent_lists_most_are_refused_and_the_kill_switch_works(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One is serialized, 32 wait, the others get 503 with Retry-After."""
-    gate, of = threading.Event(), responses.FaultView.of
+    gate = threading.Event()
+    of = responses.FaultView.of
     client = make_client()
     client.put("/admin/faults/f", json={"effect": {"type": "error"}}).raise_for_status()
 

@@ -39,7 +39,8 @@ def test_a_single_replica_is_in_the_list(client: TestClient) -> None:
 
 def test_a_response_waits_until_all_replicas_have_applied_the_change(make_client: MakeClient, url: str) -> None:
     """For every kind of change; all known replicas act on it then."""
-    one, two = make_client(store=url), make_client(store=url)
+    one = make_client(store=url)
+    two = make_client(store=url)
     while len(one.get("/admin/replicas").json()["replicas"]) < 2:
         pass
     both = {"applied": 2, "known": 2}
@@ -56,7 +57,8 @@ def test_a_replica_that_has_not_applied_a_change_is_counted_as_missing(
     make_client: MakeClient, url: str, clock: Clock
 ) -> None:
     """After the wait, or at once without a wait; a replica without heartbeats is dropped from the list."""
-    one, two = make_client(store=url), make_client(store=url)
+    one = make_client(store=url)
+    two = make_client(store=url)
     while len(one.get("/admin/replicas").json()["replicas"]) < 2:
         pass
     two.portal.call(stop_everything)  # type: ignore[union-attr]  # it has one while it runs
@@ -76,7 +78,8 @@ async def stop_everything() -> None:
 
 def test_receipts_are_sums_that_include_stopped_replicas(make_client: MakeClient, url: str) -> None:
     """The list, the fault and the final response agree, also on a replica that starts later."""
-    one, two = make_client(store=url), make_client(store=url)
+    one = make_client(store=url)
+    two = make_client(store=url)
     one.post("/admin/faults?wait=30s", json={**ERROR, "rate": 0.5})
     while len(two.get("/admin/faults").json()["faults"]) < 1:
         pass

@@ -99,7 +99,8 @@ def sent(client: TestClient, method: str, path: str, document: Any) -> tuple[int
 def check_shown(client: TestClient, shown: dict[str, Any]) -> None:
     """Check that all routes show the same fault."""
     fields = {name: shown[name] for name in Fault.model_fields}
-    one, every = client.get("/admin/faults/f"), client.get("/admin/faults")
+    one = client.get("/admin/faults/f")
+    every = client.get("/admin/faults")
     assert {name: one.json()[name] for name in Fault.model_fields} == fields
     assert {name: every.json()["faults"][0][name] for name in Fault.model_fields} == fields
     (entry,) = client.get("/admin/audit?limit=1").json()["entries"]

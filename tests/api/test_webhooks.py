@@ -129,7 +129,8 @@ def test_an_alert_is_one_entry_from_its_start_to_its_end(client: TestClient, clo
 def test_a_late_resolved_notification_does_not_resolve_a_newer_alert(client: TestClient, clock: Clock) -> None:
     """Two Alertmanagers, or a retry, may deliver an earlier end while the alert fires again."""
     start = datetime.fromtimestamp(clock.now, UTC)
-    ended, again = (start + timedelta(seconds=30)).isoformat(), start + timedelta(seconds=60)
+    ended = (start + timedelta(seconds=30)).isoformat()
+    again = start + timedelta(seconds=60)
     late = notification("resolved", start, ended)
     for news in (notification("firing", start), late, notification("firing", again), late):
         client.post("/hooks/alertmanager", json=news).raise_for_status()

@@ -107,7 +107,8 @@ def test_a_missing_service_and_a_missing_token_are_explained(serve: Serve) -> No
 
 def test_without_a_url_the_admin_port_is_tried_first(serve: Serve) -> None:
     """Closed ports and other services are skipped; the last URL is used without a check."""
-    ours, last = serve(), "http://127.0.0.1:9"
+    ours = serve()
+    last = "http://127.0.0.1:9"
 
     class Stranger(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

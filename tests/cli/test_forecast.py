@@ -54,7 +54,8 @@ def test_the_inverse_questions() -> None:
 @pytest.mark.parametrize("question", [("--page-within", "2m"), ("--budget", "10%")])
 def test_the_rate_question_is_about_errors_by_default(question: tuple[str, str]) -> None:
     """The output says so."""
-    assumed, given = _run(*question, "--json"), _run("error", *question, "--json")
+    assumed = _run(*question, "--json")
+    given = _run("error", *question, "--json")
     assert "assumed: the effect is error" in assumed.stderr
     assert "assumed" not in given.stderr
     assert json.loads(assumed.stdout) == json.loads(given.stdout)

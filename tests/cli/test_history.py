@@ -16,7 +16,8 @@ pytestmark = pytest.mark.slow
 
 def test_promtool_creates_blocks_from_the_history(serve: Serve, tools: dict[str, Path], tmp_path: Path) -> None:
     """Twelve hours of the service's series, with the labels that Prometheus will add."""
-    url, past = serve(), tmp_path / "past.om"
+    url = serve()
+    past = tmp_path / "past.om"
     done = CliRunner().invoke(app, ["history", url, "--instance", "shop:8000", "--output", str(past)])
     assert done.exit_code == 0, done.output
     text = past.read_text()

@@ -150,7 +150,8 @@ def test_invalid_back_tests_are_refused(recorded: Recorded, arguments: tuple[str
 
 def test_long_spans_are_read_in_parts(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every sample once, in order, from several responses."""
-    selector, source = 'http_requests_total{status="503"}', PrometheusReader(recorded.url)
+    selector = 'http_requests_total{status="503"}'
+    source = PrometheusReader(recorded.url)
     whole = source.series(selector, recorded.start - 1, recorded.end)
     monkeypatch.setattr(client, "_FIRST_SPAN_S", 7.0)
     monkeypatch.setattr(client, "_SAMPLES_WANTED", 500)

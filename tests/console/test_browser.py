@@ -148,7 +148,8 @@ def test_an_external_runbook_is_a_link(page: Any, lab: stack.Lab) -> None:
     script.get_by_text("runbook: javascript:alert(1)").wait_for()
     playwright.expect(script.get_by_role("link")).to_have_count(0)
     playwright.expect(script.get_by_role("button", name="Runbook")).to_have_count(0)
-    begun, over = "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z"
+    begun = "2026-01-01T00:00:00Z"
+    over = "2026-01-01T00:00:01Z"
     httpx2.post(alerts, json=[alert | {"startsAt": begun, "endsAt": over} for alert in told]).raise_for_status()
     playwright.expect(script).to_have_count(0)
 

@@ -47,7 +47,9 @@ class Turned(Host):
 
     def __init__(self, seconds: float, seen: Callable[[float], None]) -> None:
         super().__init__()
-        self.time, self._seconds, self._seen = 0.0, seconds, seen
+        self.time = 0.0
+        self._seconds = seconds
+        self._seen = seen
 
     def now(self) -> float:
         return self.time

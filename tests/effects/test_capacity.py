@@ -77,7 +77,8 @@ def test_it_serves_as_an_ideal_queue_does(seed: int, crowd: Crowd) -> None:
         "queue_timeout": chance.uniform(0.01, 8),
     }
     crowd.inject("c", {"type": "capacity", **limits, "service_time": service}, seed=seed)
-    effect, dice = Capacity.model_validate({**limits, "service_time": service}), Dice.of(seed, "c")
+    effect = Capacity.model_validate({**limits, "service_time": service})
+    dice = Dice.of(seed, "c")
     assert effect.service_time
     services = [effect.service_time.sample(dice.draw(f"r-{place}")) for place in range(len(visits))]
     answers = crowd.play(*(crowd.visit(each.comes, f"r-{place}", each.patience) for place, each in enumerate(visits)))

@@ -44,9 +44,11 @@ class User:
     """A raw client of the shop, with its responses before any fault."""
 
     def __init__(self, planes: Planes, raw: Raw) -> None:
-        self.planes, self._raw = planes, raw
+        self.planes = planes
+        self._raw = raw
         self.service = psutil.Process(planes.process.pid)
-        self.healthy, self.resident = self.get(), self.service.memory_info().rss
+        self.healthy = self.get()
+        self.resident = self.service.memory_info().rss
 
     def get(self) -> tuple[int, bytes, str]:
         """Return the status (0 without one), the body, and how the connection ended."""

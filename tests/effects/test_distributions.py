@@ -18,7 +18,8 @@ READ: TypeAdapter[Any] = TypeAdapter(Distribution)
 
 def samples(body: dict[str, Any], count: int = 5000) -> list[float]:
     """Draw as the service does: one number of the dice for each request."""
-    distribution, dice = READ.validate_python(body), Dice.of(0, body["type"])
+    distribution = READ.validate_python(body)
+    dice = Dice.of(0, body["type"])
     return [distribution.sample(dice.draw(f"request-{number}")) for number in range(count)]
 
 

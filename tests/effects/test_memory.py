@@ -20,7 +20,8 @@ def resident() -> int:
 
 def test_the_memory_is_resident_and_is_released() -> None:
     """A lower scale releases memory too."""
-    before, host = resident(), Host()
+    before = resident()
+    host = Host()
     thread = threading.Thread(target=Memory(limit="200MiB", rate="1GiB").act, args=(host,))
     thread.start()
     try:

@@ -76,7 +76,9 @@ def test_after_its_end_all_requests_are_admitted(crowd: Crowd) -> None:
 def test_burst_and_rate_are_never_exceeded() -> None:
     """In any interval, for any arrivals; and under load every token is used."""
     chance = random.Random(1)
-    bucket, now, taken = Bucket(), 0.0, list[float]()
+    bucket = Bucket()
+    now = 0.0
+    taken = list[float]()
     for _ in range(5000):
         now += chance.expovariate(50)
         if bucket.take(now, 10, 5) == 0:

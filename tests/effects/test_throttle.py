@@ -14,7 +14,10 @@ from chaosapi.effects.throttle import Throttle
 class Tools:
     """Tools with a clock that only sleeps advance."""
 
-    draw, magnitude, arrived, time = 0.0, 1.0, 0.0, 0.0
+    draw = 0.0
+    magnitude = 1.0
+    arrived = 0.0
+    time = 0.0
     memory = None
     can_drop = True
 
@@ -72,7 +75,8 @@ async def receive() -> Message:
 def test_the_body_takes_its_length_divided_by_the_rate(streamed: bool) -> None:  # noqa: FBT001 - a table
     """3,000 bytes at 1,000 per second take three seconds, in steps of 0.1 s; headers come at once; nothing is lost."""
     app = StreamingResponse(stream()) if streamed else Response(b"a" * 1000 + b"b" * 1000 + b"c" * 1000)
-    tools, sent = Tools(), list[tuple[float, Message]]()
+    tools = Tools()
+    sent = list[tuple[float, Message]]()
 
     async def send(message: Message) -> None:
         sent.append((round(tools.time, 6), message))
@@ -89,7 +93,8 @@ def test_the_body_takes_its_length_divided_by_the_rate(streamed: bool) -> None: 
 
 def test_the_rest_is_sent_at_once_after_the_faults_end() -> None:
     """A million bytes at one per second are not sent in a million calls, which would block the event loop."""
-    tools, sent = Tools(), list[Message]()
+    tools = Tools()
+    sent = list[Message]()
 
     async def send(message: Message) -> None:
         sent.append(message)

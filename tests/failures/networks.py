@@ -79,7 +79,9 @@ class Link:
 
     def __init__(self, hub: Namespace, number: int) -> None:
         self.host = Namespace()
-        self._hub, self._port, self._address = hub, f"port{number}", f"192.0.2.{11 + number}"
+        self._hub = hub
+        self._port = f"port{number}"
+        self._address = f"192.0.2.{11 + number}"
         peer = f"peer name eth0 netns /proc/self/fd/{self.host.file}"
         hub.ip(f"link add {self._port} master bridge type veth {peer}", self.host.file)
         hub.ip(f"link set {self._port} up")
@@ -90,12 +92,17 @@ class Link:
     def cut(self, how: str) -> Iterator[None]:
         """Cut the link in one of the ways."""
         if how == "down":
-            namespace, cut, mend = self.host, "link set eth0 down", "link set eth0 up"
+            namespace = self.host
+            cut = "link set eth0 down"
+            mend = "link set eth0 up"
         elif how == "silent":
-            namespace, cut, mend = self._hub, f"link set {self._port} nomaster", f"link set {self._port} master bridge"
+            namespace = self._hub
+            cut = f"link set {self._port} nomaster"
+            mend = f"link set {self._port} master bridge"
         else:
             neighbour = f"{self._address} dev bridge"
-            namespace, mend = self._hub, f"neighbour del {neighbour}"
+            namespace = self._hub
+            mend = f"neighbour del {neighbour}"
             cut = f"neighbour replace {neighbour} lladdr {_NOBODY} nud permanent"
         namespace.ip(cut)
         try:

@@ -39,9 +39,12 @@ class Site:
     """A service on a shared store, and its users."""
 
     def __init__(self, folder: Path, number: int, store: str, clock_off: float, link: Link | None) -> None:
-        self.link, self.clock_off = link, clock_off
+        self.link = link
+        self.clock_off = clock_off
         self.visits: list[Visit] = []
-        self._folder, self._number, self._store = folder, number, store
+        self._folder = folder
+        self._number = number
+        self._store = store
         self._absences: list[tuple[float, float]] = []
         self._starts = itertools.count(1)
         self._over = threading.Event()

@@ -49,7 +49,9 @@ def wait_for(ledger: Ledger, changes: int) -> None:
 
 def test_services_that_are_killed_while_they_change(tmp_path: Path) -> None:
     """Repeatedly, while another service makes changes too, which is killed at the end."""
-    chance, ledger, file = random.Random(5), Ledger(), tmp_path / "faults.db"
+    chance = random.Random(5)
+    ledger = Ledger()
+    file = tmp_path / "faults.db"
     with ExitStack() as stack:
 
         def start(number: int) -> Planes:

@@ -36,7 +36,8 @@ class Planned:
 
     def end(self, at: float, latest: float = 0.0) -> None:
         """Set another end."""
-        self.ends, self.latest = at, latest or at
+        self.ends = at
+        self.latest = latest or at
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -58,7 +59,8 @@ class World:
         if networks:
             network = Network(len(CLOCKS))
             stack.callback(network.close)
-            self._hub, host = network.hub, network.address
+            self._hub = network.hub
+            host = network.address
             arguments += ["--bind", host, "127.0.0.1"]
         with self._inside():
             self.redis = RedisServer(folder, *arguments)

@@ -171,7 +171,8 @@ def test_a_guard_works_while_the_main_event_loop_is_blocked(serve: Serve) -> Non
     """With an admin port, the control plane's event loop evaluates guards without any request."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    admin, main = f"http://127.0.0.1:{port}/admin", serve("--admin-port", str(port))
+    admin = f"http://127.0.0.1:{port}/admin"
+    main = serve("--admin-port", str(port))
     guard = {"stop_when": {"budget_burned": 0.25, "period": "4h"}}  # all failing, that is 3.6 s
     httpx2.put(f"{admin}/faults/f", json={"effect": {"type": "error"}, "guard": guard}).raise_for_status()
     assert httpx2.get(f"{main}/api/products").status_code == 503

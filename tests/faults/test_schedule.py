@@ -57,7 +57,8 @@ def test_a_sine_starts_in_its_trough() -> None:
 
 def test_bursts_depend_on_the_seed_only() -> None:
     """The same seed gives the same bursts on every replica, another seed others."""
-    shape, times = {"type": "bursts", "on": 2, "off": 3}, [step / 10 for step in range(1000)]
+    shape = {"type": "bursts", "on": 2, "off": 3}
+    times = [step / 10 for step in range(1000)]
     first = strengths(shape, *times, seed=1)
     assert first[0] == 0
     assert set(first) == {0, 1}

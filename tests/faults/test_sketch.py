@@ -66,7 +66,8 @@ def test_an_empty_sketch_has_quantiles_of_0() -> None:
 
 def test_a_sketch_is_read_while_another_thread_adds() -> None:
     """The snapshot is consistent."""
-    tally, done = Counts(), threading.Event()
+    tally = Counts()
+    done = threading.Event()
     tally.record_delay(1.0, 1.0)
 
     def add() -> None:

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from chaosapi.faults.fault import Fault
 from tests.conftest import Clock
-from tests.sides import DURATIONS, NAMES, SPECS, Direct, Http, Seen
+from tests.subjects import DURATIONS, NAMES, SPECS, Direct, Http, Seen
 
 
 @dataclass
@@ -129,7 +129,8 @@ class Model(RuleBasedStateMachine):
         self.service.request()
         phases = {}
         for name, fault in self.faults.items():
-            ended, started = self.clock.now >= fault.ends_at, self.clock.now >= fault.starts_at
+            ended = self.clock.now >= fault.ends_at
+            started = self.clock.now >= fault.starts_at
             phases[name] = "ended" if ended else "active" if started else "scheduled"
             fault.matched += phases[name] == "active"
         matched = {name: fault.matched for name, fault in self.faults.items()}

@@ -89,7 +89,8 @@ def cases(seed: int, count: int) -> Iterator[Case]:
             step * {0: 1, 1: chance.choice([1, 5]), 2: chance.choice([10, 15]), 3: chance.choice([20, 30])}[pairs[0]]
         )
         evaluation = scrape * chance.choice([1, 1, 1, 2, 0.5] if scrape > step else [1, 1, 2])
-        longest, shortest = max(pair.long for pair in chosen), min(pair.short for pair in chosen)
+        longest = max(pair.long for pair in chosen)
+        shortest = min(pair.short for pair in chosen)
         objective = chance.choice(["95", "99", "99.5", "99.9", "99.95", "99.99"])
         budget = 1 - float(objective) / 100
         factor = min(pair.factor for pair in chosen)
@@ -106,7 +107,8 @@ def cases(seed: int, count: int) -> Iterator[Case]:
             ]
         )
         rps = chance.choice([0.05, 1.0, 40.0, 3000.0])
-        kind, replicas = chance.choice(["503", "503", "502", "late"]), chance.choice([1, 1, 3])
+        kind = chance.choice(["503", "503", "502", "late"])
+        replicas = chance.choice([1, 1, 3])
         yield Case(
             kind, profile, pairs, objective, error_ratio, shape, duration, history, rps, replicas, scrape, evaluation
         )

@@ -87,7 +87,8 @@ def test_the_default_history_is_steady_traffic() -> None:
 def test_a_gap_without_traffic_makes_alerts_of_long_windows_earlier() -> None:
     """Two minutes without traffic: the six minutes before the fault have a third fewer good requests."""
     silent = past(20 * (SECONDS + 6000 - np.clip(SECONDS + 150, 0, 120)), np.zeros(SECONDS.size))
-    steady, after = alerts(None), alerts(silent)
+    steady = alerts(None)
+    after = alerts(silent)
     assert after["1m"].moments[0].firing == 3  # of the minute before the fault, 30 s were silent
     assert steady["6m"].moments[0].firing == 11
     assert after["6m"].moments[0].firing == 8
@@ -99,7 +100,8 @@ def test_earlier_failures_count() -> None:
     burned = 20 * np.clip(SECONDS + 310, 0, 10)
     before = past(20 * (SECONDS + 6000) - burned, burned)
     faint: dict[str, Any] = {"rate": 0.004, "schedule": {"duration": "5m"}}
-    alone, after = alerts(None, **faint), alerts(before, **faint)
+    alone = alerts(None, **faint)
+    after = alerts(before, **faint)
     assert not alone["24m"].fires
     assert after["24m"].fires
     assert after["1h12m"].already

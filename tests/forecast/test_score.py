@@ -148,7 +148,8 @@ def test_without_prometheus_a_ticket_is_due_at_its_notification(scored: Any) -> 
 
 def test_without_prometheus_an_alert_without_notification_is_not_missed(ask: Ask) -> None:
     """It ends before group_wait: it fires, and only Prometheus has it."""
-    model, short = ask(BODY, group_wait=30), record(schedule={"duration": "10s"})
+    model = ask(BODY, group_wait=30)
+    short = record(schedule={"duration": "10s"})
     blind, seeing = (
         score("f", replay.replay_fault(short, [], model), facts, START + 600)
         for facts in (Observed(delivered=[]), Observed(recorded=[]))

@@ -170,7 +170,8 @@ shapes = st.sampled_from([{"type": "constant"}, {"type": "ramp", "up": 10}, {"ty
 def test_more_errors_never_fire_later(one: float, other: float, duration: int, shape: dict[str, object]) -> None:
     """A higher rate fires every alert that a lower rate fires, and no later."""
     low, high = sorted((one, other))
-    later, sooner = _firings(low, duration, shape), _firings(high, duration, shape)
+    later = _firings(low, duration, shape)
+    sooner = _firings(high, duration, shape)
     assert later.keys() <= sooner.keys()
     assert all(sooner[alert] <= firing for alert, firing in later.items())
 

@@ -5,7 +5,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from fuzz.grammar import Grammar, Message, pipelined
-from fuzz.nasty import nasty
+from fuzz.malformed import malformed
 
 MakeClient = Callable[..., TestClient]
 
@@ -62,4 +62,4 @@ def test_requests_in_one_packet_are_whole(grammar: Grammar) -> None:
 def test_malformed_requests_are_not_marked_as_plain(grammar: Grammar) -> None:
     """The number of responses is unknown."""
     dice = Random(9)
-    assert not any(nasty(dice, grammar.draw(dice, control=True)).plain for _ in range(500))
+    assert not any(malformed(dice, grammar.draw(dice, control=True)).plain for _ in range(500))

@@ -131,7 +131,8 @@ def test_a_hang_ends_with_the_callers_time_out(caller: Caller) -> None:
     async def forever() -> None:
         await asyncio.Future()
 
-    caller.handler, caller.on_hold = impatient, forever
+    caller.handler = impatient
+    caller.on_hold = forever
     caller.at(HANG)
     assert run(caller.get()) == [(200, 0)]
     assert caller.faults.held == 0

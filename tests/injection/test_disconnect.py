@@ -38,7 +38,8 @@ KINDS = [effect.model_fields["type"].default for effect in EFFECTS if issubclass
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """Yield a client of a service that all these tests share."""
-    log, quiet = tmp_path_factory.mktemp("serve") / "log", {"CHAOSAPI_ACCESS_LOG": "false"}
+    log = tmp_path_factory.mktemp("serve") / "log"
+    quiet = {"CHAOSAPI_ACCESS_LOG": "false"}
     with _served(log, [], quiet) as url, httpx2.Client(base_url=url) as client:
         yield client
 

@@ -72,7 +72,8 @@ def test_a_fault_that_has_just_ended_here_can_still_be_prolonged(clock: Clock) -
 def test_only_changed_faults_are_recompiled(clock: Clock) -> None:
     """The runs of other faults are the same objects, and are dropped with their faults."""
     engine = Engine(ROUTES, clock)
-    first, second = record(clock, "first", "1h"), record(clock, "second", "1h")
+    first = record(clock, "first", "1h")
+    second = record(clock, "second", "1h")
     engine.load(State(revision=1, faults=(first,)))
     (kept,) = engine.active_faults()
     plan = kept.compiled
@@ -87,7 +88,8 @@ def test_only_changed_faults_are_recompiled(clock: Clock) -> None:
 def test_faults_are_looked_up_by_route(clock: Clock) -> None:
     """A fault on other routes is not evaluated; a fault at a point concerns only its routes."""
     engine = Engine(ROUTES, clock)
-    glob, point = record(clock, "glob", "1h", routes=["/c/*"]), record(clock, "p", "1h", routes=["/b"], points=["db"])
+    glob = record(clock, "glob", "1h", routes=["/c/*"])
+    point = record(clock, "p", "1h", routes=["/b"], points=["db"])
     engine.load(State(revision=1, faults=(point, glob)))
     assert set(engine.by_route) == {"/c/{id}"}
     assert engine.routes_with_points == {"/b"}
@@ -107,7 +109,8 @@ def test_bursts_are_drawn_once_for_all_faults(clock: Clock, monkeypatch: pytest.
     monkeypatch.setattr(schedules, "uniform", uniform)
     bursts = {"duration": "2h", "shape": {"type": "bursts", "on": "10s", "off": "20s"}}
     engine = Engine(ROUTES, clock)
-    names, made = [f"f{number}" for number in range(300)], clock.now
+    names = [f"f{number}" for number in range(300)]
+    made = clock.now
     for revision, reason in enumerate(("made", "patched"), 1):
         body = {"reason": reason, "effect": {"type": "error"}, "schedule": bursts}
         specs = [Fault.model_validate({"name": name, **body}) for name in names]

@@ -22,7 +22,8 @@ class Times:
     """The wall clock, which can be stepped, and the monotonic clock."""
 
     def __init__(self) -> None:
-        self.shared, self.steady = Clock(), Clock()
+        self.shared = Clock()
+        self.steady = Clock()
         self.steady.now = 500.0
 
     def run(self, seconds: float) -> None:

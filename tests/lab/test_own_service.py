@@ -147,7 +147,8 @@ def test_a_port_in_use_is_named(folder: Path, lab_ports: dict[str, int], tools: 
 
 def test_a_targets_admin_api_is_found(folder: Path, lab_ports: dict[str, int], tmp_path: Path) -> None:
     """On the users' port, on the next port, or at the given URL; a wrong token differs from a missing service."""
-    port, admin = lab_ports["--port"], lab_ports["--admin-port"]
+    port = lab_ports["--port"]
+    admin = lab_ports["--admin-port"]
     slo = folder / "slo.yml"
 
     def found(url: str, given: str | None = None, token: str | None = None) -> service.Endpoints:
@@ -173,7 +174,8 @@ def test_a_running_service_is_monitored_and_keeps_running(
     folder: Path, lab_ports: dict[str, int], tools: dict[str, Path]
 ) -> None:
     """With a token and a custom Locust file; alerts reach its webhook, and it responds after the lab has ended."""
-    port, admin = lab_ports["--port"], lab_ports["--admin-port"]
+    port = lab_ports["--port"]
+    admin = lab_ports["--admin-port"]
     settings = {"CHAOSAPI_ADMIN_PORT": str(admin), "CHAOSAPI_ADMIN_TOKEN": TOKEN}
     headers = {"authorization": f"Bearer {TOKEN}"}
     fault = {"effect": {"type": "error", "status": 503}, "rate": 0.5}

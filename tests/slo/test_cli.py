@@ -96,7 +96,8 @@ def test_a_kubernetes_object_has_the_same_groups() -> None:
 def test_links_are_absolute_if_their_base_urls_are_given(kind: str) -> None:
     """Only the links and the command in the first line change; with empty base URLs nothing changes."""
     plain = RUN.invoke(app, ["rules", "--kind", kind]).stdout
-    grafana, runbooks = "https://grafana.example.com", "http://git.example.com:3000/shop/blob/main"
+    grafana = "https://grafana.example.com"
+    runbooks = "http://git.example.com:3000/shop/blob/main"
     told = ["--grafana-url", f"{grafana}/", "--runbook-url", runbooks]
     whole = RUN.invoke(app, ["rules", "--kind", kind, *told]).stdout
     assert whole.startswith(f"{plain.partition('`:')[0]} {' '.join(told)}`:")

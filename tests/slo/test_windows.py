@@ -22,7 +22,8 @@ def test_the_production_profile_is_the_sre_workbooks_table() -> None:
 
 def test_the_lab_profile_is_production_sixty_times_faster() -> None:
     """Every window and the period are divided by 60, so the burn rates are equal."""
-    lab, production = windows.load("lab"), windows.load("production")
+    lab = windows.load("lab")
+    production = windows.load("production")
     assert [w * 60 for w in lab.windows] == production.windows
     assert (lab.period * 60, lab.step * 60) == (production.period, production.step)
     assert [p.factor for p in lab.pairs] == [p.factor for p in production.pairs]

@@ -118,7 +118,7 @@ def filled(template: str, name: str) -> str:
     return name.join(re.split(r"\{[^}]*\}", template))
 
 
-def nasty(operations: Iterable[tuple[str, str, bool]]) -> Iterator[Ask]:
+def oddities(operations: Iterable[tuple[str, str, bool]]) -> Iterator[Ask]:
     """Yield every operation with every oddity, one at a time."""
     for method, template, has_body in operations:
         path = filled(template, "f")
@@ -150,7 +150,7 @@ def test_no_oddity_of_http_is_a_server_error(document: str, clock: Clock) -> Non
             for method, operation in methods.items()
         ]
         wrong = []
-        asked = list(nasty(operations))
+        asked = list(oddities(operations))
         assert len(asked) > 500
         for ask in asked:
             status, headers, body = await asyncio.wait_for(answer(app, ask), patience(30))

@@ -8,7 +8,7 @@ from typing import Final
 from fuzz.grammar import Message, Request
 
 
-def nasty(dice: Random, request: Request) -> Message:
+def malformed(dice: Random, request: Request) -> Message:
     """Return the request with malformed bytes; any number of responses is valid."""
     change = dice.choice(_CHANGES)
     return replace(change(dice, request), plain=False, answers=1, note=change.__name__.strip("_"))
