@@ -1,15 +1,16 @@
 """The past of an SLO's series, read from Prometheus: the recent part at each scrape, the oldest part in steps."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.forecast import indicator
+from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.indicator import ForeignQueryError
 from chaosapi.forecast.past import Past, fill_in
+from chaosapi.forecast.promql import Times
 from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Spec
@@ -17,6 +18,8 @@ from chaosapi.slo.windows import Profile
 
 _COARSE_STEPS: Final = 720
 """The samples that stand for the oldest part of the past."""
+_FINE_STEPS: Final = 20
+"""The samples of the recent past in the shortest window, unless scrapes are rarer."""
 _FINE_WINDOWS: Final = 6
 """The recent part is as long as so many of the quickest alert's long windows."""
 _VISIBLE_S: Final = 240.0
@@ -57,28 +60,43 @@ def _series(
     newest = dict(_by_labels(prometheus.vector(f"timestamp({selector})", at)))
     now = dict(_by_labels(prometheus.vector(selector, at)))
     last = max(newest.values(), default=at)
-    fine = _FINE_WINDOWS * profile.pairs[0].long
-    oldest = profile.windows[-1] + profile.pairs[0].long + 2 * step / 1000
-    coarse = min(_VISIBLE_S, max(step / 1000, (oldest - fine) / _COARSE_STEPS))
-    coarse_ms = round(coarse * 1000 / step) * step
     # Most series are failures that never happened: what is 0 all the time is not read.
+    oldest = profile.windows[-1] + profile.pairs[0].long + 2 * step / 1000
     grown = f"{selector} and max_over_time({selector}[{round(1000 * oldest)}ms] @ {at:.3f}) > 0"
-    parts: dict[frozenset[tuple[str, str]], list[tuple[float, float]]] = {}
-    for (old, each_step), (new, _) in pairwise([(oldest, coarse_ms), (fine, step), (0.0, 0)]):
-        start = last - (old * 1000 // each_step) * each_step / 1000
-        end = last - new - (each_step / 1000 if new else 0.0)
-        for labels, samples in prometheus.steps(grown, start, end, each_step / 1000):
-            parts.setdefault(labels, []).extend(samples)
+    parts: dict[frozenset[tuple[str, str]], list[RecordedSeries]] = {}
+    for old, new, every in _stretches(profile, oldest, step):
+        start = last - (old * 1000 // every) * every / 1000
+        for labels, samples in prometheus.steps(grown, start, last - new, every / 1000):
+            times, values = np.array(samples).T
+            part = RecordedSeries(dict(labels), _milliseconds(times, at), values)
+            parts.setdefault(labels, []).append(fill_in(part, step, every))
     for labels, value in now.items():
         if labels not in parts:
             # It has been at 0: when it appeared does not matter, but that it is there before it grows does.
-            parts[labels] = [(last - age * step / 1000, value) for age in (2, 1, 0)]
-    for labels, samples in parts.items():
-        times, values = zip(*samples, strict=True)
-        relative = np.rint((np.array(times) - at) * 1000).astype(np.int64)
-        shift = round(1000 * (newest[labels] - last)) if labels in newest else 0
-        found = RecordedSeries(dict(labels), relative + max(shift, -step), np.array(values, dtype=np.float64))
-        yield fill_in(found, step, coarse_ms)
+            times = _milliseconds(last - step / 1000 * np.arange(2.0, -1.0, -1.0), at)
+            parts[labels] = [RecordedSeries(dict(labels), times, np.full(3, value))]
+    for labels, found in parts.items():
+        times = np.concatenate([each.times for each in found])
+        values = np.concatenate([each.values for each in found])
+        _, first = np.unique(times, return_index=True)
+        late = round(1000 * (newest.get(labels, last) - last))
+        yield RecordedSeries(dict(labels), times[first] + max(late, -step), values[first])
+
+
+def _stretches(profile: Profile, oldest: float, step: int) -> Iterator[tuple[float, float, int]]:
+    """Yield the ages (seconds) at which stretches of the past begin and end, and the milliseconds between samples."""
+    fine = _FINE_WINDOWS * profile.pairs[0].long
+    yield oldest, fine, _whole_steps(min(_VISIBLE_S, (oldest - fine) / _COARSE_STEPS), step)
+    yield fine, 0.0, _whole_steps(profile.windows[0] / _FINE_STEPS, step)
+
+
+def _whole_steps(seconds: float, step: int) -> int:
+    """Return the milliseconds as a multiple of the scrape interval."""
+    return max(1, int(seconds * 1000 / step)) * step
+
+
+def _milliseconds(times: Array, at: float) -> Times:
+    return np.rint((times - at) * 1000).astype(np.int64)
 
 
 def _by_labels(found: list[tuple[dict[str, str], float]]) -> Iterator[tuple[frozenset[tuple[str, str]], float]]:

@@ -62,6 +62,9 @@ def page_within(model: ForecastModel, within: float) -> RateThatPages:
     """
     fault = _single_fault(model)
     model.check()
+    if firing := [each for each in timetable.predict(model).alerts if each.already and each.severity == "page"]:
+        pages = ", ".join(f"{each.slo} {each.long_window}" for each in firing)
+        raise errors.Invalid.field("page_within", f"pages fire already: {pages}")
     deadline = fault.schedule.start_after + within
     near = replace(model, monitoring=model.monitoring.model_copy(update={"horizon": deadline}))
 

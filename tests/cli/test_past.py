@@ -172,3 +172,15 @@ def test_a_selector_that_prometheus_does_not_know_is_refused(recorded: Recorded)
     model = ForecastModel([FAULT], traffic, other, LAB, default_monitoring(LAB), past=past)
     with pytest.raises(errors.Invalid, match=r'selects http_requests_total\{team="b"\}, of which .* has no series'):
         model.check()
+
+
+def test_windows_of_days_are_read_in_coarse_steps(recorded: Recorded) -> None:
+    """Prometheus returns at most 11,000 samples of a series: days of scrapes every second are more."""
+    at = recorded.start + LENGTH - 1
+    past = read_past(PrometheusReader(recorded.url), SPEC, windows.load("production"), 1.0, at)
+    assert past is not None
+    total = past.series['http_requests_total{team="a"}']
+    assert {each.labels["instance"] for each in total} == {"0", "1", "2"}
+    assert sum(each.increase[-1] for each in total if each.labels["status"] == "200") == pytest.approx(
+        requests_by(LENGTH) - failures_by(LENGTH) - requests_by(600) + 7 * 600, rel=0.02
+    )

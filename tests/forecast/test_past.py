@@ -9,7 +9,7 @@ import yaml
 
 from chaosapi import errors
 from chaosapi.faults.fault import Fault
-from chaosapi.forecast import timetable
+from chaosapi.forecast import inverse, timetable
 from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import default_monitoring
 from chaosapi.forecast.past import Past, fill_in
@@ -175,3 +175,14 @@ def test_traffic_is_measured_since_its_last_pause(counts: list[float], since: fl
     """A window with a pause in it would halve the rate."""
     times = np.arange(1001.0, 1061.0, dtype=np.float64)
     assert since_pause(times, np.array(counts), 1.0, 1000.0, 1060.0) == since
+
+
+def test_no_rate_is_the_smallest_that_pages_while_a_page_fires() -> None:
+    """The question has no answer then."""
+    burned = 20 * np.clip(SECONDS + 20, 0, 19)
+    before = past(20 * (SECONDS + 6000) - burned, burned)
+    fault = Fault.model_validate({"effect": {"type": "error"}, "schedule": {"duration": "1m"}})
+    traffic = Traffic(rps=20, shares={"GET /items 200": 1})
+    model = ForecastModel([fault], traffic, SPEC, LAB, default_monitoring(LAB), past=before)
+    with pytest.raises(errors.Invalid, match="pages fire already: reads 1m, reads 6m"):
+        inverse.page_within(model, 20)
