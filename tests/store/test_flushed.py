@@ -38,7 +38,7 @@ async def write(store: Store, number: int, over: asyncio.Event, told: list[TOLD]
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHALL and SCRIPT FLUSH"])
+@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHALL and SCRIPT FLUSH", "DEL of the audit"])
 def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
     redis_server: Callable[..., RedisServer], command: str
 ) -> None:
@@ -63,7 +63,10 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
                 for _ in range(FLUSHES):
                     enough = len(told) + chance.randrange(1, 60)
                     await until(lambda: len(told) >= enough, "changes are made")  # noqa: B023 - used at once
-                    admin.flushall()
+                    if command.startswith("DEL"):
+                        admin.delete("{chaosapi}:audit")
+                    else:
+                        admin.flushall()
                     if "SCRIPT" in command:
                         admin.script_flush()
                 over.set()

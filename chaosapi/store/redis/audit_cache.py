@@ -18,11 +18,11 @@ def line_revision(line: str) -> int | None:
 class AuditCache:
     """Audit lines without duplicates; evicts those with the lowest revisions."""
 
-    def __init__(self, max_lines: int, max_characters: int) -> None:
+    def __init__(self, max_lines: int, max_bytes: int) -> None:
         self._max_lines = max_lines
-        self._max_characters = max_characters
+        self._max_bytes = max_bytes
         self._lines: dict[str, int] = {}
-        self._characters = 0
+        self._bytes = 0
 
     def __contains__(self, line: str) -> bool:
         return line in self._lines
@@ -35,11 +35,11 @@ class AuditCache:
             number = line_revision(line)
             if number is not None and line not in self._lines:
                 self._lines[line] = number
-                self._characters += len(line)
-        if len(self._lines) > self._max_lines * _SLACK or self._characters > self._max_characters * _SLACK:
-            kept = trim(self.newest(), self._max_lines, self._max_characters)
+                self._bytes += len(line.encode())
+        if len(self._lines) > self._max_lines * _SLACK or self._bytes > self._max_bytes * _SLACK:
+            kept = trim(self.newest(), self._max_lines, self._max_bytes)
             self._lines = {line: self._lines[line] for line in kept}
-            self._characters = sum(map(len, kept))
+            self._bytes = sum(len(line.encode()) for line in kept)
 
     def newest(self) -> list[str]:
         """Return all lines, newest first."""
@@ -51,12 +51,12 @@ class AuditCache:
         return [line for line in self._lines if line not in known]
 
 
-def trim(lines: Iterable[str], max_lines: int, max_characters: int) -> list[str]:
-    """Return the first lines up to a number of lines and of characters; at least one line."""
+def trim(lines: Iterable[str], max_lines: int, max_bytes: int) -> list[str]:
+    """Return the first lines up to a number of lines and of bytes; at least one line."""
     kept: list[str] = []
     for line in lines:
-        max_characters -= len(line)
-        if kept and (max_characters < 0 or len(kept) >= max_lines):
+        max_bytes -= len(line.encode())
+        if kept and (max_bytes < 0 or len(kept) >= max_lines):
             break
         kept.append(line)
     return kept

@@ -12,7 +12,7 @@ from chaosapi.store.snapshot import Snapshot
 
 _CACHED_LINES: Final = MAX_AUDIT_ENTRIES
 """Audit lines that each replica keeps, to show them while the store is away and to restore lost ones."""
-_CACHED_CHARACTERS: Final = 2**23
+_CACHED_BYTES: Final = 2**23
 _RECENT: Final = 16
 """Extra audit lines to read, because lines may be written meanwhile."""
 
@@ -22,7 +22,7 @@ class LocalView:
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
-        self.audit = AuditCache(_CACHED_LINES, _CACHED_CHARACTERS)
+        self.audit = AuditCache(_CACHED_LINES, _CACHED_BYTES)
         self._epoch = ""
         self._token = ""
 
@@ -64,6 +64,14 @@ class LocalView:
         if missed < _CACHED_LINES and not any(line in self.audit for line in new):
             new = await records.read_audit(_CACHED_LINES)
         self.audit.add(new)
+
+    async def keep_audit(self, records: Records, known: int) -> None:
+        """Restore audit lines if the store has fewer than the replica had before; Redis may evict or lose a key alone.
+
+        `known` is how many lines the cache had before the store was read. The cache is smaller than the store's limits.
+        """
+        if known and not await records.has_audit_line(min(known, MAX_AUDIT_ENTRIES)):
+            await self.restore_audit(records)
 
     async def restore_audit(self, records: Records) -> None:
         """Restore acknowledged audit lines that were unknown to the replica that healed the store."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.state import State
@@ -97,6 +98,15 @@ class Records:
     async def read_audit(self, limit: int) -> list[str]:
         """Return the latest audit lines, newest first."""
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
+
+    async def has_audit_line(self, number: int) -> bool:
+        """Return whether the audit has at least so many lines, or its key holds foreign data."""
+        try:
+            return bool(await self._client.lrange(self._key("audit"), number - 1, number - 1))
+        except (ResponseError, UnicodeDecodeError) as error:
+            if is_unreadable(error):
+                return True
+            raise
 
     async def read_audit_page(self, limit: int, before: int) -> list[str]:
         """Return the latest audit lines of revisions before one, newest first."""

@@ -191,7 +191,9 @@ class RedisStore:
 
     async def _poll(self) -> None:
         async with asyncio.timeout(CALL_TIMEOUT_S), self._lock:
+            known = len(self._view.audit)
             await self._synchronize()
+            await self._view.keep_audit(self._records, known)
 
     async def _synchronize(self) -> None:
         """Read the store; heal it if it has lost changes, and end its faults if they must not continue."""
