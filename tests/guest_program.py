@@ -20,7 +20,7 @@ HEAVY = ("numpy", "yaml", "rich", "typer", "uvicorn", "promql_parser", "httpx2",
 for name in BLOCKED:
     sys.modules[name] = None  # type: ignore[assignment]  # an import of it raises ModuleNotFoundError
 
-import fastapi  # noqa: E402
+import fastapi  # noqa: E402 - after the packages to hide are hidden
 
 
 def interpreter() -> dict[str, str]:

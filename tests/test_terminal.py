@@ -39,7 +39,7 @@ def printed(renderable: RenderableType, **options: bool) -> str:
 
 @pytest.mark.parametrize("renderable", [HOSTILE, Text(HOSTILE), table(HOSTILE)], ids=["string", "text", "table"])
 @pytest.mark.parametrize("watched", [True, False])
-def test_foreign_text_is_shown_literally(renderable: RenderableType, watched: bool) -> None:  # noqa: FBT001
+def test_foreign_text_is_shown_literally(renderable: RenderableType, watched: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Markup, emoji codes, escapes, links and bidirectional marks, in every place."""
     out = printed(renderable, force_terminal=watched)
     assert SHOWN in out

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import product
 from typing import Final, NamedTuple
 
 from prometheus_client.exposition import choose_encoder
@@ -33,7 +34,8 @@ class _Entry(NamedTuple):
 
 def _formats() -> tuple[dict[str, str], dict[str, Callable[[Collector], bytes]]]:
     formats = list(dict.fromkeys(_KNOWN.values()))
-    formats += [f"{each};escaping={escaping}" for each in formats if "version" in each for escaping in _ESCAPING]
+    versioned = [each for each in formats if "version" in each]
+    formats += [f"{each};escaping={escaping}" for each, escaping in product(versioned, _ESCAPING)]
     encoders = {each: choose_encoder(each) for each in formats}
     content_types = {each: content_type for each, (_, content_type) in encoders.items()}
     return content_types, {content_type: encode for encode, content_type in encoders.values()}

@@ -228,7 +228,7 @@ def test_new_sessions_do_not_evict_sessions_with_a_login(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_body_is_bounded(clock: Clock, declared: bool) -> None:  # noqa: FBT001
+def test_a_body_is_bounded(clock: Clock, declared: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """At once if its length is declared, else while it is read."""
     client = guarded(None, clock)
     client.get("/")

@@ -37,7 +37,7 @@ def test_broken_json_cannot_be_read(client: TestClient) -> None:
 @pytest.mark.parametrize("healthy", [b"12", b"[]", b' {"a": 1}', b'"text"', b"null", b"7"])
 def test_no_json_stays_valid(healthy: bytes) -> None:
     """Also a number without its first digit and a document after a space."""
-    damaged = Corrupt(mode="json")._damage(bytearray(healthy), random.Random(1), first=True)  # noqa: SLF001
+    damaged = Corrupt(mode="json")._damage(bytearray(healthy), random.Random(1), first=True)  # noqa: SLF001 - the pure function that damages a body
     assert len(damaged) == len(healthy)
     with pytest.raises(json.JSONDecodeError):
         json.loads(damaged)
@@ -57,5 +57,5 @@ def test_a_short_body_is_never_left_as_it_was(healthy: bytes) -> None:
     """Of 1,000 random bytes some would be the right one."""
     for seed in range(1000):
         for mode in ("garbage", "bits", "json"):
-            damaged = Corrupt(mode=mode)._damage(bytearray(healthy), random.Random(seed), first=True)  # noqa: SLF001
+            damaged = Corrupt(mode=mode)._damage(bytearray(healthy), random.Random(seed), first=True)  # noqa: SLF001 - the pure function that damages a body
             assert (damaged != healthy, len(damaged)) == (True, len(healthy))

@@ -185,7 +185,7 @@ def test_a_file(tmp_path: Path, workers: int, apart: bool) -> None:  # noqa: FBT
 
 
 @pytest.mark.parametrize("apart", [True, False], ids=["own port", "shared port"])
-def test_redis(tmp_path: Path, apart: bool) -> None:  # noqa: FBT001 - as above
+def test_redis(tmp_path: Path, apart: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """With two workers, so that one gets the stop from the other."""
     log = tmp_path / "log"
     with running(tmp_path, "--maxmemory-policy", "noeviction") as server:

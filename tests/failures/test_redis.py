@@ -20,7 +20,7 @@ FAULT = 2.5
 
 def healed(what: str, seconds: float) -> None:
     """Print the recovery time; benchmarks/healing.py measures it."""
-    print(f"{what}: the replicas agreed {seconds:.2f} s after it was over")  # noqa: T201
+    print(f"{what}: the replicas agreed {seconds:.2f} s after it was over")  # noqa: T201 - shown with `pytest -s`
 
 
 @pytest.mark.parametrize("how", troubles.AWAY)

@@ -110,7 +110,7 @@ def test_without_the_store_faults_end_here_and_the_stop_is_stored_later(
             await service.kill.wait_until_stored()
         if service.store.fails:
             service.store.fails = None
-            await until(lambda: service.store._snapshot.state.revision == 2, "it is stored")  # noqa: SLF001
+            await until(lambda: service.store._snapshot.state.revision == 2, "it is stored")  # noqa: SLF001 - what the store holds, without its API
             await service.kill.wait_until_stored()
             assert [entry.reason for entry in await service.store.audit(10)] == ["enough", ""]
             await service.inject("b")
@@ -136,7 +136,7 @@ def test_a_newer_state_does_not_revive_faults_before_the_stop_is_stored(clock: C
         service.kill.apply_stored(changes.create(a_fault("later"), clock.now)(state))
         assert service.hits()
         await service.kill.wait_until_stored()
-        assert [record.name for record in service.store._snapshot.state.live(clock.now)] == []  # noqa: SLF001
+        assert [record.name for record in service.store._snapshot.state.live(clock.now)] == []  # noqa: SLF001 - what the store holds, without its API
 
     play(clock, scenario)
 
@@ -166,7 +166,7 @@ def test_a_halt_without_a_store_refuses_new_faults_here(clock: Clock) -> None:
         await service.kill.end_all(service.entry())
         assert service.engine.state.halt == Halt(since=clock.now, reason="incident"), "a later call does not lift it"
         service.store.fails = None
-        await until(lambda: service.store._snapshot.state.halt, "it is stored")  # noqa: SLF001
+        await until(lambda: service.store._snapshot.state.halt, "it is stored")  # noqa: SLF001 - what the store holds, without its API
 
     play(clock, scenario)
 
@@ -180,7 +180,7 @@ def test_a_flood_without_a_store_is_bounded_and_keeps_the_halt(clock: Clock) -> 
         calls += [service.kill.end_all(service.entry()) for _ in range(300)]
         assert not any(done.stored for done in await asyncio.gather(*calls))
         service.store.fails = None
-        await until(lambda: service.store._snapshot.state.halt, "it is stored")  # noqa: SLF001
+        await until(lambda: service.store._snapshot.state.halt, "it is stored")  # noqa: SLF001 - what the store holds, without its API
         await service.kill.wait_until_stored()
 
     play(clock, scenario)
@@ -223,7 +223,7 @@ def test_all_workers_end_theirs_without_a_store(clock: Clock) -> None:
             heir.kill.start()
             assert not heir.hits()
             store.fails = None
-            await until(lambda: store._snapshot.state.halt, "the heir stores it")  # noqa: SLF001
+            await until(lambda: store._snapshot.state.halt, "the heir stores it")  # noqa: SLF001 - what the store holds, without its API
             await heir.kill.wait_until_stored()
             await other.kill.wait_until_stored()
             for service in (other, heir):

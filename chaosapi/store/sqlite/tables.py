@@ -152,7 +152,7 @@ def write_state_and_audit(db: sqlite3.Connection, state: State, entry: AuditEntr
     if len(text) > LARGE_ENTRY_BYTES:
         sizes = "SELECT number, sum(length(entry)) OVER (ORDER BY number DESC) AS size FROM audit"
         past = f"SELECT number FROM ({sizes}) WHERE size > ?"  # noqa: S608 - no input
-        db.execute(f"DELETE FROM audit WHERE number < ? AND number IN ({past})", (added, MAX_AUDIT_BYTES))  # noqa: S608
+        db.execute(f"DELETE FROM audit WHERE number < ? AND number IN ({past})", (added, MAX_AUDIT_BYTES))  # noqa: S608 - no input
 
 
 def end_all_faults(db: sqlite3.Connection, reader: StateReader, least: int, reason: str, now: float) -> State:
