@@ -23,3 +23,9 @@ def test_demands_name_fields_and_permissions_name_settings(kind: type[Effect]) -
     """No type checker checks these names."""
     assert set(kind.demands.values()) <= kind.model_fields.keys()
     assert kind.permission is None or kind.permission in Settings.model_fields
+
+
+@pytest.mark.parametrize("kind", EFFECTS)
+def test_only_what_answers_acts_inside_the_app(kind: type[Effect]) -> None:
+    """The middleware nests these innermost: what shapes a response stands around them."""
+    assert kind.inside is None or kind.ends_request
