@@ -5,7 +5,10 @@ import logging
 import socket
 import struct
 import weakref
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+Server: TypeAlias = "weakref.ref[object] | None"
+"""A reference to the server's object of a request; None where it has none."""
 
 _LINGER_OFF = struct.pack("ii", 1, 0)
 _ESTABLISHED = 1
@@ -145,7 +148,7 @@ class HypercornConnection(UnknownConnection):
 _UNKNOWN = UnknownConnection()
 
 
-def connection_of(reference: "weakref.ref[object] | None") -> Connection:
+def connection_of(reference: Server) -> Connection:
     """Return the connection of the server's object of a request (`server_of` in chaosapi/telemetry/middleware.py)."""
     server = reference() if reference else None
     # For every request: a loop over the names would take three times as long.

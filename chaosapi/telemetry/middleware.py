@@ -11,14 +11,17 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import scope as keys
-from chaosapi.injection.connection import Connection, connection_of
+from chaosapi.injection.connection import Server, connection_of
 from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.response import ResponseProgress
 from chaosapi.routes import PROBE_AGENTS, STATUS_CLOSED
 from chaosapi.routing import RouteTable
 from chaosapi.telemetry.requests import RequestMetrics, RouteCounters
 
-_HEADER: Final = b"x-request-id"
+_ID_HEADER: Final = b"x-request-id"
+_ID_LENGTH: Final = len(_ID_HEADER)
+_AGENT: Final = b"user-agent"
+_EXPECT: Final = b"expect"
 _ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _CLOSE: Final = (b"connection", b"close")
 _UNANSWERED: Final = "500"
@@ -54,15 +57,20 @@ class TelemetryMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        header = self._identify(scope)
+        sent = dict(scope["headers"])
+        header = self._unify_ids(scope) if _ID_HEADER in sent else self._add_id(scope)
         request_id = str(header, "ascii")
         scope[keys.REQUEST_ID] = request_id
         server = server_of(send)
         scope[keys.SERVER] = server
         REQUEST_ID.set(request_id)
         method = scope["method"]
-        exchange = _Exchange(method, receive, send, connection_of(server), header)
-        handler = None if _from_probe(scope) else self.routes.handler(scope)
+        exchange = _Exchange(method, receive, send, server, header)
+        if _EXPECT in sent:
+            exchange.expects_continue = True
+        # Probes of orchestrators and load balancers are no traffic of users.
+        probe = _AGENT in sent and sent[_AGENT].startswith(PROBE_AGENTS)
+        handler = None if probe else self.routes.handler(scope)
         if handler is None:
             await self.app(scope, receive, exchange.send)
             return
@@ -77,23 +85,19 @@ class TelemetryMiddleware:
         finally:
             exchange.close()
 
-    def _identify(self, scope: Scope) -> bytes:
-        """Return the id that the client sent, or a new one, which the app then finds in the request's headers."""
-        headers = scope["headers"]
-        for name, _ in headers:
-            if name == _HEADER:
-                return self._unify(scope)
+    def _add_id(self, scope: Scope) -> bytes:
+        """Return a new id, which the app finds in the request's headers."""
         chosen = next(self._ids)
-        scope["headers"] = [*headers, (_HEADER, chosen)]
+        scope["headers"] = [*scope["headers"], (_ID_HEADER, chosen)]
         return chosen
 
-    def _unify(self, scope: Scope) -> bytes:
+    def _unify_ids(self, scope: Scope) -> bytes:
         """Return the first usable id that the client sent, or a new one; leave only that one in the headers."""
-        sent = [value for name, value in scope["headers"] if name == _HEADER]
+        sent = [value for name, value in scope["headers"] if name == _ID_HEADER]
         chosen = next((value for value in sent if _ID.fullmatch(value)), None) or next(self._ids)
         if sent != [chosen]:
-            others = [header for header in scope["headers"] if header[0] != _HEADER]
-            scope["headers"] = [*others, (_HEADER, chosen)]
+            others = [header for header in scope["headers"] if header[0] != _ID_HEADER]
+            scope["headers"] = [*others, (_ID_HEADER, chosen)]
         return chosen
 
     def _count(self, exchange: "_Exchange", status: str, whole: bool) -> None:  # noqa: FBT001 - keywords take longer
@@ -117,14 +121,17 @@ class _Exchange(ResponseProgress):
     started: float
     path: str
     _status: str | None = None
+    expects_continue = False
+    """Whether the client may wait for 100 Continue before it sends the body."""
     _left = False
     """Whether the client has disconnected before the end of the response."""
 
-    def __init__(self, method: str, receive: Receive, send: Send, connection: Connection, request_id: bytes) -> None:
+    def __init__(self, method: str, receive: Receive, send: Send, server: Server, request_id: bytes) -> None:
         super().__init__(method)
         self._receive = receive
         self._send = send
-        self._connection = connection
+        self._server = server
+        self._transport = getattr(getattr(send, "__self__", None), "transport", None)
         self._request_id = request_id
 
     async def receive(self) -> Message:
@@ -137,8 +144,10 @@ class _Exchange(ResponseProgress):
         if self.complete:
             await self._send(message)
             return
-        if self._connection.closed():
-            self._left = True
+        transport = self._transport
+        # For every message: under uvicorn this suffices while the connection is open and is read.
+        if transport is None or transport.is_closing() or not transport.is_reading():
+            self._left = self._left or connection_of(self._server).closed()
         if message["type"] == "http.response.start":
             await self._send(self._with_headers(message))
             if not self._left:
@@ -153,7 +162,8 @@ class _Exchange(ResponseProgress):
         """End an exchange whose response the app has not completed: the server closes the connection, or answers."""
         if self.complete or self.on_end is None:
             return
-        if self._status or self._left or self._connection.closed() or self._connection.started():
+        connection = connection_of(self._server)
+        if self._status or self._left or connection.closed() or connection.started():
             self.on_end(self, self._status or STATUS_CLOSED, False)
         else:
             self.on_end(self, _UNANSWERED, True)
@@ -162,24 +172,16 @@ class _Exchange(ResponseProgress):
         """Add the request id, unless the app has; close the connection where the body may or may not follow."""
         headers = [*message.get("headers", ())]
         for name, _ in headers:
-            if name.lower() == _HEADER:
+            if len(name) == _ID_LENGTH and name.lower() == _ID_HEADER:
                 break
         else:
-            headers.append((_HEADER, self._request_id))
-        if self._connection.awaits_continue():
+            headers.append((_ID_HEADER, self._request_id))
+        if self.expects_continue and connection_of(self._server).awaits_continue():
             headers.append(_CLOSE)
         return {**message, "headers": headers}
 
 
-def _from_probe(scope: Scope) -> bool:
-    """Return whether a probe of an orchestrator or a load balancer sent the request."""
-    for name, value in scope["headers"]:
-        if name == b"user-agent":
-            return bool(value.startswith(PROBE_AGENTS))
-    return False
-
-
-def server_of(send: Send) -> "weakref.ref[object] | None":
+def server_of(send: Send) -> Server:
     """Return the server's object of this request, through which effects break the connection; None if it has none.
 
     Only the outermost middleware gets the server's own `send`, a method of that object. The reference is weak because
