@@ -10,7 +10,8 @@ _BODY: Final = "http.response.body"
 _FILE_PART: Final = "http.response.zerocopysend"
 _FILE: Final = "http.response.pathsend"
 _TRAILERS: Final = "http.response.trailers"
-_WITHOUT_BODY: Final = {204, 304}
+WITHOUT_BODY: Final = (204, 304)
+"""The statuses of responses that never have a body (RFC 9110, section 6.4.1)."""
 
 
 class ResponseProgress:
@@ -36,7 +37,7 @@ class ResponseProgress:
             self._headers = message.get("headers", ())
             if message.get("trailers", False):
                 self._trailers = True
-            elif self.method == "HEAD" or message["status"] in _WITHOUT_BODY:
+            elif self.method == "HEAD" or message["status"] in WITHOUT_BODY:
                 self.complete = True
         elif kind == _FILE_PART:
             if not message.get("more_body", False) or self._reaches_length(message.get("count") or 0):
