@@ -84,8 +84,8 @@ class Counters:
             counters.append(Counter(np.zeros_like(times), 0))
         return counters
 
-    def growth(self, labels: Mapping[str, str], limit: float | None, times: Array) -> Array:
-        """Return the expected growth, from time 0 to these times, of the series with this method, handler and status.
+    def growth(self, labels: Mapping[str, str], limit: float | None, since: float, times: Array) -> Array:
+        """Return the expected growth, since a time until these, of the series with this method, handler and status.
 
         With a limit the series is that bucket's.
         """
@@ -97,7 +97,7 @@ class Counters:
                     own = None if labels.get("status") == each.success else labels.get("status")
                     parts = tuple(part for part in result.parts if part.status == own)
                     series = _Series(group, parts, share, early=True)
-                    grown += self._read(series, limit, times) - self._read(series, limit, np.zeros(1))
+                    grown += self._read(series, limit, times) - self._read(series, limit, np.array([since]))
         return grown
 
     def answers(self) -> Iterator[dict[str, str]]:

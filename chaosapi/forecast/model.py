@@ -271,6 +271,7 @@ class ForecastModel:
 
     def _continue(self, term: Term, past: Past) -> Iterator[RecordedSeries]:
         seconds = self.scrapes / 1000
+        last = past.last_scrape / 1000
         recorded = past.series.get(str(term), ())
         alive = Counter(_answer(each.labels) for each in recorded if past.goes_on(each))
         joined: dict[
@@ -280,14 +281,17 @@ class ForecastModel:
             if not past.goes_on(each):
                 yield each
                 continue
-            grown = self.counters.growth(each.labels, term.limit, seconds) / alive[_answer(each.labels)]
+            grown = (
+                self.counters.growth(each.labels, term.limit, each.times[-1] / 1000, seconds)
+                / alive[_answer(each.labels)]
+            )
             times = joined.setdefault(id(each.times), np.concatenate([each.times, self.scrapes]))
             yield RecordedSeries(each.labels, times, np.concatenate([each.values, each.values[-1] + grown]))
         for labels in self.counters.answers():
             if _answer(labels) not in alive and term.matches(labels):
                 alive[_answer(labels)] = 1
-                grown = self.counters.growth(labels, term.limit, seconds)
-                asked = self.counters.growth(labels, None, seconds) / self.traffic.replicas
+                grown = self.counters.growth(labels, term.limit, last, seconds)
+                asked = self.counters.growth(labels, None, last, seconds) / self.traffic.replicas
                 born = int(np.searchsorted(asked, 1 - 1e-9))
                 if born < seconds.size:
                     yield RecordedSeries(labels, self.scrapes[born:], grown[born:])

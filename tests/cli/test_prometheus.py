@@ -115,7 +115,7 @@ def test_a_back_test_equals_prometheus(recorded: Recorded) -> None:
         assert spans == firing(recorded, pair), pair
     assert len(tested["1m"]["episodes"]) == 2
     assert not any(each["compared"] for each in found["alerts"])
-    assert [reason.partition(":")[0] for reason in found["missing"]] == ["checkout-availability"]
+    assert [reason.partition(":")[0] for reason in found["missing"]] == ["latency", "checkout-availability"]
 
 
 def _since(moment: str | None, recorded: Recorded) -> float:
@@ -177,9 +177,9 @@ def test_traffic_is_measured(recorded: Recorded) -> None:
     fault = ("forecast", "error", "--rate", "0.2", "--duration", "1m")
     filled = 240 - (time.time() - recorded.end)  # nothing is recorded of the last of the four minutes
     answer = json.loads(run(*fault, *window).stdout)
-    availability, _ = answer["budgets"]
+    [availability] = answer["budgets"]
     assert availability["bad"] == pytest.approx(0.2 * 60 * 100 * filled / 240, rel=0.02)
-    assert [each["slo"] for each in answer["refused"]] == ["checkout-availability"]
+    assert [each["slo"] for each in answer["refused"]] == ["latency", "checkout-availability"]
     assert answer["assumptions"]["traffic"].startswith(f"measured by the Prometheus at {recorded.url}")
     assert json.loads(run(*fault, *window, "--rps", "7").stdout)["budgets"][0]["bad"] == pytest.approx(0.2 * 60 * 7)
     nothing = run("forecast", "error", "--prometheus", recorded.url, "--traffic-window", "5s")
