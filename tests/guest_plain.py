@@ -1,4 +1,4 @@
-"""An ASGI app without a framework, with chaosapi around it: `uvicorn tests.guest_plain:app`."""
+"""An ASGI app without a framework, with chaosapi installed: `uvicorn tests.guest_plain:app`."""
 
 import os
 
@@ -9,7 +9,7 @@ from chaosapi.settings import Settings
 
 
 async def plain(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the process id; there is no lifespan."""
+    """Respond with the process id; without lifespan support."""
     assert scope["type"] == "http"
     body = f"{os.getpid()}".encode()
     head = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]

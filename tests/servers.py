@@ -1,4 +1,4 @@
-"""Servers of others, started as processes with an app that has chaosapi installed."""
+"""Other ASGI servers, as processes with an app that has chaosapi installed."""
 
 import os
 import socket
@@ -32,7 +32,7 @@ COMMANDS: Final = {
 
 @dataclass(frozen=True)
 class Served:
-    """A server that runs."""
+    """A running server."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -40,11 +40,11 @@ class Served:
     client: httpx2.Client = field(default_factory=lambda: httpx2.Client(headers={"connection": "close"}))
 
     def get(self, path: str, **how: Any) -> httpx2.Response:
-        """Ask over a connection of its own: any worker answers."""
+        """Send a request on a new connection: any worker may respond."""
         return self.client.get(self.url + path, timeout=patience(30), **how)
 
     def change(self, method: str, path: str, **how: Any) -> dict[str, Any]:
-        """Change something by the admin API, wait for all workers, and return the answer."""
+        """Send a change to the admin API with a wait for all workers; return the response."""
         answer = self.client.request(method, f"{self.url}/admin/{path}?wait=30s", timeout=patience(60), **how)
         shown: dict[str, Any] = answer.raise_for_status().json()
         return shown
@@ -80,7 +80,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(server: str, app: str, folder: Path, workers: int = 1, **environment: str) -> Iterator[Served]:
-    """Start a server; `folder` has its log and its temporary files. It may not answer yet, or end at once."""
+    """Start a server; `folder` has its log and temporary files. It may not be ready yet, or end at once."""
     port = free_port()
     words = COMMANDS[server].format(app=app, workers=workers, port=port).split()
     log = folder / f"{server}.log"

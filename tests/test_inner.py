@@ -88,8 +88,8 @@ def test_an_injected_error_has_the_apps_cors_headers(path: str, when: str, insta
 @pytest.mark.parametrize(
     ("method", "path"), [("HEAD", "/item"), ("GET", "/nowhere"), ("GET", "/teapot"), ("GET", "/bug"), ("GET", "/typed")]
 )
-def test_an_error_after_the_work_replaces_whatever_the_app_answers(method: str, path: str) -> None:
-    """Its 405, a handled exception, its own 500, a validation error; an unknown path is no route."""
+def test_an_error_after_the_handler_replaces_any_response(method: str, path: str) -> None:
+    """A 405, a handled exception, the app's 500, a validation error; an unknown path has no route."""
     app = an_app()
 
     @app.get("/teapot")

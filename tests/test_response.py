@@ -1,4 +1,4 @@
-"""When a response is complete, by the messages of ASGI and its extensions."""
+"""The completion of responses, from the messages of ASGI and its extensions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Servers that run several processes of an app: all of them together are one service."""
+"""Servers with several processes of an app, which act as one service."""
 
 import os
 import re
@@ -76,7 +76,7 @@ def test_faults_the_kill_switch_receipts_and_metrics_are_those_of_all_workers(
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "granian"])
-def test_a_worker_that_replaces_a_killed_one_goes_on_with_its_faults_and_counters(server: str, tmp_path: Path) -> None:
+def test_the_successor_of_a_killed_worker_continues_its_faults_and_counters(server: str, tmp_path: Path) -> None:
     """No counter ever decreases, and the gauges of the dead worker are dropped."""
     with serving(server, FASTAPI, tmp_path, workers=2) as served:
         served.change("PUT", "faults/f", json=ERROR)
@@ -103,8 +103,8 @@ def test_a_worker_that_replaces_a_killed_one_goes_on_with_its_faults_and_counter
         assert f'{open_now}{{handler="/pid",method="GET"}} 0.0' in served.get("/metrics").text
 
 
-def test_workers_that_all_die_leave_their_counters_to_the_next(tmp_path: Path) -> None:
-    """The folder stays as long as the server may start workers."""
+def test_counters_survive_the_death_of_all_workers(tmp_path: Path) -> None:
+    """The folder stays while the server may start workers."""
     with serving("uvicorn", FASTAPI, tmp_path, workers=2) as served:
         served.change("PUT", "faults/f", json=ERROR)
         hit = visit_both(served)
@@ -116,7 +116,7 @@ def test_workers_that_all_die_leave_their_counters_to_the_next(tmp_path: Path) -
         assert set(visit_both(served)) == {503}
 
 
-def test_the_next_start_removes_what_a_killed_server_left(tmp_path: Path) -> None:
+def test_the_next_start_removes_the_folder_of_a_killed_server(tmp_path: Path) -> None:
     """After kill -9 of the server and of its workers."""
     with serving("uvicorn", FASTAPI, tmp_path, workers=2) as served:
         workers = served.workers()
@@ -131,7 +131,7 @@ def test_the_next_start_removes_what_a_killed_server_left(tmp_path: Path) -> Non
 
 
 def test_two_servers_do_not_share(tmp_path: Path) -> None:
-    """A fault acts in the service alone that it was created in."""
+    """A fault acts only in the service in which it was created."""
     with (
         serving("uvicorn", FASTAPI, tmp_path, workers=2) as one,
         serving("gunicorn", FASTAPI, tmp_path, workers=2) as other,
@@ -151,7 +151,7 @@ def test_a_server_with_one_process_writes_no_files(server: str, tmp_path: Path) 
 
 
 def test_every_worker_serves_the_admin_port(tmp_path: Path) -> None:
-    """So that it answers as long as any worker lives, and steers all of them."""
+    """It responds while any worker lives, and changes all workers."""
     port = free_port()
     with running("gunicorn", FASTAPI, tmp_path, workers=2, GUEST_ADMIN_PORT=str(port)) as served:
         steering = replace(served, url=f"http://127.0.0.1:{port}")
@@ -166,7 +166,7 @@ def test_every_worker_serves_the_admin_port(tmp_path: Path) -> None:
 
 
 def test_an_admin_port_that_another_service_has_is_refused(tmp_path: Path) -> None:
-    """And the log says which setting to change."""
+    """The log names the setting."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with running("uvicorn", FASTAPI, tmp_path, workers=2, GUEST_ADMIN_PORT=str(port)) as served:

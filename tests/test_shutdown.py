@@ -40,7 +40,7 @@ EFFECTS: dict[str, dict[str, Any]] = {
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; the test's time-out ends a wait in vain."""
+    """Wait for a condition, until the test's time-out."""
     while True:
         try:
             if condition():

@@ -148,7 +148,7 @@ def test_forecasts_assume_the_traffic_of_the_last_minute(client: TestClient) -> 
 
 
 def test_failures_of_a_fault_are_not_part_of_the_traffic(client: TestClient) -> None:
-    """The next fault meets a healthy service again; failures of the service itself stay."""
+    """The next forecast assumes a healthy service; failures of the service itself count."""
     client.put("/admin/faults/f", json={"effect": {"type": "error"}})
     traffic(client, "/api/products", "/api/products")
     client.delete("/admin/faults/f")
@@ -195,8 +195,8 @@ def items(tmp_path: Path, handler: str) -> Iterator[TestClient]:
         yield client
 
 
-def test_somebodys_slo_is_forecast_with_the_traffic_that_the_app_has_counted(tmp_path: Path) -> None:
-    """Its own routes, never the shop's: the page of an SLO whose requests all fail comes with the second scrape."""
+def test_a_users_slo_is_forecast_with_the_counted_traffic(tmp_path: Path) -> None:
+    """With the app's routes, not the shop's: an SLO whose requests all fail pages after the second scrape."""
     with items(tmp_path, "/items/{item_id}") as client:
         traffic(client, "/items/1", "/items/2", "/items/3")
         client.post("/login")
@@ -223,7 +223,7 @@ def test_somebodys_slo_is_forecast_with_the_traffic_that_the_app_has_counted(tmp
 def test_an_slo_without_requests_has_no_forecast(
     tmp_path: Path, path: str, handler: str, paths: list[str], target: list[str] | None, says: str
 ) -> None:
-    """It names what gets none and the routes that there are; and no fault is created."""
+    """The error has the selectors without requests and the known routes; no fault is created."""
     with items(tmp_path, handler) as client:
         traffic(client, *paths)
         answer = client.post(path, json={"effect": {"type": "error"}, "target": {"routes": target}})
@@ -232,7 +232,7 @@ def test_an_slo_without_requests_has_no_forecast(
         assert client.get("/admin/faults").json()["faults"] == []
 
 
-def test_a_delay_adds_to_what_answers_take_anyway(tmp_path: Path) -> None:
+def test_a_delay_is_added_to_the_usual_latency(tmp_path: Path) -> None:
     """On a route of 30 ms, 40 ms more exceed an SLO of 50 ms: the page fires, also after a fault like it."""
     delay = {"effect": {"type": "latency", "distribution": {"type": "constant", "value": "30ms"}}}
     with items(tmp_path, "/slow") as client:

@@ -38,8 +38,8 @@ def test_promtool_creates_blocks_from_the_history(serve: Serve, tools: dict[str,
     assert list((tmp_path / "data").glob("*/chunks/*"))
 
 
-def test_the_past_has_the_mix_of_the_requests_that_were_counted(serve: Serve) -> None:
-    """Under the job that the SLOs of the service name; failures are no part of it."""
+def test_the_history_has_the_mix_of_the_counted_requests(serve: Serve) -> None:
+    """With the job of the service's SLOs, without failures."""
     url = serve()
     for path in ("/api/products", "/api/products", "/api/products", "/api/search?q=oak"):
         assert httpx2.get(f"{url}{path}").status_code == 200

@@ -1,4 +1,4 @@
-"""A forecast that goes on from what a real Prometheus recorded, judged by that Prometheus' own evaluation."""
+"""Forecasts with the history of a real Prometheus, compared with Prometheus's own evaluation."""
 
 import socket
 import time
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.slow
 LAB = windows.load("lab")
 LENGTH = 5400
 CREATED = 4800
-"""When the fault is created, in seconds since the start: 30 % of the requests fail for a minute."""
+"""The fault's creation, in seconds since the start: 30 % of the requests fail for a minute."""
 FAULT = Fault.model_validate({"effect": {"type": "error"}, "rate": 0.3, "schedule": {"duration": "1m"}})
 
 
 def promise(selector: str) -> Spec:
-    """Return a spec with one SLO of 99.9 % about the requests that a selector selects."""
+    """Return a spec with one SLO of 99.9 % for a selector of requests."""
     events = {
         "error_query": f'sum(rate(http_requests_total{{{selector},status=~"5.."}}[{{{{.window}}}}]))',
         "total_query": f"sum(rate(http_requests_total{{{selector}}}[{{{{.window}}}}]))",
@@ -47,28 +47,28 @@ def promise(selector: str) -> Spec:
 
 
 SPEC = promise('team="a"')
-"""A label that scraping gave to the series: only Prometheus knows it."""
+"""A target label, which only Prometheus knows."""
 
 
 class Recorded(NamedTuple):
-    """A running Prometheus, and when its counters begin (Unix seconds)."""
+    """A running Prometheus, and the first time of its counters (Unix seconds)."""
 
     url: str
     start: int
 
 
 def requests_by(second: float) -> float:
-    """Count the requests: 50/s, then two and a half minutes of silence, and 20/s since 90 s before the fault."""
+    """Return the requests: 50/s, then 150 s without traffic, and 20/s from 90 s before the fault."""
     return 50 * min(second, CREATED - 240) + 20 * max(0.0, second - CREATED + 90)
 
 
 def failures_by(second: float) -> float:
-    """Count the failures: 10 s of all requests half an hour before the fault, and the fault's own."""
+    """Return the failures: all requests for 10 s half an hour before the fault, and the fault's own."""
     return 50 * min(max(0.0, second - 3000), 10) + 0.3 * 20 * min(max(0.0, second - CREATED), 60)
 
 
 def samples(start: int) -> Iterator[str]:
-    """Write two replicas, of which one restarts ten minutes before the fault, and one of an earlier run."""
+    """Write two replicas, one of which restarts ten minutes before the fault, and a replica of an earlier run."""
     yield "# TYPE http_requests counter\n"
     labels = 'job="items",team="a",method="GET",handler="/items"'
     for status in ("200", "503"):
@@ -88,7 +88,7 @@ def samples(start: int) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[Recorded]:
-    """Yield a Prometheus that holds the samples, and evaluates nothing."""
+    """Yield a Prometheus that has the samples, and evaluates no rules."""
     folder = tmp_path_factory.mktemp("prometheus")
     start = int(time.time()) - LENGTH - 60
     history.import_history(samples(start), tools["promtool"], folder / "data")
@@ -104,7 +104,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -
 
 
 def fact(recorded: Recorded, pair: WindowPair) -> list[tuple[float, float]]:
-    """Ask Prometheus when the alert's expression held: from and until, in seconds since the fault's creation."""
+    """Return when the alert's expression held in Prometheus: start and end, in seconds since the fault's creation."""
     slo = SPEC.slos[0]
     conditions = [
         f"(({slo.sli.error_ratio(format_window(window))}) / {slo.budget:.12g} > {pair.factor:g})"
@@ -122,7 +122,7 @@ def fact(recorded: Recorded, pair: WindowPair) -> list[tuple[float, float]]:
 def forecast(
     recorded: Recorded, promised: Spec, past: Past | None
 ) -> dict[str, list[tuple[float | None, float | None]]]:
-    """Return when each alert is said to fire and resolve, by long window."""
+    """Return when each alert is forecast to fire and resolve, by long window."""
     reader = PrometheusReader(recorded.url)
     traffic = measured.measure_traffic(reader, promised, 120, recorded.start + CREATED)
     assert traffic.rps == pytest.approx(20, rel=0.05)  # since the pause, not over the whole two minutes
@@ -134,8 +134,8 @@ def forecast(
     }
 
 
-def test_a_forecast_goes_on_from_what_prometheus_recorded(recorded: Recorded) -> None:
-    """A silence, an earlier burn, a restart and series of an earlier run: to the second as Prometheus evaluates it."""
+def test_a_forecast_continues_the_recorded_history(recorded: Recorded) -> None:
+    """With a gap, an earlier burn, a restart and series of an earlier run: the same as Prometheus, to the second."""
     reader = PrometheusReader(recorded.url)
     past = read_past(reader, SPEC, LAB, 1.0, recorded.start + CREATED)
     found = forecast(recorded, SPEC, past)
@@ -149,7 +149,7 @@ def test_a_forecast_goes_on_from_what_prometheus_recorded(recorded: Recorded) ->
 
 
 def test_a_steady_past_would_have_been_wrong(recorded: Recorded) -> None:
-    """What the past holds changes when long windows fire: it is worth reading."""
+    """The history changes when alerts of long windows fire."""
     steady = forecast(recorded, promise('job="items"'), past=None)
     for window in ("24m", "1h12m"):
         pair = next(each for each in LAB.pairs if format_window(each.long) == window)
@@ -159,7 +159,7 @@ def test_a_steady_past_would_have_been_wrong(recorded: Recorded) -> None:
 
 
 def test_a_selector_that_prometheus_does_not_know_is_refused(recorded: Recorded) -> None:
-    """It says what Prometheus has: of another job, and of another value of a label."""
+    """The error has the available series: of another job, and with another value of a label."""
     reader = PrometheusReader(recorded.url)
     at = recorded.start + CREATED
     with pytest.raises(

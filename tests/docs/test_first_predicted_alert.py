@@ -1,4 +1,4 @@
-"""The page from one's app to the first predicted alert, as a reader follows it."""
+"""The page about the first predicted alert of your own app, as a reader follows it."""
 
 import json
 import shlex
@@ -22,7 +22,7 @@ USUAL = {"9090": "--prometheus-port", "8001": "--admin-port"}
 
 
 def typed(text: str) -> list[str]:
-    """Return a command of the page with the ports of this lab for the usual ones."""
+    """Return a command of the page with this lab's ports."""
     for port, option in USUAL.items():
         text = text.replace(port, str(PORTS[option]))
     name, *words = shlex.split(text)
@@ -42,7 +42,7 @@ def answer(text: str, folder: Path, *options: str) -> str:
 
 @pytest.mark.slow
 def test_the_page_is_predicted_and_fires(tmp_path: Path, tools: dict[str, Path]) -> None:
-    """Files and commands are those of the page; the alert fires in the range that its forecast gives."""
+    """With the page's files and commands, the alert fires in the forecast range."""
     (tmp_path / "main.py").write_text(APP[0].text)
     (tmp_path / "slo.yml").write_text(SLO[0].text)
     ports = [word for option, port in PORTS.items() for word in (option, str(port))]
@@ -73,7 +73,7 @@ def test_the_page_is_predicted_and_fires(tmp_path: Path, tools: dict[str, Path])
 
 
 def wait_until(condition: Callable[[], bool], log: Path) -> None:
-    """Wait for what the lab shows."""
+    """Wait for a text in the lab's output."""
     deadline = time.monotonic() + patience(90)
     while not condition():
         assert time.monotonic() < deadline, log.read_text()

@@ -63,6 +63,6 @@ class Turned(Host):
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition; the suite's time-out ends a wait in vain."""
+    """Wait for a condition, until the suite's time-out."""
     while not condition():
         time.sleep(0.01)

@@ -217,7 +217,7 @@ def test_a_forecast_stops_when_its_check_raises(ask: Ask, step: int) -> None:
     assert next(steps, None) is None
 
 
-def test_a_delay_adds_to_what_answers_take_anyway() -> None:
+def test_a_delay_is_added_to_the_usual_latency() -> None:
     """Of a route of 180 ms, 100 ms more make every answer late; of 20 ms none; and a tenth is late without a fault."""
     effect = {"type": "latency", "distribution": {"type": "constant", "value": "100ms"}}
     fault = Fault.model_validate({"effect": effect, "schedule": {"duration": "1m"}})

@@ -22,7 +22,7 @@ UID = random.randint(20_000, 60_000)
 
 @dataclass(frozen=True)
 class Container:
-    """A running service: its name, where users go and where people steer."""
+    """A running container: its name, and the URLs for users and for the admin API."""
 
     name: str
     users: httpx2.Client
@@ -58,7 +58,7 @@ def _ready(users: httpx2.Client) -> bool:
 
 
 def test_the_main_loop_from_outside(service: Container, engine: Engine) -> None:
-    """A fault is injected, felt, counted and ended; the health check follows the service."""
+    """A fault is injected, acts, is counted and ended; the health check follows the service."""
     assert service.users.get("/api/products").status_code == 200
     service.inject({"type": "error"})
     assert service.users.get("/api/products").status_code == 503

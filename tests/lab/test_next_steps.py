@@ -1,4 +1,4 @@
-"""What the lab tells a person to type next."""
+"""The next commands that the lab suggests."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ def lines(service: Service, **options: object) -> list[str]:
 
 
 def test_commands_have_the_addresses_and_the_files_of_the_lab() -> None:
-    """As shell words, so that they can be pasted."""
+    """Quoted for the shell, so that they can be pasted."""
     copy, predict, inject = lines(OwnApp("main:app", Path("my slo.yml")), traffic=True)
     assert copy.endswith(" /data/locustfile.py")
     assert predict.endswith(" --spec 'my slo.yml' --profile lab --prometheus http://127.0.0.1:3")
     assert inject.endswith(" --url http://127.0.0.1:2")
 
 
-def test_traffic_that_is_there_is_not_explained() -> None:
-    """Neither that of a Locust file of the user's own, nor the shop's once it flows."""
+def test_running_traffic_is_not_suggested() -> None:
+    """With a user's Locust file, and with the shop's running traffic."""
     own = OwnApp("main:app", Path("slo.yml"))
     assert len(lines(own, traffic=True, locustfile=Path("mine.py"))) == 2
     assert lines(DemoShop(), traffic=True) == []

@@ -37,7 +37,7 @@ def test_the_open_loop_holds_its_rate_under_latency(service: str, tmp_path: Path
 
 
 def test_the_mix_holds_in_an_outage(service: str, tmp_path: Path) -> None:
-    """When nothing can be bought, checkouts and orders are asked for all the same; the conditions decide the exit."""
+    """Checkouts and orders are requested also when all fail; the conditions decide the exit code."""
     with fault(service, {"type": "error", "status": 503}):
         steady = ("--scenario", "steady", "--rate", "50", "--duration", "4s", "--expect", "errors<1")
         run = locust(*steady, host=service, stats=tmp_path / "s")
@@ -48,7 +48,7 @@ def test_the_mix_holds_in_an_outage(service: str, tmp_path: Path) -> None:
 
 
 def test_a_reset_is_one_request(service: str, tmp_path: Path) -> None:
-    """The client does not send again by itself what was reset: client and service count the same."""
+    """The client does not retry after a reset: client and service count the same."""
     with fault(service, {"type": "reset"}) as name:
         steady = ("--scenario", "steady", "--rate", "20", "--duration", "2s", "--exit-code-on-error", "0")
         run = locust(*steady, host=service, stats=tmp_path / "s")
@@ -103,7 +103,7 @@ def test_one_process_and_three_workers_send_the_same(shop: Shop, tmp_path: Path)
 
 
 def adds_up(samples: dict[tuple[str, str, str, str], float]) -> bool:
-    """Return whether every planned request was answered or is under way."""
+    """Return whether every planned request was answered or is in progress."""
     total = sum(value for (name, *_), value in samples.items() if name == "loadtest_requests_total")
     in_flight, planned = (samples[(f"loadtest_{name}", "", "", "")] for name in ("inflight", "planned_total"))
     return planned == total + in_flight > 0

@@ -67,7 +67,7 @@ def test_a_flash_sale_is_about_buying() -> None:
     ],
 )
 def test_numbers_out_of_range_are_refused(name: str, numbers: dict[str, float], message: str) -> None:
-    """A scenario says which number is wrong and what would be right."""
+    """The error names the number and its valid range."""
     with pytest.raises(ValueError, match=message):
         SCENARIOS[name].load(**numbers)
 

@@ -28,7 +28,7 @@ ALL = ResultLabels(others=True)
     ],
 )
 def test_the_labels_that_a_query_leaves(query: str, labels: ResultLabels | None) -> None:
-    """None where only the series can tell."""
+    """None if they depend on the series."""
     assert result_labels(query) == labels
 
 

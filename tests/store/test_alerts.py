@@ -6,7 +6,7 @@ from tests.store.test_alerts_sqlite import news
 
 
 def test_an_alert_takes_about_a_kilobyte() -> None:
-    """Thousands are kept, most of them for hours."""
+    """Thousands are stored, most of them for hours."""
     inbox = Inbox()
     tracemalloc.start()
     try:

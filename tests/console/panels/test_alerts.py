@@ -4,8 +4,8 @@ from chaosapi.console.panels.alerts import runbook
 
 
 @pytest.mark.parametrize("url", ["ErrorBudgetBurn.md", "https://wiki.example/runbooks/ErrorBudgetBurn.md"])
-def test_a_runbook_of_ours_is_read(url: str) -> None:
-    """Wherever a copy of it is said to be."""
+def test_chaosapis_runbooks_are_shown(url: str) -> None:
+    """At any URL of a copy."""
     assert (runbook(url) or "").startswith("# ErrorBudgetBurn")
 
 
@@ -25,6 +25,6 @@ def test_a_runbook_of_ours_is_read(url: str) -> None:
         ".",
     ],
 )
-def test_any_other_runbook_is_elsewhere(url: str) -> None:
-    """Whatever an alert names: no path is made of it."""
+def test_other_runbooks_are_external(url: str) -> None:
+    """No file path is built from an alert's value."""
     assert runbook(url) is None
