@@ -71,15 +71,20 @@ def episodes(alerts: Iterable[RecordedSeries], evaluation: int, until: int) -> l
 def since_pause(times: Array, counts: Array, step: float, start: float, end: float) -> float:
     """Return how long requests have been coming since the last pause, of the time from start to end; all in seconds.
 
-    `counts` are the requests in the step before each of `times`. A stretch without requests is a pause where chance
-    would make one in less than one of 10,000 cases, at the rate of the requests after it.
+    `counts` are the requests in the step before each of `times`; at other times nothing is known, as after a late
+    scrape. A stretch without requests, or before the first of `times`, is a pause where chance would make one in less
+    than one of 10,000 cases, at the rate of the requests after it.
     """
-    every = np.zeros(max(1, round((end - start) / step)))
+    every = np.full(max(1, round((end - start) / step)), np.nan)
     every[np.clip(np.ceil((times - start) / step - 1e-6).astype(int) - 1, 0, every.size - 1)] = counts
+    known = np.flatnonzero(~np.isnan(every))
+    if not known.size:
+        return end - start
+    every[: known[0]] = 0
     changes = np.flatnonzero(np.diff(np.concatenate([[False], every == 0, [False]])))
     for begin, stop in reversed(changes.reshape(-1, 2).tolist()):
         since = every[stop:]
-        if since.size and (stop - begin) * since.mean() > _SURE:
+        if np.nansum(since) and (stop - begin) * np.nanmean(since) > _SURE:
             return float(since.size * step)
     return end - start
 

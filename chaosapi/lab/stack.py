@@ -45,6 +45,8 @@ LOCUSTFILE: Final = "locustfile.py"
 _MAX_SCRAPE_INTERVAL_S: Final = 5.0  # seconds; the production profile could do with 60, but people are watching
 _MEASURED_S: Final = 10.0
 """Seconds of traffic that show how many requests each route of an own service gets."""
+_SCRAPES: Final = 10
+"""As many scrapes in a row show the traffic; two of them may be late."""
 _SETTLING_S: Final = 2.0
 """Seconds in which Locust starts its users."""
 
@@ -363,6 +365,8 @@ def _wait_until_healthy(lab: Lab) -> None:
 
 
 def _wait_until_traffic_is_seen(lab: Lab) -> None:
-    """Wait until Prometheus has a rate of requests: forecasts ask it for their traffic."""
-    rate = f'sum(rate(http_requests_total{{job="{lab.target.job}"}}[{round(3000 * lab.interval)}ms]))'
-    lab.parts.wait_until(lambda: bool(lab.prometheus.value(rate)), "traffic in Prometheus", every=0.2)
+    """Wait until Prometheus has scrapes enough for a rate: forecasts ask it for the traffic since the last gap."""
+    scraped = f'count_over_time(up{{job="{lab.target.job}"}}[{round(1000 * _SCRAPES * lab.interval)}ms])'
+    lab.parts.wait_until(
+        lambda: (lab.prometheus.value(scraped) or 0) >= _SCRAPES - 2, "traffic in Prometheus", timeout=60, every=0.2
+    )

@@ -186,3 +186,12 @@ def test_no_rate_is_the_smallest_that_pages_while_a_page_fires() -> None:
     model = ForecastModel([fault], traffic, SPEC, LAB, default_monitoring(LAB), past=before)
     with pytest.raises(errors.Invalid, match="pages fire already: reads 1m, reads 6m"):
         inverse.page_within(model, 20)
+
+
+@pytest.mark.parametrize("missing", [slice(50, 57), slice(58, 60)])
+def test_a_gap_in_the_records_is_no_pause(missing: slice) -> None:
+    """A counter that is not scraped for a moment goes on; before the first scrape there is nothing to measure."""
+    times = np.arange(1001.0, 1061.0, dtype=np.float64)
+    counts = np.full(60, 20.0)
+    assert since_pause(np.delete(times, missing), np.delete(counts, missing), 1.0, 1000.0, 1060.0) == 60
+    assert since_pause(times[45:], counts[45:], 1.0, 1000.0, 1060.0) == 15
