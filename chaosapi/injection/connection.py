@@ -18,8 +18,9 @@ _ESTABLISHED = 1
 class Droppable(Protocol):
     """What an effect may close: the connection of a request, or of a call to a dependency."""
 
-    reachable: bool
-    """Whether `drop` works: not every server gives access to its connections."""
+    @property
+    def reachable(self) -> bool:
+        """Whether `drop` works: not every server gives access to its connections."""
 
     def drop(self, *, reset: bool) -> None:
         """Close the connection and discard the rest of the response; with `reset`, send a TCP RST."""
@@ -56,19 +57,8 @@ class UvicornConnection:
         self._cycle = cycle
 
     def drop(self, *, reset: bool) -> None:
-        """Close the connection.
-
-        With `reset`, SO_LINGER 0 discards unsent data and sends a RST (socket(7)). Otherwise the data that was written
-        still arrives, then a FIN.
-        """
-        transport = self._cycle.transport
-        if reset:
-            connected = transport.get_extra_info("socket")
-            if connected is not None and connected.fileno() >= 0:  # -1: already closed
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
-            transport.abort()
-        else:
-            transport.close()
+        """Close or reset the connection."""
+        _close(self._cycle.transport, reset=reset)
         self._disconnect()
 
     def closed(self) -> bool:
@@ -107,7 +97,10 @@ class UvicornConnection:
 class UnknownConnection:
     """A connection that the server does not expose: only `receive` reports a disconnect, and nothing can close it."""
 
-    reachable = False
+    @property
+    def reachable(self) -> bool:
+        """Whether `drop` works: False."""
+        return False
 
     def drop(self, *, reset: bool) -> None:
         """Leave the request without a response; log a warning the first time."""
@@ -136,13 +129,35 @@ class HypercornConnection(UnknownConnection):
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
+    @property
+    def reachable(self) -> bool:
+        """Whether it can be closed: with HTTP/2, other requests need it."""
+        return self._transport() is not None
+
+    def drop(self, *, reset: bool) -> None:
+        """Close or reset the connection."""
+        transport = self._transport()
+        if transport is None:
+            super().drop(reset=reset)
+        else:
+            _close(transport, reset=reset)
+
     def closed(self) -> bool:
-        """Return whether either side has closed the stream."""
-        return bool(self._stream.closed)
+        """Return whether either side has closed the connection or the stream."""
+        transport = self._transport()
+        return bool(self._stream.closed or (transport is not None and transport.is_closing()))
 
     def lost(self) -> bool:
         """Return whether the client has disconnected, or the server is stopping and waits for its requests."""
         return bool(self.closed() or self._stream.context.terminated.is_set())
+
+    def _transport(self) -> Any:
+        """Return the transport of an HTTP/1 connection; None with HTTP/2."""
+        protocol: Any = getattr(self._stream.send, "__self__", None)
+        if type(protocol).__name__ != "H11Protocol":
+            return None
+        server = getattr(protocol.send, "__self__", None)
+        return getattr(getattr(server, "writer", None), "transport", None)
 
 
 _UNKNOWN = UnknownConnection()
@@ -161,6 +176,21 @@ def connection_of(reference: Server) -> Connection:
     if hasattr(getattr(server, "context", None), "terminated"):
         return HypercornConnection(server)
     return _UNKNOWN
+
+
+def _close(transport: Any, *, reset: bool) -> None:
+    """Close a connection.
+
+    With `reset`, SO_LINGER 0 discards unsent data and sends a RST (socket(7)). Otherwise the data that was written
+    still arrives, then a FIN.
+    """
+    if not reset:
+        transport.close()
+        return
+    connected = transport.get_extra_info("socket")
+    if connected is not None and connected.fileno() >= 0:  # -1: already closed
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_OFF)
+    transport.abort()
 
 
 def _closed_by_peer(connected: Any) -> bool:

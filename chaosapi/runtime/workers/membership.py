@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from chaosapi.runtime.kill_flags import SIZE, SLOTS, KillFlags
 from chaosapi.runtime.workers import folder as folders
-from chaosapi.runtime.workers.servers import Server
+from chaosapi.runtime.workers.servers import WorkerServer
 from chaosapi.telemetry.multiprocess import mark_process_dead
 
 _SWEEP_INTERVAL_S: Final = 1.0
@@ -63,7 +63,7 @@ class Membership:
                     mark_process_dead(self.folder, number)
 
 
-def join(server: Server) -> Membership:
+def join(server: WorkerServer) -> Membership:
     """Become a member of the server's workers; raises OSError or RuntimeError where the folder cannot be used.
 
     Folders of services that have ended are removed first.

@@ -11,7 +11,7 @@ _START: Final = 19
 """The place of the start time in /proc/PID/stat, counted after the name (proc(5))."""
 
 
-class Server(NamedTuple):
+class WorkerServer(NamedTuple):
     """A server that runs several processes of one app."""
 
     key: str
@@ -20,7 +20,7 @@ class Server(NamedTuple):
     """The identity of the process that starts them."""
 
 
-def find_server() -> Server | None:
+def find_server() -> WorkerServer | None:
     """Return the server that runs this process as one of several workers; None for a process that serves alone.
 
     Call it in the thread that serves. Known are uvicorn, Hypercorn and Granian, whose workers are children of
@@ -32,7 +32,7 @@ def find_server() -> Server | None:
     if parent.pid is None or not _has_siblings(multiprocessing.current_process()):
         return None
     found = identity(parent.pid)
-    return Server(f"process-{found}", found)
+    return WorkerServer(f"process-{found}", found)
 
 
 def identity(pid: int) -> str:
@@ -72,7 +72,7 @@ def _has_siblings(worker: Any) -> bool:
     return bool(worker.name == "granian-worker")
 
 
-def _gunicorn() -> Server | None:
+def _gunicorn() -> WorkerServer | None:
     """Return gunicorn's arbiter if this process is its worker.
 
     It may start further workers at any time, also from one that was executed anew (SIGUSR2): all accept connections
@@ -84,6 +84,6 @@ def _gunicorn() -> Server | None:
         worker = frame.f_locals.get("self")
         if isinstance(worker, base.Worker):
             listening = os.fstat(worker.sockets[0].fileno())
-            return Server(f"socket-{listening.st_dev}-{listening.st_ino}", identity(worker.ppid))
+            return WorkerServer(f"socket-{listening.st_dev}-{listening.st_ino}", identity(worker.ppid))
         frame = frame.f_back
     return None

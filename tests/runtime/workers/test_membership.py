@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from chaosapi.runtime.workers.membership import join
-from chaosapi.runtime.workers.servers import Server, find_server, identity, is_running
+from chaosapi.runtime.workers.servers import WorkerServer, find_server, identity, is_running
 
 HOLD = """
 import sys
 from chaosapi.runtime.workers.membership import join
-from chaosapi.runtime.workers.servers import Server, identity
+from chaosapi.runtime.workers.servers import WorkerServer, identity
 
-member = join(Server("test", identity(int(sys.argv[1]))))
+member = join(WorkerServer("test", identity(int(sys.argv[1]))))
 print(member.slot, flush=True)
 sys.stdin.read()
 """
@@ -44,7 +44,7 @@ def end(process: subprocess.Popen[str]) -> None:
 
 def test_each_worker_has_a_slot_and_a_killed_one_leaves_it_to_the_next(tmp_path: Path) -> None:
     """Also its files, except its gauges."""
-    me = join(Server("test", identity(os.getpid())))
+    me = join(WorkerServer("test", identity(os.getpid())))
     other, slot = another_worker(os.getpid())
     assert (me.slot, me.first, slot) == (0, True, 1)
     for name in ("counter_1.db", "gauge_livesum_1.db"):
@@ -57,7 +57,7 @@ def test_each_worker_has_a_slot_and_a_killed_one_leaves_it_to_the_next(tmp_path:
     me.leave()
     assert me.folder.exists()
     end(after)
-    last = join(Server("test", identity(os.getpid())))
+    last = join(WorkerServer("test", identity(os.getpid())))
     assert (last.slot, last.first) == (0, True)
     last.leave()
     last.leave()
@@ -66,7 +66,7 @@ def test_each_worker_has_a_slot_and_a_killed_one_leaves_it_to_the_next(tmp_path:
 
 def test_all_workers_see_a_kill_switch() -> None:
     """Through shared memory."""
-    server = Server("test", identity(os.getpid()))
+    server = WorkerServer("test", identity(os.getpid()))
     one = join(server)
     other = join(server)
     one.kill_flags.raise_own(1.0, 1.0, halted=True)
@@ -80,27 +80,27 @@ def test_the_folder_stays_while_the_server_may_start_workers(tmp_path: Path) -> 
     parent = subprocess.Popen(["sleep", "60"])
     end(another_worker(parent.pid)[0])
     (left,) = tmp_path.iterdir()
-    join(Server("other", identity(os.getpid()))).leave()
+    join(WorkerServer("other", identity(os.getpid()))).leave()
     assert left.exists()
     parent.kill()
     parent.wait()
-    join(Server("other", identity(os.getpid()))).leave()
+    join(WorkerServer("other", identity(os.getpid()))).leave()
     assert not left.exists()
 
 
 def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
     """Its name can be guessed, so another user may have created it."""
-    mine = join(Server("test", identity(os.getpid())))
+    mine = join(WorkerServer("test", identity(os.getpid())))
     mine.leave()
     mine.folder.mkdir()
     mine.folder.chmod(0o777)
     with pytest.raises(RuntimeError, match="TMPDIR"):
-        join(Server("test", identity(os.getpid())))
+        join(WorkerServer("test", identity(os.getpid())))
     mine.folder.rmdir()
     (tmp_path / "elsewhere").mkdir(0o700)
     mine.folder.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(RuntimeError, match="TMPDIR"):
-        join(Server("test", identity(os.getpid())))
+        join(WorkerServer("test", identity(os.getpid())))
 
 
 def test_a_single_process_has_no_server() -> None:
