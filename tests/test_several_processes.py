@@ -4,7 +4,10 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -139,6 +142,32 @@ def test_two_servers_do_not_share(tmp_path: Path) -> None:
         one.change("PUT", "faults/f", json=ERROR)
         assert set(visit_both(other)) == {200}
         assert len(folders(tmp_path)) == 2
+
+
+def test_processes_that_accept_from_one_inherited_socket_are_one_service(tmp_path: Path) -> None:
+    """As circus and supervisord start them: several times `uvicorn --fd`."""
+    with ExitStack() as stack:
+        bound = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        command = [sys.executable, "-m", "uvicorn", FASTAPI, "--fd", str(bound.fileno())]
+        log = tmp_path / "log"
+        out = stack.enter_context(log.open("ab"))
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        processes = [
+            subprocess.Popen(command, pass_fds=[bound.fileno()], env=environment, stdout=out, stderr=subprocess.STDOUT)
+            for _ in range(2)
+        ]
+        for process in processes:
+            stack.callback(process.wait, patience(20))
+            stack.callback(process.terminate)
+        served = Served("http://127.0.0.1:{}".format(*bound.getsockname()[1:]), processes[0], log)
+        stack.enter_context(served.client)
+        until(lambda: len(served.replicas()) == 2)
+        assert served.change("PUT", "faults/f", json=ERROR)["receipt"]["replicas"] == {"applied": 2, "known": 2}
+        hit = visit_both(served)
+        assert set(hit) == {503}
+        assert served.change("DELETE", "faults")["replicas"] == {"applied": 2, "known": 2}
+        assert set(visit_both(served)) == {200}
+        assert requests(counted(served), 503) == hit.total()
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
@@ -24,11 +26,11 @@ def find_server() -> WorkerServer | None:
     """Return the server that runs this process as one of several workers; None for a process that serves alone.
 
     Call it in the thread that serves. Known are uvicorn, Hypercorn and Granian, whose workers are children of
-    multiprocessing, and gunicorn, which forks.
+    multiprocessing, gunicorn, which forks, and whatever passes a listening socket on, such as circus to `uvicorn --fd`.
     """
     parent = multiprocessing.parent_process()
     if parent is None:
-        return _gunicorn()
+        return _gunicorn() or _of_inherited_socket()
     if parent.pid is None or not _has_siblings(multiprocessing.current_process()):
         return None
     found = identity(parent.pid)
@@ -83,7 +85,37 @@ def _gunicorn() -> WorkerServer | None:
     while base and frame:
         worker = frame.f_locals.get("self")
         if isinstance(worker, base.Worker):
-            listening = os.fstat(worker.sockets[0].fileno())
-            return WorkerServer(f"socket-{listening.st_dev}-{listening.st_ino}", identity(worker.ppid))
+            return _of_socket(worker.sockets[0].fileno(), worker.ppid)
         frame = frame.f_back
     return None
+
+
+def _of_inherited_socket() -> WorkerServer | None:
+    """Return the parent process if it has a socket open that this process listens on, and so may others (on Linux)."""
+    parent = os.getppid()
+    try:
+        shared = _sockets(parent)
+        listening = [fd for name, fd in _sockets(os.getpid()).items() if name in shared and _listens(fd)]
+    except OSError:  # another user's process, or another system
+        return None
+    return _of_socket(min(listening), parent) if listening else None
+
+
+def _of_socket(fd: int, parent: int) -> WorkerServer:
+    found = os.fstat(fd)
+    return WorkerServer(f"socket-{found.st_dev}-{found.st_ino}", identity(parent))
+
+
+def _sockets(pid: int) -> dict[str, int]:
+    """Return the descriptors of a process's sockets, by the names of the sockets; raises OSError."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            found[os.readlink(entry)] = int(entry.name)  # noqa: PTH115 - the text is no path
+    return {name: fd for name, fd in found.items() if name.startswith("socket:")}
+
+
+def _listens(fd: int) -> bool:
+    with suppress(OSError), socket.socket(fileno=os.dup(fd)) as shared:
+        return bool(shared.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    return False
