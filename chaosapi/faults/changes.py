@@ -32,7 +32,7 @@ def create(spec: Fault, now: float, admit: Admit = admit_all) -> Change:
 
     def change(state: State) -> State:
         if any(record.name == spec.name and record.phase(now) != "ended" for record in state.faults):
-            raise Conflict(f"a fault called {spec.name!r} is already there: choose another name, or PUT to replace it")
+            raise Conflict(f"a fault called {spec.name!r} is live: choose another name, or replace it")
         return _with(state, spec, now, admit)
 
     return change
@@ -64,7 +64,7 @@ def patch(
         spec = check(merge(record.spec.model_dump(mode="json", context=durations.EXACT), document))
         patched = _changed(record, state, spec=spec)
         if patched.phase(now) == "ended":
-            raise Invalid.field("schedule.duration", "this would end the fault in the past: DELETE ends it now")
+            raise Invalid.field("schedule.duration", "this would end the fault in the past: end it instead")
         if spec == record.spec:
             return state
         admit([other for other in state.live(now) if other is not record], spec)
@@ -94,7 +94,7 @@ def unless_changed(name: str, revision: int | None, change: Change) -> Change:
         found = next((record.revision for record in state.faults if record.name == name), None)
         if found is None or revision not in (None, found):
             by_now = f"at revision {found}, not at {revision}" if found else "not there"
-            raise PreconditionFailed(f"the fault {name!r} is {by_now}: look again, then decide")
+            raise PreconditionFailed(f"the fault {name!r} is {by_now}: read it again, then decide")
         return change(state)
 
     return checked
@@ -169,11 +169,11 @@ def _all_ended(state: State, now: float, made_by: float = math.inf) -> tuple[Rec
 def _live(state: State, name: str, now: float) -> Record:
     record = state.find(name)
     if record.phase(now) == "ended":
-        raise Conflict(f"the fault {name!r} has ended: create it anew")
+        raise Conflict(f"the fault {name!r} has ended: create a new one")
     return record
 
 
 def _refuse_while_halted(state: State) -> None:
     if state.halt:
         why = f" ({state.halt.reason})" if state.halt.reason else ""
-        raise Conflict(f"chaos is halted{why}: DELETE /admin/halt allows faults again")
+        raise Conflict(f"chaos is halted{why}: lift the halt first")

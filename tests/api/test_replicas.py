@@ -125,7 +125,7 @@ def test_if_match_makes_a_change_conditional_on_the_etag(client: TestClient) -> 
         client.delete("/admin/faults/f", headers=stale),
     ):
         assert refused.status_code == 412
-        assert "look again, then decide" in refused.json()["detail"]
+        assert "read it again, then decide" in refused.json()["detail"]
     assert client.get("/admin/faults").json()["revision"] == 3
     assert client.put("/admin/faults/f", json=ERROR, headers={"if-match": '"3"'}).headers["etag"] == '"4"'
     assert client.delete("/admin/faults/f", headers={"if-match": '"4"'}).headers["etag"] == '"5"'

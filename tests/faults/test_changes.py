@@ -47,7 +47,7 @@ def test_a_no_op_keeps_the_revision(nothing: Change) -> None:
 def test_the_name_of_a_live_fault_is_taken_and_that_of_an_ended_one_is_free() -> None:
     """The state keeps one fault for each name: the latest."""
     state = after(changes.create(fault("a"), 0))
-    with pytest.raises(Conflict, match="PUT"):
+    with pytest.raises(Conflict, match="or replace it"):
         changes.create(fault("a"), 59)(state)
     again = changes.create(fault("a"), 60)(state)
     assert [(record.name, record.created_at) for record in again.faults] == [("a", 60)]
