@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _MEASURED: Final = "measured in the last minute"
 _NOTHING: Final = PartialTraffic()
+_MAX_LISTED: Final = 10
 
 
 class ForecastRequest(FaultRequest):
@@ -133,10 +134,15 @@ class Forecaster:
         return score.model_copy(update={"missing": [assumption, *score.missing]})
 
     def _complete(self, given: PartialTraffic) -> Traffic:
-        try:
-            return given.completed(self._recent_traffic() or self._usual())
-        except Invalid as error:
-            raise Invalid.field("traffic", f"there was no request in the last minute, and {error}") from None
+        usual = self._recent_traffic() or self._usual()
+        if usual is None and not given.is_whole:
+            routes = ", ".join(self._routes.templates[:_MAX_LISTED])
+            raise Invalid.field(
+                "traffic",
+                "there was no request in the last minute: send some, or give requests/s (rps) and shares that add up "
+                f"to 1; the routes are {routes}",
+            )
+        return given.completed(usual)
 
     def _recent_traffic(self) -> Traffic | None:
         """Return the traffic of the last minute; None if there was none."""

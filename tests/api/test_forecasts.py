@@ -213,7 +213,7 @@ def test_a_users_slo_is_forecast_with_the_counted_traffic(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("handler", "paths", "target", "says"),
     [
-        ("/items/{item_id}", [], None, "there was no request in the last minute"),
+        ("/items/{item_id}", [], None, "there was no request in the last minute: send some, or give"),
         ("/items/{item_id}", ["/items/1"], ["/login"], "/login gets no request: the traffic"),
         ("/items/{id}", ["/items/1"], None, 'has {method="GET",handler="/items/{item_id}",status="200"}: did you mean'),
         ("/login", ["/items/1"], None, 'It selects http_requests_total{job="items",handler="/login"}'),
