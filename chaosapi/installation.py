@@ -116,7 +116,10 @@ class ChaosMiddleware:
         points: Iterable[str] = (),
         registry: "Collector | None" = None,
     ) -> None:
+        from chaosapi.wiring import create_store
+
         chosen = settings or _of_guest()
+        create_store(chosen)  # raises here, and not when the first request comes
         methods = frozenset({"GET", "POST"})
         table = RouteTable.of([Route(path, methods, exempt=exempt(path)) for path in routes], chosen.exempt)
         _warn(chosen)

@@ -84,7 +84,7 @@ class Chaos:
         self._routes = routes
         self._place = place
         self._app_registry = app_registry
-        self._store = _create_store(settings, clock)
+        self._store = create_store(settings, clock)
         self._held_requests = HeldRequests(settings.max_held)
         self.registry = process_registry(lambda: self._store.up, lambda: len(self._held_requests))
         """The registry of chaosapi's metrics; the shop registers its own."""
@@ -314,7 +314,8 @@ def _join_workers(
     return totals, MmapCounters(place.folder, place.slot), SharedInbox(place.folder / "inbox.sqlite")
 
 
-def _create_store(settings: Settings, clock: Callable[[], float]) -> Store:
+def create_store(settings: Settings, clock: Callable[[], float] = time.time) -> Store:
+    """Return the store of the settings, not opened yet; raises SettingsError."""
     try:
         return open_store(settings.store, clock)
     except ValueError as error:

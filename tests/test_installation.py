@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket
 
 import chaosapi
 from chaosapi.installation import routes_of
-from chaosapi.settings import Settings
+from chaosapi.settings import Settings, SettingsError
 from tests.captured import captured
 from tests.patience import patience
 
@@ -469,3 +469,9 @@ def test_in_a_mount_only_user_requests_are_hit(parent: Callable[..., Starlette])
     with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1)) as client:
         assert below(client, "/x") == ([200] * 7, 503, 1)
         assert client.get("/healthz").text == "parent"
+
+
+def test_a_plain_app_with_a_store_that_does_not_exist_is_refused_when_it_is_made() -> None:
+    """Not by its first request."""
+    with pytest.raises(SettingsError, match="CHAOSAPI_STORE"):
+        chaosapi.ChaosMiddleware(a_plain_app, settings=Settings(store="postgres://db"))

@@ -106,6 +106,31 @@ def test_the_successor_of_a_killed_worker_continues_its_faults_and_counters(serv
         assert f'{open_now}{{handler="/pid",method="GET"}} 0.0' in served.get("/metrics").text
 
 
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "granian"])
+def test_new_workers_continue_the_faults_and_counters_of_old_ones(server: str, tmp_path: Path) -> None:
+    """SIGHUP replaces all of them."""
+    with serving(server, FASTAPI, tmp_path, workers=2) as served:
+        served.change("PUT", "faults/f", json=ERROR)
+        hit = visit_both(served)
+        old = served.replicas().keys()
+        served.process.send_signal(signal.SIGHUP)
+        shown = [counted(served)]
+
+        def replaced() -> bool:
+            shown.append(counted(served))
+            now = served.replicas().keys()
+            return len(now) == 2 and not now & old
+
+        until(replaced)
+        later = visit_both(served)
+        assert set(later) == {503}
+        shown.append(counted(served))
+        for earlier, now in pairwise(shown):
+            assert {name for name, value in earlier.items() if now.get(name, 0) < value} == set()
+        assert requests(shown[-1], 503) == hit.total() + later.total()
+    assert folders(tmp_path) == []
+
+
 def test_counters_survive_the_death_of_all_workers(tmp_path: Path) -> None:
     """The folder stays while the server may start workers."""
     with serving("uvicorn", FASTAPI, tmp_path, workers=2) as served:

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from chaosapi.runtime.kill_flags import SIZE, SLOTS, KillFlags
 from chaosapi.runtime.workers import folder as folders
-from chaosapi.runtime.workers.servers import WorkerServer
+from chaosapi.runtime.workers.servers import WorkerServer, children_of
 from chaosapi.telemetry.multiprocess import mark_process_dead
 
 _SWEEP_INTERVAL_S: Final = 1.0
@@ -26,9 +26,10 @@ _FLAGS: Final = "kill-flags"
 class Membership:
     """A worker's place among the workers of its server, from `join` until `leave`."""
 
-    def __init__(self, folder: Path, shared: BinaryIO) -> None:
+    def __init__(self, server: WorkerServer, folder: Path, shared: BinaryIO) -> None:
         """Take the first free slot; raises RuntimeError where there is none."""
         self.folder = folder
+        self._server = server
         self._shared = shared
         with _alone_in(folder):
             self.first = not any(_is_held(path) for path in folder.glob("slot-*"))
@@ -36,6 +37,7 @@ class Membership:
             self.slot, self._held = _take_slot(folder)
             mark_process_dead(folder, self.slot)  # the predecessor's gauges, if it was killed
             self.kill_flags = _attach_flags(folder, self.slot)
+            _sign_of_leaving(folder).unlink(missing_ok=True)  # of a process that had this id before
 
     async def run(self) -> None:
         """Delete the gauges of workers that were killed, until cancelled."""
@@ -49,11 +51,19 @@ class Membership:
             return
         with suppress(OSError), _alone_in(self.folder):
             mark_process_dead(self.folder, self.slot)
+            _sign_of_leaving(self.folder).touch()
             self._held.close()
         self._held.close()
         self._shared.close()
         with suppress(OSError):
-            folders.remove_if_left(self.folder)
+            if not self._has_successors():
+                folders.remove_if_left(self.folder)
+
+    def _has_successors(self) -> bool:
+        """Return whether the server has started workers that have not joined yet."""
+        if not self._server.overlaps:
+            return False
+        return any(not _sign_of_leaving(self.folder, pid).exists() for pid in children_of(self._server.parent))
 
     def _sweep(self) -> None:
         with suppress(OSError), _alone_in(self.folder):
@@ -80,7 +90,7 @@ def join(server: WorkerServer) -> Membership:
             shared = (folder / folders.LOCK).open("ab+")
             fcntl.flock(shared, fcntl.LOCK_SH)
             if folders.is_current(folder, shared):
-                return Membership(folder, shared)
+                return Membership(server, folder, shared)
             shared.close()
 
 
@@ -90,6 +100,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
     with (folder / "slots").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _sign_of_leaving(folder: Path, pid: int | None = None) -> Path:
+    """Return the file that shows that a worker, this one unless given, has left its slot and is about to end."""
+    return folder / f"left-{os.getpid() if pid is None else pid}"
 
 
 def _take_slot(folder: Path) -> tuple[int, BinaryIO]:

@@ -20,6 +20,8 @@ class WorkerServer(NamedTuple):
     """The same in all of its processes, and in no others."""
     parent: str
     """The identity of the process that starts them."""
+    overlaps: bool = False
+    """Whether all of its children are workers, and it stops old ones while new ones start."""
 
 
 def find_server() -> WorkerServer | None:
@@ -59,6 +61,18 @@ def is_running(process: str) -> bool:
     return identity(pid) == process
 
 
+def children_of(process: str) -> set[int]:
+    """Return the ids of the running children of a process, given its identity (on Linux)."""
+    parent = process.partition("-")[0]
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended since
+            state, its_parent = stat.read_text().rpartition(") ")[2].split()[:2]
+            if its_parent == parent and state not in {"Z", "X"}:
+                found.add(int(stat.parent.name))
+    return found
+
+
 def _has_siblings(worker: Any) -> bool:
     """Return whether a child of multiprocessing is one of several workers.
 
@@ -85,7 +99,7 @@ def _gunicorn() -> WorkerServer | None:
     while base and frame:
         worker = frame.f_locals.get("self")
         if isinstance(worker, base.Worker):
-            return _of_socket(worker.sockets[0].fileno(), worker.ppid)
+            return _of_socket(worker.sockets[0].fileno(), worker.ppid)._replace(overlaps=True)
         frame = frame.f_back
     return None
 
