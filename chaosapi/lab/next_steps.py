@@ -8,6 +8,8 @@ from chaosapi.lab import traffic
 from chaosapi.lab.ports import url
 from chaosapi.lab.service import DemoShop, Endpoints
 from chaosapi.lab.stack import LOCUSTFILE, Options
+from chaosapi.slo import windows
+from chaosapi.slo.windows import format_window
 
 _FAULT: Final = ("error", "503", "--rate", "0.2", "--duration", "3m")
 
@@ -20,7 +22,8 @@ def lines(options: Options, endpoints: Endpoints) -> Iterator[str]:
         return
     if options.traffic and not options.locustfile:
         yield f"the traffic, to copy and change: {options.folder.resolve() / LOCUSTFILE}"
-    promised = ["--spec", str(options.service.slo), "--profile", options.profile]
+    seeded = format_window(windows.load(options.profile).period)
+    promised = ["--spec", str(options.service.slo), "--profile", options.profile, "--history", seeded]
     forecast = ["chaosapi", "forecast", *_FAULT, *promised, "--prometheus", url(options.ports.prometheus)]
     yield f"predict: {shlex.join(forecast)}"
     yield f"inject: {shlex.join(['chaosapi', 'fault', 'add', *_FAULT, '--url', endpoints.admin])}"

@@ -20,7 +20,7 @@ def test_commands_have_the_addresses_and_the_files_of_the_lab() -> None:
     """Quoted for the shell, so that they can be pasted."""
     copy, predict, inject = lines(OwnApp("main:app", Path("my slo.yml")), traffic=True)
     assert copy.endswith(" /data/locustfile.py")
-    assert predict.endswith(" --spec 'my slo.yml' --profile lab --prometheus http://127.0.0.1:3")
+    assert predict.endswith(" --spec 'my slo.yml' --profile lab --history 12h --prometheus http://127.0.0.1:3")
     assert inject.endswith(" --url http://127.0.0.1:2")
 
 
