@@ -51,7 +51,7 @@ def token_problem(token: str) -> str:
     Headers carry visible ASCII characters. RFC 6750 allows fewer of them, but clients and servers accept all.
     """
     if not token.strip():
-        return "it is empty"
+        return "it is empty: give a token, or unset the variable"
     if _TOKEN.fullmatch(token):
         return ""
     wrong = next((position for position, each in enumerate(token, 1) if not "!" <= each <= "~"), None)

@@ -23,3 +23,8 @@ def escape_control(text: str, keep: str = "") -> str:
         each if is_plain(each) or each in keep else each.encode("unicode_escape", "surrogatepass").decode("ascii")
         for each in text
     )
+
+
+def count_noun(number: int, noun: str) -> str:
+    """Return a number with its noun, singular or plural."""
+    return f"{number} {noun}{'s' * (number != 1)}"

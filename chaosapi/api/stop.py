@@ -28,6 +28,8 @@ from chaosapi.runtime.pool import BoundedLock, Pool
 
 _COUNT_TIMEOUT_S: Final = 0.05
 """Time-out of the store's count of replicas, added to the `wait` of the caller."""
+_STOP_WAIT_S: Final = 0.2
+"""How long a stop waits, unless the caller says so, until all replicas have stopped: workers take up to 0.1 s."""
 _BODY_TIMEOUT_S: Final = 0.1
 """Time-out of the body of a halt: other replicas stop only after the body."""
 _FIRST_BATCH: Final = 10
@@ -76,7 +78,7 @@ class StopEndpoints:
         return api
 
     async def end_all_faults(
-        self, request: Request, reason: WhyStopped = "", wait: WaitStopped = 0.0
+        self, request: Request, reason: WhyStopped = "", wait: WaitStopped = _STOP_WAIT_S
     ) -> responses.Ended:
         """End every fault now: the kill switch. It works without the store; `stored` is false then."""
         started = time.monotonic()
@@ -84,7 +86,7 @@ class StopEndpoints:
         replicas = await self._count_stopped(done, wait, started)
         return responses.Ended(ended=done.ended, revision=done.state.revision, stored=done.stored, replicas=replicas)
 
-    async def halt(self, request: Request, wait: WaitStopped = 0.0) -> responses.HaltAnswer:
+    async def halt(self, request: Request, wait: WaitStopped = _STOP_WAIT_S) -> responses.HaltAnswer:
         """End every fault and refuse new ones until the halt is lifted. It works without the store too.
 
         Faults end before the body is read; a reason that arrives more than 0.1 s later is ignored.
@@ -132,10 +134,11 @@ class StopEndpoints:
             return self.fleet.count_self_applied()
 
     async def _count_stopped(self, done: StopResult, wait: float, started: float) -> Replicas:
-        """Count the replicas that have stopped, in the time that storing the stop has left."""
+        """Count the replicas that have stopped, in the time that storing the stop has left of the wait."""
         if not done.stored:
             return self.fleet.count_self_applied()
-        return await self._count_applied(done.state.revision, wait, time.monotonic() - started)
+        spent = time.monotonic() - started
+        return await self._count_applied(done.state.revision, max(wait - spent, 0.0), spent)
 
 
 async def _read_reason(request: Request) -> str:

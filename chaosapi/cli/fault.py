@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import typer
 from rich.text import Text
@@ -17,7 +17,7 @@ from chaosapi.clients.admin import AdminClient, ClientError, find_admin_api
 from chaosapi.clients.answers import Phase
 from chaosapi.settings import SettingsError, token_from_environment
 from chaosapi.terminal import Terminal, print_error
-from chaosapi.text import escape_control, strip_control
+from chaosapi.text import count_noun, escape_control, strip_control
 
 app = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, help="Inject, list, show and end faults of a running service."
@@ -34,9 +34,9 @@ Token = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the JSON of the API.")]
 Reason = Annotated[str | None, typer.Option(help="The reason to record in the audit log.")]
-Wait = Annotated[
-    str | None, typer.Option(help="Wait until every replica has applied the change, for at most this long, such as 2s.")
-]
+Wait = Annotated[str, typer.Option(help="Wait until every replica has applied the change, for at most this long.")]
+
+WAIT: Final = "2s"
 
 HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
 """The admin APIs of `chaosapi lab` and of `chaosapi serve`."""
@@ -93,7 +93,7 @@ def add(
     ] = None,
     reason: Reason = None,
     file: Annotated[Path | None, typer.Option(help="Read the fault from a JSON or YAML file; - reads stdin.")] = None,
-    wait: Wait = None,
+    wait: Wait = WAIT,
     url: Url = None,
     token: Token = None,
     as_json: AsJson = False,
@@ -164,7 +164,7 @@ def end(
     name: str,
     *,
     reason: Reason = None,
-    wait: Wait = None,
+    wait: Wait = WAIT,
     url: Url = None,
     token: Token = None,
     as_json: AsJson = False,
@@ -177,7 +177,7 @@ def end(
 
 @app.command()
 def clear(
-    *, reason: Reason = None, wait: Wait = None, url: Url = None, token: Token = None, as_json: AsJson = False
+    *, reason: Reason = None, wait: Wait = WAIT, url: Url = None, token: Token = None, as_json: AsJson = False
 ) -> None:
     """End every fault now: the kill switch."""
     with admin_client(url, token) as admin:
@@ -186,7 +186,8 @@ def clear(
         _out.print_json(data=answer)
     else:
         applied = render_faults.format_replicas(answer["replicas"])
-        _out.print(f"{answer['ended']} faults ended; revision {answer['revision']}, applied by {applied}")
+        ended = count_noun(answer["ended"], "fault")
+        _out.print(f"{ended} ended; revision {answer['revision']}, applied by {applied}")
 
 
 @app.command()

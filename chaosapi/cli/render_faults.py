@@ -71,7 +71,8 @@ def fault_details(fault: Mapping[str, Any]) -> Table:
 
 def format_replicas(replicas: Replicas) -> str:
     """Return how many of the replicas have applied a change."""
-    return f"{replicas['applied']} of {replicas['known']} replicas"
+    so_far = " so far" if replicas["applied"] < replicas["known"] else ""
+    return f"{replicas['applied']} of {replicas['known']} replicas{so_far}"
 
 
 def replica_table(known: Sequence[ReplicaView]) -> Table:

@@ -6,9 +6,10 @@ from typing import Final
 from nicegui import ui
 
 from chaosapi.clients.errors import ClientError
-from chaosapi.console.panels.keyed_list import count_noun, format_replicas, set_text
+from chaosapi.console.panels.keyed_list import format_replicas, set_text
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
+from chaosapi.text import count_noun
 
 # Handled in the browser: a dialog keeps the focus, and other keystrokes need not reach the server.
 _SHORTCUT: Final = """<script>addEventListener("keydown", (event) => {

@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 from nicegui import ui
 
 from chaosapi.clients.answers import Replicas
+from chaosapi.text import count_noun
 
 Item_contra = TypeVar("Item_contra", contravariant=True)
 Item = TypeVar("Item")
@@ -48,11 +49,6 @@ class KeyedList(Generic[Item]):
             self._rows = {key: self._rows[key] for key in items}
             for place, row in enumerate(self._rows.values()):
                 row.element.move(self._list, place)
-
-
-def count_noun(number: int, noun: str) -> str:
-    """Return a number with its noun, singular or plural."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def format_replicas(replicas: Replicas) -> str:

@@ -3,8 +3,8 @@
 from nicegui import ui
 
 from chaosapi.console.locust import LoadState
-from chaosapi.console.panels.keyed_list import count_noun
 from chaosapi.console.panels.page_context import PageContext
+from chaosapi.text import count_noun
 
 _NONE = "none"
 _SHOWN = ("scenario", "rate", "peak", "duration", "scale", "model", "retries")
