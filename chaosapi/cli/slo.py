@@ -80,12 +80,15 @@ def lint(
     """List errors and warnings by line and field; the exit code is 1 if there is an error."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
-        found = findings(_spec(file, spec_file), windows.load(profile), profile, where)
+        source = _spec(file, spec_file)
+        found = findings(source, windows.load(profile), profile, where)
     if as_json:
         echo(json.dumps([finding._asdict() for finding in found], indent=2))
     else:
         for finding in found:
             echo(str(finding))
+        if not found:
+            echo(f"{source}: no findings", err=True)
     raise typer.Exit(any(finding.level == "error" for finding in found))
 
 

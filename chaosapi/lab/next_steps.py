@@ -27,3 +27,5 @@ def lines(options: Options, endpoints: Endpoints) -> Iterator[str]:
     forecast = ["chaosapi", "forecast", *_FAULT, *promised, "--prometheus", url(options.ports.prometheus)]
     yield f"predict: {shlex.join(forecast)}"
     yield f"inject: {shlex.join(['chaosapi', 'fault', 'add', *_FAULT, '--url', endpoints.admin])}"
+    if options.token:
+        yield "token: chaosapi fault and chaosapi score need it: set CHAOSAPI_ADMIN_TOKEN, or add --token"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from rich.console import Group
@@ -10,8 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from chaosapi.clients.answers import FaultList
 from chaosapi.clients.errors import ClientError
+from chaosapi.clients.exchange import ready
+from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.lab.prometheus import rules, target_health
 from chaosapi.lab.stack import Lab
 from chaosapi.terminal import Terminal, styled
@@ -51,21 +53,28 @@ def read_status(lab: Lab) -> Status:
     )
 
 
+def label_links(links: Mapping[str, str], prometheus: PrometheusClient) -> dict[str, str]:
+    """Return the links with a word about a Prometheus without web pages, such as Debian's."""
+    label = "Prometheus" if prometheus.run(ready("/alerts")) else "Prometheus (HTTP API only)"
+    return {label if name == "Prometheus" else name: link for name, link in links.items()}
+
+
 def show_until_stopped(lab: Lab, console: Terminal) -> None:
     """Show the status until the lab is stopped; raises PartDiedError when a part ends by itself."""
+    links = label_links(lab.links, lab.prometheus)
     if not console.is_terminal:
-        for name, link in lab.links.items():
+        for name, link in links.items():
             console.print(f"{name}: {link}", soft_wrap=True)
         seen = None
         while True:
             status = read_status(lab)
             if status != seen:
-                console.print(str(status), soft_wrap=True)
+                console.print(f"{datetime.now(UTC):%H:%M:%S}Z {status}", soft_wrap=True)
                 seen = status
             _check_and_sleep(lab)
-    with Live(_screen(lab, read_status(lab)), console=console, auto_refresh=False) as live:
+    with Live(_screen(links, read_status(lab)), console=console, auto_refresh=False) as live:
         while True:
-            live.update(_screen(lab, read_status(lab)), refresh=True)
+            live.update(_screen(links, read_status(lab)), refresh=True)
             _check_and_sleep(lab)
 
 
@@ -81,18 +90,14 @@ def _ask(question: Callable[[], Iterable[_T]], otherwise: Iterable[_T] = ()) -> 
         return tuple(otherwise)
 
 
-def _names(listed: FaultList) -> list[str]:
-    return [fault["name"] for fault in listed["faults"]]
-
-
 def _alert_line(labels: Mapping[str, str], state: str) -> str:
     words = (labels.get(label, "") for label in ("severity", "slo", "long_window"))
     return escape_control(" ".join(filter(None, (labels["alertname"], *words, state))))  # a label may hold line ends
 
 
-def _screen(lab: Lab, status: Status) -> Group:
+def _screen(links: Mapping[str, str], status: Status) -> Group:
     table = Table.grid(padding=(0, 2))
-    for name, link in lab.links.items():
+    for name, link in links.items():
         table.add_row(Text(name, "bold"), Text(link, f"cyan link {link}"))
     table.add_row(Text("targets", "bold"), status.targets)
     table.add_row(Text("rules", "bold"), status.rules)

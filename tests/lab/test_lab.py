@@ -92,7 +92,7 @@ def lab_running(ports: dict[str, int], folder: Path) -> Iterator[subprocess.Pope
     ) as lab:
         try:
             assert lab.stdout is not None
-            assert any(line.startswith("targets 1/1 up") for line in lab.stdout)
+            assert any(re.match(r"\d\d:\d\d:\d\dZ targets 1/1 up", line) for line in lab.stdout)
             yield lab
         finally:
             lab.kill()

@@ -24,6 +24,14 @@ def test_commands_have_the_addresses_and_the_files_of_the_lab() -> None:
     assert inject.endswith(" --url http://127.0.0.1:2")
 
 
+def test_a_token_is_asked_for_and_not_shown() -> None:
+    """Whoever started the lab knows it."""
+    *_, inject, token = lines(OwnApp("main:app", Path("slo.yml")), token="s3cret")
+    assert inject.startswith("inject: ")
+    assert "CHAOSAPI_ADMIN_TOKEN" in token
+    assert "s3cret" not in inject + token
+
+
 def test_running_traffic_is_not_suggested() -> None:
     """With a user's Locust file, and with the shop's running traffic."""
     own = OwnApp("main:app", Path("slo.yml"))

@@ -132,9 +132,10 @@ def test_warnings_do_not_stop_the_rules() -> None:
 
 
 def test_lints_exit_code_is_that_of_the_worst_finding(tmp_path: Path) -> None:
-    """0 without errors, 1 with an error. With --json the output is JSON."""
-    clean = RUN.invoke(app, ["lint"])
-    assert (clean.exit_code, clean.stdout) == (0, "")
+    """0 without errors, 1 with an error. With --json the output is JSON; that there is nothing is said on stderr."""
+    clean = RUN.invoke(app, ["lint", str(ALERTS / "slo.yaml")])
+    assert (clean.exit_code, clean.stdout, clean.stderr) == (0, "", f"{ALERTS / 'slo.yaml'}: no findings\n")
+    assert RUN.invoke(app, ["lint", "--json"]).output == "[]\n"
     warned = RUN.invoke(app, ["lint", "--requests-per-second", "0.01", "--json"])
     assert warned.exit_code == 0
     assert {finding["level"] for finding in json.loads(warned.stdout)} == {"warning"}
