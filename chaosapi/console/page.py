@@ -44,6 +44,7 @@ def page(sources: Sources, every: float) -> Callable[[Request], object]:
             for part in parts:
                 part.update()
 
+        update()  # before the first paint: the parts show nothing that is not so
         client = ui.context.client
         await client.connected()
         if client.is_deleted:  # no browser connected: a program only fetched the page

@@ -188,6 +188,7 @@ def test_a_limit_makes_an_alert_pending_before_it_fires(page: Any) -> None:
     page.get_by_role("combobox", name="service time").click()
     page.get_by_role("option", name="constant").click()
     page.get_by_label("service time value").fill("300ms")
+    page.get_by_label("rate", exact=True).fill("1")
     page.get_by_role("button", name="Inject").dblclick()  # still one fault, as the kill switch then counts
     tab(page, "Budget")
     row = page.locator(".item", has_text="other alerts").locator(".list > div", has_text="CapacityExhausted")

@@ -16,6 +16,8 @@ from chaosapi.console.service import EffectCatalogue, Json, as_curl
 _DEBOUNCE_S: Final = 0.5  # from the last keystroke to the request for a forecast
 _COMMON_FIELDS: Final = ("rate", "schedule.duration", "target.routes", "name")
 """The fields at the top, in this order; the others are folded."""
+_NEW_FAULT: Final = {"rate": 0.05, "schedule": {"duration": "2m"}}
+"""What the form of a new fault proposes: less harm than the API's defaults, every request for a quarter of an hour."""
 _NOT_FIELDS: Final = ("effect", "rate_sum")
 _NOT_PATCHED: Final = ("name", "rate_sum")
 
@@ -33,12 +35,13 @@ class FaultForm:
         first = [part for name in _COMMON_FIELDS for part in common if ".".join(part.path) == name]
         more = [part for part in common if part not in first]
         values = dict(fault or {})
+        proposed = values or _NEW_FAULT
         with ui.dialog(value=True) as self._dialog, ui.card().classes("dialog"):
             ui.label(f"Change {fault['name']}" if fault else "Add a fault").classes("strong")
             with ui.element("div").classes("two"):
                 with ui.element("div"):
                     self._effect_choice(values)
-                    self._first = FormFields(first, values, self._changed, frozen=("name",) if fault else ())
+                    self._first = FormFields(first, proposed, self._changed, frozen=("name",) if fault else ())
                     self._effect_fields = ui.element("div")
                     with ui.expansion("More: schedule, strength, target, guard").classes("full-width dense"):
                         self._more = FormFields(more, values, self._changed)
