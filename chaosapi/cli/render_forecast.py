@@ -19,6 +19,9 @@ _ROUTES = 6
 _EPISODES = 5
 """Rows per alert; under a long pulse an alert fires and resolves many times."""
 
+_FORMULA = "detection + reset: by the formulas of the SRE Workbook, without scrapes\n"
+_LEGEND = "expected range: of firing, by chance (two standard deviations)\n"
+
 
 def forecast(found: Forecast) -> Group:
     """Return the alerts that fire, the alerts that stay silent, the budgets, and the caveats."""
@@ -27,6 +30,8 @@ def forecast(found: Forecast) -> Group:
     parts: list[Table | Text] = [assumptions(found.assumptions)]
     parts += [] if firing else [Text("No alert will fire.", "bold")]
     parts += [_firing(slo, list(alerts)) for slo, alerts in groupby(firing, key=lambda alert: alert.slo)]
+    if firing:
+        parts.append(styled(_LEGEND if all(map(_waits, firing)) else _FORMULA + _LEGEND, "dim"))
     if silent:
         parts.append(_silent(silent))
     parts.append(_budgets(found.budgets))
@@ -78,9 +83,11 @@ def _below(known: Assumptions, answer: str) -> Text:
 
 def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
     # Eighty columns have room for one of two: with a `for`, the pending time; else the formula's times.
-    waits = any(each.pending != each.firing for alert in alerts for each in alert.moments)
-    columns = ("alert", "pending" if waits else "formula", "firing", "by chance", "told", "resolved", "spent")
+    waits = any(map(_waits, alerts))
+    second = "pending" if waits else "detection\n+ reset"
+    columns = ("alert", second, "firing", "expected\nrange", "notified", "resolved", "spent")
     table = empty_table(f"{slo}: will fire", "bold red", *columns)
+    table.pad_edge = False
     for alert in alerts:
         chance = f"{_time(alert.chance.earliest)}…{_time(alert.chance.latest)}"
         formula = f"{_time(alert.formula.detection)}+{_time(alert.formula.reset)}" if alert.formula else _NONE
@@ -102,8 +109,12 @@ def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
     return table
 
 
+def _waits(alert: ForecastAlert) -> bool:
+    return any(each.pending != each.firing for each in alert.moments)
+
+
 def _silent(alerts: list[ForecastAlert]) -> Table:
-    table = empty_table("stays silent", "bold", "alert", "peak burn rate", "of", "by chance")
+    table = empty_table("stays silent", "bold", "alert", "peak burn rate", "of", "may fire")
     for alert in alerts:
         lucky = f"from {_time(alert.chance.earliest)}" if alert.chance.earliest is not None else _NONE
         row = f"{alert.slo} {_name(alert)}"

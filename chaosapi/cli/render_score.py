@@ -17,12 +17,20 @@ _WORDS = {
     "already firing": ("before", "yellow"),
 }
 
+_LEGEND = """\
+expected range: of firing, by chance (two standard deviations)
+holds: yes, at most a scrape, an evaluation and group_wait off; by chance,
+further off, but within the expected range
+"""
+
 
 def score(found: Score) -> Group:
     """Return the alerts, how each detection time splits up, and the four attributes of the alerting strategy."""
     parts: list[Table | Text] = (
         [_alerts(found.alerts)] if found.alerts else [Text("No alert was forecast, and none fired.")]
     )
+    if found.alerts:
+        parts.append(styled(_LEGEND, "dim"))
     if any(each.split for each in found.alerts):
         parts.append(_splits(found.alerts))
     table = Table.grid(padding=(0, 2))
@@ -35,17 +43,17 @@ def score(found: Score) -> Group:
 
 def _alerts(alerts: list[ScoredAlert]) -> Table:
     title = "forecast → fact, in seconds since the fault's start"
-    table = empty_table(title, "bold", "alert", "fires", "by chance", "told", "resolved", "holds")
+    table = empty_table(title, "bold", "alert", "fires", "expected\nrange", "notified", "resolved", "holds")
     for slo, own in groupby(alerts, key=lambda each: each.slo):
         table.add_row(Text(slo, "bold", overflow="ignore"))
         for each in own:
-            fires, told, resolved = (
+            fires, notified, resolved = (
                 f"{_seconds(getattr(each.forecast, of, None))} → {_seconds(getattr(each.fact, of, None))}"
                 for of in ("firing", "notified", "resolved")
             )
             word, style = _WORDS.get(each.verdict, (each.verdict, "bold red"))
             chance = "…".join(_seconds(end) for end in (each.earliest, each.latest))
-            table.add_row(_name(each), fires, chance, told, resolved, Text(word, style))
+            table.add_row(_name(each), fires, chance, notified, resolved, Text(word, style))
     return table
 
 

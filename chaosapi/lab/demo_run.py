@@ -53,7 +53,7 @@ class DemoRun:
 
     def table(self) -> Table:
         """Return the timeline, once complete: seconds since injection, as forecast and as measured."""
-        table = Table("moment", "forecast", "by chance", "fact", title="seconds since injection", box=None)
+        table = Table("moment", "forecast", "expected range", "fact", title="seconds since injection", box=None)
         predicted = self._predicted_moments()
         for moment in timeline.MOMENTS:
             said = predicted.get(moment)
