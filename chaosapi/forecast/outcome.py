@@ -68,7 +68,7 @@ class _Delays:
         """Return the share of the requests that are delayed by at most `limit` seconds, in each cell."""
         shares = [each.share * self._within(limit, each.seconds, check) for each in self.usual if each.seconds <= limit]
         share: Array = np.sum([np.zeros(self.middles.size), *shares], axis=0)
-        return share
+        return np.minimum(share, 1.0)  # rounding may exceed it, and a counter that falls would count as restarted
 
     def _within(self, limit: float, usual: float, check: Callable[[], None]) -> Array:
         share = np.ones(self.middles.size)

@@ -77,16 +77,17 @@ class AnswerTime(Model):
 def answer_times(buckets: Mapping[float, float]) -> list[AnswerTime]:
     """Return answer times from the counts in a histogram's cumulative buckets, by their upper bounds in seconds.
 
-    All answers of a bucket take as long as its middle; those above the last bound longer than anything asks for.
+    All answers of a bucket take as long as its middle; those above the last bound longer than anything asks for. A
+    bucket may have less than the one below it, since rates of buckets differ by a request where a counter restarted.
     """
     ordered = sorted(buckets.items())
-    total = ordered[-1][1] if ordered else 0.0
+    total = max(buckets.values(), default=0.0)
     times = []
     below = (0.0, 0.0)
     for bound, count in ordered:
         if total and count > below[1]:
             middle = (below[0] + bound) / 2 if math.isfinite(bound) else _LONGEST_S
-            times.append(AnswerTime(seconds=middle, share=min(1.0, (count - below[1]) / total)))
+            times.append(AnswerTime(seconds=middle, share=(count - below[1]) / total))
         below = (bound, max(count, below[1]))
     return times
 

@@ -1,6 +1,8 @@
 """Forecasts with a recorded history."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from chaosapi.forecast.monitoring import default_monitoring
 from chaosapi.forecast.past import Past, fill_in
 from chaosapi.forecast.recording import RecordedSeries, since_pause
 from chaosapi.forecast.result import ForecastAlert
-from chaosapi.forecast.traffic import Traffic
+from chaosapi.forecast.traffic import Traffic, answer_times
 from chaosapi.slo import spec, windows
 
 LAB = windows.load("lab")
@@ -151,6 +153,19 @@ def test_little_traffic_makes_a_page_flap() -> None:
     calm = alerts(None, rps=3000, **fault)["1m"].firings
     assert calm is not None
     assert (calm.low, calm.high) == (1, 1)
+
+
+def test_a_bucket_with_less_than_the_one_below_leaves_the_forecast_as_it_is() -> None:
+    """A lab's counters restart between its seeded past and its present, where rates of buckets differ by a request."""
+    times = answer_times({0.005: 528.0, 0.1: 580.0, 0.25: 579.0, math.inf: 579.0})
+    traffic = Traffic(rps=20, shares={"GET /items 200": 1}, latencies={"GET /items": times})
+    closed = series("000", np.zeros(TIMES.size))
+    before = past(20 * (SECONDS + 5000), np.zeros(TIMES.size))
+    before = replace(before, series={**before.series, TOTAL: [*before.series[TOTAL], closed]})
+    fault = Fault.model_validate({"effect": {"type": "error"}, "rate": 0.1, "schedule": {"duration": "3m"}})
+    model = ForecastModel([fault], traffic, SPEC, LAB, default_monitoring(LAB), past=before)
+    page = next(alert for alert in timetable.predict(model).alerts if alert.long_window == "1m")
+    assert page.peak == pytest.approx(100, rel=0.01)
 
 
 def test_coarse_samples_are_interpolated() -> None:

@@ -144,6 +144,12 @@ def test_answer_times_are_the_middles_of_buckets() -> None:
     assert answer_times({}) == answer_times({0.1: 0.0, math.inf: 0.0}) == []
 
 
+def test_answer_times_have_a_share_of_1_though_a_bucket_has_less_than_the_one_below() -> None:
+    """Rates of buckets differ by a request where a counter restarted."""
+    times = answer_times({0.005: 528.0, 0.1: 580.0, 0.25: 579.0, math.inf: 579.0})
+    assert sum(each.share for each in times) == pytest.approx(1, abs=1e-12)
+
+
 def test_measured_latencies_are_kept_unless_one_is_given() -> None:
     """A baseline stands for all routes."""
     slow = MEASURED.model_copy(update={"latencies": {"GET /items/{id}": answer_times({0.25: 1.0})}})
