@@ -27,9 +27,11 @@ ChanceRange = tuple[float | None, float | None]
 
 def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
     """Compare the forecast of a fault with the observations known at the time `now` (Unix seconds)."""
-    alerts = [each for alert in timetable.predict(replay.model).alerts for each in _alert(alert, replay, facts, now)]
+    firings = [each for alert in timetable.predict(replay.model).alerts for each in _alert(alert, replay, facts, now)]
+    alerts = [each for each, _ in firings]
     judged = [each for each in alerts if each.verdict != "already firing"]
     both = sum(each.forecast is not None and each.fact is not None for each in judged)
+    again = sum(repeats for _, repeats in firings)
     fired = sum(each.fact is not None for each in judged)
     due = sum(each.forecast is not None and each.verdict != "to come" for each in judged)
     pages = [each for each in alerts if each.severity == "page"]
@@ -38,7 +40,7 @@ def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
     lasted = replay.end - replay.start
     return Score(
         fault=fault,
-        precision=both / fired if fired else None,
+        precision=(both + again) / fired if fired else None,
         recall=both / due if due else None,
         detection=ForecastAndFact(forecast=_detection(expected), fact=_detection(real)),
         reset=ForecastAndFact(forecast=_reset(expected, lasted), fact=_reset(real, lasted)),
@@ -47,9 +49,10 @@ def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
     )
 
 
-def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) -> Iterator[ScoredAlert]:
+def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) -> Iterator[tuple[ScoredAlert, bool]]:
     """Yield the score of each firing of the alert that began in the time of the fault.
 
+    With it comes whether the firing is one of the repetitions by chance that the forecast allows an alert that flaps.
     Without records of Prometheus, predicted firings without a notification are left out: they cannot be observed.
     """
     slack = round(1000 * (replay.model.monitoring.scrape + replay.model.monitoring.evaluation))
@@ -94,7 +97,8 @@ def _alert(alert: ForecastAlert, replay: Replay, facts: Observed, now: float) ->
             else None,
         )
         verdict: Verdict = "already firing" if already else _verdict(scored, replay, facts, now, flaps=flaps, ends=ends)
-        yield scored.model_copy(update={"verdict": verdict})
+        repeats = forecasted is None and bool(predicted) and flaps and verdict == "by chance"
+        yield scored.model_copy(update={"verdict": verdict}), repeats
 
 
 def _wider(one: ChanceRange, other: ChanceRange) -> ChanceRange:

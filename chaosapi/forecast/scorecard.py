@@ -86,7 +86,7 @@ class Score(Model):
 
     fault: str
     precision: float | None
-    """The share of alerts that fired which were forecast to fire; None: no alert fired."""
+    """The share of alerts that fired which were forecast to fire, or to fire again by chance; None: none fired."""
     recall: float | None
     """The share of alerts forecast to fire by now which did fire; None: no alert was forecast to."""
     detection: ForecastAndFact

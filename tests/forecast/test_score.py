@@ -223,10 +223,13 @@ def test_an_alert_that_flaps_was_foretold(ask: Ask) -> None:
         each.verdict for each in found.alerts if each.slo == "checkout-availability" and each.long_window == "1m"
     ]
     assert verdicts == ["by chance"] * 4
+    assert found.precision == 1
     too_often = [(20 + 3 * number, 21 + 3 * number) for number in range(20)]
     facts = Observed(recorded=[recorded(firing, resolved, **labels) for firing, resolved in too_often])
     found = score("f", replay.replay_fault(record(), [], model), facts, START + 600)
     assert "off" in {each.verdict for each in found.alerts if each.long_window == "1m"}
+    assert found.precision is not None
+    assert found.precision < 0.5
 
 
 def test_after_a_recorded_past_earlier_faults_count_as_far_as_they_go_on(ask: Ask) -> None:
