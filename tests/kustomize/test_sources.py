@@ -81,7 +81,7 @@ def test_locust_takes_its_settings() -> None:
         "import sys; sys.path.insert(0, sys.argv[1]); import _options, locust.argument_parser as locust\n"
         "parser = locust.get_empty_argument_parser(); locust.setup_parser_arguments(parser); _options.add_to(parser)\n"
         "names = {action.env_var for action in parser._actions if getattr(action, 'env_var', None)}\n"
-        "print(sorted(set(sys.argv[2:]) - names), _options.choice(vars(parser.parse_args([]))).name)"
+        "print(sorted(set(sys.argv[2:]) - names), _options.read(vars(parser.parse_args([]))).name)"
     )
     command = [sys.executable, "-c", script, str(assets.path("loadtests")), *variables]
     done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
