@@ -191,6 +191,7 @@ class Chaos:
                 TelemetryMiddleware,
                 routes=self._routes,
                 metrics=self._metrics,
+                replica=self._replica.id,
                 access_log=settings.access_log,
             ),
             partial(

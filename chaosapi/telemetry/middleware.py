@@ -38,6 +38,7 @@ class TelemetryMiddleware:
         routes: RouteTable,
         metrics: RequestMetrics,
         *,
+        replica: str,
         access_log: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -46,7 +47,7 @@ class TelemetryMiddleware:
         self.metrics = metrics
         self._access_log = access_log
         self._clock = clock
-        self._ids = _request_ids()
+        self._ids = _request_ids(replica)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -114,8 +115,11 @@ def server_of(send: Send) -> Server:
         return None
 
 
-def _request_ids() -> Iterator[bytes]:
-    """Yield ids that no other process yields: UUIDs of version 4, the only ones that many middlewares accept."""
-    prefix = str(uuid.uuid4())[:24].encode()
+def _request_ids(replica: str) -> Iterator[bytes]:
+    """Yield ids that no other process yields: UUIDs of version 4, the only ones that many middlewares accept.
+
+    They begin with the eight hexadecimal digits at the end of the replica's id, so an id shows which replica answered.
+    """
+    prefix = f"{replica[-8:]}{str(uuid.uuid4())[8:24]}".encode()
     for number in itertools.count(1):
         yield b"%b%012x" % (prefix, number)

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -41,8 +42,8 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def replica(answer: httpx2.Response) -> str:
-    """Return the replica of a response, from the prefix of its request id."""
-    return str(answer.headers["x-request-id"]).rpartition("-")[0]
+    """Return the replica of a response, from the first digits of its request id."""
+    return f"{socket.gethostname()}-{answer.headers['x-request-id'][:8]}"
 
 
 def visit(planes: Planes, count: int) -> Seen:
