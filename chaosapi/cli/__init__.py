@@ -12,7 +12,7 @@ ENTRIES: Final = {
     "lab": LazyCommand("chaosapi.cli.lab", "lab", "lab"),
     "console": LazyCommand("chaosapi.cli.console", "console", "console"),
     "demo": LazyCommand("chaosapi.cli.lab", "demo", "lab"),
-    "history": LazyCommand("chaosapi.cli.history", "history", "cli"),
+    "history": LazyCommand("chaosapi.cli.history", "history", "slo"),
     "forecast": LazyCommand("chaosapi.cli.forecast", "forecast", "forecast"),
     "score": LazyCommand("chaosapi.cli.score", "score", "forecast"),
     "fault": LazyCommand("chaosapi.cli.fault", "app", "cli"),
