@@ -9,8 +9,6 @@ from chaosapi.scope import INNER
 
 Place = Literal["middleware", "handlers"]
 """Inside the app's own middleware, or also inside its exception handlers, around its router."""
-InjectInside = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
-"""Acts on one request, which the app given first would answer otherwise."""
 
 
 def _never(_: Scope) -> bool:

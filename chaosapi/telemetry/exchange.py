@@ -49,7 +49,7 @@ class Exchange:
         send: Send,
         server: Server,
         request_id: bytes,
-        expects_continue: bool,  # noqa: FBT001 - as above
+        expects_continue: bool,  # noqa: FBT001 - keywords take longer
         on_end: Callable[[str, bool], None] | None,
     ) -> None:
         self.complete = False
