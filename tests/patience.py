@@ -1,6 +1,8 @@
 """Time-outs of tests, longer on a busy machine."""
 
 import os
+import time
+from collections.abc import Callable
 
 _VARIABLE = "TEST_PATIENCE"
 
@@ -14,3 +16,11 @@ def factor() -> float:
 def patience(seconds: float) -> float:
     """Return the time-out in seconds of a wait that takes at most `seconds` on a quiet machine with two cores."""
     return seconds * factor()
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """Return once the condition holds; fails after so many seconds of a quiet machine."""
+    deadline = time.monotonic() + patience(seconds)
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.01)

@@ -14,10 +14,10 @@ from tests.patience import patience
 
 
 @contextmanager
-def serving(app: ASGIApp, http: str = "httptools") -> Iterator[httpx2.Client]:
+def serving(app: ASGIApp, http: str = "httptools", root_path: str = "") -> Iterator[httpx2.Client]:
     """Serve the app, and give a client of it; `http` is the name of the HTTP implementation."""
     bound = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, http=http))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, http=http, root_path=root_path))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     try:

@@ -5,15 +5,12 @@ import re
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.applications import Starlette
@@ -28,35 +25,17 @@ import chaosapi
 from chaosapi.installation import routes_of
 from chaosapi.settings import Settings, SettingsError
 from tests.captured import captured
-from tests.patience import patience
+from tests.serving import serving
 
 QUIET = Settings(access_log=False)
 Serve = Callable[[ASGIApp], httpx2.Client]
-
-
-@contextmanager
-def _serving(app: ASGIApp, root_path: str = "") -> Iterator[httpx2.Client]:
-    bound = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, root_path=root_path))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.01)
-        with httpx2.Client(base_url="http://127.0.0.1:{}".format(*bound.getsockname()[1:])) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join(patience(20))
-        bound.close()
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Yield a function that serves an app with a real uvicorn and returns a client of it."""
     with ExitStack() as stack:
-        yield lambda app: stack.enter_context(_serving(app))
+        yield lambda app: stack.enter_context(serving(app))
 
 
 def inject(client: httpx2.Client | TestClient, effect: dict[str, Any], **fault: Any) -> None:
@@ -111,7 +90,7 @@ def a_fastapi_app(seen: list[str]) -> FastAPI:
 def test_a_fastapi_app_keeps_its_lifespan_probes_and_docs(serve: Serve) -> None:
     """It gets an admin API, metrics and the missing probe."""
     seen: list[str] = []
-    with _serving(a_fastapi_app(seen)) as client:
+    with serving(a_fastapi_app(seen)) as client:
         assert client.get("/healthz").json() == "their own"
         assert client.get("/readyz").json() == {"status": "ok"}
         assert client.get("/openapi.json").json()["info"]["title"] == "theirs"
@@ -451,7 +430,7 @@ def test_below_the_apps_root_path_only_user_requests_are_hit(prefix: str) -> Non
 
 def test_below_uvicorns_root_path_only_user_requests_are_hit() -> None:
     """Uvicorn prepends it to each path; if a proxy keeps it too, neither the app nor chaosapi has such a route."""
-    with _serving(items(), root_path="/x") as client:
+    with serving(items(), root_path="/x") as client:
         assert below(client, "") == ([200] * 7, 503, 1)
         assert [client.get(f"/x{path}").status_code for path in ("/items", "/healthz", "/admin/faults")] == [404] * 3
 

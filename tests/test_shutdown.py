@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 
 from chaosapi.runtime import lifespan
 from tests.patience import patience
+from tests.servers import until
 
 pytestmark = pytest.mark.slow
 
@@ -37,17 +36,6 @@ EFFECTS: dict[str, dict[str, Any]] = {
     "floor": {"type": "latency", "distribution": HOUR, "cap": "2h", "mode": "floor"},
     "throttle": {"type": "throttle", "bytes_per_second": 1},
 }
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, until the test's time-out."""
-    while True:
-        try:
-            if condition():
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.05)
 
 
 def ask(url: str, kind: str) -> None:

@@ -60,9 +60,3 @@ class Turned(Host):
     def sleep(self, seconds: float) -> None:
         self._seen(self.time)
         self.time += seconds
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, until the suite's time-out."""
-    while not condition():
-        time.sleep(0.01)

@@ -15,8 +15,7 @@ from chaosapi.effects import EFFECTS, RequestEffect
 from chaosapi.effects.memory import Memory
 from chaosapi.routes import EXEMPT
 from tests.effects.conftest import Raw
-from tests.effects.hosts import until
-from tests.patience import patience
+from tests.patience import patience, until
 from tests.planes import Planes, started
 
 pytestmark = pytest.mark.slow

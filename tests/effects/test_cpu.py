@@ -12,8 +12,8 @@ import pytest
 from chaosapi.effects.cpu import Cpu
 from chaosapi.runtime import _burner
 from chaosapi.runtime.burners import Burners
-from tests.effects.hosts import Host, until
-from tests.patience import patience
+from tests.effects.hosts import Host
+from tests.patience import patience, until
 from tests.planes import started
 
 

@@ -2,7 +2,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.conftest import Clock
-from tests.effects.hosts import until
+from tests.patience import until
 
 PROBES = {"readiness": "/readyz", "liveness": "/healthz"}
 

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from chaosapi.effects.memory import Memory
-from tests.effects.hosts import Host, Turned, until
+from tests.effects.hosts import Host, Turned
+from tests.patience import until
 
 MIB = 2**20
 

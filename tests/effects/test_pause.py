@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from chaosapi import durations
 from chaosapi.effects.pause import Pause
 from chaosapi.runtime.process_effects import LoopFreeze
-from tests.effects.hosts import Turned, until
-from tests.patience import patience
+from tests.effects.hosts import Turned
+from tests.patience import patience, until
 from tests.planes import Planes, started
 
 

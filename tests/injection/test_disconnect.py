@@ -3,8 +3,7 @@
 import re
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -12,6 +11,7 @@ import pytest
 
 from chaosapi.effects import EFFECTS, RequestEffect
 from tests.conftest import _served
+from tests.patience import until
 
 pytestmark = pytest.mark.slow
 
@@ -42,12 +42,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]
     quiet = {"CHAOSAPI_ACCESS_LOG": "false"}
     with _served(log, [], quiet) as url, httpx2.Client(base_url=url) as client:
         yield client
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for it."""
-    while not condition():
-        time.sleep(0.01)
 
 
 def total(service: httpx2.Client, metric: str) -> float:

@@ -9,8 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ import pytest
 
 from chaosapi import effects
 from chaosapi.effects import EFFECTS, RequestEffect
-from tests.patience import patience
+from tests.patience import patience, until
 from tests.planes import started
 
 HOUR = {"type": "constant", "value": "1h"}
@@ -161,12 +160,6 @@ def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         finally:
             process.terminate()
             process.wait(patience(30))
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, until the suite's time-out."""
-    while not condition():
-        time.sleep(0.02)
 
 
 def leave(client: socket.socket, how: str) -> None:

@@ -5,8 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.patience import patience
+from tests.patience import patience, until
 from tests.planes import Planes, started
 from tests.runtime.test_admin_server import free_port
 
@@ -24,14 +22,6 @@ pytestmark = pytest.mark.slow
 CUSTOMERS = 20
 LOST = 0
 """The status of a request without a response."""
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + patience(30)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def ready(url: str) -> bool:

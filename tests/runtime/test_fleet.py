@@ -2,9 +2,8 @@
 
 import math
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ import yaml
 from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.lab.prometheus import command
 from tests.lab.conftest import free_ports
-from tests.patience import patience
+from tests.patience import patience, until
 from tests.planes import Planes, started
 from tests.store.conftest import running
 
@@ -33,14 +32,6 @@ RATE = 0.05
 FAULT = {"name": "f", "effect": {"type": "error"}, "rate": RATE}
 
 
-def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fails after a minute."""
-    deadline = time.monotonic() + patience(60)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Planes]]:
     """Yield three services on one Redis, once all workers are listed."""
@@ -53,7 +44,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Planes]]:
             for number in range(SERVICES)
         ]
         known = f"{fleet[0].admin}/admin/replicas"
-        until(lambda: len(httpx2.get(known).raise_for_status().json()["replicas"]) == REPLICAS)
+        until(lambda: len(httpx2.get(known).raise_for_status().json()["replicas"]) == REPLICAS, 60)
         yield fleet
 
 
@@ -73,7 +64,7 @@ def prometheus(
         program = subprocess.Popen(command(tools["prometheus"], **arguments), stdout=log, stderr=log)  # type: ignore[arg-type]
     try:
         with PrometheusClient(f"http://127.0.0.1:{port}", timeout_s=patience(30)) as prometheus:
-            until(prometheus.is_ready)
+            until(prometheus.is_ready, 60)
             yield prometheus
     finally:
         program.terminate()
@@ -121,7 +112,7 @@ def test_client_receipt_and_prometheus_count_the_same(fleet: list[Planes], prome
         'sum(http_requests_total{status="503"})': failed,
         'sum(http_request_duration_seconds_count{status="503"})': failed,
     }
-    until(lambda: {query: prometheus.value(query) for query in expected} == expected)
+    until(lambda: {query: prometheus.value(query) for query in expected} == expected, 60)
     assert (receipt["matched"], receipt["injected"]) == (REQUESTS, failed)
     assert receipt["replicas"] == {"applied": REPLICAS, "known": REPLICAS}
     for planes in fleet:

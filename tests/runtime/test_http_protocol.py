@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from chaosapi.runtime.admin_server import UVICORN_OPTIONS, CappedServer, bind
 from chaosapi.runtime.http_protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED, MAX_TARGET_BYTES, HttpProtocol
 from tests.garbage import alive, collection_off
-from tests.patience import patience
+from tests.patience import patience, until
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -138,14 +138,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Yield a server with short time-outs."""
     with serving(Hasty, monkeypatch) as served:
         yield served
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + patience(30)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def refusal(answer: bytes) -> tuple[int, dict[str, Any]]:

@@ -16,8 +16,8 @@ from chaosapi.injection.engine import Engine
 from chaosapi.routing import RouteTable
 from chaosapi.runtime.process_effects import ProcessEffectRunner
 from tests.conftest import Clock
-from tests.effects.hosts import until
 from tests.effects.test_cpu import burners
+from tests.patience import until
 
 
 class Replica:

@@ -1,8 +1,7 @@
 """Several processes on one store agree: real processes on a real SQLite file and a real Redis."""
 
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.patience import patience
+from tests.patience import patience, until
 from tests.planes import Planes, started
 from tests.store.conftest import RedisServer, running
 
@@ -53,14 +52,6 @@ def pair(replicas: Replicas) -> tuple[Planes, Planes]:
     two = replicas.start(apart=True), replicas.start()
     until(lambda: len(get(two[0], "/admin/replicas")["replicas"]) == 2)
     return two
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + patience(30)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def get(planes: Planes, path: str) -> Any:

@@ -18,7 +18,7 @@ from chaosapi.runtime import heap
 from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.server import Server
 from chaosapi.settings import Settings
-from tests.effects.hosts import until
+from tests.patience import until
 
 
 @contextmanager

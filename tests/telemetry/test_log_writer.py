@@ -3,7 +3,7 @@ import pty
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -20,14 +20,6 @@ MANY = 5_000
 def notice(dropped: int) -> str:
     """Return the number of missing lines as a notice."""
     return f"missing {dropped}\n"
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + patience(30)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 class Pipe:

@@ -7,9 +7,8 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import httpx2
 import psutil
 import pytest
 
-from tests.patience import patience
+from tests.patience import patience, until
 from tests.planes import Planes, started
 from tests.processes import freeze
 
@@ -31,14 +30,6 @@ _OF_THE_PROCESS = ("cpu_seconds_total", "open_fds", "max_fds", "resident_memory_
 _ONCE = ("chaosapi_store_up", "chaosapi_build_info", "python_info")
 Seen = Counter[tuple[str, int]]
 """The number of responses by replica and status."""
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fails after 30 seconds."""
-    deadline = time.monotonic() + patience(30)
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def replica(answer: httpx2.Response) -> str:
