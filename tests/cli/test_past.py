@@ -1,6 +1,5 @@
 """Forecasts with the history of a real Prometheus, compared with Prometheus's own evaluation."""
 
-import socket
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -15,17 +14,15 @@ from chaosapi import errors
 from chaosapi.cli import measured
 from chaosapi.cli.past import read_past
 from chaosapi.cli.prometheus import PrometheusReader
-from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
 from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import default_monitoring
 from chaosapi.forecast.past import Past
-from chaosapi.lab import history, prometheus
-from chaosapi.lab.processes import Programs
 from chaosapi.slo import spec, windows
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import WindowPair, format_window
+from tests.cli.recorded import recorded_prometheus
 
 pytestmark = pytest.mark.slow
 
@@ -89,18 +86,9 @@ def samples(start: int) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[Recorded]:
     """Yield a Prometheus that has the samples, and evaluates no rules."""
-    folder = tmp_path_factory.mktemp("prometheus")
     start = int(time.time()) - LENGTH - 60
-    history.import_history(samples(start), tools["promtool"], folder / "data")
-    config = folder / "prometheus.yml"
-    config.write_text("{}")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
-    command = prometheus.command(tools["prometheus"], config_file=config, data=folder / "data", listen=listen)
-    with Programs(folder / "logs") as parts, PrometheusClient(f"http://{listen}") as source:
-        parts.start("prometheus", command)
-        parts.wait_until(source.is_ready, "Prometheus")
-        yield Recorded(f"http://{listen}", start)
+    with recorded_prometheus(samples(start), tools, tmp_path_factory.mktemp("prometheus")) as url:
+        yield Recorded(url, start)
 
 
 def fact(recorded: Recorded, pair: WindowPair) -> list[tuple[float, float]]:

@@ -1,7 +1,6 @@
 """Commands that read from Prometheus, with a real one that has twenty minutes of a shop's counters."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,11 +16,9 @@ from chaosapi import assets, errors
 from chaosapi.cli import app
 from chaosapi.cli import prometheus as client
 from chaosapi.cli.prometheus import PrometheusReader
-from chaosapi.clients.prometheus import PrometheusClient
-from chaosapi.lab import history, prometheus
-from chaosapi.lab.processes import Programs
 from chaosapi.slo import spec, windows
 from chaosapi.slo.windows import WindowPair, format_window
+from tests.cli.recorded import recorded_prometheus
 from tests.conftest import Serve
 
 pytestmark = pytest.mark.slow
@@ -65,18 +62,9 @@ def samples(start: int) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, tools: dict[str, Path]) -> Iterator[Recorded]:
     """Yield a Prometheus that has the samples, and evaluates no rules."""
-    folder = tmp_path_factory.mktemp("prometheus")
     start = int(time.time()) - LENGTH - 60
-    history.import_history(samples(start), tools["promtool"], folder / "data")
-    config = folder / "prometheus.yml"
-    config.write_text("{}")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        listen = f"127.0.0.1:{free.getsockname()[1]}"
-    command = prometheus.command(tools["prometheus"], config_file=config, data=folder / "data", listen=listen)
-    with Programs(folder / "logs") as parts, PrometheusClient(f"http://{listen}") as source:
-        parts.start("prometheus", command)
-        parts.wait_until(source.is_ready, "Prometheus")
-        yield Recorded(f"http://{listen}", start, start + LENGTH)
+    with recorded_prometheus(samples(start), tools, tmp_path_factory.mktemp("prometheus")) as url:
+        yield Recorded(url, start, start + LENGTH)
 
 
 def run(*arguments: str) -> Result:
