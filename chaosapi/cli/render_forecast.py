@@ -88,6 +88,7 @@ def _firing(slo: str, alerts: list[ForecastAlert]) -> Table:
     columns = ("alert", second, "firing", "expected\nrange", "notified", "resolved", "spent")
     table = empty_table(f"{slo}: will fire", "bold red", *columns)
     table.pad_edge = False
+    table.show_edge = False
     for alert in alerts:
         chance = f"{_time(alert.chance.earliest)}…{_time(alert.chance.latest)}"
         formula = f"{_time(alert.formula.detection)}+{_time(alert.formula.reset)}" if alert.formula else _NONE
