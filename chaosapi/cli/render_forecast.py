@@ -20,7 +20,7 @@ _EPISODES = 5
 """Rows per alert; under a long pulse an alert fires and resolves many times."""
 
 _FORMULA = "detection + reset: by the formulas of the SRE Workbook, without scrapes\n"
-_LEGEND = "expected range: of firing, by chance (two standard deviations)\n"
+_LEGEND = "expected range: of the first firing, in at least nine of ten runs\n"
 
 
 def forecast(found: Forecast) -> Group:

@@ -20,7 +20,10 @@ class AlertTimes(Model):
 
 
 class FiringRange(Model):
-    """When the alert first fires if two standard deviations more, or fewer, requests are hit than expected.
+    """When the alert first fires: the wider of two ranges.
+
+    One is for two standard deviations more, or fewer, requests that are hit than expected; the other has nine of ten
+    random runs of the same traffic.
 
     The scrapes and evaluations of a forecast coincide with the creation of the faults; those of a real Prometheus do
     not. Therefore one evaluation interval is subtracted from the earliest time, and one scrape interval is added to the
@@ -28,7 +31,7 @@ class FiringRange(Model):
     """
 
     earliest: Duration | None
-    """None: the alert does not fire even with two standard deviations more hits."""
+    """None: the alert hardly ever fires."""
     latest: Duration | None
     """None: the alert may not fire at all."""
 

@@ -23,7 +23,7 @@ def test_the_timetable_fits_into_eighty_columns() -> None:
     assert "latency page 1m/5s" in shown
     assert "83.33%" in shown
     assert "detection + reset: by the formulas" in shown
-    assert "expected range: of firing, by chance" in shown
+    assert "expected range: of the first firing, in at least nine of ten runs" in shown
     assert not [line for line in shown.splitlines() if line.rstrip().endswith("…")]
 
 
