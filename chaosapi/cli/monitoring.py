@@ -43,7 +43,7 @@ def alertmanager(
     url: Annotated[str, typer.Argument(help="The URL of the service's admin API, such as http://127.0.0.1:8001.")],
     *,
     spec_file: SpecOption = None,
-    receiver: Annotated[str, typer.Option(help="Your own receiver, which goes on getting every alert.")] = "yours",
+    receiver: Annotated[str, typer.Option(help="Your own receiver, which still gets every alert.")] = "yours",
     token_file: Annotated[
         str | None, typer.Option(help="The file on Alertmanager's side with the admin token.")
     ] = None,

@@ -130,7 +130,7 @@ def _undescribed(template: str) -> Visit | None:
 
 
 def _stated(parameter: Mapping[str, Any], document: Mapping[str, Any]) -> Any:
-    """Return the example that a parameter or its schema gives in so many words, None where it gives none."""
+    """Return the explicit example of a parameter or of its schema; None if there is none."""
     schema = _resolved(parameter.get("schema", {}), document)
     named = [_resolved(each, document).get("value") for each in parameter.get("examples", {}).values()]
     listed = schema.get("examples", [])
