@@ -43,6 +43,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("CHAOSAPI_") and name != "CHAOSAPI_TOOLS_DIR":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CHAOSAPI_LAB", "none")  # another test may run a lab
 
 
 @pytest.fixture

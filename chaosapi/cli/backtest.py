@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import assets, durations, errors
-from chaosapi.cli.prometheus import HERE, PrometheusReader
+from chaosapi.cli import here
+from chaosapi.cli.prometheus import PrometheusReader, Url
 from chaosapi.cli.render_faults import empty_table
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
 from chaosapi.forecast import identity
@@ -34,7 +35,7 @@ _EPISODES = 10
 
 def backtest(
     *,
-    prometheus: Annotated[str, typer.Option(metavar="URL", help="The URL of Prometheus.")] = HERE,
+    prometheus: Url = None,
     start: Annotated[
         str,
         typer.Option("--from", metavar="TIME", help="Start of the backtest: 2026-01-31T08:00:00Z, -2h or now."),
@@ -57,7 +58,7 @@ def backtest(
         if not span[0] < span[1]:
             raise errors.Invalid.field("--to", f"{end} does not come after --from {start}")
         chosen = windows.load(profile)
-        source = PrometheusReader(prometheus)
+        source = PrometheusReader(prometheus or here.prometheus_url())
         known = default_monitoring(chosen).model_dump() | {"prometheus": source.version(), "min_failures": min_failures}
         known |= {"pending_for": durations.parse(pending_for)} | ({"evaluation": durations.parse(step)} if step else {})
         monitoring = Monitoring.model_validate(known)

@@ -1,15 +1,16 @@
 """`chaosapi console`: the control room in the browser."""
 
 import contextlib
-import os
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
 
-from chaosapi import durations
-from chaosapi.cli.fault import HERE, Url, find_service
+from chaosapi import durations, errors
+from chaosapi.cli import here
+from chaosapi.cli.fault import Url
 from chaosapi.extras import needed
+from chaosapi.lab_addresses import running_lab
 from chaosapi.peers import is_loopback
 from chaosapi.terminal import print_error
 
@@ -18,13 +19,30 @@ PORT: Final = 8080
 _SHORTEST_INTERVAL_S: Final = 0.05
 
 
+def _default(usual: str) -> str:
+    return f"the running lab's, else port {usual.rpartition(':')[2]} on {HOST}"
+
+
 def console(
     *,
     service: Url = None,
-    prometheus: Annotated[str, typer.Option(help="The URL of Prometheus.")] = "http://127.0.0.1:9090",
-    alertmanager: Annotated[str, typer.Option(help="The URL of Alertmanager.")] = "http://127.0.0.1:9093",
-    locust: Annotated[str, typer.Option(help="The URL of Locust's web page; optional.")] = "http://127.0.0.1:8089",
-    job: Annotated[str, typer.Option(help="The Prometheus job that scrapes the service.")] = "chaosapi",
+    prometheus: Annotated[
+        str | None,
+        typer.Option(envvar="CHAOSAPI_PROMETHEUS", help="The URL of Prometheus.", show_default=here.PROMETHEUS_DEFAULT),
+    ] = None,
+    alertmanager: Annotated[
+        str | None, typer.Option(help="The URL of Alertmanager.", show_default=_default(here.ALERTMANAGER))
+    ] = None,
+    locust: Annotated[
+        str | None,
+        typer.Option(help="The URL of Locust's web page; optional.", show_default=_default(here.LOCUST)),
+    ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            help="The Prometheus job that scrapes the service.", show_default="the running lab's, else chaosapi"
+        ),
+    ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = HOST,
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = PORT,
     every: Annotated[str, typer.Option(help="Poll and refresh interval.")] = "2s",
@@ -47,29 +65,30 @@ def console(
 
         from chaosapi.console import app, bounds, sources
         from chaosapi.runtime.admin_server import bind, url
-        from chaosapi.settings import SettingsError, token_from_environment
     if not password and not is_loopback(host):
         raise _refused(
             f"{host} is reachable from other machines, and every user of the console can inject faults: "
             "set CHAOSAPI_CONSOLE_PASSWORD, or listen on 127.0.0.1"
         )
     try:
-        token = token_from_environment({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
-    except SettingsError as error:
-        raise _refused(str(error)) from None
-    try:
         seconds = durations.parse(every)
     except ValueError as error:
         raise _refused(f"--every {every}: {error}") from None
     if seconds < _SHORTEST_INTERVAL_S:
         raise _refused(f"--every {every} is too short: at least {durations.format(_SHORTEST_INTERVAL_S)}")
-    addresses = sources.Addresses(
+    try:
+        lab = None if all((service, prometheus, alertmanager, locust, job)) else running_lab()
         # A service that is not up yet is expected at the lab's address.
-        _address("--service", service or find_service((*HERE, HERE[0]))),
-        _address("--prometheus", prometheus),
-        _address("--alertmanager", alertmanager),
-        _address("--locust", locust),
-        job,
+        admin = service or (lab.admin if lab else here.find_service((*here.ADMIN, here.ADMIN[0])))
+        token = here.admin_token(token, admin)
+    except errors.Invalid as error:
+        raise _refused(str(error)) from None
+    addresses = sources.Addresses(
+        _address("--service", admin),
+        _address("--prometheus", prometheus or (lab.prometheus if lab else here.PROMETHEUS)),
+        _address("--alertmanager", alertmanager or (lab.alertmanager if lab else here.ALERTMANAGER)),
+        _address("--locust", locust or (lab.locust if lab else here.LOCUST)),
+        job or (lab.job if lab else "chaosapi"),
     )
     try:
         bound = bind(host, port, "--port")

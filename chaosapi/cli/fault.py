@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final, cast
 import typer
 from rich.text import Text
 
-from chaosapi.cli import parse, render_faults
+from chaosapi import errors
+from chaosapi.cli import here, parse, render_faults
 from chaosapi.cli.group import CommandGroup
-from chaosapi.clients.admin import AdminClient, ClientError, find_admin_api
+from chaosapi.clients.admin import AdminClient, ClientError
 from chaosapi.clients.answers import Phase
-from chaosapi.settings import SettingsError, token_from_environment
 from chaosapi.terminal import Terminal, print_error
 from chaosapi.text import count_noun, escape_control, strip_control
 
@@ -25,21 +25,21 @@ app = typer.Typer(
 
 Url = Annotated[
     str | None,
-    typer.Option(
-        envvar="CHAOSAPI_URL", help="The URL of the admin API.", show_default="port 8001 or 8000 on 127.0.0.1"
-    ),
+    typer.Option(envvar="CHAOSAPI_URL", help="The URL of the admin API.", show_default=here.ADMIN_DEFAULT),
 ]
 Token = Annotated[
-    str | None, typer.Option(envvar="CHAOSAPI_ADMIN_TOKEN", help="The admin token, if the service has one.")
+    str | None,
+    typer.Option(
+        envvar="CHAOSAPI_ADMIN_TOKEN",
+        help="The admin token, if the service has one.",
+        show_default="the running lab's",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the JSON of the API.")]
 Reason = Annotated[str | None, typer.Option(help="The reason to record in the audit log.")]
 Wait = Annotated[str, typer.Option(help="Wait until every replica has applied the change, for at most this long.")]
 
 WAIT: Final = "2s"
-
-HERE = ("http://127.0.0.1:8001", "http://127.0.0.1:8000")
-"""The admin APIs of `chaosapi lab` and of `chaosapi serve`."""
 
 _out = Terminal()
 
@@ -201,18 +201,13 @@ def replicas(*, url: Url = None, token: Token = None, as_json: AsJson = False) -
         _out.print(render_faults.replica_table(answer["replicas"]))
 
 
-def find_service(urls: Sequence[str]) -> str:
-    """Return the first URL that serves chaosapi, or the last one."""
-    return find_admin_api(urls[:-1]) or urls[-1]
-
-
 @contextmanager
 def admin_client(url: str | None, token: str | None) -> Iterator[AdminClient]:
     """Open a client of the admin API; a ClientError is printed and becomes exit code 1."""
-    url = parse.base_url(url) if url else find_service(HERE)
     try:
-        token = token_from_environment({"CHAOSAPI_ADMIN_TOKEN": token} if token else os.environ)
-    except SettingsError as error:
+        url = parse.base_url(url) if url else here.admin_url()
+        token = here.admin_token(token, url)
+    except errors.Invalid as error:
         raise _failed(str(error)) from None
     try:
         with AdminClient(url, token=token, actor=strip_control(_user())) as admin:

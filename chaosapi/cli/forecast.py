@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from chaosapi import assets, durations, errors
 from chaosapi.api import validation
-from chaosapi.cli import measured, parse, render_forecast
+from chaosapi.cli import here, measured, parse, render_forecast
 from chaosapi.cli.past import read_past
 from chaosapi.cli.slo import ProfileOption, SpecOption
 from chaosapi.cli.traffic_sources import TrafficSources
@@ -97,7 +97,7 @@ def forecast(
             metavar="URL",
             envvar="CHAOSAPI_PROMETHEUS",
             help="The Prometheus that knows traffic and past; `none` asks none.",
-            show_default="one on this machine, if it answers",
+            show_default="the running lab's, or port 9090 on 127.0.0.1, if it answers",
             rich_help_panel=_TRAFFIC,
         ),
     ] = None,
@@ -114,7 +114,7 @@ def forecast(
         typer.Option(
             metavar="URL",
             help="A service with chaosapi, whose /metrics counts the traffic where no Prometheus does.",
-            show_default="port 8001 or 8000 on 127.0.0.1",
+            show_default=here.ADMIN_DEFAULT,
             rich_help_panel=_TRAFFIC,
         ),
     ] = None,

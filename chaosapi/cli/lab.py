@@ -15,6 +15,7 @@ from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.service import DemoShop, OwnApp, RunningService, Service
 from chaosapi.lab.signals import StopRequested, stoppable
+from chaosapi.lab_addresses import published
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
 
@@ -30,6 +31,7 @@ AlertmanagerPort = Annotated[int, _port("Alertmanager")]
 GrafanaPort = Annotated[int, _port("Grafana")]
 LoadtestPort = Annotated[int, _port("Locust's metrics")]
 ConsolePort = Annotated[int, _port("the console")]
+LocustPort = Annotated[int, _port("Locust's page, where you start Locust yourself")]
 DataDir = Annotated[
     Path | None,
     typer.Option(help="Keep data and logs in this folder.", show_default="a temporary folder, deleted at the end"),
@@ -62,6 +64,7 @@ def lab(
     grafana_port: GrafanaPort = _DEFAULTS.grafana,
     loadtest_port: LoadtestPort = _DEFAULTS.loadtest,
     console_port: ConsolePort = _DEFAULTS.console,
+    locust_port: LocustPort = _DEFAULTS.locust,
     data_dir: DataDir = None,
     once: Annotated[bool, typer.Option("--once", help="Start, print the status, and stop.")] = False,
     app: Annotated[
@@ -119,7 +122,16 @@ def lab(
     sent = (_OWN_RATE if service else 0) if rate is None else rate
     console = Terminal()
     with _reported_errors(console), _folder(data_dir) as folder:
-        ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port, console_port)
+        ports = Ports(
+            port,
+            admin_port,
+            prometheus_port,
+            alertmanager_port,
+            grafana_port,
+            loadtest_port,
+            console_port,
+            locust_port,
+        )
         options = stack.Options(
             folder,
             profile,
@@ -131,7 +143,7 @@ def lab(
             locustfile=locustfile,
             token=token,
         )
-        with stack.running(options, _progress_printer(console)) as running:
+        with _running(options, console) as running:
             if once:
                 console.print(str(status.read_status(running)), soft_wrap=True)
                 return
@@ -173,9 +185,16 @@ def demo(
     with _reported_errors(console), _folder(data_dir) as folder:
         ports = Ports(port, admin_port, prometheus_port, alertmanager_port, grafana_port, loadtest_port)
         options = stack.Options(folder, "lab", ports, rate=demonstration.RATE, traffic=True)
-        with stack.running(options, _progress_printer(console)) as running:
+        with _running(options, console) as running:
             demonstration.run(running, console)
         console.print("The alert reached the webhook and resolved. Everything is stopped.")
+
+
+@contextmanager
+def _running(options: stack.Options, console: Terminal) -> Iterator[stack.Lab]:
+    """Start a lab whose addresses other commands find."""
+    with stack.running(options, _progress_printer(console)) as running, published(running.addresses):
+        yield running
 
 
 def _progress_printer(console: Terminal) -> Callable[[str], None]:

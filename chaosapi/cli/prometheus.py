@@ -2,16 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import typer
 
 from chaosapi import errors
+from chaosapi.cli import here
 from chaosapi.clients.errors import ClientError, InvalidURLError, NoAnswerError
 from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.forecast.recording import RecordedSeries
 
-HERE = "http://127.0.0.1:9090"
+Url = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="CHAOSAPI_PROMETHEUS",
+        help="The URL of Prometheus.",
+        show_default=here.PROMETHEUS_DEFAULT,
+    ),
+]
 _FIRST_SPAN_S = 3600.0
 _SHORTEST_SPAN_S = 60.0
 _SAMPLES_WANTED = 250_000
@@ -100,7 +110,7 @@ class PrometheusReader:
 
     def _explained(self, error: ClientError) -> str:
         if isinstance(error, InvalidURLError):
-            return f"{self.url} is not a URL such as {HERE}: {error.__cause__}"
+            return f"{self.url} is not a URL such as {here.PROMETHEUS}: {error.__cause__}"
         if error.status is None:
             return f"no answer from {self.url}: {error.__cause__ or error}"
         if isinstance(error, NoAnswerError):

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from chaosapi import assets, durations, errors
-from chaosapi.cli import fault, measured, render_score
+from chaosapi.cli import fault, here, measured, render_score
 from chaosapi.cli.past import read_past
-from chaosapi.cli.prometheus import HERE, PrometheusReader
+from chaosapi.cli.prometheus import PrometheusReader, Url
 from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
@@ -32,7 +32,7 @@ def score(
     *,
     url: fault.Url = None,
     token: fault.Token = None,
-    prometheus: Annotated[str, typer.Option(metavar="URL", help="The URL of Prometheus.")] = HERE,
+    prometheus: Url = None,
     spec_file: SpecOption = None,
     profile: ProfileOption = "lab",
     group_wait: Annotated[
@@ -61,7 +61,7 @@ def score(
         missing = []
         past = None
         try:
-            source = PrometheusReader(prometheus)
+            source = PrometheusReader(prometheus or here.prometheus_url())
             until = min(now, record.ends_at)
             settings |= measured.intervals(source, shop, chosen, record.starts_at - 120, now) | {
                 "prometheus": source.version()

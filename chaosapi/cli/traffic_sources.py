@@ -10,8 +10,8 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaosapi import durations, errors
-from chaosapi.cli import fault, measured
-from chaosapi.cli.prometheus import HERE, PrometheusReader
+from chaosapi.cli import here, measured
+from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.forecast.traffic import PartialTraffic, Traffic, TrafficRoute, without_failures
 from chaosapi.slo.spec import Spec
 
@@ -38,12 +38,12 @@ class TrafficSources:
     """Whether the SLOs are the shop's own, whose usual traffic is known."""
 
     def reader(self) -> PrometheusReader | None:
-        """Return the Prometheus that was named, or one on this machine that answers."""
+        """Return the Prometheus that was named, or the lab's or usual one on this machine, if it answers."""
         if self.prometheus == NONE:
             return None
         if self.prometheus:
             return PrometheusReader(self.prometheus)
-        found = PrometheusReader(HERE)
+        found = PrometheusReader(here.prometheus_url())
         try:
             found.version()
         except errors.Invalid:
@@ -64,7 +64,7 @@ class TrafficSources:
                     raise
                 failed.append(str(error))
         if self.service or not self.is_shop:
-            for url in (self.service,) if self.service else fault.HERE:
+            for url in (self.service,) if self.service else here.service_urls():
                 try:
                     return count_traffic(url, needs_rate=given.rps is None)
                 except errors.Invalid as error:

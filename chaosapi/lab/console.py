@@ -11,7 +11,9 @@ def is_installed() -> bool:
 
 def command(ports: Ports, service: str, job: str) -> list[str]:
     """Return the command line of a console for this lab."""
-    sources = {"service": service, "prometheus": url(ports.prometheus), "alertmanager": url(ports.alertmanager)}
+    sources = {"service": service} | {
+        name: url(getattr(ports, name)) for name in ("prometheus", "alertmanager", "locust")
+    }
     options = [word for name, address in sources.items() for word in (f"--{name}", address)]
     here = ["--host", HOST, "--port", str(ports.console)]
     return [sys.executable, "-m", "chaosapi", "console", *options, "--job", job, *here]

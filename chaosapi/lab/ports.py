@@ -28,6 +28,8 @@ class Ports(NamedTuple):
     loadtest: int = 9646
     """The port of Locust's client metrics; Prometheus scrapes it whether the lab or the user starts Locust."""
     console: int = 8080
+    locust: int = 8089
+    """The port of Locust's page, where the user starts Locust with one."""
 
     def by_option(
         self,
@@ -38,7 +40,7 @@ class Ports(NamedTuple):
         with_service: bool = True,
     ) -> dict[str, int]:
         """Return the ports that will be used, each by the option that sets it."""
-        parts = {"grafana": with_grafana, "loadtest": with_traffic, "console": with_console}
+        parts = {"grafana": with_grafana, "loadtest": with_traffic, "console": with_console, "locust": False}
         parts |= {"service": with_service, "admin": with_service}
         used = self._asdict() | {name: 0 for name, there in parts.items() if not there}
         return {f"--{name}-port" if name != "service" else "--port": port for name, port in used.items() if port}

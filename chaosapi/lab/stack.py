@@ -34,6 +34,7 @@ from chaosapi.lab.ports import Ports, address, url
 from chaosapi.lab.processes import Programs
 from chaosapi.lab.prometheus import ScrapeTarget
 from chaosapi.lab.service import DemoShop, Endpoints, Service
+from chaosapi.lab_addresses import LabAddresses
 from chaosapi.settings import SettingsError, token_from_environment
 from chaosapi.slo import cause_alerts, files, spec, windows
 from chaosapi.slo.annotations import LinkBases
@@ -87,6 +88,25 @@ class Lab:
     prometheus: PrometheusClient
     with_grafana: bool
     with_console: bool
+    token_file: Path | None
+
+    @property
+    def addresses(self) -> LabAddresses:
+        """Return what the commands of this user read."""
+        return LabAddresses(
+            service=self.endpoints.users,
+            admin=self.endpoints.admin,
+            prometheus=url(self.ports.prometheus),
+            alertmanager=url(self.ports.alertmanager),
+            grafana=url(self.ports.grafana) if self.with_grafana else None,
+            console=url(self.ports.console) if self.with_console else None,
+            locust=url(self.ports.locust),
+            locust_metrics=address(self.ports.loadtest) if isinstance(self.options.service, DemoShop) else None,
+            job=self.target.job,
+            profile=self.options.profile,
+            slo=str(self.options.service.slo.resolve()),
+            token_file=str(self.token_file) if self.token_file else None,
+        )
 
     @property
     def links(self) -> dict[str, str]:
@@ -157,6 +177,7 @@ def running(options: Options, report: Callable[[str], None]) -> Iterator[Lab]:
             store,
             with_grafana,
             with_console,
+            _write_token(folder, token, cleanup) if token else None,
         )
         if options.traffic:  # before Prometheus, so that there is no gap between its past and its present
             report("starting Locust")
@@ -186,6 +207,14 @@ def _token(options: Options) -> str | None:
         return token_from_environment({"CHAOSAPI_ADMIN_TOKEN": options.token} if options.token else os.environ)
     except SettingsError as error:
         raise LabError(str(error)) from None
+
+
+def _write_token(folder: Path, token: str, cleanup: ExitStack) -> Path:
+    """Write the token into a file for the commands of this user; it is removed with the lab."""
+    file = folder / "token"
+    folders.write_private(file, token)
+    cleanup.callback(file.unlink, missing_ok=True)
+    return file
 
 
 def _rules(source: Path, promised: Spec, profile: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chaosapi import assets
 from chaosapi.lab.errors import LabError
-from chaosapi.lab.ports import Ports, url
+from chaosapi.lab.ports import HOST, Ports, url
 
 
 def shop_command(ports: Ports, rate: float) -> list[str]:
@@ -30,7 +30,7 @@ def file_command(locustfile: Path, users: int, host: str) -> list[str]:
 
 def interactive_command(ports: Ports) -> str:
     """Return what a person types for traffic with a web page to steer it."""
-    return shlex.join([*_LOCUST, *_shop(ports)])
+    return shlex.join([*_LOCUST, *_shop(ports), "--web-host", HOST, "--web-port", str(ports.locust)])
 
 
 _LOCUST = (sys.executable, "-m", "locust")

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx2
 import pytest
 
-from chaosapi.cli import fault as command
+from chaosapi.cli import here
 from tests.conftest import Serve
 from tests.patience import patience
 
@@ -121,9 +121,9 @@ def test_without_a_url_the_admin_port_is_tried_first(serve: Serve) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
         other = f"http://127.0.0.1:{stranger.server_port}"
-        assert command.find_service((ours, last)) == ours
-        assert command.find_service((other, ours, last)) == ours
-        assert command.find_service((last, other, last)) == last
+        assert here.find_service((ours, last)) == ours
+        assert here.find_service((other, ours, last)) == ours
+        assert here.find_service((last, other, last)) == last
         stranger.shutdown()
 
 

@@ -98,6 +98,7 @@ class Reader:
             **ENVIRONMENT,
             "COLUMNS": "120",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "CHAOSAPI_LAB": str(self.ports["--admin-port"]),
             "CHAOSAPI_URL": f"http://127.0.0.1:{self.ports['--admin-port']}",
             "LOCUST_HOST": f"http://127.0.0.1:{self.ports['--port']}",
         }

@@ -11,6 +11,7 @@ PORT_OPTIONS = (
     "--grafana-port",
     "--loadtest-port",
     "--console-port",
+    "--locust-port",
 )
 
 

@@ -248,6 +248,7 @@ def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path:
 def test_demo(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
     """The demo exits with 0 after a real alert has fired and resolved, and prints each step."""
     del lab_ports["--console-port"]  # it is over before anybody could open one
+    del lab_ports["--locust-port"]  # and it sends its own traffic
     done = run("demo", lab_ports, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     moments = [
