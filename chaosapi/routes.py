@@ -68,8 +68,8 @@ UNKNOWN = "none"
 STATUS_CLOSED: Final = "000"
 """The status of a request whose client got no answer: the connection was closed by either side."""
 
-COUNTED_FROM_START: Final = (STATUS_CLOSED, "200", "500", "503", "504")
-"""Statuses that each route exports from 0 on, next to its success status; loadtests/_metrics.py has the same list.
+COUNTED_FROM_START: Final = (STATUS_CLOSED, "200", "429", "500", "502", "503", "504")
+"""Statuses that each route exports from 0 on, next to its success status; loadtests/_scenarios.py has the same list.
 
 A series that first appears with a burst of errors hides that burst: increase() needs an earlier sample.
 """

@@ -138,6 +138,13 @@ class RouteTable:
         for observer in self._observers:
             observer()
 
+    def refresh_if_added(self) -> bool:
+        """Read the app's routes if their number has changed, and return whether it has."""
+        changed = self._size() != self._counted
+        if changed:
+            self.refresh()
+        return changed
+
     def subscribe(self, observer: Callable[[], None]) -> None:
         """Call `observer` whenever the routes have been read again."""
         self._observers.append(observer)
@@ -150,8 +157,7 @@ class RouteTable:
     def handler(self, scope: Scope) -> str | None:
         """Return the template of a request's route, `"none"` where no route matches; None where it is exempt."""
         found = self._find(scope)
-        if found == UNKNOWN and self._size() != self._counted:
-            self.refresh()
+        if found == UNKNOWN and self.refresh_if_added():
             found = self._find(scope)
         return found
 

@@ -26,6 +26,7 @@ from chaosapi.api.head import HeadMiddleware
 from chaosapi.api.policy import Policy
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
+from chaosapi.faults.fault import Record
 from chaosapi.faults.state import Diff, State
 from chaosapi.injection.context import HeldRequests
 from chaosapi.injection.engine import Engine
@@ -61,6 +62,7 @@ Start with `POST /admin/faults` and `{"effect": {"type": "error"}, "rate": 0.2}`
 """
 
 _LAG_INTERVAL_S = 0.1
+_ROUTES_INTERVAL_S = 1.0
 
 # Makes the API docs ask for the token; AccessGuard checks it.
 _TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN")
@@ -211,7 +213,7 @@ class Chaos:
 
     def _lifespan(self, control: ASGIApp) -> tuple[list[Job], Hooks]:
         """Return the background jobs, and the hooks for startup and shutdown."""
-        jobs: list[Job] = [self._measure_lag]
+        jobs: list[Job] = [self._measure_lag, self._watch_routes]
         control_jobs: list[Job] = [
             self._guard_watcher.run,
             self._rate_meter.run,
@@ -277,13 +279,22 @@ class Chaos:
     def _follow_routes(self) -> None:
         """Act on the app's routes, which have changed."""
         self._metrics.expose(self._routes.routes)
+        self._expose_statuses(run.compiled.record for run in self._engine.live())
         self._engine.aim()
+
+    def _expose_statuses(self, records: Iterable[Record]) -> None:
+        """Show the statuses of these faults at 0: the first scrape of a burst would otherwise be its first sample."""
+        now = self._store.now()
+        for record in records:
+            if record.phase(now) != "ended":
+                self._metrics.expose_statuses(record.spec, self._routes.routes)
 
     def _load_state(self, state: State) -> None:
         diff = Diff.of(self._engine.state, state)
         replaced = self._collector if diff.replaces else None
         if replaced:
             replaced.snapshot()  # write down the last counts of the replaced fault
+        self._expose_statuses(diff.added)
         self._engine.load(state, diff)
         if replaced:
             replaced.snapshot()  # the counts of the new fault start at 0
@@ -294,6 +305,12 @@ class Chaos:
     def _drop_ended_faults(self) -> None:
         self._engine.drop_ended()
         self._process_effects.sync(self._engine.live())
+
+    async def _watch_routes(self) -> None:
+        """Read routes that the app adds after its start, so that their series exist before their first request."""
+        while True:
+            await asyncio.sleep(_ROUTES_INTERVAL_S)
+            self._routes.refresh_if_added()
 
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()

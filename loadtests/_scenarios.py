@@ -16,7 +16,7 @@ MIX: Mapping[str, float] = {
     "GET /api/orders/{order_id}": 0.04,
 }
 """The share of each route in the shop's usual traffic."""
-ERRORS_FROM_START = ("500", "503", "504")
+ERRORS_FROM_START = ("429", "500", "502", "503", "504")
 """Statuses that are exported from 0 on, as by the service (chaosapi/routes.py).
 
 A series that first appears with a burst of errors hides that burst: increase() needs an earlier sample.

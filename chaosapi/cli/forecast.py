@@ -119,7 +119,7 @@ def forecast(
         ),
     ] = None,
     replicas: Annotated[
-        int | None, typer.Option(help="Processes that Prometheus scrapes separately.", rich_help_panel=_TRAFFIC)
+        int | None, typer.Option(help="Without effect; accepted for older scripts.", hidden=True)
     ] = None,
     spec_file: SpecOption = None,
     profile: ProfileOption = "production",

@@ -12,7 +12,7 @@ from chaosapi.faults.dice import Dice
 from chaosapi.faults.guard import Guard
 from chaosapi.faults.schedule import Schedule
 from chaosapi.models import Integer, Line, Model, Moment, Ratio, at_most_entries, case_insensitive_names
-from chaosapi.routes import fits, is_probe
+from chaosapi.routes import STATUS_CLOSED, fits, is_probe
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -88,6 +88,14 @@ class Fault(Model):
     """Why the fault is injected; recorded in the audit log."""
     guard: Guard | None = None
     """The condition that ends the fault early."""
+
+    @property
+    def statuses(self) -> set[str]:
+        """Return the statuses with which requests that are hit end; empty where the app answers them."""
+        if self.target.points:
+            return set()
+        endings = self.effect.endings()
+        return {STATUS_CLOSED if ending.status is None else str(ending.status) for ending in endings}
 
     @model_validator(mode="after")
     def _check_effect(self) -> Self:

@@ -14,7 +14,7 @@ from chaosapi.forecast.traffic import AnswerTime, Traffic, TrafficRoute
 from chaosapi.routes import COUNTED_FROM_START
 
 ZERO_INITIALISED = set(COUNTED_FROM_START)
-"""The statuses that every route counts from 0 on, like its success; other series appear at their first request."""
+"""The statuses that every route counts from 0 on, like its success; those of a fault exist from its creation."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,8 @@ class Counters:
             if not any(self._cumulated(series.group, part, None)[-1] for part in series.parts):
                 silent |= series.early
                 continue
-            born = 0
-            if not series.early:
-                # The first scrape at which each replica has answered one request in expectation.
-                answered = self._read(series, None, times) / self._traffic.replicas
-                born = int(np.searchsorted(answered, 1 - 1e-9))
+            # A fault's own statuses exist from its creation, at time 0: the next scrape is the first with a sample.
+            born = 0 if series.early else int(np.searchsorted(times, 0, side="right"))
             counters.append(Counter(self._read(series, term.limit, times), born))
         if silent and not any(counter.first_sample == 0 for counter in counters):
             # The sum over series that exist but never grew is 0, not absent.
@@ -117,19 +114,18 @@ class Counters:
         return flow
 
     def _selected(self, term: Term) -> Iterator[_Series]:
-        """Yield all series of the term; series that exist from the start and grow in proportion are merged into one."""
+        """Yield all series of the term; series of the same status, which grow in proportion, are merged into one."""
         for group, (routes, result) in enumerate(self._groups):
-            shares: dict[tuple[str | None, TrafficRoute | None], float] = {}
+            shares: dict[str | None, float] = {}
             statuses = ZERO_INITIALISED | {part.status for part in result.parts if part.status}
             for route, share in routes.items():
                 for status in statuses | {route.success}:
                     if term.matches(route.labels | {"status": status}):
                         own = None if status == route.success else status
-                        alone = None if own is None or own in ZERO_INITIALISED else route
-                        shares[own, alone] = shares.get((own, alone), 0.0) + share
-            for (own, alone), share in shares.items():
+                        shares[own] = shares.get(own, 0.0) + share
+            for own, share in shares.items():
                 parts = tuple(part for part in result.parts if part.status == own)
-                yield _Series(group, parts, share, early=alone is None)
+                yield _Series(group, parts, share, early=own is None or own in ZERO_INITIALISED)
 
     def _read(self, series: _Series, limit: float | None, times: Array) -> Array:
         """Return the counts at these times; requests that hang are counted when they end."""

@@ -69,10 +69,9 @@ class ForecastModel:
             1 / self.monitoring.scrape + 1 / self.monitoring.evaluation
         )
         _check("horizon", steps, most.steps, "scrapes and evaluations", "choose a shorter horizon or longer intervals")
-        lone = {status for fault in self.modelled for status in outcome.statuses(fault)} - ZERO_INITIALISED
-        series = 1 + len(lone) * len(self.traffic.mix)
+        series = 1 + len({status for fault in self.modelled for status in fault.statuses} - ZERO_INITIALISED)
         _check(
-            "traffic.shares", series * steps, most.samples, "samples", "name fewer routes, or choose a shorter horizon"
+            "effect.status", series * steps, most.samples, "samples", "mix fewer statuses, or choose a shorter horizon"
         )
         for fault in self.modelled:
             much = outcome.count_delay_evaluations(fault) * self.traffic.most_answer_times
@@ -291,10 +290,7 @@ class ForecastModel:
             if _answer(labels) not in alive and term.matches(labels):
                 alive[_answer(labels)] = 1
                 grown = self.counters.growth(labels, term.limit, last, seconds)
-                asked = self.counters.growth(labels, None, last, seconds) / self.traffic.replicas
-                born = int(np.searchsorted(asked, 1 - 1e-9))
-                if born < seconds.size:
-                    yield RecordedSeries(labels, self.scrapes[born:], grown[born:])
+                yield RecordedSeries(labels, self.scrapes, grown)
 
     @cached_property
     def _known(self) -> dict[str, list[RecordedSeries]]:

@@ -140,11 +140,6 @@ def assumptions(fault: Fault) -> list[str]:
     return found
 
 
-def statuses(fault: Fault) -> set[str]:
-    """Return the statuses with which the fault answers requests."""
-    return {_status(ending) for ending in fault.effect.endings()}
-
-
 def holds(fault: Fault) -> bool:
     """Return whether the fault holds requests, so that clients may give up."""
     effect = fault.effect

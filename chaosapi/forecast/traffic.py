@@ -111,7 +111,7 @@ class Traffic(Model):
     shares: Annotated[dict[str, Ratio], Field(min_length=1)]
     """The share of each route: `GET /api/products`, with a status where it is not the usual one. They add up to 1."""
     replicas: Replicas = 1
-    """The processes, each with counters of its own, that serve the traffic in equal parts."""
+    """Without effect: on each replica the series of a fault exist from its creation."""
     baseline: Duration = 0.004
     """The latency of a healthy answer, on routes whose latencies are not measured."""
     latencies: dict[str, list[AnswerTime]] = Field(default_factory=dict)
@@ -171,7 +171,7 @@ class PartialTraffic(Model):
     """Shares of the traffic by route (`/items`, `POST /items`, `POST /items 404`); the other routes share the rest in
     the measured proportions."""
     replicas: Replicas | None = None
-    """The processes, each with counters of its own, that serve the traffic in equal parts."""
+    """Without effect: on each replica the series of a fault exist from its creation."""
     baseline: Duration | None = None
     """The latency of a healthy answer; 4 ms, unless it is measured."""
     client_timeout: Duration = 30.0
@@ -221,7 +221,7 @@ class PartialTraffic(Model):
         )
 
     def _source(self, usual: Traffic | None) -> str:
-        parts = {"requests/s": self.rps, "shares": self.shares, "replicas": self.replicas}
+        parts = {"requests/s": self.rps, "shares": self.shares}
         given = [name for name, value in parts.items() if value]
         if usual is None or self.is_whole:
             return "as given"

@@ -6,6 +6,7 @@ Only the event loop that serves adds to cells; readers in other threads and proc
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Final, NamedTuple, TypeAlias
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
@@ -82,13 +83,15 @@ class MmapCounters:
         self._slot = slot
         self._files: dict[str, AllocatedMmapDict] = {}
         self._warned = False
+        self._lock = Lock()
 
     def __call__(self, kind: str, keys: Sequence[Key]) -> list[Cell]:
         """Return the cells; they keep the counts of a former worker in this slot."""
         try:
-            if kind not in self._files:
-                self._files[kind] = AllocatedMmapDict(self._folder / f"{kind}_{self._slot}.db")
-            return [_cell_in(self._files[kind], key_text(*key)) for key in keys]
+            with self._lock:  # changes of faults may arrive in another thread
+                if kind not in self._files:
+                    self._files[kind] = AllocatedMmapDict(self._folder / f"{kind}_{self._slot}.db")
+                return [_cell_in(self._files[kind], key_text(*key)) for key in keys]
         except OSError as error:
             if not self._warned:
                 log.warning("metrics of this worker are not in the sums", since=keys[0].family, reason=str(error))

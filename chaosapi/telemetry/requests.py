@@ -13,10 +13,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from chaosapi.faults.fault import Fault
 from chaosapi.routes import COUNTED_FROM_START, LATENCY_BOUNDS, STATUS_CLOSED, Route
 from chaosapi.telemetry.counters import CellFactory, Key, local
 
 BUCKETS: Final = LATENCY_BOUNDS
+MAX_EXPOSED: Final = 1000
+"""The most series, by method, route and status, that faults add before anything was counted: each has 15 samples."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _LE: Final = (*map(str, BUCKETS), "+Inf")
@@ -62,8 +65,8 @@ class RouteCounters:
         """Return the counters of a status; /metrics shows them from now on, at 0."""
         found = self.by_status.get(status)
         if found is None:
-            found = StatusCounters({**self.labels, "status": status}, self._cells)
-            self.by_status[status] = found
+            # Another thread may do the same: both must count in the same cells.
+            found = self.by_status.setdefault(status, StatusCounters({**self.labels, "status": status}, self._cells))
         return found
 
     def count_arrival(self) -> None:
@@ -95,23 +98,39 @@ class RequestMetrics(Collector):
         self._cells = cells
         self._counted = counted or self._totals
         self._traffic: dict[tuple[str, str], RouteCounters] = {}
+        self._exposed = 0
         self.expose(routes)
 
     def expose(self, routes: Iterable[Route]) -> None:
         """Show the usual statuses of these routes, at 0 unless counted already."""
         for route in routes:
             for method in route.methods:
-                traffic = self.counters_of(method, route.template)
-                for status in {str(route.success), *COUNTED_FROM_START}:
+                self.counters_of(method, route.template).expose_status(str(route.success))
+
+    def expose_statuses(self, fault: Fault, routes: Iterable[Route]) -> None:
+        """Show the statuses with which the fault ends requests, on those of the routes that it targets."""
+        for traffic in self._targeted(fault, routes):
+            for status in fault.statuses - traffic.by_status.keys():
+                if self._exposed < MAX_EXPOSED:
+                    self._exposed += 1
                     traffic.expose_status(status)
+
+    def _targeted(self, fault: Fault, routes: Iterable[Route]) -> Iterator[RouteCounters]:
+        for route in routes:
+            if fault.target.matches_route(route.template):
+                for method in route.methods.intersection(fault.target.methods or route.methods):
+                    yield self.counters_of(method, route.template)
 
     def counters_of(self, method: str, handler: str) -> RouteCounters:
         """Return the counters of a method and route; an unknown method counts as `other`."""
         found = self._traffic.get((method, handler))
         if found is None:
             known = method if method in METHODS else "other"
-            found = self._traffic.get((known, handler)) or RouteCounters(known, handler, self._cells)
-            self._traffic[known, handler] = found
+            found = self._traffic.get((known, handler))
+            if found is None:
+                found = self._traffic.setdefault((known, handler), RouteCounters(known, handler, self._cells))
+                for status in COUNTED_FROM_START:
+                    found.expose_status(status)
         return found
 
     def collect(self) -> Iterator[Metric]:

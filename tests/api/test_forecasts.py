@@ -349,8 +349,11 @@ MIXED = {
     [
         ({"monitoring": {"scrape": "1s", "evaluation": "1s", "horizon": "3d"}}, "horizon"),
         (
-            {"effect": {"type": "error", "status": 502}, "traffic": {"shares": {f"/r{n}": 0.001 for n in range(999)}}},
-            "traffic.shares",
+            {
+                "effect": {"type": "error", "status": {str(status): 1 for status in range(400, 420)}},
+                "monitoring": {"scrape": "1s", "evaluation": "1s", "horizon": "30h"},
+            },
+            "effect.status",
         ),
         (
             {"effect": MIXED, "schedule": {"shape": {"type": "sine", "period": "1m", "scales": "magnitude"}}},
@@ -358,7 +361,7 @@ MIXED = {
         ),
         ({"schedule": {"duration": "24h", "shape": {"type": "bursts", "on": "4s", "off": "5s"}}}, "horizon"),
     ],
-    ids=["steps", "series", "mixture", "episodes"],
+    ids=["steps", "statuses", "mixture", "episodes"],
 )
 def test_a_too_expensive_forecast_is_refused(make_client: MakeClient, question: dict[str, Any], field: str) -> None:
     """Before it allocates memory, and with a cheaper request to make; no fault is injected."""

@@ -25,7 +25,7 @@ from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 _LABELS = 'job="chaosapi", method="GET", handler="/api/products"'
 _FAILED = {
-    "error_query": 'sum(rate(http_requests_total{job="chaosapi", status=~"5.."}[{{.window}}]))',
+    "error_query": 'sum(rate(http_requests_total{job="chaosapi", status=~"5..|418"}[{{.window}}]))',
     "total_query": 'sum(rate(http_requests_total{job="chaosapi"}[{{.window}}]))',
 }
 _LATE = {
@@ -35,7 +35,7 @@ _LATE = {
 }
 _EFFECTS: dict[str, dict[str, Any]] = {
     "503": {"type": "error", "status": 503},
-    "502": {"type": "error", "status": 502},
+    "418": {"type": "error", "status": 418},
     "late": {"type": "latency", "distribution": {"type": "constant", "value": "1s"}},
 }
 _GOT = re.compile(r"\{([^}]*)\} ([-+0-9.E]+)")
@@ -46,7 +46,7 @@ class Case:
     """One case; times in seconds, `pairs` the indexes of the compared pairs in their profile."""
 
     kind: str
-    """Errors with a series from the start, errors whose series starts with its first request, or slow responses."""
+    """Errors with a series from the start, errors whose series the fault creates, or slow responses."""
     profile: str
     pairs: tuple[int, ...]
     objective: str
@@ -107,7 +107,7 @@ def cases(seed: int, count: int) -> Iterator[Case]:
             ]
         )
         rps = chance.choice([0.05, 1.0, 40.0, 3000.0])
-        kind = chance.choice(["503", "503", "502", "late"])
+        kind = chance.choice(["503", "503", "418", "late"])
         replicas = chance.choice([1, 1, 3])
         yield Case(
             kind, profile, pairs, objective, error_ratio, shape, duration, history, rps, replicas, scrape, evaluation
@@ -255,10 +255,13 @@ def _series(case: Case, times: list[float], bad: list[float]) -> dict[str, list[
             f'{metric}_bucket{{{_LABELS}, status="200", le="0.25"}}': [f"{count:.15g}" for count in fast],
         }
     good = [whole - failed for whole, failed in zip(all_, hit, strict=True)]
-    born = 0.0 if case.kind == "503" else 1 - 1e-9
+    # One scrape coincides with the creation of the fault: the next one sees what the fault creates.
+    hidden = 0 if case.kind == "503" else sum(time <= case.history for time in times)
     return {
         f'http_requests_total{{{_LABELS}, status="200"}}': [f"{count:.15g}" for count in good],
-        f'http_requests_total{{{_LABELS}, status="{case.kind}"}}': [f"{n:.15g}" if n >= born else "_" for n in hit],
+        f'http_requests_total{{{_LABELS}, status="{case.kind}"}}': [
+            "_" if place < hidden else f"{count:.15g}" for place, count in enumerate(hit)
+        ],
     }
 
 

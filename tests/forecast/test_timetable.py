@@ -102,6 +102,23 @@ def test_the_end_of_traffic_resolves_the_alert(ask: Ask) -> None:
     assert 60 < moments.resolved <= 67
 
 
+def test_failures_within_one_scrape_are_seen(ask: Ask) -> None:
+    """Requests that hang until the fault ends fail all at once, with a status that was counted from the start."""
+    found = timetable.predict(ask({"effect": {"type": "hang"}, "schedule": {"duration": "30s"}}))
+    page = _alert(found, "availability", "1m")
+    assert page.moments[0].firing == 30
+    assert page.peak > 500
+
+
+def test_the_series_of_an_unusual_status_exists_from_the_creation_of_the_fault(ask: Ask) -> None:
+    """All failures within one scrape: seen after a scrape without any, missed by the first scrape of the series."""
+    burst = {"effect": {"type": "error", "status": 505}}
+    later = timetable.predict(ask({**burst, "schedule": {"start_after": "10s", "duration": "1s"}}))
+    at_once = timetable.predict(ask({**burst, "schedule": {"duration": "1s"}}))
+    assert _alert(later, "availability", "1m").moments[0].firing == 11
+    assert not _alert(at_once, "availability", "1m").fires
+
+
 def test_hanging_requests_count_at_their_end(ask: Ask) -> None:
     """No request is bad before `at_most`; the requests that hang at the fault's end count then."""
     fault = {"effect": {"type": "hang", "at_most": "20s"}, "rate": 0.2, "schedule": {"duration": "1m"}}

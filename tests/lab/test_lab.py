@@ -18,6 +18,7 @@ import pytest
 
 from chaosapi import assets
 from chaosapi.effects import Error
+from chaosapi.faults.fault import Fault
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import debian, demo, stack, status, timeline
 from chaosapi.lab import tools as tools_of_the_lab
@@ -291,6 +292,18 @@ def test_an_outage_pages_first_under_the_production_profile(
     assert 40 < waited < 90  # theory: 14.4 × 0.001 × 3600 = 51.8 s, then a scrape and an evaluation of 5 s each
 
 
+def _check_first_sample(lab: stack.Lab) -> None:
+    """Prometheus sees the status of a fault at 0 before the first request that gets it."""
+    teapot = Fault.model_validate(
+        {"effect": Error(status=418), "schedule": {"start_after": 2 * lab.interval, "duration": 1}}
+    )
+    lab.admin.create_fault(teapot.model_dump(mode="json"))
+    counted = 'sum(http_requests_total{job="chaosapi",status="418"}) > 0'
+    lab.parts.wait_until(lambda: lab.prometheus.value(counted) is not None, "a 418", timeout=patience(30))
+    for series in lab.prometheus.samples('http_requests_total{handler="/api/products",status="418"}[1m]'):
+        assert series[0][1] == 0
+
+
 @pytest.mark.slow
 def test_a_fault_of_504_pages_as_early_as_forecast(
     lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]
@@ -303,6 +316,7 @@ def test_a_fault_of_504_pages_as_early_as_forecast(
         lab.parts.wait_until(lambda: lab.prometheus.value(flowing) is not None, "traffic", timeout=patience(60))
         born = lab.prometheus.samples('http_requests_total{handler="/api/products",status="504"}[1m]')
         assert {value for _, value in born[0]} == {0}
+        _check_first_sample(lab)
         shop = spec.load(assets.path("alerts") / "slo.yaml")
         expected = ExpectedAlert("availability", lab.profile.pairs[0])
         prediction = Prediction(expected, fault, Traffic.of_shop(20), shop, lab.profile)

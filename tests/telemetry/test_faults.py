@@ -1,8 +1,14 @@
+import time
+
+from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
 
+import chaosapi
+from chaosapi.settings import Settings
 from chaosapi.telemetry.faults import LagGauge
 from tests.conftest import Clock
+from tests.patience import patience
 
 
 def series(client: TestClient, start: str) -> dict[str, float]:
@@ -22,10 +28,58 @@ def test_every_series_of_the_shop_exists_before_the_first_request(client: TestCl
         ("POST", "/api/checkout", 201),
         ("GET", "/api/orders/{order_id}", 200),
     ):
-        for status in {success, 200, 500, 503, 504, "000"}:
+        for status in {success, 200, 429, 500, 502, 503, 504, "000"}:
             labels = f'{{handler="{handler}",method="{method}",status="{status}"}}'
             assert totals[f"http_requests_total{labels}"] == 0
-    assert len(totals) == 32
+    assert len(totals) == 44
+
+
+def test_the_series_of_a_fault_exist_from_its_creation(client: TestClient) -> None:
+    """Each status of a mix, buckets too, on the routes and methods that it targets: the next scrape sees a 0."""
+    fault = {
+        "effect": {"type": "error", "status": {"418": 1, "599": 1}},
+        "target": {"routes": ["/api/products*", "/api/checkout"], "methods": ["GET"]},
+        "schedule": {"start_after": "1h"},
+    }
+    before = series(client, "http_request")
+    assert client.post("/admin/faults", json=fault).status_code == 201
+    new = {name: value for name, value in series(client, "http_request").items() if name not in before}
+    assert set(new.values()) == {0.0}
+    for handler in ("/api/products", "/api/products/{product_id}"):
+        for status in ("418", "599"):
+            rest = f'method="GET",status="{status}"'
+            assert f'http_requests_total{{handler="{handler}",{rest}}}' in new
+            assert f'http_request_duration_seconds_bucket{{handler="{handler}",le="0.25",{rest}}}' in new
+    assert not [name for name in new if "/api/checkout" in name or "POST" in name]
+
+
+def test_a_route_that_is_added_while_the_app_runs_has_the_series_of_earlier_faults() -> None:
+    """In library mode, before the first request to it."""
+    app = FastAPI()
+    chaosapi.install(app, Settings(access_log=False))
+    later = APIRouter()
+
+    @later.get("/later")
+    async def read() -> str:
+        return "fine"
+
+    with TestClient(app, base_url="http://localhost") as client:
+        client.post("/admin/faults", json={"effect": {"type": "error", "status": 418}}).raise_for_status()
+        app.include_router(later)
+        deadline = time.monotonic() + patience(20)
+        while not (found := [name for name in series(client, "http_requests_total") if 'handler="/later"' in name]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert any('status="418"' in name for name in found)
+    assert any('status="000"' in name for name in found)
+
+
+def test_faults_add_only_so_many_series(client: TestClient) -> None:
+    """A fault per status would otherwise multiply the series of an app with many routes."""
+    for first in range(400, 600, 20):
+        mix = {str(status): 1 for status in range(first, first + 20)}
+        client.post("/admin/faults", json={"effect": {"type": "error", "status": mix}}).raise_for_status()
+    assert 1000 <= len(series(client, "http_requests_total")) <= 1044
 
 
 def test_injected_failures_are_counted_as_the_user_sees_them(client: TestClient) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
+from chaosapi.faults.fault import Fault
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import STATUS_CLOSED, Route
 from chaosapi.routing import RouteTable
@@ -86,3 +87,18 @@ def test_a_worker_exports_the_same_as_a_single_process(tmp_path: Path) -> None:
         shown, expected = (sorted(generate_latest(each).decode().splitlines()) for each in (totals, registry))
         assert shown == expected
         assert (worker.count_answers(), worker.count_by_route()) == (alone.count_answers(), alone.count_by_route())
+
+
+def test_a_fault_is_shown_by_every_worker(tmp_path: Path) -> None:
+    """Also where only another worker has heard of it yet."""
+    fault = Fault.model_validate({"effect": {"type": "error", "status": 418}})
+    registry = CollectorRegistry()
+    faults = FaultMetrics(Engine(RouteTable.of([ROUTE]), lambda: 0.0))
+    with (
+        closing(MultiprocessCollector(registry, faults, tmp_path, 0)) as totals,
+        closing(MmapCounters(tmp_path, 0)) as own,
+        closing(MmapCounters(tmp_path, 1)) as others,
+    ):
+        RequestMetrics([ROUTE], own, totals.counted)
+        RequestMetrics([ROUTE], others, totals.counted).expose_statuses(fault, [ROUTE])
+        assert 'http_requests_total{handler="/a",method="GET",status="418"} 0.0' in generate_latest(totals).decode()
