@@ -61,6 +61,9 @@ class Tools(Protocol):
     async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
         """Wait for the future, at most `seconds`; the future is cancelled when `acting` may have changed."""
 
+    async def give_way(self) -> None:
+        """Let other requests have a turn of the event loop, in the middle of long work."""
+
     def record_delay(self, planned: float, measured: float) -> None:
         """Record one delay, in seconds, in the receipt."""
 

@@ -1,6 +1,8 @@
 """Damage the body."""
 
+import math
 import random
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +11,8 @@ from chaosapi.effects.base import RequestEffect, Tools
 from chaosapi.effects.responses import declared_length, has_body, is_start
 
 _FLIP_RATE = 0.01
+_SLICE = 2**18
+"""Bytes that are damaged at once: other requests get a turn of the event loop before the next ones."""
 
 
 class Corrupt(RequestEffect):
@@ -46,12 +50,21 @@ class Corrupt(RequestEffect):
             body = message.get("body")
             if body and reason == "empty_body":
                 tools.count_injected()
-                message = {**message, "body": self._damage(bytearray(body), chance, first=first)}
+                message = {**message, "body": await self._damage_by_slices(body, chance, tools, first=first)}
                 first = False
             await send(message)
 
         await app(scope, receive, damaged)
         tools.count_skipped(reason)
+
+    async def _damage_by_slices(self, body: bytes, chance: random.Random, tools: Tools, *, first: bool) -> bytes:
+        slices: list[bytes] = []
+        for start in range(0, len(body), _SLICE):
+            if start:
+                await tools.give_way()
+            part = bytearray(body[start : start + _SLICE])
+            slices.append(self._damage(part, chance, first=first and start == 0))
+        return b"".join(slices)
 
     def _damage(self, body: bytearray, chance: random.Random, *, first: bool) -> bytes:
         if self.mode == "garbage":
@@ -59,7 +72,17 @@ class Corrupt(RequestEffect):
             return garbage if garbage != body else bytes([garbage[0] ^ 0x80]) + garbage[1:]
         if self.mode == "json":
             return b"}" + body[1:] if first else bytes(body)
-        places = [place for place in range(len(body)) if chance.random() < _FLIP_RATE]
+        places = list(_draw_places(len(body), chance))
         for place in places or ([chance.randrange(len(body))] if first else []):
             body[place] ^= 1 << chance.randrange(8)
         return bytes(body)
+
+
+def _draw_places(size: int, chance: random.Random) -> Iterator[int]:
+    """Yield the places to damage; the gaps between them are geometric, which needs a draw for each place alone."""
+    place = -1
+    while True:
+        place += 1 + int(math.log(1 - chance.random()) / math.log(1 - _FLIP_RATE))
+        if place >= size:
+            return
+        yield place

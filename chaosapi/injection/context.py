@@ -213,6 +213,10 @@ class EffectContext:
             self.record_delay(planned, self.now() - started)
             self.release()
 
+    async def give_way(self) -> None:
+        """Let other requests have a turn of the event loop."""
+        await asyncio.sleep(0)
+
     def record_delay(self, planned: float, measured: float) -> None:
         """Record one delay, in seconds, in the receipt."""
         self.delay_s = measured

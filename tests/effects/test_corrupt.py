@@ -1,8 +1,12 @@
+import asyncio
 import json
 import random
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from chaosapi.effects.corrupt import Corrupt
 
@@ -59,3 +63,51 @@ def test_a_short_body_is_never_left_as_it_was(healthy: bytes) -> None:
         for mode in ("garbage", "bits", "json"):
             damaged = Corrupt(mode=mode)._damage(bytearray(healthy), random.Random(seed), first=True)  # noqa: SLF001 - the pure function that damages a body
             assert (damaged != healthy, len(damaged)) == (True, len(healthy))
+
+
+def test_bits_of_a_large_body_take_draws_for_each_flip_and_not_for_each_byte() -> None:
+    """A draw for each byte of a megabyte would hold the event loop for 0.1 s."""
+    draws = 0
+
+    class Counting(random.Random):
+        def random(self) -> float:
+            nonlocal draws
+            draws += 1
+            return super().random()
+
+    healthy = bytes(100_000)
+    damaged = Corrupt(mode="bits")._damage(bytearray(healthy), Counting(1), first=True)  # noqa: SLF001 - the pure function that damages a body
+    assert 800 < sum(map(bool, damaged)) < 1200
+    assert draws < 5000
+
+
+@pytest.mark.parametrize("mode", ["garbage", "bits", "json"])
+def test_other_requests_get_turns_while_a_large_body_is_damaged(mode: Any) -> None:
+    """Ten megabytes at once would hold the event loop for 0.1 s."""
+    healthy = b"x" * 2**22
+    received: list[bytes] = []
+    turns = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": healthy})
+
+    async def send(message: Message) -> None:
+        received.append(message.get("body", b""))
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while len(received) < 2:
+            turns += 1
+            await asyncio.sleep(0)
+
+    tools = Mock(over=lambda: False, draw=0.5, give_way=lambda: asyncio.sleep(0))
+
+    async def serve() -> None:
+        injecting = Corrupt(mode=mode).inject(app, {"type": "http", "method": "GET"}, Mock(), send, tools)
+        await asyncio.gather(injecting, count_turns())
+
+    asyncio.run(serve())
+    assert turns > 10
+    assert len(received[1]) == len(healthy)
+    assert received[1] != healthy
