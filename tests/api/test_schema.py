@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.responses import JSONResponse
 
 from chaosapi.api import descriptions
 from chaosapi.effects import EFFECTS, ProcessEffect
@@ -103,6 +105,18 @@ def test_the_openapi_document_is_generated_once_outside_the_event_loop(
     assert client.get(document).json() == client.get(document).json()
     (maker,) = makers
     assert maker.startswith("asyncio_")  # the event loop's own threads for work that blocks
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_openapi_document_is_written_as_json_once(
+    client: TestClient, document: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes 4 ms of the event loop: anybody may request it, and a thousand requests delayed the kill switch."""
+    first = client.get(document)
+    monkeypatch.setattr(JSONResponse, "render", Mock(side_effect=AssertionError))
+    again = client.get(document)
+    assert (again.json(), again.headers["content-type"]) == (first.json(), "application/json")
+    assert client.head(document).headers["content-length"] == first.headers["content-length"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
