@@ -44,13 +44,14 @@ def remove_left() -> None:
     """Remove the folders of services that have ended."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError, ValueError):
-            if not _starts_workers(folder):
+            # Read no file of another user: a FIFO would never end.
+            if _is_own(folder) and not _starts_workers(folder):
                 remove_if_left(folder)
 
 
 def remove_if_left(folder: Path) -> None:
     """Remove the folder unless a process holds its lock; raises OSError while one does, or without access."""
-    if folder.lstat().st_uid != os.getuid():
+    if not _is_own(folder):
         return
     if folder.name.startswith(_REMOVED):
         shutil.rmtree(folder)
@@ -68,6 +69,10 @@ def is_current(folder: Path, lock: BinaryIO) -> bool:
         return os.path.samestat((folder / LOCK).stat(), os.fstat(lock.fileno()))
     except FileNotFoundError:
         return False
+
+
+def _is_own(folder: Path) -> bool:
+    return folder.lstat().st_uid == os.getuid()
 
 
 def _starts_workers(folder: Path) -> bool:

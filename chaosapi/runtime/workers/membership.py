@@ -16,11 +16,12 @@ from typing import BinaryIO, Final
 
 from chaosapi.runtime.kill_flags import SIZE, SLOTS, KillFlags
 from chaosapi.runtime.workers import folder as folders
-from chaosapi.runtime.workers.servers import WorkerServer, children_of
+from chaosapi.runtime.workers.servers import WorkerServer, children_of, exists
 from chaosapi.telemetry.multiprocess import mark_process_dead
 
 _SWEEP_INTERVAL_S: Final = 1.0
 _FLAGS: Final = "kill-flags"
+_LEFT: Final = "left-"
 
 
 class Membership:
@@ -40,7 +41,7 @@ class Membership:
             _sign_of_leaving(folder).unlink(missing_ok=True)  # of a process that had this id before
 
     async def run(self) -> None:
-        """Delete the gauges of workers that were killed, until cancelled."""
+        """Delete the gauges of workers that were killed, and the signs of those that have ended, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             await asyncio.to_thread(self._sweep)
@@ -71,6 +72,9 @@ class Membership:
                 number = int(path.name.partition("-")[2])
                 if number != self.slot and not _is_held(path):
                     mark_process_dead(self.folder, number)
+            for sign in self.folder.glob(f"{_LEFT}*"):
+                if not exists(int(sign.name.removeprefix(_LEFT))):
+                    sign.unlink()
 
 
 def join(server: WorkerServer) -> Membership:
@@ -104,7 +108,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _sign_of_leaving(folder: Path, pid: int | None = None) -> Path:
     """Return the file that shows that a worker, this one unless given, has left its slot and is about to end."""
-    return folder / f"left-{os.getpid() if pid is None else pid}"
+    return folder / f"{_LEFT}{os.getpid() if pid is None else pid}"
 
 
 def _take_slot(folder: Path) -> tuple[int, BinaryIO]:

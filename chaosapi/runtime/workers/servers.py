@@ -52,13 +52,18 @@ def identity(pid: int) -> str:
 def is_running(process: str) -> bool:
     """Return whether the process of an identity is running; False for one of another container."""
     pid = int(process.partition("-")[0])
+    return exists(pid) and identity(pid) == process
+
+
+def exists(pid: int) -> bool:
+    """Return whether a process of this id exists, also one that has ended and was not waited for."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass
-    return identity(pid) == process
+    return True
 
 
 def children_of(process: str) -> set[int]:

@@ -1,10 +1,13 @@
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from chaosapi.runtime.workers.folder import shared_folder
+from chaosapi.runtime.workers.folder import remove_left, shared_folder
+from tests.patience import patience
 
 MAKE = """
 import os
@@ -38,3 +41,17 @@ def test_only_folders_of_killed_services_are_removed(tmp_path: Path, monkeypatch
         assert left.is_dir()
         with shared_folder() as folder:
             assert set(tmp_path.iterdir()) == {foreign, living, folder}
+
+
+def test_a_folder_of_another_user_stops_no_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are not read: a FIFO would never end."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    foreign = tmp_path / "chaosapi-workers-foreign"
+    foreign.mkdir()
+    os.mkfifo(foreign / "server")
+    monkeypatch.setattr("os.getuid", lambda: foreign.stat().st_uid + 1)
+    starting = threading.Thread(target=remove_left, daemon=True)
+    starting.start()
+    starting.join(patience(5))
+    assert not starting.is_alive()
+    assert foreign.exists()

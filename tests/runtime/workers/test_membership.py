@@ -1,3 +1,4 @@
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -9,6 +10,7 @@ import pytest
 
 from chaosapi.runtime.workers.membership import join
 from chaosapi.runtime.workers.servers import WorkerServer, find_server, identity, is_running
+from tests.patience import until
 
 HOLD = """
 import sys
@@ -86,6 +88,25 @@ def test_the_folder_stays_while_the_server_may_start_workers(tmp_path: Path) -> 
     parent.wait()
     join(WorkerServer("other", identity(os.getpid()))).leave()
     assert not left.exists()
+
+
+def test_workers_that_have_ended_leave_no_file_behind() -> None:
+    """A server may replace a worker every second, for months; one that has not ended yet must stay known."""
+    me = join(WorkerServer("test", identity(os.getpid())))
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    signs = [me.folder / f"left-{pid}" for pid in (ended.pid, os.getpid())]
+    for sign in signs:
+        sign.touch()
+
+    async def sweep() -> None:
+        sweeping = asyncio.create_task(me.run())
+        await asyncio.to_thread(until, lambda: not signs[0].exists())
+        sweeping.cancel()
+
+    asyncio.run(sweep())
+    assert signs[1].exists()
+    me.leave()
 
 
 def test_a_folder_that_others_can_write_is_refused(tmp_path: Path) -> None:
