@@ -30,7 +30,7 @@ class Budget(NamedTuple):
     """Bytes."""
 
 
-SMALL: Final = Budget(depth=8, values=100)
+SMALL: Final = Budget(depth=8, values=100, size=20_000)
 """A short form: an item of the shop, the reason of a halt."""
 FAULT: Final = Budget(depth=32, values=10_000)
 """A fault, mostly the body of its error response; or the stages of a load test."""

@@ -3,24 +3,30 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from starlette.types import Message, Receive
 
-_MAX_MESSAGES_AHEAD = 4
+_MAX_AHEAD: Final = 2**16
+"""Bytes of the body after which no further message is read ahead."""
+_LEAST: Final = _MAX_AHEAD // 4
+"""Bytes that a message counts at least, so that tiny messages are few."""
 
 
 class DisconnectWatcher:
     """Reads ahead in one held request, so that a disconnect is noticed while the app does not call `receive`.
 
-    Reads at most four messages ahead (uvicorn: 64 KiB each); the rest of a longer body waits for the app. `check`
-    notices disconnects behind a longer body, and those that the server does not report.
+    Reads at most 64 KiB and one message ahead (uvicorn: up to 256 KiB); the rest of a longer body waits for the app.
+    `check` notices disconnects behind a longer body, and those that the server does not report.
     """
 
     def __init__(self, receive: Receive, lost: Callable[[], bool]) -> None:
         self.disconnected = False
         self._receive = receive
         self._lost = lost
-        self._ahead: asyncio.Queue[Message] = asyncio.Queue(_MAX_MESSAGES_AHEAD)
+        self._ahead: asyncio.Queue[Message] = asyncio.Queue()
+        self._size_ahead = 0
+        self._taken = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
         self._wakers: set[Callable[[], object]] = set()
 
@@ -30,6 +36,8 @@ class DisconnectWatcher:
         message = await self._ahead.get()
         if message["type"] == "http.disconnect":
             self._ahead.put_nowait(message)  # every later call returns it too
+        self._size_ahead -= _size(message)
+        self._taken.set()
         return message
 
     @contextmanager
@@ -68,6 +76,14 @@ class DisconnectWatcher:
             left = message["type"] == "http.disconnect"
             if left:
                 self._notify_disconnect()
-            await self._ahead.put(message)
+            self._ahead.put_nowait(message)
             if left:
                 return
+            self._size_ahead += _size(message)
+            while self._size_ahead >= _MAX_AHEAD:
+                self._taken.clear()
+                await self._taken.wait()
+
+
+def _size(message: Message) -> int:
+    return max(_LEAST, len(message.get("body", b"")))
