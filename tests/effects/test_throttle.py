@@ -27,6 +27,9 @@ class Tools:
     async def sleep(self, planned: float, since: float | None = None) -> None:
         self.time = max(self.time, (self.time if since is None else since) + planned)
 
+    async def give_way(self) -> None:
+        pass
+
     def acting(self) -> bool:
         return True
 
