@@ -13,7 +13,7 @@ from chaosapi.api.descriptions import UNTRACED
 from chaosapi.api.head import HeadMiddleware
 from chaosapi.installation import answer_inside, routes_of
 from chaosapi.runtime.lifespan import LifespanMiddleware
-from chaosapi.runtime.workers.place import Place
+from chaosapi.runtime.workers.context import WorkerContext
 from chaosapi.settings import Settings
 from chaosapi.telemetry.faults import CallbackCounter
 from chaosapi.wiring import Chaos
@@ -35,13 +35,13 @@ def _none() -> int:
 def create_app(
     settings: Settings,
     clock: Callable[[], float] = time.time,
-    place: Place | None = None,
+    worker: WorkerContext | None = None,
     dropped: Callable[[], int] = _none,
     steady: Callable[[], float] = time.monotonic,
 ) -> LifespanMiddleware:
     """Build the service; `clock` returns Unix seconds and decides when faults start and end.
 
-    `place` is given to one of several workers; `dropped` returns how many log lines were dropped.
+    `worker` is given to one of several workers; `dropped` returns how many log lines were dropped.
     """
     app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=UNTRACED)
     problems.install(app)
@@ -50,7 +50,7 @@ def create_app(
     app.include_router(shop.router(sells))
     # Move the shop's routes before those of the docs, because the router tries routes in order.
     app.router.routes.insert(0, app.router.routes.pop())
-    chaos = Chaos(settings, routes_of(app, settings.exempt), clock, shop.POINTS, place, steady)
+    chaos = Chaos(settings, routes_of(app, settings.exempt), clock, shop.POINTS, worker, steady)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
     text = "Log lines dropped because the reader was too slow or the write failed."
     chaos.registry.register(CallbackCounter("chaosapi_log_lines_dropped", text, dropped))

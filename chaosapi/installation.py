@@ -140,11 +140,11 @@ def _with_chaos(
     Where the workers of a server cannot be one service, the result refuses to start.
     """
     from chaosapi.runtime.lifespan import Hooks, LifespanMiddleware
-    from chaosapi.runtime.workers.guests import place_among_workers
+    from chaosapi.runtime.workers.guests import join_workers
     from chaosapi.wiring import Chaos
 
     try:
-        settings, place = place_among_workers(settings)
+        settings, worker = join_workers(settings)
     except (OSError, RuntimeError, SettingsError) as error:
         refused = RuntimeError(f"chaosapi: {error}")
 
@@ -152,7 +152,7 @@ def _with_chaos(
             raise refused
 
         return LifespanMiddleware(app, [], Hooks(refuse))
-    return Chaos(settings, routes, points=points, place=place, app_registry=registry).around(app)
+    return Chaos(settings, routes, points=points, worker=worker, app_registry=registry).around(app)
 
 
 def is_installed(app: object) -> bool:

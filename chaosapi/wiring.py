@@ -51,7 +51,7 @@ from chaosapi.telemetry.traffic import CalmMeter, RateMeter
 
 if TYPE_CHECKING:
     from chaosapi.runtime.admin_server import AdminServer
-    from chaosapi.runtime.workers.place import Place
+    from chaosapi.runtime.workers.context import WorkerContext
     from chaosapi.store.alerts_sqlite import SharedInbox
     from chaosapi.telemetry.counters import MmapCounters
     from chaosapi.telemetry.multiprocess import MultiprocessCollector
@@ -77,14 +77,14 @@ class Chaos:
         routes: RouteTable,
         clock: Callable[[], float] = time.time,
         points: Iterable[str] = (),
-        place: "Place | None" = None,
+        worker: "WorkerContext | None" = None,
         steady: Callable[[], float] = time.monotonic,
         app_registry: Collector | None = None,
     ) -> None:
         """`app_registry` has the app's metrics; unless given, prometheus-client's default registry has."""
         self._settings = settings
         self._routes = routes
-        self._place = place
+        self._worker = worker
         self._app_registry = app_registry
         self._store = create_store(settings, clock)
         self._held_requests = HeldRequests(settings.max_held)
@@ -93,16 +93,16 @@ class Chaos:
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
         self._policy = Policy(routes, settings, frozenset(points))
         self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials)
-        faults = FaultMetrics(engine)
+        fault_metrics = FaultMetrics(engine)
         self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()
-        if place:
-            self._collector, counters, self._inbox = _join_workers(place, self.registry, faults)
+        if worker:
+            self._collector, counters, self._inbox = _join_workers(worker, self.registry, fault_metrics)
             self._metrics = RequestMetrics(routes.routes, counters, self._collector.counted)
         else:
             self._metrics = RequestMetrics(routes.routes)
             self.registry.register(self._metrics)
-            self.registry.register(faults)
+            self.registry.register(fault_metrics)
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
         host = socket.gethostname()
@@ -117,7 +117,7 @@ class Chaos:
         self._guard_watcher = GuardWatcher(
             self._store, self._engine, self._inbox, self._metrics.count_answers, self._drop_ended_faults
         )
-        self._kill_switch = KillSwitch(self._store, engine, self._load_state, place.kill_flags if place else None)
+        self._kill_switch = KillSwitch(self._store, engine, self._load_state, worker.kill_flags if worker else None)
         self._store.subscribe(self._kill_switch.apply_stored)
         self._rate_meter = RateMeter(self._metrics.count_by_route)
         self._latency_meter = CalmMeter(
@@ -174,7 +174,7 @@ class Chaos:
         )
         for router in routers:
             app.include_router(router, dependencies=token, responses=refusals(Forbidden))
-        metrics = AppMetrics(self._collector or self.registry, self._app_registry, several=self._place is not None)
+        metrics = AppMetrics(self._collector or self.registry, self._app_registry, several=self._worker is not None)
         app.include_router(health.HealthEndpoints(metrics, self._process_effects.probes).router())
         return app
 
@@ -222,7 +222,7 @@ class Chaos:
         ]
         if self._collector:
             jobs.append(self._collector.run)
-        membership = self._place.membership if self._place else None
+        membership = self._worker.membership if self._worker else None
         if membership:
             jobs.append(membership.run)
         port = self._settings.admin_port
@@ -260,7 +260,7 @@ class Chaos:
         with needed("CHAOSAPI_ADMIN_PORT", "serve", SettingsError):
             from chaosapi.runtime.admin_server import AdminServer
         settings = self._settings
-        bound = self._place.admin if self._place else None
+        bound = self._worker.admin if self._worker else None
         return AdminServer(control, settings.admin_host or settings.host, port, bound)
 
     async def _open_store(self) -> None:
@@ -321,15 +321,15 @@ class Chaos:
 
 
 def _join_workers(
-    place: "Place", registry: CollectorRegistry, faults: FaultMetrics
+    worker: "WorkerContext", registry: CollectorRegistry, faults: FaultMetrics
 ) -> "tuple[MultiprocessCollector, MmapCounters, SharedInbox]":
     """Return the collector that adds up all workers, this worker's counters, and the inbox that workers share."""
     from chaosapi.store.alerts_sqlite import SharedInbox
     from chaosapi.telemetry.counters import MmapCounters
     from chaosapi.telemetry.multiprocess import MultiprocessCollector
 
-    totals = MultiprocessCollector(registry, faults, place.folder, place.slot)
-    return totals, MmapCounters(place.folder, place.slot), SharedInbox(place.folder / "inbox.sqlite")
+    totals = MultiprocessCollector(registry, faults, worker.folder, worker.slot)
+    return totals, MmapCounters(worker.folder, worker.slot), SharedInbox(worker.folder / "inbox.sqlite")
 
 
 def create_store(settings: Settings, clock: Callable[[], float] = time.time) -> Store:

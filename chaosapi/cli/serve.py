@@ -8,8 +8,9 @@ import typer
 from pydantic import ValidationError
 
 from chaosapi.app import create_app
-from chaosapi.runtime import acceptor, workers
+from chaosapi.runtime import acceptor
 from chaosapi.runtime.server import Server
+from chaosapi.runtime.workers import service
 from chaosapi.settings import Settings, SettingsError, service_links
 from chaosapi.telemetry import logs
 from chaosapi.terminal import print_error
@@ -67,6 +68,6 @@ def _serve_workers(settings: Settings) -> int:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         raise SettingsError("PROMETHEUS_MULTIPROC_DIR: with several workers chaosapi makes its own folder; unset it")
     try:
-        return workers.run("chaosapi.app:create_app", settings)
+        return service.run("chaosapi.app:create_app", settings)
     except OSError as error:
         raise SettingsError(str(error)) from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
+from urllib.parse import quote
 
 from chaosapi.runtime.workers.servers import is_running
 
@@ -17,7 +18,7 @@ _REMOVED: Final = f"{_PREFIX}removed-"
 LOCK: Final = "lock"
 """Locked while the service runs; the kernel releases the lock also when the service is killed."""
 OWNER: Final = "server"
-"""In folders of servers that are not ours: the identity of the process that starts the workers."""
+"""In folders of other servers than `chaosapi serve`: the identity of the process that starts the workers."""
 
 
 @contextmanager
@@ -35,9 +36,14 @@ def shared_folder() -> Iterator[Path]:
             yield Path(name)
 
 
-def place_of(key: str) -> Path:
+def folder_of(key: str) -> Path:
     """Return the path of the folder for the workers of a server."""
     return Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getuid()}-{key}"
+
+
+def shared_store(store: str, folder: Path) -> str:
+    """Return the URL of the store that workers share: a file in the folder instead of the memory of one process."""
+    return f"sqlite:///{quote(str(folder))}/faults.sqlite" if store.startswith("memory:") else store
 
 
 def remove_left() -> None:

@@ -1,15 +1,15 @@
-"""The workers of a server that is not ours, as one service."""
+"""Make the workers of another server, such as uvicorn or gunicorn, one service."""
 
 import re
 import socket
 from importlib.metadata import version
 from typing import Final
-from urllib.parse import quote
 
 from chaosapi.extras import needed
 from chaosapi.logger import get_logger
+from chaosapi.runtime.workers.context import WorkerContext
+from chaosapi.runtime.workers.folder import shared_store
 from chaosapi.runtime.workers.membership import Membership, join
-from chaosapi.runtime.workers.place import Place
 from chaosapi.runtime.workers.servers import find_server
 from chaosapi.settings import Settings, SettingsError
 
@@ -18,11 +18,11 @@ _LEAST_CLIENT: Final = (0, 22)
 log = get_logger("chaosapi.runtime.workers")
 
 
-def place_among_workers(settings: Settings) -> tuple[Settings, Place | None]:
-    """Return the place of this process among the workers of its server, and settings that let it share their faults.
+def join_workers(settings: Settings) -> tuple[Settings, WorkerContext | None]:
+    """Join the other workers of this server; return settings with which they share faults, and this worker's context.
 
-    Without siblings, return the settings as they are, and no place. Raises OSError, RuntimeError or SettingsError where
-    the workers cannot be one service.
+    Where the process serves alone, return the settings as they are, and None. Raises OSError, RuntimeError or
+    SettingsError where the workers cannot be one service.
     """
     server = find_server()
     if server is None:
@@ -35,10 +35,9 @@ def place_among_workers(settings: Settings) -> tuple[Settings, Place | None]:
         membership.leave()
         raise
     folder = membership.folder
-    if settings.store.startswith("memory:"):
-        settings = settings.model_copy(update={"store": f"sqlite:///{quote(str(folder))}/faults.sqlite"})
+    settings = settings.model_copy(update={"store": shared_store(settings.store, folder)})
     log.info("one of several workers", slot=membership.slot, folder=str(folder))
-    return settings, Place(membership.slot, folder, admin, membership.kill_flags, membership)
+    return settings, WorkerContext(membership.slot, folder, admin, membership.kill_flags, membership)
 
 
 def _check_client() -> None:

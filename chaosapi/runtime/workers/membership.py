@@ -1,8 +1,8 @@
-"""The workers of a server that is not ours find each other in a folder, and take turns in its slots.
+"""The workers of another server than `chaosapi serve` share a folder, in which each of them has a slot.
 
-The folder is named after the server. A worker holds a lock on its slot; the kernel releases it when the worker ends,
-however it ends, and a worker that replaces it goes on in the same slot. The last worker that stops removes the folder.
-After kill -9 the next start does that, of whatever service.
+The folder is named after the server. A worker holds a lock on its slot; the kernel releases the lock when the worker
+ends, however it ends, and the worker that replaces it takes the same slot. The last worker that stops removes the
+folder; where all were killed, the next service that starts on this machine does.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _LEFT: Final = "left-"
 
 
 class Membership:
-    """A worker's place among the workers of its server, from `join` until `leave`."""
+    """A worker's slot among the workers of its server, from `join` until `leave`."""
 
     def __init__(self, server: WorkerServer, folder: Path, shared: BinaryIO) -> None:
         """Take the first free slot; raises RuntimeError where there is none."""
@@ -38,10 +38,10 @@ class Membership:
             self.slot, self._held = _take_slot(folder)
             mark_process_dead(folder, self.slot)  # the predecessor's gauges, if it was killed
             self.kill_flags = _attach_flags(folder, self.slot)
-            _sign_of_leaving(folder).unlink(missing_ok=True)  # of a process that had this id before
+            _leave_marker(folder).unlink(missing_ok=True)  # of a process that had this id before
 
     async def run(self) -> None:
-        """Delete the gauges of workers that were killed, and the signs of those that have ended, until cancelled."""
+        """Delete the gauges of workers that were killed, and the markers of those that have ended, until cancelled."""
         while True:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             await asyncio.to_thread(self._sweep)
@@ -52,7 +52,7 @@ class Membership:
             return
         with suppress(OSError), _alone_in(self.folder):
             mark_process_dead(self.folder, self.slot)
-            _sign_of_leaving(self.folder).touch()
+            _leave_marker(self.folder).touch()
             self._held.close()
         self._held.close()
         self._shared.close()
@@ -64,7 +64,7 @@ class Membership:
         """Return whether the server has started workers that have not joined yet."""
         if not self._server.overlaps:
             return False
-        return any(not _sign_of_leaving(self.folder, pid).exists() for pid in children_of(self._server.parent))
+        return any(not _leave_marker(self.folder, pid).exists() for pid in children_of(self._server.parent))
 
     def _sweep(self) -> None:
         with suppress(OSError), _alone_in(self.folder):
@@ -83,7 +83,7 @@ def join(server: WorkerServer) -> Membership:
     Folders of services that have ended are removed first.
     """
     folders.remove_left()
-    folder = folders.place_of(server.key)
+    folder = folders.folder_of(server.key)
     while True:
         folder.mkdir(0o700, exist_ok=True)
         found = folder.lstat()
@@ -106,8 +106,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _sign_of_leaving(folder: Path, pid: int | None = None) -> Path:
-    """Return the file that shows that a worker, this one unless given, has left its slot and is about to end."""
+def _leave_marker(folder: Path, pid: int | None = None) -> Path:
+    """Return the file that shows that a worker, by default this one, has left its slot and is about to end."""
     return folder / f"{_LEFT}{os.getpid() if pid is None else pid}"
 
 

@@ -85,10 +85,10 @@ def _has_siblings(worker: Any) -> bool:
     before the last one ends.
     """
     config: Any = getattr(worker, "_kwargs", {}).get("config")
-    room = type(config).__module__.partition(".")[0]
-    if room == "uvicorn":
+    package = type(config).__module__.partition(".")[0]
+    if package == "uvicorn":
         return bool(config.workers > 1 and not config.should_reload)
-    if room == "hypercorn":
+    if package == "hypercorn":
         return bool(config.workers > 1)
     return bool(worker.name == "granian-worker")
 

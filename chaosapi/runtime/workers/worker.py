@@ -21,7 +21,7 @@ from uvicorn.importer import import_from_string
 from chaosapi.runtime.kill_flags import KillFlags
 from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.server import Server
-from chaosapi.runtime.workers.place import Place
+from chaosapi.runtime.workers.context import WorkerContext
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.telemetry import logs
 
@@ -94,7 +94,8 @@ def main() -> None:
     settings = Settings.model_validate(_read_settings(parent_pipe))
     dropped = logs.configure(settings)
     try:
-        app = create_app(settings, place=Place(slot, folder, admin[0] if admin else None, flags), dropped=dropped)
+        context = WorkerContext(slot, folder, admin[0] if admin else None, flags)
+        app = create_app(settings, worker=context, dropped=dropped)
     except SettingsError as error:
         sys.stderr.write(f"chaosapi: {error}\n")
         sys.exit(2)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from chaosapi.runtime import workers
+from chaosapi.runtime.workers import service
 from chaosapi.settings import Settings
 
 
@@ -36,6 +36,6 @@ def test_every_setting_is_passed_to_workers() -> None:
     settings = Settings.model_validate({name: odd(name, value) for name, value in settings.model_dump().items()})
     assert settings.admin_token == SecretStr("secret")
     assert settings.slo == Path("slo.yml")
-    line = workers.settings_line(settings)
+    line = service.settings_line(settings)
     assert line.count(b"\n") == 1
     assert Settings.model_validate(json.loads(line)) == settings

@@ -6,7 +6,7 @@ from chaosapi.runtime.kill_flags import KillFlags
 from chaosapi.runtime.workers.membership import Membership
 
 
-class Place(NamedTuple):
+class WorkerContext(NamedTuple):
     """The slot of one of several workers, and what all of them share."""
 
     slot: int
@@ -17,4 +17,4 @@ class Place(NamedTuple):
     kill_flags: KillFlags | None = None
     """Announces a kill switch to all workers."""
     membership: Membership | None = None
-    """Under a server that is not ours: what it takes to leave the slot."""
+    """Under another server than `chaosapi serve`: leaves the slot."""
