@@ -13,6 +13,13 @@ class Replicas(TypedDict):
     known: int
 
 
+class Denial(TypedDict):
+    """A replica whose settings forbid a fault, and the reason."""
+
+    replica: str
+    reason: str
+
+
 class Receipt(TypedDict):
     """Counts of a fault's effect so far, summed over all replicas; rates are 0 to 1."""
 
@@ -23,7 +30,7 @@ class Receipt(TypedDict):
     achieved_rate: float
     delay: Json | None
     replicas: Replicas
-    denied: list[str]
+    denied: list[Denial]
 
 
 class FaultView(TypedDict):
