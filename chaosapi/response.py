@@ -1,6 +1,5 @@
-"""The progress of an ASGI response: it ends with its last byte, while the app may go on with background tasks."""
+"""The messages of an ASGI response. It ends with its last byte, while the app may go on with background tasks."""
 
-from collections.abc import Iterable
 from typing import Final
 
 from starlette.types import Message
@@ -14,18 +13,41 @@ WITHOUT_BODY: Final = (204, 304)
 """The statuses of responses that never have a body (RFC 9110, section 6.4.1)."""
 
 
+def is_start(message: Message) -> bool:
+    """Return whether the message has the status and the headers."""
+    return bool(message["type"] == _START)
+
+
+def is_last(message: Message) -> bool:
+    """Return whether the message completes the body; of the ASGI extensions, pathsend has a whole file."""
+    if message["type"] in (_BODY, _FILE_PART):
+        return not message.get("more_body", False)
+    return bool(message["type"] == _FILE)
+
+
+def has_body(method: str, status: int) -> bool:
+    """Return whether a server sends a body with this status in response to the method (RFC 9110, section 6.4.1)."""
+    return method != "HEAD" and status not in WITHOUT_BODY
+
+
+def declared_length(start: Message) -> int | None:
+    """Return the Content-Length; None where the app declares none, as for most streams, or no number."""
+    length = next((value for name, value in start.get("headers", ()) if name.lower() == b"content-length"), b"")
+    return int(length) if length.isdigit() else None
+
+
 class ResponseProgress:
     """Follows the messages of one response until the client has all of it."""
 
     complete = False
     """Whether the last byte was sent."""
-    _headers: Iterable[tuple[bytes, bytes]] = ()
     _missing: int | None = None
-    """Bytes of the body that are to come; None until a part of the body was sent."""
+    """Bytes of the body that are to come, below 0 for an unknown length; None until a part of the body was sent."""
     _trailers = False
 
     def __init__(self, method: str) -> None:
         self.method = method
+        self._start: Message = {}
 
     def observe(self, message: Message) -> None:
         """Take a message that was sent."""
@@ -34,10 +56,10 @@ class ResponseProgress:
             if not message.get("more_body", False) or self._reaches_length(len(message.get("body", b""))):
                 self.complete = not self._trailers
         elif kind == _START:
-            self._headers = message.get("headers", ())
+            self._start = message
             if message.get("trailers", False):
                 self._trailers = True
-            elif self.method == "HEAD" or message["status"] in WITHOUT_BODY:
+            elif not has_body(self.method, message["status"]):
                 self.complete = True
         elif kind == _FILE_PART:
             if not message.get("more_body", False) or self._reaches_length(message.get("count") or 0):
@@ -50,12 +72,7 @@ class ResponseProgress:
     def _reaches_length(self, size: int) -> bool:
         """Return whether the body reaches its declared length with so many more bytes."""
         if self._missing is None:
-            self._missing = _declared_length(self._headers)
+            length = declared_length(self._start)
+            self._missing = -1 if length is None else length
         self._missing -= size
         return self._missing == 0
-
-
-def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """Return the content-length, or -1 where there is none: such a body ends with its last message."""
-    length = next((value for name, value in headers if name.lower() == b"content-length"), b"")
-    return int(length) if length.isdigit() else -1

@@ -133,8 +133,8 @@ class World:
         return Answer(
             start.get("status"),
             round(self.clock.now - started, 6),
-            {name.decode(): value.decode() for name, value in start["headers"]},
-            b"".join(message["body"] for message in sent[1:]),
+            {name.decode(): value.decode() for name, value in start.get("headers", ())},
+            b"".join(message.get("body", b"") for message in sent[1:]),
         )
 
     def receipt(self, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
-from chaosapi.effects.responses import declared_length, has_body, is_start
+from chaosapi.response import declared_length, has_body, is_start
 
 _FLIP_RATE = 0.01
 _SLICE = 2**18
@@ -43,7 +43,7 @@ class Corrupt(RequestEffect):
             if tools.over():
                 reason = "ended"
             if is_start(message):
-                if not has_body(scope, message):
+                if not has_body(scope["method"], message["status"]):
                     reason = "no_body"
                 elif declared_length(message) and reason != "ended":
                     tools.count_injected()

@@ -17,10 +17,10 @@ from chaosapi import budget
 from chaosapi.budget import Budget
 from chaosapi.durations import Duration
 from chaosapi.effects.base import Ending, RequestEffect, Tools
-from chaosapi.effects.responses import is_start
 from chaosapi.errors import Invalid
 from chaosapi.inner import Place
 from chaosapi.models import Number, at_most_entries, case_insensitive_names
+from chaosapi.response import is_start
 
 _FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection"}
 _MAX_BODY: Final = 100_000

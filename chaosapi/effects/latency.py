@@ -10,7 +10,7 @@ from chaosapi import durations
 from chaosapi.durations import Duration
 from chaosapi.effects.base import Delay, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
-from chaosapi.effects.responses import declared_length, is_last, is_start
+from chaosapi.response import declared_length, is_last, is_start
 
 
 class Latency(RequestEffect):

@@ -6,8 +6,8 @@ from pydantic import Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
-from chaosapi.effects.responses import has_body, is_start
 from chaosapi.models import Integer
+from chaosapi.response import has_body, is_start
 
 _CHUNKS_PER_SECOND = 10
 """Chunks a second: enough to look like a slow network, few enough to cost little."""
@@ -33,7 +33,7 @@ class Throttle(RequestEffect):
 
         async def slowed(message: Message) -> None:
             nonlocal reason
-            if is_start(message) and not has_body(scope, message):
+            if is_start(message) and not has_body(scope["method"], message["status"]):
                 reason = "no_body"
             body = message.get("body", b"")
             if not body or reason == "no_body" or not tools.hold():

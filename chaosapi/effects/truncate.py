@@ -6,8 +6,8 @@ from pydantic import Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.effects.base import RequestEffect, Tools
-from chaosapi.effects.responses import declared_length, has_body, is_start
 from chaosapi.models import Integer, Number
+from chaosapi.response import declared_length, has_body, is_start
 
 
 class Truncate(RequestEffect):
@@ -43,7 +43,7 @@ class Truncate(RequestEffect):
                 reason = "ended"
             if is_start(message):
                 length = declared_length(message)
-                if not has_body(scope, message):
+                if not has_body(scope["method"], message["status"]):
                     reason = "no_body"
                 elif length and reason == "empty_body" and (left is None or left < length):
                     left = int(length * self.keep) if left is None else left

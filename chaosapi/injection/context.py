@@ -244,7 +244,7 @@ def mark_response(send: Send, injections: Iterable[EffectContext]) -> Send:
             timing = [f"{each.fault};desc={each.effect.type};dur={1000 * each.delay_s:.1f}" for each in acted]
             added = {b"x-chaos-fault": ", ".join(each.fault for each in acted), b"server-timing": ", ".join(timing)}
             headers = [(name, value.encode()) for name, value in added.items() if value]
-            message = {**message, "headers": [*message["headers"], *headers]}
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
     return marking

@@ -99,6 +99,25 @@ def test_a_response_that_never_starts_is_counted_once(clock: Clock, effect: dict
     assert counted(crowd, unfinished=1) == (1, 0)
 
 
+@pytest.mark.parametrize("effect", [*ON_BODIES.values(), constant(2, "floor")], ids=[*ON_BODIES, "floor"])
+@pytest.mark.parametrize(
+    "start", [{}, {"headers": [(b"content-length", b"many")]}], ids=["headers left out", "no length"]
+)
+def test_the_start_of_a_response_need_not_declare_a_length(
+    clock: Clock, effect: dict[str, Any], start: dict[str, Any]
+) -> None:
+    """ASGI lets an app leave the headers out, and servers send whatever it says."""
+
+    async def terse(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, **start})
+        await send({"type": "http.response.body", "body": b"twelve bytes"})
+
+    crowd = crowd_of(terse, clock, mark=True)
+    crowd.inject("f", effect)
+    assert visit(crowd).status == 200
+    assert counted(crowd) == (1, 1)
+
+
 @pytest.mark.parametrize("length", [False, True])
 @pytest.mark.parametrize(("every", "took"), [(0.1, 2.0), (0.5, 2.0), (1.0, 4.0)])
 def test_a_floor_pads_the_end_of_a_stream(clock: Clock, every: float, took: float, length: bool) -> None:  # noqa: FBT001 - a table
@@ -109,6 +128,23 @@ def test_a_floor_pads_the_end_of_a_stream(clock: Clock, every: float, took: floa
     assert (answer.body, answer.took) == (b"xxxx", took)
     assert counted(crowd) == (1, 1)
     assert crowd.delay("f") == {"planned": near(2), "measured": near(took)}
+
+
+def test_a_floor_pads_the_end_of_a_file_that_is_sent_in_parts(clock: Clock) -> None:
+    """As the ASGI extension for zero-copy sends; a part before the last one is not held."""
+    sent_at = []
+
+    async def copying(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for more in (True, False):
+            await send({"type": "http.response.zerocopysend", "file": 3, "count": 1, "more_body": more})
+            sent_at.append(crowd.clock.now - began)
+
+    crowd = crowd_of(copying, clock)
+    began = crowd.clock.now
+    crowd.inject("f", constant(2, "floor"))
+    visit(crowd)
+    assert sent_at == [0, 2]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
