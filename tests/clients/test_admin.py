@@ -203,7 +203,7 @@ def fits(hint: Any, schema: dict[str, Any]) -> bool:
     if "anyOf" in schema:
         return all(map(fits, typing.get_args(hint), schema["anyOf"]))
     if "$ref" in schema or "oneOf" in schema:
-        return hint == answers.Json or hint.__name__ == schema.get("$ref", "").rpartition("/")[2]
+        return hint in (answers.Json, getattr(answers, schema.get("$ref", "").rpartition("/")[2], None))
     if schema["type"] == "array":
         return typing.get_origin(hint) is list and fits(typing.get_args(hint)[0], schema["items"])
     if "enum" in schema:
