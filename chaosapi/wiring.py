@@ -280,7 +280,7 @@ class Chaos:
         """Act on the app's routes, which have changed."""
         self._metrics.expose(self._routes.routes)
         self._expose_statuses(run.compiled.record for run in self._engine.live())
-        self._engine.aim()
+        self._engine.match_routes()
 
     def _expose_statuses(self, records: Iterable[Record]) -> None:
         """Show the statuses of these faults at 0: the first scrape of a burst would otherwise be its first sample."""

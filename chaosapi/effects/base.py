@@ -58,8 +58,8 @@ class Tools(Protocol):
     async def wait(self, planned: float, since: float | None = None) -> None:
         """Sleep, record the planned and the measured delay in the receipt, and release."""
 
-    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
-        """Wait for the future, at most `seconds`; the future is cancelled when `acting` may have changed."""
+    async def until(self, future: asyncio.Future[None], seconds: float) -> None:
+        """Wait for the future, at most `seconds`; it is cancelled when `acting` may have changed."""
 
     async def give_way(self) -> None:
         """Let other requests have a turn of the event loop, in the middle of long work."""

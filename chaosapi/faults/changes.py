@@ -100,12 +100,12 @@ def unless_changed(name: str, revision: int | None, change: Change) -> Change:
     return checked
 
 
-def end_all(now: float, made_by: float = math.inf) -> Change:
-    """End every live fault created until `made_by`: the kill switch."""
+def end_all(now: float, created_until: float = math.inf) -> Change:
+    """End every live fault created until `created_until`: the kill switch."""
 
     def change(state: State) -> State:
-        found = any(record.created_at <= made_by for record in state.live(now))
-        return _next(state, _all_ended(state, now, made_by)) if found else state
+        found = any(record.created_at <= created_until for record in state.live(now))
+        return _next(state, _all_ended(state, now, created_until)) if found else state
 
     return change
 
@@ -161,8 +161,8 @@ def _changed(record: Record, state: State, **changes: Any) -> Record:
     )
 
 
-def _all_ended(state: State, now: float, made_by: float = math.inf) -> tuple[Record, ...]:
-    meant = {id(record) for record in state.live(now) if record.created_at <= made_by}
+def _all_ended(state: State, now: float, created_until: float = math.inf) -> tuple[Record, ...]:
+    meant = {id(record) for record in state.live(now) if record.created_at <= created_until}
     return tuple(_changed(record, state, ended_at=now) if id(record) in meant else record for record in state.faults)
 
 

@@ -36,7 +36,7 @@ class BudgetBurned(Model):
         """
         return failed / answered / (1 - self.objective) * elapsed / self.period if answered else 0.0
 
-    def seen(self, answered: float, failed: float, elapsed: float) -> str | None:
+    def cause(self, answered: float, failed: float, elapsed: float) -> str | None:
         """Return the reason to end the fault if the condition holds, else None."""
         burned = self.burned(answered, failed, elapsed)
         if burned < self.budget_burned:
@@ -60,7 +60,7 @@ class AlertFiring(Model):
     def _wanted(self) -> dict[str, str]:
         return {"alertname": self.alert, **({"severity": self.severity} if self.severity else {}), **self.labels}
 
-    def seen(self, labels: Mapping[str, str]) -> str | None:
+    def cause(self, labels: Mapping[str, str]) -> str | None:
         """Return the reason to end the fault if an alert with these labels matches, else None."""
         if not self._wanted.items() <= labels.items():
             return None

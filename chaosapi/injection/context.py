@@ -20,9 +20,9 @@ _CHECK_INTERVAL_S = 0.5
 """The time between two checks of the held requests, and so the longest delay of an end without an event."""
 
 
-async def hold(turn: asyncio.Future[None], seconds: float) -> None:
+async def hold(future: asyncio.Future[None], seconds: float) -> None:
     """Wait for the future, at most `seconds`."""
-    await asyncio.wait({turn}, timeout=seconds)
+    await asyncio.wait({future}, timeout=seconds)
 
 
 class HeldRequests:
@@ -105,7 +105,7 @@ class EffectContext:
         self._watcher = watcher
         self._held = held
         self._hold = hold
-        self._turn: asyncio.Future[None] | None = None
+        self._awaited: asyncio.Future[None] | None = None
         self._app = app
         self._counted = False
         self._passed_on = False
@@ -174,8 +174,8 @@ class EffectContext:
         self._watcher.check()
         if not self.acting():
             self.release()
-            if self._turn:
-                self._turn.cancel()
+            if self._awaited:
+                self._awaited.cancel()
 
     def acting(self) -> bool:
         """Return whether the fault may still act here and the client is connected."""
@@ -188,14 +188,14 @@ class EffectContext:
     def disconnected(self) -> bool:
         return self._watcher.disconnected
 
-    async def until(self, turn: asyncio.Future[None], seconds: float) -> None:
+    async def until(self, future: asyncio.Future[None], seconds: float) -> None:
         """Wait for the future, at most `seconds`; cancel it when the fault changes or the client disconnects."""
-        wake = partial(asyncio.get_running_loop().call_soon_threadsafe, turn.cancel)
+        wake = partial(asyncio.get_running_loop().call_soon_threadsafe, future.cancel)
         with self._fault.on_end(wake), self._watcher.watch(wake):
             if self.acting():
-                self._turn = turn
-                await self._hold(turn, min(seconds, self._fault.remaining()))
-                self._turn = None
+                self._awaited = future
+                await self._hold(future, min(seconds, self._fault.remaining()))
+                self._awaited = None
 
     async def sleep(self, planned: float, since: float | None = None) -> None:
         """Hold the request until `planned` seconds after `since`, or while `acting`."""

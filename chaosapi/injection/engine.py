@@ -29,7 +29,7 @@ class CompiledFault:
         schedule = record.spec.schedule
         seed = record.dice.hit_seed
         self.record = record
-        self.aim(templates)
+        self.match_routes(templates)
         self.effect: Effect = record.spec.effect
         self.memory: Any = None
         """The effect's state between requests; kept across a patch that keeps the effect's type."""
@@ -39,7 +39,7 @@ class CompiledFault:
         self.starts_at = record.starts_at
         self.ends_at = record.ends_at
         self.over = record.ended_at is not None
-        self.steady = schedule.shape.type == "constant"
+        self.constant = schedule.shape.type == "constant"
         self.scales_rate = schedule.shape.scales == "rate"
         self.course: Course = former.course.of(schedule, seed) if former else schedule.course(seed)
         """Kept across a patch with the bursts that were drawn, so that no request draws them again."""
@@ -47,10 +47,10 @@ class CompiledFault:
         self.headers = [(name.encode(), value.encode()) for name, value in target.headers.items()]
         self.sticky = target.sticky_by.encode() if target.sticky_by else None
 
-    def aim(self, templates: Iterable[str]) -> None:
+    def match_routes(self, templates: Iterable[str]) -> None:
+        """Find the routes that the target matches."""
         target = self.record.spec.target
         self.templates = [template for template in templates if target.matches_route(template)]
-        """The routes that the target matches."""
 
     def strength(self, now: float) -> float:
         """Return the strength in [0, 1] at time `now`; 0 after the end."""
@@ -121,17 +121,17 @@ class ActiveFault:
         self.counts = Counts()
         self.strength()  # draw the bursts up to now here, not in a request
 
-    def aim(self, templates: Sequence[str]) -> None:
-        """Find the routes that the target matches among those of an app that has changed."""
+    def match_routes(self, templates: Sequence[str]) -> None:
+        """Find the routes that the target matches, after those of the app have changed."""
         self._templates = templates
-        self.compiled.aim(templates)
+        self.compiled.match_routes(templates)
 
     def acts(self) -> bool:
         """Return whether the fault has not ended and this replica's policy allows it."""
         return self._denied is None and self.remaining() > 0
 
-    def apply_law(self, denied: str | None) -> None:
-        """Set the reason why the fault must not act here (None: it may), and wake the requests that it holds."""
+    def set_denied(self, denied: str | None) -> None:
+        """Set the reason why the fault must not act here, None where it may; wake the requests that it holds."""
         if denied == self._denied:
             return
         if self._denied is None and isinstance(self.compiled.effect, ProcessEffect):
@@ -208,7 +208,7 @@ class ActiveFault:
         now = steady + self._ahead
         if self.over or not compiled.starts_at <= now < compiled.ends_at or not compiled.matches(scope):
             return None
-        strength = 1.0 if compiled.steady else compiled.course.strength(now - compiled.record.created_at)
+        strength = 1.0 if compiled.constant else compiled.course.strength(now - compiled.record.created_at)
         chance = compiled.record.spec.rate * (strength if compiled.scales_rate else strength > 0)
         self.counts.matched += 1
         self.counts.expected += chance
@@ -237,11 +237,11 @@ class Hit:
 
 
 Index = dict[str, list[ActiveFault]]
-Law = Callable[[Sequence[Record]], Sequence[str | None]]
+Denials = Callable[[Sequence[Record]], Sequence[str | None]]
 """Returns for each live fault, oldest first, the reason why it must not act on this replica; None where it may."""
 
 
-def _allow_all(records: Sequence[Record]) -> Sequence[str | None]:
+def _deny_none(records: Sequence[Record]) -> Sequence[str | None]:
     return [None] * len(records)
 
 
@@ -256,11 +256,11 @@ class Engine:
         routes: RouteTable,
         clock: Callable[[], float],
         steady: Callable[[], float] | None = None,
-        law: Law = _allow_all,
+        denials: Denials = _deny_none,
     ) -> None:
         """`clock` is the shared clock; `steady` is this machine's monotonic clock, `clock` unless given."""
         self.steady = steady or clock
-        self._law = law
+        self._denials = denials
         self.clock = clock
         self._clocks = Clocks(clock, self.steady)
         self.state = State()
@@ -304,8 +304,8 @@ class Engine:
 
     def _index(self, added_faults: Iterable[ActiveFault] = ()) -> None:
         live = [fault for fault in (*self._live, *added_faults) if fault.remaining() > 0]
-        for fault, denied in zip(live, self._law([fault.compiled.record for fault in live]), strict=True):
-            fault.apply_law(denied)
+        for fault, denied in zip(live, self._denials([fault.compiled.record for fault in live]), strict=True):
+            fault.set_denied(denied)
         on_requests: list[ActiveFault] = []
         at_points: dict[str, list[ActiveFault]] = {}
         for fault in live:
@@ -319,11 +319,11 @@ class Engine:
         self.routes_with_points = frozenset(template for index in self.by_point.values() for template in index)
         self._next_end = min((fault.ends_at() for fault in live), default=float("inf"))
 
-    def aim(self) -> None:
-        """Aim all faults at the app's routes, which have changed."""
+    def match_routes(self) -> None:
+        """Find the routes of all faults again, after those of the app have changed."""
         with self._lock:
             for fault in self._faults.values():
-                fault.aim(self._routes.templates)
+                fault.match_routes(self._routes.templates)
             self._index()
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:
@@ -361,14 +361,14 @@ class Engine:
         """Return the faults that had not ended when the last change was loaded, oldest first."""
         return self._live
 
-    def release(self, made_by: float = math.inf) -> None:
-        """End the faults created until `made_by` on this replica, and release the requests that they hold.
+    def release(self, created_until: float = math.inf) -> None:
+        """End the faults created until `created_until` on this replica, and release the requests that they hold.
 
         Without a time later faults end too: this replica is shutting down.
         """
-        self._released = self._released or made_by == math.inf
+        self._released = self._released or created_until == math.inf
         for fault in self.active_faults():
-            if fault.compiled.record.created_at <= made_by:
+            if fault.compiled.record.created_at <= created_until:
                 fault.end()
 
     def time_of(self, record: Record) -> float:

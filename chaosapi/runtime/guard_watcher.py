@@ -26,7 +26,7 @@ class GuardWatcher:
     """Ends faults by the error budget that they have burned since they began, or by a firing alert.
 
     It also ends, on all replicas, faults whose duration is over by this replica's steady clock while the shared clock
-    says otherwise. `settle` makes the engine re-evaluate which faults act.
+    says otherwise. `drop_ended` makes the engine forget faults that have ended.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class GuardWatcher:
         engine: Engine,
         inbox: Inbox,
         answers: Callable[[], AnswerCounts],
-        settle: Callable[[], None] = lambda: None,
+        drop_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._inbox = inbox
         self._answers = answers
-        self._settle = settle
+        self._drop_ended = drop_ended
         self._evaluations = 0
         self._evaluating = asyncio.Lock()
         self._checked_deliveries: dict[tuple[str, float, int], int] = {}
@@ -67,7 +67,7 @@ class GuardWatcher:
                 await self._evaluate_guards()
 
     async def _evaluate_guards(self) -> None:
-        self._settle()
+        self._drop_ended()
         for record, why in self._engine.ended_by_clock():
             await self._end_fault(record, "clock", why)
         self.snapshot_counters(unguarded=True)
@@ -105,7 +105,7 @@ class GuardWatcher:
         after = await asyncio.to_thread(self._answers)
         now = self._engine.steady()
         causes = (
-            (key, burned.seen(after.total - before.total, after.failed - before.failed, now - since))
+            (key, burned.cause(after.total - before.total, after.failed - before.failed, now - since))
             for key, burned, (since, before) in watched
         )
         return {key: cause for key, cause in causes if cause}
@@ -149,7 +149,7 @@ class _FiringAlerts:
     async def find_cause(self, guard: AlertFiring) -> str | None:
         """Return the cause in words, where an alert matches the guard; other tasks get turns in between."""
         for labels in self._labels.get(guard.alert, ()):
-            if cause := guard.seen(labels):
+            if cause := guard.cause(labels):
                 return cause
             self._checked += 1
             if self._checked % _ALERTS_PER_SLICE == 0:

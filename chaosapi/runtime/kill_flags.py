@@ -23,7 +23,7 @@ class KillFlag(NamedTuple):
     """The revision at which the store has all of them; -1 until then."""
     at: float
     """When the faults ended."""
-    made_by: float
+    created_until: float
     """Faults created later are not ended."""
     halted: bool
     """Whether new faults are refused until the store has the call."""
@@ -67,12 +67,12 @@ class KillFlags:
         """Return how many kill switches each worker answered."""
         return tuple(self._words[::_FIELDS])
 
-    def raise_own(self, at: float, made_by: float, *, halted: bool) -> None:
+    def raise_own(self, at: float, created_until: float, *, halted: bool) -> None:
         """Make all workers end their faults."""
         first = self._first
         halted = halted or (self.own.pending and self.own.halted)
         self._times[first + 2] = at
-        self._times[first + 3] = made_by
+        self._times[first + 3] = created_until
         self._words[first + 4] = halted
         self._words[first + 1] = _NOT_STORED
         self._words[first] += 1

@@ -52,10 +52,10 @@ class StopResult(NamedTuple):
 class _PendingCall:
     """A call that the store does not have yet."""
 
-    def __init__(self, entry: AuditEntry, halt: Halt | None, made_by: float) -> None:
+    def __init__(self, entry: AuditEntry, halt: Halt | None, created_until: float) -> None:
         self.entry = entry
         self.halt = halt
-        self._made_by = made_by
+        self._created_until = created_until
         self.ended = 0
         self.state: State | None = None
         self.tried = asyncio.Event()
@@ -69,7 +69,7 @@ class _PendingCall:
         self.ended = len(state.live(at))
         if self.halt:
             return changes.halt(self.halt.reason, at)(state)
-        return changes.end_all(at, self._made_by if self.retried else math.inf)(state)
+        return changes.end_all(at, self._created_until if self.retried else math.inf)(state)
 
 
 class KillSwitch:
@@ -105,7 +105,7 @@ class KillSwitch:
             action: Action = "halt" if halt else "end_all"
             reason = "a worker ended before it stored it"
             entry = AuditEntry(at=flag.at, actor="killswitch", action=action, reason=reason)
-            self._enqueue(_PendingCall(entry, halt, flag.made_by))
+            self._enqueue(_PendingCall(entry, halt, flag.created_until))
         if self._shared:
             loop = asyncio.get_running_loop()
             self._watcher = threading.Thread(
@@ -128,11 +128,11 @@ class KillSwitch:
 
         Return the creation time of the latest fault that it ends.
         """
-        made_by = max([at, *(record.created_at for record in self._engine.state.live(at))])
-        self._flags.raise_own(at, made_by, halted=halted)
-        self._engine.release(made_by)
+        created_until = max([at, *(record.created_at for record in self._engine.state.live(at))])
+        self._flags.raise_own(at, created_until, halted=halted)
+        self._engine.release(created_until)
         self.apply_stored(self._stored)
-        return made_by
+        return created_until
 
     async def end_all(self, entry: AuditEntry) -> StopResult:
         """End every fault. Never raises, and returns in time also where the store does not reply."""
@@ -215,7 +215,7 @@ class KillSwitch:
         """Return the state as it will be once the store has every kill switch."""
         for flag in self._flags.flags():
             if flag.pending or flag.revision > state.revision:
-                state = with_faults_ended(state, flag.at, flag.made_by, self._halt_of(flag))
+                state = with_faults_ended(state, flag.at, flag.created_until, self._halt_of(flag))
         return state
 
     def _halt_of(self, flag: KillFlag) -> Halt | None:
@@ -233,18 +233,18 @@ class KillSwitch:
                 continue
             seen = calls
             for flag in self._flags.flags():
-                self._engine.release(flag.made_by)
+                self._engine.release(flag.created_until)
             with suppress(RuntimeError):  # the loop was closed
                 loop.call_soon_threadsafe(lambda: self.apply_stored(self._stored))
 
 
-def with_faults_ended(state: State, now: float, made_by: float, stop: Halt | None) -> State:
+def with_faults_ended(state: State, now: float, created_until: float, stop: Halt | None) -> State:
     """Return the state that a replica acts on after a kill switch that is not stored yet.
 
     The revision stays that of the store. The result is never stored: only the engine sees it.
     """
     faults = tuple(
-        record if record.ended_at is not None or record.created_at > made_by else record.ended(now)
+        record if record.ended_at is not None or record.created_at > created_until else record.ended(now)
         for record in state.faults
     )
     return State(revision=state.revision, faults=faults, halt=stop or state.halt)

@@ -56,10 +56,10 @@ def test_a_guard_matches_an_alert_by_its_labels() -> None:
     """All labels of the guard must match; the alert may have others."""
     labels = {"alertname": "ErrorBudgetBurn", "severity": "page", "service": "shop", "slo": "availability"}
     said = "alert ErrorBudgetBurn (page, shop, availability) is firing"
-    assert AlertFiring(alert="ErrorBudgetBurn", labels={"slo": "availability"}).seen(labels) == said
-    assert AlertFiring(alert="ErrorBudgetBurn", severity="ticket").seen(labels) is None
-    assert AlertFiring(alert="ErrorBudgetBurn", labels={"team": "a"}).seen(labels) is None
-    assert AlertFiring(alert="Other").seen({"alertname": "Other"}) == "alert Other is firing"
+    assert AlertFiring(alert="ErrorBudgetBurn", labels={"slo": "availability"}).cause(labels) == said
+    assert AlertFiring(alert="ErrorBudgetBurn", severity="ticket").cause(labels) is None
+    assert AlertFiring(alert="ErrorBudgetBurn", labels={"team": "a"}).cause(labels) is None
+    assert AlertFiring(alert="Other").cause({"alertname": "Other"}) == "alert Other is firing"
 
 
 def test_a_burned_budget_ends_the_fault_and_says_why(client: TestClient, clock: Clock) -> None:

@@ -68,14 +68,14 @@ class Guarded:
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Count the comparisons of guards with alerts."""
-    seen = AlertFiring.seen
+    seen = AlertFiring.cause
     found = []
 
     def noted(guard: AlertFiring, labels: dict[str, str]) -> str | None:
         found.append(labels["n"])
         return seen(guard, labels)
 
-    monkeypatch.setattr(AlertFiring, "seen", noted)
+    monkeypatch.setattr(AlertFiring, "cause", noted)
     return found
 
 
@@ -184,8 +184,8 @@ def test_a_guard_retries_a_failed_end(clock: Clock, monkeypatch: pytest.MonkeyPa
 def test_a_budget_guard_ends_its_fault(clock: Clock) -> None:
     """Responses count from the fault's start."""
     burned = BudgetBurned(budget_burned=0.5, objective=0.9, period=100)
-    assert burned.seen(100, 100, 10)
-    assert burned.seen(100, 100, 1) is None
+    assert burned.cause(100, 100, 10)
+    assert burned.cause(100, 100, 1) is None
 
     async def play() -> str:
         guarded = Guarded(clock)

@@ -21,7 +21,7 @@ def test_all_processes_see_a_raised_flag() -> None:
         subprocess.run([sys.executable, "-c", WORKER, str(file)], pass_fds=[file], check=True, timeout=patience(60))
         for each in (here, KillFlags.attach(file, 1)):
             (cell,) = each.flags()
-            assert (cell.pending, cell.at, cell.made_by, cell.halted) == (True, 5.0, 6.0, True)
+            assert (cell.pending, cell.at, cell.created_until, cell.halted) == (True, 5.0, 6.0, True)
         assert sum(here.call_counts()) == 1
         heir = KillFlags.attach(file, 3)
         assert heir.own == cell
