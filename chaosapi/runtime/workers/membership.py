@@ -72,9 +72,9 @@ class Membership:
                 number = int(path.name.partition("-")[2])
                 if number != self.slot and not _is_held(path):
                     mark_process_dead(self.folder, number)
-            for sign in self.folder.glob(f"{_LEFT}*"):
-                if not exists(int(sign.name.removeprefix(_LEFT))):
-                    sign.unlink()
+            for marker in self.folder.glob(f"{_LEFT}*"):
+                if not exists(int(marker.name.removeprefix(_LEFT))):
+                    marker.unlink()
 
 
 def join(server: WorkerServer) -> Membership:
