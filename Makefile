@@ -1,8 +1,10 @@
 # Every target sets up what it needs by itself: a virtual environment in .venv, the programs of the lab in .tools.
+# Demo and lab need a part of what tests need; tests complete the same environment.
 PYTHON ?= python3
 ARGS ?=
 
 BIN := .venv/bin
+RUNS := .venv/.runs
 READY := .venv/.ready
 UV := uv==0.13.9
 COMPILE = .tools/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command 'make lock'
@@ -18,10 +20,10 @@ help: ## Show this
 setup: $(READY) ## Prepare everything the other targets need
 	@$(BIN)/python -c 'import sys; from chaosapi.lab import tools; tools.ensure_programs(*sys.argv[1:], report=print)' $(PROGRAMS)
 
-demo: $(READY) ## Inject a fault and watch a real burn-rate alert fire (ARGS="--port 8010")
+demo: $(RUNS) ## Inject a fault and watch a real burn-rate alert fire (ARGS="--port 8010")
 	@$(BIN)/chaosapi demo $(ARGS)
 
-lab: $(READY) ## Run the service beside Prometheus and Alertmanager until Ctrl-C
+lab: $(RUNS) ## Run the service beside Prometheus and Alertmanager until Ctrl-C
 	@$(BIN)/chaosapi lab $(ARGS)
 
 test: $(READY) ## Run all tests (ARGS="-m 'not slow'" for the quick ones)
@@ -53,6 +55,8 @@ fuzz: $(READY) ## Attack the service (ARGS="--requests 1000000 --store sqlite --
 lock: .tools/uv ## Bring the lock files in line with pyproject.toml, changing as little as possible
 	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra all --group dev \
 	  --output-file requirements.lock $(ARGS)
+	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra lab --extra console \
+	  --constraint requirements.lock --output-file lab.lock
 	$(COMPILE) pyproject.toml --extra serve --extra forecast --extra redis --constraint requirements.lock --output-file images/service.lock
 	printf 'locust\nprometheus-client\n' | $(COMPILE) - --constraint requirements.lock --output-file images/locust.lock
 	printf 'hatchling\n' | $(COMPILE) - --constraint requirements.lock --output-file images/build.lock
@@ -64,10 +68,14 @@ clean: ## Remove the environment, the fetched programs and every cache
 	rm -rf .venv .tools .lab dist build benchmarks/out .*_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp is written last: a setup that broke off is done again.
-$(READY): requirements.lock pyproject.toml scripts/venv.sh
-	@PYTHON=$(PYTHON) scripts/venv.sh .venv
+# A stamp is written last: a setup that broke off is done again. Whatever is ready for tests is ready to run.
+$(RUNS): lab.lock pyproject.toml scripts/venv.sh
+	@PYTHON=$(PYTHON) scripts/venv.sh .venv lab.lock
 	@touch $@
+
+$(READY): requirements.lock lab.lock pyproject.toml scripts/venv.sh
+	@PYTHON=$(PYTHON) scripts/venv.sh .venv requirements.lock
+	@touch $(RUNS) $@
 
 .tools/uv:
 	$(PYTHON) -m venv $@

@@ -1,13 +1,37 @@
 #!/bin/sh
-# Make the virtual environment $1: exactly what requirements.lock pins, and this checkout.
+# Make the virtual environment $1, or complete it: exactly what the lock file $2 pins, and this checkout.
 # Debian's python3 may come without the venv module; root gets its package installed, anyone else is told its name.
 set -eu
 venv=$1
+lock=$2
 python=${PYTHON:-python3}
 
 fail() {
     echo "setup: $*" >&2
     exit 1
+}
+
+# Run pip, and show how many packages it has found; what it says itself is shown where it fails.
+install_locked() {
+    total=$(grep -c '^[[:alnum:]].*==' "$lock")
+    echo "setup: installing the packages of $lock into $venv"
+    found=0
+    {
+        status=0
+        "$venv/bin/python" -u -m pip install --progress-bar off --require-hashes --only-binary :all: --no-deps --no-compile \
+            -r "$lock" || status=$?
+        echo "exit $status"
+    } | while read -r word rest; do
+        case $word in
+        Collecting | Ignoring | Requirement) found=$((found + 1)) ;;
+        Installing) echo "setup: unpacking them" ;;
+        exit) exit "$rest" ;;
+        esac
+        if [ "$word" != Installing ] && [ "$found" -gt 0 ] && [ $((found % 20)) = 0 ] && [ "$found" != "${shown:-}" ]; then
+            echo "setup: $found of $total packages"
+            shown=$found
+        fi
+    done
 }
 
 command -v "$python" >/dev/null ||
@@ -26,10 +50,11 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     apt-get install -qq -y --no-install-recommends "$package" >/dev/null
 fi
 
-echo "setup: $venv with Python $version"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+echo "setup: making $venv with Python $version"
 "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install -q --require-hashes --only-binary :all: --no-deps -r requirements.lock
+install_locked
+echo "setup: installing this checkout"
 # The build backend is pinned too, so nothing is fetched to build the checkout itself.
 "$venv/bin/python" -m pip install -q --no-deps --no-build-isolation --editable .
-"$venv/bin/python" -m pip check
+"$venv/bin/python" -m pip check >/dev/null || "$venv/bin/python" -m pip check
