@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from tests.patience import patience
@@ -217,6 +218,22 @@ def test_every_worker_serves_the_admin_port(tmp_path: Path) -> None:
         until(lambda: steering.change("DELETE", "faults")["replicas"]["applied"])
         until(lambda: dead not in steering.replicas() and len(steering.replicas()) == 2)
         assert set(visit_both(served)) == {200}
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_a_frozen_worker_keeps_no_kill_switch_waiting_on_the_admin_port(server: str, tmp_path: Path) -> None:
+    """The other worker accepts all connections."""
+    port = free_port()
+    with running(server, FASTAPI, tmp_path, workers=2, GUEST_ADMIN_PORT=str(port)) as served:
+        steering = replace(served, url=f"http://127.0.0.1:{port}")
+        until(lambda: len(steering.replicas()) == 2)
+        frozen = psutil.Process(next(iter(steering.replicas())))
+        frozen.suspend()
+        until(lambda: frozen.status() == psutil.STATUS_STOPPED)
+        for _ in range(16):
+            answer = steering.client.delete(f"{steering.url}/admin/faults", timeout=patience(2))
+            assert answer.status_code == 200
+        frozen.resume()
 
 
 def test_an_admin_port_that_another_service_has_is_refused(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def _check_client() -> None:
 
 
 def _admin_socket(settings: Settings, membership: Membership) -> socket.socket | None:
-    """Listen on the admin port together with the other workers: the kernel distributes connections among them."""
+    """Listen on the admin port together with the other workers, from one queue of connections."""
     port = settings.admin_port
     if port is None:
         return None
@@ -57,9 +57,14 @@ def _admin_socket(settings: Settings, membership: Membership) -> socket.socket |
     if port == 0:
         raise SettingsError("CHAOSAPI_ADMIN_PORT: 0 gives each of several workers another port: choose one")
     host = settings.admin_host or settings.host
-    if membership.first:
-        bind(host, port, "CHAOSAPI_ADMIN_PORT").close()  # fails where another service has the port
-    bound = bind(host, port, "CHAOSAPI_ADMIN_PORT", shared=True)
+
+    def listen() -> socket.socket:
+        if membership.first:
+            bind(host, port, "CHAOSAPI_ADMIN_PORT").close()  # fails where another service has the port
+        # Shared with workers that are frozen and do not pass theirs on.
+        return bind(host, port, "CHAOSAPI_ADMIN_PORT", shared=True)
+
+    bound = membership.share(host, port, listen)
     if membership.first:
         log.info("admin API", url=url(bound))
     return bound

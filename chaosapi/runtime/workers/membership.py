@@ -8,14 +8,17 @@ folder; where all were killed, the next service that starts on this machine does
 import asyncio
 import fcntl
 import os
+import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from chaosapi.runtime.kill_flags import SIZE, SLOTS, KillFlags
 from chaosapi.runtime.workers import folder as folders
+from chaosapi.runtime.workers import handover
+from chaosapi.runtime.workers.handover import Offer
 from chaosapi.runtime.workers.servers import WorkerServer, children_of, exists
 from chaosapi.telemetry.multiprocess import mark_process_dead
 
@@ -39,6 +42,7 @@ class Membership:
             mark_process_dead(folder, self.slot)  # the predecessor's gauges, if it was killed
             self.kill_flags = _attach_flags(folder, self.slot)
             _leave_marker(folder).unlink(missing_ok=True)  # of a process that had this id before
+        self._offers: list[Offer] = []
 
     async def run(self) -> None:
         """Delete the gauges of workers that were killed, and the markers of those that have ended, until cancelled."""
@@ -46,8 +50,17 @@ class Membership:
             await asyncio.sleep(_SWEEP_INTERVAL_S)
             await asyncio.to_thread(self._sweep)
 
+    def share(self, host: str, port: int, listen: Callable[[], socket.socket]) -> socket.socket:
+        """Return the socket that all workers listen with on an address; the first one calls `listen` to make it."""
+        with _alone_in(self.folder):
+            bound = handover.ask(self.folder, host, port) or listen()
+            self._offers.append(Offer(bound, self.folder, host, port, self.slot))
+        return bound
+
     def leave(self) -> None:
         """Give up the slot; remove the folder where no other worker is left."""
+        for offer in self._offers:
+            offer.close()
         if self._held.closed:
             return
         with suppress(OSError), _alone_in(self.folder):
