@@ -80,7 +80,10 @@ class Membership:
         return any(not _leave_marker(self.folder, pid).exists() for pid in children_of(self._server.parent))
 
     def _sweep(self) -> None:
-        with suppress(OSError), _alone_in(self.folder):
+        with suppress(OSError, ValueError), _alone_in(self.folder) as slots:
+            # Locks look unused for days: systemd-tmpfiles would remove them, and two workers could take one slot.
+            for file in (slots.fileno(), self._held.fileno(), self._shared.fileno(), self.folder / _FLAGS):
+                os.utime(file)
             for path in self.folder.glob("slot-*"):
                 number = int(path.name.partition("-")[2])
                 if number != self.slot and not _is_held(path):
@@ -112,11 +115,11 @@ def join(server: WorkerServer) -> Membership:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the lock under which slots change hands; raises OSError where the folder is not there any more."""
+def _alone_in(folder: Path) -> Iterator[BinaryIO]:
+    """Hold and yield the lock under which slots change hands; raises OSError where the folder is not there any more."""
     with (folder / "slots").open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock
 
 
 def _leave_marker(folder: Path, pid: int | None = None) -> Path:

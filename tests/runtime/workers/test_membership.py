@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from chaosapi.runtime.workers.membership import join
+from chaosapi.runtime.workers.membership import Membership, join
 from chaosapi.runtime.workers.servers import WorkerServer, find_server, identity, is_running
 from tests.patience import until
 
@@ -90,22 +91,37 @@ def test_the_folder_stays_while_the_server_may_start_workers(tmp_path: Path) -> 
     assert not left.exists()
 
 
+def sweep(member: Membership, swept: Callable[[], bool]) -> None:
+    """Run the jobs of a member until they have done something."""
+
+    async def run() -> None:
+        running = asyncio.create_task(member.run())
+        await asyncio.to_thread(until, swept)
+        running.cancel()
+
+    asyncio.run(run())
+
+
 def test_workers_that_have_ended_leave_no_file_behind() -> None:
     """A server may replace a worker every second, for months; one that has not ended yet must stay known."""
     me = join(WorkerServer("test", identity(os.getpid())))
     with subprocess.Popen(["true"]) as ended:
         pass
-    signs = [me.folder / f"left-{pid}" for pid in (ended.pid, os.getpid())]
-    for sign in signs:
-        sign.touch()
+    markers = [me.folder / f"left-{pid}" for pid in (ended.pid, os.getpid())]
+    for marker in markers:
+        marker.touch()
+    sweep(me, lambda: not markers[0].exists())
+    assert markers[1].exists()
+    me.leave()
 
-    async def sweep() -> None:
-        sweeping = asyncio.create_task(me.run())
-        await asyncio.to_thread(until, lambda: not signs[0].exists())
-        sweeping.cancel()
 
-    asyncio.run(sweep())
-    assert signs[1].exists()
+def test_the_locks_look_used_to_a_program_that_cleans_the_temporary_folder() -> None:
+    """It removes files that were not used for days; without the locks, two workers would count in one slot."""
+    me = join(WorkerServer("test", identity(os.getpid())))
+    files = [me.folder / name for name in ("slots", "slot-0", "lock", "kill-flags")]
+    for file in files:
+        os.utime(file, (0, 0))
+    sweep(me, lambda: all(file.stat().st_mtime for file in files))
     me.leave()
 
 
