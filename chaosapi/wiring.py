@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from chaosapi import assets
 from chaosapi.api import faults, forecasts, health, problems, replicas, stop, webhooks
-from chaosapi.api.audit import AuditedChanges
+from chaosapi.api.audit import AuditedChanges, AuditEndpoints
 from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
 from chaosapi.api.dispatch import Dispatch, refuse_shared_paths
@@ -168,7 +168,8 @@ class Chaos:
             forecasts.ForecastEndpoints(
                 audited.catch_up, self._forecaster, self._policy, self._engine, self._inbox, self._pools
             ).router(),
-            stop.StopEndpoints(audited, self._kill_switch, self._fleet, self._store.now, self._pools.lists).router(),
+            stop.StopEndpoints(audited, self._kill_switch, self._fleet, self._store.now).router(),
+            AuditEndpoints(audited, self._pools.lists).router(),
             replicas.ReplicaEndpoints(self._fleet).router(),
             webhooks.WebhookEndpoints(self._inbox, self._guard_watcher.evaluate, self._store.now, self._pools).router(),
         )

@@ -1,20 +1,25 @@
-"""Sign every change with who, what, when and why, and pass it to the store."""
+"""The audit: sign every change with who, what, when and why, pass it to the store, and list the changes."""
 
 import asyncio
 import re
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Final
 
-from fastapi import Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
+from chaosapi.api import pages, responses
+from chaosapi.api.descriptions import refusals
 from chaosapi.durations import Duration
-from chaosapi.errors import Invalid, StoreUnavailable
+from chaosapi.errors import Busy, Invalid, StoreUnavailable
 from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import NAME
 from chaosapi.faults.state import Action, Applied, AuditEntry, State
-from chaosapi.models import Line
+from chaosapi.models import MAX_REVISION, Line
 from chaosapi.runtime.kill_switch import KillSwitch
+from chaosapi.runtime.pool import BoundedLock, Pool
 from chaosapi.store import Store, codec
 from chaosapi.text import strip_control
 
@@ -22,6 +27,9 @@ _RESERVED_ACTORS: Final = {"guard", "killswitch", "store"}
 """Reserved actors: parts of the service sign their own changes with these names."""
 _MAX_ACTOR: Final = 200
 _MAX_REASON: Final = 500
+_FIRST_BATCH: Final = 10
+_MAX_BATCH: Final = 1000
+"""Entries per read: the batch doubles from the first size to the maximum."""
 _CATCH_UP_TIMEOUT_S: Final = 0.15
 """Beyond it, an answer is that of the last snapshot."""
 
@@ -119,6 +127,46 @@ class AuditedChanges:
         return await self._store.audit(limit, before)
 
 
+@dataclass(frozen=True)
+class AuditEndpoints:
+    """The route of the audit; the pool serializes its pages."""
+
+    audited: AuditedChanges
+    lists: Pool
+    _lock: BoundedLock = field(default_factory=lambda: BoundedLock("readers of the audit", waiting=32))
+
+    def router(self) -> APIRouter:
+        """Return the route below /admin."""
+        api = APIRouter(prefix="/admin", tags=["safety"])
+        listed = refusals(StoreUnavailable, Busy)
+        api.get("/audit", response_model=responses.AuditList, responses=listed)(self.audit)
+        return api
+
+    async def audit(
+        self,
+        limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+        before: Annotated[
+            int | None, Query(ge=0, le=MAX_REVISION, description="Return only entries of earlier revisions.")
+        ] = None,
+    ) -> Response:
+        """List who did what, when and why, newest first.
+
+        A page ends at a megabyte; `next` is the URL of the next page.
+        """
+        async with self._lock.acquired():  # many threads that parse entries would delay the event loop
+            page = pages.Page(limit)
+            last = before
+            batch = _FIRST_BATCH
+            while not page.full and (found := await self.audited.audit(min(limit, batch), last)):
+                batch = min(2 * batch, _MAX_BATCH)  # the entries were small: the page has room
+                written = len(page.texts)
+                await self.lists.run(partial(page.fill, found, _entry_json))
+                last = found[len(page.texts) - written - 1].revision
+            more = page.full and await self.audited.audit(1, last)
+        onwards = pages.next_page(limit=limit, before=last) if more else None
+        return pages.list_response(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
+
+
 def _readable(change: Change) -> Change:
     """Return the change, which raises Invalid if a new fault does not survive a round trip through the store."""
 
@@ -131,3 +179,7 @@ def _readable(change: Change) -> Change:
         return after
 
     return checked
+
+
+def _entry_json(entry: AuditEntry) -> str:
+    return responses.AuditView.of(entry).model_dump_json()

@@ -1,30 +1,28 @@
-"""The kill switch, the halt and the audit."""
+"""The kill switch and the halt."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from chaosapi import budget
-from chaosapi.api import pages, responses
+from chaosapi.api import responses
 from chaosapi.api.audit import AuditedChanges, FittedReason, Wait, WaitStopped, Why, WhyStopped
 from chaosapi.api.bodies import read_leniently
 from chaosapi.api.descriptions import refusals
-from chaosapi.errors import Busy, StoreUnavailable
+from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
 from chaosapi.faults.receipt import Replicas
-from chaosapi.faults.state import AuditEntry, State
-from chaosapi.models import MAX_REVISION, Model
+from chaosapi.faults.state import State
+from chaosapi.models import Model
 from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.kill_switch import KillSwitch, StopResult
-from chaosapi.runtime.pool import BoundedLock, Pool
 
 _COUNT_TIMEOUT_S: Final = 0.05
 """Time-out of the store's count of replicas, added to the `wait` of the caller."""
@@ -32,9 +30,6 @@ _STOP_WAIT_S: Final = 0.2
 """How long a stop waits, unless the caller says so, until all replicas have stopped: workers take up to 0.1 s."""
 _BODY_TIMEOUT_S: Final = 0.1
 """Time-out of the body of a halt: other replicas stop only after the body."""
-_FIRST_BATCH: Final = 10
-_MAX_BATCH: Final = 1000
-"""Audit entries per read: the batch doubles from the first size to the maximum."""
 
 
 class HaltBody(Model):
@@ -56,14 +51,12 @@ _HALT_BODY: Final = {"requestBody": {"content": {"application/json": {"schema": 
 
 @dataclass(frozen=True)
 class StopEndpoints:
-    """Routes of the kill switch, the halt and the audit. `clock` returns Unix seconds; `lists` serializes lists."""
+    """The routes of the kill switch and the halt. `clock` returns Unix seconds."""
 
     audited: AuditedChanges
     kill: KillSwitch
     fleet: Fleet
     clock: Callable[[], float]
-    lists: Pool
-    _audit_lock: BoundedLock = field(default_factory=lambda: BoundedLock("readers of the audit", waiting=32))
 
     def router(self) -> APIRouter:
         """Return the routes below /admin; the kill switch and the halt also work with a slash at the end."""
@@ -73,8 +66,6 @@ class StopEndpoints:
         api.post("/halt/", include_in_schema=False)(self.halt)
         api.post("/halt", openapi_extra=_HALT_BODY)(self.halt)
         api.delete("/halt", responses=refusals(StoreUnavailable))(self.resume)
-        listed = refusals(StoreUnavailable, Busy)
-        api.get("/audit", response_model=responses.AuditList, responses=listed)(self.audit)
         return api
 
     async def end_all_faults(
@@ -102,30 +93,6 @@ class StopEndpoints:
         applied = await self.audited.apply(request, changes.resume(), "resume", now=self.clock(), reason=reason)
         return _answer(applied.after, await self._count_applied(applied.after.revision, wait))
 
-    async def audit(
-        self,
-        limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
-        before: Annotated[
-            int | None, Query(ge=0, le=MAX_REVISION, description="Return only entries of earlier revisions.")
-        ] = None,
-    ) -> Response:
-        """List who did what, when and why, newest first.
-
-        A page ends at a megabyte; `next` is the URL of the next page.
-        """
-        async with self._audit_lock.acquired():  # many threads that parse entries would delay the event loop
-            page = pages.Page(limit)
-            last = before
-            batch = _FIRST_BATCH
-            while not page.full and (found := await self.audited.audit(min(limit, batch), last)):
-                batch = min(2 * batch, _MAX_BATCH)  # the entries were small: the page has room
-                written = len(page.texts)
-                await self.lists.run(partial(page.fill, found, _entry_json))
-                last = found[len(page.texts) - written - 1].revision
-            more = page.full and await self.audited.audit(1, last)
-        onwards = pages.next_page(limit=limit, before=last) if more else None
-        return pages.list_response(responses.AuditList(entries=[], next=onwards), "entries", page.texts)
-
     async def _count_applied(self, revision: int, wait: float, spent_s: float = 0.0) -> Replicas:
         try:
             async with asyncio.timeout(wait + max(_COUNT_TIMEOUT_S - spent_s, 0.0)):
@@ -152,7 +119,3 @@ async def _read_reason(request: Request) -> str:
 def _answer(state: State, replicas: Replicas, *, stored: bool = True) -> responses.HaltAnswer:
     halt = responses.HaltView.of(state.halt)
     return responses.HaltAnswer(halt=halt, revision=state.revision, stored=stored, replicas=replicas)
-
-
-def _entry_json(entry: AuditEntry) -> str:
-    return responses.AuditView.of(entry).model_dump_json()
