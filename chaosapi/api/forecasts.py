@@ -24,11 +24,10 @@ from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import (
     SHOP,
-    AnswerTime,
     PartialTraffic,
     Traffic,
     TrafficRoute,
-    answer_times,
+    answer_times_by_route,
     without_failures,
 )
 from chaosapi.injection.engine import Engine
@@ -154,14 +153,8 @@ class Forecaster:
         if self._engine.state.acted(now - SPAN_S, now):
             rates = without_failures(rates)
             source += ", without its failures: a fault acted"
-        return Traffic.from_rates(rates, source).model_copy(update={"latencies": self._latencies()})
-
-    def _latencies(self) -> dict[str, list[AnswerTime]]:
-        """Return how long answers of each route took in the latest minute without a fault."""
-        buckets: dict[str, dict[float, float]] = {}
-        for (method, handler, bound), rate in self._latency_meter.rates().items():
-            buckets.setdefault(f"{method} {handler}", {})[float(bound)] = rate
-        return {route: answer_times(counts) for route, counts in buckets.items()}
+        latencies = answer_times_by_route(self._latency_meter.rates())
+        return Traffic.from_rates(rates, source).model_copy(update={"latencies": latencies})
 
     def _usual(self) -> Traffic | None:
         """Return the shop's usual traffic where the service is the shop."""

@@ -12,7 +12,7 @@ from chaosapi import errors
 from chaosapi.cli.prometheus import PrometheusReader
 from chaosapi.forecast import recording
 from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
-from chaosapi.forecast.traffic import AnswerTime, Traffic, TrafficRoute, answer_times, without_failures
+from chaosapi.forecast.traffic import AnswerTime, Traffic, TrafficRoute, answer_times_by_route, without_failures
 from chaosapi.slo import burn_alerts
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile, format_window
@@ -63,12 +63,10 @@ def _latencies(
     if calm is None:
         return {}
     answered = f"rate(http_request_duration_seconds_bucket{job_selector(spec, _ANSWERED)}[{round(1000 * window)}ms])"
-    buckets: dict[str, dict[float, float]] = {}
-    for labels, rate in prometheus.vector(f"sum by (method, handler, le) ({answered})", end - calm * window):
-        route = f"{labels.get('method', '')} {labels.get('handler', '')}"
-        buckets.setdefault(route, {})[float(labels["le"])] = rate
-    times = {route: answer_times(counts) for route, counts in buckets.items()}
-    return {route: each for route, each in times.items() if each}
+    found = prometheus.vector(f"sum by (method, handler, le) ({answered})", end - calm * window)
+    return answer_times_by_route(
+        {(labels.get("method", ""), labels.get("handler", ""), labels["le"]): rate for labels, rate in found}
+    )
 
 
 def _since_pause(prometheus: PrometheusReader, served: str, window: float, at: float | None) -> float:

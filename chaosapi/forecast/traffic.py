@@ -92,6 +92,15 @@ def answer_times(buckets: Mapping[float, float]) -> list[AnswerTime]:
     return times
 
 
+def answer_times_by_route(rates: Mapping[tuple[str, str, str], float]) -> dict[str, list[AnswerTime]]:
+    """Return answer times by route (`POST /items`), from the rates of its buckets by method, handler and bound."""
+    buckets: dict[str, dict[float, float]] = {}
+    for (method, handler, bound), rate in rates.items():
+        buckets.setdefault(f"{method} {handler}", {})[float(bound)] = rate
+    times = {route: answer_times(counts) for route, counts in buckets.items()}
+    return {route: each for route, each in times.items() if each}
+
+
 def _check_order(stages: list[Stage]) -> None:
     starts = [stage.after for stage in stages]
     if starts != sorted(starts):
