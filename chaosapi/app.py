@@ -11,7 +11,7 @@ from chaosapi import shop
 from chaosapi.api import problems
 from chaosapi.api.descriptions import UNTRACED
 from chaosapi.api.head import HeadMiddleware
-from chaosapi.installation import answer_inside, routes_of
+from chaosapi.installation import add_inner_middleware, routes_of
 from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.runtime.workers.context import WorkerContext
 from chaosapi.settings import Settings
@@ -45,7 +45,7 @@ def create_app(
     """
     app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=UNTRACED)
     problems.install(app)
-    answer_inside(app)
+    add_inner_middleware(app)
     sells = shop.Shop(settings)
     app.include_router(shop.router(sells))
     # Move the shop's routes before those of the docs, because the router tries routes in order.

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Host, Match, Mount, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.frameworks import add_inner_layers, docs_of, every_route, matches_by_path, original, pattern_of
-from chaosapi.inner import Inner, Place
+from chaosapi.inner import InnerMiddleware, Place
 from chaosapi.routes import DOCS, Route, exempt, first_segment
 from chaosapi.routing import Entry, Router, RouteTable, start_of
 from chaosapi.settings import Settings, SettingsError
@@ -44,7 +44,7 @@ def install(
         raise RuntimeError("chaosapi is installed in this app already")  # noqa: TRY004 - no matter of types
     chosen = settings or _of_guest()
     named = tuple(points)
-    answer_inside(app)
+    add_inner_middleware(app)
     app.build_middleware_stack = _Installed(app, chosen, named, registry)  # type: ignore[method-assign]  # called once, at start
 
 
@@ -61,29 +61,32 @@ class _Installed:
         self._build = app.build_middleware_stack
 
     def __call__(self) -> ASGIApp:
-        _warn(self._settings)
+        _log_admin_access(self._settings)
         routes = routes_of(self._app, self._settings.exempt)
         # Wrap the whole stack: inside it an effect could not reach the connection.
         return _with_chaos(self._build(), self._settings, routes, self._points, self._registry)
 
 
-def answer_inside(app: Starlette) -> None:
-    """Let effects answer inside the middleware of `app`, and of each app mounted in it before that serves a request."""
+def add_inner_middleware(app: Starlette) -> None:
+    """Let effects answer inside the middleware of `app`, and of the apps that are mounted in it.
+
+    An app that is mounted later is included too, unless it has served a request already.
+    """
     mounted: list[Starlette] = []
 
     def look_for_mounts() -> None:
         for route in every_route(app.routes):
             found = _mounted(route)
             if found and found not in mounted and found.middleware_stack is None:
-                answer_inside(found)
+                add_inner_middleware(found)
                 mounted.append(found)
 
     def layer(app: ASGIApp, place: Place) -> ASGIApp:
         if place == "handlers":
             look_for_mounts()
-        return Inner(app, place, leads_on)
+        return InnerMiddleware(app, place, mount_answers)
 
-    def leads_on(scope: Scope) -> bool:
+    def mount_answers(scope: Scope) -> bool:
         """Return whether a mounted app gets the request: ask the routes in order, as the router does."""
         look_for_mounts()
         if not mounted:
@@ -122,8 +125,8 @@ class ChaosMiddleware:
         create_store(chosen)  # raises here, and not when the first request comes
         methods = frozenset({"GET", "POST"})
         table = RouteTable.of([Route(path, methods, exempt=exempt(path)) for path in routes], chosen.exempt)
-        _warn(chosen)
-        self._make = partial(_with_chaos, Inner(app), chosen, table, tuple(points), registry)
+        _log_admin_access(chosen)
+        self._make = partial(_with_chaos, InnerMiddleware(app), chosen, table, tuple(points), registry)
         self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,7 +174,7 @@ def _of_guest() -> Settings:
     return Settings(host="127.0.0.1", port=0, workers=1, drain_delay=0)
 
 
-def _warn(settings: Settings) -> None:
+def _log_admin_access(settings: Settings) -> None:
     """Log who may use the admin API: the address that the server listens on is unknown here."""
     if settings.admin_open:
         _LOG.warning("chaosapi: CHAOSAPI_ADMIN_OPEN is set: every client that reaches /admin may inject faults")

@@ -148,7 +148,7 @@ class Chaos:
     @cached_property
     def control(self) -> FastAPI:
         """Return the control plane: admin API, webhook, probes and metrics."""
-        app = _create_app(
+        app = _create_control_app(
             title="chaosapi",
             version=version("chaosapi"),
             description=_DESCRIPTION,
@@ -341,7 +341,7 @@ def create_store(settings: Settings, clock: Callable[[], float] = time.time) -> 
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 
 
-def _create_app(**options: Any) -> FastAPI:
+def _create_control_app(**options: Any) -> FastAPI:
     """Return a FastAPI app; with fastapi-offline (extra `serve`) its docs work without a network."""
     try:
         from fastapi_offline import FastAPIOffline

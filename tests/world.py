@@ -22,7 +22,7 @@ from chaosapi.faults.state import State
 from chaosapi.injection.context import HeldRequests
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import FaultMiddleware
-from chaosapi.inner import Inner
+from chaosapi.inner import InnerMiddleware
 from chaosapi.routes import Route
 from chaosapi.routing import RouteTable
 from tests.conftest import Clock
@@ -80,7 +80,7 @@ class World:
         self.server: Server | None = Server()
         self.held = HeldRequests(max_held)
         self.faults = FaultMiddleware(
-            Inner(self.app), self.engine, held=self.held, mark=mark, clock=clock, hold=self.hold
+            InnerMiddleware(self.app), self.engine, held=self.held, mark=mark, clock=clock, hold=self.hold
         )
         self.on_hold: Callable[[], Awaitable[None]] | None = None
 

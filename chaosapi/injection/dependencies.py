@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
 
-from chaosapi.inner import Inner
+from chaosapi.inner import InnerMiddleware
 
 
 class DependencyError(Exception):
@@ -73,7 +73,7 @@ class DependencyCall:
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, unless an effect answers or raises instead."""
-        await Inner(self._answer)(scope, receive, send)
+        await InnerMiddleware(self._answer)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.reached.set()

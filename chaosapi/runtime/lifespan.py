@@ -139,9 +139,9 @@ class LifespanMiddleware:
 def stop_probe() -> Iterator[Callable[[], bool]]:
     """Yield a function that returns whether the server is about to stop.
 
-    uvicorn, also as gunicorn's worker, handles SIGTERM with a method of its server, which sets `should_exit` there. Of
-    other servers, such as Granian, the handler is called through another one, which is taken away again at the end.
-    Those that neither handle SIGTERM nor run in the main thread stop unnoticed, but see `HypercornConnection`.
+    uvicorn, also as gunicorn's worker, handles SIGTERM with a method of its server, which sets `should_exit` there. The
+    handler of any other server, such as Granian, is wrapped, and restored at the end. The stop of a server that neither
+    handles SIGTERM nor runs in the main thread goes unnoticed; `HypercornConnection` notices Hypercorn's.
     """
     handler = signal.getsignal(signal.SIGTERM)
     server: Any = getattr(handler, "__self__", None)
@@ -150,20 +150,20 @@ def stop_probe() -> Iterator[Callable[[], bool]]:
         return
     received = False
 
-    def noticing(number: int, frame: FrameType | None) -> None:
+    def handle_sigterm(number: int, frame: FrameType | None) -> None:
         nonlocal received
         received = True
         if callable(handler):
             handler(number, frame)
 
-    chained = callable(handler) and threading.current_thread() is threading.main_thread()
-    if chained:
-        signal.signal(signal.SIGTERM, noticing)
+    wrapped = callable(handler) and threading.current_thread() is threading.main_thread()
+    if wrapped:
+        signal.signal(signal.SIGTERM, handle_sigterm)
         signal.siginterrupt(signal.SIGTERM, False)
     try:
         yield lambda: received
     finally:
-        if chained and signal.getsignal(signal.SIGTERM) is noticing:
+        if wrapped and signal.getsignal(signal.SIGTERM) is handle_sigterm:
             signal.signal(signal.SIGTERM, handler)
 
 

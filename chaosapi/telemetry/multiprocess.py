@@ -162,8 +162,8 @@ class MultiprocessCollector(Collector):
     def close(self) -> None:
         """Write the last snapshot."""
         self.snapshot()
-        for sheet in (self._counters, *self._gauges.values()):
-            sheet.close()
+        for file in (self._counters, *self._gauges.values()):
+            file.close()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the merged families; only faults that this worker knows."""
@@ -206,18 +206,18 @@ class MultiprocessCollector(Collector):
 
     def _merged(self, pattern: str) -> dict[str, Metric]:
         families: dict[str, Metric] = {}
-        for kind, figures in self._read(pattern).items():
+        for kind, values in self._read(pattern).items():
             running: dict[tuple[str, ...], float] = {}
-            for key, figure in figures.items():
+            for key, value in values.items():
                 name, sample, labels, text = _parsed(key)
                 family = families.setdefault(name, Metric(name, text, kind if kind in _COUNTS else "gauge"))
                 if "le" not in labels:
-                    family.add_sample(sample, labels, figure)
+                    family.add_sample(sample, labels, value)
                     continue
                 # The files have the count of each bucket, in order; /metrics has cumulative counts.
-                rest = {label: value for label, value in labels.items() if label != "le"}
+                rest = {name: text for name, text in labels.items() if name != "le"}
                 child = name, *rest.values()
-                running[child] = running.get(child, 0.0) + figure
+                running[child] = running.get(child, 0.0) + value
                 family.add_sample(sample, labels, running[child])
                 if labels["le"] == "+Inf":
                     family.add_sample(f"{name}_count", rest, running[child])
@@ -225,21 +225,21 @@ class MultiprocessCollector(Collector):
 
     def _read(self, pattern: str) -> dict[str, dict[str, float]]:
         """Return the merged values of all files, by kind. Keys are parsed after the merge, which is faster."""
-        figures: dict[str, dict[str, float]] = {}
+        merged: dict[str, dict[str, float]] = {}
         for path in sorted(self._folder.glob(pattern)):
             kind = path.name.removeprefix("gauge_").split("_")[0]
             add = _ADD.get(kind, operator.add)
-            known = figures.setdefault(kind, {})
-            for key, figure in _figures(path):
-                known[key] = add(known[key], figure) if key in known else figure
-        return figures
+            known = merged.setdefault(kind, {})
+            for key, value in _read_values(path):
+                known[key] = add(known[key], value) if key in known else value
+        return merged
 
 
-def _figures(path: Path) -> list[tuple[str, float]]:
+def _read_values(path: Path) -> list[tuple[str, float]]:
     for _ in range(1000):
         try:
             found = MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
-            return [(key, figure) for key, figure, *_ in found]
+            return [(key, value) for key, value, *_ in found]
         except FileNotFoundError:  # the worker has just ended
             return []
         except struct.error:  # a worker is about to write the header

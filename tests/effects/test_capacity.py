@@ -21,7 +21,7 @@ from chaosapi.faults import changes
 from chaosapi.faults.dice import Dice
 from chaosapi.faults.fault import Fault
 from chaosapi.injection.dependencies import DependencyError, point
-from chaosapi.inner import Inner
+from chaosapi.inner import InnerMiddleware
 from tests.conftest import Clock, Serve
 from tests.world import Answer, Crowd, near
 
@@ -218,7 +218,7 @@ def test_a_dependency_with_limited_capacity(crowd: Crowd) -> None:
         except DependencyError as error:
             await PlainTextResponse(str(error.status), 500)(scope, receive, send)
 
-    crowd.faults.app = Inner(app)
+    crowd.faults.app = InnerMiddleware(app)
     limited(crowd, concurrency=1, queue=1, service_time=second())
     crowd.change(changes.patch("c", {"target": {"points": ["db"]}}, Fault.model_validate, 0))
     assert outcome(crowd.play(*(crowd.visit(1) for _ in range(3)))) == [(200, 1), (200, 2), (500, 0)]

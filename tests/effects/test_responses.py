@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.inner import Inner
+from chaosapi.inner import InnerMiddleware
 from tests.conftest import Clock
 from tests.world import Answer, Crowd, constant, near
 
@@ -25,7 +25,7 @@ ON_BODIES: dict[str, dict[str, Any]] = {
 def crowd_of(app: ASGIApp, clock: Clock, **options: Any) -> Crowd:
     """Return clients of this app."""
     crowd = Crowd(clock, **options)
-    crowd.faults.app = Inner(app)
+    crowd.faults.app = InnerMiddleware(app)
     return crowd
 
 
@@ -216,7 +216,7 @@ def test_a_stream_between_chunks_does_not_count_as_held(clock: Clock, effect: di
 def test_beyond_max_held_a_wait_is_skipped(clock: Clock) -> None:
     """Three requests start before any is held, and wait concurrently: one is held."""
     crowd = Crowd(clock)
-    crowd.faults.app = Inner(Slow(crowd))
+    crowd.faults.app = InnerMiddleware(Slow(crowd))
     crowd.held.most = 1
     crowd.inject("f", constant(5, "floor"))
     answers = crowd.play(*(crowd.ask(key) for key in "abc"))
