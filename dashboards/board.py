@@ -64,7 +64,7 @@ class Annotation(model.AnnotationQuery):
 PAGES = Annotation(
     "Pages",
     RED,
-    firing("alertname", "slo", "severity", where='severity="page"'),
+    firing("alertname", "slo", "severity", where='sloth_severity="page"'),
     "{{alertname}} {{slo}}",
     "A {{severity}} fires.",
 )

@@ -1,5 +1,7 @@
 """`chaosapi slo prometheus|alertmanager`: what a Prometheus and an Alertmanager of your own need for a service."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -9,7 +11,7 @@ import yaml
 
 from chaosapi import assets, errors
 from chaosapi.lab.prometheus import ScrapeTarget, job_of
-from chaosapi.slo import spec
+from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Spec
 from chaosapi.terminal import echo, print_error
 
@@ -50,7 +52,7 @@ def alertmanager(
 ) -> None:
     """Print what your alertmanager.yml needs: a route to the service's webhook, its receiver, and the inhibition."""
     try:
-        service = _load(spec_file).service
+        specs = spec.load_all(spec_file or assets.path("alerts") / "slo.yaml")
         source = yaml.safe_load((assets.path("alerts") / "alertmanager.yml").read_text(encoding="utf-8"))
     except (errors.Invalid, OSError) as error:
         print_error(error)
@@ -59,7 +61,7 @@ def alertmanager(
     if token_file:
         hook["http_config"] = {"authorization": {"type": "Bearer", "credentials_file": token_file}}
     pace = {name: source["route"][name] for name in ("group_by", "group_wait", "group_interval", "repeat_interval")}
-    route = {"matchers": [f'service = "{service}"'], "receiver": "chaosapi", "continue": True, **pace}
+    route = {"matchers": [_matcher(specs)], "receiver": "chaosapi", "continue": True, **pace}
     data = {
         "route": {"receiver": receiver, "routes": [route, {"receiver": receiver}]},
         "receivers": [{"name": receiver}, {"name": "chaosapi", "webhook_configs": [hook]}],
@@ -67,6 +69,17 @@ def alertmanager(
     }
     advice = "Put the first route before your own, which still get every alert; add the receiver and the inhibition."
     _print(advice, data)
+
+
+def _matcher(specs: Sequence[Spec]) -> str:
+    """Return the matcher of all alerts of these specs: by `service`, unless a file overrides that label."""
+    names = [each.service for each in specs]
+    pairs = [(each, slo, pair) for each in specs for slo in each.slos for pair in windows.load("production").pairs]
+    kept = all(burn_alerts.labels(*each)["service"] == each[0].service for each in pairs)
+    label = "service" if kept else "sloth_service"
+    if len(set(names)) == 1:
+        return f'{label} = "{names[0]}"'
+    return f'{label} =~ "{"|".join(re.escape(name) for name in dict.fromkeys(names))}"'
 
 
 def _load(given: Path | None) -> Spec:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from chaosapi.alert_labels import severity
 from chaosapi.console.alertmanager import AlertmanagerState, is_silenced_by
 from chaosapi.console.signals import spans
 
@@ -95,9 +96,7 @@ def current_states(ruled: Iterable[Mapping[str, Any]], alerting: AlertmanagerSta
         for alert in ruled
         if identity(alert["labels"]) not in known and (alert["state"] == "pending" or alerting is None)
     ]
-    return tuple(
-        sorted(found, key=lambda each: (each.labels.get("severity") != "page", each.since, identity(each.labels)))
-    )
+    return tuple(sorted(found, key=lambda each: (severity(each.labels) != "page", each.since, identity(each.labels))))
 
 
 def state_bands(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from chaosapi import durations
+from chaosapi.alert_labels import has_severity
 from chaosapi.durations import Duration
 from chaosapi.models import Model, Ratio, at_most_entries, ratio
 
@@ -52,17 +53,19 @@ class AlertFiring(Model):
     alert: Annotated[str, Field(min_length=1, max_length=200)]
     """The alert's name: the label `alertname`."""
     severity: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    """Only with this severity, such as `page`."""
+    """Only with this severity: `page` or `ticket`, whatever the SLO's file calls them, or another label `severity`."""
     labels: Annotated[dict[Label, Label], Field(max_length=20), at_most_entries(20)] = Field(default_factory=dict)
     """Only with these labels too, such as `{"slo": "availability"}`."""
 
     @cached_property
     def _wanted(self) -> dict[str, str]:
-        return {"alertname": self.alert, **({"severity": self.severity} if self.severity else {}), **self.labels}
+        return {"alertname": self.alert, **self.labels}
 
     def cause(self, labels: Mapping[str, str]) -> str | None:
         """Return the reason to end the fault if an alert with these labels matches, else None."""
         if not self._wanted.items() <= labels.items():
+            return None
+        if self.severity and not has_severity(labels, self.severity):
             return None
         which = ", ".join(labels[name] for name in ("severity", "service", "slo") if name in labels)
         return f"alert {self.alert}{which and f' ({which})'} is firing"

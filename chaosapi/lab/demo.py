@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from chaosapi import assets
+from chaosapi.alert_labels import severity
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.lab import timeline
@@ -65,5 +66,5 @@ def _record_baseline(lab: Lab) -> None:
     )
     until = time.monotonic() + _BASELINE_S
     lab.parts.wait_until(lambda: time.monotonic() > until, "healthy traffic")
-    if pages := [alert for alert in lab.prometheus.alerts() if alert["labels"]["severity"] == "page"]:
+    if pages := [alert for alert in lab.prometheus.alerts() if severity(alert["labels"]) == "page"]:
         raise LabError(f"pages before any fault: {', '.join(page['labels']['alertname'] for page in pages)}")

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from chaosapi.alert_labels import FIXED, SEVERITY
 from chaosapi.slo import annotations
 from chaosapi.slo.severity import Severity
 from chaosapi.slo.spec import AlertSettings, Objective, Spec
@@ -54,23 +55,23 @@ def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
         "alert": "TargetAbsent",
         "expr": f"absent(up{selector({'job': job})} == 1)",
         "for": format_window(profile.windows[0]),
-        "labels": spec.labels | {"service": spec.service, "severity": "page", "job": job},
+        "labels": spec.labels
+        | {"service": spec.service, "sloth_service": spec.service, "severity": "page", SEVERITY: "page", "job": job},
         "annotations": annotations.absence_annotations(spec, job),
     }
 
 
 def labels(spec: Spec, slo: Objective, pair: WindowPair) -> dict[str, str]:
-    """Return the labels that the pair's alert adds to the labels of its series."""
+    """Return the labels that the pair's alert adds to the labels of its series; the file overrides all but `FIXED`."""
+    own = {"slo": slo.name, "service": spec.service, "severity": pair.severity}
+    given = slo.alerting.labels | _settings(slo, pair.severity).labels
     return {
-        "slo": slo.name,
-        "service": spec.service,
-        "severity": pair.severity,
-        "sloth_severity": pair.severity,
+        **own,
+        **{name: value for name, value in given.items() if name not in FIXED},
+        SEVERITY: pair.severity,
         "long_window": format_window(pair.long),
         "short_window": format_window(pair.short),
         "burn_rate": f"{pair.factor:g}",
-        **slo.alerting.labels,
-        **_settings(slo, pair.severity).labels,
     }
 
 

@@ -1,10 +1,11 @@
 """Find valid specs and profiles that cannot work, or work badly, before Prometheus evaluates their rules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from chaosapi import errors
+from chaosapi.alert_labels import FIXED, KINDS, SEVERITY
 from chaosapi.slo import burn_rate, promql
 from chaosapi.slo.burn_alerts import enabled_pairs
 from chaosapi.slo.document import Loc
@@ -45,8 +46,11 @@ def check_profile(profile: Profile, where: Conditions) -> Iterator[str]:
 
 def check_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Feasibility]:
     """Yield what is wrong with each SLO: an error makes rules useless, a warning is about a surprise."""
+    yield from _labels(spec.labels, ("labels",))
     for index, slo in enumerate(spec.slos):
         here: Loc = ("slos", index)
+        yield from _labels(slo.labels, (*here, "labels"))
+        yield from _alerts(slo, (*here, "alerting"))
         yield from (Feasibility((*here, "objective"), "error", message) for message in never_fires(slo, profile))
         if where.min_failures > 1:
             yield from (Feasibility((*here, "sli"), "error", message) for message in _uncountable(slo))
@@ -56,6 +60,40 @@ def check_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Feas
                 Feasibility((*here, "objective"), "warning", message) for message in single_failures(slo, profile, rate)
             )
         yield from (Feasibility((*here, "sli", *place), "warning", message) for place, message in _queries(slo))
+
+
+def _labels(labels: Mapping[str, str], where: Loc) -> Iterator[Feasibility]:
+    """Yield what is wrong with labels that a file gives to rules or alerts."""
+    for name, value in labels.items():
+        at = (*where, name)
+        if name.startswith("__"):
+            yield Feasibility(at, "error", "Prometheus keeps labels that begin with __ for itself: use another name")
+        elif name == "alertname":
+            yield Feasibility(at, "warning", "not used: Prometheus writes the alert's name there; set alerting.name")
+        elif name in FIXED:
+            yield Feasibility(
+                at, "warning", f"not used: rules, routes and forecasts recognise alerts by {name}; use another name"
+            )
+        elif not value:
+            yield Feasibility(at, "warning", "not used: for Prometheus a label without a value does not exist")
+
+
+def _alerts(slo: Objective, where: Loc) -> Iterator[Feasibility]:
+    settings = slo.alerting
+    yield from _labels(settings.labels, (*where, "labels"))
+    if settings.page_alert.disable and settings.ticket_alert.disable:
+        yield Feasibility(where, "warning", "both its alerts are disabled, so nobody is notified")
+    for kind, alert in (("page", settings.page_alert), ("ticket", settings.ticket_alert)):
+        at = (*where, f"{kind}_alert", "labels")
+        yield from _labels(alert.labels, at)
+        named = (settings.labels | alert.labels).get("severity", kind)
+        if named != kind and named in KINDS:
+            yield Feasibility(
+                (*at, "severity") if "severity" in alert.labels else (*where, "labels", "severity"),
+                "warning",
+                f"the {kind} alert is labelled severity={named}: routes by severity take it for a {named}; "
+                f"its kind is in {SEVERITY}",
+            )
 
 
 def never_fires(slo: Objective, profile: Profile) -> Iterator[str]:

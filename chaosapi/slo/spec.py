@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringC
 from pydantic.alias_generators import to_camel
 
 from chaosapi import errors
+from chaosapi.alert_labels import FIXED
 from chaosapi.slo import document, promql, result_labels
 from chaosapi.slo.document import Document, InvalidFile
 
@@ -235,7 +236,8 @@ class Spec(SpecModel):
 
     def recorded_labels(self, slo: Objective) -> dict[str, str]:
         """Return the labels of every series recorded for an SLO: its identity and the labels of spec and SLO."""
-        return self.identity_labels(slo) | self.labels | slo.labels
+        given = {name: value for name, value in (self.labels | slo.labels).items() if name not in FIXED}
+        return self.identity_labels(slo) | given
 
 
 class _PlainSpec(Spec):

@@ -31,7 +31,7 @@ class Receiver:
     def at(self, path: str, service: str = "") -> list[dict[str, Any]]:
         """Return the notifications of a path, optionally of one service."""
         found = [body for where, body in list(self.told) if where == path]
-        return [body for body in found if not service or body["groupLabels"]["service"] == service]
+        return [body for body in found if not service or body["groupLabels"].get("service") == service]
 
 
 class Alerting:

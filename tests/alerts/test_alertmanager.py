@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from chaosapi import assets
+from chaosapi.slo import burn_alerts, spec, windows
 from tests.alerts.delivery import Alerting, Labels, alerting, eventually, receiving
 
 ALERTS = assets.path("alerts")
@@ -19,6 +20,8 @@ ROUTES = [  # labels, and who is told by the example; alertmanager.yml tells the
     (["team=shop", "severity=page"], "chaosapi,shop-pager"),
     (["team=shop", "severity=ticket", "slo=latency"], "chaosapi,shop-chat"),
     (["team=shop", "severity=info"], "chaosapi,shop-chat"),
+    (["team=shop", "severity=critical", "sloth_severity=page"], "chaosapi,shop-pager"),
+    (["team=shop", "severity=page", "sloth_severity=ticket"], "chaosapi,shop-chat"),
     (["team=cart", "severity=page"], "chaosapi,mail"),
     (["alertname=Watchdog"], "chaosapi,mail"),
 ]
@@ -31,10 +34,10 @@ def _of(service: str, severity: str, slo: str = "", **other: str) -> Labels:
 
 @pytest.mark.parametrize("path", [CONFIG, EXAMPLE], ids=lambda path: path.name)
 def test_amtool_accepts_the_configuration(path: Path, programs: dict[str, Path]) -> None:
-    """With one inhibition, whether the files with secrets exist or not."""
+    """With its inhibitions, whether the files with secrets exist or not."""
     result = subprocess.run([programs["amtool"], "check-config", path], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert "1 inhibit rules" in result.stdout
+    assert "2 inhibit rules" in result.stdout
 
 
 @pytest.mark.parametrize(("labels", "receivers"), ROUTES, ids=lambda value: " ".join(value) if value else None)
@@ -97,6 +100,48 @@ def test_a_page_inhibits_only_the_tickets_of_its_slo(running: Alerting) -> None:
 
     running.send(*heard[:2], over=True)
     eventually(lambda: all(labels in told() for labels in silenced))  # they still fire, and nobody is paged any more
+
+
+OVERRIDDEN = {
+    "critical": ({"severity": "critical"}, {"severity": "warning"}),
+    "swapped": ({"severity": "ticket"}, {"severity": "page"}),
+    "same": ({"severity": "page", "slo": "all", "service": "all"}, {"severity": "page", "slo": "all"}),
+    "empty": ({"severity": "", "slo": ""}, {"severity": "", "service": ""}),
+    "fixed": ({"sloth_severity": "critical", "alertname": "x"}, {"sloth_severity": "warning", "sloth_id": "x"}),
+}
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_a_page_inhibits_its_tickets_whatever_the_file_calls_them(running: Alerting, name: str) -> None:
+    """The labels are those of the rules that are generated from the file."""
+    page, ticket = OVERRIDDEN[name]
+    settings = {"page_alert": {"labels": page}, "ticket_alert": {"labels": ticket}, "labels": {"case": name}}
+    sli = {"events": dict.fromkeys(("error_query", "total_query"), "sum(rate(x[{{.window}}]))")}
+    slos = [{"name": each, "objective": 99.9, "sli": sli, "alerting": settings} for each in ("one", "two")]
+    file = yaml.safe_dump({"version": "prometheus/v1", "service": name, "slos": slos})
+    (parsed,) = spec.parse(file, "slo.yml")
+    alerts = {
+        (slo.name, pair.severity): {
+            label: value
+            for label, value in (
+                parsed.recorded_labels(slo) | burn_alerts.labels(parsed, slo, pair) | {"alertname": slo.alerting.name}
+            ).items()
+            if value
+        }
+        for slo in parsed.slos
+        for pair in windows.load("lab").pairs[1:3]
+    }
+    assert len(alerts) == 4
+    heard = [alerts["one", "page"], alerts["two", "ticket"]]
+    running.send(alerts["one", "page"], alerts["one", "ticket"], alerts["two", "ticket"])
+
+    def notified() -> list[Labels]:
+        labels = [alert["labels"] for found in running.receiver.at("/service") for alert in found["alerts"]]
+        return [each for each in labels if each.get("case") == name]
+
+    eventually(lambda: len(notified()) >= len(heard))
+    assert [each for each in running.inhibited() if each.get("case") == name] == [alerts["one", "ticket"]]
+    assert _sorted(notified()) == _sorted(heard)
 
 
 def test_a_burst_of_alerts_is_one_notification_and_one_resolution(running: Alerting) -> None:

@@ -75,6 +75,21 @@ def test_amtool_routes_the_alerts_to_the_webhook_and_to_the_user(
     assert receivers("service=other", "severity=page") == "pager"
 
 
+@pytest.mark.parametrize(
+    ("labels", "matcher"),
+    [("severity: critical", 'service = "items"'), ("service: other", 'sloth_service = "items"')],
+)
+def test_the_route_is_for_every_alert_of_the_file(labels: str, matcher: str, tmp_path: Path) -> None:
+    """Its matcher is on a label that the file does not override."""
+    path = tmp_path / "slo.yml"
+    path.write_text(SLO.replace("alerting: {}", f"alerting: {{page_alert: {{labels: {{{labels}}}}}}}"))
+    config = yaml.safe_load(printed("alertmanager", "http://10.1.2.3:9001", "--spec", str(path)))
+    assert config["route"]["routes"][0]["matchers"] == [matcher]
+    path.write_text(f"{SLO}---{SLO.replace('service: items', 'service: a.b')}")
+    config = yaml.safe_load(printed("alertmanager", "http://10.1.2.3:9001", "--spec", str(path)))
+    assert config["route"]["routes"][0]["matchers"] == ['service =~ "items|a\\.b"']
+
+
 @pytest.mark.parametrize("command", [["prometheus", "--rules", "r.yml"], ["alertmanager"]])
 def test_errors_are_on_one_line(command: list[str], slo: str) -> None:
     """A URL without a scheme, and a missing file."""

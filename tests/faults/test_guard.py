@@ -62,6 +62,16 @@ def test_a_guard_matches_an_alert_by_its_labels() -> None:
     assert AlertFiring(alert="Other").cause({"alertname": "Other"}) == "alert Other is firing"
 
 
+def test_a_guard_knows_pages_whatever_their_file_calls_them() -> None:
+    """The kind decides where the alert has one; other severities are labels."""
+    page = {"alertname": "ErrorBudgetBurn", "severity": "critical", "sloth_severity": "page"}
+    for severity, expected in (("page", True), ("critical", True), ("ticket", False), ("warning", False)):
+        assert (AlertFiring(alert="ErrorBudgetBurn", severity=severity).cause(page) is not None) == expected
+    swapped = page | {"severity": "ticket"}
+    assert AlertFiring(alert="ErrorBudgetBurn", severity="page").cause(swapped)
+    assert not AlertFiring(alert="ErrorBudgetBurn", severity="ticket").cause(swapped)
+
+
 def test_a_burned_budget_ends_the_fault_and_says_why(client: TestClient, clock: Clock) -> None:
     """A thousandth of 30 days is 43.2 minutes; failing all of 10.8 minutes burns a quarter of the budget."""
     client.get("/api/products")

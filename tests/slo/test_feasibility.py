@@ -86,3 +86,37 @@ def test_a_whole_bucket_bound_and_a_missing_job_are_warned_of() -> None:
     assert 'le="1" matches nothing in Prometheus 3' in _messages(whole)[0][1]
     assert not _messages(SPEC.replace('code="500"', 'le="0.5"'))
     assert "no query names a job" in _messages(SPEC.replace('job="a"', 'job=~"a|b"'))[0][1]
+
+
+@pytest.mark.parametrize(
+    ("alerting", "field", "level", "message"),
+    [
+        (
+            "{page_alert: {labels: {sloth_severity: critical}}}",
+            "page_alert.labels.sloth_severity",
+            "warning",
+            "not used",
+        ),
+        ("{labels: {alertname: X}}", "labels.alertname", "warning", "set alerting.name"),
+        ("{labels: {__name__: x}}", "labels.__name__", "error", "begin with __"),
+        ("{ticket_alert: {labels: {team: ''}}}", "ticket_alert.labels.team", "warning", "without a value"),
+        ("{ticket_alert: {labels: {severity: page}}}", "ticket_alert.labels.severity", "warning", "take it for a page"),
+        ("{labels: {severity: ticket}}", "labels.severity", "warning", "take it for a ticket"),
+        ("{page_alert: {disable: true}, ticket_alert: {disable: true}}", "", "warning", "nobody is notified"),
+    ],
+)
+def test_labels_that_do_not_do_what_they_say_are_found(alerting: str, field: str, level: str, message: str) -> None:
+    """Each at its place in the file."""
+    found = list(
+        feasibility.check_spec(_spec(SPEC.replace("alerting: {}", f"alerting: {alerting}")), PRODUCTION, Conditions())
+    )
+    [(loc, found_level, said)] = found
+    assert ".".join(map(str, loc)).removeprefix("slos.0.alerting").removeprefix(".") == field
+    assert found_level == level
+    assert message in said
+
+
+def test_a_severity_of_the_files_own_is_no_finding() -> None:
+    """Nothing relies on it."""
+    alerting = "{page_alert: {labels: {severity: critical}}, ticket_alert: {labels: {severity: warning}}}"
+    assert not _messages(SPEC.replace("alerting: {}", f"alerting: {alerting}"))

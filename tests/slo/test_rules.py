@@ -149,3 +149,25 @@ def test_bucket_bounds_match_in_every_prometheus(tmp_path: Path) -> None:
     text = (assets.path("alerts") / "slo.yaml").read_text()
     assert 'le="0.25"' in text
     assert text.count('le="') == 1
+
+
+@pytest.mark.parametrize("where", ["spec", "slo", "alert"])
+def test_no_file_overrides_the_labels_by_which_rules_find_each_other(where: str) -> None:
+    """An alert that selects `sloth_id="x"` would never fire, where the ratios are recorded under another one."""
+    labels = dict.fromkeys(("sloth_id", "sloth_slo", "sloth_severity", "long_window", "burn_rate"), "x")
+    slo = SHOP.slos[0]
+    alert = slo.alerting.page_alert.model_copy(update={"labels": labels if where == "alert" else {}})
+    changed = slo.model_copy(
+        update={
+            "labels": labels if where == "slo" else {},
+            "alerting": slo.alerting.model_copy(update={"page_alert": alert}),
+        }
+    )
+    own = SHOP.model_copy(update={"slos": [changed], "labels": labels if where == "spec" else {}})
+    plain = SHOP.model_copy(update={"slos": [slo.model_copy(update={"labels": {}})], "labels": {}})
+    found, expected = (rules.groups(each, windows.load("lab"))["groups"] for each in (own, plain))
+    for one, other in zip(_every("alert", found), _every("alert", expected), strict=True):
+        fixed = {name: value for name, value in other["labels"].items() if name in labels}
+        assert one["labels"].items() >= fixed.items()
+    for one, other in zip(_every("record", found), _every("record", expected), strict=True):
+        assert one["labels"]["sloth_id"] == other["labels"]["sloth_id"]
