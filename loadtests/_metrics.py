@@ -22,7 +22,7 @@ from prometheus_client import (
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 NO_ANSWER = "000"
-REASONS = ("saturated", "late", "unanswered")
+REASONS = ("saturated", "late", "unanswered", "broken")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # _created series only double the scrape
 

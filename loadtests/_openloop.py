@@ -28,7 +28,7 @@ class OpenLoop(Customer):
 
     Latency is measured from the moment a request is due, so it includes a late start. Requests that are not sent are
     counted as missed: "saturated" at the limit of requests in flight, "late" beyond MAX_DELAY_S, "unanswered" when the
-    run ended before the answer.
+    run ended before the answer, "broken" when sending raised an error.
     """
 
     coordinator: ClassVar[Coordinator]
@@ -83,7 +83,13 @@ class OpenLoop(Customer):
             self._miss(run, "saturated", f"{run.choice.inflight} requests were in flight (--inflight)")
         else:
             run.tally.late = max(run.tally.late, late)
-            self._answers.spawn(self._send, run, arrival, due)
+            self._answers.spawn(self._send_or_miss, run, arrival, due)
+
+    def _send_or_miss(self, run: Run, arrival: Arrival, due: float) -> None:
+        try:
+            self._send(run, arrival, due)
+        except Exception as problem:  # noqa: BLE001 - whatever it was, the request is in no other number
+            self._miss(run, "broken", f"could not be sent: {problem!r}")
 
     def _send(self, run: Run, arrival: Arrival, due: float) -> None:
         """Send a request, and retry it as the policy says."""
@@ -111,6 +117,7 @@ class OpenLoop(Customer):
         self._answers.kill()
         self._prefills.kill()
         run.tally.done = True
+        self.coordinator.report()
 
     def _miss(self, run: Run, reason: str, text: str) -> None:
         run.tally.missed[reason] += 1

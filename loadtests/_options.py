@@ -6,6 +6,7 @@ All options are text, since a web form sends text; `read` parses them.
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from _expect import parse
 from _retries import POLICIES
@@ -66,7 +67,12 @@ def add_to(parser: LocustArgumentParser) -> None:
     )
     add("--inflight", "number", "Requests in flight of one process; more are missed. Default: 1000", "1000")
     hidden: dict[str, Any] = {"include_in_web_ui": False}
-    add("--expect", "conditions", "Exit with 1 unless all hold: 'p95<300ms,errors<0.01,missed<0.001'.", **hidden)
+    add(
+        "--expect",
+        "conditions",
+        "Exit with 1 unless all hold, over a whole run: 'p95<300ms,errors<0.01,missed<0.001'.",
+        **hidden,
+    )
     add(
         "--metrics-port",
         "port",
@@ -92,10 +98,11 @@ def from_command_line(options: Mapping[str, Any]) -> Choice | None:
 def read(options: Mapping[str, Any]) -> Choice | None:
     """Return the options of a run, None without a scenario.
 
-    Raises ValueError, with a remedy, for an unknown name, a bad number or a bad condition.
+    Raises ValueError, with a remedy, for an unknown name, a bad number, a bad condition or a host that is no URL.
     """
     name = options["scenario"]
     parse(options["expect"])
+    _check_host(options["host"])
     if name == NONE:
         return None
     if name not in SCENARIOS:
@@ -131,6 +138,17 @@ def whole_number(
         bounds = f"from {least} {f'to {most}' if most is not None else 'on'}"
         raise ValueError(f"the {option.replace('_', ' ')} is {text!r}; it must be a whole number {bounds}")
     return number
+
+
+def _check_host(text: str | None) -> None:
+    """Raise ValueError unless the host is a URL; without one it is the locustfile's."""
+    try:
+        url = urlsplit(text or "http://127.0.0.1")
+        known = url.scheme in ("http", "https") and url.hostname
+    except ValueError:
+        known = None
+    if not known:
+        raise ValueError(f"the host {text!r} is no URL such as http://127.0.0.1:8000")
 
 
 def _number(options: Mapping[str, Any], option: str) -> float | None:

@@ -10,12 +10,14 @@ from typing import Any
 import _metrics
 import _options
 import _shape
+import _signals
 import flask
+from _answers import Answers
 from _closedloop import ShopUser
 from _coordinator import Coordinator
 from _customer import Customer
 from _openloop import OpenLoop
-from _reports import FOLDER, Reports
+from _reports import FOLDER, LostMaster, Reports
 from _run import Choice
 from locust import events
 from locust.dispatch import UsersDispatcher
@@ -70,9 +72,13 @@ def prepare(environment: Environment, runner: Runner, web_ui: WebUI | None, **_:
         logging.getLogger(__name__).error("%s", problem)  # noqa: TRY400 - a wrong option needs no traceback
         sys.exit(2)
     metrics.show_scenario(chosen)
-    if not isinstance(runner, WorkerRunner):
+    answers = Answers(environment)
+    if isinstance(runner, WorkerRunner):
+        LostMaster(environment, runner)
+    else:
         reports = options["reports"]
-        Reports(environment, coordinator, None if reports == "none" else Path(reports) if reports else FOLDER)
+        Reports(environment, coordinator, answers, None if reports == "none" else Path(reports) if reports else FOLDER)
+    _signals.RunEnd(environment, runner, coordinator)
     if web_ui and web_ui.app:
         web_ui.app.before_request(lambda: _apply_form(environment, runner, apply))
 
@@ -119,5 +125,6 @@ def _apply(environment: Environment, runner: Runner, coordinator: Coordinator, c
         environment.shape_class.runner = runner
 
 
+_signals.exit_before_start()
 events.init_command_line_parser.add_listener(_options.add_to)  # type: ignore[no-untyped-call]  # Locust's is untyped
 events.init.add_listener(prepare)  # type: ignore[no-untyped-call]  # Locust's is untyped
