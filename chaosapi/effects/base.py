@@ -80,10 +80,10 @@ class Tools(Protocol):
         """Return an app that answers by another effect, inside the app's own middleware; no other fault acts."""
 
     def count_injected(self) -> None:
-        """Count the request as injected, unless it is counted already; for effects whose `picks` is true."""
+        """Count the request as injected, unless it is counted already; for effects whose `counts_itself` is true."""
 
     def count_skipped(self, reason: str) -> None:
-        """Count the request as skipped, unless it is counted already; for effects whose `picks` is true."""
+        """Count the request as skipped, unless it is counted already; for effects whose `counts_itself` is true."""
 
 
 class Host(Protocol):
@@ -163,21 +163,21 @@ class Effect(Model, ABC):
     """Where in the app's own middleware the effect acts; None: around all of it, next to the connection."""
     gate: ClassVar[bool] = False
     """Whether the effect runs before all others and decides which requests reach them."""
-    picks: ClassVar[bool] = False
+    counts_itself: ClassVar[bool] = False
     """Whether the effect itself counts the requests that it injects and skips."""
     scalable: ClassVar[bool] = False
     """Whether the effect has a magnitude that a shape can scale."""
     at_points: ClassVar[bool] = False
     """Whether the effect can act on a call to a dependency as well."""
     unpredictable: ClassVar[str | None] = "what {type} does to requests is not known to the forecast"
-    """Why the effect cannot be forecast; None where `endings`, `delay` and `spoils` describe it."""
-    spoils: ClassVar[bool] = False
+    """Why the effect cannot be forecast; None where `endings`, `delay` and `damages_body` describe it."""
+    damages_body: ClassVar[bool] = False
     """Whether the effect damages responses after their status was sent, so that indicators count them as good."""
     demands: ClassVar[Mapping[Resource, str]] = {}
     """The field with the amount of each resource that settings limit: cores of `cpu`, bytes of `memory`."""
     permission: ClassVar[Permission | None] = None
     """The setting that must be on for the effect to be allowed."""
-    shows: ClassVar[Mapping[str, EffectMetric]] = {}
+    metrics: ClassVar[Mapping[str, EffectMetric]] = {}
     """The metrics that `readings` returns, by their names without the prefix."""
     shorthand: ClassVar[str | None] = None
     """The path of the parameter that `chaosapi fault add TYPE VALUE` sets, such as `status` of `error`."""
@@ -208,7 +208,7 @@ class RequestEffect(Effect):
         return former
 
     def readings(self, memory: Any) -> Mapping[str, float]:
-        """Return the values of the metrics in `shows`."""
+        """Return the value of each of the `metrics`."""
         return {}
 
     @abstractmethod

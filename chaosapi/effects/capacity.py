@@ -88,7 +88,7 @@ class Capacity(RequestEffect):
 
     gate: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "concurrency"
     example: ClassVar[dict[str, Any]] = {
@@ -98,7 +98,7 @@ class Capacity(RequestEffect):
         "queue_timeout": "2s",
         "service_time": {"type": "exponential", "mean": "100ms"},
     }
-    shows: ClassVar[Mapping[str, EffectMetric]] = {
+    metrics: ClassVar[Mapping[str, EffectMetric]] = {
         "capacity_in_use": EffectMetric("Requests that are being served under a capacity limit.", "livesum"),
         "capacity_queued": EffectMetric("Requests that wait for a place.", "livesum"),
         "capacity_rejected_total": EffectMetric("Requests refused because the queue was full or the wait too long."),
@@ -115,7 +115,7 @@ class Capacity(RequestEffect):
 
     def readings(self, memory: Places) -> Mapping[str, float]:
         """Return the requests in service, in the queue and refused."""
-        return dict(zip(self.shows, (memory.in_use, len(memory.queue), memory.rejected), strict=True))
+        return dict(zip(self.metrics, (memory.in_use, len(memory.queue), memory.rejected), strict=True))
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Take a place, keep it until the response is complete, and always free it."""

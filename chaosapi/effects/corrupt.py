@@ -26,9 +26,9 @@ class Corrupt(RequestEffect):
     """`garbage`: random bytes; `bits`: one bit flips in about every hundredth byte, at least in one; `json`: the first
     character becomes `}`, which makes the JSON invalid."""
 
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
-    spoils: ClassVar[bool] = True
+    damages_body: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "mode"
     example: ClassVar[dict[str, Any]] = {"type": "corrupt", "mode": "bits"}
 

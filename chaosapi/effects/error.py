@@ -119,7 +119,7 @@ class Error(RequestEffect):
 
     ends_request: ClassVar[bool] = True
     inside: ClassVar[Place | None] = "middleware"
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     shorthand: ClassVar[str | None] = "status"

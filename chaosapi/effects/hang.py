@@ -18,7 +18,7 @@ class Hang(RequestEffect):
     """How long the connection is held before it is closed without a response."""
 
     ends_request: ClassVar[bool] = True
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     shorthand: ClassVar[str | None] = "at_most"

@@ -25,7 +25,7 @@ class Latency(RequestEffect):
     cap: Annotated[Duration, Field(gt=0)] = 30.0
     """The longest delay."""
 
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     scalable: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None

@@ -46,7 +46,7 @@ class RateLimit(RequestEffect):
 
     gate: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = DEPENDS_ON_LOAD
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "requests_per_second"
     example: ClassVar[dict[str, Any]] = {"type": "rate_limit", "requests_per_second": 5, "burst": 10}

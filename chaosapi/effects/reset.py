@@ -14,7 +14,7 @@ class Reset(RequestEffect):
     type: Literal["reset"] = "reset"
 
     ends_request: ClassVar[bool] = True
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     at_points: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
     example: ClassVar[dict[str, Any]] = {"type": "reset"}

@@ -20,7 +20,7 @@ class Throttle(RequestEffect):
     bytes_per_second: Annotated[Integer, Field(ge=1, le=1_000_000_000)]
     """The bandwidth for the body of each response."""
 
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = "how long a throttled answer takes depends on its size"
     shorthand: ClassVar[str | None] = "bytes_per_second"
     example: ClassVar[dict[str, Any]] = {"type": "throttle", "bytes_per_second": 1000}

@@ -23,9 +23,9 @@ class Truncate(RequestEffect):
     keep_bytes: Annotated[Integer, Field(ge=0, le=2**40)] | None = None
     """Instead of `keep`, how many bytes arrive, of any body; a shorter one arrives whole and counts as skipped."""
 
-    picks: ClassVar[bool] = True
+    counts_itself: ClassVar[bool] = True
     unpredictable: ClassVar[str | None] = None
-    spoils: ClassVar[bool] = True
+    damages_body: ClassVar[bool] = True
     shorthand: ClassVar[str | None] = "keep"
     example: ClassVar[dict[str, Any]] = {"type": "truncate", "keep": 0.5}
 

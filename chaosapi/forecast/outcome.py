@@ -129,7 +129,7 @@ def assumptions(fault: Fault) -> list[str]:
         found.append(f"{_name(fault)}: the guard is assumed not to end the fault early")
     if fault.target.headers:
         found.append(f"{_name(fault)}: every request is assumed to carry the headers of the target")
-    if fault.effect.spoils:
+    if fault.effect.damages_body:
         found.append(
             f"{_name(fault)}: the status is sent before {fault.effect.type} acts, so SLIs count hit requests as good"
         )

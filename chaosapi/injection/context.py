@@ -142,7 +142,7 @@ class EffectContext:
             self.count_skipped("ended")
             await app(scope, receive, send)
             return
-        if not self.effect.picks:
+        if not self.effect.counts_itself:
             self.count_injected()
         await self.effect.inject(app, scope, receive, send, self)
 

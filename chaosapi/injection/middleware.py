@@ -140,7 +140,7 @@ class FaultMiddleware:
 
 def _by_damage(hit: Hit) -> bool:
     """Return the key that puts damage around delays, so that a response which is cut is delayed as well."""
-    return not hit.effect.spoils
+    return not hit.effect.damages_body
 
 
 def ignore_disconnect(send: Send, carrier: Connection) -> Send:

@@ -21,12 +21,12 @@ TIMEOUT_S: Final = 10.0
 class Pool:
     """Runs work in one thread; at most `waiting` more tasks queue for it. `what` names the work in refusals.
 
-    No caller waits longer than `patience`, in seconds. Work that may take long calls `check` between its steps.
+    No caller waits longer than `timeout_s`. Work that may take long calls `check` between its steps.
     """
 
-    def __init__(self, what: str, waiting: int, patience: float = TIMEOUT_S) -> None:
+    def __init__(self, what: str, waiting: int, timeout_s: float = TIMEOUT_S) -> None:
         self._what = what
-        self._patience = patience
+        self._timeout_s = timeout_s
         self._stop = threading.Event()
         """Set when the caller of the running task has stopped waiting."""
         self._places = threading.Semaphore(1 + waiting)
@@ -45,11 +45,11 @@ class Pool:
         job = self._thread.submit(self._begin, work, stop)
         job.add_done_callback(self._release_place)
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout_s):
                 return await asyncio.wrap_future(job)
         except TimeoutError:
             raise Busy(
-                f"the {self._what} take longer than {self._patience:g} s: ask for less, or again later"
+                f"the {self._what} take longer than {self._timeout_s:g} s: ask for less, or again later"
             ) from None
         finally:
             stop.set()

@@ -64,7 +64,7 @@ class FaultMetrics(Collector):
         )
         shown: dict[str, _Family] = {}
         for effect in EFFECTS:
-            shown.update({name: _family(name, metric) for name, metric in effect.shows.items()})
+            shown.update({name: _family(name, metric) for name, metric in effect.metrics.items()})
         active = 0
         for run in runs:
             record = run.compiled.record

@@ -35,7 +35,7 @@ class Shed(RequestEffect):
     unpredictable: ClassVar[str | None] = None
     demands: ClassVar[Mapping[Resource, str]] = {"memory": "bytes"}
     permission: ClassVar[Permission | None] = "allow_crash"
-    shows: ClassVar[Mapping[str, EffectMetric]] = {"shed_queued": EffectMetric("Requests that wait.", "livesum")}
+    metrics: ClassVar[Mapping[str, EffectMetric]] = {"shed_queued": EffectMetric("Requests that wait.", "livesum")}
     example: ClassVar[dict[str, Any]] = {"type": "shed"}
 
     def endings(self) -> Sequence[Ending]:

@@ -154,7 +154,7 @@ def test_work_beyond_its_time_out_is_refused_and_stops() -> None:
     """Its caller and the waiting calls get the error; the thread is free for the next."""
 
     async def play() -> str:
-        pool = Pool("sums", waiting=1, patience=0.05)
+        pool = Pool("sums", waiting=1, timeout_s=0.05)
         work = Endless()
         try:
             asked = [pool.run(lambda: work.run(pool.check)), pool.run(lambda: None)]

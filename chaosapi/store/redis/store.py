@@ -16,9 +16,9 @@ from chaosapi.store.lease import reason_to_end
 from chaosapi.store.redis import recovery
 from chaosapi.store.redis.announcement import Announcement
 from chaosapi.store.redis.audit_cache import line_revision, trim
+from chaosapi.store.redis.availability import Availability
 from chaosapi.store.redis.client import connect
 from chaosapi.store.redis.clock import SharedClock
-from chaosapi.store.redis.condition import Condition
 from chaosapi.store.redis.errors import CALL_TIMEOUT_S, UNAVAILABLE, is_unreadable, translate_errors
 from chaosapi.store.redis.local_view import LocalView
 from chaosapi.store.redis.records import Records, Transition, Version
@@ -45,7 +45,7 @@ class RedisStore:
         self._clock = SharedClock(clock, time.monotonic)
         self._records = Records(self._client, self._key, channel, self._clock)
         self.now = self._clock.now
-        self._condition = Condition()
+        self._availability = Availability()
         self._state_seen = False
         """Whether this replica has ever read the state."""
         self._view = LocalView()
@@ -55,13 +55,13 @@ class RedisStore:
         self.replicas = self._reports.replicas
         self.tallies = self._reports.tallies
         self._subscriber = Subscriber(
-            self._client, channel, self._poll, self._view.apply_message, self._condition.record_read_failure
+            self._client, channel, self._poll, self._view.apply_message, self._availability.record_read_failure
         )
 
     @property
     def up(self) -> bool:
         """Whether the last read and the last write succeeded."""
-        return self._condition.up
+        return self._availability.up
 
     async def start(self) -> None:
         """Read the state and subscribe to changes; a store that is away is retried in the background.
@@ -71,8 +71,8 @@ class RedisStore:
         try:
             await self._poll()
         except UNAVAILABLE as error:
-            self._condition.reached = True  # so that the failure is logged once
-            self._condition.record_read_failure(error)
+            self._availability.reached = True  # so that the failure is logged once
+            self._availability.record_read_failure(error)
         self._subscriber.start()
 
     async def close(self) -> None:
@@ -83,7 +83,7 @@ class RedisStore:
     async def apply(self, change: Change, entry: AuditEntry) -> Applied:
         """Make one change: compute the new state here, and compare and swap it in Redis."""
         hint = "if the audit does not show the change when the store is back, nothing was changed"
-        async with translate_errors(hint, self._condition.record_write_failure), self._lock:
+        async with translate_errors(hint, self._availability.record_write_failure), self._lock:
             return await self._apply(change, entry)
 
     async def _apply(self, change: Change, entry: AuditEntry) -> Applied:
@@ -117,7 +117,7 @@ class RedisStore:
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
         """Overwrite the store with a state without faults; the old content is kept under other keys for a week."""
-        async with translate_errors(on_error=self._condition.record_write_failure), self._lock:
+        async with translate_errors(on_error=self._availability.record_write_failure), self._lock:
             return await self._overwrite(entry, halt)
 
     async def refresh(self) -> State:
@@ -135,9 +135,9 @@ class RedisStore:
         except StoreUnreadable:
             raise
         except StoreUnavailable as error:
-            self._condition.record_write_failure(error)
+            self._availability.record_write_failure(error)
             raise
-        self._condition.writable = True
+        self._availability.writable = True
 
     async def audit(self, limit: int, before: int | None = None) -> list[AuditEntry]:
         """Return the latest entries, newest first; while the store is away, the cached ones."""
@@ -146,7 +146,7 @@ class RedisStore:
             for line in self._view.audit.newest()
             if before is None or ((number := line_revision(line)) is not None and number < before)
         ][:limit]
-        if self._condition.reached:
+        if self._availability.reached:
             try:
                 async with asyncio.timeout(CALL_TIMEOUT_S):
                     found = (
@@ -157,7 +157,7 @@ class RedisStore:
                     lines = await found
             except UNAVAILABLE as error:
                 if not is_unreadable(error):
-                    self._condition.record_read_failure(error)
+                    self._availability.record_read_failure(error)
         return await asyncio.to_thread(lambda: read_entries(map(recovery.entry_text, lines)))
 
     def _key(self, *parts: str) -> str:
@@ -173,7 +173,7 @@ class RedisStore:
         transition = Transition(before, after, line, announcement, dropped_tallies(known, state))
         done = await self._records.swap(transition, deadline)
         if done:
-            self._condition.record_write()
+            self._availability.record_write()
             self._view.update(after, line)
         return done
 
@@ -184,7 +184,7 @@ class RedisStore:
             after = Version(EpochState(secrets.token_hex(8), state), secrets.token_hex(8))
             line = recovery.audit_line(entry.signed(state))
             above = await self._records.reset(after, line)
-        self._condition.record_write()
+        self._availability.record_write()
         self._view.update(after, line)
         await self._view.restore_audit(self._records)
         return state
@@ -206,11 +206,11 @@ class RedisStore:
                 raise
             unreadable = StoreUnreadable(f"{UNREADABLE}: {error}")
             if self._state_seen:
-                self._condition.record_read_failure(unreadable)
+                self._availability.record_read_failure(unreadable)
                 raise unreadable from error
             await self._overwrite(recovery.recovery_entry(self._view.state, self.now(), UNREADABLE), None)
             log.warning("all faults in the store are ended", reason=str(error))
-        self._condition.reached = True
+        self._availability.reached = True
         self._state_seen = True
         if not was and self.up:
             log.info("the store is back", revision=self._view.state.revision)
@@ -219,7 +219,7 @@ class RedisStore:
         """Take over the stored state, or replace it; return False if another replica was faster."""
         known = self._view.version
         before = known.content
-        if await self._records.is_current(known) and not self._condition.unreadable:
+        if await self._records.is_current(known) and not self._availability.unreadable:
             return True
         stored = await self._records.read()
         found = stored.content.state
@@ -232,7 +232,7 @@ class RedisStore:
             await self._view.restore_audit(self._records)
         else:
             await self._view.cache_audit(self._records, found.revision - before.state.revision)
-        self._condition.unreadable = False
+        self._availability.unreadable = False
         self._view.update(stored)
         return True
 
@@ -253,7 +253,7 @@ class RedisStore:
         done = await self._records.heal(stored, after, audit)
         if done:
             log.warning("healed the store", reason=reason, revision=state.revision, had=stored.content.state.revision)
-            self._condition.record_write()
+            self._availability.record_write()
             self._view.audit.add(audit)
             self._view.update(after)
         return done

@@ -8,7 +8,7 @@ from chaosapi.logger import get_logger
 log = get_logger("chaosapi.store")
 
 
-class Condition:
+class Availability:
     """The failures that no later success has cleared."""
 
     def __init__(self) -> None:
