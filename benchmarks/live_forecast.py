@@ -25,7 +25,7 @@ from rich.table import Table
 
 from chaosapi import assets
 from chaosapi.cli import measured
-from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay, score
 from chaosapi.forecast.model import ForecastModel

@@ -1,9 +1,12 @@
 """Rules of the source tree."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +22,15 @@ def test_loadtests_never_import_the_service() -> None:
     """Locust patches the standard library, and a load test that shares code with its target proves little."""
     assert not [path for path in ROOT.glob("loadtests/*.py") if "import chaosapi" in path.read_text()]
     assert not [path for path in ROOT.glob("loadtests/*.py") if "from chaosapi" in path.read_text()]
+
+
+@pytest.mark.parametrize("package", ["forecast", "runtime/workers"])
+def test_the_contents_of_a_package_name_each_module(package: str) -> None:
+    """The docstring of its `__init__` is a table of contents."""
+    folder = ROOT / "chaosapi" / package
+    contents = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+    assert {name for name in modules if not re.search(rf"\b{name}\b", contents)} == set()
 
 
 def test_no_two_public_classes_share_a_name() -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from chaosapi import assets, durations, errors
 from chaosapi.cli import here
-from chaosapi.cli.prometheus import PrometheusReader, Url
+from chaosapi.cli.prometheus_reader import PrometheusReader, Url
 from chaosapi.cli.render_faults import empty_table
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
 from chaosapi.forecast import identity

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from chaosapi import errors
-from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.forecast import recording
 from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
 from chaosapi.forecast.traffic import AnswerTime, Traffic, TrafficRoute, answer_times_by_route, without_failures

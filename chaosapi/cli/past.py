@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.forecast import indicator
 from chaosapi.forecast.arrays import Array
 from chaosapi.forecast.indicator import ForeignQueryError

@@ -10,7 +10,7 @@ import typer
 from chaosapi import assets, durations, errors
 from chaosapi.cli import fault, here, measured, render_score
 from chaosapi.cli.past import read_past
-from chaosapi.cli.prometheus import PrometheusReader, Url
+from chaosapi.cli.prometheus_reader import PrometheusReader, Url
 from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay

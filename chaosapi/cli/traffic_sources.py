@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaosapi import durations, errors
 from chaosapi.cli import here, measured
-from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.forecast.traffic import PartialTraffic, Traffic, TrafficRoute, without_failures
 from chaosapi.slo.spec import Spec
 

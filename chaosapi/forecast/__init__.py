@@ -1,6 +1,6 @@
 """Predict which alerts a fault will fire, and when: a model of Prometheus, Alertmanager and the requests they see.
 
-traffic        requests per second by route over time; scenarios reads those of Locust
+traffic        requests per second by route over time; scenarios reads those of Locust, by locust_scenarios
 past           what Prometheus recorded before the faults, which the forecast continues
 coverage       which SLOs and faults get any request; the others are refused
 monitoring     scrape and evaluation intervals, retention, group_wait and group_interval
@@ -17,6 +17,8 @@ model          faults, traffic and monitoring together
 timetable      the forecast: alerts and budgets in order of time; result is its form
 inverse        the rate or duration that fires a given alert or spends a given budget
 chart          the forecast as an HTML page
+identity       the labels that identify an alert, in forecasts and in records
+arrays         the type of numbers over time
 
 recording      what a real Prometheus recorded, as counters and episodes
 matching       pairs of predicted and recorded episodes

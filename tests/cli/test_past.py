@@ -13,7 +13,7 @@ import yaml
 from chaosapi import errors
 from chaosapi.cli import measured
 from chaosapi.cli.past import read_past
-from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import timetable
 from chaosapi.forecast.model import ForecastModel

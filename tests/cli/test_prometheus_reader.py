@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from chaosapi import assets, errors
 from chaosapi.cli import app
-from chaosapi.cli import prometheus as client
-from chaosapi.cli.prometheus import PrometheusReader
+from chaosapi.cli import prometheus_reader as client
+from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.slo import spec, windows
 from chaosapi.slo.windows import WindowPair, format_window
 from tests.cli.recorded import recorded_prometheus
