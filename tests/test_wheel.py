@@ -121,6 +121,24 @@ def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_scenario_runs_from_an_empty_folder(program: Path, tmp_path: Path) -> None:
+    """`chaosapi traffic run` finds the scenarios in the package; nobody answers, but every request is sent."""
+    scenario = ("steady", "--rate", "20", "--duration", "1s", "-H", "http://127.0.0.1:9", "--expect", "missed<1%")
+    command: list[str | Path] = [program, "traffic", "run", *scenario]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(program),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(60),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "20 requests were due and 0 missed" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_serve_responds(program: Path, tmp_path: Path) -> None:
     """`chaosapi serve` serves the shop, and its OpenAPI document has the version."""
     log = tmp_path / "serve.log"

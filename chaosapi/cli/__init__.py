@@ -1,4 +1,4 @@
-"""The command line: `chaosapi serve | lab | console | demo | history | forecast | score | fault | slo`."""
+"""The command line: `chaosapi serve | lab | console | demo | history | forecast | score | traffic | fault | slo`."""
 
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -15,6 +15,7 @@ ENTRIES: Final = {
     "history": LazyCommand("chaosapi.cli.history", "history", "slo"),
     "forecast": LazyCommand("chaosapi.cli.forecast", "forecast", "forecast"),
     "score": LazyCommand("chaosapi.cli.score", "score", "forecast"),
+    "traffic": LazyCommand("chaosapi.cli.traffic", "app", "lab"),
     "fault": LazyCommand("chaosapi.cli.fault", "app", "cli"),
     "slo": LazyCommand("chaosapi.cli.slo", "app", "slo"),
 }

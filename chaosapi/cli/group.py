@@ -10,7 +10,7 @@ from chaosapi.text import escape_control
 
 _SYNONYMS: Final = {
     "add": ("create", "inject", "new", "start"),
-    "list": ("ls", "faults"),
+    "list": ("ls", "faults", "scenarios"),
     "show": ("cat", "describe", "get", "receipt", "status"),
     "end": ("cancel", "del", "delete", "remove", "rm", "stop"),
     "clear": ("kill", "end-all", "stop-all"),
@@ -18,6 +18,9 @@ _SYNONYMS: Final = {
     "rules": ("render",),
     "forecast": ("predict",),
     "serve": ("run", "start", "up"),
+    "run": ("start",),
+    "copy": ("cp", "export", "init"),
+    "traffic": ("load", "loadtest", "locust"),
 }
 """What other tools call these commands."""
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 OF = {
     "serve": ("uvicorn", "structlog", "fastapi_offline"),
     "forecast": ("numpy",),
-    "lab": ("numpy", "uvicorn"),
+    "lab": ("numpy", "uvicorn", "locust"),
     "console": ("nicegui", "uvicorn"),
     "slo": ("promql_parser", "yaml"),
     "cli": ("yaml", "httpx2"),
