@@ -12,7 +12,7 @@ from chaosapi.errors import BadRequest, Invalid, TooLarge
 from chaosapi.text import escape_control
 
 MAX_ERRORS: Final = 20
-"""So many errors of a document are explained; further ones are counted."""
+"""How many errors of a document are explained; further ones are counted."""
 
 _INTEGERS: Final = range(-(2**63), 2**64)
 """Integers that other languages can read: 64 bits, signed or unsigned."""

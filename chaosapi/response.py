@@ -70,7 +70,7 @@ class ResponseProgress:
             self.complete = not message.get("more_trailers", False)
 
     def _reaches_length(self, size: int) -> bool:
-        """Return whether the body reaches its declared length with so many more bytes."""
+        """Return whether the body reaches its declared length with `size` more bytes."""
         if self._missing is None:
             length = declared_length(self._start)
             self._missing = -1 if length is None else length

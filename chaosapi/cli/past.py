@@ -21,7 +21,7 @@ _COARSE_STEPS: Final = 720
 _FINE_STEPS: Final = 20
 """The samples of the recent past in the shortest window, unless scrapes are rarer."""
 _FINE_WINDOWS: Final = 6
-"""The recent part is as long as so many of the quickest alert's long windows."""
+"""The length of the recent part, in long windows of the quickest alert."""
 _VISIBLE_S: Final = 240.0
 """Prometheus sees a sample for five minutes."""
 

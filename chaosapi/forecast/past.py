@@ -10,7 +10,7 @@ from chaosapi.forecast.promql import Times
 from chaosapi.forecast.recording import RecordedSeries
 
 _ENDED_AFTER = 2.5
-"""A series without a sample in so many scrape intervals has ended."""
+"""The scrape intervals without a sample after which a series has ended."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from chaosapi.forecast.promql import Times
 _GAP_INTERVALS = 1.5
 """A longer gap between samples ends an episode."""
 _SURE = 9.2
-"""So many requests are missing by chance once in 10,000 times."""
+"""The expected requests of which chance lets none arrive once in 10,000 times (Poisson)."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Hit
 
 Hold = Callable[[asyncio.Future[None], float], Awaitable[object]]
-"""Waits for the future, at most so many seconds; raises neither a time-out nor the future's cancellation."""
+"""Waits for a future, at most a number of seconds; raises neither a time-out nor the future's cancellation."""
 
 _CHECK_INTERVAL_S = 0.5
 """The time between two checks of the held requests, and so the longest delay of an end without an event."""

@@ -17,7 +17,7 @@ _BATCH_SIZE: Final = 16
 _EVICTED_FRACTION: Final = 8
 """When descriptors are needed, one connection in this many is closed at once: sorting by idle time is slow."""
 _RETRY_S: Final = 0.05
-"""The acceptor pauses for so long where the limit is reached and no connection is idle."""
+"""How long the acceptor pauses where the limit is reached and no connection is idle."""
 _MAX_CONNECTIONS: Final = 32_768
 """A cap also where there are more descriptors: each connection costs some 10 KiB."""
 _MIN_CONNECTIONS: Final = 8

@@ -33,7 +33,7 @@ _ADMIN_SHARE: Final = 1 / 8
 _POLL_INTERVAL_S = 0.01
 _BACKLOG = 2048
 _DRAIN_S = 3
-"""Requests under way have so long to end."""
+"""How long requests under way may take once the server stops."""
 _STOP_TIMEOUT_S = 15.0
 """Covers all that stops with the server, such as the last report to a store that does not answer."""
 

@@ -13,7 +13,7 @@ from typing import Final
 from chaosapi.runtime import _burner
 
 LEASE_S: Final = 1.0
-"""A burner that gets no order for so long stops."""
+"""How long a burner goes on without an order."""
 _RENEW_AFTER_S: Final = 0.2
 _SLACK: Final = 1e-9
 _INHERITED_VARIABLES: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")

@@ -18,7 +18,7 @@ from chaosapi.store.replica import Replica
 from chaosapi.store.tallies import denied_reason, dump_counts, is_readable, sum_counts
 
 _FIRST_POLL_S: Final = 0.015
-"""Before the first poll: a report takes so long at least, and polls would delay it."""
+"""The time before the first poll: a report takes at least this long, and polls would delay it."""
 _LONGEST_POLL_S: Final = 0.05
 _CACHED_RECEIPTS: Final = 1000
 """A receipt takes about 1,000 bytes."""

@@ -17,7 +17,7 @@ from chaosapi.telemetry.requests import AnswerCounts
 
 _INTERVAL_S = 1.0
 _ALERTS_PER_SLICE = 500
-"""So many alerts are compared before other tasks get a turn."""
+"""How many alerts are compared before other tasks run."""
 
 log = get_logger("chaosapi.runtime.guard_watcher")
 

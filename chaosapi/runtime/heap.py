@@ -11,7 +11,7 @@ _INTERVAL_S: Final = 2.0
 _BEATS_TO_COLLECTION: Final = 30
 
 _MAX_OBJECTS: Final = 50_000
-"""A full garbage collection of so many living objects holds Python's lock for 2 ms (lists) to 30 ms (modules)."""
+"""The most living objects of a full garbage collection: it holds Python's lock for 2 ms (lists) to 30 ms (modules)."""
 
 _MMAP_THRESHOLD: Final = -3
 _ARENA_MAX: Final = -8

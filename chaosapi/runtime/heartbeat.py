@@ -15,7 +15,7 @@ from chaosapi.store.replica import HEARTBEAT_S, Replica
 from chaosapi.store.tallies import dump_counts
 
 _GATHER_S: Final = 0.01
-"""The report of a new revision waits so long: other workers of this machine apply the revision first."""
+"""How long the report of a new revision waits: other workers of this machine apply the revision first."""
 
 log = get_logger("chaosapi.store")
 

@@ -25,10 +25,10 @@ MAX_HEADERS: Final = 256
 MAX_PIPELINED: Final = 64
 """Requests that may wait on one connection for the responses to earlier requests."""
 _LINGER_S: Final = 2.0
-"""A refused client has so long to read the response: a close while it still sends would reset the connection."""
+"""How long a refused client may read the response: a close while it still sends would reset the connection."""
 
 _MAX_DISCARDED_BYTES: Final = 4 * 2**20
-"""A refused client may send so much more before the connection is aborted."""
+"""How much more a refused client may send before the connection is aborted."""
 
 _HEAD_TOO_LARGE: Final = (
     431,
@@ -37,7 +37,7 @@ _HEAD_TOO_LARGE: Final = (
 _TARGET_TOO_LONG: Final = (414, f"path and query may have {MAX_TARGET_BYTES} bytes")
 _MALFORMED: Final = (400, "this is no valid HTTP/1.1 request")
 _STALLED_AFTER_S: Final = 1.0
-"""A client that has read nothing of its response for so long counts as idle."""
+"""How long a client has to read nothing of its response to count as idle."""
 _TIMED_OUT: Final = (408, "the request did not arrive in time")
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 _SWITCH_INTERVAL_S: Final = 0.001
-"""After so long a busy thread releases Python's lock. The default of 5 ms adds up where a response takes many turns."""
+"""How long a busy thread keeps Python's lock. The default of 5 ms adds up where a response takes many turns."""
 _FULL_COLLECTION_THRESHOLD: Final = 1000
 """Collections of the middle generation before a full one; the default is 10. A full collection stops every thread, for
 seconds in total while thousands of requests begin to be held."""

@@ -23,9 +23,9 @@ from chaosapi.runtime.kill_flags import KillFlag, KillFlags
 from chaosapi.store import Store
 
 _ANSWER_WITHIN_S: Final = 0.15
-"""The caller is answered after so long, also where the store has not replied; retries go on in the background."""
+"""How long the caller waits for the store; afterwards retries go on in the background."""
 _STORED_WITHIN_S: Final = 2.0
-"""An ordinary change waits so long for an earlier kill switch to be stored."""
+"""How long an ordinary change waits for an earlier kill switch to be stored."""
 _STORED_POLL_S: Final = 0.01
 _FIRST_RETRY_S: Final = 0.05
 _LONGEST_RETRY_S: Final = 1.0

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLL_INTERVAL_S: Final = 0.2
 _RELEASE_AFTER_S: Final = 7.0
-"""When the server begins to stop, faults keep requests waiting for so long; uvicorn then has time to answer them."""
+"""How long faults keep requests waiting once the server begins to stop; uvicorn then has time to answer them."""
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 

@@ -103,7 +103,7 @@ class EffectThread:
         return self.run.strength()
 
     def sleep(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
-        """Sleep for so long; return earlier when the fault ends or `unless` returns True."""
+        """Sleep for `seconds`; return earlier when the fault ends or `unless` returns True."""
         until = time.monotonic() + seconds
         while self.acting() and not unless() and (left := until - time.monotonic()) > 0:
             self._wake.clear()
@@ -111,7 +111,7 @@ class EffectThread:
                 self._wake.wait(max(0.0, min(left, self.run.remaining(), _POLL_INTERVAL_S)))
 
     def freeze(self, seconds: float, rest: float) -> None:
-        """Block the event loop for so long, or until the fault ends or the service stops."""
+        """Block the event loop for `seconds`, or until the fault ends or the service stops."""
         loop = self._runner.loop
         if loop is None or self._runner.probes.stopping():
             return

@@ -20,9 +20,9 @@ from chaosapi.runtime.lifespan import LifespanMiddleware
 from chaosapi.settings import Settings
 
 _DRAIN_S: Final = 10
-"""Requests under way have so long to end, once no connection is accepted any more."""
+"""How long requests under way may take once no connection is accepted any more."""
 _LAST_ACCEPT_S: Final = 0.2
-"""For so long connections that have begun are still accepted, and then for so long again requests on them."""
+"""How long connections that have begun are still accepted, and afterwards how long requests on them are."""
 _USER_SHARE: Final = 3 / 4
 """The share of the file descriptors for connections; the rest is for the admin port, the store and effects."""
 _CLOSE_HEADER: Final = (b"connection", b"close")

@@ -14,7 +14,7 @@ from chaosapi.injection.engine import ActiveFault, Engine
 from chaosapi.telemetry.gauges import CallbackGauge, GaugeFamily
 
 _RECENT_S: Final = 10.0
-"""So long after its end a fault may still hold requests, which changes its counts."""
+"""How long after its end a fault may still hold requests, which changes its counts."""
 _Family: TypeAlias = CounterMetricFamily | GaugeFamily
 
 

@@ -14,7 +14,7 @@ _BYTES: Final = 4 * 2**20
 _CHUNK: Final = 2**16
 """The approximate size of one write, in bytes."""
 _GATHER_S: Final = 0.005
-"""Lines of so long are written together: a wake-up of the thread for each line costs more than the line."""
+"""How long lines are gathered before a write: a wake-up of the thread for each line costs more than the line."""
 _RETRY_S: Final = 1.0
 """Between two tries on a descriptor that another process has made non-blocking."""
 

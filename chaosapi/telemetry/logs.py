@@ -26,7 +26,7 @@ from chaosapi.telemetry.log_writer import Output, Stream
 # exceptions a second.
 _TRACEBACKS = ExceptionDictTransformer(show_locals=False)
 _EXIT_FLUSH_S: Final = 1.0
-"""At exit, the process waits so long for the reader of its last lines."""
+"""How long the process waits at exit for the reader of its last lines."""
 _FIRST_FREE_DESCRIPTOR: Final = 3
 """Descriptors below this one belong to the standard streams."""
 

@@ -15,10 +15,10 @@ from chaosapi.runtime.acceptor import drop_new_connections
 from chaosapi.runtime.workers.worker import READY
 
 _STABLE_AFTER_S: Final = 10.0
-"""A worker that ran for so long is restarted without back-off."""
+"""How long a worker has to run to be restarted without back-off."""
 _FIRST_BACK_OFF_S: Final = 0.5
 _MAX_DOUBLINGS: Final = 5
-"""The back-off begins with the second early death in a row, and doubles with each, at most so many times."""
+"""How often the back-off doubles at most: it begins with the second early death in a row, and doubles with each."""
 _STOP_TIMEOUT_S: Final = 90.0
 """Workers that have not stopped by then are killed; a pause effect blocks a worker for at most 60 s."""
 

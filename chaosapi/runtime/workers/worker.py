@@ -28,7 +28,7 @@ from chaosapi.telemetry import logs
 READY: Final = b"+"
 """A worker sends this to its parent once it is ready."""
 _ORPHAN_TIMEOUT_S: Final = 30.0
-"""After the death of the parent a worker has so long to shut down; a pause or a store may block it for longer."""
+"""How long a worker may take to shut down after the death of its parent; a pause or a store may block it."""
 
 
 class _Server(Server):

@@ -100,7 +100,7 @@ class Records:
         return [str(line) for line in await self._client.lrange(self._key("audit"), 0, limit - 1)]
 
     async def has_audit_line(self, number: int) -> bool:
-        """Return whether the audit has at least so many lines, or its key holds foreign data."""
+        """Return whether the audit has at least this many lines, or its key holds foreign data."""
         try:
             return bool(await self._client.lrange(self._key("audit"), number - 1, number - 1))
         except (ResponseError, UnicodeDecodeError) as error:

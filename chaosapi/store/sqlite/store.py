@@ -31,7 +31,7 @@ _POLL_INTERVAL_S: Final = 0.1
 _LOCK_TIMEOUT_S: Final = 1.5
 """How long to wait for another process's write, queueing included."""
 _MAX_MISSED: Final = 1_000_000
-"""So many later revisions than those of a restored copy may have been used."""
+"""How many revisions later than those of a restored copy may have been used."""
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from typing import Final
 from chaosapi.store.lease import Lease
 
 _SLACK_NS: Final = 250_000_000
-"""The time of the last change is read before it is written; a busy machine may need so long in between."""
+"""The time of the last change is read before it is written; a busy machine may need this long in between."""
 _CONTENT: Final = re.compile(rb"(\d{1,16}) (\d{1,12}\.\d{6}) (\d{1,20}) (\d{1,20})\n")
 
 
