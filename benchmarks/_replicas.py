@@ -10,14 +10,14 @@ from chaosapi.faults.fault import Record
 from chaosapi.faults.receipt import Counts
 from chaosapi.faults.state import State
 from chaosapi.runtime.heartbeat import Heartbeat
-from chaosapi.store import Replica, Store, open_store
+from chaosapi.store import Replica, Store, store_from_url
 
 
 class Simulated:
     """The part of a replica that uses the store."""
 
     def __init__(self, url: str, name: str) -> None:
-        self.store: Store = open_store(url)
+        self.store: Store = store_from_url(url)
         self._state = State()
         self._tally = Counts()
         me = Replica(id=name, host="simulated", pid=0, started=0.0)

@@ -31,7 +31,7 @@ from rich.table import Table
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
-from chaosapi.store import open_store
+from chaosapi.store import store_from_url
 from chaosapi.store.codec import MAX_AUDIT_ENTRIES
 
 RATES = (20, 50, 100, 200, 400)
@@ -84,7 +84,7 @@ def spent(client: redis.Redis) -> tuple[float, float]:
 
 async def change(url: str, rate: int, seconds: float) -> int:
     """Change a fault at a rate; return the last revision."""
-    store = open_store(url)
+    store = store_from_url(url)
     await store.start()
     started = time.monotonic()
     revision = 0

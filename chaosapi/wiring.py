@@ -40,7 +40,7 @@ from chaosapi.runtime.lifespan import Hooks, Job, LifespanMiddleware
 from chaosapi.runtime.pool import Pools
 from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
-from chaosapi.store import Replica, Store, open_store
+from chaosapi.store import Replica, Store, store_from_url
 from chaosapi.store.alerts import Inbox
 from chaosapi.telemetry.app_metrics import AppMetrics
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge
@@ -334,9 +334,9 @@ def _join_workers(
 
 
 def create_store(settings: Settings, clock: Callable[[], float] = time.time) -> Store:
-    """Return the store of the settings, not opened yet; raises SettingsError."""
+    """Return the store of the settings, not started yet; raises SettingsError."""
     try:
-        return open_store(settings.store, clock)
+        return store_from_url(settings.store, clock)
     except ValueError as error:
         raise SettingsError(f"CHAOSAPI_STORE: {error}") from None
 

@@ -76,8 +76,8 @@ class Store(Protocol):
         """
 
 
-def open_store(url: str, clock: Callable[[], float] = time.time) -> Store:
-    """Return the store for a URL: `memory://`, `sqlite:///file.db`, `redis://`, `rediss://` or `unix://`.
+def store_from_url(url: str, clock: Callable[[], float] = time.time) -> Store:
+    """Return the store of a URL, not started yet: `memory://`, `sqlite:///file.db`, `redis://`, `rediss://` or `unix://`.
 
     `clock` is this machine's. Raises ValueError, with the valid forms, for any other URL.
     """
@@ -97,4 +97,4 @@ def open_store(url: str, clock: Callable[[], float] = time.time) -> Store:
     raise ValueError("a store is memory://, sqlite:///faults.db or redis://host:6379/0 (rediss:// with TLS)")
 
 
-__all__ = ["Listener", "MemoryStore", "Replica", "Store", "open_store"]
+__all__ = ["Listener", "MemoryStore", "Replica", "Store", "store_from_url"]

@@ -8,7 +8,7 @@ from chaosapi.faults import changes
 from chaosapi.faults.receipt import Counts
 from chaosapi.runtime import heartbeat
 from chaosapi.runtime.heartbeat import Heartbeat
-from chaosapi.store import MemoryStore, Replica, open_store
+from chaosapi.store import MemoryStore, Replica, store_from_url
 from chaosapi.store.codec import tally_key
 from chaosapi.store.tallies import sum_counts
 from tests.patience import patience
@@ -50,7 +50,7 @@ def test_after_a_flush_all_tallies_are_reported_again(redis_server: Callable[...
 
     async def scenario() -> None:
         server = redis_server()
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         seen = Seen(store)
         tally = Counts(matched=5)
         heart = Heartbeat(store, ME, lambda: seen.revision, lambda: [(each, tally) for each in seen.state.faults])

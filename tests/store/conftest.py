@@ -19,7 +19,7 @@ import redis
 
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry, State
-from chaosapi.store import Store, open_store
+from chaosapi.store import Store, store_from_url
 from tests.patience import patience
 
 Open = Callable[..., Store]
@@ -200,7 +200,7 @@ class Relay:
 def open_one(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Return a function that opens the same store again, as another replica would; the memory store is one object."""
     if request.param == "memory":
-        store = open_store("memory://")
+        store = store_from_url("memory://")
         return lambda *_: store
     return _shared(request, tmp_path)
 
@@ -212,7 +212,7 @@ def open_shared(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 
 
 def _shared(request: pytest.FixtureRequest, folder: Path) -> Open:
-    return lambda *clock: open_store(_url(request, folder), *clock)
+    return lambda *clock: store_from_url(_url(request, folder), *clock)
 
 
 def _url(request: pytest.FixtureRequest, folder: Path) -> str:

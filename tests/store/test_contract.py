@@ -13,7 +13,7 @@ from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.receipt import Counts
 from chaosapi.faults.state import Applied, Halt
-from chaosapi.store import Replica, open_store
+from chaosapi.store import Replica, store_from_url
 from chaosapi.store.codec import tally_key
 from chaosapi.store.tallies import dump_counts, sum_counts
 from tests.patience import patience
@@ -232,10 +232,10 @@ import asyncio, sys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
-from chaosapi.store import open_store
+from chaosapi.store import store_from_url
 
 async def main(url, name):
-    store = open_store(url)
+    store = store_from_url(url)
     await store.start()
     for number in range(40):
         spec = Fault.model_validate({"name": f"{name}-{number}", "effect": {"type": "error"}})
@@ -255,7 +255,7 @@ def test_concurrent_writer_processes_lose_no_change(store_url: str) -> None:
     assert [process.wait(patience(60)) for process in processes] == [0, 0]
 
     async def scenario() -> None:
-        store = open_store(store_url)
+        store = store_from_url(store_url)
         seen = Seen(store)
         async with started(store):
             entries = await store.audit(100)
@@ -275,10 +275,10 @@ import asyncio, sys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
-from chaosapi.store import open_store
+from chaosapi.store import store_from_url
 
 async def main(url, name):
-    store = open_store(url)
+    store = store_from_url(url)
     print("ready", flush=True)
     sys.stdin.read()
     await store.start()
@@ -314,7 +314,7 @@ def test_processes_that_start_concurrently_keep_each_others_faults(store_url: st
         assert [process.wait(patience(60)) for process in processes] == [0] * len(names)
 
     async def scenario() -> None:
-        store = open_store(store_url)
+        store = store_from_url(store_url)
         seen = Seen(store)
         async with started(store):
             assert sorted(record.name for record in seen.state.live(store.now())) == names

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from chaosapi.faults import changes
-from chaosapi.store import Replica, Store, open_store
+from chaosapi.store import Replica, Store, store_from_url
 from chaosapi.store.lease import LEASE_S, OLDER_COPY, RESTARTED, UNATTENDED, Lease, reason_to_end
 from tests.conftest import Clock
 from tests.patience import patience
@@ -69,14 +69,14 @@ def test_sqlite(tmp_path: Path, clock: Clock) -> None:
     backup = tmp_path / "then"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}", clock)
+        store = store_from_url(f"sqlite:///{path}", clock)
         async with started(store):
             await begin(store)
             copies(path, backup)
             await store.apply(changes.end_all(clock.now), an_entry("end_all"))
 
     def again() -> tuple[list[str], str, int]:
-        return asyncio.run(found(open_store(f"sqlite:///{path}", clock)))
+        return asyncio.run(found(store_from_url(f"sqlite:///{path}", clock)))
 
     asyncio.run(scenario())
     for each in path.parent.glob("faults.db-[ws]*"):
@@ -95,11 +95,11 @@ def test_faults_of_sqlite_go_on_after_kill_9_for_as_long_as_the_lease(
     path = tmp_path / "faults.db"
 
     async def scenario() -> tuple[list[str], str, int]:
-        killed = open_store(f"sqlite:///{path}", clock)
+        killed = store_from_url(f"sqlite:///{path}", clock)
         async with started(killed):
             await begin(killed)
             clock.now += seconds
-            return await found(open_store(f"sqlite:///{path}", clock))
+            return await found(store_from_url(f"sqlite:///{path}", clock))
 
     assert asyncio.run(scenario()) == ((["a"], "", 1) if seconds < LEASE_S else ([], UNATTENDED, 2))
 
@@ -134,7 +134,7 @@ def test_sqlite_restored_with_all_side_files(
     path = folder / "faults.db"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}", clock)
+        store = store_from_url(f"sqlite:///{path}", clock)
         async with started(store):
             await begin(store)
             copies(path, backup)
@@ -143,7 +143,7 @@ def test_sqlite_restored_with_all_side_files(
     asyncio.run(scenario())
     time.sleep(0.3)  # the file system's clock decides: a copy that is put back at once is not recognised
     put_back(backup, folder)
-    live, reason, revision = asyncio.run(found(open_store(f"sqlite:///{path}", clock)))
+    live, reason, revision = asyncio.run(found(store_from_url(f"sqlite:///{path}", clock)))
     assert (live, reason) == ([], OLDER_COPY)
     assert revision > 1000, "the revisions since the copy are not used twice"
 
@@ -153,13 +153,13 @@ def test_sqlite_with_a_watermark_that_cannot_be_read(tmp_path: Path, clock: Cloc
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}", clock)
+        store = store_from_url(f"sqlite:///{path}", clock)
         async with started(store):
             await begin(store)
 
     asyncio.run(scenario())
     (tmp_path / "faults.db-watermark").write_text("garbage")
-    assert asyncio.run(found(open_store(f"sqlite:///{path}", clock))) == ([], UNATTENDED, 2)
+    assert asyncio.run(found(store_from_url(f"sqlite:///{path}", clock))) == ([], UNATTENDED, 2)
 
 
 def test_sqlite_restored_while_it_is_used(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ def test_sqlite_restored_while_it_is_used(tmp_path: Path) -> None:
             old.backup(new)
 
     async def scenario() -> None:
-        here = open_store(f"sqlite:///{path}")
-        there = open_store(f"sqlite:///{path}")
+        here = store_from_url(f"sqlite:///{path}")
+        there = store_from_url(f"sqlite:///{path}")
         seen = Seen(there)
         async with started(here, there):
             await begin(here)
@@ -199,14 +199,14 @@ def test_a_copy_without_faults_uses_no_revision_twice(tmp_path: Path) -> None:
     backup = tmp_path / "backup"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}")
+        store = store_from_url(f"sqlite:///{path}")
         async with started(store):
             backup.write_bytes(path.read_bytes())
             await begin(store)
         path.write_bytes(backup.read_bytes())
         for tail in ("-wal", "-shm"):
             path.with_name(path.name + tail).unlink(missing_ok=True)
-        again = open_store(f"sqlite:///{path}")
+        again = store_from_url(f"sqlite:///{path}")
         async with started(again):
             assert (await again.apply(changes.create(a_fault("b"), again.now()), an_entry())).after.revision > 1
 
@@ -230,18 +230,18 @@ def test_redis_restarted_with_an_older_copy_while_no_replica_ran(redis_server: C
     server = redis_server()
 
     async def before() -> None:
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         async with started(store):
             await begin(store)
 
     async def ended() -> None:
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         async with started(store):
             await store.apply(changes.end_all(store.now()), an_entry("end_all"))
             await store.report(ME.model_copy(update={"revision": 2}), {})
 
     def again() -> tuple[list[str], str, int]:
-        return asyncio.run(found(open_store(server.url)))
+        return asyncio.run(found(store_from_url(server.url)))
 
     asyncio.run(before())
     with redis.Redis.from_url(server.url) as admin:
@@ -269,13 +269,13 @@ def test_redis_restored_from_an_older_copy_after_the_replicas_started(redis_serv
     server = redis_server()
 
     async def scenario() -> None:
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         async with started(store):
             await begin(store)
         with redis.Redis.from_url(server.url) as admin:
             copy = dump(admin)
         server.kill()
-        late = open_store(server.url)
+        late = store_from_url(server.url)
         seen = Seen(late)
         async with started(late):
             server.start()
@@ -301,7 +301,7 @@ def test_only_the_owner_may_read_the_files_of_sqlite(tmp_path: Path) -> None:
     path.chmod(0o644)
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}")
+        store = store_from_url(f"sqlite:///{path}")
         async with started(store):
             await store.apply(changes.create(a_fault(), store.now()), an_entry())
             assert modes(tmp_path) == {f"faults.db{tail}": 0o600 for tail in ("", "-wal", "-shm", "-watermark")}

@@ -11,7 +11,7 @@ import redis
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
 from chaosapi.faults.state import AuditEntry
-from chaosapi.store import Store, open_store
+from chaosapi.store import Store, store_from_url
 from chaosapi.store.redis import recovery
 from chaosapi.store.redis.audit_cache import AuditCache, line_revision, trim
 from tests.patience import patience
@@ -47,7 +47,7 @@ def test_nothing_acknowledged_is_lost_and_no_revision_is_used_twice(
     server = redis_server()
 
     async def scenario() -> None:
-        stores = [open_store(server.url) for _ in range(WRITERS)]
+        stores = [store_from_url(server.url) for _ in range(WRITERS)]
         seen = [Seen(store) for store in stores]
         told: list[TOLD] = []
         over = asyncio.Event()

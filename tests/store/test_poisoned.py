@@ -14,7 +14,7 @@ from chaosapi.faults import changes
 from chaosapi.faults.state import State
 from chaosapi.injection.engine import Engine
 from chaosapi.runtime.kill_switch import KillSwitch
-from chaosapi.store import Replica, Store, open_store
+from chaosapi.store import Replica, Store, store_from_url
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
 from tests.world import ROUTES
 
@@ -67,8 +67,8 @@ def test_sqlite(tmp_path: Path, text: object) -> None:
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
-        here = open_store(f"sqlite:///{path}")
-        there = open_store(f"sqlite:///{path}")
+        here = store_from_url(f"sqlite:///{path}")
+        there = store_from_url(f"sqlite:///{path}")
         kill = switched(here)
         seen = Seen(there)
         async with started(here, there):
@@ -79,7 +79,7 @@ def test_sqlite(tmp_path: Path, text: object) -> None:
             await seen.reach(made.revision)
             assert there.up
         poison_sqlite(path, text, "no number")
-        late = open_store(f"sqlite:///{path}")
+        late = store_from_url(f"sqlite:///{path}")
         latest = Seen(late)
         async with started(late):
             assert late.up
@@ -95,7 +95,7 @@ def test_an_audit_with_malformed_entries_shows_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}")
+        store = store_from_url(f"sqlite:///{path}")
         async with started(store):
             await store.apply(changes.create(a_fault(), store.now()), an_entry())
             deep = (
@@ -159,8 +159,8 @@ def test_redis(shared_redis: RedisServer, poison: Callable[[redis.Redis], None])
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
             admin.flushall()
-            here = open_store(shared_redis.url)
-            there = open_store(shared_redis.url)
+            here = store_from_url(shared_redis.url)
+            there = store_from_url(shared_redis.url)
             kill = switched(here)
             seen = Seen(there)
             async with started(here, there):
@@ -173,7 +173,7 @@ def test_redis(shared_redis: RedisServer, poison: Callable[[redis.Redis], None])
                 await until(lambda: there.up, "the other one is back too")
                 await there.apply(changes.end_all(there.now()), an_entry("end_all"))
             poison(admin)
-            late = open_store(shared_redis.url)
+            late = store_from_url(shared_redis.url)
             latest = Seen(late)
             async with started(late):
                 await until(lambda: late.up, "it starts")
@@ -189,8 +189,8 @@ def test_a_redis_that_lost_a_part_of_the_state(shared_redis: RedisServer) -> Non
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
             admin.flushall()
-            here = open_store(shared_redis.url)
-            late = open_store(shared_redis.url)
+            here = store_from_url(shared_redis.url)
+            late = store_from_url(shared_redis.url)
             seen = Seen(late)
             async with started(here):
                 await here.apply(changes.create(a_fault(), here.now()), an_entry())
@@ -211,8 +211,8 @@ def test_a_redis_with_other_malformed_keys_works(shared_redis: RedisServer) -> N
     async def scenario() -> None:
         with redis.Redis.from_url(shared_redis.url) as admin:
             admin.flushall()
-            here = open_store(shared_redis.url)
-            there = open_store(shared_redis.url)
+            here = store_from_url(shared_redis.url)
+            there = store_from_url(shared_redis.url)
             kill = switched(here)
             seen = Seen(there)
             me = Replica(id="me", host="h", pid=1, started=0)

@@ -14,7 +14,7 @@ import trustme
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
-from chaosapi.store import Replica, open_store
+from chaosapi.store import Replica, store_from_url
 from tests.captured import captured
 from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until
 
@@ -69,8 +69,8 @@ def test_every_operation_works_over_tls_with_few_permissions(
         server = redis_server()
         allow(server, "s3cret")
         async with behind_tls(server, certified(authority), bundle, "s3cret") as url:
-            here = open_store(url)
-            there = open_store(url)
+            here = store_from_url(url)
+            there = store_from_url(url)
             mine = Seen(here)
             theirs = Seen(there)
             async with started(here, there):
@@ -117,7 +117,7 @@ def test_a_server_with_an_untrusted_certificate_is_refused_until_it_is_trusted(
         allow(server, "s3cret")
         context = certified(trustme.CA())
         async with behind_tls(server, context, bundle, "s3cret") as url:
-            store = open_store(url)
+            store = store_from_url(url)
             async with started(store):
                 assert not store.up
                 with pytest.raises(StoreUnavailable, match="certificate verify failed"):
@@ -141,7 +141,7 @@ def test_a_wrong_password_is_refused_until_it_is_right(
         server = redis_server()
         allow(server, "another")
         async with behind_tls(server, certified(authority), bundle, "s3cret") as url:
-            store = open_store(url)
+            store = store_from_url(url)
             async with started(store):
                 assert not store.up
                 allow(server, "s3cret")
@@ -159,7 +159,7 @@ def test_a_url_that_can_never_work_is_refused_at_startup(tmp_path: Path) -> None
     """An unknown option, unreadable certificates, or a database number that would be ignored."""
     for query, hint in (("ssl_ca_cert=x", "ssl_ca_cert"), (f"ssl_ca_certs={tmp_path / 'none'}", "cannot be used")):
         with pytest.raises(ValueError, match=hint):
-            open_store(f"rediss://localhost:6379/0?{query}")
+            store_from_url(f"rediss://localhost:6379/0?{query}")
     for rest, hint in (("prod", "number of a database"), ("0?socket_timeout=9", "socket_timeout")):
         with pytest.raises(ValueError, match=hint):
-            open_store(f"redis://localhost:6379/{rest}")
+            store_from_url(f"redis://localhost:6379/{rest}")

@@ -10,7 +10,7 @@ import redis
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
-from chaosapi.store import Replica, Store, open_store
+from chaosapi.store import Replica, Store, store_from_url
 from chaosapi.store.codec import write
 from tests.patience import patience
 from tests.store.conftest import RedisServer, Relay, Seen, a_fault, an_entry, started, until
@@ -38,8 +38,8 @@ def test_a_killed_redis_that_kept_its_data(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server("--appendonly", "yes", "--appendfsync", "always")
-        here = open_store(server.url)
-        there = open_store(server.url)
+        here = store_from_url(server.url)
+        there = store_from_url(server.url)
         mine = Seen(here)
         theirs = Seen(there)
         async with started(here, there):
@@ -64,8 +64,8 @@ def test_a_redis_that_comes_back_empty(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server()
-        here = open_store(server.url)
-        there = open_store(server.url)
+        here = store_from_url(server.url)
+        there = store_from_url(server.url)
         mine = Seen(here)
         theirs = Seen(there)
         async with started(here, there):
@@ -94,7 +94,7 @@ def test_a_redis_that_lost_its_last_change_keeps_the_rest(redis_server: Start, m
 
     async def scenario() -> None:
         server = redis_server()
-        here = open_store(server.url)
+        here = store_from_url(server.url)
         mine = Seen(here)
         async with started(here):
             for seed in range(6):
@@ -116,8 +116,8 @@ def test_the_audit_cache_has_no_gap(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server()
-        here = open_store(server.url)
-        there = open_store(server.url)
+        here = store_from_url(server.url)
+        there = store_from_url(server.url)
         mine = Seen(here)
         theirs = Seen(there)
         admin = redis.Redis.from_url(server.url)
@@ -146,8 +146,8 @@ def test_a_paused_redis(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server()
-        here = open_store(server.url)
-        there = open_store(server.url)
+        here = store_from_url(server.url)
+        there = store_from_url(server.url)
         mine = Seen(here)
         theirs = Seen(there)
         async with started(here, there):
@@ -174,7 +174,7 @@ def test_a_redis_without_memory(redis_server: Start) -> None:
 
     async def scenario() -> None:
         server = redis_server("--maxmemory-policy", "noeviction")
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         seen = Seen(store)
         with redis.Redis.from_url(server.url) as admin:
             async with started(store):
@@ -194,7 +194,7 @@ def test_a_lost_message_is_recovered_by_the_next_poll(redis_server: Start) -> No
 
     async def scenario() -> None:
         server = redis_server()
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         seen = Seen(store)
         with redis.Redis.from_url(server.url) as admin:
             async with started(store):
@@ -212,8 +212,8 @@ def test_a_replica_that_is_cut_off(redis_server: Start) -> None:
     async def scenario() -> None:
         server = redis_server()
         async with Relay(server.port) as relay:
-            here = open_store(server.url)
-            cut = open_store(relay.url)
+            here = store_from_url(server.url)
+            cut = store_from_url(relay.url)
             mine = Seen(here)
             theirs = Seen(cut)
             async with started(here, cut):
@@ -238,7 +238,7 @@ def test_a_lost_reply(redis_server: Start) -> None:
     async def scenario() -> None:
         server = redis_server()
         async with Relay(server.port) as relay:
-            store = open_store(relay.url)
+            store = store_from_url(relay.url)
             async with started(store):
                 await store.apply(changes.create(a_fault("a"), store.now()), an_entry())
                 relay.swallow = True
@@ -256,7 +256,7 @@ def test_clocks_half_a_minute_apart(redis_server: Start) -> None:
     async def scenario() -> None:
         server = redis_server()
         clocks = [lambda: time.time() - 15, lambda: time.time() + 15]
-        stores = [open_store(server.url, clock) for clock in clocks]
+        stores = [store_from_url(server.url, clock) for clock in clocks]
         async with started(*stores):
             slow, fast = (store.now() for store in stores)
             assert abs(slow - fast) < 1
@@ -273,7 +273,7 @@ def test_redis_may_start_after_the_service(redis_server: Start, tmp_path: Path) 
     async def scenario() -> None:
         server = redis_server()
         server.kill()
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         seen = Seen(store)
         async with started(store):
             assert not store.up
@@ -293,7 +293,7 @@ def test_a_change_before_the_first_sync_of_clocks_is_refused(redis_server: Start
     async def scenario() -> None:
         server = redis_server()
         server.kill()
-        store = open_store(server.url, lambda: time.time() + 15)
+        store = store_from_url(server.url, lambda: time.time() + 15)
         async with started(store):
             server.start()
             with pytest.raises(StoreUnavailable, match="try again"):
@@ -314,7 +314,7 @@ def test_a_change_that_may_not_be_announced_is_not_made(redis_server: Start) -> 
             admin.acl_setuser(
                 "mute", enabled=True, passwords=["+p"], keys=["*"], commands=["+@all"], reset_channels=True
             )
-            store = open_store(server.url.replace("//", "//mute:p@"))
+            store = store_from_url(server.url.replace("//", "//mute:p@"))
             seen = Seen(store)
             async with started(store):
                 with pytest.raises(StoreUnavailable, match="channel"):
@@ -332,7 +332,7 @@ def test_a_wrong_password_does_not_crash_the_service(redis_server: Start) -> Non
         with redis.Redis.from_url(server.url) as admin:
             admin.config_set("requirepass", "s3cret")
         for password, up in (("wrong", False), ("s3cret", True)):
-            store = open_store(server.url.replace("//", f"//default:{password}@"))
+            store = store_from_url(server.url.replace("//", f"//default:{password}@"))
             async with started(store):
                 assert store.up is up
 

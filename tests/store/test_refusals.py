@@ -10,7 +10,7 @@ import redis
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
-from chaosapi.store import open_store
+from chaosapi.store import store_from_url
 from tests.store.conftest import RedisServer, a_fault, an_entry, full, started, until
 from tests.store.test_poisoned import switched
 
@@ -81,7 +81,7 @@ def test_a_redis_that_refuses_writes(redis_server: Callable[..., RedisServer], r
     server = redis_server()
 
     async def scenario() -> None:
-        store = open_store(server.url)
+        store = store_from_url(server.url)
         kill = switched(store)
         async with started(store):
             await store.apply(changes.create(a_fault(), store.now()), an_entry())

@@ -11,7 +11,7 @@ from chaosapi.errors import StoreUnavailable
 from chaosapi.faults import changes
 from chaosapi.faults.receipt import Counts
 from chaosapi.faults.state import State
-from chaosapi.store import Replica, open_store
+from chaosapi.store import Replica, store_from_url
 from chaosapi.store.codec import tally_key
 from chaosapi.store.tallies import dump_counts
 from tests.store.conftest import Seen, a_fault, an_entry, started, until
@@ -21,10 +21,10 @@ import asyncio, sys
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import AuditEntry
-from chaosapi.store import open_store
+from chaosapi.store import store_from_url
 
 async def main(url):
-    store = open_store(url)
+    store = store_from_url(url)
     await store.start()
     spec = Fault.model_validate({"name": "a", "effect": {"type": "error"}})
     for number in range(1_000_000):
@@ -45,7 +45,7 @@ def test_a_killed_writer_loses_no_acknowledged_change(tmp_path: Path) -> None:
         told += [int(line) for line in process.stdout]
 
     async def scenario() -> None:
-        store = open_store(url)
+        store = store_from_url(url)
         seen = Seen(store)
         async with started(store):
             entries = await store.audit(10_000)
@@ -64,7 +64,7 @@ def test_a_frozen_writer_blocks_changes_but_no_reads(tmp_path: Path) -> None:
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}")
+        store = store_from_url(f"sqlite:///{path}")
         seen = Seen(store)
         async with started(store):
             await store.apply(changes.create(a_fault(), store.now()), an_entry())
@@ -87,7 +87,7 @@ def test_opening_a_file_waits_for_its_creation_by_another_process(tmp_path: Path
     path = tmp_path / "faults.db"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}")
+        store = store_from_url(f"sqlite:///{path}")
         with sqlite3.connect(path, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
             asyncio.get_running_loop().call_later(0.1, other.execute, "ROLLBACK")
@@ -104,7 +104,7 @@ def test_a_file_that_was_moved_is_not_written_to(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere.db"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{path}")
+        store = store_from_url(f"sqlite:///{path}")
         async with started(store):
             path.rename(elsewhere)
             await until(lambda: not store.up, "it notices")
@@ -126,7 +126,7 @@ def test_an_invalid_file_prevents_startup_with_the_reason(tmp_path: Path) -> Non
         db.commit()
 
     async def scenario(path: str) -> None:
-        store = open_store(f"sqlite:///{path}")
+        store = store_from_url(f"sqlite:///{path}")
         with pytest.raises(OSError, match="cannot be opened"):
             await store.start()
         await store.close()
@@ -142,14 +142,14 @@ def test_an_unreadable_state_is_replaced_at_startup_and_kept_aside(tmp_path: Pat
     file = tmp_path / "faults.db"
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{file}")
+        store = store_from_url(f"sqlite:///{file}")
         await store.start()
         await store.apply(changes.create(a_fault(), store.now()), an_entry())
         await store.close()
         with closing(sqlite3.connect(file)) as db:
             db.execute("""UPDATE state SET state = replace(state, '"halt"', '"later": 1, "halt"')""")
             db.commit()
-        later = open_store(f"sqlite:///{file}")
+        later = store_from_url(f"sqlite:///{file}")
         seen = Seen(later)
         async with started(later):
             assert later.up
@@ -166,7 +166,7 @@ def test_a_late_tally_is_deleted_with_the_next_dropped_fault(tmp_path: Path) -> 
     """A replica that has not applied a replacement reports the old fault once more: such rows must not pile up."""
 
     async def scenario() -> None:
-        store = open_store(f"sqlite:///{tmp_path / 'faults.db'}")
+        store = store_from_url(f"sqlite:///{tmp_path / 'faults.db'}")
         await store.start()
         keys = []
         for moment in range(3):
@@ -194,9 +194,9 @@ def test_a_late_tally_is_deleted_with_the_next_dropped_fault(tmp_path: Path) -> 
     ],
 )
 def test_an_invalid_store_url_is_refused_with_the_valid_forms(url: str, hint: str) -> None:
-    """The error is raised by open_store."""
+    """The error is raised by store_from_url."""
     with pytest.raises(ValueError, match=hint):
-        open_store(url)
+        store_from_url(url)
 
 
 def test_waiting_changes_share_the_wait_for_the_file_lock(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_waiting_changes_share_the_wait_for_the_file_lock(tmp_path: Path) -> Non
 
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
-        store = open_store(f"sqlite:///{file}")
+        store = store_from_url(f"sqlite:///{file}")
 
         async def refused(number: int) -> float:
             with pytest.raises(StoreUnavailable):
@@ -234,8 +234,8 @@ def test_records_that_another_process_left_unchanged_are_not_parsed_again(tmp_pa
     url = f"sqlite:///{tmp_path / 'faults.db'}"
 
     async def scenario() -> None:
-        one = open_store(url)
-        other = open_store(url)
+        one = store_from_url(url)
+        other = store_from_url(url)
         async with started(one), started(other):
             await one.apply(changes.create(a_fault("a"), 1), an_entry("create"))
             stays = (await one.apply(changes.create(a_fault("b"), 2), an_entry("create"))).after.find("a")
