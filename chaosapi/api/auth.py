@@ -1,5 +1,6 @@
 """Authorization of requests to /admin and /hooks: a token or a loopback peer, and no cross-site request."""
 
+import re
 import secrets
 from typing import Final
 
@@ -16,7 +17,8 @@ from chaosapi.settings import Settings
 OPEN: Final = {"/admin/docs", "/admin/docs/oauth2-redirect", "/admin/openapi.json", "/metrics", *PROBES}
 """Paths that need no token. The API docs hold nothing that the source does not, and a browser cannot send a token with
 them; scrapers and probes have no token."""
-_STATIC: Final = "/admin/static/"
+_STATIC: Final = re.compile(r"/admin/static/[\w.-]{1,100}", re.ASCII)
+"""Files of the API docs. The search for a file of a path of 4,000 directories takes 10 ms."""
 _HEADERS: Final = {
     "content-security-policy": "frame-ancestors 'none'",
     "x-frame-options": "DENY",
@@ -45,7 +47,7 @@ class AccessGuard:
             return
         app = self.app
         path = route_path(scope)
-        if path not in OPEN and not path.startswith(_STATIC):
+        if path not in OPEN and not _STATIC.fullmatch(path):
             try:
                 self._authorize(scope)
             except ChaosError as error:

@@ -21,6 +21,7 @@ PATHS = [
     "/admin/nothing",
     "/admin/docs/faults",
     "/admin/static",
+    "/admin/static/" + "a/" * 1000,
     "/admin/openapi.json/",
     "/hooks/alertmanager",
 ]
