@@ -111,7 +111,7 @@ class Chaos:
             self._store,
             self._replica,
             lambda: engine.state.revision,
-            lambda: ((run.compiled.record, run.counts) for run in engine.active_faults()),
+            lambda: ((fault.compiled.record, fault.counts) for fault in engine.active_faults()),
         )
         self._fleet = Fleet(self._store, engine, self._replica)
         self._guard_watcher = GuardWatcher(
@@ -280,7 +280,7 @@ class Chaos:
     def _follow_routes(self) -> None:
         """Act on the app's routes, which have changed."""
         self._metrics.expose(self._routes.routes)
-        self._expose_statuses(run.compiled.record for run in self._engine.live())
+        self._expose_statuses(fault.compiled.record for fault in self._engine.live())
         self._engine.match_routes()
 
     def _expose_statuses(self, records: Iterable[Record]) -> None:

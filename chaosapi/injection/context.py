@@ -101,7 +101,7 @@ class EffectContext:
         self.delay_s = 0.0
         self.can_drop = connection.reachable
         self.drop = connection.drop
-        self._fault = hit.run
+        self._fault = hit.fault
         self._watcher = watcher
         self._held = held
         self._hold = hold

@@ -226,10 +226,10 @@ class ActiveFault:
 class Hit:
     """One request that one fault hits."""
 
-    __slots__ = ("draw", "effect", "magnitude", "memory", "run")
+    __slots__ = ("draw", "effect", "fault", "magnitude", "memory")
 
     def __init__(self, fault: ActiveFault, effect: RequestEffect, memory: Any, draw: float, magnitude: float) -> None:
-        self.run = fault
+        self.fault = fault
         self.effect = effect
         self.memory = memory
         self.draw = draw

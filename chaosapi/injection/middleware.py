@@ -133,7 +133,7 @@ class FaultMiddleware:
             elif not answering:
                 answering.append(hit)
             else:
-                hit.run.counts.skipped["preempted"] += 1
+                hit.fault.counts.skipped["preempted"] += 1
         shaping.sort(key=_by_damage)
         return gates + shaping + answering
 

@@ -71,11 +71,11 @@ class GuardWatcher:
         for record, why in self._engine.ended_by_clock():
             await self._end_fault(record, "clock", why)
         self.snapshot_counters(unguarded=True)
-        for run in self._engine.live():
-            run.strength()  # draws bursts as time passes: else the first request after a quiet hour draws all of them
+        for fault in self._engine.live():
+            fault.strength()  # draws bursts as time passes: else the first request after a quiet hour draws all of them
         await self._inbox.catch_up()
         version = self._inbox.deliveries
-        live = [run.compiled.record for run in self._engine.live() if run.remaining() > 0]
+        live = [fault.compiled.record for fault in self._engine.live() if fault.remaining() > 0]
         guarded = [record for record in live if record.spec.guard]
         burned = await self._budget_causes(guarded)
         alerts = _FiringAlerts(self._inbox.firing())
@@ -129,7 +129,7 @@ class GuardWatcher:
         Faults without a guard, which may get one later, wait for the next evaluation: the sum over all workers is slow.
         """
         now = self._engine.steady()
-        records = [run.compiled.record for run in self._engine.live() if run.early() <= 0 < run.remaining()]
+        records = [fault.compiled.record for fault in self._engine.live() if fault.early() <= 0 < fault.remaining()]
         active = {record.identity: record.spec.guard for record in records}
         fresh = {key for key, guard in active.items() if key not in self._starts and (guard or unguarded)}
         began = (now, self._answers()) if fresh else None

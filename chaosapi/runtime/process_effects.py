@@ -78,9 +78,13 @@ class EffectThread:
     """The thread that runs one effect, and the host (`effects.base.Host`) that the effect uses."""
 
     def __init__(
-        self, run: ActiveFault, effect: ProcessEffect, runner: "ProcessEffectRunner", predecessor: "EffectThread | None"
+        self,
+        fault: ActiveFault,
+        effect: ProcessEffect,
+        runner: "ProcessEffectRunner",
+        predecessor: "EffectThread | None",
     ) -> None:
-        self.run = run
+        self.fault = fault
         self.effect = effect
         self._predecessor = predecessor
         self._runner = runner
@@ -94,13 +98,13 @@ class EffectThread:
         self._wake.set()
 
     def acting(self) -> bool:
-        return not self._stopped and self.run.acts()
+        return not self._stopped and self.fault.acts()
 
     def now(self) -> float:
         return time.monotonic()
 
     def strength(self) -> float:
-        return self.run.strength()
+        return self.fault.strength()
 
     def sleep(self, seconds: float, unless: Callable[[], bool] = lambda: False) -> None:
         """Sleep for `seconds`; return earlier when the fault ends or `unless` returns True."""
@@ -108,7 +112,7 @@ class EffectThread:
         while self.acting() and not unless() and (left := until - time.monotonic()) > 0:
             self._wake.clear()
             if self.acting():
-                self._wake.wait(max(0.0, min(left, self.run.remaining(), _POLL_INTERVAL_S)))
+                self._wake.wait(max(0.0, min(left, self.fault.remaining(), _POLL_INTERVAL_S)))
 
     def freeze(self, seconds: float, rest: float) -> None:
         """Block the event loop for `seconds`, or until the fault ends or the service stops."""
@@ -121,9 +125,9 @@ class EffectThread:
             self.sleep(MIN_REST_S)  # after the pause of a fault that has ended, a short rest is enough
             begun = loop_freeze.begin(time.monotonic(), rest)
         if not begun:
-            self.run.counts.matched += 1
-            self.run.counts.expected += 1
-            self.run.counts.skipped["overlap"] += 1
+            self.fault.counts.matched += 1
+            self.fault.counts.expected += 1
+            self.fault.counts.skipped["overlap"] += 1
             return
         over = threading.Event()
 
@@ -131,7 +135,7 @@ class EffectThread:
             started = time.monotonic()
             if self.acting():
                 self.sleep(seconds, unless=self._runner.probes.stopping)
-                self.run.counts.record_delay(seconds, time.monotonic() - started)
+                self.fault.counts.record_delay(seconds, time.monotonic() - started)
                 self.count_act()
             loop_freeze.end(time.monotonic(), self.acting)
             over.set()
@@ -141,30 +145,30 @@ class EffectThread:
             pass
 
     def burn(self, cores: float) -> None:
-        self._runner.burners.use(self, cores, self.run.remaining() if self.acting() else 0)
+        self._runner.burners.use(self, cores, self.fault.remaining() if self.acting() else 0)
 
     def fail(self, probe: Probe, *, failing: bool) -> None:
         self._runner.probes.set(probe, self, failing=failing)
 
     def count_act(self) -> None:
         """Count one act; an effect on the process never skips, so that all counts grow by one."""
-        self.run.counts.matched += 1
-        self.run.counts.expected += 1
-        self.run.counts.injected += 1
+        self.fault.counts.matched += 1
+        self.fault.counts.expected += 1
+        self.fault.counts.injected += 1
 
     def _act(self) -> None:
         if self._predecessor:
             self._predecessor.thread.join()  # the thread of the former version releases its resources first
             self._predecessor = None
-        with self.run.on_end(self._wake.set):
+        with self.fault.on_end(self._wake.set):
             try:
-                while self.acting() and (early := self.run.early()) > 0:
+                while self.acting() and (early := self.fault.early()) > 0:
                     self.sleep(min(early, _POLL_INTERVAL_S))
                 if self.acting():
                     self.effect.act(self)
             except Exception:
-                self.run.counts.skipped["failed"] += 1
-                log.exception("an effect on the process failed", fault=self.run.compiled.record.name)
+                self.fault.counts.skipped["failed"] += 1
+                log.exception("an effect on the process failed", fault=self.fault.compiled.record.name)
 
 
 class ProcessEffectRunner:
@@ -179,26 +183,26 @@ class ProcessEffectRunner:
         self._threads: dict[int, EffectThread] = {}
         self._lock = threading.Lock()
 
-    def start(self, loop: asyncio.AbstractEventLoop, runs: Iterable[ActiveFault]) -> None:
+    def start(self, loop: asyncio.AbstractEventLoop, faults: Iterable[ActiveFault]) -> None:
         """Start the effects of present faults. Until then none acts: an app may be imported without being served."""
         self.loop = loop
-        self.sync(runs)
+        self.sync(faults)
 
-    def sync(self, runs: Iterable[ActiveFault]) -> None:
+    def sync(self, faults: Iterable[ActiveFault]) -> None:
         """Start the threads of new faults, stop those of changed faults; threads of ended faults stop by themselves."""
         with self._lock:
             if self.loop is None:
                 return
-            known = {id(run): run for run in runs}
+            known = {id(fault): fault for fault in faults}
             former: dict[int, EffectThread] = {}
             for key, running in list(self._threads.items()):
-                run = known.get(key)
-                if run is None or run.compiled.effect != running.effect or not running.acting():
+                fault = known.get(key)
+                if fault is None or fault.compiled.effect != running.effect or not running.acting():
                     former[key] = self._threads.pop(key)
                     former[key].stop()
-            for key, run in known.items():
-                if key not in self._threads and isinstance(run.compiled.effect, ProcessEffect) and run.acts():
-                    running = EffectThread(run, run.compiled.effect, self, former.get(key))
+            for key, fault in known.items():
+                if key not in self._threads and isinstance(fault.compiled.effect, ProcessEffect) and fault.acts():
+                    running = EffectThread(fault, fault.compiled.effect, self, former.get(key))
                     self._threads[key] = running
                     running.thread.start()
 

@@ -43,10 +43,10 @@ class FaultMetrics(Collector):
     def recent(self) -> Iterator[_Family]:
         """Yield the same families, with the faults alone whose counts may have changed in the last seconds."""
         return self._families(
-            run for run in self._engine.active_faults() if run.time() < run.compiled.ends_at + _RECENT_S
+            fault for fault in self._engine.active_faults() if fault.time() < fault.compiled.ends_at + _RECENT_S
         )
 
-    def _families(self, runs: Iterable[ActiveFault]) -> Iterator[_Family]:
+    def _families(self, faults: Iterable[ActiveFault]) -> Iterator[_Family]:
         labels = ["fault", "effect"]
         strength = GaugeFamily("chaosapi_fault_strength", "Strength now, 0 to 1.", "livemax", labels=labels)
         matched = CounterMetricFamily("chaosapi_fault_matched", "Requests that the target meant.", labels=labels)
@@ -66,22 +66,22 @@ class FaultMetrics(Collector):
         for effect in EFFECTS:
             shown.update({name: _family(name, metric) for name, metric in effect.metrics.items()})
         active = 0
-        for run in runs:
-            record = run.compiled.record
+        for fault in faults:
+            record = fault.compiled.record
             key = [record.name, record.spec.effect.type]
-            active += run.active()
-            strength.add_metric(key, run.strength())
-            matched.add_metric(key, run.counts.matched)
-            expected.add_metric(key, run.counts.expected)
-            injected.add_metric(key, run.counts.injected)
-            if held := run.counts.delays:
+            active += fault.active()
+            strength.add_metric(key, fault.strength())
+            matched.add_metric(key, fault.counts.matched)
+            expected.add_metric(key, fault.counts.expected)
+            injected.add_metric(key, fault.counts.injected)
+            if held := fault.counts.delays:
                 for kind, sketch in (("planned", held.planned), ("measured", held.measured)):
                     delays.add_metric([*key, kind], sketch.count)
                     seconds.add_metric([*key, kind], sketch.total)
-            if run.counts.skipped:
-                for reason, count in run.counts.skipped.copy().items():
+            if fault.counts.skipped:
+                for reason, count in fault.counts.skipped.copy().items():
                     skipped.add_metric([*key, reason], count)
-            for name, value in run.compiled.readings().items():
+            for name, value in fault.compiled.readings().items():
                 shown[name].add_metric([record.name], value)
         yield from (strength, matched, expected, injected, skipped, delays, seconds, *shown.values())
         yield GaugeFamily("chaosapi_faults_active", "Faults that act now.", "livemax", value=active)

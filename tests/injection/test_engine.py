@@ -27,7 +27,7 @@ def record(clock: Clock, name: str, duration: str, **target: object) -> Record:
 
 def hits(engine: Engine, template: str = "/a") -> list[str]:
     """Return the names of the faults that hit a request."""
-    return [hit.run.compiled.record.name for hit in engine.roll(SCOPE, template, "id")]
+    return [hit.fault.compiled.record.name for hit in engine.roll(SCOPE, template, "id")]
 
 
 class Overtaken:
@@ -78,7 +78,7 @@ def test_only_changed_faults_are_recompiled(clock: Clock) -> None:
     (kept,) = engine.active_faults()
     plan = kept.compiled
     engine.load(State(revision=2, faults=(second, first)))
-    assert [run.compiled.record.name for run in engine.active_faults()] == hits(engine) == ["first", "second"]
+    assert [fault.compiled.record.name for fault in engine.active_faults()] == hits(engine) == ["first", "second"]
     assert next(iter(engine.active_faults())).compiled is plan
     engine.load(State(revision=3, faults=(second,)))
     assert hits(engine) == ["second"]
