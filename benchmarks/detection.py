@@ -46,7 +46,7 @@ def main() -> int:
         )
         with stack.running(options, lambda text: console.print(text, style="dim")) as lab:
             scores = live_forecast.play(lab, arguments.rate, console, RUNS)
-    table = Table("fault", "lower bound, s", "forecast, s", "by chance", "webhook, s", "verdict")
+    table = Table("fault", "lower bound, s", "forecast, s", "expected range", "webhook, s", "verdict")
     results = []
     drawn: dict[str, float] = {}
     for scored in scores:

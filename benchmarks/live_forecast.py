@@ -144,7 +144,8 @@ def holds(scored: Score) -> bool:
 
 def table(scores: list[Score]) -> Table:
     """Show every alert: seconds since the start of its fault, forecast and fact."""
-    made = Table("run", "alert", "fires", "by chance", "fact", "told", "fact", "resolved", "fact", "verdict", box=None)
+    headers = ("run", "alert", "fires", "expected range", "fact", "notified", "fact", "resolved", "fact", "verdict")
+    made = Table(*headers, box=None)
     for scored in scores:
         for number, each in enumerate(scored.alerts):
             made.add_row("" if number else scored.fault, *row(each))
