@@ -1,105 +1,108 @@
-"""The tutorial's own commands in a real lab, with its expectations checked in Prometheus."""
+"""The tutorial's own commands in a real lab, with its alerts and answers checked."""
 
+import re
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
+import yaml
 
-from chaosapi.app import create_app
-from chaosapi.lab import history, prometheus
-from chaosapi.settings import Settings
-from chaosapi.slo import windows
 from tests.docs import page
-from tests.docs.page import Block
+from tests.docs.page import Block, Query, Row
 from tests.docs.reader import Reader
 from tests.lab.conftest import PORT_OPTIONS, free_ports
 
-pytestmark = pytest.mark.slow
+sys.path.append(str(page.DOCS.parent / "scripts"))
+import night
 
-SECTIONS = page.sections("tutorial.md")
-START, *STEPS, CLEAN_UP = SECTIONS
-BURN = STEPS[-1]
-BURNT = 810.0
-"""Seconds of the last step's slow burn in the seeded history: nearly all of 864, so that the test need not wait."""
-LOST = 0.05
-"""The share of requests that are slow in it: that of the tutorial's fault."""
+NAME = "tutorial.md"
+TEXT = (page.DOCS / NAME).read_text(encoding="utf-8")
+SECTIONS = page.sections(NAME)
+ANSWERS = page.rows(NAME)
+START, *INCIDENTS, CLEAN_UP = SECTIONS
+SLOW_BURN = INCIDENTS[-1]
+STARTS = ("make lab ", "python scripts/night.py", ". .venv/bin/activate")
+"""What the fixture does in the reader's place."""
+CALM = Query(0, "Does no page fire?", 'count(ALERTS{severity="page", alertstate="firing"}) or vector(0)')
 END = Block("", "")
-
-
-@dataclass(frozen=True)
-class Burnt(history.HistorySeries):
-    """A counter of fast requests, of which fewer came from some time on (seconds after the start)."""
-
-    since: float = 0.0
-
-    def value_at(self, seconds: float) -> str:
-        """Return its value some seconds after the start of history."""
-        missing = LOST * self.slope * max(0.0, seconds - self.since)
-        return history.HistorySeries(self.name, self.slope, self.start - missing).value_at(seconds)
-
-
-def seed(data: Path, target: str, promtool: Path) -> None:
-    """Seed a history of a healthy shop with a slow burn in the last minutes."""
-    with TestClient(create_app(Settings()), base_url="http://localhost:8000") as client:
-        exposition = client.get("/metrics").text
-    times = history.sample_times(windows.load("lab"), time.time())
-    past = {
-        header: [
-            Burnt(each.name, each.slope, each.start, times[-1] - times[0] - BURNT) if _fast(each.name) else each
-            for each in series
-        ]
-        for header, series in history.healthy_series(
-            exposition, history.shop_rates(20), prometheus.ScrapeTarget(target).labels, times[-1] - times[0]
-        ).items()
-    }
-    history.import_history(history.openmetrics(past, times), promtool, data)
-
-
-def _fast(name: str) -> bool:
-    return any(f'le="{bound}"' in name for bound in ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25"))
 
 
 @pytest.fixture(scope="module")
 def reader(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """Yield a reader after the tutorial's start, with a lab and its traffic running."""
+    """Yield a reader in the lab of the last incident, whose past the script has written."""
+    assert SECTIONS[START][0].text == 'make lab ARGS="--rate 20"\n'
     folder = tmp_path_factory.mktemp("lab")
     ports = dict(zip(PORT_OPTIONS, free_ports(), strict=True))
-    seed(folder / "prometheus", f"127.0.0.1:{ports['--port']}", tools["promtool"])
+    night.write(folder / "prometheus", f"127.0.0.1:{ports['--port']}", tools["promtool"])
     someone = Reader(ports)
-    lab, traffic = SECTIONS[START]
-    assert lab.text == "make lab\n"
-    with someone.lab(folder), someone.locust(traffic):
+    with someone.lab(folder):
         yield someone
 
 
-# The slow burn comes first: it wants a lab that has seen no other fault, as the tutorial says.
-@pytest.mark.parametrize("step", [BURN, *STEPS[:-1], CLEAN_UP])
-def test_step(step: str, reader: Reader) -> None:
-    """Each query has the documented value before and with the fault, and each command its documented output."""
-    with ExitStack() as terminals:
-        terminals.callback(reader.types, SECTIONS[CLEAN_UP][0])
-        printed = ""
-        for block, following in pairwise([*SECTIONS[step], END]):
-            if block.language == "promql":
-                reader.sees({query: query.now for query in block.queries})
-            elif block.language == "text":
-                assert set(block.text.splitlines()) <= set(map(str.rstrip, printed.splitlines()))
-            else:
-                assert block.language == "sh"
-                reader.sees({query: query.before for query in following.queries if query.before})
-                if block.text.startswith("locust"):
-                    terminals.enter_context(reader.locust(block))
-                else:
-                    printed = reader.types(block)
+# The slow burn comes first: its past is the only one that this lab has.
+@pytest.mark.slow
+@pytest.mark.parametrize("incident", [SLOW_BURN, *INCIDENTS[:-1]])
+def test_incident(incident: str, reader: Reader) -> None:
+    """The fault causes the documented alerts and answers, which did not hold before; commands print what is shown."""
+    blocks = [block for block in SECTIONS[incident] if not block.text.startswith(STARTS)]
+    first = next(block.queries for block in blocks if block.queries)
+    expected: dict[Query, list[Row]] = {
+        query: [row for row in ANSWERS[incident] if row.number == query.number] for query in first
+    }
+    now = time.time()
+    before = {query: reader.samples(query.expr, now) for query in first}
+    assert not all(page.answers(expected[query], samples) for query, samples in before.items())
+    printed = ""
+    for block, following in pairwise([*blocks, END]):
+        if block.language == "alert":
+            reader.is_notified(block, now)
+        elif block.language == "promql":
+            reader.sees(expected if block.queries == first else {query: [] for query in block.queries})
+        elif block.language == "text":
+            assert set(block.text.splitlines()) <= set(map(str.rstrip, printed.splitlines()))
+        else:
+            printed = reader.types(block)
+        if "score" in following.text:  # the score of an incident that is over
+            reader.sees({CALM: [Row(0, frozenset(), 0, 0)]})
 
 
-def test_the_tutorial_has_four_incidents() -> None:
-    """Each has a query or an output."""
-    assert len(STEPS) == 4
-    for step in STEPS:
-        assert any(query.before for block in SECTIONS[step] for query in block.queries), step
+@pytest.mark.slow
+def test_clean_up(reader: Reader) -> None:
+    """Nothing is left of the incidents but tickets."""
+    for block in SECTIONS[CLEAN_UP]:
+        reader.types(block)
+    reader.sees({CALM: [Row(0, frozenset(), 0, 0)]})
+
+
+def test_each_incident_starts_with_the_symptom() -> None:
+    """First a command that does not say what it does, and only in the folded answer the rows of the table."""
+    assert len(INCIDENTS) == 4
+    for incident in INCIDENTS:
+        number = incident[0]
+        assert f"chaosapi fault add --file docs/incidents/{number}.yml > /dev/null\n" in [
+            block.text for block in SECTIONS[incident]
+        ]
+        assert ANSWERS[incident]
+        text = TEXT[TEXT.index(f"## {incident}") :]
+        start, notice, ask, fold, act = map(
+            text.index, ("chaosapi fault add", "**What you notice.**", "**Ask.**", "<details>", "**Act.**")
+        )
+        assert start < notice < ask < fold < text.index("| query |") < text.index("</details>") < act
+
+
+def test_no_command_before_the_answer_names_the_fault() -> None:
+    """The files have neutral names, which are all that a status line shows of them."""
+    for number in range(1, 5):
+        fault = yaml.safe_load((page.DOCS / "incidents" / f"{number}.yml").read_text())
+        assert fault["name"] == f"incident-{number}"
+
+
+@pytest.mark.parametrize("term", ["burn rate", "window pair", "inhibition", "error budget"])
+def test_each_term_is_introduced_where_it_is_needed_first(term: str) -> None:
+    """In bold or italics in the first incident, and the glossary has it."""
+    first = TEXT[TEXT.index(f"## {INCIDENTS[0]}") : TEXT.index(f"## {INCIDENTS[1]}")]
+    assert re.search(rf"\*{term}s?\.?\*", first, re.IGNORECASE)
+    assert f"**{term}" in (page.DOCS / "glossary.md").read_text(encoding="utf-8")
