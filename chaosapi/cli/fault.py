@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -92,14 +92,22 @@ def add(
         str | None, typer.Option(help="When to end the fault early: JSON or YAML, '{stop_when: {alert: X}}'.")
     ] = None,
     reason: Reason = None,
-    file: Annotated[Path | None, typer.Option(help="Read the fault from a JSON or YAML file; - reads stdin.")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="JSON or YAML file with a fault, a list, or several documents; all are injected, or none. "
+            "The other options hold for each; - reads stdin; repeatable."
+        ),
+    ] = None,
     wait: Wait = WAIT,
     url: Url = None,
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Inject a fault, for example: chaosapi fault add error 503 --rate 0.2 --duration 5m."""
-    sent = _read_single_fault(file) if file else {}
+    read = [fault for each in file or [] for fault in parse.read_faults(each)] or [{}]
+    if len(read) > 1 and (name or effect):
+        raise typer.BadParameter(f"{len(read)} faults of files cannot have one name or effect", param_hint="--file")
     given: dict[str, Any] = {
         "name": name,
         "effect": {"type": effect} if effect else None,
@@ -124,10 +132,14 @@ def add(
         "guard": guard and parse.parse_value(guard),
         "reason": reason,
     }
-    sent.update(parse.without_none(given))
-    parse.set_parameters(sent, parameters or [])
+    for sent in read:
+        sent.update(parse.without_none(given))
+        parse.set_parameters(sent, parameters or [])
+    if len(read) > 1:
+        _add_all(read, parse.duration_text(wait), url, token, as_json=as_json)
+        return
     with admin_client(url, token) as admin:
-        made = admin.create_fault(sent, wait=parse.duration_text(wait))
+        made = admin.create_fault(read[0], wait=parse.duration_text(wait))
     _print(made, as_json=as_json)
 
 
@@ -245,8 +257,18 @@ def _print(fault: Mapping[str, Any], *, as_json: bool) -> None:
         _out.print(render_faults.fault_details(fault))
 
 
-def _read_single_fault(file: Path) -> dict[str, Any]:
-    found = parse.read_document(file)
-    if not isinstance(found, dict):
-        raise typer.BadParameter(f"{file} must hold one fault as a JSON or YAML object")
-    return found
+def _add_all(
+    faults: Sequence[Mapping[str, Any]], wait: str | None, url: str | None, token: str | None, *, as_json: bool
+) -> None:
+    from chaosapi.cli import batch
+
+    try:
+        batch.check(faults)
+        with admin_client(url, token) as admin:
+            made = batch.create_faults(admin, faults, wait=wait)
+    except errors.Invalid as error:
+        raise _failed(str(error)) from None
+    if as_json:
+        _out.print_json(data=made)
+    else:
+        _out.print(render_faults.fault_table(made))

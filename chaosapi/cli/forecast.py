@@ -58,10 +58,14 @@ def forecast(
         str | None,
         typer.Option(help="How its strength changes, such as '{type: ramp, up: 2m}'.", rich_help_panel=_FAULT),
     ] = None,
-    fault_file: Annotated[
+    file: Annotated[
         list[Path] | None,
-        typer.Option(help="JSON or YAML file with a fault, or a list, oldest first; - reads stdin; repeatable."),
+        typer.Option(
+            "--file",
+            help="JSON or YAML file with faults, as in `chaosapi fault add`, oldest first; - reads stdin; repeatable.",
+        ),
     ] = None,
+    fault_file: Annotated[list[Path] | None, typer.Option(hidden=True)] = None,
     rps: Annotated[
         float | None,
         typer.Option(
@@ -193,6 +197,8 @@ def forecast(
         ("--peak", peak is not None and not scenario, "it needs --scenario"),
         ("--scenario-duration", scenario_duration and not scenario, "it needs --scenario"),
     )
+    if fault_file:
+        print_error("--fault-file is the old name of --file")
     given = {
         "effect": {"type": effect} if effect else None,
         "rate": rate,
@@ -222,7 +228,9 @@ def forecast(
             played = scenarios.traffic_fields(scenario, rate=rps, peak=peak, duration=lasts, scale=scale)
             sent |= {name: value for name, value in played.items() if name != "shares" or promised == shop}
             sent["shares"] = dict(map(_share, share or [])) or sent["shares"]
-        bodies = _bodies(given, parameters or [], fault_file or [], which_rate=bool(page_within or budget))
+        bodies = _bodies(
+            given, parameters or [], [*(fault_file or []), *(file or [])], which_rate=bool(page_within or budget)
+        )
         faults = [validation.read(Fault, each) for each in bodies]
         partial = _checked(PartialTraffic, parse.without_none(sent))
         measured_over = _seconds(traffic_window, "--traffic-window") if traffic_window else max(60.0, chosen.windows[0])
@@ -297,17 +305,13 @@ def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path], *, 
     """Return the faults of the files and of the command line; a search for a rate defaults to the error effect."""
     own = parse.without_none(given)
     parse.set_parameters(own, parameters)
-    read = [each for file in files for each in _listed(parse.read_document(file))]
+    read: list[Any] = [fault for file in files for fault in parse.read_faults(file)]
     if which_rate and not read and "effect" not in own:
         own["effect"] = {"type": "error"}
         typer.echo("assumed: the effect is error, since no fault is given", err=True)
     if not own and not read:
-        raise typer.BadParameter("no fault is given: name an effect, such as error, or use --fault-file")
+        raise typer.BadParameter("no fault is given: name an effect, such as error, or use --file")
     return read + ([own] if own else [])
-
-
-def _listed(found: Any) -> list[Any]:
-    return found if isinstance(found, list) else [found]
 
 
 def _checked(model: type[M], fields: dict[str, Any]) -> M:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,8 @@ from chaosapi.budget import FILE
 from chaosapi.effects import EFFECTS, Effect
 from chaosapi.errors import BadRequest, ChaosError
 from chaosapi.slo.document import BoundedLoader
+
+_NOT_JSON: Final = object()
 
 _RESOLVED: Final = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
@@ -38,31 +40,51 @@ for _tag, (_pattern, _first) in _RESOLVED.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), ["", *_first])
 
 
-def read_document(file: Path) -> Any:
-    """Read a JSON or YAML file; - is stdin."""
-    try:
-        if str(file) == "-":
-            return _value(sys.stdin.buffer.read(FILE.size + 1))
-        with file.open("rb") as opened:
-            return _value(opened.read(FILE.size + 1))
-    except OSError as error:
-        raise typer.BadParameter(str(error)) from None
+def read_faults(file: Path) -> list[dict[str, Any]]:
+    """Return the faults of a JSON or YAML file: each document is a fault or a list of faults; - is stdin."""
+    faults: list[Any] = []
+    for document in _read_documents(file):
+        faults += document if isinstance(document, list) else [document]
+    if not faults or not all(isinstance(fault, dict) for fault in faults):
+        raise typer.BadParameter(f"{file} must hold faults as JSON or YAML objects: one, a list, or several documents")
+    return faults
 
 
 def parse_value(text: str) -> Any:
-    return _value(text.encode("utf-8", "surrogateescape"))
+    data = text.encode("utf-8", "surrogateescape")
+    found = _json(data)
+    return _yaml(data, yaml.load) if found is _NOT_JSON else found
 
 
-def _value(data: bytes) -> Any:
+def _read_documents(file: Path) -> list[Any]:
+    try:
+        if str(file) == "-":
+            data = sys.stdin.buffer.read(FILE.size + 1)
+        else:
+            with file.open("rb") as opened:
+                data = opened.read(FILE.size + 1)
+    except OSError as error:
+        raise typer.BadParameter(str(error)) from None
+    found = _json(data)
+    if found is not _NOT_JSON:
+        return [found]
+    documents = _yaml(data, lambda text, loader: list(yaml.load_all(text, loader)))
+    return [each for each in documents if each is not None]
+
+
+def _json(data: bytes) -> Any:
     try:
         return budget.read(data, FILE)
     except BadRequest:
-        pass  # not JSON: try YAML
+        return _NOT_JSON
     except ChaosError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _yaml(data: bytes, load: Callable[[str, type[_Loader]], Any]) -> Any:
     try:
         text = data.decode()
-        read = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        read = load(text, _Loader)
         budget.check(read, FILE)
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"this is not UTF-8: {error.reason} at byte {error.start}") from None

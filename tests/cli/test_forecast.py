@@ -40,8 +40,11 @@ def test_faults_come_from_files_too(tmp_path: Path) -> None:
     """One fault or a list; the `on` and `off` of a pulse are not booleans."""
     file = tmp_path / "faults.yaml"
     file.write_text("- {effect: {type: error}, schedule: {duration: 1m, shape: {type: pulse, on: 10s, off: 20s}}}\n")
-    answer = json.loads(_run("--fault-file", str(file), "--profile", "lab", "--json").stdout)
+    answer = json.loads(_run("--file", str(file), "--profile", "lab", "--json").stdout)
     assert round(answer["budgets"][0]["bad"]) == 2000
+    old = _run("--fault-file", str(file), "--profile", "lab", "--json")
+    assert json.loads(old.stdout) == answer
+    assert "the old name of --file" in old.stderr
 
 
 def test_the_inverse_questions() -> None:

@@ -96,7 +96,7 @@ def test_an_address_is_converted_to_a_url(given: str, url: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The output is one sentence, without a traceback."""
     with pytest.raises(typer.BadParameter, match=r"none\.yaml"):
-        parse.read_document(tmp_path / "none.yaml")
+        parse.read_faults(tmp_path / "none.yaml")
 
 
 HOSTILE = [
@@ -130,7 +130,7 @@ def test_input_beyond_the_limits_is_refused_in_a_sentence(text: str, tmp_path: P
     with pytest.raises(typer.BadParameter) as given:
         parse.parse_value(text)
     with pytest.raises(typer.BadParameter) as read:
-        parse.read_document(file)
+        parse.read_faults(file)
     assert len(str(given.value)) < 1000
     assert len(str(read.value)) < 1000
 
@@ -167,4 +167,4 @@ def test_the_depth_of_dotted_names_is_limited() -> None:
 def test_a_file_is_read_no_further_than_its_budget() -> None:
     """Nor is one that never ends."""
     with pytest.raises(typer.BadParameter, match="1,000,000 bytes"):
-        parse.read_document(Path("/dev/zero"))
+        parse.read_faults(Path("/dev/zero"))

@@ -147,7 +147,7 @@ def test_the_content_of_an_unreadable_file_is_escaped(tmp_path: Path) -> None:
     """Also in the error of an option."""
     file = tmp_path / "fault.yaml"
     file.write_text('{"a": "[/nope] \u202e', encoding="utf-8")
-    for command in (["fault", "add", "--file"], ["forecast", "--fault-file"]):
+    for command in (["fault", "add", "--file"], ["forecast", "--file"]):
         refused = run(*command, str(file))
         assert refused.exit_code == 2
         assert r"[/nope] \u202e" in refused.output
