@@ -8,29 +8,36 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import durations
+from chaosapi.binomial import LEVEL, expected_share
 from chaosapi.clients.answers import Replicas, ReplicaView
 from chaosapi.effects import EFFECTS, ProcessEffect
 from chaosapi.terminal import styled
 
 _ON_THE_PROCESS = {effect.model_fields["type"].default for effect in EFFECTS if issubclass(effect, ProcessEffect)}
+_NOT_BY_CHANCE = _ON_THE_PROCESS | {effect.model_fields["type"].default for effect in EFFECTS if effect.unpredictable}
+"""Effects whose `injected` depends on more than the rate."""
 _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
 
 
 def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    """Return a row for each fault, with the expected range of the actual share below the requested one."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), caption_justify="left")
     for column in ("fault", "what and where"):
         table.add_column(column, overflow="fold")
     table.add_column("state", no_wrap=True)
-    for column in ("ends in", "asked", "got"):
+    for column in ("ends in", "requested", "actual"):
         table.add_column(column, justify="right", no_wrap=True)
     for fault in faults:
         receipt = fault["receipt"]
+        expected = _expected_range(fault)
+        if expected:
+            table.caption = f"the range has the actual share in {LEVEL:.0%} of runs"
         table.add_row(
             fault["name"],
             "\n".join(filter(None, [effect(fault["effect"]), target(fault), fault.get("note")])),
             _state(fault),
             _remaining(fault),
-            f"{receipt['requested_rate']:.2%}",
+            "\n".join(filter(None, [f"{receipt['requested_rate']:.2%}", expected])),
             f"{receipt['achieved_rate']:.2%}\n{receipt['injected']}/{receipt['matched']}",
         )
     return table
@@ -54,9 +61,12 @@ def fault_details(fault: Mapping[str, Any]) -> Table:
     table.add_row("time", f"{fault['starts_at'][11:19]} to {fault['ends_at'][11:19]} UTC, {_remaining(fault)} left")
     table.add_row(
         "receipt",
-        f"{receipt['injected']} of {receipt['matched']} hit: {receipt['achieved_rate']:.4%} of "
-        f"{receipt['requested_rate']:.4%} asked, {receipt['skipped']} skipped",
+        f"{receipt['injected']} of {receipt['matched']} requests hit: {receipt['achieved_rate']:.4%}, "
+        f"{receipt['skipped']} skipped",
     )
+    expected = _expected_range(fault)
+    in_range = f", expected range {expected} (in {LEVEL:.0%} of runs)" if expected else ""
+    table.add_row("", f"requested {receipt['requested_rate']:.4%}{in_range}")
     table.add_row("", f"applied by {format_replicas(receipt['replicas'])}")
     for denied in receipt.get("denied", []):
         table.add_row("denied", styled(f"on {denied['replica']}: {denied['reason']}"))
@@ -67,6 +77,18 @@ def fault_details(fault: Mapping[str, Any]) -> Table:
     if fault["reason"]:
         table.add_row("reason", fault["reason"])
     return table
+
+
+def _expected_range(fault: Mapping[str, Any]) -> str:
+    """Return the range of hits and skipped requests to expect; empty where no dice decide on each request alone."""
+    receipt = fault["receipt"]
+    rate = receipt["requested_rate"]
+    if not receipt["matched"] or not 0 < rate < 1 or fault["target"]["sticky_by"]:
+        return ""
+    if fault["effect"]["type"] in _NOT_BY_CHANCE:
+        return ""
+    low, high = expected_share(receipt["matched"], rate)
+    return f"{100 * low:.1f} to {high:.1%}"
 
 
 def format_replicas(replicas: Replicas) -> str:

@@ -5,6 +5,8 @@ from typing import Final
 
 from rich.table import Table
 
+from chaosapi.binomial import LEVEL, expected_share
+from chaosapi.clients.answers import Receipt
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import NotReadyError
 from chaosapi.lab.prediction import PredictedMoment, Prediction
@@ -14,6 +16,16 @@ from chaosapi.terminal import Terminal
 
 _TOLERANCE_S: Final = 30.0  # seconds that a moment may come later than predicted
 _SERVER_ERRORS: Final = f'http_requests_total{{job="{JOB}",status=~"5.."}}[10m]'
+
+
+def share_of_failures(receipt: Receipt) -> str:
+    """Return a line with the share of requests that failed, the requested one, and how far chance takes them apart."""
+    low, high = expected_share(max(1, receipt["matched"]), receipt["requested_rate"])
+    expected = f"expected range {low:.1%} to {high:.1%} (in {LEVEL:.0%} of runs)"
+    return (
+        f"{receipt['injected']} of {receipt['matched']} requests failed: {receipt['achieved_rate']:.1%}; "
+        f"requested {receipt['requested_rate']:.0%}, {expected}"
+    )
 
 
 class DemoRun:
@@ -33,10 +45,7 @@ class DemoRun:
         """End the fault, as someone who was paged would."""
         receipt = self._lab.admin.end_fault(self._name)["receipt"]
         self._record(timeline.ENDED, time.time())
-        self._console.print(
-            f"{receipt['injected']} of {receipt['matched']} requests failed: {receipt['achieved_rate']:.1%}, "
-            f"asked for {receipt['requested_rate']:.0%}",
-        )
+        self._console.print(share_of_failures(receipt))
 
     def wait_for(self, moment: str) -> None:
         """Wait until the moment and all earlier ones are known.

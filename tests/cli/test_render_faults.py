@@ -1,5 +1,8 @@
 """Faults in a terminal."""
 
+from typing import Any
+
+import pytest
 from rich.console import Console
 from rich.table import Table
 
@@ -26,3 +29,32 @@ def test_a_fault_without_hits_has_a_note(make_client: MakeClient, clock: Clock) 
     assert all(
         "no request has matched in 1m" in rendered(table(client.get("/admin/faults/f").json())) for table in tables
     )
+
+
+def test_a_random_rate_has_its_expected_range(make_client: MakeClient) -> None:
+    """Beside the actual share, so that 23.5 % of requests do not look like a mistake where 20 % were requested."""
+    client = make_client()
+    client.put("/admin/faults/f", json={"effect": {"type": "error"}, "rate": 0.2})
+    for number in range(50):
+        client.get("/api/products", headers={"x-request-id": f"id-{number}"})
+    fault = client.get("/admin/faults/f").json()
+    assert "requested 20.0000%, expected range 10.0 to 32.0% (in 95% of runs)" in rendered(fault_details(fault))
+    assert "10.0 to 32.0%" in rendered(fault_table([fault]))
+    assert "in 95% of runs" in rendered(fault_table([fault]))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"effect": {"type": "error"}, "rate": 1},
+        {"effect": {"type": "error"}, "rate": 0.2, "target": {"sticky_by": "x-user-id"}},
+        {"effect": {"type": "rate_limit", "requests_per_second": 1}, "rate": 0.5},
+    ],
+)
+def test_where_no_dice_decide_on_each_request_there_is_no_range(make_client: MakeClient, fault: dict[str, Any]) -> None:
+    """All requests are hit, all of a user's, or those over a limit."""
+    client = make_client()
+    client.put("/admin/faults/f", json=fault)
+    client.get("/api/products", headers={"x-user-id": "u"})
+    found = client.get("/admin/faults/f").json()
+    assert "of all runs" not in rendered(fault_details(found)) + rendered(fault_table([found]))
