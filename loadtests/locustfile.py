@@ -93,12 +93,15 @@ def _serve(registry: CollectorRegistry, options: Mapping[str, Any]) -> None:
 def _apply_form(environment: Environment, runner: Runner, apply: Any) -> flask.Response | None:
     """Read the scenario from the form that starts a run, before Locust reads the rest; respond only to a wrong one.
 
-    Without a scenario, users, rate and time may be edited during a run; any other change would break the run.
+    With a field `check` nothing is started. Without a scenario, users, rate and time may be edited during a run; any
+    other change would break the run.
     """
     if not flask.request.path.endswith("/swarm"):
         return None
     try:
         chosen = _options.read({**vars(environment.parsed_options), **flask.request.form})
+        if "check" in flask.request.form:  # of a program that would stop the present run for this one
+            return flask.jsonify(success=True, message="The options are right.", host=environment.host)
         if chosen or environment.shape_class or runner.state not in (STATE_SPAWNING, STATE_RUNNING):
             _check_idle(runner)
             apply(chosen)

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from chaosapi.clients.errors import RefusedError, UnreachableError
 from chaosapi.clients.locust import AsyncLocustClient
+from chaosapi.console.feed import State
+
+CHECK: Final = "check"
+"""A field of the form that lets chaosapi's scenarios check it and start nothing."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,18 @@ class LoadState:
     users: int
     options: Mapping[str, Mapping[str, Any]]
     """The options of a run, by name: `default_value`, `choices`, `help_text`; empty without scenarios."""
+
+
+def describe_badge(state: State, rate: float | None, *, known: bool) -> str:
+    """Return the badge of the traffic: Locust's state, or what arrives without a Locust that has a page.
+
+    `rate` is that of the service's requests, None if it is unknown, and `known` whether Locust has ever answered.
+    """
+    if state == "up" or known:
+        return f"Locust: {state}"
+    if rate is None:
+        return "Traffic: unknown"
+    return "Traffic without a page" if rate > 0 else "No traffic"
 
 
 class LocustWatcher:
@@ -57,8 +73,10 @@ class LocustWatcher:
     async def change(self, form: Mapping[str, str]) -> None:
         """Stop the run and start another: Locust cannot change the options of a run under way.
 
-        If Locust refuses the form, the last run that was started here is started again, and RefusedError is raised.
+        A form that Locust would refuse raises RefusedError, and the run goes on. If Locust refuses it after all, the
+        last run that was started here is started again, and RefusedError is raised.
         """
+        await self._client.start({**form, CHECK: "1"})
         await self.stop()
         try:
             await self.start(form)

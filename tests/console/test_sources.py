@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -15,10 +16,11 @@ from chaosapi.clients.alertmanager import AsyncAlertmanagerClient
 from chaosapi.clients.errors import NoAnswerError, RefusedError
 from chaosapi.clients.locust import AsyncLocustClient
 from chaosapi.clients.prometheus import AsyncPrometheusClient
-from chaosapi.console.feed import DOWN_AFTER_S, Feed, Source
-from chaosapi.console.locust import LocustWatcher
+from chaosapi.console.feed import DOWN_AFTER_S, Feed, Source, State
+from chaosapi.console.locust import LocustWatcher, describe_badge
+from chaosapi.console.panels.traffic import describe_absence
 from chaosapi.console.prometheus import PrometheusWatcher
-from chaosapi.console.service import ServiceWatcher, as_curl
+from chaosapi.console.service import ServiceState, ServiceWatcher, as_curl
 from chaosapi.console.signals import View
 from chaosapi.console.sources import Addresses, Sources
 from tests.conftest import Clock
@@ -71,6 +73,7 @@ def test_a_long_time_range_is_refreshed_less_often(clock: Clock) -> None:
     asyncio.run(look())
     assert seen["/api/v1/query_range"] == 2 * 2
     assert seen["/api/v1/rules"] == 36 + 3
+    assert seen["/api/v1/query"] == 36 * 2 + 3, "budgets and present values in each round"
 
 
 def test_a_source_is_stale_before_it_is_down(clock: Clock) -> None:
@@ -219,23 +222,74 @@ def test_copied_curl_commands_are_quoted_and_have_no_token() -> None:
     assert """'"'"'s a drill""" in line
 
 
-def test_a_refused_run_keeps_the_previous_run() -> None:
-    """Locust stops before it validates a form: a typo must not end the traffic."""
+def steering(refused: Callable[[dict[str, Any]], bool]) -> tuple[LocustWatcher, list[str]]:
+    """Return a watcher of a Locust that refuses such forms, and the list of what it was asked to do."""
     done: list[str] = []
 
     async def answer(request: Request) -> Response:
-        form = await request.form()
-        done.append(f"{request.url.path} {form.get('rate', '')}".strip())
-        return JSONResponse({"success": form.get("rate") != "typo", "message": "rate: a number."})
+        form = dict(await request.form())
+        check = " (check)" * ("check" in form)
+        done.append(f"{request.url.path} {form.get('rate', '')}{check}".strip())
+        return JSONResponse({"success": not refused(form), "message": "rate: a number."})
 
-    locust = LocustWatcher(AsyncLocustClient(client(answer)))
+    return LocustWatcher(AsyncLocustClient(client(answer))), done
+
+
+def test_a_typo_stops_no_run() -> None:
+    """Locust stops a run before it reads the form of the next one, so the form is checked first."""
+    locust, done = steering(lambda form: form.get("rate") == "typo")
+    with pytest.raises(RefusedError, match=r"^rate: a number\.$"):
+        asyncio.run(locust.change({"rate": "typo"}))
+    assert done == ["/swarm typo (check)"]
+
+
+def test_a_run_that_is_refused_after_the_check_is_replaced_by_the_previous_one() -> None:
+    """Such as by a Locust whose workers have left meanwhile."""
+    locust, done = steering(lambda form: form.get("rate") == "60" and "check" not in form)
 
     async def steer() -> None:
         with pytest.raises(RefusedError, match="was not started here"):
-            await locust.change({"rate": "typo"})
+            await locust.change({"rate": "60"})
         await locust.start({"rate": "40"})
         with pytest.raises(RefusedError, match=r"rate: a number\. The run before was started again"):
-            await locust.change({"rate": "typo"})
+            await locust.change({"rate": "60"})
 
     asyncio.run(steer())
-    assert done == ["/stop", "/swarm typo", "/swarm 40", "/stop", "/swarm typo", "/swarm 40"]
+    change = ["/swarm 60 (check)", "/stop", "/swarm 60"]
+    assert done == [*change, "/swarm 40", *change, "/swarm 40"]
+
+
+@pytest.mark.parametrize(
+    ("state", "rate", "known", "badge"),
+    [
+        ("up", 20.0, True, "Locust: up"),
+        ("down", 20.0, True, "Locust: down"),
+        ("down", 20.0, False, "Traffic without a page"),
+        ("down", 0.0, False, "No traffic"),
+        ("down", None, False, "Traffic: unknown"),
+    ],
+)
+def test_traffic_without_a_page_is_no_fault(state: State, rate: float | None, known: bool, badge: str) -> None:  # noqa: FBT001
+    """A Locust without a page was never there; one that has answered is missed."""
+    assert describe_badge(state, rate, known=known) == badge
+
+
+def test_the_traffic_panel_says_what_arrives_without_a_page(clock: Clock) -> None:
+    """With its rate, and what to do where nothing arrives."""
+    feed = Sources(Addresses(locust="http://127.0.0.1:9"), None, clock).locust
+    asyncio.run(feed.poll())
+    assert describe_absence(feed, 20.0).startswith("20.0 requests/s reach the service. There is no page of Locust")
+    assert describe_absence(feed, 0.0).startswith("No request reaches the service. For traffic: ")
+    assert describe_absence(feed, None) == feed.describe()
+
+
+@pytest.mark.parametrize(("effect", "ended", "slowed"), [("cpu", 5, True), ("cpu", 60, False), ("error", 5, False)])
+def test_a_fault_on_the_process_explains_a_late_loop(effect: str, ended: float, slowed: bool) -> None:  # noqa: FBT001
+    """While it acts, and as long as it is in the window of the measurement; then the machine is to blame."""
+    midnight = 1767225600
+    fault = {
+        "effect": {"type": effect},
+        "starts_at": "2025-12-31T23:00:00Z",
+        "ends_at": datetime.fromtimestamp(midnight - ended, UTC).isoformat(),
+    }
+    assert ServiceState((fault,), None, 1, (), (), ()).slowed(midnight, 30) is slowed

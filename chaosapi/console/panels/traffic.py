@@ -2,11 +2,14 @@
 
 from nicegui import ui
 
+from chaosapi.clients.errors import ClientError, RefusedError
+from chaosapi.console.feed import Feed
 from chaosapi.console.locust import LoadState
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.text import count_noun
 
 _NONE = "none"
+_UNITS = {"rate": "requests/s", "peak": "requests/s", "duration": "such as 90s or 3m"}
 _SHOWN = ("scenario", "rate", "peak", "duration", "scale", "model", "retries")
 
 
@@ -26,7 +29,7 @@ class TrafficPanel:
         up = load is not None and feed.state() == "up"
         self._form.set_visibility(up)
         if load is None or not up:
-            self._now.set_text(feed.describe())
+            self._now.set_text(describe_absence(feed, self._context.rate))
             return
         sent = f"{load.state}: {load.rps:.1f} requests/s, {count_noun(load.users, 'user')}"
         self._now.set_text(f"{sent}, {load.failing:.1%} failed as clients see it")
@@ -43,6 +46,7 @@ class TrafficPanel:
             with ui.element("div").classes("fields"):
                 for name in _offered(load):
                     self._inputs[name] = self._input(name, load)
+            self._trouble = ui.label().classes("bad small wrap").props("role=alert")
             with ui.element("div").classes("flow").style("margin-top:8px"):
                 start = ui.button("Start or change", icon="play_arrow", on_click=self._start)
                 start.set_visibility(bool(self._inputs))
@@ -56,7 +60,7 @@ class TrafficPanel:
         if name == "scenario":
             choices = [each for each in choices if each != _NONE]  # it would need users and a spawn rate
             default = default if default in choices else choices[0]
-        label = name.replace("_", " ")
+        label = name.capitalize() + (f", {unit}" if (unit := _UNITS.get(name)) else "")
         made: ui.input | ui.select
         made = ui.select(choices, value=default, label=label) if choices else ui.input(label, value=default)
         made.props("outlined dense stack-label").classes("full-width").tooltip(str(option.get("help_text") or ""))
@@ -64,19 +68,34 @@ class TrafficPanel:
 
     async def _start(self) -> None:
         load = self._context.sources.load
-        running = await self._context.run_action(load.running(), "")
-        if running is None:
-            return
+        self._trouble.set_text("")
         form = {name: str(made.value or "") for name, made in self._inputs.items()}
-        if running:
-            await self._context.run_action(load.change(form), "The run is replaced.")
+        try:
+            running = await load.running()
+            await (load.change(form) if running else load.start(form))
+        except RefusedError as refusal:
+            self._trouble.set_text(str(refusal))
+        except ClientError as trouble:
+            ui.notify(str(trouble), type="negative", multi_line=True, close_button=True, timeout=8000)
         else:
-            await self._context.run_action(load.start(form), "Locust starts.")
+            ui.notify("The run is replaced." if running else "Locust starts.", type="positive", timeout=3000)
         await self._context.sources.locust.poll()
 
     async def _stop(self) -> None:
         await self._context.run_action(self._context.sources.load.stop(), "Locust stops.")
         await self._context.sources.locust.poll()
+
+
+def describe_absence(feed: Feed[LoadState], rate: float | None) -> str:
+    """Return what is known without Locust's page; `rate` is that of the requests that the service answers."""
+    if feed.seen is not None or rate is None:
+        return feed.describe()
+    if not rate:
+        return f"No request reaches the service. {feed.source.advice}"
+    return (
+        f"{rate:.1f} requests/s reach the service. There is no page of Locust at {feed.source.url}, so this traffic is "
+        "started and stopped where it was started, as that of chaosapi lab is."
+    )
 
 
 def _offered(load: LoadState) -> list[str]:
