@@ -9,9 +9,13 @@ from nicegui import ui
 from chaosapi.clients.admin import AsyncAdminClient
 from chaosapi.clients.errors import ClientError
 from chaosapi.console.access import Session
+from chaosapi.console.alertmanager import AlertmanagerState
+from chaosapi.console.prometheus import PrometheusState
 from chaosapi.console.service import ServiceState
-from chaosapi.console.signals import View
+from chaosapi.console.signals import ALL, View
 from chaosapi.console.sources import Sources
+from chaosapi.console.states import AlertState, current_states
+from chaosapi.console.zones import Zone
 
 Result = TypeVar("Result")
 
@@ -24,11 +28,38 @@ class PageContext:
     session: Session
     view: View = field(default_factory=View)
     dark: bool = False
+    zone: Zone = field(default_factory=Zone)
+    """The zone of all times that the page shows."""
 
     @property
     def service(self) -> ServiceState | None:
-        """The service's state, None if this page may not show it."""
-        return self.sources.service.answer if self.sources.may_see(self.session.token) else None
+        """The service's state, None if it is down, or this page may not show it."""
+        feed = self.sources.service
+        return feed.answer if feed.state() != "down" and self.sources.may_see(self.session.token) else None
+
+    @property
+    def watch(self) -> PrometheusState | None:
+        """Prometheus' state, None unless it is fresh: what it was before says nothing about now."""
+        feed = self.sources.prometheus
+        return feed.answer if feed.state() == "up" else None
+
+    @property
+    def alerting(self) -> AlertmanagerState | None:
+        """Alertmanager's state, None unless it is fresh."""
+        feed = self.sources.alertmanager
+        return feed.answer if feed.state() == "up" else None
+
+    @property
+    def alerts(self) -> tuple[AlertState, ...]:
+        """The present alerts; only those of one source where the other one is not fresh."""
+        watch = self.watch
+        rules = [pair for budget in watch.budgets for pair in budget.pairs] + list(watch.others) if watch else []
+        return current_states((alert for pair in rules for alert in pair.alerts), self.alerting)
+
+    @property
+    def rate(self) -> float | None:
+        """The requests per second that the service answers now, None if that is not known."""
+        return self.watch.now.get(ALL, {}).get("rate") if self.watch else None
 
     @property
     def token(self) -> str | None:
