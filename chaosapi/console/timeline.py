@@ -2,24 +2,39 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from chaosapi import durations
-from chaosapi.console.states import describe_matchers, title, unix_time
+from chaosapi.alert_labels import severity
+from chaosapi.console.states import describe_matchers, is_page, slo_name, title, unix_time, windows
 
 Json = Mapping[str, Any]
 Kind = Literal["fault", "alert", "silence", "change"]
+Event = Literal["begins", "ends", "fires", "notified", "resolves", "changes"]
+
+
+_VERBS: Final[Mapping[str, tuple[str, Event]]] = {
+    "starts_at": ("fires", "fires"),
+    "received_at": ("is notified", "notified"),
+    "ends_at": ("resolves", "resolves"),
+    "resolved_received_at": ("is notified as resolved", "notified"),
+}
 
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One event: Unix seconds, its kind and text, and seconds since the latest fault that began before it, if any."""
+    """One event: Unix seconds, its kind and text, and seconds since the latest fault that began before it, if any.
+
+    `is_page` is whether it is about an alert that is a page.
+    """
 
     at: float
     kind: Kind
     text: str
     since: float | None = None
+    event: Event = "changes"
+    is_page: bool = False
 
 
 def merge(
@@ -36,7 +51,7 @@ def merge(
         before = bisect_right(begun, at)
         return round(at - begun[before - 1], 1) if before else None
 
-    return [TimelineEntry(entry.at, entry.kind, entry.text, since(entry.at)) for entry in found]
+    return [replace(entry, since=since(entry.at)) for entry in found]
 
 
 def _starts(faults: Iterable[Json]) -> Iterable[float]:
@@ -57,8 +72,8 @@ def _faults(faults: Iterable[Json]) -> Iterable[TimelineEntry]:
         start = unix_time(fault["starts_at"])
         end = unix_time(fault["ends_at"])
         if end > start:  # else it was ended before its start
-            yield TimelineEntry(start, "fault", f"{fault['name']} begins")
-            yield TimelineEntry(end, "fault", f"{fault['name']} is over: {_receipt(fault['receipt'])}")
+            yield TimelineEntry(start, "fault", f"{fault['name']} begins", event="begins")
+            yield TimelineEntry(end, "fault", f"{fault['name']} ends: {_receipt(fault['receipt'])}", event="ends")
 
 
 def _receipt(receipt: Json) -> str:
@@ -73,15 +88,24 @@ def _audit(audit: Iterable[Json]) -> Iterable[TimelineEntry]:
 
 
 def _alerts(delivered: Iterable[Json]) -> Iterable[TimelineEntry]:
+    """Return the events of alerts; alerts of one SLO and severity with the same event in the same second are one."""
+    together: dict[tuple[str, str, int], list[tuple[float, Json]]] = {}
     for alert in delivered:
-        name = title(alert["labels"])
-        yield TimelineEntry(unix_time(alert["starts_at"]), "alert", f"{name} fires")
-        if alert["received_at"]:
-            yield TimelineEntry(unix_time(alert["received_at"]), "alert", f"{name} is notified")
-        if alert["ends_at"]:
-            yield TimelineEntry(unix_time(alert["ends_at"]), "alert", f"{name} resolves")
-        if alert["resolved_received_at"]:
-            yield TimelineEntry(unix_time(alert["resolved_received_at"]), "alert", f"{name} is notified as resolved")
+        labels = alert["labels"]
+        about = slo_name(labels) or labels.get("alertname", "")
+        for event, at in _times(alert):
+            together.setdefault((event, f"{severity(labels)} {about}", int(at)), []).append((at, labels))
+    for (words, about, _), members in together.items():
+        at, labels = min(members, key=lambda member: member[0])
+        several = len({windows(each) for _, each in members}) > 1
+        name = f"{about} {', '.join(sorted({windows(each) for _, each in members}))}" if several else title(labels)
+        verb, event = _VERBS[words]
+        yield TimelineEntry(at, "alert", f"{name} {verb}", event=event, is_page=is_page(labels))
+
+
+def _times(alert: Json) -> Iterable[tuple[str, float]]:
+    fields = ("starts_at", "received_at", "ends_at", "resolved_received_at")
+    return ((name, unix_time(alert[name])) for name in fields if alert[name])
 
 
 def _silences(silences: Iterable[Json]) -> Iterable[TimelineEntry]:

@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
+from chaosapi.console.debrief import Debrief
 from chaosapi.console.export import as_html, as_json
 from chaosapi.console.timeline import merge
+from chaosapi.console.zones import Zone
 
 ALERT = {"slo": "availability", "severity": "page", "long_window": "1h", "short_window": "5m"}
 
@@ -45,7 +47,7 @@ def test_events_of_all_sources_are_sorted_with_seconds_since_the_injection() -> 
         ("page availability 1h/5m fires", 5.0),
         ("page availability 1h/5m is notified", 5.5),
         ("bob silences page availability 1h/5m: on it", 10.0),
-        ("drill is over: 1 of 4 hit, 25.00%", 30.0),
+        ("drill ends: 1 of 4 hit, 25.00%", 30.0),
     ]
     assert story(9) == []
 
@@ -59,6 +61,32 @@ def test_seconds_count_from_the_right_fault_of_a_reused_name() -> None:
     assert [entry.since for entry in found if entry.kind == "alert"] == [5.0]
 
 
+def test_alerts_of_one_slo_in_the_same_second_are_one_event() -> None:
+    """Eight alerts of one fault are not eight lines; pages and tickets stay apart."""
+
+    def told(second: float, **labels: str) -> dict[str, Any]:
+        return {
+            "labels": ALERT | labels,
+            "starts_at": at(second),
+            "received_at": None,
+            "ends_at": None,
+            "resolved_received_at": None,
+        }
+
+    delivered = [
+        told(15.2),
+        told(15.9, long_window="6h", short_window="30m"),
+        told(15.3, severity="ticket"),
+        told(16.1, long_window="3d", short_window="6h"),
+    ]
+    found = merge([], [], delivered, [], 2e9)
+    assert [(entry.text, entry.event, entry.is_page) for entry in reversed(found)] == [
+        ("page availability 1h/5m, 6h/30m fires", "fires", True),
+        ("ticket availability 1h/5m fires", "fires", False),
+        ("page availability 3d/6h fires", "fires", True),
+    ]
+
+
 @pytest.mark.parametrize(
     "actor", ["</script><b>", "<!--<script>", "<!-- <script", "]]>", "\u2028\u2029", "&lt;/script>", "</ScRiPt >"]
 )
@@ -66,10 +94,11 @@ def test_the_exports_have_the_same_data_and_are_self_contained(actor: str) -> No
     """The page contains the JSON; user text cannot become markup, and nothing is loaded from other hosts."""
     entry = {"at": at(1), "actor": actor, "action": "halt", "fault": None, "reason": "", "spec": None}
     entries = merge([], [entry], [], [], 2e9)
-    page = as_html(entries, [], 2e9)
+    written = Debrief(2e9, entries, [], [])
+    page = as_html(written, Zone())
     assert "<b>" not in page.partition('id="timeline"')[0]
     data = page.partition('id="timeline">')[2].partition("</script>")[0]
-    assert json.loads(data) == json.loads(as_json(entries, [], 2e9))
+    assert json.loads(data) == json.loads(as_json(written))
     assert json.loads(data)["entries"][0]["text"] == f"{actor}: halt"
     assert not set(data) & set("<>&\u2028\u2029")
     assert "http" not in page
