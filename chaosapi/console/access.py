@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 from cachetools import TTLCache
 from starlette.datastructures import Headers
@@ -22,7 +23,8 @@ COOKIE: Final = "chaosapi_console"
 LOGIN: Final = "/login"
 ENTER: Final = "/enter"
 """The welcome page leads here: a browser that sends the cookie is redirected to the console."""
-_PAGE: Final = "/"
+PAGES: Final = {"Overview": "/", "Query": "/query"}
+"""The paths of the console's pages by their names."""
 _ICON: Final = "/favicon.ico"
 _SESSION_TTL_S: Final = 12 * 3600
 _ATTEMPTS_TTL_S: Final = 600
@@ -36,7 +38,7 @@ _MAX_WAIT_S: Final = 10.0
 """A throttled attempt that would wait longer is refused."""
 
 _WELCOME: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>chaosapi console</title>
-<meta http-equiv="refresh" content="0;url=/enter"><p>The console opens…</p></html>
+<meta http-equiv="refresh" content="0;url=/enter?page={page}"><p>The console opens…</p></html>
 """
 _NO_COOKIE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>chaosapi console</title>
 <p>The console needs a cookie, and your browser sent none: allow cookies for this site, then
@@ -151,15 +153,16 @@ class AccessMiddleware:
             return None
         if session is None or (self._sessions.password and not session.entered):
             return self._login_response(request)
-        return self._path_response(request.scope["path"])
+        return self._path_response(request)
 
-    def _path_response(self, path: str) -> Response | None:
-        """Return the response for paths other than the page; NiceGUI would build a page for any path."""
+    def _path_response(self, request: HTTPConnection) -> Response | None:
+        """Return the response for paths other than the pages; NiceGUI would build a page for any path."""
+        path = request.scope["path"]
         if path == ENTER:
-            return RedirectResponse(_PAGE, 303)
-        if path != _PAGE and not path.startswith((ASSETS, _ICON)):
+            return RedirectResponse(_wanted_page(request), 303)
+        if path not in PAGES.values() and not path.startswith((ASSETS, _ICON)):
             return PlainTextResponse("not found: the console is at /", 404)
-        if path == _PAGE and not self._admits():
+        if path in PAGES.values() and not self._admits():
             return PlainTextResponse("too many pages of this console are open", 503, {"retry-after": "10"})
         return None
 
@@ -167,11 +170,12 @@ class AccessMiddleware:
         """Redirect to the login; without a password, set a cookie: a page is built only for browsers that return it."""
         if self._sessions.password or request.scope["type"] == "websocket":
             return RedirectResponse(LOGIN, 303)
-        if request.scope["path"] != _PAGE:
+        if request.scope["path"] not in PAGES.values():
             return HTMLResponse(_NO_COOKIE, 403)
         number, _ = self._sessions.open(entered=False)
         # Not a redirect: after a link from another site, a browser withholds SameSite=Strict cookies in redirects.
-        return HTMLResponse(_WELCOME, headers={"set-cookie": cookie(request, number), "cache-control": "no-store"})
+        welcome = _WELCOME.format(page=quote(f"{request.url.path}?{request.url.query}".rstrip("?"), safe=""))
+        return HTMLResponse(welcome, headers={"set-cookie": cookie(request, number), "cache-control": "no-store"})
 
     def _origin_problem(self, request: HTTPConnection) -> str:
         headers = request.headers
@@ -185,6 +189,13 @@ class AccessMiddleware:
         if headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not _is_followed_link(request):
             return "a page of another site may not use the console"
         return "" if self._sessions.password else _remote_problem(request, name)
+
+
+def _wanted_page(request: HTTPConnection) -> str:
+    """Return the page to which the welcome page leads, with its query; never another site's."""
+    wanted = request.query_params.get("page", "")
+    path, _, query = wanted.partition("?")
+    return wanted if path in PAGES.values() and query.isprintable() else PAGES["Overview"]
 
 
 def _remote_problem(request: HTTPConnection, name: str) -> str:

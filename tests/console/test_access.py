@@ -1,4 +1,5 @@
 import asyncio
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -65,6 +66,17 @@ def test_on_loopback_each_browser_has_a_session_without_a_login(clock: Clock) ->
     assert "set-cookie" not in client.get("/").headers
     with client.websocket_connect(LIVE):
         pass
+
+
+def test_a_link_to_a_query_leads_there(clock: Clock) -> None:
+    """Also in a browser without a session; `/enter` leads to no other site."""
+    client = guarded(None, clock)
+    first = client.get("/query?expr=rate(x[1m])&span=5 m")
+    found = re.search(r"url=([^\"]+)", first.text)
+    assert found
+    assert client.get(found[1]).headers["location"] == "/query?expr=rate(x[1m])&span=5%20m"
+    for elsewhere in ("//evil.example/query", "https://evil.example/", "/query/../x", "/admin", "/\\evil.example"):
+        assert client.get("/enter", params={"page": elsewhere}).headers["location"] == "/"
 
 
 def test_a_browser_without_cookies_gets_an_explanation(clock: Clock) -> None:
