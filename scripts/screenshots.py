@@ -190,17 +190,17 @@ def _drawn(page: Page) -> None:
     tab.blur()
     page.mouse.move(0, 0)
     page.wait_for_function(_UNDERLINED)
-    page.locator(".chip", has_text="firing").first.wait_for()
+    page.locator(".side .chip", has_text="firing").first.wait_for()
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.charts .big')].every(each => /\\d/.test(each.innerText))"
+        "() => [...document.querySelectorAll('.charts .big.live')].every(each => /\\d/.test(each.innerText))"
     )
 
 
 def _filled(page: Page) -> None:
     """Fill in the form, and wait for its forecast."""
     page.get_by_role("button", name="Add a fault").click()
-    page.get_by_label("rate", exact=True).fill("0.3")
-    page.get_by_label("duration", exact=True).fill("5m")
+    page.get_by_label("Share of requests hit").fill("0.3")
+    page.get_by_label("Lasts for", exact=True).fill("5m")
     page.get_by_role("cell", name="page availability 1m/5s").wait_for()
 
 

@@ -10,9 +10,10 @@ from nicegui import Client, ui
 from starlette.types import ASGIApp
 
 from chaosapi.console import login
-from chaosapi.console.access import AccessMiddleware, Sessions
+from chaosapi.console.access import PAGES, AccessMiddleware, Sessions
 from chaosapi.console.bounds import drop_abandoned_page
-from chaosapi.console.page import page
+from chaosapi.console.page import overview
+from chaosapi.console.query import query
 from chaosapi.console.sources import Addresses, Sources
 
 EVERY = 2.0
@@ -37,11 +38,13 @@ def create(addresses: Addresses, *, token: str | None, password: str | None, eve
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(login.router(sessions))
-    ui.page("/", title="chaosapi console")(page(sources, every))
+    ui.page(PAGES["Overview"], title="chaosapi console")(overview(sources, every))
+    ui.page(PAGES["Query"], title="chaosapi query")(query(sources, every))
     ui.run_with(
         app,
         tailwind=False,
         dark=None,
+        language="en-US",
         show_welcome_message=False,
         message_history_length=100,
         reconnect_timeout=10,

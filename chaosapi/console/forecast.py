@@ -7,7 +7,7 @@ Json = Mapping[str, Any]
 
 
 def alerts(outlook: Json) -> list[tuple[str, ...]]:
-    """Return a row for each alert that will fire: name, firing time, its range by chance, notified, resolved."""
+    """Return a row for each alert that will fire: name, firing time, its expected range, notified, resolved."""
     return [_alert(alert) for alert in outlook["alerts"] if alert["fires"]]
 
 

@@ -1,7 +1,6 @@
-"""The one page: charts at the left, panels at the right, the header and banners above both."""
+"""The overview: what is wrong now, below it charts at the left and panels at the right."""
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from fastapi import Request
@@ -12,10 +11,11 @@ from chaosapi.console.panels.budgets import BudgetsPanel
 from chaosapi.console.panels.charts import ChartsPanel
 from chaosapi.console.panels.error_boundary import ErrorBoundary, Panel
 from chaosapi.console.panels.faults import FaultsPanel
-from chaosapi.console.panels.header import Banners, Header
+from chaosapi.console.panels.frame import Frame
+from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.history import TimelinePanel
 from chaosapi.console.panels.page_context import PageContext
-from chaosapi.console.panels.theme import STYLE
+from chaosapi.console.panels.situation import SituationPanel
 from chaosapi.console.panels.traffic import TrafficPanel
 from chaosapi.console.signals import ALL, SPANS, View
 from chaosapi.console.sources import Sources
@@ -27,55 +27,30 @@ _PANELS: dict[str, Callable[[PageContext], Panel]] = {
     "Timeline": TimelinePanel,
     "Traffic": TrafficPanel,
 }
-_DARK = "localStorage.theme ? localStorage.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches"
 
 
-def page(sources: Sources, every: float) -> Callable[[Request], object]:
+def overview(sources: Sources, every: float) -> Callable[[Request], Awaitable[None]]:
     """Return the function that builds the page for a browser, and updates it every `every` seconds."""
 
     async def build(request: Request) -> None:
         context = PageContext(sources, request.scope["session_of_console"])
-        ui.add_css(STYLE.read_text(encoding="utf-8"))
-        ui.colors(primary="#0072b2", negative="#b83b00", positive="#00795a", warning="#8f5a00")
-        darkness = ui.dark_mode(None)
-        parts = _build_panels(context, darkness)
-
-        def update() -> None:
-            for part in parts:
-                part.update()
-
-        update()  # before the first paint: the parts show nothing that is not so
-        client = ui.context.client
-        await client.connected()
-        if client.is_deleted:  # no browser connected: a program only fetched the page
-            return
-        client.on_delete(lambda: sources.views.pop(client.id, None))
-        sources.views[client.id] = context.view
-        ui.timer(every, update)
-        with contextlib.suppress(TimeoutError):  # without an answer, the system's preference stays
-            context.dark = darkness.value = bool(await ui.run_javascript(_DARK, timeout=10))
-            update()  # the charts do not follow the dark mode by themselves
+        frame = Frame(context, "Overview", every)
+        frame.parts += _build_panels(context)
+        await frame.run()
 
     return build
 
 
-def _build_panels(context: PageContext, darkness: ui.dark_mode) -> list[Panel]:
-    def switch() -> None:
-        context.dark = not context.dark
-        darkness.value = context.dark
-        ui.run_javascript(f"localStorage.theme = '{'dark' if context.dark else 'light'}'")
-
-    with ui.header(), ui.element("div").classes("head"):
-        ui.label("chaosapi").classes("brand")
-        header = ErrorBoundary(lambda: Header(context, switch))
-    banners = ErrorBoundary(lambda: Banners(context))
+def _build_panels(context: PageContext) -> list[Panel]:
+    situation = ui.element("div").classes("full-width")
     with ui.element("div").classes("room"):
-        with ui.element("div"):
+        with ui.element("section").classes("signals").props("aria-label=Signals"):
+            Heading(2, "Signals").classes("visually-hidden")
             choices = ui.element("div")
             charts = ErrorBoundary(lambda: ChartsPanel(context))
             with choices:
                 _build_view_choices(context, charts.update)
-        with ui.element("div").classes("card side"):
+        with ui.element("section").classes("card side").props("aria-label=Panels"):
             with ui.tabs().props("dense align=left no-caps") as tabs:
                 for name in _PANELS:
                     ui.tab(name)
@@ -83,8 +58,15 @@ def _build_panels(context: PageContext, darkness: ui.dark_mode) -> list[Panel]:
                 panels: list[Panel] = []
                 for name, make in _PANELS.items():
                     with ui.tab_panel(name):
+                        Heading(2, name).classes("visually-hidden")
                         panels.append(ErrorBoundary(partial(make, context)))
-    return [header, banners, charts, *panels]
+
+    def open_alerts() -> None:
+        tabs.value = "Alerts"
+
+    with situation:
+        panels.append(ErrorBoundary(lambda: SituationPanel(context, open_alerts)))
+    return [charts, *panels]
 
 
 def _build_view_choices(context: PageContext, looked: Callable[[], None]) -> None:
@@ -98,16 +80,13 @@ def _build_view_choices(context: PageContext, looked: Callable[[], None]) -> Non
 
     def offer() -> None:
         watch = context.sources.prometheus.answer
-        known = [ALL, *(watch.facts.routes if watch else ())]
+        known = [ALL, *sorted(watch.facts.routes if watch else ())]
         if known != route.options:
             route.set_options(known)
 
-    with ui.element("div").classes("flow").style("margin-bottom:6px"):
+    with ui.element("div").classes("flow choices"):
         span = ui.toggle(list(SPANS), value="5 m", on_change=look)
-        span.props("dense unelevated no-caps padding='1px 10px'")
-        route = (
-            ui.select([ALL], value=ALL, on_change=look).props("dense outlined options-dense").style("min-width:190px")
-        )
-        route.props('aria-label="route"')
-        ui.label("Shaded: a fault acts. Dashed: an SLO's threshold.").classes("small dim")
+        span.props("dense unelevated no-caps padding='1px 10px' aria-label='time span'")
+        route = ui.select([ALL], value=ALL, label="Route", on_change=look).props("dense outlined options-dense")
+        route.style("min-width:190px")
     ui.timer(2, offer)

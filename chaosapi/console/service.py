@@ -10,6 +10,9 @@ from typing import Any, Final
 import httpx2
 
 from chaosapi.clients.admin import AsyncAdminClient
+from chaosapi.console.schema import format_value
+from chaosapi.console.states import unix_time
+from chaosapi.overload import SLOWING_EFFECTS
 
 Json = Mapping[str, Any]
 KEPT: Final = 200
@@ -30,6 +33,15 @@ class ServiceState:
     def active(self) -> tuple[Json, ...]:
         """Return the live faults: scheduled or active."""
         return tuple(fault for fault in self.faults if fault["state"] != "ended")
+
+    def slowed(self, now: float, window_s: float) -> bool:
+        """Return whether a fault on the whole process has acted within the last `window_s` seconds."""
+        return any(
+            fault["effect"]["type"] in SLOWING_EFFECTS
+            and unix_time(fault["starts_at"]) <= now
+            and unix_time(fault["ends_at"]) > now - window_s
+            for fault in self.faults
+        )
 
 
 @dataclass(frozen=True)
@@ -90,3 +102,21 @@ def editable_fields(fault: Json, fields: Mapping[str, Any]) -> Json:
         for name, field in fields.items()
         if name in fault and name not in ("name", "rate_sum") and fault[name] != field.get("default")
     }
+
+
+def describe_effect(fields: Json) -> str:
+    """Return an effect in a line, without empty fields."""
+    inner = " ".join(
+        f"{name} {describe_effect(value) if isinstance(value, dict) and 'type' in value else format_value(value)}"
+        for name, value in fields.items()
+        if name != "type" and value not in (None, {}, [])
+    )
+    return f"{fields['type']} {inner}".strip()
+
+
+def describe_target(fields: Json) -> str:
+    """Return what a target selects in a line."""
+    points = [f"calls to {', '.join(fields['points'])}"] if fields["points"] else []
+    parts = [*points, *(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
+    parts += [f"{name}={value}" for name, value in fields["headers"].items()]
+    return " ".join(parts + ([f"by {fields['sticky_by']}"] if fields["sticky_by"] else []))

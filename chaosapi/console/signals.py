@@ -12,6 +12,8 @@ SPANS: Final = {"5 m": 300, "15 m": 900, "1 h": 3600, "3 h": 10800, "6 h": 21600
 POINTS: Final = 150
 ALL: Final = "all routes"
 
+_DIGITS: Final = 4
+"""All that a small chart shows."""
 FAULT: Final = "fault"
 """The signal that has a value while a fault acts, with a series for each fault."""
 
@@ -50,6 +52,8 @@ class Chart:
     unit: str
     lines: tuple[Line, ...]
     about: str
+    of_requests: bool = True
+    """Whether it has no value without traffic."""
 
 
 CHARTS: Final = (
@@ -62,38 +66,56 @@ CHARTS: Final = (
         (Line("p99", "p99"), Line("p95", "p95"), Line("mean", "mean")),
         "Time to answer: of the slowest hundredth and twentieth, and the mean. Quantiles are read off buckets.",
     ),
-    Chart("In progress", "count", (Line("progress", "in progress"),), "Requests that wait for their answer."),
+    Chart(
+        "In progress",
+        "count",
+        (Line("progress", "in progress"),),
+        "Requests that wait for their answer.",
+        of_requests=False,
+    ),
     Chart(
         "Loop lag",
         "seconds",
         (Line("lag", "loop lag"),),
         "How late the event loop is; every request waits for it. Of the whole service, whatever the route.",
+        of_requests=False,
     ),
 )
 """Traffic, errors, latency and saturation; the last two are saturation."""
 
 
-def query(job: str, scrape: float, route: str, step: float) -> str:
-    """Return one expression for all curves, which the label `signal` distinguishes.
+def query(job: str, scrape: float, route: str, step: float = 0) -> str:
+    """Return one expression for all curves, which the label `signal` distinguishes; without a step, for present values.
 
     The range of rates is four scrape intervals (`scrape`, seconds), as in Grafana, but at least a step and at least
     ten seconds, so that a handful of requests does not make them jump.
     """
-    service = Job(job, f"{math.ceil(max(4 * scrape, step, 10))}s")
+    exprs = expressions(job, scrape, route, step)
+    return union(exprs | {FAULT: f"max by (fault) ({_over(step, scrape, _strength(job))}) > 0"} if step else exprs)
+
+
+def expressions(job: str, scrape: float, route: str, step: float = 0) -> dict[str, str]:
+    """Return the expression of each curve by its key."""
+    window = f"{math.ceil(max(4 * scrape, step, 10))}s"
+    service = Job(job, window)
     served = Requests(service) if route == ALL else Requests(service, handler=_exactly(route))
-    return union(
-        {
-            "rate": served.rate(),
-            "success": served.share(ANSWERED),
-            "failed": served.share(FAILED),
-            "mean": served.mean(),
-            "p95": served.quantile(0.95),
-            "p99": served.quantile(0.99),
-            "progress": served.in_progress(),
-            "lag": service.now("max", "chaosapi_event_loop_lag_seconds"),
-            FAULT: service.now("max", "chaosapi_fault_strength", "fault") + " > 0",
-        }
-    )
+    handler = "" if route == ALL else f', handler=~"{_exactly(route)}"'
+    return {
+        "rate": served.rate(),
+        "success": served.share(ANSWERED),
+        "failed": served.share(FAILED),
+        "mean": served.mean(),
+        "p95": served.quantile(0.95),
+        "p99": served.quantile(0.99),
+        # A plain selector would repeat a gauge's last value for five minutes after its last scrape.
+        "progress": f'sum(last_over_time(http_requests_inprogress{{job="{job}"{handler}}}[{window}]))',
+        "lag": f'max(last_over_time(chaosapi_event_loop_lag_seconds{{job="{job}"}}[{window}]))',
+    }
+
+
+def alerts_query(scrape: float, step: float) -> str:
+    """Return the query for the alerts that were pending or firing within each step."""
+    return _over(step, scrape, "ALERTS")
 
 
 def union(exprs: Mapping[str, str]) -> str:
@@ -101,50 +123,98 @@ def union(exprs: Mapping[str, str]) -> str:
     return " or ".join(f'label_replace({expr}, "signal", "{name}", "", "")' for name, expr in exprs.items())
 
 
-def curves(result: Iterable[Mapping[str, Any]]) -> dict[str, Points]:
-    """Return the curves of a range query's result by their key, rounded to four digits, which is all a chart shows."""
+def curves(result: Iterable[Mapping[str, Any]], step: float) -> dict[str, Points]:
+    """Return the curves of a range query's result by their key."""
     return {
-        series["metric"]["signal"]: [(round(float(at) * 1000), _value(text)) for at, text in series["values"]]
+        series["metric"]["signal"]: with_gaps(points(series["values"]), step)
         for series in result
         if series["metric"]["signal"] != FAULT
     }
 
 
-def acting_spans(result: Iterable[Mapping[str, Any]], step: float) -> tuple[Span, ...]:
-    """Return when faults acted, from the same result: Prometheus also has faults that the service has deleted."""
-    return tuple(
-        span
-        for series in result
-        if series["metric"]["signal"] == FAULT
-        for span in spans((float(at) for at, _ in series["values"]), step)
-    )
+def points(samples: Iterable[tuple[float, str]], digits: int = _DIGITS) -> Points:
+    """Return the points of Prometheus' samples, rounded; NaN and infinity are no values."""
+    return [(round(float(at) * 1000), _value(text, digits)) for at, text in samples]
 
 
-def spans(times: Iterable[float], step: float) -> list[Span]:
-    """Merge consecutive samples into spans; each sample stands for `step` seconds."""
-    found: list[Span] = []
-    for time in times:
-        if found and time - found[-1][1] < step / 2:
-            found[-1] = (found[-1][0], time + step)
-        else:
-            found.append((time, time + step))
+def with_gaps(curve: Points, step: float) -> Points:
+    """Return a curve with an empty point where samples are missing: a chart would join them by a straight line.
+
+    A point between two gaps becomes a short dash: a line of one point is invisible.
+    """
+    runs: list[Points] = []
+    for at, value in curve:
+        if value is None:
+            continue
+        if not runs or at - runs[-1][-1][0] > 1500 * step:
+            runs.append([])
+        runs[-1].append((at, value))
+    found: Points = []
+    for run in runs:
+        at, value = run[-1]
+        dash = [(at + round(250 * step), value)] if len(run) == 1 else []
+        gap: Points = [(run[0][0] - 1, None)] if found else []
+        found += [*gap, *run, *dash]
     return found
 
 
-def format_value(value: float | None, unit: str) -> str:
-    """Format a number with its unit: `99.93 %`, `12 ms`, `18.4/s`."""
-    if value is None:
-        return "-"
+def values(result: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the numbers of an instant query's result by their key; a quantile of nothing is none."""
+    numbers = {series["metric"]["signal"]: float(series["value"][1]) for series in result}
+    return {key: value for key, value in numbers.items() if math.isfinite(value)}
+
+
+def acting_spans(result: Iterable[Mapping[str, Any]], step: float) -> dict[str, list[Span]]:
+    """Return when each fault acted, from the same result: Prometheus also has faults that the service has deleted."""
+    return {
+        series["metric"]["fault"]: spans((float(at) for at, _ in series["values"]), step)
+        for series in result
+        if series["metric"]["signal"] == FAULT
+    }
+
+
+def spans(times: Iterable[float], step: float) -> list[Span]:
+    """Merge consecutive samples into spans; each sample stands for the `step` seconds before it."""
+    found: list[Span] = []
+    for time in times:
+        if found and time - found[-1][1] < 1.5 * step:
+            found[-1] = (found[-1][0], time)
+        else:
+            found.append((time - step, time))
+    return found
+
+
+def headline(chart: Chart, now: Mapping[str, float] | None) -> str:
+    """Return the present value of a chart's first curve, or why there is none; `now` is None if nothing is known."""
+    key = chart.lines[0].key
+    if now is not None and key in now:
+        return format_value(now[key], chart.unit)
+    return "no traffic" if chart.of_requests and now and now.get("rate") == 0 else "no data"
+
+
+def format_value(value: float, unit: str) -> str:
+    """Format a number with its unit: `99.93 %`, `82.4 %`, `12 ms`, `18.4/s`."""
     if unit == "ratio":
-        return f"{value * 100:.2f} %" if 0 < value < 1 else f"{value * 100:.0f} %"
+        if 0.99 < value < 1:
+            return f"{math.floor(value * 10_000) / 100:.2f} %"  # what is not all is never shown as 100 %
+        return f"{max(value, 0.0001) * 100:.2f} %" if 0 < value < 0.01 else f"{value * 100:.3g} %"
     if unit == "seconds":
         return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.2f} s"
     return f"{value:.1f}/s" if unit == "rate" else f"{value:.0f}"
 
 
-def _value(text: str) -> float | None:
+def _value(text: str, digits: int) -> float | None:
     value = float(text)
-    return float(f"{value:.4g}") if math.isfinite(value) else None
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def _strength(job: str) -> str:
+    return f'chaosapi_fault_strength{{job="{job}"}}'
+
+
+def _over(step: float, scrape: float, series: str) -> str:
+    """Return the largest value within each step, so that what lasts less than a step is seen."""
+    return f"max_over_time({series}[{step:g}s])" if step >= 2 * scrape else series
 
 
 def _exactly(route: str) -> str:

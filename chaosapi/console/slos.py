@@ -1,11 +1,13 @@
 """Read the SLOs from Prometheus' rules: thresholds of charts, error budgets, and the state of each alert."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from chaosapi.console.signals import ALL, union
+from chaosapi.console.states import is_page, slo_name
 from chaosapi.promql import Slo
 
 Json = Mapping[str, Any]
@@ -65,6 +67,22 @@ class BudgetStatus:
     left: float | None
     exhausted: float | None
     pairs: tuple[PairStatus, ...] = field(default_factory=tuple)
+    burn: float | None = None
+    """The burn rate over the shortest window; None without traffic."""
+
+    @property
+    def recent_burn(self) -> float | None:
+        """The largest burn rate over the short windows of its pages; None if none had a request.
+
+        Over the shortest window alone, a route with few requests would be without traffic every other second.
+        """
+        short = (pair.burns[1] for pair in self.pairs if is_page(pair.labels))
+        return max((burn for burn in (self.burn, *short) if burn is not None), default=None)
+
+    @property
+    def name(self) -> str:
+        """The name of the SLO, without its service's if a rule says which that is."""
+        return next((slo_name(pair.labels) for pair in self.pairs), self.sloth_id)
 
 
 BUDGETS = union(
@@ -72,6 +90,7 @@ BUDGETS = union(
         "objective": Slo(".+").recorded("objective:ratio"),
         "left": Slo(".+").budget_left(),
         "exhausted": Slo(".+").exhaustion(),
+        "now": Slo(".+").burn_now(),
         "burn": Slo(".+").burn(),
     }
 )
@@ -101,7 +120,8 @@ def budget_statuses(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[
     for series in budgets:
         labels = series["metric"]
         key = (labels["signal"], labels["sloth_id"], labels.get("sloth_window", ""))
-        numbers[key] = float(series["value"][1])
+        if math.isfinite(value := float(series["value"][1])):  # Sloth's own rules have NaN without traffic
+            numbers[key] = value
     pairs: dict[str, list[PairStatus]] = {}
     for rule in _alerts(alerting):
         if _is_pair(rule):
@@ -115,6 +135,7 @@ def budget_statuses(alerting: Iterable[Json], budgets: Iterable[Json]) -> tuple[
             left=numbers.get(("left", each, "")),
             exhausted=numbers.get(("exhausted", each, "")),
             pairs=tuple(pairs.get(each, ())),
+            burn=numbers.get(("now", each, "")),
         )
         for each in ids
     )

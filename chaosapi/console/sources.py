@@ -59,8 +59,8 @@ class Sources:
         self._token_expires_at = math.inf
         self.silencer = AsyncAlertmanagerClient(self._http["alertmanager"])
         self.load = LocustWatcher(AsyncLocustClient(self._http["locust"]))
-        client = AsyncPrometheusClient(self._http["prometheus"])
-        prometheus = PrometheusWatcher(client, addresses.job, self.views.values, clock)
+        self.metrics = AsyncPrometheusClient(self._http["prometheus"])
+        prometheus = PrometheusWatcher(self.metrics, addresses.job, self.views.values, clock)
         self.service: Feed[ServiceState] = self._feed(
             "service", "Start it: chaosapi serve, or chaosapi lab.", self._poll_service
         )

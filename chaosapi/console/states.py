@@ -10,11 +10,13 @@ from chaosapi.console.alertmanager import AlertmanagerState, is_silenced_by
 from chaosapi.console.signals import spans
 
 State = Literal["inactive", "pending", "firing", "silenced", "inhibited"]
+BandState = State | Literal["fault", "page"]
+"""What a band may show: `page` is an alert that fires and is a page."""
 LABELS: Final = ("alertname", "service", "slo", "severity", "long_window", "short_window")
 """The labels that identify an alerting rule."""
 
 _SIGNS: Final = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
-_MUTED: Final = ("silenced", "inhibited")
+MUTED: Final = ("silenced", "inhibited")
 
 Key = tuple[str, ...]
 
@@ -23,7 +25,7 @@ Key = tuple[str, ...]
 class Band:
     """A state from start to end, Unix seconds."""
 
-    state: State
+    state: BandState
     start: float
     end: float
 
@@ -56,9 +58,28 @@ def other_labels(labels: Mapping[str, str]) -> str:
     return " ".join([labels.get("alertname", ""), *others]).strip()
 
 
+def is_page(labels: Mapping[str, str]) -> bool:
+    return severity(labels) == "page"
+
+
+def slo_name(labels: Mapping[str, str]) -> str:
+    """Return the name of an alert's SLO, "" if it has none."""
+    return labels.get("sloth_slo") or labels.get("slo", "")
+
+
+def windows(labels: Mapping[str, str]) -> str:
+    """Return the window pair of an alert, such as `1h/5m`."""
+    return "/".join(filter(None, (labels.get("long_window"), labels.get("short_window"))))
+
+
+def distinguishing_labels(labels: Mapping[str, str]) -> str:
+    """Return the labels that only this alert of its SLO or name may have, such as its route."""
+    common = (*LABELS, "team", "burn_rate", "job")
+    return " ".join(f"{name}={labels[name]}" for name in labels if name not in common and not name.startswith("sloth_"))
+
+
 def title(labels: Mapping[str, str]) -> str:
-    windows = "/".join(filter(None, (labels.get("long_window"), labels.get("short_window"))))
-    words = (labels.get("severity"), labels.get("slo"), windows or labels.get("alertname"))
+    words = (labels.get("severity"), labels.get("slo"), windows(labels) or labels.get("alertname"))
     return " ".join(filter(None, words))
 
 
@@ -96,7 +117,7 @@ def current_states(ruled: Iterable[Mapping[str, Any]], alerting: AlertmanagerSta
         for alert in ruled
         if identity(alert["labels"]) not in known and (alert["state"] == "pending" or alerting is None)
     ]
-    return tuple(sorted(found, key=lambda each: (severity(each.labels) != "page", each.since, identity(each.labels))))
+    return tuple(sorted(found, key=lambda each: (not is_page(each.labels), each.since, identity(each.labels))))
 
 
 def state_bands(
@@ -108,7 +129,7 @@ def state_bands(
     """Return each rule's bands from the series of `ALERTS`, with the silences and inhibitions while it fires.
 
     Bands are sorted by their end, muting ones last, since they are drawn over the others. `inhibited` is the console's
-    own record, since no source has it; a sample stands for `step` seconds.
+    own record, since no source has it; a sample stands for the `step` seconds before it.
     """
     found: dict[Key, list[Band]] = {}
     for series in alerts:
@@ -127,7 +148,12 @@ def state_bands(
                 for each in muted
                 if each.start < end and each.end > start
             ]
-    return {name: sorted(place, key=lambda band: (band.state in _MUTED, band.end)) for name, place in found.items()}
+    return {name: sorted(place, key=lambda band: (band.state in MUTED, band.end)) for name, place in found.items()}
+
+
+def as_pages(bands: Iterable[Band]) -> list[Band]:
+    """Return the bands of a page: it fires in another colour than a ticket."""
+    return [Band("page", band.start, band.end) if band.state == "firing" else band for band in bands]
 
 
 def unix_time(text: str) -> float:

@@ -24,10 +24,10 @@ def test_samples_become_bands_with_silences() -> None:
     # In Prometheus' order: by labels, and so firing before pending.
     found = state_bands([series("firing", 4, 6, 20), series("pending", 0, 2)], [silence], {}, 2)[alert_key(LABELS)]
     assert [(band.state, band.start - MIDNIGHT, band.end - MIDNIGHT) for band in found] == [
-        ("pending", 0, 4),
-        ("firing", 4, 8),
-        ("firing", 20, 22),
-        ("silenced", 5, 7),
+        ("pending", -2, 2),
+        ("firing", 2, 6),
+        ("firing", 18, 20),
+        ("silenced", 5, 6),
     ]
 
 

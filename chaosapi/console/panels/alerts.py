@@ -6,17 +6,22 @@ from typing import Any
 from nicegui import ui
 
 from chaosapi import assets, durations
+from chaosapi.alert_labels import severity
+from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.keyed_list import KeyedList, set_text
 from chaosapi.console.panels.page_context import PageContext
-from chaosapi.console.panels.theme import TONES
+from chaosapi.console.panels.situation import severity_and_state, tone
+from chaosapi.console.panels.theme import BAD, TONES, WARN
+from chaosapi.console.situation import AlertGroup, group_alerts
 from chaosapi.console.states import (
     AlertState,
-    current_states,
     describe_matchers,
+    distinguishing_labels,
     identity,
-    other_labels,
+    is_page,
     title,
     unix_time,
+    windows,
 )
 
 _MAX_DELIVERED = 10
@@ -27,26 +32,25 @@ _UNKNOWN = "is unknown: see the top of the page."
 
 
 class AlertsPanel:
-    """Pending, firing and muted alerts; below them silences and deliveries."""
+    """Pending, firing and muted alerts, a card for each SLO or cause; below them silences and deliveries."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
-        self._rows: KeyedList[AlertState] = KeyedList(lambda: _AlertRow(context), "No alert is pending or firing.")
+        self._groups: KeyedList[AlertGroup] = KeyedList(lambda: _GroupCard(context), "No alert is pending or firing.")
         self._more = ui.label().classes("small dim")
-        ui.label("Silences").classes("strong").style("margin-top:12px")
+        Heading(3, "Silences").classes("strong section")
         self._silences: KeyedList[Any] = KeyedList(lambda: _SilenceRow(context), "None.")
-        ui.label("Received by the webhook").classes("strong").style("margin-top:12px")
-        self._delivered: KeyedList[Any] = KeyedList(_DeliveredRow, "Nothing yet.")
+        Heading(3, "Received by the webhook").classes("strong section")
+        self._delivered: KeyedList[Any] = KeyedList(lambda: _DeliveredRow(context), "Nothing yet.")
 
     def update(self) -> None:
-        sources = self._context.sources
         # A source that is not up has old data: then the other source alone is shown.
-        watch = sources.prometheus.answer if sources.prometheus.state() == "up" else None
-        alerting = sources.alertmanager.answer if sources.alertmanager.state() == "up" else None
-        rules = [pair for budget in watch.budgets for pair in budget.pairs] + list(watch.others) if watch else []
-        shown = current_states((alert for pair in rules for alert in pair.alerts), alerting)
+        watch = self._context.watch
+        alerting = self._context.alerting
+        shown = self._context.alerts
         unsure = None if watch and alerting else f"Whether an alert is pending or firing {_UNKNOWN}"
-        self._rows.show({identity(each.labels): each for each in shown[:_MAX_ROWS]}, unsure)
+        groups = group_alerts(shown[:_MAX_ROWS], watch.facts.targets if watch else ())
+        self._groups.show({each.key: each for each in groups}, unsure)
         self._more.set_text(f"{len(shown) - _MAX_ROWS} more alerts are not shown." if len(shown) > _MAX_ROWS else "")
         silences = alerting.silences if alerting else ()
         live = [each for each in silences if each["status"]["state"] != "expired"]
@@ -60,35 +64,38 @@ class AlertsPanel:
         )
 
 
-class _AlertRow:
+class _GroupCard:
+    """The alerts of one SLO, or of one cause: what they have in common above, a line for each below."""
+
     def __init__(self, context: PageContext) -> None:
         self._context = context
-        self._alert: AlertState | None = None
+        self._group: AlertGroup | None = None
         with ui.element("div").classes("item") as self.element:
             with ui.element("div").classes("flow"):
                 self._state = ui.label().classes("chip")
-                self._title = ui.label().classes("strong wrap")
+                self._name = Heading(3).classes("strong wrap")
+                self._route = ui.label().classes("small wrap")
                 ui.element("div").classes("grow")
                 self._since = ui.label().classes("small num")
-            self._name = ui.label().classes("small dim wrap")
             self._summary = ui.label().classes("small wrap")
+            self._rows: KeyedList[AlertState] = KeyedList(lambda: _AlertRow(context), "")
             with ui.element("div").classes("flow"):
                 self._silence_button = ui.button("Silence…", icon="notifications_off", on_click=self._silence)
                 self._silence_button.props("dense flat size=sm")
                 self._runbook = ui.element("div")
                 self._runbook_url = ""
 
-    def update(self, alert: AlertState) -> None:
-        self._alert = alert
-        set_text(self._state, alert.state, TONES[alert.state])
-        self._title.set_text(title(alert.labels)[:_MAX_CHARACTERS])
-        since = max(0.0, self._context.sources.clock() - unix_time(alert.since)) if alert.since else 0.0
-        self._since.set_text(f"{alert.since[11:19]} UTC, {durations.format(round(since))}" if alert.since else "")
-        muted = f" · by {', '.join(each[:8] for each in alert.muted_by)}" if alert.muted_by else ""
-        self._name.set_text(other_labels(alert.labels)[:_MAX_CHARACTERS] + muted)
-        self._summary.set_text(alert.annotations.get("summary", "")[:_MAX_CHARACTERS])
-        self._silence_button.set_visibility(alert.state != "silenced")
-        self._show_runbook(alert.annotations.get("runbook_url", ""))
+    def update(self, group: AlertGroup) -> None:
+        self._group = group
+        set_text(self._state, severity_and_state(group), tone(group))
+        self._name.set_text(group.name[:_MAX_CHARACTERS])
+        self._route.set_text(group.route[:_MAX_CHARACTERS])
+        self._since.set_text(describe_age(self._context, group.since))
+        first = group.alerts[0]
+        self._summary.set_text(first.annotations.get("summary", "")[:_MAX_CHARACTERS])
+        self._rows.show({identity(each.labels): each for each in group.alerts})
+        self._silence_button.set_visibility(any(each.state != "silenced" for each in group.alerts))
+        self._show_runbook(first.annotations.get("runbook_url", ""))
 
     def _show_runbook(self, url: str) -> None:
         """Show the runbook: chaosapi's own opens in a dialog, another URL is a link, anything else is plain text."""
@@ -105,11 +112,13 @@ class _AlertRow:
                 ui.label(f"runbook: {url[:_MAX_CHARACTERS]}").classes("small dim wrap")
 
     def _silence(self) -> None:
-        if self._alert is None:
+        if self._group is None:
             return
-        labels = dict(self._alert.labels)
+        labels = self._group.silenced_labels
         with ui.dialog(value=True) as dialog, ui.card().classes("dialog").style("width:460px"):
-            ui.label(f"Silence {title(labels)}").classes("strong")
+            Heading(2, f"Silence {self._group.name}").classes("strong")
+            matched = " ".join(f"{name}={value}" for name, value in labels.items())
+            ui.label(f"All alerts with {matched}"[:_MAX_CHARACTERS]).classes("small dim wrap")
             comment = ui.input("Comment: why, and who looks after it").props("autofocus").classes("full-width")
             lasting = ui.input("For", value="30m").classes("full-width")
 
@@ -136,6 +145,29 @@ class _AlertRow:
         dialog.on("hide", dialog.delete)
 
 
+class _AlertRow:
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
+        with ui.element("div") as self.element:
+            with ui.element("div").classes("flow small num"):
+                self._title = ui.label().classes("wrap")
+                ui.element("div").classes("grow")
+                self._since = ui.label().classes("dim")
+                self._state = ui.label().classes("chip")
+            self._labels = ui.label().classes("small dim wrap")
+
+    def update(self, alert: AlertState) -> None:
+        words = (severity(alert.labels), windows(alert.labels) or alert.labels.get("alertname", ""))
+        self._title.set_text(" ".join(filter(None, words))[:_MAX_CHARACTERS])
+        self._since.set_text(describe_age(self._context, alert.since))
+        is_loud = alert.state != "firing" or is_page(alert.labels)
+        set_text(self._state, alert.state, TONES[alert.state] if is_loud else WARN)
+        muted = f" muted by {', '.join(each[:8] for each in alert.muted_by)}" if alert.muted_by else ""
+        text = distinguishing_labels(alert.labels)[:_MAX_CHARACTERS] + muted
+        self._labels.set_text(text)
+        self._labels.set_visibility(bool(text))
+
+
 class _SilenceRow:
     def __init__(self, context: PageContext) -> None:
         self._context = context
@@ -147,7 +179,7 @@ class _SilenceRow:
     def update(self, silence: Any) -> None:
         self._number = silence["id"]
         what = describe_matchers(silence["matchers"])
-        until = f"until {silence['endsAt'][11:19]} UTC"
+        until = f"until {self._context.zone.clock(silence['endsAt'])}"
         self._text.set_text(f"{what}: {silence['comment']} ({silence['createdBy']}, {until})"[:_MAX_CHARACTERS])
 
     async def _end(self) -> None:
@@ -158,14 +190,25 @@ class _SilenceRow:
 
 
 class _DeliveredRow:
-    def __init__(self) -> None:
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         self.element = ui.label().classes("small num wrap")
 
     def update(self, alert: Any) -> None:
         delay = "" if alert["delay"] is None else f", notified after {alert['delay']:.1f} s"
         over = "" if alert["resolved_delay"] is None else f", as resolved after {alert['resolved_delay']:.1f} s"
-        text = f"{alert['starts_at'][11:19]} {title(alert['labels'])}: {alert['status']}{delay}{over}"
-        set_text(self.element, text[:_MAX_CHARACTERS], TONES["firing"] if alert["status"] == "firing" else "dim")
+        began = self._context.zone.bare_clock(alert["starts_at"])
+        text = f"{began} {title(alert['labels'])}: {alert['status']}{delay}{over}"
+        loud = BAD if is_page(alert["labels"]) else WARN
+        set_text(self.element, text[:_MAX_CHARACTERS], loud if alert["status"] == "firing" else "dim")
+
+
+def describe_age(context: PageContext, since: str) -> str:
+    """Return when something began and how long ago, "" if that is not known."""
+    if not since:
+        return ""
+    age = max(0.0, context.sources.clock() - unix_time(since))
+    return f"{context.zone.clock(since)}, {durations.format(round(age))}"
 
 
 def _open_runbook(text: str) -> None:

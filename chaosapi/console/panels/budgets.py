@@ -5,11 +5,12 @@ import html
 from nicegui import ui
 
 from chaosapi import durations
+from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.keyed_list import KeyedList, set_text
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
 from chaosapi.console.slos import BudgetStatus, PairStatus
-from chaosapi.console.states import Band, Key, alert_key, state_bands, title, unix_time
+from chaosapi.console.states import MUTED, Band, Key, alert_key, as_pages, is_page, state_bands, title, unix_time
 
 _REST = "other alerts"
 _WAITING = "Waiting for Prometheus."
@@ -26,20 +27,18 @@ class BudgetsPanel:
         ui.label(about).classes("small dim").style("margin-bottom:6px")
         self._rows: KeyedList[_Shown] = KeyedList(_BudgetBlock, "Prometheus has no SLO rules.")
         self._rows.show({}, _WAITING)
-        self._blank = True
 
     def update(self) -> None:
         sources = self._context.sources
         view = self._context.view
-        watch = sources.prometheus.answer
+        watch = self._context.watch
         alerting = sources.alertmanager.answer
-        curves = watch.curves.get(view) if watch else None
-        if watch is None or curves is None:
-            if self._blank:
-                away = sources.prometheus.state() not in ("up", "waiting")
-                self._rows.show({}, _UNKNOWN if away else _WAITING)
+        if watch is None:
+            self._rows.show({}, _WAITING if sources.prometheus.state() == "waiting" else _UNKNOWN)
             return
-        self._blank = False
+        curves = watch.curves.get(view)
+        if curves is None:  # of a view that was chosen just now
+            return
         begin = curves.at - view.span
         silences = [each for each in alerting.silences if unix_time(each["endsAt"]) > begin] if alerting else []
         known = state_bands(curves.alerts, silences, sources.inhibitions.bands, view.step)
@@ -52,7 +51,7 @@ class _BudgetBlock:
     def __init__(self) -> None:
         with ui.element("div").classes("item") as self.element:
             with ui.element("div").classes("flow"):
-                self._name = ui.label().classes("strong")
+                self._name = Heading(3).classes("strong")
                 ui.element("div").classes("grow")
                 self._left = ui.label().classes("strong num")
             self._meter = ui.html("", sanitize=False)
@@ -75,8 +74,7 @@ class _BudgetBlock:
             width = max(0.0, min(1.0, budget.left))
             style = f"width:{width:.1%};background:var(--{tone})"
             self._meter.set_content(f'<div class="meter"><i style="{style}"></i></div>')
-        burning = budget.exhausted is not None
-        self._end.set_text(f"spent in {_span(budget.exhausted)} at this rate" if burning else "no budget is burning")
+        self._end.set_text(_describe_end(budget))
         self._pairs.show(
             {alert_key(pair.labels): (pair, known.get(alert_key(pair.labels), []), span) for pair in budget.pairs}
         )
@@ -101,8 +99,10 @@ class _PairRow:
         else:
             self._name.set_text(f"{pair.labels.get('severity', '')} {pair.labels['alertname']}")
         latest = known[-1] if known and known[-1].end >= end - 5 else None
-        muted = latest.state if latest and pair.state == "firing" and latest.state != "pending" else pair.state
+        muted = latest.state if latest and pair.state == "firing" and latest.state in MUTED else pair.state
         set_text(self._state, muted, TONES[muted])
+        if is_page(pair.labels):
+            known = as_pages(known)
         self._strip.set_content(strip(known, start, end))
 
 
@@ -119,8 +119,16 @@ def strip(known: list[Band], start: float, end: float) -> str:
     return f'<div class="strip" role="img" aria-label="{words}">{"".join(pieces)}</div>'
 
 
-def _span(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+def _describe_end(budget: BudgetStatus) -> str:
+    if budget.burn is None:
+        return "no requests to judge"
+    if budget.left is not None and budget.left <= 0:
+        return f"the budget is gone; burn rate {budget.burn:.3g}×"
+    if budget.exhausted is None:
+        return "no budget is burning"
+    return f"gone in {_span(budget.exhausted)} at this burn rate ({budget.burn:.3g}×)"
+
+
+def _span(seconds: float) -> str:
     step = 1 if seconds < 3600 else 60 if seconds < 86400 else 3600
     return durations.format(step * round(seconds / step))

@@ -6,11 +6,11 @@ from nicegui import ui
 
 from chaosapi import durations
 from chaosapi.console.panels.form import FaultForm
+from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.keyed_list import KeyedList, format_replicas, set_text
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
-from chaosapi.console.schema import format_value
-from chaosapi.console.service import Json, as_curl, editable_fields
+from chaosapi.console.service import Json, as_curl, describe_effect, describe_target, editable_fields
 
 _ENDED_SHOWN = 5
 
@@ -40,7 +40,7 @@ class _FaultRow:
         self._fault: Json = {}
         with ui.element("div").classes("item") as self.element:
             with ui.element("div").classes("flow"):
-                self._name = ui.label().classes("strong wrap")
+                self._name = Heading(3).classes("strong wrap")
                 self._state = ui.label().classes("chip")
                 ui.element("div").classes("grow")
                 self._left = ui.label().classes("num small")
@@ -59,11 +59,11 @@ class _FaultRow:
         self._name.set_text(fault["name"])
         set_text(self._state, fault["state"], TONES[fault["state"]])
         remaining = durations.format(round(durations.parse(fault["remaining"])))
-        self._left.set_text(f"ended {fault['ends_at'][11:19]} UTC" if over else f"{remaining} left")
-        self._what.set_text(f"{effect(fault['effect'])} · {target(fault['target'])}")
+        self._left.set_text(f"ended {self._context.zone.clock(fault['ends_at'])}" if over else f"{remaining} left")
+        self._what.set_text(f"{describe_effect(fault['effect'])} · {describe_target(fault['target'])}")
         strength = "" if over else f"strength {fault['strength']:.0%} · "
         counts = f"{receipt['injected']} of {receipt['matched']} hit"
-        rates = f"asked {receipt['requested_rate']:.2%}, got {receipt['achieved_rate']:.2%} ({counts})"
+        rates = f"requested {receipt['requested_rate']:.2%}, actual {receipt['achieved_rate']:.2%} ({counts})"
         skipped = f", {receipt['skipped']} skipped" if receipt["skipped"] else ""
         followed = "" if over else f" · {format_replicas(receipt['replicas'])}"
         self._rates.set_text(f"{strength}{rates}{skipped}{followed}")
@@ -93,20 +93,3 @@ async def _compose(context: PageContext, fault: Json | None = None) -> None:
     catalogue = await context.run_action(context.sources.admin.catalogue(context.token), "")
     if catalogue:
         FaultForm(context, catalogue, fault)
-
-
-def effect(fields: Json) -> str:
-    """Return an effect in a line, without empty fields."""
-    inner = " ".join(
-        f"{name} {effect(value) if isinstance(value, dict) and 'type' in value else format_value(value)}"
-        for name, value in fields.items()
-        if name != "type" and value not in (None, {}, [])
-    )
-    return f"{fields['type']} {inner}".strip()
-
-
-def target(fields: Json) -> str:
-    points = [f"calls to {', '.join(fields['points'])}"] if fields["points"] else []
-    parts = [*points, *(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
-    parts += [f"{name}={value}" for name, value in fields["headers"].items()]
-    return " ".join(parts + ([f"by {fields['sticky_by']}"] if fields["sticky_by"] else []))

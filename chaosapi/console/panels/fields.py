@@ -1,19 +1,35 @@
 """The inputs of a form: one for each part of a schema; their values as JSON."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from nicegui import ui
 
 from chaosapi.console.schema import Field, Part, Path, body, format_value, initial_text, value_at
 
 Input = ui.input | ui.select
+_TITLES: Final[Mapping[Path, str]] = {
+    ("rate",): "Share of requests hit, 0 to 1",
+    ("schedule", "duration"): "Lasts for",
+    ("schedule", "start_after"): "Begins after",
+    ("schedule", "shape"): "Strength over time",
+    ("target", "routes"): "Routes",
+    ("target", "methods"): "HTTP methods",
+    ("target", "headers"): "Only requests with headers",
+    ("target", "sticky_by"): "Same outcome per header",
+    ("target", "points"): "Calls to dependencies",
+    ("guard",): "Ends early on",
+    ("reason",): "Reason, for the audit",
+}
+"""Titles of fields whose name says too little; others are their path in words."""
 
 
 class FormFields:
     """The inputs of some parts, filled from `values` (JSON); `changed` is called at each keystroke.
 
-    A default is the placeholder of a field that `values` lacks. `frozen` paths are read-only.
+    A default is the placeholder of a field that `values` lacks. `frozen` paths are read-only. `known` has values to
+    choose from, by the path of a list; others can be typed.
     """
 
     def __init__(
@@ -23,10 +39,12 @@ class FormFields:
         changed: Callable[[], None],
         *,
         frozen: tuple[str, ...] = (),
+        known: Mapping[Path, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         self._values = values
         self._changed = changed
         self._frozen = frozen
+        self._known = known
         self._inputs: dict[Path, tuple[Field, Input]] = {}
         self._choices: dict[Path, ui.select] = {}
         with ui.element("div").classes("fields"):
@@ -40,7 +58,7 @@ class FormFields:
         }
         wrong = False
         for path, (field, made) in self._inputs.items():
-            text = str(made.value or "")
+            text = ", ".join(made.value) if isinstance(made.value, list) else str(made.value or "")
             made.error = None
             known = value_at(self._values, path)
             if not text.strip() and text != known:
@@ -90,13 +108,19 @@ class FormFields:
         known = format_value(value_at(self._values, field.path))
         label = _title(field.path) + (" *" if field.required else "")
         made: Input
-        if field.choices:
+        if field.path in self._known:
+            given = value_at(self._values, field.path) or []
+            offered = list(dict.fromkeys([*given, *self._known[field.path]]))
+            made = ui.select(offered, value=given, label=label, multiple=True, new_value_mode="add-unique")
+            made.props(f'use-chips clearable placeholder="{"" if given else "all"}"')
+        elif field.choices:
             options = list(field.choices) if field.required else ["", *field.choices]
             made = ui.select(options, value=known if known in options else options[0], label=label)
         else:
             made = ui.input(label, value=known, placeholder=field.default).mark(".".join(field.path))
-        made.props(f'outlined dense stack-label hint="{field.limits}"')
-        made.classes("full-width")
+        hint = "choose, or type a pattern and press Enter" if field.path in self._known else field.limits
+        made.props(f'outlined dense stack-label hint="{hint}"')
+        made.classes("full-width wide" if field.path in self._known else "full-width")
         if field.help:
             made.tooltip(field.help)
         if ".".join(field.path) in self._frozen:
@@ -106,6 +130,8 @@ class FormFields:
 
 
 def _title(path: Path) -> str:
-    """Return a label: the path without `effect`, `target` or `schedule`."""
+    """Return a label: the field's title, or its path without `effect`, `target` or `schedule` in words."""
+    if path in _TITLES:
+        return _TITLES[path]
     inner = path[1:] if path[0] in ("effect", "target", "schedule") and len(path) > 1 else path
-    return " ".join(inner).replace("_", " ")
+    return " ".join(inner).replace("_", " ").capitalize()

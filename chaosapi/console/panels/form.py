@@ -1,7 +1,7 @@
 """The form of a fault, built from the service's schemas, with a live forecast."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from nicegui import ui
@@ -9,15 +9,16 @@ from nicegui import ui
 from chaosapi.clients.errors import ClientError
 from chaosapi.console import forecast
 from chaosapi.console.panels.fields import FormFields
+from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.schema import form_parts, merge_patch
 from chaosapi.console.service import EffectCatalogue, Json, as_curl
 
+_HALT_INTERVAL_S: Final = 1.0
 _DEBOUNCE_S: Final = 0.5  # from the last keystroke to the request for a forecast
 _COMMON_FIELDS: Final = ("rate", "schedule.duration", "target.routes", "name")
 """The fields at the top, in this order; the others are folded."""
-_NEW_FAULT: Final = {"rate": 0.05, "schedule": {"duration": "2m"}}
-"""What the form of a new fault proposes: less harm than the API's defaults, every request for a quarter of an hour."""
+_ROUTES: Final = ("target", "routes")
 _NOT_FIELDS: Final = ("effect", "rate_sum")
 _NOT_PATCHED: Final = ("name", "rate_sum")
 
@@ -35,28 +36,49 @@ class FaultForm:
         first = [part for name in _COMMON_FIELDS for part in common if ".".join(part.path) == name]
         more = [part for part in common if part not in first]
         values = dict(fault or {})
-        proposed = values or _NEW_FAULT
+        routes = self._known_routes()
+        proposed = values or new_fault(routes)
         with ui.dialog(value=True) as self._dialog, ui.card().classes("dialog"):
-            ui.label(f"Change {fault['name']}" if fault else "Add a fault").classes("strong")
+            Heading(2, f"Change {fault['name']}" if fault else "Add a fault").classes("strong")
             with ui.element("div").classes("two"):
                 with ui.element("div"):
                     self._effect_choice(values)
-                    self._first = FormFields(first, proposed, self._changed, frozen=("name",) if fault else ())
+                    self._first = FormFields(
+                        first, proposed, self._changed, frozen=("name",) if fault else (), known={_ROUTES: routes}
+                    )
                     self._effect_fields = ui.element("div")
                     with ui.expansion("More: schedule, strength, target, guard").classes("full-width dense"):
                         self._more = FormFields(more, values, self._changed)
                 with ui.element("div").props("aria-live=polite"):
-                    ui.label("Forecast, if it is injected now").classes("strong")
+                    Heading(3, "Forecast, if it is injected now").classes("strong")
                     self._forecast = ui.column().classes("small").style("gap:4px;min-height:160px")
-                    self._trouble = ui.label().classes("bad small wrap")
+                    self._trouble = ui.label().classes("bad small wrap").props("role=alert")
+            self._halted = ui.label().classes("bad wrap").props("role=status")
             with ui.element("div").classes("flow"):
                 label = "Change it" if fault else "Inject"
                 self._submit = ui.button(label, icon="bolt", on_click=self._inject).props("color=negative")
                 ui.button("Copy as curl", icon="content_copy", on_click=self._copy).props("flat")
                 ui.button("Cancel", on_click=self._dialog.close).props("flat")
+            ui.timer(_HALT_INTERVAL_S, self._show_halt, immediate=False)
         self._dialog.on("hide", self._dialog.delete)
+        self._has_forecast = False
         self._debounce = ui.timer(_DEBOUNCE_S, self._request_forecast, active=False)
         self._show_effect(values)
+        self._show_halt()
+
+    def _known_routes(self) -> tuple[str, ...]:
+        watch = self._context.sources.prometheus.answer
+        return watch.facts.routes if watch else ()
+
+    def _show_halt(self) -> None:
+        """Say that chaos is halted, for as long as it is: the service would refuse the fault."""
+        halt = self._context.service.halt if self._context.service else None
+        if halt:
+            since = self._context.zone.clock(halt["since"])
+            why = halt["reason"] or "no reason given"
+            self._halted.set_text(f"Chaos is halted since {since} ({why}): allow faults again at the top of the page.")
+        self._halted.set_visibility(bool(halt))
+        self._submit.set_enabled(self._has_forecast and not halt)
 
     def _effect_choice(self, values: Mapping[str, Any]) -> None:
         allowed = [name for name, each in self._catalogue.effects.items() if each["denied"] is None]
@@ -79,6 +101,7 @@ class FaultForm:
 
     def _changed(self) -> None:
         self._edits += 1
+        self._has_forecast = False
         self._submit.disable()
         self._debounce.cancel()
         with self._dialog:
@@ -106,7 +129,8 @@ class FaultForm:
             return
         if asked == self._edits:  # else the form has changed since the request
             self._show_forecast(prediction)
-            self._submit.enable()
+            self._has_forecast = True
+            self._show_halt()
 
     def _show_forecast(self, prediction: Json) -> None:
         self._forecast.clear()
@@ -118,7 +142,8 @@ class FaultForm:
                 ui.label(text).classes("wrap dim")
 
     async def _inject(self) -> None:
-        self._submit.disable()  # else a double click injects two faults
+        self._has_forecast = False  # else a double click injects two faults
+        self._show_halt()
         try:
             body = self._body()
             if self._fault:
@@ -133,7 +158,8 @@ class FaultForm:
             return
         except ClientError as error:
             self._show_error(error)
-            self._submit.enable()
+            self._has_forecast = True
+            self._show_halt()
             return
         await self._context.sources.service.poll()
         ui.notify("The fault is changed." if self._fault else "The fault is injected.", type="positive")
@@ -157,8 +183,16 @@ class FaultForm:
         ui.notify("Copied.")
 
 
+def new_fault(routes: Sequence[str]) -> dict[str, Any]:
+    """Return what the form of a new fault proposes: less harm than the API's defaults.
+
+    Those are every request of every route, for a quarter of an hour. The first of the known routes is the busiest.
+    """
+    return {"rate": 0.05, "schedule": {"duration": "2m"}, "target": {"routes": list(routes[:1])}}
+
+
 def table(alerts: list[tuple[str, ...]]) -> str:
     """Return the alerts that will fire as an HTML table, "" without alerts."""
     rows = ["<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in row) for row in alerts]
-    heads = "".join(f'<td class="dim">{head}' for head in ("will fire", "at", "by chance", "notified", "resolved"))
+    heads = "".join(f'<th scope="col">{head}' for head in ("will fire", "at", "expected range", "notified", "resolved"))
     return f'<table class="plain num"><tr>{heads}{"".join(rows)}</table>' if rows else ""

@@ -26,17 +26,18 @@ class KeyedRow(Protocol[Item_contra]):
 class KeyedList(Generic[Item]):
     """Rows by key in an element of their own; `empty` is the text of an empty list."""
 
-    def __init__(self, make: Callable[[], KeyedRow[Item]], empty: str) -> None:
+    def __init__(self, make: Callable[[], KeyedRow[Item]], empty: str, classes: str = "list") -> None:
         self._make = make
         self._rows: dict[Hashable, KeyedRow[Item]] = {}
         self._nothing = empty
         self._empty = ui.label(empty).classes("dim")
-        self._list = ui.element("div").classes("list")
+        self._list = ui.element("div").classes(classes)
 
     def show(self, items: Mapping[Hashable, Item], empty: str | None = None) -> None:
         """Show these items in their order; `empty` replaces the text of an empty list, such as after an error."""
         self._empty.set_text(empty or self._nothing)
-        self._empty.set_visibility(not items)
+        self._empty.set_visibility(not items and bool(empty or self._nothing))
+        self._list.set_visibility(bool(items))
         for key in self._rows.keys() - items.keys():
             self._rows.pop(key).element.delete()
         before = list(self._rows)
