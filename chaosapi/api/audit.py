@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationErr
 from chaosapi.api import pages, responses
 from chaosapi.api.descriptions import refusals
 from chaosapi.durations import Duration
-from chaosapi.errors import Busy, Invalid, StoreUnavailable
+from chaosapi.errors import Busy, Invalid, LimitReached, StoreUnavailable
 from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import NAME
 from chaosapi.faults.state import Action, Applied, AuditEntry, State
@@ -173,9 +173,11 @@ def _readable(change: Change) -> Change:
     def checked(before: State) -> State:
         after = change(before)
         kept = {id(record.spec) for record in before.faults}
-        for record in after.faults:
-            if id(record.spec) not in kept and not codec.round_trips(record):
-                raise Invalid.field("body", "this fault cannot be stored: it would not be read back as it is")
+        new = [record for record in after.faults if id(record.spec) not in kept]
+        if not all(map(codec.round_trips, new)):
+            raise Invalid.field("body", "this fault cannot be stored: it would not be read back as it is")
+        if new and not codec.has_room(after):
+            raise LimitReached(f"all faults together have {codec.MAX_STATE:,} characters as JSON, which is the most")
         return after
 
     return checked

@@ -5,7 +5,8 @@ A store runs these functions atomically; nothing else may change the state. Each
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 
 from chaosapi import durations
 from chaosapi.errors import Conflict, Invalid, PreconditionFailed
@@ -15,6 +16,8 @@ from chaosapi.merge_patch import merge
 
 MAX_ENDED = 100
 """How many ended faults are kept."""
+_MAX_ENDED_SIZE: Final = 2**22
+"""How many characters the ended faults that are kept have as JSON."""
 
 Change = Callable[[State], State]
 """Returns the next state; raises a ChaosError where the change is not allowed."""
@@ -138,11 +141,12 @@ def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
     live = [record for record in others if record.phase(now) != "ended"]
     admit(live, spec)
     record = Record(name=spec.name, spec=spec, created_at=now, revision=state.revision + 1)
-    if len(others) > len(live) + MAX_ENDED:
-        alive = set(map(id, live))
-        ended = [old for old in others if id(old) not in alive]
-        forgotten = set(map(id, ended[MAX_ENDED:]))
-        others = [old for old in others if id(old) not in forgotten]
+    alive = set(map(id, live))
+    ended = [old for old in others if id(old) not in alive]
+    sizes = accumulate(len(old.text) for old in ended)
+    kept = {id(old) for old, size in zip(ended[:MAX_ENDED], sizes, strict=False) if size <= _MAX_ENDED_SIZE}
+    if len(kept) < len(ended):
+        others = [old for old in others if id(old) in alive or id(old) in kept]
     return _next(state, (record, *others))
 
 

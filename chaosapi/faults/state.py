@@ -1,6 +1,8 @@
 """The state that all replicas share, the faults and the halt, and the audit log of its changes."""
 
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import FailFast
 
 from chaosapi.errors import NotFound
 from chaosapi.faults.fault import Fault, Record
@@ -20,7 +22,7 @@ class State(Model):
     """The faults, newest first, and whether chaos is halted."""
 
     revision: Revision = 0
-    faults: tuple[Record, ...] = ()
+    faults: Annotated[tuple[Record, ...], FailFast()] = ()  # a store may have a million wrong ones
     halt: Halt | None = None
 
     def live(self, now: float) -> list[Record]:

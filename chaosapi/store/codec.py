@@ -17,6 +17,8 @@ MAX_AUDIT_ENTRIES: Final = 10_000
 MAX_AUDIT_BYTES: Final = 2**24
 """Checked only when an entry above `LARGE_ENTRY_BYTES` is written, so the audit may grow to twice this."""
 LARGE_ENTRY_BYTES: Final = MAX_AUDIT_BYTES // MAX_AUDIT_ENTRIES
+MAX_STATE: Final = 2**24
+"""Characters of a state. A larger one is neither written nor read."""
 UNREADABLE: Final = "the stored state could not be read"
 """The reason in the audit for ending all faults."""
 _MAX_TIME_S: Final = 2.5e11
@@ -56,8 +58,15 @@ def round_trips(record: Record) -> bool:
         return False
 
 
+def has_room(state: State) -> bool:
+    """Return whether the state is small enough to be read back."""
+    return sum(len(record.text) for record in state.faults) < MAX_STATE - 10_000
+
+
 def read_state(text: str | bytes) -> State:
     """Return the state that `write_state` wrote; raises StoreUnreadable for anything else."""
+    if len(text) > MAX_STATE:
+        raise StoreUnreadable(f"{UNREADABLE}: it has more than {MAX_STATE:,} characters")
     try:
         state = State.model_validate_json(text)
         late = [record.name for record in state.faults if not _is_dated(record)]
@@ -86,7 +95,7 @@ class StateReader:
 
     def read(self, text: str | bytes) -> State:
         """Return the same as `read_state`; raises StoreUnreadable."""
-        if not isinstance(text, str):
+        if not isinstance(text, str) or len(text) > MAX_STATE:
             return read_state(text)
         if text != self._text:
             self.remember(text, self._read_changes(text) or read_state(text))

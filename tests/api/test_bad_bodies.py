@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from chaosapi.store import codec
+
 ERROR = {"effect": {"type": "error"}}
 KIND = {"content-type": "application/json"}
 
@@ -323,6 +325,21 @@ def test_a_refusal_counts_the_errors_that_it_does_not_list(client: TestClient) -
     """A list of twenty errors would look complete."""
     answer = client.post("/admin/faults", json={**ERROR, **{f"unknown{n}": 1 for n in range(1_000)}})
     assert (len(answer.json()["errors"]), answer.json()["detail"][-14:]) == (20, "; and 980 more")
+
+
+def test_faults_that_cannot_be_read_back_together_are_refused(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 429, as other limits of all live faults; what is there can be ended and made smaller."""
+    monkeypatch.setattr(codec, "MAX_STATE", 30_000)
+    large = error(body="x" * 12_000)
+    assert client.put("/admin/faults/a", json=large).status_code == 201
+    answer = client.put("/admin/faults/b", json=large)
+    assert (answer.status_code, answer.json()["type"]) == (429, "urn:chaosapi:problem:limit-reached")
+    assert client.patch("/admin/faults/a", json={"effect": {"body": None}}).status_code == 200
+    assert client.put("/admin/faults/b", json=large).status_code == 201
+    monkeypatch.setattr(codec, "MAX_STATE", 0)
+    assert client.delete("/admin/faults/b").status_code == 200
 
 
 def test_the_kill_switch_ignores_its_body(client: TestClient) -> None:

@@ -104,3 +104,13 @@ def test_the_last_hundred_ended_faults_are_kept() -> None:
         state = changes.create(fault(f"late-{number}", schedule={"duration": 1}), 100 + 2 * number)(state)
     assert len(state.live(1000)) == 0
     assert len(state.faults) <= changes.MAX_ENDED + 1
+
+
+def test_the_ended_faults_that_are_kept_have_a_size() -> None:
+    """The newest; otherwise a hundred large ones would leave no room for new ones."""
+    large = {"type": "error", "body": "x" * 100_000}
+    state = State()
+    for number in range(60):
+        state = changes.create(fault(f"f-{number}", effect=large, schedule={"duration": 1}), 2 * number)(state)
+    assert [record.name for record in state.faults[:30]] == [f"f-{number}" for number in range(59, 29, -1)]
+    assert sum(len(record.text) for record in state.faults[1:]) < 2**22

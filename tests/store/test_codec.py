@@ -2,12 +2,13 @@ import json
 from collections.abc import Callable
 
 import pytest
+from pydantic import ValidationError
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from chaosapi.faults.state import State
-from chaosapi.store.codec import StateReader, read, read_state, write, write_state
+from chaosapi.store.codec import MAX_STATE, StateReader, read, read_state, write, write_state
 from tests.store.conftest import a_fault
 
 
@@ -125,3 +126,13 @@ def test_a_reader_parses_many_new_records_at_once(monkeypatch: pytest.MonkeyPatc
     ended = changes.end_all(200.0)(state)
     assert reader.read(write_state(ended)) == ended
     assert len(parsed) < len(names) / 10
+
+
+def test_a_state_of_another_writer_is_refused_in_a_moment() -> None:
+    """Each wrong value costs an error: a few megabytes of them took minutes, and the kill switch waited."""
+    wrong = f'{{"revision":1,"faults":[{",".join(["{}"] * 100_000)}],"halt":null}}'
+    with pytest.raises(ValidationError) as refusal:
+        State.model_validate_json(wrong)
+    assert refusal.value.error_count() < 10
+    with pytest.raises(StoreUnreadable, match="characters"):
+        StateReader().read(wrong + " " * MAX_STATE)

@@ -1,7 +1,9 @@
 """The message that announces a change to the other replicas: a diff, so its size does not grow with the faults."""
 
 from itertools import takewhile
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import FailFast
 
 from chaosapi.faults.fault import Record
 from chaosapi.faults.state import Diff, Halt, State
@@ -17,11 +19,11 @@ class Announcement(Model):
     """The version of the earlier state; empty if nothing was stored before."""
     revision: int
     halt: Halt | None
-    first: tuple[Record, ...]
+    first: Annotated[tuple[Record, ...], FailFast()]
     """The new and changed faults that the new state begins with."""
-    changed: tuple[tuple[int, Record], ...]
+    changed: Annotated[tuple[tuple[int, Record], ...], FailFast()]
     """The other changed faults, with their indexes in the earlier state."""
-    gone: tuple[int, ...]
+    gone: Annotated[tuple[int, ...], FailFast()]
     """The indexes in the earlier state, ascending, of faults that were dropped or are now in `first`."""
     line: str
     """The audit line."""

@@ -18,6 +18,7 @@ from chaosapi.store.codec import (
     LARGE_ENTRY_BYTES,
     MAX_AUDIT_BYTES,
     MAX_AUDIT_ENTRIES,
+    MAX_STATE,
     UNREADABLE,
     StateReader,
     tally_key,
@@ -133,7 +134,8 @@ def read_revision(db: sqlite3.Connection) -> int:
 
 def read_state(db: sqlite3.Connection, reader: StateReader) -> State:
     """Return the stored state; raises StoreUnreadable."""
-    row = db.execute("SELECT state, revision FROM state").fetchone()
+    # No more than the first character that makes it too large: somebody else may have written a gigabyte.
+    row = db.execute("SELECT substr(state, 1, ?), revision FROM state", (MAX_STATE + 1,)).fetchone()
     if row is None:
         return State()
     found = reader.read(row[0])
