@@ -146,8 +146,8 @@ def _loss(loss: Loss | None) -> Iterable[Block]:
     if loss is None:
         yield "Prometheus has no requests of that time."
         return
-    share = loss.failed / loss.requests if loss.requests else 0.0
-    yield f"{loss.failed:,.0f} of {loss.requests:,.0f} requests failed ({share:.2%})."
+    share = f"{loss.failed / loss.requests if loss.requests else 0.0:.2%}"
+    yield f"While it acted, {loss.failed:,.0f} of {loss.requests:,.0f} requests failed ({share}), whatever the cause."
     for bound, slow in loss.slow.items():
         yield f"{slow:,.0f} requests that did not fail took longer than {bound} ms."
     spent = [

@@ -90,7 +90,7 @@ Times are from the start of the fault. The expected range is that of the firing.
 
 ### What users lost
 
-21 of 1,200 requests failed (1.75%).
+While it acted, 21 of 1,200 requests failed (1.75%), whatever the cause.
 
 3 requests that did not fail took longer than 250 ms.
 

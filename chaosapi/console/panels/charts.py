@@ -4,14 +4,16 @@ import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from nicegui import ui
 
+from chaosapi.console.access import PAGES
 from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.keyed_list import set_text
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import GRID, INK, LIMIT, LINES, SHADE_OPACITY, SHADES
-from chaosapi.console.signals import CHARTS, Chart, Span, headline
+from chaosapi.console.signals import CHARTS, SPANS, Chart, Span, expressions, headline
 from chaosapi.console.slos import SloTarget
 from chaosapi.console.zones import Zone
 
@@ -61,12 +63,14 @@ class ChartsPanel:
         if drawing == self._drawn:
             return
         self._drawn = drawing
+        queries = expressions(context.sources.addresses.job, watch.facts.scrape, context.view.route)
         span = (end - context.view.span, end)
         faults = sorted(curves.faults.items(), key=lambda each: each[1][0])
         self._legend.set_content(legend(faults, span, context.zone))
         spans = shades(faults, end)
         for card in self._charts:
             limits = thresholds(card.chart.title, context.view.route, targets)
+            card.link(queries[card.chart.lines[0].key], context.view.span)
             card.draw(curves.lines, span, spans, limits, dark=context.dark, zone=context.zone)
 
 
@@ -77,9 +81,13 @@ class _ChartCard:
             with ui.element("div").classes("flow").style("flex-wrap:nowrap;align-items:baseline"):
                 with Heading(3, chart.title).classes("small strong"):
                     ui.tooltip(chart.about)
+                self._query = ui.link("", PAGES["Query"]).classes("small live")
+                self._query.props(f'aria-label="Query of {chart.title}"')
+                with self._query:
+                    ui.icon("query_stats").tooltip("Open its query")
                 ui.element("div").classes("grow")
                 if len(chart.lines) > 1:
-                    ui.label(f"{chart.lines[0].name} now").classes("small dim live")
+                    ui.label(f"{chart.lines[0].name} now").classes("small dim live nowrap")
                 self._now = ui.label("-").classes("big num live").mark(f"now-{chart.title}")
                 ui.label("unknown").classes("big dim lost")
             self._echart = ui.echart(_options(chart)).classes("chart")
@@ -89,6 +97,14 @@ class _ChartCard:
         value = (now or {}).get(self.chart.lines[0].key)
         tone = "dim" if value is None else _tone(self.chart.title, value, limits)
         set_text(self._now, headline(self.chart, now), tone)
+
+    def link(self, expr: str, span: int) -> None:
+        """Link the query of the first curve, to be changed and graphed on its own page."""
+        name = next(name for name, seconds in SPANS.items() if seconds == span)
+        address = f"{PAGES['Query']}?{urlencode({'expr': expr, 'span': name})}"
+        if self._query.props["href"] != address:
+            self._query.props["href"] = address
+            self._query.update()
 
     def draw(
         self,
