@@ -23,6 +23,7 @@ from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
 from chaosapi.api.dispatch import Dispatch, refuse_shared_paths
 from chaosapi.api.head import HeadMiddleware
+from chaosapi.api.newline import NewlineMiddleware
 from chaosapi.api.policy import Policy
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
@@ -181,7 +182,7 @@ class Chaos:
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""
-        control = AccessGuard(HeadMiddleware(self.control), self._settings)
+        control = NewlineMiddleware(AccessGuard(HeadMiddleware(self.control), self._settings))
         for layer in reversed(self._layers(control)):
             app = layer(app)
         return LifespanMiddleware(app, *self._lifespan(control))
