@@ -12,8 +12,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from chaosapi import assets, durations, errors
-from chaosapi.cli import here
+from chaosapi import assets, errors
+from chaosapi.cli import here, parse
 from chaosapi.cli.prometheus_reader import PrometheusReader, Url
 from chaosapi.cli.render_faults import empty_table
 from chaosapi.cli.slo import FailuresOption, JsonOption, ProfileOption, SpecOption
@@ -60,7 +60,7 @@ def backtest(
         chosen = windows.load(profile)
         source = PrometheusReader(prometheus or here.prometheus_url())
         known = default_monitoring(chosen).model_dump() | {"prometheus": source.version(), "min_failures": min_failures}
-        known |= {"pending_for": durations.parse(pending_for)} | ({"evaluation": durations.parse(step)} if step else {})
+        known |= {"pending_for": parse.seconds(pending_for)} | ({"evaluation": parse.seconds(step)} if step else {})
         monitoring = Monitoring.model_validate(known)
         shop = spec.load(spec_file or assets.path("alerts") / "slo.yaml")
         found = _recordings(source, shop, chosen, span)
@@ -120,7 +120,7 @@ def _moment(text: str, now: float, option: str) -> float:
         return now
     try:
         if text.startswith("-"):
-            return now - durations.parse(text[1:])
+            return now - parse.seconds(text[1:])
         return TypeAdapter(AwareDatetime).validate_strings(text).timestamp()
     except (ValidationError, ValueError):
         raise typer.BadParameter(

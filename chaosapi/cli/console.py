@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import typer
 
 from chaosapi import durations, errors
-from chaosapi.cli import here
+from chaosapi.cli import here, parse
 from chaosapi.cli.fault import Url
 from chaosapi.extras import needed
 from chaosapi.lab_addresses import running_lab
@@ -71,7 +71,7 @@ def console(
             "set CHAOSAPI_CONSOLE_PASSWORD, or listen on 127.0.0.1"
         )
     try:
-        seconds = durations.parse(every)
+        seconds = parse.seconds(every)
     except ValueError as error:
         raise _refused(f"--every {every}: {error}") from None
     if seconds < _SHORTEST_INTERVAL_S:

@@ -204,19 +204,23 @@ def forecast(
         "rate": rate,
         "target": parse.without_none({"routes": route, "methods": method}),
         "schedule": parse.without_none(
-            {"start_after": start_after, "duration": duration, "shape": shape and parse.parse_value(shape)}
+            {
+                "start_after": parse.duration_text(start_after),
+                "duration": parse.duration_text(duration),
+                "shape": shape and parse.parse_value(shape),
+            }
         ),
     }
     watching = {
-        "history": history,
-        "scrape": scrape,
-        "evaluation": evaluation,
-        "pending_for": pending_for,
+        "history": parse.duration_text(history),
+        "scrape": parse.duration_text(scrape),
+        "evaluation": parse.duration_text(evaluation),
+        "pending_for": parse.duration_text(pending_for),
         "min_failures": min_failures,
-        "group_wait": group_wait,
-        "group_interval": group_interval,
+        "group_wait": parse.duration_text(group_wait),
+        "group_interval": parse.duration_text(group_interval),
         "prometheus": prometheus_version,
-        "horizon": horizon,
+        "horizon": parse.duration_text(horizon),
     }
     sent: dict[str, Any] = {"rps": rps, "replicas": replicas, "shares": dict(map(_share, share or []))}
     try:
@@ -341,6 +345,6 @@ def _ratio(text: str) -> float:
 
 def _seconds(text: str, option: str) -> float:
     try:
-        return durations.parse(text)
+        return parse.seconds(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None

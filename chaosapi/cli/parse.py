@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 import yaml
 
-from chaosapi import budget
+from chaosapi import budget, durations
 from chaosapi.budget import FILE
 from chaosapi.effects import EFFECTS, Effect
 from chaosapi.errors import BadRequest, ChaosError
@@ -103,6 +103,11 @@ def split_parameter(text: str) -> tuple[str, str]:
 def duration_text(text: str | None) -> str | None:
     """Return a duration with its unit: a number is in seconds. The API refuses what is no duration."""
     return f"{text}s" if text and re.fullmatch(r"\d+(\.\d*)?|\.\d+", text) else text
+
+
+def seconds(text: str) -> float:
+    """Return the seconds of a duration; a number is in seconds. Raises ValueError for what is none."""
+    return durations.parse(duration_text(text))
 
 
 def base_url(text: str) -> str:

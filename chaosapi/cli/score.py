@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chaosapi import assets, durations, errors
-from chaosapi.cli import fault, here, measured, render_score
+from chaosapi.cli import fault, here, measured, parse, render_score
 from chaosapi.cli.past import read_past
 from chaosapi.cli.prometheus_reader import PrometheusReader, Url
 from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
@@ -55,7 +55,7 @@ def score(
         chosen = windows.load(profile)
         waits = {"group_wait": group_wait, "group_interval": group_interval}
         settings = default_monitoring(chosen).model_dump(context=durations.EXACT)
-        settings |= {key: durations.parse(value) for key, value in waits.items() if value}
+        settings |= {key: parse.seconds(value) for key, value in waits.items() if value}
         known = Observed()
         traffic = Traffic.of_shop()
         missing = []

@@ -11,7 +11,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from chaosapi import assets, durations, errors
+from chaosapi import assets, errors
+from chaosapi.cli import parse
 from chaosapi.cli.lazy import LazyCommand, lazy_group
 from chaosapi.slo import cause_alerts, explain, files, promtool, spec, windows
 from chaosapi.slo.annotations import LinkBases
@@ -227,7 +228,7 @@ def _conditions(
 
 def _seconds(text: str | None, option: str) -> float | None:
     try:
-        return None if text is None else durations.parse(text)
+        return None if text is None else parse.seconds(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
 

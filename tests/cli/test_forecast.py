@@ -213,3 +213,12 @@ def test_flapping_is_foretold() -> None:
     page = json.loads(_run(*question, "--json").stdout)["alerts"][0]
     assert len(page["moments"]) == 1
     assert page["firings"]["low"] > 1
+
+
+def test_durations_without_a_unit_are_in_seconds() -> None:
+    """As in `chaosapi fault add`."""
+    with_units = ("--duration", "3m", "--start-after", "5s", "--horizon", "10m", "--for", "1s", "--json")
+    without = ("--duration", "180", "--start-after", "5", "--horizon", "600", "--for", "1", "--json")
+    answers = [json.loads(_run(*DEMO, *options).stdout) for options in (with_units, without)]
+    assert answers[0] == answers[1]
+    assert _run(*DEMO, "--page-within", "20").stdout == _run(*DEMO, "--page-within", "20s").stdout

@@ -168,3 +168,10 @@ def test_a_file_is_read_no_further_than_its_budget() -> None:
     """Nor is one that never ends."""
     with pytest.raises(typer.BadParameter, match="1,000,000 bytes"):
         parse.read_faults(Path("/dev/zero"))
+
+
+def test_seconds_of_an_option() -> None:
+    """With a unit or without; other text is refused with what is valid."""
+    assert [parse.seconds(text) for text in ("5", "0.5", "1m30s")] == [5, 0.5, 90]
+    with pytest.raises(ValueError, match="or a number of seconds"):
+        parse.seconds("soon")
