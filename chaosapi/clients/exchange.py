@@ -49,10 +49,10 @@ def asked(method: str, path: str, headers: Mapping[str, str] | None = None, **op
 
 
 def pages(path: str, items: str, params: Mapping[str, Any]) -> Exchange[Any]:
-    """Return the last page with the items of all pages; `items` is the name of their field."""
+    """Return the last page, which has no `next` or no items, with all items; `items` is the name of their field."""
     page = yield from asked("GET", path, params=params)
     found = list(page[items])
-    while page.get("next"):
+    while page[items] and page.get("next"):
         page = yield from asked("GET", path + page["next"])
         found += page[items]
     return {**page, items: found}

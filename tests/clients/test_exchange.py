@@ -126,3 +126,13 @@ def test_an_invalid_url_is_a_client_error(url: str) -> None:
     """When the client is created or when it is used."""
     with pytest.raises(ClientError), Client(url) as source:
         source.run(asked("GET", "/"))
+
+
+def test_a_list_ends_with_an_empty_page() -> None:
+    """Whatever that page calls the next one: otherwise the list would have no end."""
+    reading = pages("/admin/faults", "faults", {})
+    assert next(reading).path == "/admin/faults"
+    assert reading.send(httpx2.Response(200, json={"faults": [1], "next": "?after=a"})).path == "/admin/faults?after=a"
+    with pytest.raises(StopIteration) as end:
+        reading.send(httpx2.Response(200, json={"faults": [], "next": "?after=a"}))
+    assert end.value.value["faults"] == [1]
