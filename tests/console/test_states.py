@@ -2,7 +2,7 @@ from typing import Any
 
 from chaosapi.console.alertmanager import AlertmanagerState, is_silenced_by
 from chaosapi.console.inhibitions import InhibitionHistory
-from chaosapi.console.panels.budgets import strip
+from chaosapi.console.panels.strips import strip
 from chaosapi.console.states import Band, alert_key, current_states, describe_matchers, other_labels, state_bands
 
 LABELS = {"alertname": "Burn", "slo": "availability", "severity": "ticket"}

@@ -196,7 +196,7 @@ class _DeliveredRow:
 
     def update(self, alert: Any) -> None:
         delay = "" if alert["delay"] is None else f", notified after {alert['delay']:.1f} s"
-        over = "" if alert["resolved_delay"] is None else f", as resolved after {alert['resolved_delay']:.1f} s"
+        over = "" if alert["resolved_delay"] is None else f"; its end notified after {alert['resolved_delay']:.1f} s"
         began = self._context.zone.bare_clock(alert["starts_at"])
         text = f"{began} {title(alert['labels'])}: {alert['status']}{delay}{over}"
         loud = BAD if is_page(alert["labels"]) else WARN

@@ -1,13 +1,12 @@
 """The panel of error budgets: the share left, the burn rates of each alert, and its states over time."""
 
-import html
-
 from nicegui import ui
 
 from chaosapi import durations
 from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.keyed_list import KeyedList, set_text
 from chaosapi.console.panels.page_context import PageContext
+from chaosapi.console.panels.strips import legend, strip
 from chaosapi.console.panels.theme import TONES
 from chaosapi.console.slos import BudgetStatus, PairStatus
 from chaosapi.console.states import MUTED, Band, Key, alert_key, as_pages, is_page, state_bands, title, unix_time
@@ -23,8 +22,8 @@ class BudgetsPanel:
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
-        about = "Below each alert: its states over the time of the charts, solid pending and firing, striped muted."
-        ui.label(about).classes("small dim").style("margin-bottom:6px")
+        ui.label("Below each alert: its states over the time of the charts.").classes("small dim")
+        ui.html(legend("page", "firing", "pending", "silenced", "inhibited"), sanitize=False)
         self._rows: KeyedList[_Shown] = KeyedList(_BudgetBlock, "Prometheus has no SLO rules.")
         self._rows.show({}, _WAITING)
 
@@ -70,7 +69,7 @@ class _BudgetBlock:
             set_text(self._left, "budget unknown", "dim")
         else:
             tone = "bad" if budget.left < 0 else "warn" if budget.left < 0.25 else "ok"
-            set_text(self._left, f"{budget.left:.1%} left", tone)
+            set_text(self._left, _describe_left(budget.left), tone)
             width = max(0.0, min(1.0, budget.left))
             style = f"width:{width:.1%};background:var(--{tone})"
             self._meter.set_content(f'<div class="meter"><i style="{style}"></i></div>')
@@ -106,17 +105,8 @@ class _PairRow:
         self._strip.set_content(strip(known, start, end))
 
 
-def strip(known: list[Band], start: float, end: float) -> str:
-    """Return bands as a strip of HTML from `start` to `end`, Unix seconds."""
-    pieces = []
-    for band in known:
-        left = max(band.start, start)
-        right = min(band.end, end)
-        if left < right:
-            style = f"left:{(left - start) / (end - start):.2%};width:{(right - left) / (end - start):.2%}"
-            pieces.append(f'<i class="{band.state}" title="{band.state}" style="min-width:2px;{style}"></i>')
-    words = html.escape(", ".join(dict.fromkeys(band.state for band in known)) or "inactive")
-    return f'<div class="strip" role="img" aria-label="{words}">{"".join(pieces)}</div>'
+def _describe_left(left: float) -> str:
+    return f"{left:.1%} left" if left >= 0 else f"overspent by {-left:.1%}"
 
 
 def _describe_end(budget: BudgetStatus) -> str:

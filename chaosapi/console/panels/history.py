@@ -9,9 +9,9 @@ from nicegui import ui
 from chaosapi.console import debrief, export, timeline
 from chaosapi.console.debrief import Debrief
 from chaosapi.console.lanes import Lane, alert_lanes, fault_lanes
-from chaosapi.console.panels.budgets import strip
 from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.page_context import PageContext
+from chaosapi.console.panels.strips import legend, strip
 from chaosapi.console.states import unix_time
 from chaosapi.console.timeline import TimelineEntry
 
@@ -65,9 +65,10 @@ class TimelinePanel:
             *fault_lanes(curves.faults),
             *alert_lanes(curves.alerts, silences, context.sources.inhibitions.bands, context.view.step),
         ]
+        key = legend("fault", "page", "firing", "pending", "silenced", "inhibited")
         ends = f"{context.zone.bare_clock(start)} to {context.zone.clock(curves.at)}"
         drawn = "".join(_lane(lane, start, curves.at) for lane in found) or "No fault acted, and no alert was pending."
-        self._lanes.set_content(f'<div class="small dim num">{ends}</div>{_KEY if found else ""}{drawn}')
+        self._lanes.set_content(f'<div class="small dim num">{ends}</div>{key if found else ""}{drawn}')
 
     def _entries(self) -> list[TimelineEntry]:
         service = self._context.service
@@ -87,23 +88,6 @@ class TimelinePanel:
         content = {"html": export.as_html, "md": export.as_text}
         text = content[ending](written, context.zone) if ending in content else export.as_json(written)
         ui.download.content(text, f"debrief-{datetime.fromtimestamp(made, UTC):%Y%m%d-%H%M%S}.{ending}")
-
-
-_KEY = (
-    '<div class="small legend">'
-    + "".join(
-        f'<span><i class="key-{state}"></i>{words}</span>'
-        for state, words in {
-            "fault": "fault acts",
-            "page": "page fires",
-            "firing": "ticket fires",
-            "pending": "pending",
-            "silenced": "silenced",
-            "inhibited": "inhibited",
-        }.items()
-    )
-    + "</div>"
-)
 
 
 def _lane(lane: Lane, start: float, end: float) -> str:
