@@ -5,9 +5,10 @@ same on purpose: while one of them acts, and for a window afterwards, nothing is
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 SLOWING_EFFECTS: Final = frozenset({"pause", "cpu", "memory", "crash"})
 """Effects that make the event loop and the scrapes late."""
@@ -44,7 +45,9 @@ def queries(job: str, interval_s: float) -> dict[str, str]:
     window = f"{window_s(interval_s)}s"
     up = f'up{{job="{job}"}}'
     # A target that is younger than the window has not missed its first scrapes; scrapes of one that is down time out.
-    scrapes = f"(count_over_time({up}[{window}]) and ({up} offset {window}))"
+    # `up` may have a past that nobody scraped: the lab writes one.
+    scraped = f'scrape_duration_seconds{{job="{job}"}}'
+    scrapes = f"(count_over_time({scraped}[{window}]) and last_over_time({scraped}[{window}] offset {window}))"
     return {
         "loop_lag_s": f'max(quantile_over_time(0.5, chaosapi_event_loop_lag_seconds{{job="{job}"}}[{window}]))',
         "slow_scrape_s": (
@@ -64,3 +67,13 @@ def reasons(signs: Signs, interval_s: float) -> list[str]:
     if signs.missing_ratio is not None and signs.missing_ratio > _MAX_MISSING_RATIO:
         found.append(f"{signs.missing_ratio:.0%} of the scrapes are missing")
     return found
+
+
+def is_slowed_on_purpose(faults: Iterable[Mapping[str, Any]], now: float, window_s: float) -> bool:
+    """Return whether one of the admin API's faults slows the process, or did in the window before `now` (Unix time)."""
+    return any(
+        fault["effect"]["type"] in SLOWING_EFFECTS
+        and datetime.fromisoformat(fault["starts_at"]).timestamp() <= now
+        and datetime.fromisoformat(fault["ends_at"]).timestamp() > now - window_s
+        for fault in faults
+    )

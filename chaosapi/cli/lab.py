@@ -1,8 +1,12 @@
 """`chaosapi lab` and `chaosapi demo`: the service with a real Prometheus and Alertmanager, on this machine."""
 
+import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +19,7 @@ from chaosapi.lab.errors import LabError
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.service import DemoShop, OwnApp, RunningService, Service
 from chaosapi.lab.signals import StopRequested, stoppable
+from chaosapi.lab.steps import Steps
 from chaosapi.lab_addresses import published
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
@@ -145,9 +150,11 @@ def lab(
         )
         with _running(options, console) as running:
             if once:
-                console.print(str(status.read_status(running)), soft_wrap=True)
+                for line in status.read_status(running).lines(width=console.width):
+                    console.print(line, soft_wrap=True)
                 return
-            for line in next_steps.lines(options, running.endpoints):
+            commands = next_steps.in_another_terminal(shutil.which("chaosapi"), Path(sys.prefix) / "bin" / "activate")
+            for line in chain(next_steps.lines(options, running.endpoints), commands):
                 console.print(line, soft_wrap=True)
             status.show_until_stopped(running, console)
 
@@ -188,17 +195,17 @@ def demo(
         with _running(options, console) as running:
             demonstration.run(running, console)
         console.print("The alert reached the webhook and resolved. Everything is stopped.")
+        console.print()
+        for line in next_steps.after_demo(os.environ):
+            console.print(line, soft_wrap=True)
 
 
 @contextmanager
 def _running(options: stack.Options, console: Terminal) -> Iterator[stack.Lab]:
     """Start a lab whose addresses other commands find."""
-    with stack.running(options, _progress_printer(console)) as running, published(running.addresses):
+    with Steps(console) as steps, stack.running(options, steps.begin) as running, published(running.addresses):
+        steps.end()
         yield running
-
-
-def _progress_printer(console: Terminal) -> Callable[[str], None]:
-    return lambda text: console.print(text, style="dim")
 
 
 @contextmanager

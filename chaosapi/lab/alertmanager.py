@@ -1,8 +1,13 @@
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
+
+from chaosapi.clients.errors import ClientError
+from chaosapi.clients.exchange import Client, text
+
+_TIMEOUT_S: Final = 5.0
 
 
 def config(source: str, *, webhook: str, token: str | Path | None) -> str:
@@ -27,6 +32,15 @@ def _notify_at_once(route: dict[str, Any]) -> None:
     route |= {"group_wait": "0s", "group_interval": "1s"}
     for child in route.get("routes", ()):
         _notify_at_once(child)
+
+
+def has_page(address: str) -> bool:
+    """Return whether there is a page to use at a URL; that of Debian's package only says that it was left out."""
+    try:
+        with Client(address, timeout_s=_TIMEOUT_S) as client:
+            return "<script" in client.run(text("/"))
+    except ClientError:
+        return False
 
 
 def command(program: Path, *, config_file: Path, data: Path, listen: str) -> list[str]:

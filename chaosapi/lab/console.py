@@ -1,7 +1,11 @@
 import importlib.util
 import sys
+from typing import Final
 
 from chaosapi.lab.ports import HOST, Ports, url
+
+QUERY_PAGE: Final = "/query"
+"""The console's page that graphs a query."""
 
 
 def is_installed() -> bool:

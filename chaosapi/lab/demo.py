@@ -13,6 +13,7 @@ from chaosapi.lab.errors import LabError
 from chaosapi.lab.prediction import Prediction
 from chaosapi.lab.prometheus import JOB
 from chaosapi.lab.stack import Lab
+from chaosapi.lab.status import TOO_BUSY, reasons_not_to_trust
 from chaosapi.lab.timeline import ExpectedAlert
 from chaosapi.slo import spec
 from chaosapi.terminal import Terminal
@@ -29,6 +30,8 @@ FAULT: Final = Fault.model_validate(
 )
 _SLO: Final = "availability"
 _BASELINE_S: Final = 10.0  # seconds of healthy traffic before the fault
+_FAULT_S: Final = 10.0
+"""The fault lasts so long, and until the alert is received: some thousand requests show its rate."""
 
 
 def run(lab: Lab, console: Terminal) -> None:
@@ -36,21 +39,24 @@ def run(lab: Lab, console: Terminal) -> None:
 
     Raises LabError, saying which moment never came, unless the alert reached the webhook both times.
     """
-    with console.status("healthy traffic") as status:
-        _record_baseline(lab)
-        console.print(
-            f"{RATE:g} requests/s, healthy for {_BASELINE_S:g} s and, so Prometheus remembers, for long before"
-        )
-
-        status.update("waiting for the alert")
-        story = DemoRun(lab, _prediction(lab), console)
-        story.wait_for(timeline.RECEIVED)
-        story.end()
-
-        status.update("waiting for the alert to resolve")
-        story.wait_for(timeline.RESOLVED_RECEIVED)
-    console.print()
-    console.print(story.table())
+    console.print(
+        f"{RATE:g} requests/s, healthy for {_BASELINE_S:g} s and, in what Prometheus remembers, for long before"
+    )
+    try:
+        with console.status("healthy traffic") as shown:
+            _record_baseline(lab)
+            shown.update("waiting for the alert")
+            story = DemoRun(lab, _prediction(lab), console)
+            story.wait_for(timeline.RECEIVED)
+            story.wait_seconds(_FAULT_S)
+            story.end()
+            shown.update("waiting for the alert to resolve")
+            story.wait_for(timeline.RESOLVED_RECEIVED)
+        console.print()
+        console.print(story.table())
+    finally:  # a moment that did not come may have this reason
+        if reasons := reasons_not_to_trust(lab):
+            console.print(f"{TOO_BUSY} {', '.join(reasons)}", style="yellow")
 
 
 def _prediction(lab: Lab) -> Prediction:

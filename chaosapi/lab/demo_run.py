@@ -47,6 +47,11 @@ class DemoRun:
         self._record(timeline.ENDED, time.time())
         self._console.print(share_of_failures(receipt))
 
+    def wait_seconds(self, seconds: float) -> None:
+        """Wait until the fault has acted for so long."""
+        end = self._applied_at + seconds
+        self._lab.parts.wait_until(lambda: time.time() >= end, "the fault", timeout=seconds + _TOLERANCE_S)
+
     def wait_for(self, moment: str) -> None:
         """Wait until the moment and all earlier ones are known.
 

@@ -1,7 +1,8 @@
 """The commands that a person types next, with the addresses of a lab in them."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from chaosapi.lab import traffic
@@ -29,3 +30,22 @@ def lines(options: Options, endpoints: Endpoints) -> Iterator[str]:
     yield f"inject: {shlex.join(['chaosapi', 'fault', 'add', *_FAULT, '--url', endpoints.admin])}"
     if options.token:
         yield "token: chaosapi fault and chaosapi score need it: set CHAOSAPI_ADMIN_TOKEN, or add --token"
+
+
+def in_another_terminal(on_path: str | None, activate: Path) -> Iterator[str]:
+    """Yield how another terminal finds the commands, where PATH has none and there is a script that changes this."""
+    if not on_path and activate.is_file():
+        yield f"in another terminal: . {shlex.quote(_short(activate))} && chaosapi fault add error 503 --rate 0.2"
+
+
+def after_demo(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield what to do after the demo; `make` has set MAKELEVEL, in a checkout."""
+    in_checkout = "MAKELEVEL" in environment
+    yield f"Next: {'make lab' if in_checkout else 'chaosapi lab'}"
+    yield "  runs the same parts until you stop them, and prints the address of the console, where you inject faults."
+    if in_checkout:
+        yield "  docs/tutorial.md leads through incidents to diagnose."
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -5,12 +5,15 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from chaosapi.clients.exchange import ready
 from chaosapi.clients.prometheus import PrometheusClient
 from chaosapi.errors import Invalid
 from chaosapi.slo.spec import Spec
 
 JOB: Final = "chaosapi"
 LOADTEST: Final = "loadtest"
+_GRAPH_PAGES: Final = ("/query", "/graph", "/classic/graph")
+"""Of Prometheus 3, of 2, and the older one that some packages of 2 have instead."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,11 @@ def rules(prometheus: PrometheusClient) -> list[Rule]:
         for group in prometheus.groups()
         for rule in group["rules"]
     ]
+
+
+def graph_page(prometheus: PrometheusClient) -> str:
+    """Return the path of the page that graphs a query, empty where the package has none, such as Debian's."""
+    return next((page for page in _GRAPH_PAGES if prometheus.run(ready(page))), "")
 
 
 def target_health(prometheus: PrometheusClient) -> dict[str, str]:

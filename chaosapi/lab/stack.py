@@ -196,8 +196,10 @@ def running(options: Options, report: Callable[[str], None]) -> Iterator[Lab]:
             command = console.command(options.ports, endpoints.admin, job)
             env = environment.console(os.environ) | ({"CHAOSAPI_ADMIN_TOKEN": token} if token else {})
             parts.start("console", command, env)
+        report("waiting for the first scrape and evaluation")
         _wait_until_healthy(lab)
         if options.traffic:
+            report(f"waiting until Prometheus has seen the traffic for {_SCRAPES} scrapes")
             _wait_until_traffic_is_seen(lab)
         yield lab
 

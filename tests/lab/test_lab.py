@@ -266,6 +266,8 @@ def test_demo(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path])
     measured = [line.split() for line in table.splitlines() if line.strip().startswith(tuple(moments))]
     assert len(measured) == len(moments)
     assert "\x1b" not in done.stdout
+    assert "requested 20%, expected range" in done.stdout
+    assert "\nNext: " in done.stdout
     assert eventually(lambda: listening(lab_ports) == [])  # another test may borrow a port for a moment
 
 

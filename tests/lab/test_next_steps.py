@@ -38,3 +38,25 @@ def test_running_traffic_is_not_suggested() -> None:
     assert len(lines(own, traffic=True, locustfile=Path("mine.py"))) == 2
     assert lines(DemoShop(), traffic=True) == []
     assert "-m locust" in lines(DemoShop())[0]
+
+
+def test_another_terminal_is_told_how_it_finds_the_commands(tmp_path: Path) -> None:
+    """Where PATH has none; the path is quoted for the shell."""
+    script = tmp_path / "my venv" / "activate"
+    assert list(next_steps.in_another_terminal(None, script)) == []
+    script.parent.mkdir()
+    script.touch()
+    (line,) = next_steps.in_another_terminal(None, script)
+    assert line.startswith(f"in another terminal: . '{script}' && chaosapi fault add ")
+    assert list(next_steps.in_another_terminal("/usr/bin/chaosapi", script)) == []
+
+
+def test_the_demo_ends_with_what_comes_next() -> None:
+    """As it was started: by make in a checkout, or as a command."""
+    by_make = list(next_steps.after_demo({"MAKELEVEL": "1"}))
+    assert by_make[0] == "Next: make lab"
+    assert "console" in by_make[1]
+    assert "docs/tutorial.md" in by_make[2]
+    installed = list(next_steps.after_demo({}))
+    assert installed[0] == "Next: chaosapi lab"
+    assert "docs/" not in "".join(installed)
