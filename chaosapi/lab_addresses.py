@@ -49,6 +49,11 @@ class LabAddresses(BaseModel):
     def __str__(self) -> str:
         return f"{self.admin} ({self.profile} profile)"
 
+    @property
+    def choice(self) -> str:
+        """Return the setting with which commands mean this lab."""
+        return f"{VARIABLE}={self.admin.rpartition(':')[2]}"
+
 
 @contextmanager
 def published(lab: LabAddresses, folder: Path | None = None) -> Iterator[Path]:
@@ -95,8 +100,7 @@ def running_lab(environment: Mapping[str, str] = os.environ, folder: Path | None
     if len(labs) > 1:
         raise errors.Invalid.field(
             VARIABLE,
-            f"{len(labs)} labs run, so choose one by the port of its admin API, "
-            f"as in {VARIABLE}={labs[0].admin.rpartition(':')[2]}: {known}",
+            f"{len(labs)} labs run, so choose one by the port of its admin API, as in {labs[0].choice}: {known}",
         )
     return labs[0] if labs else None
 

@@ -15,12 +15,12 @@ import typer
 from chaosapi.errors import ChaosError
 from chaosapi.lab import demo as demonstration
 from chaosapi.lab import folders, next_steps, stack, status
-from chaosapi.lab.errors import LabError
+from chaosapi.lab.errors import LabError, PortTakenError
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.service import DemoShop, OwnApp, RunningService, Service
 from chaosapi.lab.signals import StopRequested, stoppable
 from chaosapi.lab.steps import Steps
-from chaosapi.lab_addresses import published
+from chaosapi.lab_addresses import published, running_labs
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
 
@@ -154,7 +154,8 @@ def lab(
                     console.print(line, soft_wrap=True)
                 return
             commands = next_steps.in_another_terminal(shutil.which("chaosapi"), Path(sys.prefix) / "bin" / "activate")
-            for line in chain(next_steps.lines(options, running.endpoints), commands):
+            others = next_steps.among(running_labs(), running.addresses)
+            for line in chain(next_steps.lines(options, running.endpoints), commands, others):
                 console.print(line, soft_wrap=True)
             status.show_until_stopped(running, console)
 
@@ -203,7 +204,13 @@ def demo(
 @contextmanager
 def _running(options: stack.Options, console: Terminal) -> Iterator[stack.Lab]:
     """Start a lab whose addresses other commands find."""
-    with Steps(console) as steps, stack.running(options, steps.begin) as running, published(running.addresses):
+    with ExitStack() as cleanup:
+        steps = cleanup.enter_context(Steps(console))
+        try:
+            running = cleanup.enter_context(stack.running(options, steps.begin))
+        except PortTakenError as error:
+            raise PortTakenError("\n".join([str(error), *next_steps.beside_running_labs(running_labs())])) from None
+        cleanup.enter_context(published(running.addresses))
         steps.end()
         yield running
 

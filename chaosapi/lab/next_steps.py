@@ -1,7 +1,7 @@
 """The commands that a person types next, with the addresses of a lab in them."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +9,7 @@ from chaosapi.lab import traffic
 from chaosapi.lab.ports import url
 from chaosapi.lab.service import DemoShop, Endpoints
 from chaosapi.lab.stack import LOCUSTFILE, Options
+from chaosapi.lab_addresses import LabAddresses
 from chaosapi.slo import windows
 from chaosapi.slo.windows import format_window
 
@@ -36,6 +37,18 @@ def in_another_terminal(on_path: str | None, activate: Path) -> Iterator[str]:
     """Yield how another terminal finds the commands, where PATH has none and there is a script that changes this."""
     if not on_path and activate.is_file():
         yield f"in another terminal: . {shlex.quote(_short(activate))} && chaosapi fault add error 503 --rate 0.2"
+
+
+def among(labs: Sequence[LabAddresses], own: LabAddresses) -> Iterator[str]:
+    """Yield how commands reach this lab, where another one runs."""
+    if len(labs) > 1:
+        yield f"another lab runs: in the other terminal, {own.choice} makes commands talk to this one"
+
+
+def beside_running_labs(labs: Sequence[LabAddresses]) -> Iterator[str]:
+    """Yield what to do where the ports are those of a running lab."""
+    for lab in labs:
+        yield f"a lab of yours runs already, at {lab.admin}: stop it, or give this one ports of its own"
 
 
 def after_demo(environment: Mapping[str, str]) -> Iterator[str]:

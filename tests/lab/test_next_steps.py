@@ -6,6 +6,7 @@ from chaosapi.lab import next_steps
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.service import DemoShop, Endpoints, OwnApp, Service
 from chaosapi.lab.stack import Options
+from chaosapi.lab_addresses import LabAddresses
 
 ENDPOINTS = Endpoints("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:1/metrics")
 
@@ -60,3 +61,13 @@ def test_the_demo_ends_with_what_comes_next() -> None:
     installed = list(next_steps.after_demo({}))
     assert installed[0] == "Next: chaosapi lab"
     assert "docs/" not in "".join(installed)
+
+
+def test_two_labs_are_told_apart() -> None:
+    """A second one says how commands reach it, or, on the same ports, that the first one runs."""
+    usual = dict.fromkeys(("service", "prometheus", "alertmanager", "locust"), "http://127.0.0.1:1")
+    first, second = (LabAddresses(admin=f"http://127.0.0.1:{port}", **usual) for port in (8001, 18001))
+    assert list(next_steps.among([second], second)) == []
+    assert "CHAOSAPI_LAB=18001" in "".join(next_steps.among([first, second], second))
+    (line,) = next_steps.beside_running_labs([first])
+    assert line.startswith("a lab of yours runs already, at http://127.0.0.1:8001")
