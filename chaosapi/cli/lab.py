@@ -210,8 +210,11 @@ def _running(options: stack.Options, console: Terminal) -> Iterator[stack.Lab]:
             running = cleanup.enter_context(stack.running(options, steps.begin))
         except PortTakenError as error:
             raise PortTakenError("\n".join([str(error), *next_steps.beside_running_labs(running_labs())])) from None
-        cleanup.enter_context(published(running.addresses))
         steps.end()
+        try:
+            cleanup.enter_context(published(running.addresses))
+        except OSError as error:
+            console.print(f"commands need the addresses of this lab as options: {error}", soft_wrap=True)
         yield running
 
 
