@@ -45,7 +45,7 @@ if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     command -v apt-get >/dev/null || fail "$python has no ensurepip module: install what your system calls $package"
     [ "$(id -u)" = 0 ] || fail "$python has no ensurepip module: run 'sudo apt-get install $package', then this again"
     echo "setup: installing $package"
-    export DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes
     apt-get update -qq
     apt-get install -qq -y --no-install-recommends "$package" >/dev/null
 fi
