@@ -6,7 +6,10 @@ REQUEST_ID: Final = "chaosapi.request_id"
 """The request id, which is the key of the dice."""
 HANDLER: Final = "chaosapi.handler"
 """The template of the request's route; absent for exempt paths, so that faults and metrics ignore them."""
-SERVER: Final = "chaosapi.server"
-"""A weak reference to the server's object that `send` is a method of; effects reach the connection through it."""
+SEND: Final = "chaosapi.send"
+"""The server's own `send`, through which effects reach the connection; the fault middleware takes it away.
+
+The server's object of the request holds the scope: left there, it would be a reference cycle.
+"""
 INNER: Final = "chaosapi.inner"
 """The place inside the app at which an effect acts, and the function that injects it: see chaosapi/inner.py."""

@@ -183,19 +183,20 @@ class Chaos:
     def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""
         control = NewlineMiddleware(AccessGuard(HeadMiddleware(self.control), self._settings))
-        for layer in reversed(self._layers(control)):
+        for layer in reversed(self._layers(control, app)):
             app = layer(app)
         return LifespanMiddleware(app, *self._lifespan(control))
 
-    def _layers(self, control: ASGIApp) -> list[Callable[[ASGIApp], ASGIApp]]:
+    def _layers(self, control: ASGIApp, app: ASGIApp) -> list[Callable[[ASGIApp], ASGIApp]]:
         """Return the middlewares that a request passes through, outermost first."""
         settings = self._settings
         return [
             partial(
                 TelemetryMiddleware,
-                routes=self._routes,
                 metrics=self._metrics,
                 replica=self._replica.id,
+                engine=self._engine,
+                untouched=app,
                 access_log=settings.access_log,
             ),
             partial(

@@ -4,7 +4,6 @@ import asyncio
 import heapq
 import itertools
 import math
-import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +53,8 @@ class Server:
     def __init__(self) -> None:
         self.transport = self
         self.message_event = asyncio.Event()
+
+    async def send(self, _: Message) -> None: ...
 
     def abort(self) -> None: ...
 
@@ -125,7 +126,7 @@ class World:
             "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in (headers or {}).items()],
             keys.HANDLER: "/a",
             keys.REQUEST_ID: key,
-            keys.SERVER: weakref.ref(self.server) if self.server else None,
+            keys.SEND: self.server.send if self.server else send,
         }
         started = self.clock.now
         await self.faults(scope, receive or client(), send)

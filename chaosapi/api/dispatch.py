@@ -39,11 +39,17 @@ class Dispatch:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass the request to the control plane or to the app."""
-        return self._choose_app(scope)(scope, receive, send)
+        handler = scope.get(keys.HANDLER)
+        if handler is None:
+            return self._choose_app(scope)(scope, receive, send)
+        if handler == UNKNOWN:
+            return self._explain(scope)(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _choose_app(self, scope: Scope) -> ASGIApp:
-        if (handler := scope.get(keys.HANDLER)) is not None or scope["type"] != "http":
-            return self._explain(scope) if handler == UNKNOWN else self._app
+        """Return what answers a request that is exempt from faults."""
+        if scope["type"] != "http":
+            return self._app
         path = route_path(scope)
         first = first_segment(path)
         if self._admin_port is not None and first in _shared_segments(self._routes):

@@ -1,14 +1,10 @@
 """The connection of one request, below HTTP: close or reset it, and detect a disconnect."""
 
-import functools
-import logging
 import socket
 import struct
-import weakref
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
-Server: TypeAlias = "weakref.ref[object] | None"
-"""A reference to the server's object of a request; None where it has none."""
+from starlette.types import Send
 
 _LINGER_OFF = struct.pack("ii", 1, 0)
 _ESTABLISHED = 1
@@ -103,8 +99,7 @@ class UnknownConnection:
         return False
 
     def drop(self, *, reset: bool) -> None:
-        """Leave the request without a response; log a warning the first time."""
-        _warn_once()
+        """Do nothing: effects look at `reachable` first."""
 
     def closed(self) -> bool:
         """Return False: the state of the connection is unknown."""
@@ -163,9 +158,9 @@ class HypercornConnection(UnknownConnection):
 _UNKNOWN = UnknownConnection()
 
 
-def connection_of(reference: Server) -> Connection:
-    """Return the connection of the server's object of a request (`server_of` in chaosapi/telemetry/middleware.py)."""
-    server = reference() if reference else None
+def connection_of(send: Send) -> Connection:
+    """Return the connection of a request, by the `send` of its server."""
+    server = getattr(send, "__self__", None)
     # For every request: a loop over the names would take three times as long.
     if (
         hasattr(server, "transport")
@@ -201,10 +196,3 @@ def _closed_by_peer(connected: Any) -> bool:
         return bool(connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED)
     except OSError:  # not TCP, or closed
         return False
-
-
-@functools.cache
-def _warn_once() -> None:
-    logging.getLogger(__name__).warning(
-        "this server gives no access to its connections: a hang ends with the server's own response"
-    )

@@ -270,7 +270,9 @@ class Engine:
         """Live faults that target calls to dependencies, by point, then by route."""
         self.routes_with_points: frozenset[str] = frozenset()
         """The routes whose calls to dependencies live faults target."""
-        self._routes = routes
+        self.touched: frozenset[str] = frozenset()
+        """The routes at which live faults may act, on requests or on calls to dependencies."""
+        self.routes = routes
         self._faults: dict[tuple[str, float], ActiveFault] = {}
         self._live: list[ActiveFault] = []
         self._next_end = float("inf")
@@ -290,7 +292,7 @@ class Engine:
             for record in reversed(added):
                 fault = faults.get(record.identity)
                 if fault is None:
-                    fault = faults[record.identity] = ActiveFault(record, self._routes.templates, self._clocks)
+                    fault = faults[record.identity] = ActiveFault(record, self.routes.templates, self._clocks)
                     if self._released:
                         fault.end()
                 elif fault.compiled.record != record:
@@ -317,13 +319,14 @@ class Engine:
         self.by_route = index_by_route(on_requests)
         self.by_point = {point: index_by_route(faults) for point, faults in at_points.items()}
         self.routes_with_points = frozenset(template for index in self.by_point.values() for template in index)
+        self.touched = self.routes_with_points.union(self.by_route)
         self._next_end = min((fault.ends_at() for fault in live), default=float("inf"))
 
     def match_routes(self) -> None:
         """Find the routes of all faults again, after those of the app have changed."""
         with self._lock:
             for fault in self._faults.values():
-                fault.match_routes(self._routes.templates)
+                fault.match_routes(self.routes.templates)
             self._index()
 
     def roll(self, scope: Scope, template: str, request_id: str) -> list[Hit]:

@@ -10,8 +10,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import scope as keys
-from chaosapi.injection import connection, dependencies
-from chaosapi.injection.connection import Connection, Droppable
+from chaosapi.injection import dependencies
+from chaosapi.injection.connection import Connection, Droppable, connection_of
 from chaosapi.injection.context import EffectContext, HeldRequests, Hold, hold, mark_response
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Engine, Hit
@@ -49,20 +49,22 @@ class FaultMiddleware:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Inject the faults that hit the request, or pass it on."""
         engine = self.engine
+        server_send = scope.pop(keys.SEND, send)
         handler = scope.get(keys.HANDLER)
-        if handler is None or not (handler in engine.by_route or handler in engine.routes_with_points):
+        if handler not in engine.touched:
             return self.app(scope, receive, send)
         hits = engine.roll(scope, handler, scope[keys.REQUEST_ID])
         if not hits and handler not in engine.routes_with_points:
             return self.app(scope, receive, send)
-        return self._serve_hit(hits, scope, receive, send)
+        return self._serve_hit(hits, connection_of(server_send), scope, receive, send)
 
-    async def _serve_hit(self, hits: list[Hit], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_hit(
+        self, hits: list[Hit], carrier: Connection, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve a request that faults hit, or may hit at a point."""
         done: list[EffectContext] = []
         if self._mark:
             send = mark_response(send, done)
-        carrier = connection.connection_of(scope.get(keys.SERVER))
         if scope[keys.HANDLER] not in self.engine.routes_with_points:
             await self._inject(hits, done, carrier, carrier, self.app, scope, receive, send)
             return

@@ -1,11 +1,11 @@
 """One request and its response, between the server and the app: what the client got, and when it had all of it."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
-from starlette.types import Message, Receive, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi.injection.connection import Server, connection_of
+from chaosapi.injection.connection import connection_of
 from chaosapi.response import WITHOUT_BODY, ResponseProgress
 from chaosapi.routes import STATUS_CLOSED
 
@@ -17,126 +17,113 @@ _CLOSE: Final = (b"connection", b"close")
 _UNANSWERED: Final = "500"
 """The status that servers send where the app ends without a response."""
 
+Header: TypeAlias = tuple[bytes, bytes]
+OnEnd: TypeAlias = Callable[[str, float, bool], None]
+"""Takes the status that the client saw, the seconds since the request arrived, and whether the answer is whole."""
 
-class Exchange:
-    """Adds the request id to the response, and calls `on_end` once, when the client has all of it or never will.
 
-    `on_end` gets the status that the client saw, and whether the response arrived as a whole. What the app does
-    afterwards, such as background tasks, is not part of the exchange.
+async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: a class, or keywords, would take longer
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    request_id: Header,
+    expects_continue: bool,  # noqa: FBT001 - as above
+    clock: Callable[[], float],
+    on_end: OnEnd,
+) -> None:
+    """Let the app answer, with the request id in the headers of the response.
+
+    Call `on_end` once, when the client has the whole response or never will. What the app does afterwards, such as
+    background tasks, is not part of the exchange.
     """
+    arrived = clock()
+    method = scope["method"]
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    start: Message | None = None  # of the response, unless the client had disconnected
+    progress: ResponseProgress | None = None  # of a response that is streamed, has trailers, or has no body
+    left = False
+    complete = False
 
-    __slots__ = (
-        "_expects_continue",
-        "_left",
-        "_method",
-        "_on_end",
-        "_plain",
-        "_progress",
-        "_receive",
-        "_request_id",
-        "_send",
-        "_server",
-        "_start",
-        "_status",
-        "_transport",
-        "complete",
-    )
-
-    def __init__(
-        self,
-        method: str,
-        receive: Receive,
-        send: Send,
-        server: Server,
-        request_id: bytes,
-        expects_continue: bool,  # noqa: FBT001 - keywords take longer
-        on_end: Callable[[str, bool], None] | None,
-    ) -> None:
-        self.complete = False
-        """Whether the last byte of the response was sent."""
-        self._method = method
-        self._receive = receive
-        self._send = send
-        self._server = server
-        self._transport = getattr(getattr(send, "__self__", None), "transport", None)
-        self._request_id = request_id
-        self._expects_continue = expects_continue
-        self._on_end = on_end
-        self._status: str | None = None
-        self._left = False
-        """Whether the client has disconnected before the end of the response."""
-        self._plain = False
-        """Whether the response was started and its next message may complete it."""
-        self._start: Message | None = None
-        self._progress: ResponseProgress | None = None
-
-    async def receive(self) -> Message:
-        """Return the next message of the server."""
-        message = await self._receive()
+    async def receive_and_notice() -> Message:
+        nonlocal left
+        message = await receive()
         if message["type"] == "http.disconnect":
-            self._left = True
+            left = True
         return message
 
-    async def send(self, message: Message) -> None:
-        """Pass a message on to the server; every request needs this, so the usual response takes the short way."""
-        if self.complete:
-            await self._send(message)
+    async def send_and_follow(message: Message) -> None:
+        nonlocal start, progress, left, complete
+        if complete:
+            await send(message)
             return
-        transport = self._transport
         # Under uvicorn this suffices while the connection is open and is read.
         if transport is None or transport.is_closing() or not transport.is_reading():
-            self._left = self._left or connection_of(self._server).closed()
+            left = left or connection_of(send).closed()
         kind = message["type"]
         if kind == _START:
-            await self._send(self._with_headers(message))
-            status = message["status"]
-            if not self._left:
-                self._status = str(status)
-            self._start = message
-            if status in WITHOUT_BODY or self._method == "HEAD" or "trailers" in message:
-                self._follow(message)
+            await send(_with_id(message, request_id, send if expects_continue else None))
+            if not left:
+                start = message
+            if message["status"] in WITHOUT_BODY or method == "HEAD" or "trailers" in message:
+                progress = _progress(method, message)
+                complete = progress.complete
+        else:
+            await send(message)
+            if progress is None and kind == _BODY and not message.get("more_body", False):
+                complete = True
             else:
-                self._plain = True
-            return
-        await self._send(message)
-        if self._plain and kind == _BODY and not message.get("more_body", False):
-            self._end()
-        else:
-            self._follow(message)
+                progress = progress or _progress(method, start)
+                progress.observe(message)
+                complete = progress.complete
+        if complete:
+            on_end(_status(start), clock() - arrived, not left)
 
-    def close(self) -> None:
-        """End an exchange whose response the app has not completed: the server closes the connection, or answers."""
-        if self.complete or self._on_end is None:
-            return
-        connection = connection_of(self._server)
-        if self._status or self._left or connection.closed() or connection.started():
-            self._on_end(self._status or STATUS_CLOSED, False)
-        else:
-            self._on_end(_UNANSWERED, True)
+    try:
+        await app(scope, receive if transport else receive_and_notice, send_and_follow)
+    finally:
+        if not complete:
+            connection = connection_of(send)
+            if start or left or connection.closed() or connection.started():
+                on_end(_status(start), clock() - arrived, False)
+            else:
+                on_end(_UNANSWERED, clock() - arrived, True)
 
-    def _follow(self, message: Message) -> None:
-        """Find the end of a response that is streamed, has trailers, or has no body."""
-        if self._progress is None:
-            self._progress = ResponseProgress(self._method)
-            if self._start and self._start is not message:
-                self._progress.observe(self._start)
-        self._progress.observe(message)
-        if self._progress.complete:
-            self._end()
 
-    def _end(self) -> None:
-        self.complete = True
-        if self._on_end:
-            self._on_end(self._status or STATUS_CLOSED, not self._left)
+def identified(send: Send, request_id: Header, expects_continue: bool) -> Send:  # noqa: FBT001 - as above
+    """Return a `send` that adds the request id to the response, and does not follow it."""
 
-    def _with_headers(self, message: Message) -> Message:
-        """Add the request id, unless the app has; close the connection where the body may or may not follow."""
-        headers = [*message.get("headers", ())]
-        for name, _ in headers:
-            if len(name) == _ID_LENGTH and name.lower() == ID_HEADER:
-                break
-        else:
-            headers.append((ID_HEADER, self._request_id))
-        if self._expects_continue and connection_of(self._server).awaits_continue():
-            headers.append(_CLOSE)
-        return {**message, "headers": headers}
+    async def send_with_id(message: Message) -> None:
+        if message["type"] == _START:
+            message = _with_id(message, request_id, send if expects_continue else None)
+        await send(message)
+
+    return send_with_id
+
+
+def _with_id(message: Message, request_id: Header, asking: Send | None = None) -> Message:
+    """Add the request id to the start of a response, unless the app has.
+
+    `asking` is the server's `send` where the client expects 100 Continue: the response closes the connection where the
+    client may or may not send the body.
+    """
+    headers = [*message.get("headers", ())]
+    for name, _ in headers:
+        if len(name) == _ID_LENGTH and name.lower() == ID_HEADER:
+            break
+    else:
+        headers.append(request_id)
+    if asking and connection_of(asking).awaits_continue():
+        headers.append(_CLOSE)
+    return {**message, "headers": headers}
+
+
+def _progress(method: str, start: Message | None) -> ResponseProgress:
+    progress = ResponseProgress(method)
+    if start:
+        progress.observe(start)
+    return progress
+
+
+def _status(start: Message | None) -> str:
+    return str(start["status"]) if start else STATUS_CLOSED

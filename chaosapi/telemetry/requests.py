@@ -22,6 +22,7 @@ MAX_EXPOSED: Final = 1000
 """The most series, by method, route and status, that faults add before anything was counted: each has 15 samples."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+_OTHER: Final = "other"
 _LE: Final = (*map(str, BUCKETS), "+Inf")
 _TOTAL: Final = "http_requests", "Requests by the exact status that the client got; 000 is no answer."
 _DURATION: Final = (
@@ -69,9 +70,6 @@ class RouteCounters:
             found = self.by_status.setdefault(status, StatusCounters({**self.labels, "status": status}, self._cells))
         return found
 
-    def count_arrival(self) -> None:
-        self.in_progress[0] += 1
-
     def count_answer(
         self,
         status: str,
@@ -86,6 +84,23 @@ class RouteCounters:
         counts.buckets[bisect_left(BUCKETS, seconds) if whole else -1][0] += 1
 
 
+class CountersByRoute(dict[tuple[str, str], RouteCounters]):
+    """The counters by method and route; an unknown method counts as `other`."""
+
+    def __init__(self, cells: CellFactory) -> None:
+        super().__init__()
+        self._cells = cells
+
+    def __missing__(self, key: tuple[str, str]) -> RouteCounters:
+        method, handler = key
+        if method not in METHODS and method != _OTHER:
+            return self[_OTHER, handler]
+        found = self.setdefault(key, RouteCounters(method, handler, self._cells))  # another thread may add it, too
+        for status in COUNTED_FROM_START:
+            found.expose_status(status)
+        return found
+
+
 class RequestMetrics(Collector):
     """The metrics of all requests. With several workers, `counted` returns the counts of all of them."""
 
@@ -95,9 +110,8 @@ class RequestMetrics(Collector):
         cells: CellFactory = local,
         counted: Callable[[], Iterable[Metric]] | None = None,
     ) -> None:
-        self._cells = cells
         self._counted = counted or self._totals
-        self._traffic: dict[tuple[str, str], RouteCounters] = {}
+        self.by_route = CountersByRoute(cells)
         self._exposed = 0
         self.expose(routes)
 
@@ -105,7 +119,7 @@ class RequestMetrics(Collector):
         """Show the usual statuses of these routes, at 0 unless counted already."""
         for route in routes:
             for method in route.methods:
-                self.counters_of(method, route.template).expose_status(str(route.success))
+                self.by_route[method, route.template].expose_status(str(route.success))
 
     def expose_statuses(self, fault: Fault, routes: Iterable[Route]) -> None:
         """Show the statuses with which the fault ends requests, on those of the routes that it targets."""
@@ -119,26 +133,14 @@ class RequestMetrics(Collector):
         for route in routes:
             if fault.target.matches_route(route.template):
                 for method in route.methods.intersection(fault.target.methods or route.methods):
-                    yield self.counters_of(method, route.template)
-
-    def counters_of(self, method: str, handler: str) -> RouteCounters:
-        """Return the counters of a method and route; an unknown method counts as `other`."""
-        found = self._traffic.get((method, handler))
-        if found is None:
-            known = method if method in METHODS else "other"
-            found = self._traffic.get((known, handler))
-            if found is None:
-                found = self._traffic.setdefault((known, handler), RouteCounters(known, handler, self._cells))
-                for status in COUNTED_FROM_START:
-                    found.expose_status(status)
-        return found
+                    yield self.by_route[method, route.template]
 
     def collect(self) -> Iterator[Metric]:
         """Yield the counts of this process."""
         yield from self._totals()
         duration = HistogramMetricFamily(*_DURATION, labels=["method", "handler", "status"])
         running = GaugeMetricFamily(*_IN_PROGRESS, labels=["method", "handler"])
-        for traffic in list(self._traffic.values()):
+        for traffic in list(self.by_route.values()):
             running.add_metric(list(traffic.labels.values()), traffic.in_progress[0])
             for counts in list(traffic.by_status.values()):
                 so_far = accumulate(bucket[0] for bucket in counts.buckets)
@@ -147,7 +149,7 @@ class RequestMetrics(Collector):
 
     def _totals(self) -> Iterator[Metric]:
         total = CounterMetricFamily(*_TOTAL, labels=["method", "handler", "status"])
-        for traffic in list(self._traffic.values()):
+        for traffic in list(self.by_route.values()):
             for counts in list(traffic.by_status.values()):
                 total.add_metric(counts.labels, counts.total[0])
         yield total
@@ -162,7 +164,7 @@ class RequestMetrics(Collector):
     def count_latencies(self) -> dict[tuple[str, str, str], float]:
         """Return this process's answers without failures so far, by method, handler and bucket, added up from below."""
         counts: dict[tuple[str, str, str], float] = {}
-        for traffic in list(self._traffic.values()):
+        for traffic in list(self.by_route.values()):
             for status, answers in list(traffic.by_status.items()):
                 if answers.total[0] and not _is_failure(status):
                     for le, count in zip(_LE, accumulate(bucket[0] for bucket in answers.buckets), strict=True):
