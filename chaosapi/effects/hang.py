@@ -30,7 +30,9 @@ class Hang(RequestEffect):
 
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Wait for the end of the fault, of the client or of `at_most`, then close the connection."""
-        if not tools.hold():
+        if not tools.can_drop:
+            tools.count_skipped("no_connection")
+        if not (tools.can_drop and tools.hold()):
             await app(scope, receive, send)
             return
         await tools.wait(self.at_most)

@@ -1,6 +1,7 @@
 """Effects on bodies, for responses without a body, streams, and aborted responses."""
 
 from collections.abc import AsyncIterator
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -271,7 +272,7 @@ def test_an_error_after_the_injected_error_is_raised(clock: Clock) -> None:
     assert counted(crowd) == (1, 1)
 
 
-@pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "truncate"}], ids=["reset", "truncate"])
+@pytest.mark.parametrize("effect", [{"type": each} for each in ("reset", "truncate", "hang")], ids=itemgetter("type"))
 def test_effects_that_the_server_does_not_support_are_skipped(clock: Clock, effect: dict[str, Any]) -> None:
     """Only uvicorn gives access to the connection: under other servers the app responds; the skip is counted."""
     crowd = crowd_of(PlainTextResponse("fine"), clock)
