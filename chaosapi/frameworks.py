@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 import fastapi.routing
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette import _utils
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -33,6 +33,12 @@ def every_route(routes: Sequence[BaseRoute]) -> Iterator[Any]:
 def original(route: Any) -> BaseRoute:
     """Return the route itself of an item that `every_route` yields."""
     found: BaseRoute = getattr(route, "original_route", route)
+    return found
+
+
+def included_router(route: BaseRoute) -> APIRouter | None:
+    """Return the router that an item of an app's routes includes; older releases of FastAPI copy its routes instead."""
+    found: APIRouter | None = getattr(route, "original_router", None)
     return found
 
 
@@ -70,6 +76,11 @@ def pattern_of(route: Any) -> str:
     """Return the path pattern by which an item that `every_route` yields matches; that of everything if unknown."""
     path = f"{route.path}/{{path:path}}" if isinstance(original(route), Mount) else route.path
     return path if route.path_regex == compile_path(path)[0] else "{path:path}"
+
+
+def root_path_of(app: ASGIApp) -> str:
+    """Return the root path that a FastAPI app sets for each of its requests; empty where it takes the server's."""
+    return app.root_path if isinstance(app, FastAPI) else ""
 
 
 def docs_of(app: ASGIApp) -> frozenset[str]:

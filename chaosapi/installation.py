@@ -1,7 +1,8 @@
 """Install chaosapi in any FastAPI, Starlette or ASGI app."""
 
 import logging
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,10 +10,19 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Match, Mount, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chaosapi.frameworks import add_inner_layers, docs_of, every_route, matches_by_path, original, pattern_of
+from chaosapi.frameworks import (
+    add_inner_layers,
+    docs_of,
+    every_route,
+    included_router,
+    matches_by_path,
+    original,
+    pattern_of,
+    root_path_of,
+)
 from chaosapi.inner import InnerMiddleware, Place
 from chaosapi.routes import DOCS, Route, exempt, first_segment
-from chaosapi.routing import Entry, Router, RouteTable, start_of
+from chaosapi.routing import Entry, HasRoutes, Router, RouteTable, start_of
 from chaosapi.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -59,8 +69,21 @@ class _Installed:
         self._points = points
         self._registry = registry
         self._build = app.build_middleware_stack
+        self._lock = threading.Lock()
+        self._builder: threading.Thread | None = None
+        self._stack: ASGIApp | None = None
 
     def __call__(self) -> ASGIApp:
+        thread = threading.current_thread()
+        with self._lock:
+            # Threads that start the app at once get the same: `LifespanMiddleware` refuses all but one of them.
+            others = self._builder and self._builder is not thread and self._builder.is_alive()
+            if self._stack is None or not others:
+                self._stack = self._build_with_chaos()
+                self._builder = thread
+            return self._stack
+
+    def _build_with_chaos(self) -> ASGIApp:
         _log_admin_access(self._settings)
         routes = routes_of(self._app, self._settings.exempt)
         # Wrap the whole stack: inside it an effect could not reach the connection.
@@ -186,13 +209,16 @@ def _log_admin_access(settings: Settings) -> None:
 
 def routes_of(app: Starlette, exempt_paths: Iterable[str] = ()) -> RouteTable:
     """Return the routes of an app and of the apps mounted in it; what fits one of `exempt_paths` is exempt, too."""
-    return RouteTable(lambda: _router(app.routes, docs_of(app)), exempt_paths, lambda: _count(app.routes))
+    return RouteTable(lambda: _router(app.routes, docs_of(app)), exempt_paths, lambda: _sources(app))
 
 
-def _count(routes: Sequence[BaseRoute]) -> int:
-    """Return the number of routes, those of included routers and of mounted apps included."""
-    found = [original(each) for each in every_route(routes)]
-    return len(found) + sum(_count(each.routes) for each in found if isinstance(each, (Mount, Host)))
+def _sources(parent: HasRoutes) -> Iterator[HasRoutes]:
+    """Yield what has the routes of an app: the app itself, included routers and mounts."""
+    yield parent
+    for each in parent.routes:
+        inner = each if isinstance(each, (Mount, Host)) else included_router(each)
+        if inner:
+            yield from _sources(inner)
 
 
 def _router(routes: Sequence[BaseRoute], docs: frozenset[str], prefix: str = "") -> Router:
@@ -203,15 +229,17 @@ def _router(routes: Sequence[BaseRoute], docs: frozenset[str], prefix: str = "")
 def _entry(each: Any, route: BaseRoute, docs: frozenset[str], prefix: str) -> Entry:
     """Return the entry of an item that `every_route` yields; `route` is the route itself."""
     own: str | None = getattr(each, "path", None)
+    root_path = ""
     if isinstance(route, (Mount, Host)):
+        root_path = root_path_of(route.app)
         path = prefix + (own or "")
         inner = route.routes  # empty unless a Starlette app
         leads_to = _router(inner, docs_of(route.app), path) if inner else _route(path + _REST, each)
     else:
         leads_to = _route(prefix + (_REST if own is None else own), each, declared=own in docs)
     if own is None or not matches_by_path(route):
-        return Entry(each.matches, leads_to, by_path=False)
-    return Entry(each.matches, leads_to, *start_of(pattern_of(each)))
+        return Entry(each.matches, leads_to, by_path=False, root_path=root_path)
+    return Entry(each.matches, leads_to, *start_of(pattern_of(each)), root_path=root_path)
 
 
 def _route(template: str, each: Any, *, declared: bool = False) -> Route:

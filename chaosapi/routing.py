@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Final
+from typing import Final, Protocol
 
 from starlette.endpoints import HTTPEndpoint
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.routing import Route as StarletteRoute
 from starlette.types import Scope
 
@@ -26,6 +26,13 @@ Matches = Callable[[Scope], tuple[Match, Scope]]
 """The framework's method that says whether its route is for a request, and what it adds to the scope."""
 
 
+class HasRoutes(Protocol):
+    """An app, a router or a mount."""
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A route of the framework, and what it leads to."""
@@ -38,6 +45,8 @@ class Entry:
     """Whether `start` is the only path that the route matches."""
     by_path: bool = True
     """Whether path, root path and HTTP method alone decide whether the route matches."""
+    root_path: str = ""
+    """The root path that the mounted app sets instead of the path of its mount, which it then does not expect."""
 
     def follow(self, scope: Scope, added: Scope) -> Route | None:
         """Return the route to which a request that matched is led."""
@@ -45,6 +54,8 @@ class Entry:
         if isinstance(target, Route):
             return target
         inner = {**scope, **added}
+        if self.root_path:
+            inner["root_path"] = self.root_path
         return target.find(inner, route_path(inner))
 
 
@@ -107,12 +118,15 @@ class RouteTable:
     """
 
     def __init__(
-        self, read: Callable[[], Router], exempt: Iterable[str] = (), size: Callable[[], int] = lambda: 0
+        self,
+        read: Callable[[], Router],
+        exempt: Iterable[str] = (),
+        sources: Callable[[], Iterable[HasRoutes]] = tuple,
     ) -> None:
-        """`read` reads the app's routes, `size` counts them; `exempt` are patterns of paths that are exempt here."""
+        """`read` reads the app's routes, which `sources` have; `exempt` are patterns of paths that are exempt here."""
         self._read = read
         self._exempt = tuple(exempt)
-        self._size = size
+        self._find_sources = sources
         self._observers: list[Callable[[], None]] = []
         self.refresh()
 
@@ -127,7 +141,8 @@ class RouteTable:
 
     def refresh(self) -> None:
         """Read the app's routes, and call those who subscribed."""
-        self._counted = self._size()
+        self._sources = tuple(self._find_sources())
+        self._counted = self._count()
         self._router = self._read()
         every = list(self._router.routes())
         self.own = frozenset(each.template for each in every if each.exempt or self._covered(each.template))
@@ -140,10 +155,14 @@ class RouteTable:
 
     def refresh_if_added(self) -> bool:
         """Read the app's routes if their number has changed, and return whether it has."""
-        changed = self._size() != self._counted
+        changed = self._count() != self._counted
         if changed:
             self.refresh()
         return changed
+
+    def _count(self) -> int:
+        """Return the number of routes, without a look at each: every path that no route matches needs it."""
+        return sum(len(each.routes) for each in self._sources)
 
     def subscribe(self, observer: Callable[[], None]) -> None:
         """Call `observer` whenever the routes have been read again."""
@@ -156,16 +175,14 @@ class RouteTable:
 
     def handler(self, scope: Scope) -> str | None:
         """Return the template of a request's route, `"none"` where no route matches; None where it is exempt."""
-        found = self._find(scope)
-        if found == UNKNOWN and self.refresh_if_added():
-            found = self._find(scope)
-        return found
-
-    def _find(self, scope: Scope) -> str | None:
         path = scope["path"]
         if self._router.by_path and len(path) <= _LONGEST_REMEMBERED:
-            return self._remembered(path, scope.get("root_path", ""), scope["method"])
-        return self._ask(dict(scope))  # a route of the app may change it
+            found = self._remembered(path, scope.get("root_path", ""), scope["method"])
+        else:
+            found = self._ask(dict(scope))  # a route of the app may change it
+        if found == UNKNOWN and self.refresh_if_added():
+            found = self._ask(dict(scope))
+        return found
 
     def _find_by_path(self, path: str, root_path: str, method: str) -> str | None:
         return self._ask({"type": "http", "path": path, "root_path": root_path, "method": method, "headers": []})

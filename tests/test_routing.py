@@ -3,11 +3,13 @@
 import asyncio
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
@@ -125,6 +127,21 @@ def test_a_redirect_to_the_path_with_a_slash_has_no_route() -> None:
     assert [routes_of(app).handler(request(path)) for path in ("/a", "/a/")] == ["none", "/a/"]
 
 
+@pytest.mark.parametrize("root_path", ["", "/api", "/sub", "/api/sub"])
+@pytest.mark.parametrize("outer", ["", "/api"])
+@pytest.mark.parametrize("path", ["/sub/items", "/items", "/api/sub/items", "/sub/sub/items", "/sub/api/items"])
+def test_a_mounted_app_may_set_a_root_path_of_its_own(root_path: str, outer: str, path: str) -> None:
+    """FastAPI then matches the path below that one, and not below the mount."""
+    app = FastAPI()
+    inner = FastAPI()
+    inner.root_path = root_path  # as the parameter, which is deprecated
+    inner.get("/items")(api("items"))
+    app.mount("/sub", inner)
+    status = TestClient(app, root_path=outer).get(path).status_code
+    found = routes_of(app).handler({**request(path), "root_path": outer})
+    assert found == ("/sub/items" if status == 200 else "none")
+
+
 def test_host_routes_and_custom_routes_are_matched_for_each_request() -> None:
     """They may depend on more than the path."""
 
@@ -206,6 +223,32 @@ def test_routes_that_are_added_later_are_found(where: str) -> None:
     assert table.handler(request(path)) == path
     assert table.handler(request("/never")) == "none"
     assert [set(templates) - set(before) for templates in read] == [{path}]
+
+
+class CountedList(list[BaseRoute]):
+    """Counts how often its items are looked through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[BaseRoute]:
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_a_path_without_a_route_does_not_look_through_all_routes() -> None:
+    """Neither those of the app nor of its routers: a scan for paths that do not exist must not cost more for many."""
+    app = FastAPI()
+    inner = FastAPI()
+    router = APIRouter()
+    router.get("/one")(api("one"))
+    app.mount("/mounted", inner)
+    app.include_router(router, prefix="/included")
+    routes = [CountedList(each.router.routes) for each in (app, inner)]
+    app.router.routes, inner.router.routes = routes
+    table = routes_of(app)
+    walks = [each.walks for each in routes]
+    assert [table.handler(request(f"/{where}/never")) for where in ("a", "mounted", "included")] == ["none"] * 3
+    assert [each.walks for each in routes] == walks
 
 
 def test_probes_of_an_app_whose_routes_are_unknown_are_exempt() -> None:
