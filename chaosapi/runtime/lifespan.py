@@ -15,6 +15,11 @@ _POLL_INTERVAL_S: Final = 0.2
 _RELEASE_AFTER_S: Final = 7.0
 """How long faults keep requests waiting once the server begins to stop; uvicorn then has time to answer them."""
 
+_SEVERAL_THREADS: Final = (
+    "chaosapi: several threads serve this app, each with an event loop of its own, and the counts would be wrong. "
+    "Start one worker, or several processes: Granian's workers are threads on a Python without a GIL, else processes"
+)
+
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -55,6 +60,8 @@ class LifespanMiddleware:
         self._jobs = jobs
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running = False
+        self._lifespan = threading.Lock()
+        """Held while a server runs the app's lifespan."""
         self._starting: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -67,11 +74,19 @@ class LifespanMiddleware:
         await self.app(scope, receive, send)
 
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._lifespan.acquire(blocking=False):
+            await _fail_startup(_SEVERAL_THREADS, receive, send)
+            return
+        try:
+            await self._run_only_lifespan(scope, receive, send)
+        finally:
+            self._lifespan.release()
+
+    async def _run_only_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._start()
         except (OSError, RuntimeError) as error:
-            await receive()
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            await _fail_startup(str(error), receive, send)
             return
         self._running = True
 
@@ -165,6 +180,11 @@ def stop_probe() -> Iterator[Callable[[], bool]]:
     finally:
         if wrapped and signal.getsignal(signal.SIGTERM) is handle_sigterm:
             signal.signal(signal.SIGTERM, handler)
+
+
+async def _fail_startup(reason: str, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": reason})
 
 
 async def _run_app_lifespan(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

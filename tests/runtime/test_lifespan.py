@@ -5,9 +5,13 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import chaosapi
 from chaosapi.runtime.lifespan import Hooks, LifespanMiddleware
+from chaosapi.settings import Settings
 from tests.patience import patience
 
 
@@ -46,7 +50,7 @@ async def receive() -> Message:
     return await asyncio.Event().wait()  # type: ignore[return-value]
 
 
-async def lifespan(life: LifespanMiddleware) -> list[Message]:
+async def lifespan(life: ASGIApp) -> list[Message]:
     """Start and stop, and let the jobs run in between; return the messages to the server."""
     events = asyncio.Queue[Message]()
     sent = list[Message]()
@@ -59,7 +63,7 @@ async def lifespan(life: LifespanMiddleware) -> list[Message]:
 
     for event in ("startup", "shutdown"):
         events.put_nowait({"type": f"lifespan.{event}"})
-    living = asyncio.ensure_future(life({"type": "lifespan"}, events.get, send))
+    living = asyncio.ensure_future(life({"type": "lifespan", "state": {}}, events.get, send))
     await asyncio.wait([living])
     return sent
 
@@ -84,6 +88,19 @@ def test_a_failed_start_hook_fails_startup_with_the_reason() -> None:
     sent = asyncio.run(lifespan(LifespanMiddleware(story.app, [story.job], Hooks(start, story.tell("stop")))))
     assert sent == [{"type": "lifespan.startup.failed", "message": "CHAOSAPI_ADMIN_PORT: taken"}]
     assert story.told == []
+
+
+def test_a_second_event_loop_cannot_start_the_app_while_another_serves() -> None:
+    """As the threads of a server on a Python without a GIL would; the one that serves goes on."""
+    app = FastAPI()
+    chaosapi.install(app, Settings(access_log=False))
+    with TestClient(app, base_url="http://localhost") as first:
+        answers: list[Message] = asyncio.run(lifespan(app))
+        assert [answer["type"] for answer in answers] == ["lifespan.startup.failed"]
+        assert "several threads serve this app" in answers[0]["message"]
+        assert first.get("/readyz").is_success
+    answers = asyncio.run(lifespan(app))
+    assert [answer["type"] for answer in answers] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 def test_without_lifespan_events_the_first_request_starts_the_jobs() -> None:
