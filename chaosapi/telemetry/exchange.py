@@ -80,7 +80,7 @@ async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: 
             on_end(_status(start), clock() - arrived, not left)
 
     try:
-        await app(scope, receive if transport else receive_and_notice, send_and_follow)
+        await app(scope, receive_and_notice if transport is None else receive, send_and_follow)
     finally:
         if not complete:
             connection = connection_of(send)
