@@ -12,6 +12,7 @@ from chaosapi.clients.errors import ClientError
 from chaosapi.console import graph
 from chaosapi.console.graph import Series
 from chaosapi.console.panels.charts import clock_script
+from chaosapi.console.panels.error_boundary import ErrorBoundary
 from chaosapi.console.panels.frame import Frame
 from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.page_context import PageContext
@@ -31,7 +32,7 @@ def query(sources: Sources, every: float) -> Callable[[Request], Awaitable[None]
         context = PageContext(sources, request.scope["session_of_console"])
         frame = Frame(context, "Query", every)
         page = _QueryPage(context, request.query_params.get("expr", ""), request.query_params.get("span", ""))
-        frame.parts.append(page)
+        frame.parts.append(ErrorBoundary(lambda: page))
         if await frame.run():
             await page.load_names()
             await page.run()
