@@ -10,14 +10,19 @@ from dataclasses import dataclass
 
 ANSWERED = 'status!~"5..|000"'  # 000 is a request whose client got no answer
 FAILED = 'status=~"5.."'
+UNANSWERED = 'status="000"'
 
 
 @dataclass(frozen=True)
 class Job:
-    """A scrape job, and the window over which its counters become rates."""
+    """A scrape job, and the window over which its counters become rates.
+
+    `instance` is a regular expression over the job's instances; empty for all.
+    """
 
     name: str
     window: str = "1m"
+    instance: str = ""
 
     def now(self, aggregate: str, gauge: str, *by: str, where: str = "") -> str:
         """Return a gauge, aggregated by `aggregate`: sum, max, count."""
@@ -32,7 +37,9 @@ class Job:
         return f"{self.rate(part, *by, where=where)} / ({self.rate(whole, *by, where=where)} > 0)"
 
     def _series(self, metric: str, where: str) -> str:
-        return f'{metric}{{job="{self.name}"{", " if where else ""}{where}}}'
+        job = f'job="{self.name}"'
+        instance = f'instance=~"{self.instance}"' if self.instance else ""
+        return f"{metric}{{{', '.join(filter(None, (job, instance, where)))}}}"
 
 
 @dataclass(frozen=True)
@@ -106,8 +113,12 @@ class Slo:
         return self._budgets(f"max by (sloth_id, sloth_window) ({self._errors('.+')})")
 
     def nearness(self, windows: Iterable[str], factor: float) -> str:
-        """Return the lower burn rate of an alert's windows, divided by `factor`: the alert fires above 1."""
-        lower = f"min by (sloth_id) ({self._errors('|'.join(windows))})"
+        """Return the lower burn rate of an alert's two windows, divided by `factor`: the alert fires above 1.
+
+        Where only one window has a value, there is none: the alert cannot fire.
+        """
+        errors = self._errors("|".join(windows))
+        lower = f"(min by (sloth_id) ({errors}) and count by (sloth_id) ({errors}) == 2)"
         return f"{self._budgets(lower)} / {factor:g}"
 
     def exhaustion(self) -> str:
@@ -115,9 +126,10 @@ class Slo:
         period = f"{self.recorded('time_period:days')} * 86400"
         return f"clamp_min({self.budget_left()}, 0) / ({self.burn_now()} > 0) * {period}"
 
-    def firing(self) -> str:
+    def firing(self, where: str = "") -> str:
         """Return 1 for each window pair whose alert fires."""
-        return firing("severity", "long_window", "short_window", where=f'sloth_id=~"{self.ids}"')
+        chosen = f'sloth_id=~"{self.ids}"{", " if where else ""}{where}'
+        return firing("severity", "long_window", "short_window", where=chosen)
 
     def _errors(self, windows: str) -> str:
         return f'{{__name__=~"slo:sli_error:ratio_rate({windows})", sloth_id=~"{self.ids}"}}'

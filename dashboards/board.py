@@ -1,12 +1,14 @@
 """What all dashboards have in common: variables, links, annotations, and how panels are put in rows."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 import runbooks
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import dashboard as model
 from panels import PROMETHEUS, RED, Panel, link
+from status import PAGE
 
 from chaosapi.promql import firing
 
@@ -31,14 +33,15 @@ def variable(name: str, label: str, query: str) -> build.QueryVariable:
     )
 
 
+def several(name: str, label: str, query: str) -> build.QueryVariable:
+    """Return a choice of any number of what a query finds, at first all."""
+    everything = model.VariableOption(selected=True, text=["All"], value=["$__all"])
+    return variable(name, label, query).multi(True).include_all(True).all_value(".+").current(everything)
+
+
 JOB = variable("job", "Service", "label_values(chaosapi_build_info, job)")
-ROUTE = (
-    variable("handler", "Route", 'label_values(http_requests_total{job="$job"}, handler)')
-    .multi(True)
-    .include_all(True)
-    .all_value(".+")
-    .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
-)
+ROUTE = several("handler", "Route", 'label_values(http_requests_total{job="$job"}, handler)')
+INSTANCE = several("instance", "Replica", 'label_values(up{job="$job"}, instance)')
 
 
 class Annotation(model.AnnotationQuery):
@@ -49,6 +52,12 @@ class Annotation(model.AnnotationQuery):
         self.expr = expr
         self._title = title
         self._text = text
+
+    def hidden(self) -> "Annotation":
+        """Return it switched off at first."""
+        other = copy(self)
+        other.enable = False
+        return other
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON, with the fields of Grafana's Prometheus annotations that the SDK does not know."""
@@ -61,17 +70,19 @@ class Annotation(model.AnnotationQuery):
         }
 
 
+_STRENGTH = 'chaosapi_fault_strength{job="$job"}'
+
 PAGES = Annotation(
     "Pages",
     RED,
-    firing("alertname", "slo", "severity", where='sloth_severity="page"'),
+    firing("alertname", "slo", "severity", where=PAGE),
     "{{alertname}} {{slo}}",
     "A {{severity}} fires.",
 )
 FAULTS = Annotation(
     "Faults",
     "purple",
-    'max by (fault, effect) (chaosapi_fault_strength{job="$job"}) > 0',
+    f"max by (fault, effect) ({_STRENGTH} or {_STRENGTH} offset 2s) > 0",  # one missed scrape leaves no gap
     "{{fault}}",
     "{{effect}} fault",
 )
@@ -79,13 +90,13 @@ FAULTS = Annotation(
 
 @dataclass(frozen=True)
 class Board:
-    """A dashboard: numbers on top, then the rows by title, then those that are folded at first."""
+    """A dashboard: panels that always show on top, then the rows by title, then those that are folded at first."""
 
     uid: str
     title: str
     about: str
     variables: Sequence[Variable]
-    numbers: Sequence[Panel]
+    top: Sequence[Panel]
     rows: Mapping[str, Sequence[Panel]]
     folded: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
     annotations: Sequence[Annotation] = (PAGES,)
@@ -103,11 +114,12 @@ class Board:
             .refresh("5s")
             .tooltip(model.DashboardCursorSync.CROSSHAIR)
             .link(_others())
-            .link(link("Runbook", runbooks.url("ErrorBudgetBurn")).tooltip("What to do about an ErrorBudgetBurn"))
+            .link(link("Runbooks", runbooks.INDEX).tooltip("What to do about each alert"))
+            .readonly()
         )
         for each in (DATASOURCE, *self.variables):
             made.with_variable(each)
-        for panel in self.numbers:
+        for panel in self.top:
             made.with_panel(panel)
         for title, panels in self.rows.items():
             made.with_row(build.Row(title))
@@ -119,8 +131,9 @@ class Board:
                 row.with_panel(panel)
             made.with_row(row)
         finished = made.build()
-        for place, item in enumerate(finished.panels or [], start=1):
-            item.id_val = place
+        shown = [each for item in finished.panels or [] for each in (item, *getattr(item, "panels", []))]
+        for place, item in enumerate(shown, start=1):
+            item.id_val = item.id_val or place
         finished.annotations = model.AnnotationContainer(list_val=list(self.annotations))
         return finished
 

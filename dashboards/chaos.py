@@ -3,7 +3,8 @@
 from board import FAULTS, INSTRUCTOR, JOB, PAGES, Board
 from dependencies import dependencies
 from grafana_foundation_sdk.models import dashboard as model
-from panels import GREEN, ORANGE, RED, Panel, across, course, number, stacked, states, steps
+from panels import GREEN, LOWEST_FIRST, ORANGE, RED, Panel, across, by_status, course, number, stacked, states, steps
+from status import status
 
 from chaosapi.promql import ANSWERED, Job, Requests, firing, on_newest
 
@@ -19,14 +20,10 @@ def chaos() -> model.Dashboard:
         "Chaos",
         "For instructors: what the faults were asked to do, what they did, and what users got.",
         variables=[JOB],
-        numbers=_now(),
-        rows={
-            "Faults": _faults(),
-            "What users get": _users(),
-            "Inside": _inside(),
-            "Dependencies": dependencies(SERVICE),
-        },
-        annotations=[FAULTS, PAGES],
+        top=[*status(SERVICE), *_now()],
+        rows={"Faults": _faults(), "What users get": _users()},
+        folded={"Inside": _inside(), "Dependencies": dependencies(SERVICE)},
+        annotations=[FAULTS, PAGES.hidden()],
         tag=INSTRUCTOR,
     ).build()
 
@@ -131,7 +128,7 @@ def _users() -> list[Panel]:
         "What the faults do to users: errors as 5xx, resets and truncated answers as 000. Compare with the injections:"
         " more failures than injections means that the service fails by itself as well.",
         "reqps",
-        (SERVED.rate("status"), "{{status}}"),
+        (f"{SERVED.rate('status')} > 0", "{{status}}"),
     )
     success = course(
         "Success rate by route",
@@ -140,6 +137,7 @@ def _users() -> list[Panel]:
         " dependency.",
         "percentunit",
         (SERVED.share(ANSWERED, "handler"), "{{handler}}"),
+        order=LOWEST_FIRST,
     )
     slowest = course(
         "p99 latency by route",
@@ -157,7 +155,7 @@ def _users() -> list[Panel]:
         (firing("alertname", "slo", "severity"), "{{alertname}} {{slo}} {{severity}}"),
         empty="No alert has fired",
     )
-    return [*across(8, [stacked(statuses), success.max(1), slowest]), alerts.span(24)]
+    return [*across(8, [by_status(statuses), success.axis_soft_min(0.99).max(1), slowest]), alerts.span(24)]
 
 
 def _inside() -> list[Panel]:

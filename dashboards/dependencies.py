@@ -12,7 +12,7 @@ def dependencies(service: Job) -> list[Panel]:
         "Calls to what the shop depends on that did not succeed, each try counted. Errors and time-outs are its own;"
         " rejected ones were never made, because the breaker is open. Retries multiply the calls while it is sick:"
         " compare with the requests.",
-        "cps",
+        "suffix: calls/s",
         (service.rate("chaosapi_shop_calls_total", "dependency", "outcome", where='outcome!="ok"'), _LEGEND),
         empty="No calls",
     )
@@ -20,7 +20,7 @@ def dependencies(service: Job) -> list[Panel]:
         "Calls that succeeded",
         "Calls that came back well. When this falls while requests do not, the shop answers without its dependency, or"
         " fails fast. When it rises more than the requests do, something tries again and again.",
-        "cps",
+        "suffix: calls/s",
         (service.rate("chaosapi_shop_calls_total", "dependency", where='outcome="ok"'), "{{dependency}}"),
         empty="No calls",
     )
@@ -32,7 +32,7 @@ def dependencies(service: Job) -> list[Panel]:
         (service.now("max", "chaosapi_shop_breaker_open", "dependency"), "{{dependency}}"),
         empty="No data",
     )
-    return [panel.span(8) for panel in (made, stacked(calls), breakers)]
+    return [panel.span(8) for panel in (made, stacked(calls).axis_soft_max(1), breakers)]
 
 
 _LEGEND = "{{dependency}} {{outcome}}"

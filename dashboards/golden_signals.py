@@ -1,12 +1,30 @@
 """The golden signals of the shop: traffic, errors, latency, saturation (Google SRE Book, chapter 6), by route."""
 
-from board import JOB, ROUTE, Board
+from board import INSTANCE, JOB, ROUTE, Board
 from dependencies import dependencies
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as model
-from panels import CLEAR, GREEN, ORANGE, RED, Panel, across, by_route, course, number, objective, stacked, steps
+from panels import (
+    CLEAR,
+    GREEN,
+    LOWEST_FIRST,
+    ORANGE,
+    PURPLE,
+    RED,
+    ROUTES,
+    Panel,
+    across,
+    by_route,
+    by_status,
+    color,
+    course,
+    objective,
+    steps,
+    trend,
+)
+from status import status
 
-from chaosapi.promql import ANSWERED, FAILED, Job, Requests
+from chaosapi.promql import ANSWERED, FAILED, UNANSWERED, Job, Requests
 
 # The objectives of alerts/slo.yaml, each a line in its panel: ratios, and seconds.
 AVAILABILITY = 0.999
@@ -17,109 +35,97 @@ LAG = 0.1  # seconds
 NO_LIMIT = "No limit on capacity"
 
 UID = "chaosapi-golden-signals"
-SERVICE = Job("$job", "$__rate_interval")
+SERVICE = Job("$job", "$__rate_interval", "$instance")
 SERVED = Requests(SERVICE, handler="$handler")
 
 
 def golden_signals() -> model.Dashboard:
-    """Return the dashboard: the numbers of now, then a row for each signal."""
+    """Return the dashboard: what is wrong, six numbers and their six curves on one screen, then the rest."""
     return Board(
         UID,
         "Golden signals",
         "Traffic, errors, latency and saturation of the shop, by route.",
-        variables=[JOB, ROUTE],
-        numbers=_now(),
+        variables=[JOB, INSTANCE, ROUTE],
+        top=[*status(SERVICE), *(panel.height(5) for panel in _numbers()), *across(8, _curves())],
         rows={
-            "Traffic": _traffic(),
-            "Errors": _errors(),
-            "Latency": _latency(),
-            "Saturation": _saturation(),
+            "Statuses and saturation": _saturation(),
             "Dependencies": dependencies(SERVICE),
         },
     ).build()
 
 
-def _now() -> list[Panel]:
+def _numbers() -> list[Panel]:
     good_high = steps((None, RED), (0.99, ORANGE), (AVAILABILITY, GREEN))
     good_low = steps((None, GREEN), (ERROR_BUDGET, ORANGE), (0.01, RED))
     in_time = steps((None, GREEN), (LATENCY, RED))
-    success = "Share of requests answered without a 5xx, now. No answer (000) is a failure too."
-    failed = "Share of requests answered with a 5xx, now. Without 000: what got no answer."
-    average = "Mean time to answer, now. One slow request in a hundred hardly moves it."
-    most = "19 of 20 requests are answered faster than this, now."
-    nearly_all = "99 of 100 requests are answered faster than this, now."
-    late = "How late the event loop is, now: all requests wait for it."
-    return across(
-        3,
-        [
-            number("Requests", "Requests answered per second, now.", "reqps", SERVED.rate()),
-            number("Success", success, "percentunit", SERVED.share(ANSWERED)).thresholds(good_high).decimals(2),
-            number("5xx", failed, "percentunit", SERVED.share(FAILED)).thresholds(good_low).decimals(2),
-            number("Average", average, "s", SERVED.mean()),
-            number("p95", most, "s", SERVED.quantile(0.95), runbook="HighLatency"),
-            number("p99", nearly_all, "s", SERVED.quantile(0.99), runbook="HighLatency").thresholds(in_time),
-            number("In progress", "Requests that wait for their answer, now.", "short", SERVED.in_progress()),
-            number("Loop lag", late, "s", _lag(), "No data", runbook="EventLoopLag").thresholds(
-                steps((None, GREEN), (LAG, ORANGE), (1, RED))
-            ),
-        ],
+    rate = (
+        "Requests per second that the service answers now. It says how much the other numbers weigh. Watch for a spike,"
+        " which explains much that follows, and for a sudden fall: an outage in front of the service."
     )
-
-
-def _lag(*by: str) -> str:
-    return SERVICE.now("max", "chaosapi_event_loop_lag_seconds", *by)
-
-
-def _traffic() -> list[Panel]:
-    routes = course(
-        "Requests by route",
-        "How much is asked of the service. Look here first: a spike explains much that follows, and a sudden fall"
-        " is an outage in front of the service, or clients that wait for slow answers. Click a line to see its route"
-        " alone.",
-        "reqps",
-        (SERVED.rate("handler"), "{{handler}}"),
-        runbook="TargetAbsent",
+    success = (
+        "Share of requests answered without a 5xx, now: what users get. No answer (000) is a failure too. Watch for"
+        " anything under the objective, 99.9 %."
     )
-    statuses = course(
-        "Requests by status",
-        "What became of the requests. 5xx is the service's fault, 4xx mostly the client's; 000 got no answer,"
-        " or its client did not wait for it. Watch for a status that grows at the cost of another while the sum stays.",
-        "reqps",
-        (SERVED.rate("status"), "{{status}}"),
+    failed = (
+        "Share of requests answered with a 5xx, now: failures that are the service's own. Those without an answer (000)"
+        " lower the success rate and are not in here. Above 0.1 % the error budget shrinks faster than it may."
     )
-    return [by_route(routes, UID), stacked(statuses)]
-
-
-def _errors() -> list[Panel]:
-    success = course(
-        "Success rate by route",
-        "The availability SLI: the share of requests answered without a 5xx; no answer (000) is a"
-        " failure too. The line is the objective, 99.9 %. One sick route hides in an average over all, so compare the"
-        " routes.",
-        "percentunit",
-        (SERVED.share(ANSWERED, "handler"), "{{handler}}"),
+    average = (
+        "Mean time to answer, now. It says whether all requests got slower: one slow request in a hundred hardly moves"
+        " it, and fast errors pull it down. Watch for a rise at the same traffic."
     )
-    failures = course(
-        "5xx rate by route",
-        "The share of requests answered with a 5xx; 000, no answer, costs budget too but is not in here."
-        " Above the line, 0.1 %, the error budget shrinks faster than it may: at ten times the line, 30 days of budget"
-        " are gone in three. Compare with latency: errors are often fast.",
-        "percentunit",
-        (SERVED.share(FAILED, "handler"), "{{handler}}"),
+    most = (
+        "19 of 20 requests are answered faster than this, now. It shows the slow tail that an average hides. Watch for"
+        " more than 250 ms: then one request in twenty misses what 99 % should keep."
+    )
+    nearly_all = (
+        "99 of 100 requests are answered faster than this, now: who makes a hundred requests meets it. The objective"
+        " is 250 ms. With few requests one slow one decides."
     )
     return [
-        by_route(objective(success, (None, RED), (AVAILABILITY, GREEN)).axis_soft_min(0.99).max(1), UID),
-        by_route(objective(failures, (None, CLEAR), (ERROR_BUDGET, RED)), UID),
+        trend("RPS", rate, "reqps", f"{SERVED.rate()} or vector(0)"),
+        trend("Success rate", success, "percentunit", SERVED.share(ANSWERED)).thresholds(good_high).decimals(1),
+        trend("5xx error rate", failed, "percentunit", SERVED.share(FAILED)).thresholds(good_low).decimals(1),
+        trend("Average latency", average, "s", SERVED.mean()).thresholds(in_time),
+        trend("p95 latency", most, "s", SERVED.quantile(0.95), runbook="HighLatency").thresholds(in_time),
+        trend("p99 latency", nearly_all, "s", SERVED.quantile(0.99), runbook="HighLatency").thresholds(in_time),
     ]
 
 
-def _latency() -> list[Panel]:
+def _curves() -> list[timeseries.Panel]:
+    rate = course(
+        "RPS by route",
+        "How much is asked of the service. Look here first: a spike explains much that follows, and a sudden fall"
+        " is an outage in front of the service, or clients that wait for slow answers. Click a line to see its route"
+        " alone.",
+        "short",
+        (SERVED.rate("handler"), ROUTES),
+        runbook="TargetAbsent",
+    ).axis_soft_max(1)
+    success = course(
+        "Success rate by route",
+        "The availability SLI: the share of requests answered without a 5xx; no answer (000) is a"
+        " failure too. The line is the objective, 99.9 %. One sick route hides in an average over all: the lowest"
+        " stands first.",
+        "percentunit",
+        (SERVED.share(ANSWERED, "handler"), ROUTES),
+        order=LOWEST_FIRST,
+    )
+    failures = course(
+        "5xx error rate by route",
+        "The share of requests answered with a 5xx, and of all requests the share that got no answer (000), which costs"
+        " budget too. Above the line, 0.1 %, the error budget shrinks faster than it may: at ten times the line, 30"
+        " days of budget are gone in three. Compare with latency: errors are often fast.",
+        "percentunit",
+        (SERVED.share(FAILED, "handler"), ROUTES),
+        (SERVED.share(UNANSWERED), "no answer (000), all routes"),
+    ).override_by_name("no answer (000), all routes", [color(PURPLE)])
     average = course(
         "Average latency by route",
         "The mean time to answer. It hides the slow tail, and it falls when requests fail fast: a better average during"
-        " an error spike is no good news.",
+        " an error spike is no good news. The line, 250 ms, is what 99 % of the requests should keep.",
         "s",
-        (SERVED.mean("handler"), "{{handler}}"),
+        (SERVED.mean("handler"), ROUTES),
     )
     p95 = course(
         "p95 latency by route",
@@ -127,7 +133,7 @@ def _latency() -> list[Panel]:
         " narrow. Rising with traffic means a queue; rising without means a slow dependency, or something that holds"
         " requests. The line, 250 ms, is what 99 % of the requests should keep, so p95 should lie well below it.",
         "s",
-        (SERVED.quantile(0.95, "handler"), "{{handler}}"),
+        (SERVED.quantile(0.95, "handler"), ROUTES),
         runbook="HighLatency",
     )
     p99 = course(
@@ -135,11 +141,32 @@ def _latency() -> list[Panel]:
         "One request in a hundred is slower; who makes a hundred requests meets it. The latency objective says 99 %"
         " under 250 ms: above the line it is missed. With few requests, one slow one decides.",
         "s",
-        (SERVED.quantile(0.99, "handler"), "{{handler}}"),
+        (SERVED.quantile(0.99, "handler"), ROUTES),
         runbook="HighLatency",
     )
     limit = ((None, CLEAR), (LATENCY, RED))
-    return across(8, [by_route(each, UID) for each in (average, objective(p95, *limit), objective(p99, *limit))])
+    panels = [
+        rate,
+        objective(success, (None, RED), (AVAILABILITY, GREEN)).axis_soft_min(0.99).max(1),
+        objective(failures, (None, CLEAR), (ERROR_BUDGET, RED)).axis_soft_max(0.01),
+        *(objective(each, *limit).axis_soft_max(0.3) for each in (average, p95, p99)),
+    ]
+    return [by_route(panel, UID, "instance") for panel in panels]
+
+
+def _lag(*by: str) -> str:
+    return SERVICE.now("max", "chaosapi_event_loop_lag_seconds", *by)
+
+
+def _statuses() -> timeseries.Panel:
+    panel = course(
+        "Requests by status",
+        "What became of the requests. 5xx is the service's fault, 4xx mostly the client's; 000 got no answer,"
+        " or its client did not wait for it. Watch for a status that grows at the cost of another while the sum stays.",
+        "reqps",
+        (f"{SERVED.rate('status')} > 0", "{{status}}"),
+    )
+    return by_status(panel)
 
 
 def _saturation() -> list[Panel]:
@@ -148,8 +175,8 @@ def _saturation() -> list[Panel]:
         "Requests that wait for their answer: arrivals per second times seconds each (Little's law). Growing at"
         " the same traffic, the service falls behind; it is the earliest sign of an overload.",
         "short",
-        (SERVED.in_progress("handler"), "{{handler}}"),
-    )
+        (SERVED.in_progress("handler"), ROUTES),
+    ).axis_soft_max(10)
     lag = course(
         "Event-loop lag",
         "How late the one thread that serves all requests gets to its work, at worst in the last seconds. Tens"
@@ -177,7 +204,10 @@ def _saturation() -> list[Panel]:
     )
     late = objective(lag, (None, CLEAR), (LAG, RED))
     busy = objective(cpu, (None, CLEAR), (1, RED))
-    return across(8, [by_route(waiting, UID), *_capacity(), late, busy, memory])
+    return [
+        *across(8, [_statuses(), by_route(waiting, UID, "instance"), late]),
+        *across(6, [busy, memory, *_capacity()]),
+    ]
 
 
 def _capacity() -> list[timeseries.Panel]:

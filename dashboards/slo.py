@@ -1,11 +1,14 @@
 """The SLOs: how much error budget is left, how fast it goes, and how near each alert is."""
 
 import runbooks
-from board import Board, variable
+from board import JOB, Board, variable
+from grafana_foundation_sdk.builders.common import ScaleDistributionConfig
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.common import ScaleDistribution
 from panels import CLEAR, GREEN, ORANGE, RED, Panel, course, number, objective, states, steps
+from status import status
 
-from chaosapi.promql import Slo
+from chaosapi.promql import Job, Slo
 from chaosapi.slo import windows
 
 CHOSEN = Slo("$slo")
@@ -13,6 +16,7 @@ ALL = Slo(".+")
 PROFILES = [windows.load(name) for name in windows.NAMES]
 
 TIMES = "suffix:×"
+_NEVER = -1  # seconds until the budget is spent, where nothing burns
 CHOICE = variable("slo", "SLO", "label_values(slo:objective:ratio, sloth_id)")
 
 
@@ -22,8 +26,8 @@ def slo() -> model.Dashboard:
         runbooks.BOARD,
         "SLO and error budget",
         "What is left of an SLO's error budget, how fast it goes, and how near each alert is.",
-        variables=[CHOICE],
-        numbers=_now(),
+        variables=[JOB, CHOICE],
+        top=[*status(Job("$job")), *_now()],
         rows={"Burning": [_burn(), _nearness()], "Budget": [_budget(), _alerts()]},
         folded={"Runbooks": runbooks.panels()},
     ).build()
@@ -35,25 +39,29 @@ def _now() -> list[Panel]:
     end = "Until the budget is spent, if errors go on as in the shortest window. Nothing burns: no end in sight."
     factors = [pair.factor for pair in PROFILES[0].pairs]
     hot = steps((None, GREEN), (min(factors), ORANGE), (max(factors), RED))
-    pages = "Window pairs whose alert fires now. Pages mean now, tickets this week."
+    pages = "Window pairs of this SLO whose alert fires now. Pages mean now, tickets this week."
+    gone = f"{CHOSEN.exhaustion()} or {_NEVER} + 0 * {CHOSEN.burn_now()}"
+    promised = "The share of good events that is promised."
+    kept = "The share of good events in the period so far."
     return [
-        number(
-            "Objective", "The share of good events that is promised.", "percentunit", CHOSEN.recorded("objective:ratio")
-        ).decimals(2),
-        number("Achieved", "The share of good events in the period so far.", "percentunit", CHOSEN.achieved()).decimals(
-            3
-        ),
-        number("Budget left", left, "percentunit", CHOSEN.budget_left())
+        number("Objective", promised, "percentunit", _one(CHOSEN.recorded("objective:ratio"))).decimals(2),
+        number("Achieved", kept, "percentunit", _one(CHOSEN.achieved())).decimals(3),
+        number("Budget left", left, "percentunit", _one(CHOSEN.budget_left()))
         .thresholds(steps((None, RED), (0, ORANGE), (0.25, GREEN)))
         .decimals(1),
-        number("Burn rate", pace, TIMES, CHOSEN.burn_now()).thresholds(hot).decimals(1),
-        number("Gone in", end, "s", CHOSEN.exhaustion(), "Not burning").thresholds(
+        number("Burn rate", pace, TIMES, _one(CHOSEN.burn_now())).thresholds(hot).decimals(1),
+        number("Gone in", end, "s", _one(gone), words={_NEVER: ("Not burning", GREEN)}).thresholds(
             steps((None, RED), (3600, ORANGE), (86400, GREEN))
         ),
-        number("Alerts firing", pages, "short", f"count({CHOSEN.firing()})", "None").thresholds(
+        number("Alerts of this SLO", pages, "short", f"count({CHOSEN.firing()}) or vector(0)").thresholds(
             steps((None, GREEN), (1, RED))
         ),
     ]
+
+
+def _one(expr: str) -> str:
+    """Return the query of one SLO without its labels, as a number needs it."""
+    return f"max({expr})"
 
 
 def _burn() -> Panel:
@@ -66,7 +74,8 @@ def _burn() -> Panel:
         (CHOSEN.burn(), "{{sloth_window}}"),
     )
     limits = sorted((pair.factor, RED if pair.severity == "page" else ORANGE) for pair in PROFILES[0].pairs)
-    return objective(panel, (None, CLEAR), *limits).axis_soft_max(limits[-1][0])
+    logarithmic = ScaleDistributionConfig().type(ScaleDistribution.SYMLOG).log(2).linear_threshold(1)
+    return objective(panel, (None, CLEAR), *limits).axis_soft_max(limits[-1][0]).scale_distribution(logarithmic)
 
 
 def _nearness() -> Panel:
@@ -74,12 +83,12 @@ def _nearness() -> Panel:
         "How near each alert is",
         "For each window pair, the lower of its two burn rates over its limit: at 100 % both are above it, and the"
         " alert fires. A pair whose long window is hot and short one cold stays below: the trouble is over. Which line"
-        " gets there first tells fast trouble from slow.",
+        " gets there first tells fast trouble from slow. The axis ends at 200 %.",
         "percentunit",
         *(_pair(place) for place in range(len(PROFILES[0].pairs))),
         runbook="ErrorBudgetBurn",
     )
-    return objective(panel, (None, CLEAR), (1, RED)).axis_soft_max(1)
+    return objective(panel, (None, CLEAR), (1, RED)).axis_soft_max(1).max(2)
 
 
 def _pair(place: int) -> tuple[str, str]:
@@ -87,6 +96,12 @@ def _pair(place: int) -> tuple[str, str]:
     pairs = [profile.pairs[place] for profile in PROFILES]
     names = dict.fromkeys(windows.format_window(window) for pair in pairs for window in (pair.long, pair.short))
     return CHOSEN.nearness(names, pairs[0].factor), f"{pairs[0].severity} at {pairs[0].factor:g}×"
+
+
+def _band(place: int) -> tuple[str, str]:
+    """Return the query of the alert of the pair at this place in every profile: bands stand in the order of queries."""
+    longs = "|".join(windows.format_window(profile.pairs[place].long) for profile in PROFILES)
+    return CHOSEN.firing(where=f'long_window=~"{longs}"'), "{{severity}} {{long_window}}/{{short_window}}"
 
 
 def _budget() -> Panel:
@@ -106,7 +121,7 @@ def _alerts() -> Panel:
         "When each window pair's alert fired, and for how long. Short pairs come first and go first; a ticket without a"
         " page is a slow burn. A page silences its SLO's tickets in Alertmanager: here they still show.",
         {1: ("firing", RED)},
-        (CHOSEN.firing(), "{{severity}} {{long_window}}/{{short_window}}"),
+        *(_band(place) for place in range(len(PROFILES[0].pairs))),
         empty="No alert has fired",
         runbook="ErrorBudgetBurn",
     )

@@ -4,7 +4,26 @@ from board import JOB, ROUTE, Board, variable
 from golden_signals import LATENCY
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as model
-from panels import CLEAR, GREEN, ORANGE, RED, Panel, across, by_route, course, label, number, objective, stacked, steps
+from panels import (
+    CLEAR,
+    GREEN,
+    LOWEST_FIRST,
+    ORANGE,
+    RED,
+    ROUTES,
+    Panel,
+    across,
+    by_route,
+    by_status,
+    colored,
+    course,
+    label,
+    number,
+    objective,
+    stacked,
+    steps,
+)
+from status import status
 
 from chaosapi.promql import ANSWERED, Job, Requests
 
@@ -23,7 +42,7 @@ def traffic() -> model.Dashboard:
         "Traffic",
         "The load test and the service side by side: what was planned, what arrived, and what each side saw.",
         variables=[JOB, variable("load", "Load test", "label_values(loadtest_info, job)"), ROUTE],
-        numbers=_now(),
+        top=[*status(SERVED.job), *_now()],
         rows={"Rate": _rate(), "Client and server": _sides(), "As clients see it": _clients()},
     ).build()
 
@@ -101,7 +120,8 @@ def _rate() -> list[Panel]:
         (Requests(SERVED.job).in_progress(), "server: in progress"),
         empty=NO_LOAD,
     )
-    return across(8, [rates, stacked(missed), flying])
+    colored(rates, {"planned": "#9FA7B3", "offered": "#5794F2", "sent": "#FADE2A", "served": "#6ED0E0"})
+    return across(8, [rates, stacked(missed).axis_soft_max(1), flying.axis_soft_max(10)])
 
 
 def _sides() -> list[Panel]:
@@ -113,6 +133,7 @@ def _sides() -> list[Panel]:
         "percentunit",
         (SENT.share(ANSWERED), "client"),
         (SERVED.share(ANSWERED), "server"),
+        order=LOWEST_FIRST,
     )
     p95 = _latencies(
         "p95 latency, client and server",
@@ -126,7 +147,9 @@ def _sides() -> list[Panel]:
         "The same for one request in a hundred, where queues show first. With the line, 250 ms, as the promise: it is"
         " the client's line that users feel, and the server's that pages.",
     )
-    return across(8, [success.max(1), p95, objective(p99, (None, CLEAR), (LATENCY, RED))])
+    limit = ((None, CLEAR), (LATENCY, RED))
+    latencies = [objective(each, *limit).axis_soft_max(0.3) for each in (p95, p99)]
+    return across(8, [success.axis_soft_min(0.99).max(1), *latencies])
 
 
 def _latencies(title: str, ratio: float, about: str) -> timeseries.Panel:
@@ -139,7 +162,7 @@ def _clients() -> list[Panel]:
         "The mix of the scenario. It should keep its proportions whatever happens to the service; in a closed model"
         " slow routes hold their users back, and the mix shifts to the fast ones.",
         "reqps",
-        (SENT.rate("handler"), "{{handler}}"),
+        (SENT.rate("handler"), ROUTES),
         empty=NO_LOAD,
     )
     statuses = course(
@@ -147,7 +170,7 @@ def _clients() -> list[Panel]:
         "What clients got. 000 is no answer: a reset, a time-out, or an answer that broke off. The server may well have"
         " counted a 200 for it.",
         "reqps",
-        (SENT.rate("status"), "{{status}}"),
+        (f"{SENT.rate('status')} > 0", "{{status}}"),
         empty=NO_LOAD,
     )
-    return [by_route(routes, UID, "load"), stacked(statuses)]
+    return [by_route(routes, UID, "load"), by_status(statuses)]

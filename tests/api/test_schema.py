@@ -25,6 +25,7 @@ DENIED = [effect.model_fields["type"].default for effect in EFFECTS if issubclas
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # thousands of requests take minutes on a busy machine
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_response_is_described(document: str, serve: Serve, tmp_path: Path) -> None:
     """Thousands of requests, right and wrong: no server error, every status, header, type and body as documented.

@@ -46,12 +46,20 @@ def annotations(board: dict[str, Any]) -> list[dict[str, Any]]:
 def substituted(expr: str, slo: str = "shop-availability", handlers: tuple[str, ...] = ()) -> str:
     """Put values in for the variables as Grafana does.
 
-    A variable of many values becomes a regular expression, whose backslashes PromQL's string needs doubled; one of 4
-    scrapes is the shortest $__rate_interval (https://grafana.com/docs/grafana/latest/datasources/prometheus/).
+    A variable of many values becomes a regular expression, whose backslashes PromQL's string needs doubled. The
+    shortest $__rate_interval is four times the data source's scrape interval, in the lab 5 s
+    (https://grafana.com/docs/grafana/latest/datasources/prometheus/).
     """
     escaped = [re.sub(r"[$^*{}\[\]'+?.()|\\]", r"\\\\\g<0>", handler) for handler in handlers]
     routes = ".+" if not escaped else escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
-    values = {"__rate_interval": "4s", "job": "chaosapi", "load": "loadtest", "slo": slo, "handler": routes}
+    values = {
+        "__rate_interval": "20s",
+        "job": "chaosapi",
+        "instance": ".+",
+        "load": "loadtest",
+        "slo": slo,
+        "handler": routes,
+    }
     return re.sub(r"\$(\w+)", lambda name: values[name[1]], expr)
 
 

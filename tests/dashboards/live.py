@@ -47,12 +47,18 @@ class Prometheus:
     url: str
 
     def query(self, expr: str) -> list[Series]:
-        """Run a query over the last ten seconds, as Grafana would for a panel, and return its series."""
+        """Run a query over the last ten seconds, as Grafana would for a panel, and return its series.
+
+        NaN is how a panel's query says that it has no value.
+        """
         now = time.time()
         span = {"query": expr, "start": str(now - 10), "end": str(now), "step": "1"}
         answer = httpx2.post(f"{self.url}/api/v1/query_range", data=span)
         assert answer.status_code == 200, (expr, answer.text)
-        return list(answer.json()["data"]["result"])
+        found = answer.json()["data"]["result"]
+        for series in found:
+            series["values"] = [[at, value] for at, value in series["values"] if value != "NaN"]
+        return [series for series in found if series["values"]]
 
     def first(self, expr: str, at_least: int = 1, labels: Iterable[str] = ()) -> list[Series]:
         """Return the query's series as soon as there are enough of them, and each label is on one, or fail."""

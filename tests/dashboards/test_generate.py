@@ -16,19 +16,22 @@ from tests.patience import patience
 DASHBOARDS = assets.path("dashboards")
 LEARNER = {"golden-signals", "slo", "traffic"}
 UNITS = {  # of what a query reads, the first that fits
-    r"objective:ratio|^1 - |ratio_rate\(\d|budget_remaining:ratio[^*]*$|fault_strength": "percentunit",
+    r"objective:ratio|1 - max by|ratio_rate\(\d|budget_remaining:ratio[^*]*$|fault_strength": "percentunit",
     r"time_period:days": "s",
     r"slo:": "suffix:×",
     r"histogram_quantile|_seconds_sum|delay_seconds|lag_seconds": "s",
     r"\) / \(.* > 0\)": "percentunit",
     r"process_cpu_seconds_total": "percentunit",  # of a core
     r"process_resident_memory_bytes": "bytes",
-    r"rate\(chaosapi_shop_calls": "cps",
+    r"rate\(chaosapi_shop_calls": "suffix: calls/s",
+    r"^sum by \(handler\) \(rate\(http_requests_total[^/]*$": "short",  # the title says: requests per second
     r"rate\(|planned_rate": "reqps",
     r"store_up": "bool_on_off",
-    r"max\(chaosapi_revision\{[^}]*\}\)$|loadtest_info": "none",
+    r"max\(chaosapi_revision\{[^}]*\}\) or|loadtest_info|^avg\(up|^2 \* max by \(alertname": "none",
     r"": "short",
 }
+
+RUNBOOKS = {path.stem for path in (DASHBOARDS.parent / "alerts" / "runbooks").iterdir()}
 
 each_board = pytest.mark.parametrize("name", BOARDS)
 
@@ -81,7 +84,8 @@ def test_every_panel_explains_itself(name: str) -> None:
         assert panel["description"].endswith("."), panel["title"]
         assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
         legends = [target["legendFormat"] for target in panel["targets"]]
-        assert len(set(legends)) == len(legends), panel["title"]
+        if panel["type"] != "state-timeline":
+            assert len(set(legends)) == len(legends), panel["title"]
         if panel["type"] != "stat":
             assert len(panel["description"]) > 100, panel["title"]
             assert all(legends), panel["title"]
@@ -115,15 +119,43 @@ def test_links_lead_to_a_dashboard_or_a_runbook_in_it(name: str) -> None:
     uids = {board["uid"]: board for board in BOARDS.values()}
     links = [*BOARDS[name]["links"], *(link for panel in panels(BOARDS[name]) for link in panel.get("links", []))]
     links += [link for panel in panels(BOARDS[name]) for link in panel["fieldConfig"]["defaults"].get("links", [])]
+    links += [link for _, link in overridden_links(name)]
     for link in links:
         if link["type"] == "link":
             found = re.match(r"/d/([\w-]+)\?(?:viewPanel=(\d+))?", link["url"])
             assert found
             assert found[1] in uids
             ids = {panel["id"]: panel for panel in everything(uids[found[1]])}
-            if found[2]:
+            if found[2] and link["title"] != "Runbooks":
                 runbook = DASHBOARDS.parent / "alerts" / "runbooks" / f"{ids[int(found[2])]['title']}.md"
                 assert ids[int(found[2])]["options"]["content"] == runbook.read_text()
+
+
+@each_board
+def test_the_alerts_that_fire_lead_to_their_runbooks(name: str) -> None:
+    """Each alert with a runbook leads to its own, on every dashboard; the link on top leads to the list of all."""
+    names = {panel["id"]: panel["title"] for panel in everything(BOARDS["slo"]) if panel["type"] == "text"}
+    leads = [(alert, names[int(link["url"].partition("viewPanel=")[2])]) for alert, link in overridden_links(name)]
+    assert sorted(leads) == [(alert, alert) for alert in sorted(RUNBOOKS)]
+    (index,) = (
+        panel for panel in everything(BOARDS["slo"]) if panel["title"] == "Runbooks" and panel["type"] == "text"
+    )
+    assert [link["url"] for link in BOARDS[name]["links"] if link["title"] == "Runbooks"] == [
+        f"/d/chaosapi-slo?viewPanel={index['id']}"
+    ]
+    assert all(f"[{alert}](/d/chaosapi-slo?viewPanel=" in index["options"]["content"] for alert in RUNBOOKS)
+
+
+def overridden_links(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the links of single values of a dashboard's panels, by the alert whose values have them."""
+    overrides = [each for panel in panels(BOARDS[name]) for each in panel["fieldConfig"].get("overrides", [])]
+    return [
+        (override["matcher"]["options"].removeprefix("/^").removesuffix("\\b/"), link)
+        for override in overrides
+        for made in override["properties"]
+        if made["id"] == "links"
+        for link in made["value"]
+    ]
 
 
 def test_each_runbook_is_linked_from_a_panel_of_its_alert() -> None:
@@ -132,7 +164,7 @@ def test_each_runbook_is_linked_from_a_panel_of_its_alert() -> None:
     shown = [panel for board in BOARDS.values() for panel in panels(board)]
     urls = [link["url"] for panel in shown for link in panel.get("links", [])]
     linked = {names[int(url.partition("viewPanel=")[2])] for url in urls}
-    assert linked == {path.stem for path in (DASHBOARDS.parent / "alerts" / "runbooks").iterdir()}
+    assert linked == RUNBOOKS
 
 
 @each_board
@@ -174,13 +206,61 @@ def test_panels_of_success_and_failure_explain_000(name: str) -> None:
             assert "000" in panel["description"], panel["title"]
 
 
-def test_the_golden_signals_are_complete() -> None:
-    """The numbers stand on top; traffic, errors, latency and saturation follow in rows."""
+def test_the_golden_signals_are_on_the_first_screen() -> None:
+    """Six numbers and six curves stand under what is wrong now, within 1080 pixels; the rest follows in rows."""
     board = BOARDS["golden-signals"]
-    numbers = [panel["title"] for panel in panels(board) if panel["type"] == "stat"]
-    assert numbers == ["Requests", "Success", "5xx", "Average", "p95", "p99", "In progress", "Loop lag"]
+    first = board["panels"][:14]
+    six = ["RPS", "Success rate", "5xx error rate", "Average latency", "p95 latency", "p99 latency"]
+    assert [panel["title"] for panel in first] == [
+        "Service",
+        "Alerts that fire",
+        *six,
+        *(f"{each} by route" for each in six),
+    ]
+    bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in first)
+    assert 96 + bottom * 38 <= 1080  # pixels above the grid with Grafana's menu, and of each of its rows
     rows = [panel["title"] for panel in board["panels"] if panel["type"] == "row"]
-    assert rows == ["Traffic", "Errors", "Latency", "Saturation", "Dependencies"]
+    assert rows == ["Statuses and saturation", "Dependencies"]
+
+
+@each_board
+def test_numbers_are_of_now(name: str) -> None:
+    """A number is the last value of a query that has one for every moment, so that none outlives its data.
+
+    Without data it says so, in a colour that means neither good nor bad.
+    """
+    for panel in panels(BOARDS[name]):
+        if panel["type"] == "stat":
+            (target,) = panel["targets"]
+            assert panel["options"]["reduceOptions"]["calcs"] == ["last"]
+            assert (
+                " or vector(" in target["expr"]
+                or " or on () label_replace(vector(" in target["expr"]
+                or target["instant"]
+            )
+            (absent,) = (
+                each["options"] for each in panel["fieldConfig"]["defaults"]["mappings"] if each["type"] == "special"
+            )
+            assert absent["match"] == "null+nan"
+            assert absent["result"] == {"text": panel["fieldConfig"]["defaults"]["noValue"], "color": "text"}
+
+
+@each_board
+def test_statuses_have_the_colour_of_their_class(name: str) -> None:
+    """Good is green and bad is red on every dashboard, whatever statuses came first."""
+    for panel in panels(BOARDS[name]):
+        if [target["legendFormat"] for target in panel["targets"]] == ["{{status}}"]:
+            colors = {
+                override["matcher"]["options"]: override["properties"][0]["value"]["fixedColor"]
+                for override in panel["fieldConfig"]["overrides"]
+            }
+            assert colors == {
+                "/^2..$/": "green",
+                "/^3..$/": "blue",
+                "/^4..$/": "orange",
+                "/^5..$/": "red",
+                "/^000$/": "purple",
+            }
 
 
 def test_objectives_are_those_of_the_slos() -> None:
@@ -190,8 +270,8 @@ def test_objectives_are_those_of_the_slos() -> None:
     latency = next(slo["sli"]["events"]["error_query"] for slo in slos if slo["name"] == "latency")
     lines = drawn("golden-signals")
     assert lines["Success rate by route"] == pytest.approx([availability])
-    assert lines["5xx rate by route"] == pytest.approx([1 - availability])
-    assert lines["p95 latency by route"] == lines["p99 latency by route"]
+    assert lines["5xx error rate by route"] == pytest.approx([1 - availability])
+    assert lines["Average latency by route"] == lines["p95 latency by route"] == lines["p99 latency by route"]
     assert lines["p99 latency by route"] == drawn("traffic")["p99 latency, client and server"]
     assert f'le="{lines["p99 latency by route"][0]}"' in latency
 

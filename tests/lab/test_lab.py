@@ -284,11 +284,15 @@ def test_an_outage_pages_first_under_the_production_profile(
         )
         lab.admin.create_fault({"effect": {"type": "error", "status": 503}})
         applied = time.time()
-        lab.parts.wait_until(lambda: lab.prometheus.alerts() != [], "the first alert", timeout=patience(150), every=0.5)
-        first = [
-            (alert["labels"]["slo"], alert["labels"]["severity"], alert["labels"]["long_window"])
-            for alert in lab.prometheus.alerts()
-        ]
+        first: list[tuple[str, str, str]] = []
+
+        def burning() -> bool:
+            labels = [alert["labels"] for alert in lab.prometheus.alerts()]
+            # A busy machine raises alerts of its own, about the event loop.
+            first[:] = [(one["slo"], one["severity"], one["long_window"]) for one in labels if "slo" in one]
+            return bool(first)
+
+        lab.parts.wait_until(burning, "the first alert of an SLO", timeout=patience(150), every=0.5)
         waited = time.time() - applied
     assert first == [("availability", "page", "1h")]
     assert 40 < waited < 90  # theory: 14.4 × 0.001 × 3600 = 51.8 s, then a scrape and an evaluation of 5 s each
