@@ -3,7 +3,21 @@
 from board import FAULTS, INSTRUCTOR, JOB, PAGES, Board
 from dependencies import dependencies
 from grafana_foundation_sdk.models import dashboard as model
-from panels import GREEN, LOWEST_FIRST, ORANGE, RED, Panel, across, by_status, course, number, stacked, states, steps
+from panels import (
+    GREEN,
+    LOWEST_FIRST,
+    ORANGE,
+    PLAIN,
+    RED,
+    Panel,
+    across,
+    by_status,
+    course,
+    number,
+    stacked,
+    states,
+    steps,
+)
 from status import status
 
 from chaosapi.promql import ANSWERED, Job, Requests, firing, on_newest
@@ -38,7 +52,7 @@ def _now() -> list[Panel]:
     number_of = SERVICE.now
     return [
         number("Faults active", active, "short", number_of("max", "chaosapi_faults_active"), "No data").thresholds(
-            steps((None, GREEN), (1, ORANGE))
+            steps((None, PLAIN), (1, ORANGE))
         ),
         number("Revision", revision, "none", number_of("max", "chaosapi_revision"), "No data").decimals(0),
         number(

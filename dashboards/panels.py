@@ -86,9 +86,15 @@ def trend(title: str, about: str, unit: str, expr: str, *, runbook: str | None =
 
 
 def label(title: str, about: str, query: Query, empty: str) -> stat.Panel:
-    """Return what the series of now are called by their labels, in big letters."""
-    panel = _stat(title, about, empty).with_target(_query(0, *query, now=True)).unit("none")
-    return panel.text_mode(kinds.BigValueTextMode.NAME)
+    """Return what the series of now are called by their labels, in big letters; without any, `empty`.
+
+    `empty` takes the place of the first label of the legend, with the value 0.
+    """
+    expr, legend = query
+    first = legend.removeprefix("{{").partition("}}")[0]
+    absent = f'label_replace(vector(0), "{first}", "{empty}", "", "")'
+    panel = _stat(title, about, empty).with_target(_query(0, f"{expr} or on () {absent}", legend, now=True))
+    return panel.unit("none").text_mode(kinds.BigValueTextMode.NAME)
 
 
 def course(

@@ -5,7 +5,7 @@ from board import JOB, Board, variable
 from grafana_foundation_sdk.builders.common import ScaleDistributionConfig
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import ScaleDistribution
-from panels import CLEAR, GREEN, ORANGE, RED, Panel, course, number, objective, states, steps
+from panels import CLEAR, GREEN, ORANGE, PLAIN, RED, Panel, course, number, objective, states, steps
 from status import status
 
 from chaosapi.promql import Job, Slo
@@ -47,14 +47,14 @@ def _now() -> list[Panel]:
         number("Objective", promised, "percentunit", _one(CHOSEN.recorded("objective:ratio"))).decimals(2),
         number("Achieved", kept, "percentunit", _one(CHOSEN.achieved())).decimals(3),
         number("Budget left", left, "percentunit", _one(CHOSEN.budget_left()))
-        .thresholds(steps((None, RED), (0, ORANGE), (0.25, GREEN)))
+        .thresholds(steps((None, RED), (0, ORANGE), (0.25, PLAIN)))
         .decimals(1),
         number("Burn rate", pace, TIMES, _one(CHOSEN.burn_now())).thresholds(hot).decimals(1),
         number("Gone in", end, "s", _one(gone), words={_NEVER: ("Not burning", GREEN)}).thresholds(
             steps((None, RED), (3600, ORANGE), (86400, GREEN))
         ),
         number("Alerts of this SLO", pages, "short", f"count({CHOSEN.firing()}) or vector(0)").thresholds(
-            steps((None, GREEN), (1, RED))
+            steps((None, PLAIN), (1, RED))
         ),
     ]
 

@@ -36,12 +36,11 @@ def _alerts() -> stat.Panel:
     paging = firing(*_LABELS, "sloth_severity", where=PAGE)
     pages = f"{_PAGE} * {paging}"
     others = f"{_TICKET} * ({firing(*_LABELS, 'sloth_severity')} unless on ({', '.join(_LABELS)}) {paging})"
-    none = 'label_replace(vector(0), "alertname", "No alert fires", "", "")'
     panel = label(
         "Alerts that fire",
         "Every alert that fires now, whatever it is about: pages red, tickets orange. Click one for its runbook.",
-        (f"{pages} or {others} or on () {none}", "{{alertname}} {{slo}} {{handler}} {{sloth_severity}}"),
-        "Unknown",
+        (f"{pages} or {others}", "{{alertname}} {{slo}} {{handler}} {{sloth_severity}}"),
+        "No alert fires",
     ).thresholds(steps((None, GREEN), (_TICKET, ORANGE), (_PAGE, RED)))
     for alert in runbooks.ALERTS:
         leads = [link(f"Runbook of {alert}", runbooks.url(alert)).build()]

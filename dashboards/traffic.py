@@ -6,9 +6,9 @@ from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as model
 from panels import (
     CLEAR,
-    GREEN,
     LOWEST_FIRST,
     ORANGE,
+    PLAIN,
     RED,
     ROUTES,
     Panel,
@@ -48,11 +48,12 @@ def traffic() -> model.Dashboard:
 
 
 def _now() -> list[Panel]:
+    played = LOAD.now("max", "loadtest_info", "scenario", "model")
     return [
         label(
             "Scenario",
             "What the load test plays; open: it sends on time whatever happens, closed: it waits for answers.",
-            (LOAD.now("max", "loadtest_info", "scenario", "model"), "{{scenario}}, {{model}}"),
+            (f'label_join({played}, "played", ", ", "scenario", "model")', "{{played}}"),
             NO_LOAD,
         ),
         number(
@@ -77,7 +78,7 @@ def _now() -> list[Panel]:
             _missed(),
             NO_LOAD,
         )
-        .thresholds(steps((None, GREEN), (0.001, ORANGE), (0.03, RED)))
+        .thresholds(steps((None, PLAIN), (0.001, ORANGE), (0.03, RED)))
         .decimals(1),
         number(
             "In flight", "Requests that clients wait for now.", "short", LOAD.now("sum", "loadtest_inflight"), NO_LOAD

@@ -75,6 +75,10 @@ class Programs:
         self._running.append(part)
         return part
 
+    def find(self, name: str) -> Program:
+        """Return the running part of this name; raises KeyError without one."""
+        return {part.name: part for part in self._running}[name]
+
     def stop(self, part: Program) -> None:
         """Terminate a part, then kill it and its children; returns when its process has ended."""
         self._running.remove(part)

@@ -1,0 +1,181 @@
+"""What a person sees on the dashboards, drawn by Grafana's own components over a live lab in five states.
+
+Pictures of all are kept in the folder that `CHAOSAPI_PICTURES` names.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from chaosapi.clients.errors import ClientError
+from chaosapi.lab import stack
+from chaosapi.lab import tools as lab_tools
+from chaosapi.lab.ports import Ports, url
+from chaosapi.lab.stack import Lab
+from chaosapi.terminal import Terminal
+from tests.dashboards import drawing
+from tests.dashboards.boards import BOARDS
+from tests.dashboards.drawing import Painter, Picture
+from tests.lab.conftest import free_ports
+from tests.patience import patience
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(patience(900))]
+
+FAILED = 'sum(rate(http_requests_total{job="chaosapi", status=~"5.."}[20s]))'
+ALL = 'sum(rate(http_requests_total{job="chaosapi"}[20s]))'
+MEAN = (
+    'sum(rate(http_request_duration_seconds_sum{job="chaosapi"}[20s]))'
+    ' / sum(rate(http_request_duration_seconds_count{job="chaosapi"}[20s]))'
+)
+FIRES = 'count(ALERTS{alertstate="firing", sloth_severity="page"%s})'
+SIX = ["RPS", "Success rate", "5xx error rate", "Average latency", "p95 latency", "p99 latency"]
+Pictures = dict[tuple[str, str], Picture]
+"""What is seen, by state and dashboard."""
+
+
+@pytest.fixture(scope="module")
+def pictures(tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    """Draw all dashboards in each state of one lab, one state after the other."""
+    folder = tmp_path_factory.mktemp("rendering")
+    kept = Path(os.environ.get("CHAOSAPI_PICTURES", folder))
+    script = drawing.components(lab_tools.tools_folder() / "rendering")
+    options = stack.Options(folder / "lab", ports=Ports(*free_ports()), traffic=True)
+    seen: Pictures = {}
+    with drawing.painter(script) as painter, stack.running(options, Terminal(quiet=True).print) as lab:
+        for state, bring_about in STATES.items():
+            bring_about(lab)
+            seen |= {(state, name): _draw(painter, lab, state, name, kept) for name in BOARDS}
+        lab.parts.find("service").signal(signal.SIGCONT)
+    return seen
+
+
+def _draw(painter: Painter, lab: Lab, state: str, name: str, folder: Path) -> Picture:
+    return painter.draw(name, url(lab.ports.prometheus), folder / f"{name}-{state}.png")
+
+
+def _wait(lab: Lab, what: str, condition: Callable[[], bool]) -> None:
+    lab.parts.wait_until(condition, what, timeout=patience(120), every=0.5)
+
+
+def _is(lab: Lab, query: str) -> bool:
+    """Return whether a comparison holds now."""
+    return lab.prometheus.value(query) is not None
+
+
+def _calm(lab: Lab) -> None:
+    _wait(lab, "traffic of 20 requests a second", lambda: _is(lab, f"{ALL} > 17"))
+
+
+def _errors(lab: Lab) -> None:
+    lab.admin.create_fault({"name": "e", "effect": {"type": "error", "status": 503}, "rate": 0.2})
+    page = FIRES % ', slo="availability"'
+    _wait(lab, "a page, and 20 % of errors", lambda: _is(lab, f"{FAILED} / {ALL} > 0.12") and _is(lab, page))
+
+
+def _slow(lab: Lab) -> None:
+    lab.admin.end_fault("e")
+    slow = {"type": "latency", "distribution": {"type": "constant", "value": "400ms"}}
+    lab.admin.create_fault({"name": "l", "effect": slow})
+    _wait(lab, "400 ms more, and no error", lambda: _is(lab, f"{MEAN} > 0.39") and _is(lab, f"{FAILED} == 0"))
+
+
+def _no_traffic(lab: Lab) -> None:
+    lab.admin.end_fault("l")
+    lab.parts.stop(lab.parts.find("locust"))
+    _wait(lab, "no traffic", lambda: _is(lab, f"{ALL} == 0"))
+
+
+def _down(lab: Lab) -> None:
+    lab.parts.find("service").signal(signal.SIGSTOP)
+
+    def down() -> bool:
+        with suppress(ClientError):
+            return not _is(lab, ALL) and _is(lab, FIRES % ', alertname="TargetAbsent"')
+        return False
+
+    _wait(lab, "the page of a service that cannot be scraped", down)
+
+
+STATES = {"calm": _calm, "errors": _errors, "latency": _slow, "no-traffic": _no_traffic, "down": _down}
+
+
+def words(picture: Picture, panel: str) -> list[tuple[str, str]]:
+    """Return the texts of a number's panel, each with its colour."""
+    return [(each["text"], each["color"]) for each in picture.numbers[panel]]
+
+
+def colors(picture: Picture, *panels: str) -> set[str]:
+    """Return the colours of numbers, of all unless panels are named."""
+    return {color for panel in panels or picture.numbers for _, color in words(picture, panel)}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_calm_is_green_and_says_so(pictures: Pictures, name: str) -> None:
+    """The service is up, no alert fires, and nothing is red."""
+    calm = pictures["calm", name]
+    assert words(calm, "Service") == [("Up", "green")]
+    assert words(calm, "Alerts that fire") == [("No alert fires", "green")]
+    assert colors(calm) <= {"green", "text"}
+
+
+def test_calm_shows_six_numbers_and_all_routes(pictures: Pictures) -> None:
+    """Each number has a value, and each curve a legend of six routes."""
+    calm = pictures["calm", "golden-signals"]
+    assert all("No traffic" not in words(calm, panel)[0][0] for panel in SIX)
+    routes = {panel: len(calm.legends[f"{panel} by route"]) for panel in SIX}
+    assert routes == {panel: 7 if panel == "5xx error rate" else 6 for panel in SIX}
+    assert words(pictures["calm", "slo"], "Gone in") == [("Not burning", "green")]
+
+
+def test_errors_are_red_where_they_are(pictures: Pictures) -> None:
+    """Success and 5xx are red, the latencies are not; the page stands on top, on every dashboard."""
+    golden = pictures["errors", "golden-signals"]
+    assert colors(golden, "Success rate", "5xx error rate") == {"red"}
+    assert colors(golden, "Average latency") == {"green"}
+    for name in BOARDS:
+        assert ("ErrorBudgetBurn availability page", "red") in words(pictures["errors", name], "Alerts that fire")
+    assert colors(pictures["errors", "slo"], "Burn rate", "Gone in", "Alerts of this SLO") == {"red"}
+
+
+def test_the_sickest_route_stands_first(pictures: Pictures) -> None:
+    """In the legends: the lowest success rate, the highest error rate."""
+    golden = pictures["errors", "golden-signals"]
+    success = [_percent(row[-1]) for row in golden.legends["Success rate by route"]]
+    failed = [_percent(row[-1]) for row in golden.legends["5xx error rate by route"]]
+    assert success == sorted(success)
+    assert failed == sorted(failed, reverse=True)
+    assert success[0] < 100
+
+
+def _percent(text: str) -> float:
+    return float(text.removesuffix("%"))
+
+
+def test_a_slow_service_is_red_in_every_latency(pictures: Pictures) -> None:
+    """Average, p95 and p99 are above the objective; success is not at fault."""
+    golden = pictures["latency", "golden-signals"]
+    assert colors(golden, "Average latency", "p95 latency", "p99 latency") == {"red"}
+    assert colors(golden, "Success rate", "5xx error rate") == {"green"}
+
+
+def test_no_traffic_is_no_health(pictures: Pictures) -> None:
+    """The numbers say that there is no traffic, in no colour, though the service is up."""
+    golden = pictures["no-traffic", "golden-signals"]
+    assert words(golden, "Service") == [("Up", "green")]
+    assert words(golden, "RPS") == [("0 req/s", "text")]
+    assert [words(golden, panel) for panel in SIX[1:]] == [[("No traffic", "text")]] * 5
+    assert words(pictures["no-traffic", "slo"], "Burn rate") == [("No traffic", "text")]
+    assert words(pictures["no-traffic", "traffic"], "Scenario") == [("No load test", "text")]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_nothing_is_green_while_the_service_is_down(pictures: Pictures, name: str) -> None:
+    """It says Down in red, and names the page."""
+    down = pictures["down", name]
+    assert words(down, "Service") == [("Down", "red")]
+    assert ("TargetAbsent page", "red") in words(down, "Alerts that fire")
+    assert "green" not in colors(down)
