@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 _TERM = re.compile(r"(p\d{1,2}(?:\.\d+)?|avg|max|errors|missed)\s*<\s*(\d+(?:\.\d+)?)\s*(ms|s|%|)")
 _UNITS = {"ms": 1.0, "s": 1000.0, "%": 0.01, "": 1.0}
 _RATIOS = ("errors", "missed")
+UNPLANNED = "only a scenario in the open model plans requests"
 _EXAMPLES = "p95<300ms, p99.9<2s, avg<100ms, max<5s, errors<1% or missed<0.1%"
 
 
@@ -95,7 +96,7 @@ def figure(name: str, run: Measured) -> float:
     """
     if name == "missed":
         if not run.planned:
-            raise NotMeasuredError("only a scenario in the open model plans requests")
+            raise NotMeasuredError(UNPLANNED)
         return run.missed / run.planned
     total = run.stats.total
     if not run.requests:

@@ -11,7 +11,7 @@ import _expect
 import gevent
 from _answers import Answers
 from _coordinator import Coordinator
-from _run import Choice
+from _run import Choice, Tally
 from locust import runners
 from locust.env import Environment
 from locust.html import get_html_report
@@ -59,7 +59,7 @@ class Reports:
         cut_short = self._coordinator.cut_short()
         expected = self._expected()
         if choice and choice.model == "open":
-            _add_missed(self._environment.stats, "lost", tally.missed["lost"])
+            self._count_unaccounted(tally)
             _coordinator.log(choice, tally)
         if cut_short and choice and not expected:
             _log.warning("the run was cut short: %s", cut_short)
@@ -77,8 +77,21 @@ class Reports:
         for met, text in self._verdicts:
             _log.log(logging.INFO if met else logging.ERROR, "%s", text)
 
+    def _count_unaccounted(self, tally: Tally) -> None:
+        """Count requests as missed that nobody sent, or whose process ended before their answer."""
+        stats = self._environment.stats
+        _add_missed(stats, "lost", "not sent: its process ended, or did not report back", tally.missed["lost"])
+        in_flight = tally.planned + tally.retries - tally.missed.total() - self._answers.requests
+        if in_flight > 0 and not self._environment.reset_stats:
+            _add_missed(stats, "unanswered", "its process ended before the answer", in_flight)
+            tally.missed["unanswered"] += in_flight
+
     def _begin(self, **_: object) -> None:
         self._reported = False
+        choice = self._coordinator.choice
+        for each in self._expected() if choice is None or choice.model != "open" else ():
+            if each.figure == "missed":
+                _log.warning("%s will not be met: %s", each.text, _expect.UNPLANNED)
 
     def _expected(self) -> list[_expect.Expectation]:
         options = self._environment.parsed_options
@@ -114,11 +127,10 @@ class Reports:
             self._environment.process_exit_code = options.exit_code_on_error
 
 
-def _add_missed(stats: RequestStats, reason: str, count: int) -> None:
+def _add_missed(stats: RequestStats, reason: str, text: str, count: int) -> None:
     """Count missed requests in Locust's statistics, all of a reason at once: they may be millions."""
     if not count:
         return
-    text = "not sent: its process ended, or did not report back"
     stats.log_error("MISSED", reason, text)
     stats.errors[StatsError.create_key("MISSED", reason, text)].occurrences += count - 1
     for entry in (stats.get(reason, "MISSED"), stats.total):

@@ -83,6 +83,20 @@ def test_a_signal_during_a_scenario_ends_it_with_all_reports(shop: Shop, tmp_pat
     assert "Traceback" not in run.text
 
 
+def test_a_second_signal_does_not_wait_for_answers(shop: Shop, tmp_path: Path) -> None:
+    """Requests in flight are missed like those that were not due yet."""
+    with shop.held, started(tmp_path, "log", "--headless", "-H", shop.url, *STEADY) as run:
+        wait_for(lambda: planned(shop), "the plan")
+        run.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "shutting down" in run.text, "the first signal")
+        run.process.send_signal(signal.SIGTERM)
+        assert run.ended() == 128 + signal.SIGTERM
+    missed = re.search(r"400 requests were due and 400 missed \((\d+) stopped, (\d+) unanswered\)", run.text)
+    assert missed, run.text
+    assert int(missed[2]) > 0
+    assert "NOT met: missed<0.1% (it was 100.00%)" in run.text
+
+
 @pytest.mark.parametrize("more", [(), ("--master", "--master-bind-host", "127.0.0.1")])
 def test_an_interrupt_before_the_first_request_is_no_traceback(tmp_path: Path, more: tuple[str, ...]) -> None:
     """Locust prepares for a second before a scenario starts, and waits for workers without an end."""
@@ -108,7 +122,7 @@ def test_a_run_without_its_only_worker_has_missed_the_rest(shop: Shop, tmp_path:
         wait_for(lambda: planned(shop), "the plan")
         w.process.kill()
         assert run.ended() == 1
-    assert re.search(r"400 requests were due and (\d+) missed \(\1 lost\)", run.text), run.text
+    assert re.search(r"400 requests were due and \d+ missed \(\d+ lost(, \d+ unanswered)?\)", run.text), run.text
     assert "met" not in [each.partition(":")[0] for each in run.verdicts()]
     assert "of 20 s: no worker was left" in WHOLE.findall(run.text)[0]
 
@@ -150,6 +164,7 @@ def test_nothing_measured_is_not_met(tmp_path: Path) -> None:
         ("errors<1%", "no request ended"),
         ("missed<0.1%", "only a scenario in the open model plans requests"),
     ]
+    assert "missed<0.1% will not be met: only a scenario" in nobody.stderr.partition("NOT met")[0]
     down = locust("--scenario", "steady", "--duration", "1s", *EXPECT, reports=str(tmp_path))
     assert down.returncode == 1
     assert "NOT met: p95<30s (not measured: no request was answered)" in down.stderr
