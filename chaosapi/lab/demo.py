@@ -39,9 +39,7 @@ def run(lab: Lab, console: Terminal) -> None:
 
     Raises LabError, saying which moment never came, unless the alert reached the webhook both times.
     """
-    console.print(
-        f"{RATE:g} requests/s, healthy for {_BASELINE_S:g} s and, in what Prometheus remembers, for long before"
-    )
+    console.print(f"{RATE:g} requests/s, healthy for {_BASELINE_S:g} s after a healthy past")
     try:
         with console.status("healthy traffic") as shown:
             _record_baseline(lab)

@@ -55,7 +55,7 @@ def after_demo(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield what to do after the demo; `make` has set MAKELEVEL, in a checkout."""
     in_checkout = "MAKELEVEL" in environment
     yield f"Next: {'make lab' if in_checkout else 'chaosapi lab'}"
-    yield "  runs the same parts until you stop them, and prints the address of the console, where you inject faults."
+    yield "  keeps the same parts running, with a console in the browser to inject faults."
     if in_checkout:
         yield "  docs/tutorial.md leads through incidents to diagnose."
 
