@@ -101,6 +101,8 @@ class Board:
     folded: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
     annotations: Sequence[Annotation] = (PAGES,)
     tag: str = LEARNER
+    span: str = "15m"
+    refresh: str = "5s"
 
     def build(self) -> model.Dashboard:
         """Return it as the SDK's model, its panels numbered from 1 unless they bring an id."""
@@ -110,8 +112,8 @@ class Board:
             .description(self.about)
             .tags([self.tag])
             .timezone("browser")
-            .time("now-15m", "now")
-            .refresh("5s")
+            .time(f"now-{self.span}", "now")
+            .refresh(self.refresh)
             .tooltip(model.DashboardCursorSync.CROSSHAIR)
             .link(_others())
             .link(link("Runbooks", runbooks.INDEX).tooltip("What to do about each alert"))

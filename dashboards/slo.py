@@ -20,7 +20,7 @@ _NEVER = -1  # seconds until the budget is spent, where nothing burns
 CHOICE = variable("slo", "SLO", "label_values(slo:objective:ratio, sloth_id)")
 
 
-def slo() -> model.Dashboard:
+def slo(span: str = "15m", refresh: str = "5s") -> model.Dashboard:
     """Return the dashboard of one SLO, in any profile of windows."""
     return Board(
         runbooks.BOARD,
@@ -30,6 +30,8 @@ def slo() -> model.Dashboard:
         top=[*status(Job("$job")), *_now()],
         rows={"Burning": [_burn(), _nearness()], "Budget": [_budget(), _alerts()]},
         folded={"Runbooks": runbooks.panels()},
+        span=span,
+        refresh=refresh,
     ).build()
 
 

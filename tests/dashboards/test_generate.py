@@ -10,7 +10,7 @@ import yaml
 
 from chaosapi import assets
 from chaosapi.slo import windows
-from tests.dashboards.boards import BOARDS, PATHS, annotations, everything, panels, variables
+from tests.dashboards.boards import BOARDS, PATHS, annotations, everything, panels, read, variables
 from tests.patience import patience
 
 DASHBOARDS = assets.path("dashboards")
@@ -39,8 +39,17 @@ each_board = pytest.mark.parametrize("name", BOARDS)
 def test_the_checked_in_json_is_fresh(tmp_path: Path) -> None:
     """`python dashboards/generate.py` would write exactly the files that are checked in."""
     subprocess.run([sys.executable, DASHBOARDS / "generate.py", tmp_path], check=True, timeout=patience(60))
-    fresh = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert fresh == {path.name: path.read_text() for path in PATHS}
+    fresh = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.json")}
+    assert len(fresh) == len(PATHS) + 1
+    assert fresh == {path: (DASHBOARDS.parent / path).read_text() for path in fresh}
+
+
+def test_productions_slos_show_a_day() -> None:
+    """Its windows last hours and days; all else is as in the lab."""
+    path = DASHBOARDS.parent / "kustomize" / "components" / "production-dashboards" / "slo.json"
+    board = read(path)
+    assert board["time"] == {"from": "now-24h", "to": "now"}
+    assert board == BOARDS["slo"] | {"time": board["time"], "refresh": "1m"}
 
 
 @each_board

@@ -41,6 +41,7 @@ def combinations() -> Iterator[Combination]:
                     parts += ["loadtest/monitoring"] if load and watched in RULES else []
                     components = [f"../../components/{part}" for part in parts]
                     components += [*RULES[watched], "../../../dashboards"] if watched in RULES else []
+                    components += ["../../components/production-dashboards"] if watched == "production" else []
                     base = "training" if watched in RULES else "local"
                     yield Combination("-".join(filter(None, words)) or "alone", base, components)
 
