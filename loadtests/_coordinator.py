@@ -67,6 +67,11 @@ class Coordinator:
             return len(self._parts) or self._runner.worker_count
         return 1
 
+    @property
+    def started(self) -> bool:
+        """Return whether the run has been started."""
+        return self._start is not None
+
     def prepare(self, choice: Choice | None) -> None:
         """Use these options from the next start on."""
         self.choice = choice

@@ -12,10 +12,11 @@ import gevent
 from _answers import Answers
 from _coordinator import Coordinator
 from _run import Choice, Tally
+from gevent.event import Event
 from locust import runners
 from locust.env import Environment
 from locust.html import get_html_report
-from locust.runners import WorkerRunner
+from locust.runners import LocalRunner, WorkerRunner
 from locust.stats import RequestStats, StatsError
 
 FOLDER = Path(__file__).parent / "reports"
@@ -41,7 +42,10 @@ class Reports:
         self._verdicts: list[_expect.Verdict] = []
         options = environment.parsed_options
         self._headless = bool(options and options.headless)
+        self._autostart = bool(options and options.autostart)
+        self._stopped = Event()
         events = environment.events
+        events.test_stop.add_listener(lambda **_: self._stopped.set())  # type: ignore[no-untyped-call]
         events.test_start.add_listener(self._begin)  # type: ignore[no-untyped-call]  # Locust's is untyped
         events.quitting.add_listener(self._quit)  # type: ignore[no-untyped-call]
         if not self._headless:
@@ -58,12 +62,13 @@ class Reports:
         tally = self._coordinator.tally()
         cut_short = self._coordinator.cut_short()
         expected = self._expected()
-        if choice and choice.model == "open":
+        started = self._coordinator.started
+        if choice and choice.model == "open" and started:
             self._count_unaccounted(tally)
             _coordinator.log(choice, tally)
-        if cut_short and choice and not expected:
+        if cut_short and choice and not expected and (started or self._headless):
             _log.warning("the run was cut short: %s", cut_short)
-        if choice and self._folder:
+        if choice and self._folder and started:
             self._write_report(choice, self._folder)
         measured = _expect.Measured(
             self._environment.stats,
@@ -88,6 +93,7 @@ class Reports:
 
     def _begin(self, **_: object) -> None:
         self._reported = False
+        self._stopped.clear()
         choice = self._coordinator.choice
         for each in self._expected() if choice is None or choice.model != "open" else ():
             if each.figure == "missed":
@@ -117,14 +123,22 @@ class Reports:
             gevent.sleep(_PATIENCE_S)
             return
         self._quitting = True
-        if self._environment.runner:
-            self._environment.runner.quit()
+        self._end_run()
         self.conclude()
         options = self._environment.parsed_options
         if self._verdicts:
             self._environment.process_exit_code = 0 if all(each.met for each in self._verdicts) else 1
         elif options and self._headless and self._coordinator.choice and self._coordinator.cut_short():
             self._environment.process_exit_code = options.exit_code_on_error
+
+    def _end_run(self) -> None:
+        runner = self._environment.runner
+        if runner is None:
+            return
+        if isinstance(runner, LocalRunner) and self._autostart and not self._headless and runner.shape_greenlet:
+            runner.shape_greenlet.kill(block=False)  # Locust waits for it, and then stops the run: not twice at once
+            self._stopped.wait(_PATIENCE_S)
+        runner.quit()
 
 
 def _add_missed(stats: RequestStats, reason: str, text: str, count: int) -> None:

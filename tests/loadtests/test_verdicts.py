@@ -67,10 +67,21 @@ def planned(shop: Shop) -> bool:
     return any("-stock-" not in headers["x-request-id"] for headers in list(shop.headers))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_during_a_scenario_ends_it_with_all_reports(shop: Shop, tmp_path: Path, number: int) -> None:
-    """Summary, HTML report and verdicts; what was not due yet was missed."""
-    with started(tmp_path, "log", "--headless", "-H", shop.url, *STEADY) as run:
+@pytest.mark.parametrize(
+    ("number", "mode"),
+    [
+        (signal.SIGTERM, "--headless"),
+        (signal.SIGHUP, "--headless"),
+        (signal.SIGINT, "--headless"),
+        (signal.SIGINT, "--autostart"),
+    ],
+)
+def test_a_signal_during_a_scenario_ends_it_with_all_reports(
+    shop: Shop, tmp_path: Path, number: int, mode: str
+) -> None:
+    """Summary, HTML report and verdicts, with a page or without; what was not due yet was missed."""
+    page = ("--web-host", "127.0.0.1", "--web-port", str(free_port()))
+    with started(tmp_path, "log", mode, *page, "-H", shop.url, *STEADY) as run:
         wait_for(lambda: planned(shop), "the plan")
         run.process.send_signal(number)
         assert run.ended() == 1
@@ -109,6 +120,7 @@ def test_an_interrupt_before_the_first_request_is_no_traceback(tmp_path: Path, m
     assert "KeyboardInterrupt" not in run.text
     assert "NOT met: p95<30s (not measured: no request ended)" in run.text
     assert "NOT met: missed<0.1% (it was 100.00%)" in run.text
+    assert bool(list(tmp_path.glob("*.html"))) is not bool(more)
 
 
 def test_a_run_without_its_only_worker_has_missed_the_rest(shop: Shop, tmp_path: Path) -> None:
