@@ -189,6 +189,7 @@ def _drawn(page: Page) -> None:
     tab.click()
     tab.blur()
     page.mouse.move(0, 0)
+    page.evaluate("scrollTo(0, 0)")  # on a phone the click has scrolled to the tab
     page.wait_for_function(_UNDERLINED)
     page.locator(".side .chip", has_text="firing").first.wait_for()
     page.wait_for_function(

@@ -51,7 +51,7 @@ class ChartsPanel:
         context = self._context
         watch = context.sources.prometheus.answer
         targets = watch.facts.targets if watch else ()
-        now = context.watch.now.get(context.view.route, {}) if context.watch else None
+        now = context.present(context.view.route)
         for card in self._charts:
             card.show_value(now, thresholds(card.chart.title, context.view.route, targets))
         curves = watch.curves.get(context.view) if watch else None
@@ -87,7 +87,7 @@ class _ChartCard:
                     ui.icon("query_stats").tooltip("Open its query")
                 ui.element("div").classes("grow")
                 if len(chart.lines) > 1:
-                    ui.label(f"{chart.lines[0].name} now").classes("small dim live nowrap")
+                    ui.label(chart.lines[0].name).classes("small dim live")
                 self._now = ui.label("-").classes("big num live").mark(f"now-{chart.title}")
                 ui.label("unknown").classes("big dim lost")
             self._echart = ui.echart(_options(chart)).classes("chart")

@@ -1,6 +1,6 @@
 """The context that the panels of one page share: the sources, its session and view, and running its actions."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -56,10 +56,17 @@ class PageContext:
         rules = [pair for budget in watch.budgets for pair in budget.pairs] + list(watch.others) if watch else []
         return current_states((alert for pair in rules for alert in pair.alerts), self.alerting)
 
+    def present(self, route: str) -> Mapping[str, float] | None:
+        """Return the present values of a route's curves, None if nothing is known.
+
+        Prometheus has rates for some seconds after its last scrape of the service, and they fall towards zero.
+        """
+        return self.watch.now.get(route, {}) if self.watch and self.watch.up else None
+
     @property
     def rate(self) -> float | None:
         """The requests per second that the service answers now, None if that is not known."""
-        return self.watch.now.get(ALL, {}).get("rate") if self.watch else None
+        return (self.present(ALL) or {}).get("rate")
 
     @property
     def token(self) -> str | None:

@@ -1,6 +1,7 @@
 """What the panels show of the sources' states, without a browser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,6 +74,16 @@ def test_a_number_does_not_outlive_its_source(context: PageContext, canvas: Clie
     assert shown(canvas).count("no data") == 6
 
 
+def test_a_rate_does_not_fall_slowly_when_its_scrapes_end(context: PageContext, canvas: Client) -> None:
+    """Its window still has the last scrapes: half of them look like half of the traffic."""
+    watch = context.sources.prometheus.answer
+    assert watch
+    context.sources.prometheus.answer = replace(watch, up=False)
+    ChartsPanel(context).update()
+    assert shown(canvas).count("no data") == 6
+    assert context.rate is None
+
+
 def test_what_is_wrong_is_unknown_without_one_of_the_sources(context: PageContext, canvas: Client) -> None:
     """No alert of Alertmanager that is down is no good sign."""
     panel = SituationPanel(context, lambda: None)
@@ -94,8 +105,7 @@ def test_a_machine_that_is_too_busy_is_said_to_be(
     """Unless a fault explains it."""
     watch = context.sources.prometheus.answer
     assert watch
-    signs = Signs(loop_lag_s=0.5)
-    context.sources.prometheus.answer = PrometheusState(watch.facts, (), (), up=True, curves={}, signs=signs)
+    context.sources.prometheus.answer = replace(watch, signs=Signs(loop_lag_s=0.5))
     faults: tuple[dict[str, Any], ...] = ()
     if effect:
         times = {"starts_at": "1970-01-01T00:00:00Z", "ends_at": "2970-01-01T00:00:00Z"}
