@@ -18,7 +18,7 @@ from chaosapi.injection.engine import Engine, Hit
 
 
 class FaultMiddleware:
-    """Pure ASGI: with no fault on the request's route it costs a few attribute look-ups.
+    """Pure ASGI. `TelemetryMiddleware` sends requests of routes at which no fault acts around it.
 
     Of the faults that hit a request, gates act first; then those that only shape it (delays, damage), around the one
     that answers it. Of several faults that would answer, the oldest does; the others count the request as skipped.

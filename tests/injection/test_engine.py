@@ -85,6 +85,20 @@ def test_only_changed_faults_are_recompiled(clock: Clock) -> None:
     assert kept.remaining() == 0
 
 
+def test_a_route_is_touched_while_a_fault_may_act_there(clock: Clock) -> None:
+    """On its requests or on their calls to dependencies; a request of any other route skips the fault middleware."""
+    engine = Engine(ROUTES, clock)
+    requests = record(clock, "requests", "1m", routes=["/a"])
+    calls = record(clock, "calls", "1h", routes=["/b"], points=["db"])
+    engine.load(State(revision=1, faults=(requests, calls)))
+    assert engine.touched == {"/a", "/b"}
+    clock.now += 120
+    assert hits(engine) == []  # the first request after its end notices it
+    assert engine.touched == {"/b"}
+    engine.load(State(revision=2))
+    assert engine.touched == set()
+
+
 def test_faults_are_looked_up_by_route(clock: Clock) -> None:
     """A fault on other routes is not evaluated; a fault at a point concerns only its routes."""
     engine = Engine(ROUTES, clock)
