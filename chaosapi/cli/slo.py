@@ -59,8 +59,12 @@ RetentionOption = Annotated[
 RequestsOption = Annotated[
     float | None, typer.Option(min=0, help="Traffic of each SLO's service; warn where one failure would fire an alert.")
 ]
-GrafanaOption = Annotated[str, typer.Option(help="The URL of your Grafana, to make links in alerts absolute.")]
-RunbookOption = Annotated[str, typer.Option(help="The base URL of your runbooks, before alerts/runbooks/.")]
+GrafanaOption = Annotated[
+    str, typer.Option(help="The URL of your Grafana with chaosapi's dashboards, to link alerts to them.")
+]
+RunbookOption = Annotated[
+    str, typer.Option(help="The base URL of your runbooks, before paths such as alerts/runbooks/.")
+]
 FailuresOption = Annotated[
     int, typer.Option(min=1, help="Bad events in the long window before an alert may fire; for low traffic.")
 ]
@@ -144,19 +148,17 @@ def rules(
     """Generate recording rules and alerts, also from causes.yaml in the spec's folder if it exists."""
     with _refusing():
         where = _conditions(scrape_interval, retention, requests_per_second, min_failures)
-        bases = LinkBases(grafana_url, runbook_url)
         source = _spec(file, spec_file)
+        links = LinkBases(grafana_url, runbook_url, shipped=files.has_runbooks(source))
         _guard(findings(source, windows.load(profile), profile, where))
         specs = spec.load_all(source)
         if kind is Kind.GROUPS:
-            text = files.rule_file(specs, profile, min_failures, cause_alerts.load_from_folder_of(source))
+            text = files.rule_file(specs, profile, min_failures, cause_alerts.load_from_folder_of(source), links)
         else:
             causes = cause_alerts.load_from_folder_of(source)
-            labels = _labels(label or [])
-            text = files.prometheus_rule(
-                specs, profile, min_failures, causes, name=name, namespace=namespace, labels=labels
-            )
-        _put(bases.complete_rules(text), out)
+            meta = files.Metadata(name, namespace, _labels(label or []))
+            text = files.prometheus_rule(specs, profile, min_failures, causes, meta, links)
+        _put(text, out)
 
 
 @app.command("tests")
@@ -170,7 +172,10 @@ def unit_tests(
     spec_file: SpecOption = None,
     traffic: Annotated[
         Path | None,
-        typer.Option(help="The series that one event increments.", show_default="traffic.yaml in the spec's folder"),
+        typer.Option(
+            help="The series that one good and one bad event increment, by SLO.",
+            show_default="traffic.yaml in the spec's folder; else derived from the queries",
+        ),
     ] = None,
     rule_file: Annotated[
         str | None,
@@ -187,7 +192,7 @@ def unit_tests(
             spec.load_all(source),
             profile,
             windows.load(profile).pair(pair),
-            traffic=promtool.load(traffic or source.with_name("traffic.yaml")),
+            traffic=promtool.load(traffic, source),
             rules=rule_file or f"../rules/{Path(profile).stem}.yml",
             min_failures=min_failures,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import promql_parser as grammar
 
 from chaosapi.routes import LATENCY_BOUNDS
+from chaosapi.slo.promql import SCRAPE_LABELS
 from chaosapi.slo.spec import Objective
 
 TOTAL = "http_requests_total"
@@ -15,8 +16,6 @@ COUNT = "http_request_duration_seconds_count"
 BUCKET = "http_request_duration_seconds_bucket"
 _METRICS = {TOTAL, COUNT, BUCKET}
 _SERVICE_LABELS = {"method", "handler", "status", "le"}
-_SCRAPE_LABELS = {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
-"""Labels that scraping adds; matchers on these labels are assumed to match."""
 _BOUNDS = (*map(str, LATENCY_BOUNDS), "+Inf")
 _FORM = (
     "the forecast reads sums of rates of this service's counters, such as sum(rate(http_requests_total[{{.window}}]))"
@@ -112,6 +111,10 @@ def _sums(node: grammar.Expr, sign: int = 1) -> Iterator[tuple[int, grammar.Expr
         case grammar.BinaryExpr(modifier=None) if str(node.op) in {"+", "-"}:
             yield from _sums(node.lhs, sign)
             yield from _sums(node.rhs, -sign if str(node.op) == "-" else sign)
+        case grammar.BinaryExpr(rhs=grammar.Call() as fallback) if (
+            str(node.op) == "or" and fallback.func.name == "vector"
+        ):
+            yield from _sums(node.lhs, sign)  # what stands in for missing series adds nothing
         case grammar.AggregateExpr(expr=grammar.Call() as call, modifier=None) if (
             str(node.op) == "sum" and call.func.name == "rate"
         ):
@@ -152,7 +155,7 @@ def _term(selected: grammar.Expr, sign: int, known: Collection[str]) -> Term:
 def _matcher(given: grammar.Matcher, known: Collection[str]) -> Matcher:
     op = grammar.MatchOp
     matcher = Matcher(given.name, given.value, given.op in (op.NotEqual, op.NotRe), given.op in (op.Re, op.NotRe))
-    if matcher.label not in _SERVICE_LABELS | _SCRAPE_LABELS and matcher.label not in known:
+    if matcher.label not in _SERVICE_LABELS | SCRAPE_LABELS and matcher.label not in known:
         own = ", ".join(sorted(_SERVICE_LABELS))
         raise ForeignQueryError(
             f"the series have no label {matcher.label}: the service gives {own}, scraping job and so on"

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlencode
 
 import yaml
@@ -37,11 +38,18 @@ class LinkBases:
 
     grafana: str = ""
     runbooks: str = ""
+    shipped: bool = True
+    """Whether the readers of the alerts have chaosapi's dashboards and runbooks, as those of the shop do."""
 
     def __post_init__(self) -> None:
         for option, base in self._given():
             if not _BASE.fullmatch(base):
                 raise errors.Invalid.field(option, f"{base}: write a base address such as https://example.com/shop")
+
+    @property
+    def dashboards(self) -> bool:
+        """Return whether alerts link to chaosapi's dashboards."""
+        return self.shipped or bool(self.grafana)
 
     def complete(self, annotations: dict[str, str]) -> dict[str, str]:
         """Return an alert's annotations with complete links; links that have an address or a template are unchanged."""
@@ -69,7 +77,12 @@ class LinkBases:
         return [(option, base) for option, base in options if base]
 
 
-def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, remaining: str) -> dict[str, str]:
+SHIPPED: Final = LinkBases()
+
+
+def pair_annotations(
+    spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, remaining: str, links: LinkBases = SHIPPED
+) -> dict[str, str]:
     """Return the annotations of a pair's alert; `remaining` is the query for the share of the budget that is left."""
     fast = '{{ printf "%.1f" $value }}×'
     promise = f"{spec.service} {slo.name} ({slo.objective.normalize():f}%)"
@@ -79,7 +92,7 @@ def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowP
     ratio = _PERCENTAGE.format(query=f"%f * {slo.budget:.12g}")
     left = _LEFT.format(query=remaining.replace('"', "'"))
     notified = {"page": "Paged", "ticket": "Ticketed"}[pair.severity]
-    return {
+    texts = {
         "summary": f"{promise} burns its {budget} {fast} too fast",
         "description": (
             f"Burning the {budget} {fast} too fast; at this pace a full one is gone in {exhaustion}{left}. "
@@ -87,19 +100,24 @@ def pair_annotations(spec: Spec, slo: Objective, profile: Profile, pair: WindowP
             f"{notified} by {pair}: both windows burn more than {pair.factor:g}× too fast. "
             f"Once the errors stop, this alert resets after {reset}."
         ),
-        "dashboard_url": dashboard_path("chaosapi-slo", 2 * pair.long, slo=spec.identity_labels(slo)["sloth_id"]),
     }
+    dashboard = dashboard_path("chaosapi-slo", 2 * pair.long, slo=spec.identity_labels(slo)["sloth_id"])
+    return texts | ({"dashboard_url": dashboard} if links.dashboards else {})
 
 
-def absence_annotations(spec: Spec, job: str) -> dict[str, str]:
+def absence_annotations(spec: Spec, job: str, links: LinkBases = SHIPPED) -> dict[str, str]:
     """Return the annotations of the alert on a job without targets."""
-    return {
+    names = " or ".join(dict.fromkeys(slo.alerting.name for slo in spec.slos))
+    texts = {
         "summary": f"Prometheus cannot scrape {job}",
         "description": f"No target of the job {job} is up: it is gone, or does not answer scrapes. "
-        f"Until it is back, the SLOs of {spec.service} see nothing, and no ErrorBudgetBurn can fire.",
-        "runbook_url": f"{RUNBOOKS}/TargetAbsent.md",
-        "dashboard_url": dashboard_path("chaosapi-golden-signals", 3600, job=job),
+        f"Until it is back, the SLOs of {spec.service} see nothing, and no {names} can fire.",
     }
+    if links.shipped or links.runbooks:
+        texts["runbook_url"] = f"{RUNBOOKS}/TargetAbsent.md"
+    if links.dashboards:
+        texts["dashboard_url"] = dashboard_path("chaosapi-golden-signals", 3600, job=job)
+    return texts
 
 
 def dashboard_path(uid: str, back: float, **variables: str) -> str:

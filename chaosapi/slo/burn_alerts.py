@@ -5,6 +5,7 @@ from typing import Any
 
 from chaosapi.alert_labels import FIXED, SEVERITY
 from chaosapi.slo import annotations
+from chaosapi.slo.annotations import SHIPPED, LinkBases
 from chaosapi.slo.severity import Severity
 from chaosapi.slo.spec import AlertSettings, Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, format_window
@@ -28,12 +29,14 @@ def selector(labels: dict[str, str]) -> str:
     return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels.items()) + "}"
 
 
-def alerts(spec: Spec, slo: Objective, profile: Profile, min_failures: int = 1) -> list[Rule]:
+def alerts(
+    spec: Spec, slo: Objective, profile: Profile, min_failures: int = 1, links: LinkBases = SHIPPED
+) -> list[Rule]:
     """Return the SLO's alerts, quickest pair first; alerts of a disabled severity are left out.
 
     With `min_failures` above 1 an alert also requires that many bad events in its long window.
     """
-    return [_alert(spec, slo, profile, pair, min_failures) for pair in enabled_pairs(slo, profile)]
+    return [_alert(spec, slo, profile, pair, min_failures, links) for pair in enabled_pairs(slo, profile)]
 
 
 def enabled_pairs(slo: Objective, profile: Profile) -> list[WindowPair]:
@@ -46,7 +49,7 @@ def is_disabled(slo: Objective, pair: WindowPair) -> bool:
     return _settings(slo, pair.severity).disable
 
 
-def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
+def target_absent(spec: Spec, job: str, profile: Profile, links: LinkBases = SHIPPED) -> Rule:
     """Return the alert for a job without a target that is up: the SLOs of such a job have no data.
 
     Its `for` is the shortest window, so that one late scrape does not page.
@@ -57,7 +60,7 @@ def target_absent(spec: Spec, job: str, profile: Profile) -> Rule:
         "for": format_window(profile.windows[0]),
         "labels": spec.labels
         | {"service": spec.service, "sloth_service": spec.service, "severity": "page", SEVERITY: "page", "job": job},
-        "annotations": annotations.absence_annotations(spec, job),
+        "annotations": annotations.absence_annotations(spec, job, links),
     }
 
 
@@ -79,7 +82,7 @@ def _settings(slo: Objective, severity: Severity) -> AlertSettings:
     return slo.alerting.page_alert if severity == "page" else slo.alerting.ticket_alert
 
 
-def _alert(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, min_failures: int) -> Rule:
+def _alert(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, min_failures: int, links: LinkBases) -> Rule:
     def series(metric: str) -> str:
         # `without` makes both sides match, and keeps the labels of the spec and of the queries on the alert
         return f"max without (sloth_window) ({metric}{selector(spec.identity_labels(slo))})"
@@ -94,7 +97,9 @@ def _alert(spec: Spec, slo: Objective, profile: Profile, pair: WindowPair, min_f
         "expr": "\nand\n".join(conditions),
         "labels": labels(spec, slo, pair),
         "annotations": {
-            **annotations.pair_annotations(spec, slo, profile, pair, BUDGET_LEFT + selector(spec.identity_labels(slo))),
+            **annotations.pair_annotations(
+                spec, slo, profile, pair, BUDGET_LEFT + selector(spec.identity_labels(slo)), links
+            ),
             **slo.alerting.annotations,
             **_settings(slo, pair.severity).annotations,
         },

@@ -133,6 +133,10 @@ def _uncountable(slo: Objective) -> Iterator[str]:
 def _queries(slo: Objective) -> Iterator[tuple[Loc, str]]:
     part = "raw" if slo.sli.raw else "events"
     for field, query in slo.sli.queries.items():
+        if promql.percentages(query):
+            yield (part, field), "multiplies by 100: a ratio is a number from 0 to 1, and two rates need no factor"
+        if "irate" in promql.range_functions(query):
+            yield (part, field), "irate() reads only the last two samples of a window: use rate()"
         for bound in sorted(promql.exact_values(query, "le")):
             if bound.isdigit():
                 either = f'le=~"{bound}(\\\\.0)?"'

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from chaosapi import errors
 from chaosapi.slo import cause_alerts, document, kubernetes, promtool, rules, windows
+from chaosapi.slo.annotations import SHIPPED, LinkBases
 from chaosapi.slo.cause_alerts import Causes
 from chaosapi.slo.promtool import TrafficFile
 from chaosapi.slo.rules import Groups
@@ -12,12 +14,18 @@ from chaosapi.slo.spec import Spec, load_all
 from chaosapi.slo.windows import Profile, WindowPair, format_window
 
 
-def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, causes: Causes | None = None) -> Groups:
+def groups(
+    specs: Sequence[Spec],
+    profile: Profile,
+    min_failures: int = 1,
+    causes: Causes | None = None,
+    links: LinkBases = SHIPPED,
+) -> Groups:
     """Return the rule groups of several specs, and of the alerts on causes, as one file.
 
     Raises errors.Invalid, also for a duplicate SLO.
     """
-    made = [group for spec in specs for group in rules.groups(spec, profile, min_failures)["groups"]]
+    made = [group for spec in specs for group in rules.groups(spec, profile, min_failures, links)["groups"]]
     made += [cause_alerts.group(causes, profile)] if causes else []
     names = [group["name"] for group in made]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -25,10 +33,27 @@ def groups(specs: Sequence[Spec], profile: Profile, min_failures: int = 1, cause
     return {"groups": made}
 
 
-def rule_file(specs: Sequence[Spec], profile: str, min_failures: int = 1, causes: Causes | None = None) -> str:
+def rule_file(
+    specs: Sequence[Spec],
+    profile: str,
+    min_failures: int = 1,
+    causes: Causes | None = None,
+    links: LinkBases = SHIPPED,
+) -> str:
     """Return the rule file for a profile (name or path); raises errors.Invalid."""
-    made = groups(specs, windows.load(profile), min_failures, causes)
-    return document.write(made, rules_command(profile, min_failures))
+    made = groups(specs, windows.load(profile), min_failures, causes, links)
+    return links.complete_rules(document.write(made, rules_command(profile, min_failures)))
+
+
+class Metadata(NamedTuple):
+    """The metadata of a Kubernetes object."""
+
+    name: str | None = None
+    namespace: str | None = None
+    labels: dict[str, str] | None = None
+
+
+_NO_METADATA = Metadata()
 
 
 def prometheus_rule(
@@ -36,10 +61,8 @@ def prometheus_rule(
     profile: str,
     min_failures: int = 1,
     causes: Causes | None = None,
-    *,
-    name: str | None = None,
-    namespace: str | None = None,
-    labels: dict[str, str] | None = None,
+    meta: Metadata = _NO_METADATA,
+    links: LinkBases = SHIPPED,
 ) -> str:
     """Return the rules as a PrometheusRule of the Prometheus operator, by default named slo-SERVICE.
 
@@ -47,11 +70,11 @@ def prometheus_rule(
     profile. Raises errors.Invalid.
     """
     chosen = windows.load(profile)
-    made = groups(specs, chosen, min_failures, causes)["groups"]
+    made = groups(specs, chosen, min_failures, causes, links)["groups"]
     paced = [{"name": group["name"], "interval": format_window(chosen.step), **group} for group in made]
-    title = name or f"slo-{specs[0].service}".lower().replace("_", "-")
-    data = kubernetes.prometheus_rule({"groups": paced}, title, namespace, labels)
-    return document.write(data, f"{rules_command(profile, min_failures)} --kind prometheusrule")
+    title = meta.name or f"slo-{specs[0].service}".lower().replace("_", "-")
+    data = kubernetes.prometheus_rule({"groups": paced}, title, meta.namespace, meta.labels)
+    return links.complete_rules(document.write(data, f"{rules_command(profile, min_failures)} --kind prometheusrule"))
 
 
 def rules_command(profile: str, min_failures: int = 1) -> str:
@@ -75,12 +98,15 @@ def generated(folder: Path) -> dict[Path, str]:
     Writes nothing. Raises errors.Invalid.
     """
     specs = load_all(folder / "slo.yaml")
-    traffic = promtool.load(folder / "traffic.yaml")
+    traffic = promtool.load(None, folder / "slo.yaml")
     causes = cause_alerts.load_from_folder_of(folder / "slo.yaml")
+    links = LinkBases(shipped=has_runbooks(folder / "slo.yaml"))
     made = {}
     for profile in windows.NAMES:
-        made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile, causes=causes)
-        made[folder / "prometheusrules" / profile / "rules.yml"] = prometheus_rule(specs, profile, causes=causes)
+        made[folder / "rules" / f"{profile}.yml"] = rule_file(specs, profile, causes=causes, links=links)
+        made[folder / "prometheusrules" / profile / "rules.yml"] = prometheus_rule(
+            specs, profile, causes=causes, links=links
+        )
         for pair in windows.load(profile).pairs:
             tests = unit_tests(specs, profile, pair, traffic=traffic, rules=f"../rules/{profile}.yml")
             made[folder / "tests" / f"{profile}-{format_window(pair.long)}.yml"] = tests
@@ -88,6 +114,11 @@ def generated(folder: Path) -> dict[Path, str]:
             data = cause_alerts.suite(causes, windows.load(profile), f"../rules/{profile}.yml")
             made[folder / "tests" / f"{profile}-causes.yml"] = document.write(data, "chaosapi slo generate")
     return made
+
+
+def has_runbooks(source: Path) -> bool:
+    """Return whether the folder of a spec has the runbooks that come with chaosapi, as the shop's has."""
+    return source.with_name("runbooks").joinpath("TargetAbsent.md").exists()
 
 
 def _min_failures_option(min_failures: int) -> str:

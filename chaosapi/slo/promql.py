@@ -10,6 +10,10 @@ import promql_parser as grammar
 _MAX_CHARACTERS: Final = 10_000
 _MAX_PARTS: Final = 150
 _QUOTED: Final = re.compile(r"""\"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`""", re.DOTALL)
+SCRAPE_LABELS: Final = frozenset(
+    {"job", "instance", "namespace", "pod", "container", "service", "endpoint", "node", "cluster"}
+)
+"""Labels that scraping adds."""
 _OPERATORS: Final = {
     "=": grammar.MatchOp.Equal,
     "!=": grammar.MatchOp.NotEqual,
@@ -43,6 +47,21 @@ class SeriesSelector:
 
     metric: str
     matchers: tuple[LabelMatcher, ...]
+
+    def __str__(self) -> str:
+        return f"{self.metric}{{{', '.join(map(str, self.matchers))}}}"
+
+    def may_overlap(self, other: "SeriesSelector") -> bool:
+        """Return whether an event may increment series of both; False only where conditions on a label exclude it.
+
+        Labels that scraping adds exclude nothing: client and server may count the same event.
+        """
+        exact = {
+            each.label: each.value
+            for each in (*self.matchers, *other.matchers)
+            if each.operator == "=" and each.label not in SCRAPE_LABELS
+        }
+        return all(each.matches(exact) for each in (*self.matchers, *other.matchers) if each.label in exact)
 
 
 def check(query: str) -> None:
@@ -102,6 +121,33 @@ def range_functions(query: str) -> set[str]:
         if isinstance(node, grammar.Call)
         and any(isinstance(each, grammar.MatrixSelector | grammar.SubqueryExpr) for each in node.args)
     }
+
+
+def operators(query: str) -> set[str]:
+    """Return the binary operators of a valid query."""
+    return {str(node.op) for node in _nodes(query) if isinstance(node, grammar.BinaryExpr)}
+
+
+def percentages(query: str) -> bool:
+    """Return whether a valid query multiplies by 100."""
+    return any(
+        isinstance(node, grammar.BinaryExpr)
+        and str(node.op) == "*"
+        and any(isinstance(side, grammar.NumberLiteral) and side.val == 100 for side in (node.lhs, node.rhs))
+        for node in _nodes(query)
+    )
+
+
+def hidden_by_vector(query: str) -> bool:
+    """Return whether `vector(0) or sum(…)` in a valid query always returns its left side."""
+    return any(
+        isinstance(node, grammar.BinaryExpr)
+        and str(node.op) == "or"
+        and isinstance(node.lhs, grammar.Call)
+        and node.lhs.func.name == "vector"
+        and not (isinstance(node.rhs, grammar.AggregateExpr) and node.rhs.modifier)
+        for node in _nodes(query)
+    )
 
 
 def _symbol(op: grammar.MatchOp) -> str:

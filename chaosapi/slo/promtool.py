@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import RootModel
 
 from chaosapi import errors
-from chaosapi.slo import burn_alerts, burn_rate, document
-from chaosapi.slo.document import FileModel
+from chaosapi.slo import burn_alerts, burn_rate, document, events
+from chaosapi.slo.events import EventSeries
 from chaosapi.slo.promtool_cases import Case, PlayedTraffic, nothing_fires, pair_fires, selector
 from chaosapi.slo.spec import Objective, Spec
 from chaosapi.slo.windows import Profile, WindowPair, format_window
@@ -26,31 +26,39 @@ REQUESTS_PER_STEP = 100_000
 MIN_BAD_PER_STEP = 5
 """The fewest bad events a step: rounding fewer to a whole number would change the error ratio too much."""
 
+_EXAMPLE = '%s: {good: [requests_total{code="200"}], bad: [requests_total{code="500"}]}'
+
 STEPS_PER_SHORT_WINDOW = 5
 """Steps in the short window of the pair under test."""
-
-
-class EventSeries(FileModel):
-    """The series that one good and one bad event increment."""
-
-    good: list[str]
-    bad: list[str]
 
 
 class TrafficFile(RootModel[dict[str, EventSeries]]):
     """The series of each SLO, by its name, or by service and name (`shop-availability`) where names repeat."""
 
     def of(self, spec: Spec, slo: Objective) -> EventSeries:
-        """Return the series of an SLO; raises errors.Invalid for an SLO that is missing."""
+        """Return the series of an SLO, derived from its queries unless listed; raises errors.Invalid."""
         for name in (spec.identity_labels(slo)["sloth_id"], slo.name):
             if name in self.root:
                 return self.root[name]
-        raise errors.Invalid.field(slo.name, "the traffic file does not list the series of its good and bad events")
+        try:
+            return events.derive(slo)
+        except ValueError as reason:
+            raise errors.Invalid.field(
+                slo.name,
+                f"{reason}. Write its series into a file, {_EXAMPLE % slo.name}, and give it by --traffic "
+                "(traffic.yaml next to the SLO file is found by itself)",
+            ) from None
 
 
-def load(path: Path) -> TrafficFile:
-    """Read a traffic file; raises errors.Invalid with line and field of every mistake."""
-    return document.read(path, TrafficFile)
+def load(path: Path | None, spec_file: Path) -> TrafficFile:
+    """Read a traffic file, by default traffic.yaml next to the SLO file if there is one.
+
+    Raises errors.Invalid with line and field of every mistake.
+    """
+    beside = spec_file.with_name("traffic.yaml")
+    if path is None and not beside.exists():
+        return TrafficFile({})
+    return document.read(path or beside, TrafficFile)
 
 
 def suite(
@@ -70,7 +78,7 @@ def suite(
             if not burn_alerts.is_disabled(slo, pair):
                 cases += _of_pair(play, min_failures)
             if pair == profile.pairs[0]:
-                cases += [_first_steps(play, profile), _no_traffic(play, profile)]
+                cases += [_first_steps(play), _no_traffic(play, profile)]
         if pair == profile.pairs[0]:
             cases += [_target_absent(spec, job, profile, step) for job in spec.jobs]
     return {"rule_files": [rules], "evaluation_interval": format_window(step), "tests": cases}
@@ -144,12 +152,12 @@ def _traffic_ends(play: PlayedTraffic) -> Case:
     )
 
 
-def _first_steps(play: PlayedTraffic, profile: Profile) -> Case:
+def _first_steps(play: PlayedTraffic) -> Case:
     """Return a test in which half of the budgeted failures occur from the first request on."""
     requests = _requests(play)
     bad = round(requests * play.slo.budget / 2)
-    carried = play.spec.recorded_labels(play.slo) | {"sloth_window": format_window(profile.period)}
-    remaining = selector("slo:period_error_budget_remaining:ratio", play)
+    carried = {name: value for name, value in play.spec.recorded_labels(play.slo).items() if value}
+    remaining = f"max by ({', '.join(carried)}) ({selector('slo:period_error_budget_remaining:ratio', play)})"
     return play.case(
         "the remaining budget is right from the first minutes",
         [(STEPS_PER_SHORT_WINDOW, requests - bad, bad)],
@@ -185,7 +193,10 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
     """Return a test with a target that is up, down for longer than the alert's `for`, up, and then removed."""
     rule = burn_alerts.target_absent(spec, job, profile)
     wait = round(profile.windows[0] / step)
-    alert = [{"exp_labels": rule["labels"], "exp_annotations": rule["annotations"]}]
+    state = {"alertname": rule["alert"], "alertstate": "firing"}
+    whole = {name: value for name, value in (state | rule["labels"]).items() if value}
+    alert = [{"labels": "ALERTS" + burn_alerts.selector(whole), "value": 1}]
+    expr = "ALERTS" + burn_alerts.selector(state | {"job": job, "sloth_service": spec.service})
     down = 2 * wait  # steps of each phase: up, down, up
     expected: tuple[tuple[int, list[Case]], ...] = (
         (down, []),
@@ -196,7 +207,7 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
         (3 * down + 1 + wait, alert),
     )
     return {
-        "name": f"{job}: a target that is down, or that is gone, is told",
+        "name": f"{job}: a target that is down, or that is gone, fires TargetAbsent",
         "interval": format_window(step),
         "input_series": [
             {
@@ -204,9 +215,8 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
                 "values": f"1x{down} 0x{down - 1} 1x{down - 1} stale",
             }
         ],
-        "alert_rule_test": [
-            {"eval_time": format_window(at * step), "alertname": rule["alert"], "exp_alerts": alerts}
-            for at, alerts in expected
+        "promql_expr_test": [
+            {"expr": expr, "eval_time": format_window(at * step), "exp_samples": alerts} for at, alerts in expected
         ],
     }
 

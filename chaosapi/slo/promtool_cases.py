@@ -73,7 +73,10 @@ def pair_fires(play: PlayedTraffic, at: int, *, fires: bool) -> Case:
     labels = burn_alerts.labels(play.spec, play.slo, play.pair)
     own = {name: labels[name] for name in ("long_window", "short_window")}
     state = {"alertstate": "firing"}
-    whole = {"alertname": play.slo.alerting.name} | state | play.spec.recorded_labels(play.slo) | labels
-    samples = [{"labels": "ALERTS" + burn_alerts.selector(whole), "value": 1}]
-    expr = "ALERTS" + burn_alerts.selector(state | play.spec.identity_labels(play.slo) | own)
+    given = {"alertname": play.slo.alerting.name} | state | play.spec.recorded_labels(play.slo) | labels
+    # Templates are expanded, a label without a value does not exist, and the queries may keep further labels.
+    whole = {name: value for name, value in given.items() if value and "{{" not in value}
+    samples = [{"labels": burn_alerts.selector(whole), "value": 1}]
+    fired = "ALERTS" + burn_alerts.selector(state | play.spec.identity_labels(play.slo) | own)
+    expr = f"max by ({', '.join(whole)}) ({fired})"
     return {"expr": expr, "eval_time": format_window(at * play.step), "exp_samples": samples if fires else []}

@@ -4,7 +4,7 @@ Rules of https://prometheus.io/docs/prometheus/latest/querying/operators/ (aggre
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import promql_parser as grammar
 
@@ -29,6 +29,14 @@ class ResultLabels:
     def keeps(self, label: str) -> bool:
         """Return whether the label is among them."""
         return (label in self.names) != self.others
+
+    def minus(self, names: frozenset[str]) -> "ResultLabels":
+        """Return the labels without some."""
+        return ResultLabels(self.names | names if self.others else self.names - names, self.others)
+
+    def plus(self, names: frozenset[str]) -> "ResultLabels":
+        """Return the labels and some more."""
+        return ResultLabels(self.names - names if self.others else self.names | names, self.others)
 
     def differs(self, other: "ResultLabels") -> bool:
         """Return whether no series of the two can have the same labels.
@@ -87,9 +95,7 @@ def _of_aggregate(node: grammar.AggregateExpr) -> ResultLabels | None:
     if node.modifier.type == grammar.AggModifierType.By:
         return ResultLabels(names)
     inner = _labels(node.expr)
-    if inner is None:
-        return None
-    return ResultLabels(inner.names | names if inner.others else inner.names - names, inner.others)
+    return inner and inner.minus(names)
 
 
 def _of_operator(node: grammar.BinaryExpr) -> ResultLabels | None:
@@ -99,10 +105,31 @@ def _of_operator(node: grammar.BinaryExpr) -> ResultLabels | None:
         return _labels(node.lhs)
     if str(node.op) in {"and", "unless"}:
         return _labels(node.lhs)
-    if _matching(node):
-        return None
+    if str(node.op) == "or" and not _has_series(node.rhs):
+        return _labels(node.lhs)  # vector(0) stands in for missing series, of which a ratio has none to count
     left = _labels(node.lhs)
-    return left if left == _labels(node.rhs) else None
+    right = _labels(node.rhs)
+    if _matching(node):
+        return _of_matching(node.modifier, left, right) if left and right else None
+    return left if left == right else None
+
+
+def _of_matching(modifier: Any, left: ResultLabels, right: ResultLabels) -> ResultLabels | None:
+    """Return the labels of the result of an operator with on() or ignoring()."""
+    many = right if modifier.card == grammar.VectorMatchCardinality.OneToMany else left
+    if modifier.card != grammar.VectorMatchCardinality.OneToOne:
+        return many.plus(frozenset(modifier.group_labels or ()))
+    names = frozenset(modifier.matching.labels)
+    if modifier.matching.type == grammar.LabelModifierType.Include:
+        return ResultLabels(frozenset(name for name in names if left.keeps(name)))
+    one = left.minus(names)
+    return None if one.differs(right.minus(names)) else one
+
+
+def _has_series(node: grammar.Expr) -> bool:
+    found: list[grammar.Expr] = []
+    grammar.walk(node, found.append)
+    return any(isinstance(each, grammar.VectorSelector) for each in found)
 
 
 def _of_function(node: grammar.Call) -> ResultLabels | None:

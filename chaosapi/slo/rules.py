@@ -4,6 +4,7 @@ from typing import Any
 
 from chaosapi import errors
 from chaosapi.slo import feasibility
+from chaosapi.slo.annotations import SHIPPED, LinkBases
 from chaosapi.slo.burn_alerts import (
     BUDGET_LEFT,
     Rule,
@@ -25,7 +26,7 @@ PERIOD_STEPS = 4
 be evaluated more often than every 5 minutes, for which a sample is visible."""
 
 
-def groups(spec: Spec, profile: Profile, min_failures: int = 1) -> Groups:
+def groups(spec: Spec, profile: Profile, min_failures: int = 1, links: LinkBases = SHIPPED) -> Groups:
     """Return the rule file as data.
 
     One group for each SLO holds its ratios, then the rules that read the ratios, then the alerts: Prometheus evaluates
@@ -38,11 +39,11 @@ def groups(spec: Spec, profile: Profile, min_failures: int = 1) -> Groups:
     for slo in spec.slos:
         for message in feasibility.never_fires(slo, profile):
             raise errors.Invalid.field(f"slos.{slo.name}.objective", message)
-    made = [group for slo in spec.slos for group in _slo(spec, slo, profile, min_failures)]
-    return {"groups": made + _targets(spec, profile)}
+    made = [group for slo in spec.slos for group in _slo(spec, slo, profile, min_failures, links)]
+    return {"groups": made + _targets(spec, profile, links)}
 
 
-def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> list[dict[str, Any]]:
+def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int, links: LinkBases) -> list[dict[str, Any]]:
     identity = spec.identity_labels(slo)
     carried = spec.recorded_labels(slo)
 
@@ -81,7 +82,7 @@ def _slo(spec: Spec, slo: Objective, profile: Profile, min_failures: int) -> lis
                 _record("slo:time_period:days", f"vector({profile.period / 86400:.12g})", carried),
                 _record("slo:current_burn_rate:ratio", burn(profile.windows[0]), carried),
                 _record("sloth_slo_info", "vector(1)", carried | info),
-                *alerts(spec, slo, profile, min_failures),
+                *alerts(spec, slo, profile, min_failures, links),
             ],
         },
         {
@@ -106,6 +107,6 @@ def _record(name: str, expr: str, labels: dict[str, str]) -> Rule:
     return {"record": name, "expr": expr, "labels": labels}
 
 
-def _targets(spec: Spec, profile: Profile) -> list[dict[str, Any]]:
-    absent = [target_absent(spec, job, profile) for job in spec.jobs]
+def _targets(spec: Spec, profile: Profile, links: LinkBases) -> list[dict[str, Any]]:
+    absent = [target_absent(spec, job, profile, links) for job in spec.jobs]
     return [{"name": f"targets-{spec.service}", "rules": absent}] if absent else []

@@ -36,6 +36,8 @@ def _query(text: str) -> str:
         raise ValueError("{{.window}} is the only template variable a query may use")
     example = _WINDOW.sub("5m", text)
     promql.check(example)
+    if promql.hidden_by_vector(example):
+        raise ValueError("vector(…) or … is always the vector: write the query first, as in sum(…) or vector(0)")
     if sides := result_labels.mismatch(example):
         raise ValueError(
             f"the two sides of an operator have different labels, so they match nothing: {sides[0]}, and {sides[1]}; "
@@ -81,6 +83,8 @@ class EventsIndicator(SpecModel):
                 f"error_query leaves {error}, total_query leaves {total}: errors would never match their total, and "
                 "the error ratio would always be 0; aggregate both by the same labels, such as sum() without `by`"
             )
+        if reason := _uncounted(error_query, total_query):
+            raise ValueError(reason)
         conditions = promql.conditions(error_query) - promql.conditions(total_query)
         kept = sorted(each.label for each in conditions if error and error.keeps(each.label))
         if kept:
@@ -89,6 +93,29 @@ class EventsIndicator(SpecModel):
                 f"aggregate both queries without {kept[0]}"
             )
         return self
+
+
+def _uncounted(error_query: str, total_query: str) -> str | None:
+    """Return why the ratio of two valid queries is wrong whatever is counted; None if it need not be."""
+    functions = promql.range_functions(error_query), promql.range_functions(total_query)
+    if functions in (({"increase"}, {"rate"}), ({"rate"}, {"increase"})):
+        return (
+            f"error_query uses {min(functions[0])}() and total_query {min(functions[1])}(): one counts events of the "
+            "whole window, the other those of a second; use rate() in both"
+        )
+    bad = promql.selectors(error_query)
+    all_ = promql.selectors(total_query)
+    for one in bad:
+        same = [each for each in all_ if each.metric == one.metric]
+        if same and not any(each.may_overlap(one) for each in same):
+            return f"total_query does not count the bad events that error_query selects, {one}: it selects {same[0]}"
+    plain = functions[0] in ({"rate"}, {"increase"}) and not promql.operators(error_query) | promql.operators(
+        total_query
+    )
+    same_metric = len(bad) == len(all_) == 1 and bad[0].metric == all_[0].metric
+    if plain and same_metric and set(bad[0].matchers) <= set(all_[0].matchers):
+        return "error_query selects all events that total_query counts, so all of them would be bad"
+    return None
 
 
 class RawIndicator(SpecModel):

@@ -85,10 +85,28 @@ def test_every_document_is_checked(tmp_path: Path) -> None:
             "sum(rate(requests[W]))",
             "the two sides of an operator have different labels, so they match nothing: no labels, and the labels le",
         ),
+        (
+            'sum by (code) (rate(requests{code="500"}[W])) or vector(0)',
+            "sum(rate(requests[W]))",
+            "error_query leaves the labels code, total_query leaves no labels",
+        ),
+        (
+            'sum by (le) (rate(b{le="1"}[W])) - ignoring(le) sum by (le) (rate(b{le="2"}[W]))',
+            'sum by (le) (rate(b{le="1"}[W]))',
+            "error_query leaves no labels, total_query leaves the labels le",
+        ),
+        ('vector(0) or sum(rate(requests{code="500"}[W]))', "sum(rate(requests[W]))", "is always the vector"),
+        ('sum(increase(requests{code="500"}[W]))', "sum(rate(requests[W]))", "increase() and total_query rate()"),
+        (
+            'sum(rate(requests{code="500"}[W]))',
+            'sum(rate(requests{code="200"}[W]))',
+            "total_query does not count the bad events that error_query selects",
+        ),
+        ("sum(rate(requests[W]))", 'sum(rate(requests{code=~"5.."}[W]))', "all of them would be bad"),
     ],
 )
-def test_queries_whose_series_never_match_are_errors(tmp_path: Path, error: str, total: str, says: str) -> None:
-    """Their rules would read every failure as no error; the message has both sets of labels."""
+def test_queries_whose_ratio_is_always_wrong_are_errors(tmp_path: Path, error: str, total: str, says: str) -> None:
+    """Most would read every failure as no error; the message has both sides."""
     text = KUBERNETES.replace("90", "99.9")
     text = text.replace('sum(rate(requests{code="500"}[{{.window}}]))', error.replace("W", "{{.window}}"))
     text = text.replace(
