@@ -13,8 +13,8 @@ from chaosapi import assets, durations, errors
 from chaosapi.api import validation
 from chaosapi.cli import here, measured, parse, render_forecast
 from chaosapi.cli.past import read_past
-from chaosapi.cli.slo import ProfileOption, SpecOption
-from chaosapi.cli.traffic_sources import TrafficSources
+from chaosapi.cli.slo import KnownProfileOption, SpecOption
+from chaosapi.cli.traffic_sources import TrafficSources, find_prometheus
 from chaosapi.extras import needed
 from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
@@ -126,7 +126,7 @@ def forecast(
         int | None, typer.Option(help="Without effect; accepted for older scripts.", hidden=True)
     ] = None,
     spec_file: SpecOption = None,
-    profile: ProfileOption = "production",
+    profile: KnownProfileOption = None,
     history: Annotated[
         str | None,
         typer.Option(
@@ -226,7 +226,8 @@ def forecast(
     try:
         shop = spec.load(assets.path("alerts") / "slo.yaml")
         promised = spec.load(spec_file) if spec_file else shop
-        chosen = windows.load(profile)
+        reader = find_prometheus(prometheus)
+        chosen = windows.load(profile or measured.profile(reader, promised) or here.profile(prometheus))
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
             played = scenarios.traffic_fields(scenario, rate=rps, peak=peak, duration=lasts, scale=scale)
@@ -239,7 +240,6 @@ def forecast(
         partial = _checked(PartialTraffic, parse.without_none(sent))
         measured_over = _seconds(traffic_window, "--traffic-window") if traffic_window else max(60.0, chosen.windows[0])
         sources = TrafficSources(prometheus, service, measured_over, promised, is_shop=promised == shop)
-        reader = sources.reader()
         monitoring = default_monitoring(chosen).model_dump(context=durations.EXACT)
         now = time.time()
         if reader:

@@ -17,6 +17,8 @@ ALERTMANAGER: Final = "http://127.0.0.1:9093"
 LOCUST: Final = "http://127.0.0.1:8089"
 
 ADMIN_DEFAULT: Final = "the running lab's, else port 8001 or 8000 on 127.0.0.1"
+PROFILE: Final = "production"
+PROFILE_DEFAULT: Final = "that of the rules in Prometheus, or the running lab's; else production"
 PROMETHEUS_DEFAULT: Final = "the running lab's, else port 9090 on 127.0.0.1"
 """How the help describes the defaults."""
 
@@ -37,6 +39,15 @@ def prometheus_url() -> str:
     """Return the running lab's Prometheus, else the usual one; raises errors.Invalid."""
     lab = running_lab()
     return lab.prometheus if lab else PROMETHEUS
+
+
+def profile(prometheus: str | None = None) -> str:
+    """Return the running lab's alert windows, unless another Prometheus is meant; else production.
+
+    Raises errors.Invalid where it is not clear which lab is meant.
+    """
+    lab = running_lab()
+    return lab.profile if lab and (prometheus is None or prometheus.rstrip("/") == lab.prometheus) else PROFILE
 
 
 def find_service(urls: Sequence[str]) -> str:

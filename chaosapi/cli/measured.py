@@ -13,7 +13,7 @@ from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.forecast import recording
 from chaosapi.forecast.observed import DeliveredNotification, Observed, RecordedEpisode
 from chaosapi.forecast.traffic import AnswerTime, Traffic, TrafficRoute, answer_times_by_route, without_failures
-from chaosapi.slo import burn_alerts
+from chaosapi.slo import burn_alerts, windows
 from chaosapi.slo.spec import Spec
 from chaosapi.slo.windows import Profile, format_window
 
@@ -88,6 +88,17 @@ def _explain(prometheus: PrometheusReader, spec: Spec, at: float | None) -> str:
         return f"it has no {_SERVED}: does it scrape the service?"
     wanted = f"the SLOs read the job {', '.join(spec.jobs)}, and " if spec.jobs else ""
     return f"{wanted}it has {_SERVED} of the job {', '.join(jobs)}"
+
+
+def profile(prometheus: PrometheusReader | None, spec: Spec) -> str | None:
+    """Return the profile whose windows the spec's alerts have in Prometheus; None where none is loaded or all are."""
+    try:
+        rules = prometheus.alerts() if prometheus else []
+    except errors.Invalid:
+        return None
+    loaded = {rule.get("long_window") for rule in rules if rule.get("service") == spec.service}
+    found = [name for name in windows.NAMES if loaded & {format_window(each.long) for each in windows.load(name).pairs}]
+    return found[0] if len(found) == 1 else None
 
 
 def intervals(prometheus: PrometheusReader, spec: Spec, profile: Profile, start: float, end: float) -> dict[str, float]:

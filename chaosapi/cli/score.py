@@ -11,7 +11,7 @@ from chaosapi import assets, durations, errors
 from chaosapi.cli import fault, here, measured, parse, render_score
 from chaosapi.cli.past import read_past
 from chaosapi.cli.prometheus_reader import PrometheusReader, Url
-from chaosapi.cli.slo import JsonOption, ProfileOption, SpecOption
+from chaosapi.cli.slo import JsonOption, KnownProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay
 from chaosapi.forecast import score as scoring
@@ -34,7 +34,7 @@ def score(
     token: fault.Token = None,
     prometheus: Url = None,
     spec_file: SpecOption = None,
-    profile: ProfileOption = "lab",
+    profile: KnownProfileOption = None,
     group_wait: Annotated[
         str | None, typer.Option(help="Alertmanager's group_wait.", show_default="the lab's, or 10s")
     ] = None,
@@ -52,7 +52,8 @@ def score(
         record = _latest_begun(records, name, now)
         usual = spec.load(assets.path("alerts") / "slo.yaml")
         shop = spec.load(spec_file) if spec_file else usual
-        chosen = windows.load(profile)
+        source = PrometheusReader(prometheus or here.prometheus_url())
+        chosen = windows.load(profile or measured.profile(source, shop) or here.profile(prometheus))
         waits = {"group_wait": group_wait, "group_interval": group_interval}
         settings = default_monitoring(chosen).model_dump(context=durations.EXACT)
         settings |= {key: parse.seconds(value) for key, value in waits.items() if value}
@@ -61,7 +62,6 @@ def score(
         missing = []
         past = None
         try:
-            source = PrometheusReader(prometheus or here.prometheus_url())
             until = min(now, record.ends_at)
             settings |= measured.intervals(source, shop, chosen, record.starts_at - 120, now) | {
                 "prometheus": source.version()

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from chaosapi import assets, errors
-from chaosapi.cli import parse
+from chaosapi.cli import here, parse
 from chaosapi.cli.lazy import LazyCommand, lazy_group
 from chaosapi.slo import cause_alerts, explain, files, promtool, spec, windows
 from chaosapi.slo.annotations import LinkBases
@@ -45,6 +45,14 @@ _SPEC_HELP = "SLOs as a Sloth file: prometheus/v1, or the kind PrometheusService
 _SHOP = "the shop's alerts/slo.yaml"
 ProfileOption = Annotated[
     str, typer.Option("--profile", help=f"Alert windows: {', '.join(windows.NAMES)}, or a Sloth AlertWindows file.")
+]
+KnownProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help=f"Alert windows: {', '.join(windows.NAMES)}, or a Sloth AlertWindows file.",
+        show_default=here.PROFILE_DEFAULT,
+    ),
 ]
 SpecOption = Annotated[Path | None, typer.Option("--spec", metavar="FILE", help="The same as the argument FILE.")]
 SpecArgument = Annotated[Path | None, typer.Argument(metavar="FILE", help=_SPEC_HELP, show_default=_SHOP)]

@@ -25,6 +25,20 @@ _REMEDY: Final = (
 )
 
 
+def find_prometheus(given: str | None) -> PrometheusReader | None:
+    """Return the Prometheus that was named, or the lab's or usual one on this machine, if it answers."""
+    if given == NONE:
+        return None
+    if given:
+        return PrometheusReader(given)
+    found = PrometheusReader(here.prometheus_url())
+    try:
+        found.version()
+    except errors.Invalid:
+        return None
+    return found
+
+
 @dataclass(frozen=True)
 class TrafficSources:
     """The sources of traffic that a command may ask; URLs are None where the usual addresses are tried."""
@@ -36,19 +50,6 @@ class TrafficSources:
     spec: Spec
     is_shop: bool
     """Whether the SLOs are the shop's own, whose usual traffic is known."""
-
-    def reader(self) -> PrometheusReader | None:
-        """Return the Prometheus that was named, or the lab's or usual one on this machine, if it answers."""
-        if self.prometheus == NONE:
-            return None
-        if self.prometheus:
-            return PrometheusReader(self.prometheus)
-        found = PrometheusReader(here.prometheus_url())
-        try:
-            found.version()
-        except errors.Invalid:
-            return None
-        return found
 
     def complete(self, given: PartialTraffic, prometheus: PrometheusReader | None) -> Traffic:
         """Return the traffic with what is not given from the first source that knows; raises errors.Invalid."""

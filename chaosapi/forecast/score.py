@@ -192,7 +192,11 @@ def _difference(expected: ScoredTimes | None, fact: ScoredTimes | None) -> Diffe
 
 
 def _detection_split(found: Observation, ideal: float | None, replay: Replay, facts: Observed) -> DetectionSplit | None:
-    """Return the parts of the detection time, with the last scrape before the evaluation that set the alert pending."""
+    """Return the parts of the detection time, with the last scrape before the evaluation that set the alert pending.
+
+    After the ideal time the alert waits for a scrape and an evaluation, of which each takes at most its interval. What
+    is earlier or later than that is chance: more or fewer requests were hit than expected.
+    """
     pending = found.episode.pending / 1000
     firing = _started_at(found.episode)
     scrapes = [each - replay.origin for each in facts.scrapes or []]
@@ -200,10 +204,14 @@ def _detection_split(found: Observation, ideal: float | None, replay: Replay, fa
     if not place or ideal is None:
         return None
     scrape = max(scrapes[place - 1], replay.start)
-    window = min(max(ideal, replay.start), scrape)
+    window = max(ideal, replay.start)
+    monitoring = replay.model.monitoring
+    late = max(0.0, pending - window - monitoring.scrape - monitoring.evaluation)
+    early = min(0.0, scrape - window)
     return DetectionSplit(
         window=round(window - replay.start, 3),
-        scrape=round(scrape - window, 3),
+        chance=round(late + early, 3),
+        scrape=round(max(0.0, scrape - window - late), 3),
         evaluation=round(pending - scrape, 3),
         pending=round(firing - pending, 3),
         group_wait=None if found.notified is None else round(found.notified / 1000 - firing, 3),

@@ -40,10 +40,12 @@ class DetectionSplit(Model):
 
     window: float
     """Until both windows exceed the threshold, under continuous scrapes and evaluations."""
+    chance: float
+    """How much later chance made it than expected, because fewer requests were hit; negative: earlier."""
     scrape: float
-    """From there to the last scrape before the alert is pending."""
+    """From there to the last scrape before the alert is pending, without what chance adds."""
     evaluation: float
-    """From that scrape to the evaluation that sets the alert pending."""
+    """From that scrape to the next evaluation, which sets the alert pending."""
     pending: float
     """The alert's `for`."""
     group_wait: float | None

@@ -66,6 +66,29 @@ def derive(slo: Objective) -> EventSeries:
     return EventSeries(good=[str(each) for each in good], bad=[str(each) for each in bad])
 
 
+def always_wrong(slo: Objective) -> str | None:
+    """Return why the ratio of an SLO's queries is wrong whatever is counted; None if that is not known."""
+    if slo.sli.events is None:
+        return None
+    queries = slo.sli.queries
+    one, other = (promql.range_functions(queries[field]) for field in ("error_query", "total_query"))
+    if {"rate", "increase"} == one | other and one != other and len(one) == len(other) == 1:
+        return (
+            f"error_query uses {min(one)}() and total_query {min(other)}(): one counts events of the whole window, the "
+            "other those of a second; use rate() in both"
+        )
+    try:
+        error, total = (list(_sums(grammar.parse(queries[field]))) for field in ("error_query", "total_query"))
+    except ValueError:
+        return None
+    if len(error) == len(total) == 1:
+        bad = error[0][1]
+        every = total[0][1]
+        if bad.metric == every.metric and set(bad.matchers) <= set(every.matchers):
+            return "error_query selects all events that total_query counts, so all of them would be bad"
+    return None
+
+
 def _event(series: Iterable[_Series], error: int) -> tuple[_Series, ...] | None:
     """Return the fewest series that together add 1 to the total, and `error` to the errors."""
     known = list(series)

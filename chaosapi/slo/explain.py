@@ -89,7 +89,7 @@ def sentences(facts: SloExplanation) -> list[str]:
             )
     silent = min(pair.fires_above for pair in facts.pairs)
     lines.append(
-        f"{_percent(silent)} errors for good make no alert at all, and spend the budget in "
+        f"{_percent(silent)} errors indefinitely fire no alert at all, and spend the budget in "
         f"{human_duration(burn_rate.exhaustion(burn_rate.burn(silent, facts.budget), facts.period))}."
     )
     quickest = facts.pairs[0]

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from chaosapi import errors
 from chaosapi.alert_labels import FIXED, KINDS, SEVERITY
-from chaosapi.slo import burn_rate, promql
+from chaosapi.slo import burn_rate, events, promql
 from chaosapi.slo.burn_alerts import enabled_pairs
 from chaosapi.slo.document import Loc
 from chaosapi.slo.spec import Objective, Spec
@@ -52,6 +52,8 @@ def check_spec(spec: Spec, profile: Profile, where: Conditions) -> Iterator[Feas
         yield from _labels(slo.labels, (*here, "labels"))
         yield from _alerts(slo, (*here, "alerting"))
         yield from (Feasibility((*here, "objective"), "error", message) for message in never_fires(slo, profile))
+        if message := events.always_wrong(slo):
+            yield Feasibility((*here, "sli", "events"), "error", message)
         if where.min_failures > 1:
             yield from (Feasibility((*here, "sli"), "error", message) for message in _uncountable(slo))
         elif where.requests_per_second is not None:

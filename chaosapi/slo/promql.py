@@ -123,11 +123,6 @@ def range_functions(query: str) -> set[str]:
     }
 
 
-def operators(query: str) -> set[str]:
-    """Return the binary operators of a valid query."""
-    return {str(node.op) for node in _nodes(query) if isinstance(node, grammar.BinaryExpr)}
-
-
 def percentages(query: str) -> bool:
     """Return whether a valid query multiplies by 100."""
     return any(

@@ -36,10 +36,12 @@ class TrafficFile(RootModel[dict[str, EventSeries]]):
     """The series of each SLO, by its name, or by service and name (`shop-availability`) where names repeat."""
 
     def of(self, spec: Spec, slo: Objective) -> EventSeries:
-        """Return the series of an SLO, derived from its queries unless listed; raises errors.Invalid."""
+        """Return the series of an SLO, derived from its queries where there is no file; raises errors.Invalid."""
         for name in (spec.identity_labels(slo)["sloth_id"], slo.name):
             if name in self.root:
                 return self.root[name]
+        if self.root:
+            raise errors.Invalid.field(slo.name, "the traffic file does not list the series of its good and bad events")
         try:
             return events.derive(slo)
         except ValueError as reason:
@@ -195,8 +197,9 @@ def _target_absent(spec: Spec, job: str, profile: Profile, step: float) -> Case:
     wait = round(profile.windows[0] / step)
     state = {"alertname": rule["alert"], "alertstate": "firing"}
     whole = {name: value for name, value in (state | rule["labels"]).items() if value}
-    alert = [{"labels": "ALERTS" + burn_alerts.selector(whole), "value": 1}]
-    expr = "ALERTS" + burn_alerts.selector(state | {"job": job, "sloth_service": spec.service})
+    alert = [{"labels": burn_alerts.selector(whole), "value": 1}]
+    fired = "ALERTS" + burn_alerts.selector(state | {"job": job, "sloth_service": spec.service})
+    expr = f"max by ({', '.join(whole)}) ({fired})"
     down = 2 * wait  # steps of each phase: up, down, up
     expected: tuple[tuple[int, list[Case]], ...] = (
         (down, []),

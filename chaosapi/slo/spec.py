@@ -96,25 +96,12 @@ class EventsIndicator(SpecModel):
 
 
 def _uncounted(error_query: str, total_query: str) -> str | None:
-    """Return why the ratio of two valid queries is wrong whatever is counted; None if it need not be."""
-    functions = promql.range_functions(error_query), promql.range_functions(total_query)
-    if functions in (({"increase"}, {"rate"}), ({"rate"}, {"increase"})):
-        return (
-            f"error_query uses {min(functions[0])}() and total_query {min(functions[1])}(): one counts events of the "
-            "whole window, the other those of a second; use rate() in both"
-        )
-    bad = promql.selectors(error_query)
-    all_ = promql.selectors(total_query)
-    for one in bad:
-        same = [each for each in all_ if each.metric == one.metric]
+    """Return which bad events of two valid queries the total leaves out by its conditions; None if none need be."""
+    counted = promql.selectors(total_query)
+    for one in promql.selectors(error_query):
+        same = [each for each in counted if each.metric == one.metric]
         if same and not any(each.may_overlap(one) for each in same):
             return f"total_query does not count the bad events that error_query selects, {one}: it selects {same[0]}"
-    plain = functions[0] in ({"rate"}, {"increase"}) and not promql.operators(error_query) | promql.operators(
-        total_query
-    )
-    same_metric = len(bad) == len(all_) == 1 and bad[0].metric == all_[0].metric
-    if plain and same_metric and set(bad[0].matchers) <= set(all_[0].matchers):
-        return "error_query selects all events that total_query counts, so all of them would be bad"
     return None
 
 

@@ -41,6 +41,12 @@ def test_the_addresses_are_those_of_the_lab(publish: LabAddresses) -> None:
     assert here.service_urls() == (publish.admin, publish.service)
 
 
+def test_the_windows_are_those_of_the_lab(publish: LabAddresses) -> None:
+    """Unless another Prometheus is meant."""
+    assert here.profile() == here.profile(publish.prometheus) == "lab"
+    assert here.profile("http://10.1.2.3:9090") == here.profile("none") == "production"
+
+
 def test_the_labs_token_is_sent_to_the_lab_only(publish: LabAddresses, monkeypatch: pytest.MonkeyPatch) -> None:
     """A given token, and that of the environment, come first."""
     assert here.admin_token(None, publish.admin) == TOKEN

@@ -79,7 +79,20 @@ def test_a_page_as_forecast(scored: Any) -> None:
     split = page.split
     assert split.window == pytest.approx(4.4, abs=0.1)  # theory: 14.4 × 0.001 × 60 / 0.2 = 4.32
     assert (split.evaluation, split.pending, split.group_wait) == pytest.approx((0.4, 0, 0.1), abs=0.001)
+    assert split.chance == 0
     assert split.window + split.scrape + split.evaluation == pytest.approx(5.9)
+
+
+@pytest.mark.parametrize(("fired", "chance"), [(9.9, 3.5), (5.9, 0), (3.9, -1)])
+def test_what_chance_adds_to_the_detection_time_is_a_part_of_its_own(scored: Any, fired: float, chance: float) -> None:
+    """Scrape and evaluation together wait no longer than their intervals, however late or early the alert fired."""
+    facts = Observed(recorded=[recorded(fired, 64.9)], scrapes=[START + 0.5 + second for second in range(120)])
+    split = quick(scored(facts)).split
+    assert split.chance == pytest.approx(chance, abs=0.1)
+    assert split.scrape >= 0
+    assert 0 < split.evaluation <= 1
+    assert split.scrape + split.evaluation <= 2
+    assert split.window + split.chance + split.scrape + split.evaluation == pytest.approx(fired)
 
 
 def test_the_four_attributes(scored: Any) -> None:

@@ -29,7 +29,7 @@ def test_the_explanation_is_in_sentences() -> None:
             "A total outage opens a ticket after 4m19s, with 10% of the budget spent. "
             "Up to 0.1% errors, nothing opens a ticket."
         ),
-        "0.1% errors for good make no alert at all, and spend the budget in 30d.",
+        "0.1% errors indefinitely fire no alert at all, and spend the budget in 30d.",
         "Below 69 requests in 1h, one failure is enough for 1h/5m.",
     ]
 
