@@ -1,11 +1,15 @@
 """How many hits of a random rate to expect: the range of a binomial number."""
 
+from collections.abc import Mapping
 from itertools import accumulate
 from math import exp, floor, lgamma, log, sqrt
-from typing import Final
+from typing import Any, Final
 
 LEVEL: Final = 0.95
 """A number of hits is in its expected range with this probability, or more."""
+
+LIMITS: Final = ("rate_limit", "capacity")
+"""Effects that act on what is over a limit, of the requests that the dice hit."""
 
 _TAIL: Final = (1 - LEVEL) / 2
 _NORMAL: Final = 1.959964
@@ -39,10 +43,19 @@ def expected_hits(trials: int, chance: float) -> tuple[int, int]:
     return first + low, first + high
 
 
-def expected_share(trials: int, chance: float) -> tuple[float, float]:
-    """Return the expected range as shares of the trials, of which there must be one."""
-    low, high = expected_hits(trials, chance)
-    return low / trials, high / trials
+def expected_range(fault: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the range of the share of requests that a fault of the admin API hits, as a part of those that matched.
+
+    None where the dice do not decide on each request alone: all are hit, all of a user's, or those over a limit.
+    """
+    receipt = fault["receipt"]
+    matched = receipt["matched"]
+    rate = receipt["requested_rate"]
+    by_limit = fault["effect"]["type"] in LIMITS
+    if not matched or not 0 < rate < 1 or by_limit or fault["target"]["sticky_by"]:
+        return None
+    low, high = expected_hits(matched, rate)
+    return low / matched, high / matched
 
 
 def _probability(trials: int, chance: float, hits: int) -> float:

@@ -3,7 +3,8 @@ import random
 import pytest
 from scipy.stats import binom
 
-from chaosapi.binomial import LEVEL, expected_hits, expected_share
+from chaosapi.binomial import LEVEL, LIMITS, expected_hits, expected_range
+from chaosapi.effects import EFFECTS, RequestEffect
 
 
 @pytest.mark.parametrize("trials", [1, 2, 10, 100, 520, 12_345])
@@ -36,6 +37,18 @@ def test_nineteen_of_twenty_runs_are_in_the_range() -> None:
     assert inside / 2000 > LEVEL - 5 * (LEVEL * (1 - LEVEL) / 2000) ** 0.5
 
 
-def test_the_share_of_the_demos_fault() -> None:
+def test_the_range_of_the_demos_fault() -> None:
     """Asked for 20 % of 520 requests."""
-    assert expected_share(520, 0.2) == pytest.approx((0.165, 0.235), abs=0.0005)
+    fault = {
+        "effect": {"type": "error"},
+        "target": {"sticky_by": None},
+        "receipt": {"matched": 520, "requested_rate": 0.2},
+    }
+    assert expected_range(fault) == pytest.approx((0.165, 0.235), abs=0.0005)
+    assert expected_range({**fault, "effect": {"type": LIMITS[0]}}) is None
+
+
+def test_the_limits_are_the_effects_that_let_requests_pass() -> None:
+    """The list is a copy, for clients of the admin API that know no effects."""
+    on_requests = [effect for effect in EFFECTS if issubclass(effect, RequestEffect)]
+    assert {effect.model_fields["type"].default for effect in on_requests if effect.gate} == set(LIMITS)

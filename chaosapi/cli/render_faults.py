@@ -8,14 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosapi import durations
-from chaosapi.binomial import LEVEL, expected_share
+from chaosapi.binomial import LEVEL, expected_range
 from chaosapi.clients.answers import Replicas, ReplicaView
 from chaosapi.effects import EFFECTS, ProcessEffect
 from chaosapi.terminal import styled
 
 _ON_THE_PROCESS = {effect.model_fields["type"].default for effect in EFFECTS if issubclass(effect, ProcessEffect)}
-_NOT_BY_CHANCE = _ON_THE_PROCESS | {effect.model_fields["type"].default for effect in EFFECTS if effect.unpredictable}
-"""Effects whose `injected` depends on more than the rate."""
 _STYLES = {"active": "bold red", "scheduled": "yellow", "ended": "dim"}
 
 
@@ -80,15 +78,8 @@ def fault_details(fault: Mapping[str, Any]) -> Table:
 
 
 def _expected_range(fault: Mapping[str, Any]) -> str:
-    """Return the range of hits and skipped requests to expect; empty where no dice decide on each request alone."""
-    receipt = fault["receipt"]
-    rate = receipt["requested_rate"]
-    if not receipt["matched"] or not 0 < rate < 1 or fault["target"]["sticky_by"]:
-        return ""
-    if fault["effect"]["type"] in _NOT_BY_CHANCE:
-        return ""
-    low, high = expected_share(receipt["matched"], rate)
-    return f"{100 * low:.1f} to {high:.1%}"
+    found = expected_range(fault)
+    return f"{100 * found[0]:.1f} to {found[1]:.1%}" if found else ""
 
 
 def format_replicas(replicas: Replicas) -> str:

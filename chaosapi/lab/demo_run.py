@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.table import Table
 
-from chaosapi.binomial import LEVEL, expected_share
+from chaosapi.binomial import LEVEL, expected_hits
 from chaosapi.clients.answers import Receipt
 from chaosapi.lab import timeline
 from chaosapi.lab.errors import NotReadyError
@@ -20,10 +20,11 @@ _SERVER_ERRORS: Final = f'http_requests_total{{job="{JOB}",status=~"5.."}}[10m]'
 
 def share_of_failures(receipt: Receipt) -> str:
     """Return a line with the share of requests that failed, the requested one, and how far chance takes them apart."""
-    low, high = expected_share(max(1, receipt["matched"]), receipt["requested_rate"])
+    matched = receipt["matched"]
+    low, high = (hits / max(1, matched) for hits in expected_hits(matched, receipt["requested_rate"]))
     expected = f"expected range {low:.1%} to {high:.1%} (in {LEVEL:.0%} of runs)"
     return (
-        f"{receipt['injected']} of {receipt['matched']} requests failed: {receipt['achieved_rate']:.1%}; "
+        f"{receipt['injected']} of {matched} requests failed: {receipt['achieved_rate']:.1%}; "
         f"requested {receipt['requested_rate']:.0%}, {expected}"
     )
 

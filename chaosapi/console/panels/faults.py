@@ -5,6 +5,7 @@ from functools import partial
 from nicegui import ui
 
 from chaosapi import durations
+from chaosapi.binomial import expected_range
 from chaosapi.console.panels.form import FaultForm
 from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.keyed_list import KeyedList, format_replicas, set_text
@@ -63,7 +64,9 @@ class _FaultRow:
         self._what.set_text(f"{describe_effect(fault['effect'])} · {describe_target(fault['target'])}")
         strength = "" if over else f"strength {fault['strength']:.0%} · "
         counts = f"{receipt['injected']} of {receipt['matched']} hit"
-        rates = f"requested {receipt['requested_rate']:.2%}, actual {receipt['achieved_rate']:.2%} ({counts})"
+        found = expected_range(fault)
+        expected = f", expected range {found[0]:.1%} to {found[1]:.1%}" if found else ""
+        rates = f"requested {receipt['requested_rate']:.2%}, actual {receipt['achieved_rate']:.2%} ({counts}{expected})"
         skipped = f", {receipt['skipped']} skipped" if receipt["skipped"] else ""
         followed = "" if over else f" · {format_replicas(receipt['replicas'])}"
         self._rates.set_text(f"{strength}{rates}{skipped}{followed}")
