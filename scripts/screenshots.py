@@ -160,7 +160,7 @@ def traffic(lab: Lab, shots: Camera) -> None:
 def chart(shots: Camera, scratch: Path) -> None:
     """Take a picture of the forecast of the tutorial's slow burn."""
     drawn = scratch / "forecast.html"
-    words = f"--fault-file {ROOT}/docs/incidents/4.yml --rps 20 --profile lab --prometheus none --html {drawn}"
+    words = f"--file {ROOT}/docs/incidents/4.yml --rps 20 --profile lab --prometheus none --html {drawn}"
     command = [sys.executable, "-m", "chaosapi", "forecast", *words.split()]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     shots.take("forecast", drawn.as_uri(), ".main-svg")
