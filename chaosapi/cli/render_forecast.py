@@ -119,7 +119,7 @@ def _silent(alerts: list[ForecastAlert]) -> Table:
     for alert in alerts:
         lucky = f"from {_time(alert.chance.earliest)}" if alert.chance.earliest is not None else _NONE
         row = f"{alert.slo} {_name(alert)}"
-        table.add_row(row, f"{alert.peak:.3g}", f"{alert.burn_rate:g} ({alert.reach:.0%})", lucky)
+        table.add_row(row, f"{round(alert.peak, 6):.3g}", f"{alert.burn_rate:g} ({alert.reach:.0%})", lucky)
     return table
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
+from chaosapi.alert_labels import severity
 from chaosapi.text import count_noun, escape_control
 
 _ROUTE_LABELS: Final = ("method", "handler", "route", "point", "fault", "instance")
@@ -68,9 +69,9 @@ def fit(items: Sequence[tuple[str, int]], width: int) -> str:
 
 def _key(alert: Mapping[str, Any]) -> tuple[bool, bool, str, str, str]:
     labels = alert["labels"]
-    severity = labels.get("severity", "")
+    kind = severity(labels)
     state = alert["state"]
-    return severity != "page", state != "firing", severity, labels.get("slo") or labels.get("alertname", ""), state
+    return kind != "page", state != "firing", kind, labels.get("slo") or labels.get("alertname", ""), state
 
 
 def _detail(labels: Mapping[str, str]) -> str:

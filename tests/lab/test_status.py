@@ -148,3 +148,9 @@ def test_links_lead_to_pages_that_exist() -> None:
         "Alertmanager (no page, HTTP API only)": "http://a",
     }
     assert "queries" not in label_links({"Prometheus": "p", "Alertmanager": "a"}, graph_page="", alertmanager_page=True)
+
+
+def test_pages_are_known_whatever_their_file_calls_them() -> None:
+    """By the label that no SLO file overrides."""
+    renamed = [alert("critical", slo="a", sloth_severity="page"), alert("page", slo="b", sloth_severity="ticket")]
+    assert [(group.severity, group.name) for group in group_alerts(renamed)] == [("page", "a"), ("ticket", "b")]
