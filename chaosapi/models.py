@@ -17,7 +17,7 @@ class Model(BaseModel):
 def ratio(value: Any) -> Any:
     """Return the ratio; raises PydanticCustomError, with a suggestion where the value looks like a percentage."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise PydanticCustomError("ratio", "a ratio is a number above 0 and at most 1")
+        raise PydanticCustomError("ratio", "a ratio is a number above 0 and at most 1, such as 0.05 for 5 %")
     if 1 < value <= 100:
         raise PydanticCustomError("ratio", "a ratio from 0 to 1: did you mean {meant}?", {"meant": f"{value / 100:g}"})
     if not 0 < value <= 1:

@@ -36,7 +36,13 @@ def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
             _state(fault),
             _remaining(fault),
             "\n".join(filter(None, [f"{receipt['requested_rate']:.2%}", expected])),
-            f"{receipt['achieved_rate']:.2%}\n{receipt['injected']}/{receipt['matched']}",
+            "\n".join(
+                [
+                    f"{receipt['achieved_rate']:.2%}",
+                    f"{receipt['injected']}/{receipt['matched']}",
+                    *([f"{receipt['skipped']} skipped"] if receipt["skipped"] else []),
+                ]
+            ),
         )
     return table
 

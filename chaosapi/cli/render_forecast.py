@@ -124,7 +124,7 @@ def _silent(alerts: list[ForecastAlert]) -> Table:
 
 
 def _budgets(budgets: list[ForecastBudget]) -> Table:
-    table = empty_table("error budgets", "bold", "slo", "requests", "bad", "spent", "left")
+    table = empty_table("error budgets, if they were full before", "bold", "slo", "requests", "bad", "spent", "left")
     for budget in budgets:
         style = "red" if budget.left < 0 else ""
         counts = (f"{budget.requests:,.0f}", f"{budget.bad:,.0f}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from chaosapi import durations
 from chaosapi.console.signals import ALL, union
 from chaosapi.console.states import is_page, slo_name
 from chaosapi.promql import Slo
@@ -78,6 +79,12 @@ class BudgetStatus:
         """
         short = (pair.burns[1] for pair in self.pairs if is_page(pair.labels))
         return max((burn for burn in (self.burn, *short) if burn is not None), default=None)
+
+    @property
+    def shortest_window(self) -> str:
+        """The window of `burn`; "" if no rule says which that is."""
+        windows = (pair.labels["short_window"] for pair in self.pairs if "short_window" in pair.labels)
+        return min(windows, key=durations.parse, default="")
 
     @property
     def name(self) -> str:

@@ -42,7 +42,7 @@ def in_another_terminal(on_path: str | None, activate: Path) -> Iterator[str]:
 def among(labs: Sequence[LabAddresses], own: LabAddresses) -> Iterator[str]:
     """Yield how commands reach this lab, where another one runs."""
     if len(labs) > 1:
-        yield f"another lab runs: in the other terminal, {own.choice} makes commands talk to this one"
+        yield f"another lab runs: in the other terminal, first `export {own.choice}`, so that commands talk to this one"
 
 
 def beside_running_labs(labs: Sequence[LabAddresses]) -> Iterator[str]:

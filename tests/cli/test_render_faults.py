@@ -43,6 +43,17 @@ def test_a_random_rate_has_its_expected_range(make_client: MakeClient) -> None:
     assert "in 95% of runs" in rendered(fault_table([fault]))
 
 
+def test_hits_that_were_skipped_explain_a_share_below_the_range(make_client: MakeClient) -> None:
+    """Of two faults that answer the same requests only the first acts; the list must not look wrong."""
+    client = make_client()
+    for name in ("first", "second"):
+        client.put(f"/admin/faults/{name}", json={"effect": {"type": "error"}, "rate": 1})
+    client.get("/api/products")
+    listed = rendered(fault_table(client.get("/admin/faults").json()["faults"]))
+    assert "0/1" in listed
+    assert listed.count("1 skipped") == 1
+
+
 @pytest.mark.parametrize(
     "fault",
     [

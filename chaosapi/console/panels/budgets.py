@@ -12,6 +12,7 @@ from chaosapi.console.slos import BudgetStatus, PairStatus
 from chaosapi.console.states import MUTED, Band, Key, alert_key, as_pages, is_page, state_bands, title, unix_time
 
 _REST = "other alerts"
+_LEGEND = "Each alert has its burn rates over the long and the short window, their limit, and its states over time."
 _WAITING = "Waiting for Prometheus."
 _UNKNOWN = "Budgets are unknown: see the top of the page."
 _Shown = tuple[BudgetStatus, dict[Key, list[Band]], tuple[float, float]]
@@ -22,7 +23,7 @@ class BudgetsPanel:
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
-        ui.label("Below each alert: its states over the time of the charts.").classes("small dim")
+        ui.label(_LEGEND).classes("small dim")
         ui.html(legend("page", "firing", "pending", "silenced", "inhibited"), sanitize=False)
         self._rows: KeyedList[_Shown] = KeyedList(_BudgetBlock, "Prometheus has no SLO rules.")
         self._rows.show({}, _WAITING)
@@ -73,7 +74,7 @@ class _BudgetBlock:
             width = max(0.0, min(1.0, budget.left))
             style = f"width:{width:.1%};background:var(--{tone})"
             self._meter.set_content(f'<div class="meter"><i style="{style}"></i></div>')
-        self._end.set_text(_describe_end(budget))
+        self._end.set_text(describe_end(budget))
         self._pairs.show(
             {alert_key(pair.labels): (pair, known.get(alert_key(pair.labels), []), span) for pair in budget.pairs}
         )
@@ -109,14 +110,16 @@ def _describe_left(left: float) -> str:
     return f"{left:.1%} left" if left >= 0 else f"overspent by {-left:.1%}"
 
 
-def _describe_end(budget: BudgetStatus) -> str:
+def describe_end(budget: BudgetStatus) -> str:
+    """Return when the budget runs out at the burn rate over the shortest window, which the text names."""
+    window = f" over {budget.shortest_window}" if budget.shortest_window else ""
     if budget.burn is None:
-        return "no requests to judge"
+        return f"no requests to judge{window}"
     if budget.left is not None and budget.left <= 0:
-        return f"the budget is gone; burn rate {budget.burn:.3g}×"
+        return f"the budget is gone; burn rate{window}: {budget.burn:.3g}×"
     if budget.exhausted is None:
-        return "no budget is burning"
-    return f"gone in {_span(budget.exhausted)} at this burn rate ({budget.burn:.3g}×)"
+        return f"burn rate{window}: 0×"
+    return f"gone in {_span(budget.exhausted)} at the burn rate{window}: {budget.burn:.3g}×"
 
 
 def _span(seconds: float) -> str:

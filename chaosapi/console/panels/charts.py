@@ -25,9 +25,11 @@ _AXES: Final = {
 }
 _LABELS: Final = {"Success": "insideStartBottom"}
 """The position of a threshold's label, where the default would be cut off."""
+_HALVED: Final = "[0.01, 0.02, 0.04, 0.1, 0.2, 0.4, 1]"
+"""Tops of axes which ECharts divides into equal halves, so that no tick stands close to another."""
 _BOUNDS: Final[dict[str, dict[str, Any]]] = {
-    "Success": {":min": "(v) => Math.max(0, Math.min(0.99, Math.floor(v.min * 20) / 20))", "max": 1},
-    "5xx": {"min": 0, ":max": "(v) => v.max > 0.01 ? Math.ceil(v.max * 20) / 20 : 0.01"},
+    "Success": {":min": f"(v) => 1 - {_HALVED}.find((top) => top >= Math.min(1, 1 - v.min || 0))", "max": 1},
+    "5xx": {"min": 0, ":max": f"(v) => {_HALVED}.find((top) => top >= Math.min(1, v.max || 0))"},
     "In progress": {"min": 0, "minInterval": 1},
 }
 """Bounds of axes that keep small changes small and flat lines flat; all other axes begin at 0."""
@@ -78,7 +80,7 @@ class _ChartCard:
     def __init__(self, chart: Chart) -> None:
         self.chart = chart
         with ui.element("section").classes("card").props(f'aria-label="{chart.title}"'):
-            with ui.element("div").classes("flow").style("flex-wrap:nowrap;align-items:baseline"):
+            with ui.element("div").classes("flow").style("flex-wrap:nowrap;align-items:baseline;gap:4px"):
                 with Heading(3, chart.title).classes("small strong"):
                     ui.tooltip(chart.about)
                 self._query = ui.link("", PAGES["Query"]).classes("small live")

@@ -14,6 +14,7 @@ from nicegui.page import page
 from chaosapi.clients.errors import NoAnswerError
 from chaosapi.console.access import Session
 from chaosapi.console.alertmanager import AlertmanagerState
+from chaosapi.console.panels.budgets import describe_end
 from chaosapi.console.panels.charts import ChartsPanel
 from chaosapi.console.panels.header import Banners, Header
 from chaosapi.console.panels.page_context import PageContext
@@ -21,7 +22,7 @@ from chaosapi.console.panels.situation import SituationPanel
 from chaosapi.console.prometheus import PrometheusState, ScrapedService, ViewCurves
 from chaosapi.console.service import ServiceState
 from chaosapi.console.signals import ALL, View
-from chaosapi.console.slos import BudgetStatus
+from chaosapi.console.slos import BudgetStatus, PairStatus
 from chaosapi.console.sources import Addresses, Sources
 from chaosapi.overload import Signs
 from tests.conftest import Clock
@@ -126,3 +127,21 @@ def test_the_badges_know_traffic_without_a_page(context: PageContext, canvas: Cl
     context.sources.service.trouble = NoAnswerError("no answer")
     header.update()
     assert "Service: stale" in shown(canvas)
+
+
+@pytest.mark.parametrize(
+    ("burn", "left", "exhausted", "said"),
+    [
+        (40.0, 0.8, 842.0, "gone in 14m2s at the burn rate over 5s: 40×"),
+        (476.0, -0.1, 0.0, "the budget is gone; burn rate over 5s: 476×"),
+        (0.0, 0.8, None, "burn rate over 5s: 0×"),
+        (None, 0.8, None, "no requests to judge over 5s"),
+    ],
+)
+def test_the_end_of_a_budget_names_the_window_of_its_burn_rate(
+    burn: float | None, left: float, exhausted: float | None, said: str
+) -> None:
+    """The health of the SLO, above, has the largest burn rate over several windows: two numbers, both right."""
+    pairs = tuple(PairStatus({"short_window": window}, "inactive", (burn, burn)) for window in ("30s", "5s", "2m"))
+    pairs += (PairStatus({"alertname": "EventLoopLag"}, "inactive", (None, None)),)
+    assert describe_end(BudgetStatus("shop-availability", 0.999, left, exhausted, pairs, burn)) == said
