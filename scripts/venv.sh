@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make the virtual environment $1, or complete it: exactly what the lock file $2 pins, and this checkout.
-# Debian's python3 may come without the venv module; root gets its package installed, anyone else is told its name.
+# Debian's python3 may come without the venv module; root gets its package installed, anyone else gets its name in the error.
 set -eu
 venv=$1
 lock=$2

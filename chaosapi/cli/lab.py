@@ -209,7 +209,7 @@ def _running(options: stack.Options, console: Terminal) -> Iterator[stack.Lab]:
         try:
             running = cleanup.enter_context(stack.running(options, steps.begin))
         except PortTakenError as error:
-            raise PortTakenError("\n".join([str(error), *next_steps.beside_running_labs(running_labs())])) from None
+            raise PortTakenError("\n".join([str(error), *next_steps.for_taken_ports(running_labs())])) from None
         steps.end()
         try:
             cleanup.enter_context(published(running.addresses))

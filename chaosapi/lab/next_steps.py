@@ -45,7 +45,7 @@ def among(labs: Sequence[LabAddresses], own: LabAddresses) -> Iterator[str]:
         yield f"another lab runs: in the other terminal, first `export {own.choice}`, so that commands talk to this one"
 
 
-def beside_running_labs(labs: Sequence[LabAddresses]) -> Iterator[str]:
+def for_taken_ports(labs: Sequence[LabAddresses]) -> Iterator[str]:
     """Yield what to do where the ports are those of a running lab."""
     for lab in labs:
         yield f"a lab of yours runs already, at {lab.admin}: stop it, or give this one ports of its own"

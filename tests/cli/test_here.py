@@ -60,7 +60,7 @@ def test_the_labs_token_is_sent_to_the_lab_only(publish: LabAddresses, monkeypat
 def test_a_fault_reaches_the_lab_without_an_address(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the token that the lab was started with; two labs are told apart."""
+    """With the token that the lab was started with; of two labs one is chosen."""
     admin = serve(CHAOSAPI_ADMIN_TOKEN=TOKEN)
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")

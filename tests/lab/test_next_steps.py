@@ -41,7 +41,7 @@ def test_running_traffic_is_not_suggested() -> None:
     assert "-m locust" in lines(DemoShop())[0]
 
 
-def test_another_terminal_is_told_how_it_finds_the_commands(tmp_path: Path) -> None:
+def test_the_lab_shows_how_another_terminal_finds_the_commands(tmp_path: Path) -> None:
     """Where PATH has none; the path is quoted for the shell."""
     script = tmp_path / "my venv" / "activate"
     assert list(next_steps.in_another_terminal(None, script)) == []
@@ -63,11 +63,11 @@ def test_the_demo_ends_with_what_comes_next() -> None:
     assert "docs/" not in "".join(installed)
 
 
-def test_two_labs_are_told_apart() -> None:
+def test_two_labs_name_each_other() -> None:
     """A second one says how commands reach it, or, on the same ports, that the first one runs."""
     usual = dict.fromkeys(("service", "prometheus", "alertmanager", "locust"), "http://127.0.0.1:1")
     first, second = (LabAddresses(admin=f"http://127.0.0.1:{port}", **usual) for port in (8001, 18001))
     assert list(next_steps.among([second], second)) == []
     assert "CHAOSAPI_LAB=18001" in "".join(next_steps.among([first, second], second))
-    (line,) = next_steps.beside_running_labs([first])
+    (line,) = next_steps.for_taken_ports([first])
     assert line.startswith("a lab of yours runs already, at http://127.0.0.1:8001")
