@@ -32,7 +32,7 @@ class Band:
 
 @dataclass(frozen=True)
 class AlertState:
-    """One pending, firing or muted alert; `muted_by` has the ids of the silences or alerts that mute it."""
+    """One pending, firing or muted alert; `muted_by` names the silences or alerts that mute it."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -101,13 +101,14 @@ def current_states(ruled: Iterable[Mapping[str, Any]], alerting: AlertmanagerSta
 
     Without Alertmanager's state, Prometheus' firing alerts are included too.
     """
+    names = _muting_names(alerting) if alerting else {}
     found = [
         AlertState(
             alert["labels"],
             alert["annotations"],
             _state(alert["status"]),
             alert["startsAt"],
-            tuple(alert["status"]["silencedBy"] or alert["status"]["inhibitedBy"]),
+            tuple(names.get(each, each) for each in alert["status"]["silencedBy"] or alert["status"]["inhibitedBy"]),
         )
         for alert in (alerting.alerts if alerting else ())
     ]
@@ -118,6 +119,12 @@ def current_states(ruled: Iterable[Mapping[str, Any]], alerting: AlertmanagerSta
         if identity(alert["labels"]) not in known and (alert["state"] == "pending" or alerting is None)
     ]
     return tuple(sorted(found, key=lambda each: (not is_page(each.labels), each.since, identity(each.labels))))
+
+
+def _muting_names(alerting: AlertmanagerState) -> dict[str, str]:
+    """Return the title of each alert by its fingerprint, and author and comment of each silence by its id."""
+    alerts = {alert["fingerprint"]: title(alert["labels"]) for alert in alerting.alerts if "fingerprint" in alert}
+    return alerts | {each["id"]: f"{each['createdBy']}: {each['comment']}" for each in alerting.silences}
 
 
 def state_bands(

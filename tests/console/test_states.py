@@ -43,6 +43,25 @@ def test_alerts_with_different_labels_are_separate() -> None:
     assert [other_labels(each.labels) for each in told] == ["Burn handler=/a", "Burn handler=/b"]
 
 
+def test_what_mutes_an_alert_has_a_name() -> None:
+    """An alert its title, a silence its author and comment; an id that Alertmanager no longer explains stays."""
+
+    def alert(fingerprint: str, *, silenced: tuple[str, ...] = (), inhibited: tuple[str, ...] = ()) -> dict[str, Any]:
+        labels = LABELS | {"severity": "page", "long_window": "1m", "short_window": fingerprint}
+        status = {"state": "active", "silencedBy": silenced, "inhibitedBy": inhibited}
+        return ruled("firing") | {
+            "labels": labels,
+            "fingerprint": fingerprint,
+            "startsAt": "2026-01-01T00:00:00Z",
+            "status": status,
+        }
+
+    alerts = (alert("5s"), alert("6s", inhibited=("5s", "ended")), alert("7s", silenced=("s1",)))
+    silences = ({"id": "s1", "createdBy": "ann", "comment": "known", "matchers": []},)
+    told = current_states([], AlertmanagerState(alerts, silences))
+    assert [each.muted_by for each in told] == [(), ("page availability 1m/5s", "ended"), ("ann: known",)]
+
+
 def test_a_silence_shows_all_its_matchers() -> None:
     """Also one without an alert name, and one with a negative matcher."""
 

@@ -162,8 +162,8 @@ class _AlertRow:
         self._since.set_text(describe_age(self._context, alert.since))
         is_loud = alert.state != "firing" or is_page(alert.labels)
         set_text(self._state, alert.state, TONES[alert.state] if is_loud else WARN)
-        muted = f" muted by {', '.join(each[:8] for each in alert.muted_by)}" if alert.muted_by else ""
-        text = distinguishing_labels(alert.labels)[:_MAX_CHARACTERS] + muted
+        muted = f" muted by {', '.join(alert.muted_by)}" if alert.muted_by else ""
+        text = (distinguishing_labels(alert.labels) + muted).strip()[:_MAX_CHARACTERS]
         self._labels.set_text(text)
         self._labels.set_visibility(bool(text))
 
