@@ -5,6 +5,7 @@ from dependencies import dependencies
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as model
 from panels import (
+    BUSIEST_FIRST,
     CLEAR,
     GREEN,
     LOWEST_FIRST,
@@ -84,11 +85,15 @@ def _numbers() -> list[Panel]:
     )
     return [
         trend("RPS", rate, "reqps", f"{SERVED.rate()} or vector(0)"),
-        trend("Success rate", success, "percentunit", SERVED.share(ANSWERED)).thresholds(good_high).decimals(1),
+        trend("Success rate", success, "percentunit", SERVED.share(ANSWERED)).max(1).thresholds(good_high).decimals(1),
         trend("5xx error rate", failed, "percentunit", SERVED.share(FAILED)).thresholds(good_low).decimals(1),
-        trend("Average latency", average, "s", SERVED.mean()).thresholds(in_time),
-        trend("p95 latency", most, "s", SERVED.quantile(0.95), runbook="HighLatency").thresholds(in_time),
-        trend("p99 latency", nearly_all, "s", SERVED.quantile(0.99), runbook="HighLatency").thresholds(in_time),
+        trend("Average latency", average, "s", SERVED.mean(), never_zero=True).thresholds(in_time),
+        trend("p95 latency", most, "s", SERVED.quantile(0.95), never_zero=True, runbook="HighLatency").thresholds(
+            in_time
+        ),
+        trend("p99 latency", nearly_all, "s", SERVED.quantile(0.99), never_zero=True, runbook="HighLatency").thresholds(
+            in_time
+        ),
     ]
 
 
@@ -100,6 +105,7 @@ def _curves() -> list[timeseries.Panel]:
         " alone.",
         "short",
         (SERVED.rate("handler"), ROUTES),
+        order=BUSIEST_FIRST,
         runbook="TargetAbsent",
     ).axis_soft_max(1)
     success = course(

@@ -51,8 +51,14 @@ ROUTE_COLORS = dict(
         strict=True,
     )
 )
-WORST_FIRST = ("Last", True)
-LOWEST_FIRST = ("Last", False)
+HIGHEST_FIRST = ("Max", True)
+LOWEST_FIRST = ("Min", False)
+BUSIEST_FIRST = ("Mean", True)
+"""How a legend is sorted: by which number of the range shown, and whether the highest comes first.
+
+Not by the last value, which may be old: a line that has ended keeps it.
+"""
+_LEGEND_WIDTH = 250  # pixels: with one width the times of panels above each other line up
 
 
 def number(
@@ -74,12 +80,19 @@ def number(
     return _linked(panel, runbook)
 
 
-def trend(title: str, about: str, unit: str, expr: str, *, runbook: str | None = None) -> stat.Panel:
-    """Return one big number of now as `number` does, with its recent course."""
+def trend(
+    title: str, about: str, unit: str, expr: str, *, never_zero: bool = False, runbook: str | None = None
+) -> stat.Panel:
+    """Return one big number of now as `number` does, with its recent course from zero up.
+
+    A number that is `never_zero` is drawn as 0 where it has no value, and 0 is shown as no traffic: Grafana would draw
+    a slope from the last value to the right edge.
+    """
     panel = (
-        _stat(title, about, NO_TRAFFIC)
-        .with_target(_query(0, _or_nan(expr), ""))
+        _stat(title, about, NO_TRAFFIC, words={0: (NO_TRAFFIC, PLAIN)} if never_zero else None)
+        .with_target(_query(0, f"{expr} or vector(0)" if never_zero else _or_nan(expr), ""))
         .unit(unit)
+        .min(0)
         .graph_mode(kinds.BigValueGraphMode.AREA)
     )
     return _linked(panel, runbook)
@@ -103,7 +116,7 @@ def course(
     unit: str,
     *queries: Query,
     empty: str = NO_TRAFFIC,
-    order: tuple[str, bool] = WORST_FIRST,
+    order: tuple[str, bool] = HIGHEST_FIRST,
     runbook: str | None = None,
 ) -> timeseries.Panel:
     """Return a course over time, one line for each value of the labels that the legends name.
@@ -128,7 +141,8 @@ def course(
             .show_legend(True)
             .display_mode(kinds.LegendDisplayMode.TABLE)
             .placement(kinds.LegendPlacement.RIGHT)
-            .calcs(["last"])
+            .width(_LEGEND_WIDTH)
+            .calcs([sort_by.lower()])
             .sort_by(sort_by)
             .sort_desc(descending)
         )

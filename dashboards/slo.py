@@ -5,7 +5,7 @@ from board import JOB, Board, variable
 from grafana_foundation_sdk.builders.common import ScaleDistributionConfig
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.common import ScaleDistribution
-from panels import CLEAR, GREEN, ORANGE, PLAIN, RED, Panel, course, number, objective, states, steps
+from panels import CLEAR, GREEN, ORANGE, PLAIN, RED, Panel, colored, course, number, objective, states, steps
 from status import status
 
 from chaosapi.promql import Job, Slo
@@ -16,6 +16,12 @@ ALL = Slo(".+")
 PROFILES = [windows.load(name) for name in windows.NAMES]
 
 TIMES = "suffix:×"
+_PAGE = 1
+_TICKET = 2
+_WINDOW_COLORS = ("#C0D8FF", "#8AB8FF", "#5794F2", "#3274D9", "#6ED0E0", "#B7A369", "#FADE2A", "#9FA7B3")
+"""From the shortest window to the longest."""
+_PAIR_COLORS = ("#F2495C", "#FFA6B0", "#FF9830", "#FFCB7D")
+"""From the fastest pair to the slowest: pages in reds, tickets in oranges."""
 _NEVER = -1  # seconds until the budget is spent, where nothing burns
 CHOICE = variable("slo", "SLO", "label_values(slo:objective:ratio, sloth_id)")
 
@@ -27,7 +33,7 @@ def slo(span: str = "15m", refresh: str = "5s") -> model.Dashboard:
         "SLO and error budget",
         "What is left of an SLO's error budget, how fast it goes, and how near each alert is.",
         variables=[JOB, CHOICE],
-        top=[*status(Job("$job")), *_now()],
+        top=[*status(Job("$job", "$__rate_interval")), *_now()],
         rows={"Burning": [_burn(), _nearness()], "Budget": [_budget(), _alerts()]},
         folded={"Runbooks": runbooks.panels()},
         span=span,
@@ -55,7 +61,7 @@ def _now() -> list[Panel]:
         number("Gone in", end, "s", _one(gone), words={_NEVER: ("Not burning", GREEN)}).thresholds(
             steps((None, RED), (3600, ORANGE), (86400, GREEN))
         ),
-        number("Alerts of this SLO", pages, "short", f"count({CHOSEN.firing()}) or vector(0)").thresholds(
+        number("Window pairs firing", pages, "short", f"count({CHOSEN.firing()}) or vector(0)").thresholds(
             steps((None, PLAIN), (1, RED))
         ),
     ]
@@ -75,6 +81,9 @@ def _burn() -> Panel:
         TIMES,
         (CHOSEN.burn(), "{{sloth_window}}"),
     )
+    for profile in PROFILES:
+        every = sorted({*profile.windows, profile.period})
+        colored(panel, dict(zip(map(windows.format_window, every), _WINDOW_COLORS, strict=True)))
     limits = sorted((pair.factor, RED if pair.severity == "page" else ORANGE) for pair in PROFILES[0].pairs)
     logarithmic = ScaleDistributionConfig().type(ScaleDistribution.SYMLOG).log(2).linear_threshold(1)
     return objective(panel, (None, CLEAR), *limits).axis_soft_max(limits[-1][0]).scale_distribution(logarithmic)
@@ -90,6 +99,8 @@ def _nearness() -> Panel:
         *(_pair(place) for place in range(len(PROFILES[0].pairs))),
         runbook="ErrorBudgetBurn",
     )
+    names = [_pair(place)[1] for place in range(len(PROFILES[0].pairs))]
+    colored(panel, dict(zip(names, _PAIR_COLORS, strict=True)))
     return objective(panel, (None, CLEAR), (1, RED)).axis_soft_max(1).max(2)
 
 
@@ -103,7 +114,9 @@ def _pair(place: int) -> tuple[str, str]:
 def _band(place: int) -> tuple[str, str]:
     """Return the query of the alert of the pair at this place in every profile: bands stand in the order of queries."""
     longs = "|".join(windows.format_window(profile.pairs[place].long) for profile in PROFILES)
-    return CHOSEN.firing(where=f'long_window=~"{longs}"'), "{{severity}} {{long_window}}/{{short_window}}"
+    value = _PAGE if PROFILES[0].pairs[place].severity == "page" else _TICKET
+    firing = CHOSEN.firing(where=f'long_window=~"{longs}"')
+    return f"{value} * {firing}", "{{severity}} {{long_window}}/{{short_window}}"
 
 
 def _budget() -> Panel:
@@ -122,7 +135,7 @@ def _alerts() -> Panel:
         "Alerts",
         "When each window pair's alert fired, and for how long. Short pairs come first and go first; a ticket without a"
         " page is a slow burn. A page silences its SLO's tickets in Alertmanager: here they still show.",
-        {1: ("firing", RED)},
+        {_PAGE: ("page", RED), _TICKET: ("ticket", ORANGE)},
         *(_band(place) for place in range(len(PROFILES[0].pairs))),
         empty="No alert has fired",
         runbook="ErrorBudgetBurn",

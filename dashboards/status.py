@@ -19,15 +19,17 @@ def status(service: Job) -> list[Panel]:
 
 
 def _up(service: Job) -> stat.Panel:
-    """Return whether Prometheus can scrape none of the replicas, some (-1), or all of them."""
+    """Return whether Prometheus can scrape none of the replicas, some (-1), or all of them, and without traffic (2)."""
     scraped = service.now("avg", "up")
+    idle = f"({service.rate('http_requests_total')} == bool 0)"
     return number(
         "Service",
-        "Whether Prometheus reaches the service now. Down: the last scrape failed, and no number below is about now.",
+        "Whether Prometheus reaches the service now. Down: the last scrape failed, and no number below is about now. No"
+        " traffic: nobody asks for anything, or requests do not arrive.",
         "none",
-        f"{scraped} == 0 or {scraped} == 1 or -1 * ({scraped} > bool 0)",
+        f"{scraped} == 0 or ({scraped} == 1) + {idle} or {scraped} == 1 or -1 * ({scraped} > bool 0)",
         "Not scraped",
-        words={0: ("Down", RED), 1: ("Up", GREEN), -1: ("Partly down", ORANGE)},
+        words={0: ("Down", RED), 1: ("Up", GREEN), 2: ("Up, no traffic", ORANGE), -1: ("Partly down", ORANGE)},
     )
 
 

@@ -16,6 +16,7 @@ from tests.patience import patience
 DASHBOARDS = assets.path("dashboards")
 LEARNER = {"golden-signals", "slo", "traffic"}
 UNITS = {  # of what a query reads, the first that fits
+    r"^avg\(up": "none",  # words
     r"objective:ratio|1 - max by|ratio_rate\(\d|budget_remaining:ratio[^*]*$|fault_strength": "percentunit",
     r"time_period:days": "s",
     r"slo:": "suffix:×",
@@ -27,7 +28,7 @@ UNITS = {  # of what a query reads, the first that fits
     r"^sum by \(handler\) \(rate\(http_requests_total[^/]*$": "short",  # the title says: requests per second
     r"rate\(|planned_rate": "reqps",
     r"store_up": "bool_on_off",
-    r"max\(chaosapi_revision\{[^}]*\}\) or|loadtest_info|^avg\(up|^2 \* max by \(alertname": "none",
+    r"max\(chaosapi_revision\{[^}]*\}\) or|loadtest_info|^2 \* max by \(alertname": "none",
     r"": "short",
 }
 

@@ -138,7 +138,7 @@ def test_errors_are_red_where_they_are(pictures: Pictures) -> None:
     assert colors(golden, "Average latency") == {"green"}
     for name in BOARDS:
         assert ("ErrorBudgetBurn availability page", "red") in words(pictures["errors", name], "Alerts that fire")
-    assert colors(pictures["errors", "slo"], "Burn rate", "Gone in", "Alerts of this SLO") == {"red"}
+    assert colors(pictures["errors", "slo"], "Burn rate", "Gone in", "Window pairs firing") == {"red"}
 
 
 def test_the_sickest_route_stands_first(pictures: Pictures) -> None:
@@ -163,9 +163,9 @@ def test_a_slow_service_is_red_in_every_latency(pictures: Pictures) -> None:
 
 
 def test_no_traffic_is_no_health(pictures: Pictures) -> None:
-    """The numbers say that there is no traffic, in no colour, though the service is up."""
+    """The service is up, but not green; the numbers say that there is no traffic, in no colour."""
     golden = pictures["no-traffic", "golden-signals"]
-    assert words(golden, "Service") == [("Up", "green")]
+    assert words(golden, "Service") == [("Up, no traffic", "orange")]
     assert words(golden, "RPS") == [("0 req/s", "text")]
     assert [words(golden, panel) for panel in SIX[1:]] == [[("No traffic", "text")]] * 5
     assert words(pictures["no-traffic", "slo"], "Burn rate") == [("No traffic", "text")]
