@@ -35,13 +35,13 @@ def _up(service: Job) -> stat.Panel:
 
 def _alerts() -> stat.Panel:
     """Return the names of the alerts that fire, pages first; a click on one leads to its runbook."""
-    paging = firing(*_LABELS, "sloth_severity", where=PAGE)
+    paging = firing(*_LABELS, "severity", where=PAGE)
     pages = f"{_PAGE} * {paging}"
-    others = f"{_TICKET} * ({firing(*_LABELS, 'sloth_severity')} unless on ({', '.join(_LABELS)}) {paging})"
+    others = f"{_TICKET} * ({firing(*_LABELS, 'severity')} unless on ({', '.join(_LABELS)}) {paging})"
     panel = label(
         "Alerts that fire",
         "Every alert that fires now, whatever it is about: pages red, tickets orange. Click one for its runbook.",
-        (f"{pages} or {others}", "{{alertname}} {{slo}} {{handler}} {{sloth_severity}}"),
+        (f"{pages} or {others}", "{{alertname}} {{slo}} {{handler}} {{severity}}"),
         "No alert fires",
     ).thresholds(steps((None, GREEN), (_TICKET, ORANGE), (_PAGE, RED)))
     for alert in runbooks.ALERTS:
