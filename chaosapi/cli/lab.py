@@ -19,7 +19,7 @@ from chaosapi.lab.errors import LabError, PortTakenError
 from chaosapi.lab.ports import Ports
 from chaosapi.lab.service import DemoShop, OwnApp, RunningService, Service
 from chaosapi.lab.signals import StopRequested, stoppable
-from chaosapi.lab.steps import Steps
+from chaosapi.lab.startup_progress import StartupProgress
 from chaosapi.lab_addresses import published, running_labs
 from chaosapi.slo import windows
 from chaosapi.terminal import Terminal
@@ -205,7 +205,7 @@ def demo(
 def _running(options: stack.Options, console: Terminal) -> Iterator[stack.Lab]:
     """Start a lab whose addresses other commands find."""
     with ExitStack() as cleanup:
-        steps = cleanup.enter_context(Steps(console))
+        steps = cleanup.enter_context(StartupProgress(console))
         try:
             running = cleanup.enter_context(stack.running(options, steps.begin))
         except PortTakenError as error:

@@ -14,7 +14,7 @@ from rich.text import Text
 from chaosapi import overload
 from chaosapi.clients.errors import ClientError
 from chaosapi.lab import alertmanager, prometheus
-from chaosapi.lab.alert_groups import AlertGroup, fit, group_alerts
+from chaosapi.lab.alert_summaries import AlertSummary, fit, summarize_alerts
 from chaosapi.lab.console import QUERY_PAGE
 from chaosapi.lab.ports import url
 from chaosapi.lab.stack import Lab
@@ -36,7 +36,7 @@ class Status:
 
     targets: str
     rules: str
-    alerts: tuple[AlertGroup, ...]
+    alerts: tuple[AlertSummary, ...]
     faults: tuple[str, ...]
     too_busy: tuple[str, ...] = ()
 
@@ -77,7 +77,7 @@ def read_status(lab: Lab) -> Status:
     return Status(
         targets=f"{health.count('up')}/{len(health)} up",
         rules=f"{sum(rule.fine(lab.interval) for rule in loaded)}/{len(loaded)} fine",
-        alerts=_ask(lambda: group_alerts(lab.prometheus.alerts())),
+        alerts=_ask(lambda: summarize_alerts(lab.prometheus.alerts())),
         faults=faults,
         too_busy=reasons_not_to_trust(lab),
     )

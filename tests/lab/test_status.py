@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chaosapi.lab.alert_groups import AlertGroup, group_alerts
+from chaosapi.lab.alert_summaries import AlertSummary, summarize_alerts
 from chaosapi.lab.status import Status, label_links, reasons_not_to_trust
 
 LINKS = {"console": "http://c", "Prometheus": "http://p", "Alertmanager": "http://a"}
@@ -39,12 +39,12 @@ MANY = [
 
 def shown(alerts: list[dict[str, Any]]) -> list[str]:
     """Return the groups of alerts as text."""
-    return [str(group) for group in group_alerts(alerts)]
+    return [str(group) for group in summarize_alerts(alerts)]
 
 
 def status(*, alerts: list[dict[str, Any]] | None = None, **changes: Any) -> Status:
     """Return the status of a healthy lab with these changes."""
-    usual = {"targets": "1/1 up", "rules": "61/61 fine", "alerts": group_alerts(alerts or []), "faults": ()}
+    usual = {"targets": "1/1 up", "rules": "61/61 fine", "alerts": summarize_alerts(alerts or []), "faults": ()}
     return Status(**{**usual, **changes})
 
 
@@ -61,7 +61,7 @@ def test_alerts_are_grouped_pages_first() -> None:
         "ticket latency ×2",
     ]
     assert shown(SLOW[:1]) == ["ticket HighLatency /api/0"]
-    assert group_alerts(MANY)[0] == AlertGroup("page", "availability", "firing", ("1m/5s", "6m/30s"))
+    assert summarize_alerts(MANY)[0] == AlertSummary("page", "availability", "firing", ("1m/5s", "6m/30s"))
 
 
 def test_a_label_writes_no_lines() -> None:
@@ -153,4 +153,4 @@ def test_links_lead_to_pages_that_exist() -> None:
 def test_pages_are_known_whatever_their_file_calls_them() -> None:
     """By the label that no SLO file overrides."""
     renamed = [alert("critical", slo="a", sloth_severity="page"), alert("page", slo="b", sloth_severity="ticket")]
-    assert [(group.severity, group.name) for group in group_alerts(renamed)] == [("page", "a"), ("ticket", "b")]
+    assert [(group.severity, group.name) for group in summarize_alerts(renamed)] == [("page", "a"), ("ticket", "b")]

@@ -12,7 +12,7 @@ from chaosapi.terminal import Terminal
 _WORTH_SHOWING_S: Final = 2.0
 
 
-class Steps:
+class StartupProgress:
     """Shows each step as a line: in a terminal, a spinner with its seconds until the next step, or the end, comes.
 
     Elsewhere the line comes first, and a step that took long gets a second one.

@@ -2,7 +2,7 @@
 
 import io
 
-from chaosapi.lab.steps import Steps
+from chaosapi.lab.startup_progress import StartupProgress
 from chaosapi.terminal import Terminal
 from tests.conftest import Clock
 
@@ -12,7 +12,7 @@ def shown(*, terminal: bool) -> list[str]:
     clock = Clock()
     out = io.StringIO()
     console = Terminal(file=out, force_terminal=terminal, color_system=None, width=80)
-    with Steps(console, clock) as steps:
+    with StartupProgress(console, clock) as steps:
         for text, seconds in (("starting the service", 1), ("seeding [a past]", 24), ("starting Prometheus", 1)):
             steps.begin(text)
             clock.now += seconds

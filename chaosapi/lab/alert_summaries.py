@@ -13,7 +13,7 @@ _ROUTE_LABELS: Final = ("method", "handler", "route", "point", "fault", "instanc
 
 
 @dataclass(frozen=True)
-class AlertGroup:
+class AlertSummary:
     """Alerts of one severity and state about one SLO, or of one name; `details` are the windows or routes of each."""
 
     severity: str
@@ -39,11 +39,11 @@ class AlertGroup:
         return f"on {count_noun(self.count, 'route')}" if len(routes) == self.count else f"×{self.count}"
 
 
-def group_alerts(alerts: Iterable[Mapping[str, Any]]) -> tuple[AlertGroup, ...]:
+def summarize_alerts(alerts: Iterable[Mapping[str, Any]]) -> tuple[AlertSummary, ...]:
     """Return Prometheus' alerts in groups, pages first and firing ones before pending ones."""
     known = sorted((_key(alert), _detail(alert["labels"])) for alert in alerts)
     return tuple(
-        AlertGroup(severity, name, state, tuple(detail for _, detail in group))
+        AlertSummary(severity, name, state, tuple(detail for _, detail in group))
         for (_, _, severity, name, state), group in groupby(known, key=lambda each: each[0])
     )
 
