@@ -25,6 +25,8 @@ from chaosapi.console.signals import View
 from chaosapi.settings import token_problem
 
 _TIMEOUT_S: Final = 4.0
+_FORECAST_TIMEOUT_S: Final = 30.0
+"""Of forecasts and scores: the first one loads the predictor, and they wait for one another."""
 _TOKEN_TTL_S: Final = 12 * 3600.0
 """How long the console polls with a token that was entered in a page."""
 _LOCKED: Final = "requires a token: enter it with the key at the top"
@@ -55,7 +57,9 @@ class Sources:
             name: httpx2.AsyncClient(base_url=getattr(addresses, name), timeout=_TIMEOUT_S)
             for name in ("service", "prometheus", "alertmanager", "locust")
         }
+        self._http["forecasts"] = httpx2.AsyncClient(base_url=addresses.service, timeout=_FORECAST_TIMEOUT_S)
         self.admin = ServiceWatcher(self._http["service"], token)
+        self.forecasts = ServiceWatcher(self._http["forecasts"], token)
         self._token_expires_at = math.inf
         self.silencer = AsyncAlertmanagerClient(self._http["alertmanager"])
         self.load = LocustWatcher(AsyncLocustClient(self._http["locust"]))

@@ -120,7 +120,11 @@ class FaultForm:
         self._trouble.set_text("")
         asked = self._edits
         try:
-            prediction = await self._context.admin.forecast(self._body())
+            body = self._body()
+            self._forecast.clear()
+            with self._forecast:
+                ui.label("The service computes it…").classes("dim")
+            prediction = await self._context.forecasts.forecast(body)
         except ValueError:
             return
         except ClientError as error:

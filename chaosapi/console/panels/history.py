@@ -83,7 +83,7 @@ class TimelinePanel:
         made = sources.clock()
         faults = context.service.faults if context.service else ()
         targets = sources.prometheus.answer.facts.targets if sources.prometheus.answer else ()
-        reports = await debrief.report(faults, context.admin, sources.metrics, sources.addresses.job, targets, made)
+        reports = await debrief.report(faults, context.forecasts, sources.metrics, sources.addresses.job, targets, made)
         written = Debrief(made, self._entries(), faults, reports)
         content = {"html": export.as_html, "md": export.as_text}
         text = content[ending](written, context.zone) if ending in content else export.as_json(written)

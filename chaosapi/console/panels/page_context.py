@@ -78,6 +78,11 @@ class PageContext:
         """A client of the admin API with this page's token."""
         return self.sources.admin.with_token(self.token)
 
+    @property
+    def forecasts(self) -> AsyncAdminClient:
+        """A client for forecasts and scores, which may take longer than other requests."""
+        return self.sources.forecasts.with_token(self.token)
+
     async def run_action(self, action: Awaitable[Result], success: str) -> Result | None:
         """Run an action and notify the user of `success`, unless that is ""; after an error, notify and return None."""
         try:
