@@ -68,6 +68,9 @@ UNKNOWN = "none"
 STATUS_CLOSED: Final = "000"
 """The status of a request whose client got no answer: the connection was closed by either side."""
 
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+"""The methods that faults may target and metrics name; others are counted together."""
+
 COUNTED_FROM_START: Final = (STATUS_CLOSED, "200", "429", "500", "502", "503", "504")
 """Statuses that each route exports from 0 on, next to its success status; loadtests/_scenarios.py has the same list.
 
@@ -76,6 +79,11 @@ A series that first appears with a burst of errors hides that burst: increase() 
 
 LATENCY_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The upper bounds of the buckets of the request histogram, in seconds."""
+
+
+def is_failure(status: str) -> bool:
+    """Return whether an answer of this status fails its user: a server error (5xx), or no answer at all."""
+    return status == STATUS_CLOSED or status.startswith("5")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from chaosapi.slo.windows import Profile, format_window
 
 _SERVED: Final = "http_requests_total"
 _INJECTED: Final = "chaosapi_fault_injected_total"
-_ANSWERED: Final = 'status!~"5..|000|499"'
+_ANSWERED: Final = 'status!~"5..|000|499"'  # some services count clients that left as 499: no time to answer
 _PAUSE_STEPS: Final = 60
 _CALM_S: Final = 3600.0
 """How far back a time without faults is looked for."""

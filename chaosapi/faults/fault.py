@@ -12,9 +12,7 @@ from chaosapi.faults.dice import Dice
 from chaosapi.faults.guard import Guard
 from chaosapi.faults.schedule import Schedule
 from chaosapi.models import Integer, Line, Model, Moment, Ratio, at_most_entries, case_insensitive_names
-from chaosapi.routes import STATUS_CLOSED, fits, is_probe
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+from chaosapi.routes import METHODS, STATUS_CLOSED, fits, is_probe
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 

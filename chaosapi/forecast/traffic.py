@@ -13,6 +13,7 @@ from chaosapi import errors
 from chaosapi.durations import Duration
 from chaosapi.forecast import locust_scenarios
 from chaosapi.models import Integer, Model, Number, Ratio, at_most_entries
+from chaosapi.routes import is_failure
 
 _NAME: Final = re.compile(r"(?:([A-Za-z]+) )?(.*?)(?: ([0-9]{3}))?", re.DOTALL)
 _LONGEST_S: Final = 1e6
@@ -44,7 +45,7 @@ class TrafficRoute(NamedTuple):
     @property
     def is_failure(self) -> bool:
         """Return whether the answer is a server error, or none at all."""
-        return self.success.startswith("5") or self.success == "000"
+        return is_failure(self.success)
 
     @property
     def labels(self) -> dict[str, str]:

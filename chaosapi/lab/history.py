@@ -18,6 +18,7 @@ from prometheus_client.samples import Sample
 from chaosapi.forecast.traffic import SHOP
 from chaosapi.lab import environment
 from chaosapi.lab.errors import LabError
+from chaosapi.routes import is_failure
 from chaosapi.slo.windows import Profile
 
 _HEALTHY_LATENCY: Final = ((0.005, 0.90), (0.01, 0.97), (0.025, 0.99), (0.05, 0.996), (0.1, 0.999), (0.25, 1.0))
@@ -205,18 +206,14 @@ def _without_failures(rates: Rates, counted: Mapping[RouteStatus, float]) -> Rat
     """Return the rates with those of failures added to the answer that their route gives most often."""
     healthy: dict[RouteStatus, float] = {}
     for key, rate in rates.items():
-        answer = _usual_answer(key, counted) if _is_failure(key) else key
+        answer = _usual_answer(key, counted) if is_failure(key[2]) else key
         healthy[answer] = healthy.get(answer, 0.0) + rate
     return healthy
 
 
 def _usual_answer(failure: RouteStatus, counted: Mapping[RouteStatus, float]) -> RouteStatus:
-    answers = [key for key in counted if key[:2] == failure[:2] and not _is_failure(key)]
+    answers = [key for key in counted if key[:2] == failure[:2] and not is_failure(key[2])]
     return max(answers, key=lambda key: counted[key], default=failure)
-
-
-def _is_failure(key: RouteStatus) -> bool:
-    return key[2] == "000" or key[2].startswith("5")
 
 
 def _series_name(name: str, labels: Mapping[str, str]) -> str:

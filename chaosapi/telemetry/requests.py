@@ -14,13 +14,12 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from chaosapi.faults.fault import Fault
-from chaosapi.routes import COUNTED_FROM_START, LATENCY_BOUNDS, STATUS_CLOSED, Route
+from chaosapi.routes import COUNTED_FROM_START, LATENCY_BOUNDS, METHODS, Route, is_failure
 from chaosapi.telemetry.counters import CellFactory, Key, local
 
 BUCKETS: Final = LATENCY_BOUNDS
 MAX_EXPOSED: Final = 1000
 """The most series, by method, route and status, that faults add before anything was counted: each has 15 samples."""
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _OTHER: Final = "other"
 _LE: Final = (*map(str, BUCKETS), "+Inf")
@@ -166,7 +165,7 @@ class RequestMetrics(Collector):
         counts: dict[tuple[str, str, str], float] = {}
         for traffic in list(self.by_route.values()):
             for status, answers in list(traffic.by_status.items()):
-                if answers.total[0] and not _is_failure(status):
+                if answers.total[0] and not is_failure(status):
                     for le, count in zip(_LE, accumulate(bucket[0] for bucket in answers.buckets), strict=True):
                         key = (traffic.labels["method"], traffic.labels["handler"], le)
                         counts[key] = counts.get(key, 0.0) + count
@@ -175,14 +174,10 @@ class RequestMetrics(Collector):
     def count_answers(self) -> AnswerCounts:
         """Return the number of requests so far, and of failed ones."""
         counts = [(each.labels["status"], each.value) for each in self._samples()]
-        failed = sum(count for status, count in counts if _is_failure(status))
+        failed = sum(count for status, count in counts if is_failure(status))
         return AnswerCounts(sum(count for _, count in counts), failed)
 
     def _samples(self) -> Iterator[Sample]:
         for family in self._counted():
             if family.name == _TOTAL[0]:
                 yield from family.samples
-
-
-def _is_failure(status: str) -> bool:
-    return status == STATUS_CLOSED or status.startswith("5")
