@@ -258,7 +258,7 @@ def test_the_timeline_is_exported(page: Any, tmp_path: Path) -> None:
 
 def test_any_query_is_graphed(page: Any, lab: stack.Lab) -> None:
     """On a page of its own, with Prometheus' words about an error; its address leads to the same graph."""
-    page.get_by_role("link", name="Query").click()
+    page.get_by_role("link", name="Query", exact=True).click()
     page.get_by_label("PromQL").fill("sum by (status) (rate(http_requests_total[30s]))")
     page.get_by_role("button", name="Run").click()
     page.get_by_role("cell", name='{status="200"}').wait_for()
@@ -267,7 +267,7 @@ def test_any_query_is_graphed(page: Any, lab: stack.Lab) -> None:
     page.get_by_label("PromQL").press("Enter")
     page.get_by_text("parse error: unclosed left parenthesis").wait_for()
     page.goto(lab.links["console"])
-    page.get_by_role("link", name="Query of Success").click()
+    page.locator("a[aria-label='Query of Success'][href*=expr]").click()
     page.get_by_text("1 series, a point every 1 s.").wait_for()
     page.goto(f"{lab.links['console']}/query?expr=up%7Bjob%3D%22chaosapi%22%7D")
     page.get_by_role("cell", name='up{instance="').wait_for()
