@@ -62,7 +62,7 @@ def test_the_page_is_predicted_and_fires(tmp_path: Path, tools: dict[str, Path])
             earliest = durations.parse(expected["chance"]["earliest"])
             latest = durations.parse(expected["chance"]["latest"] or "1m")  # null: by chance it may not fire
             assert 7 < firing < 14, forecast["assumptions"]
-            wait_until(lambda: "ErrorBudgetBurn page availability 1m firing" in log.read_text(), log)
+            wait_until(lambda: "alerts: page availability 1m/5s" in log.read_text(), log)
             seen = time.time() - injected
             assert earliest - 1 <= seen <= latest + patience(3)
             assert "availability" in answer(score_and_end[0], tmp_path)
