@@ -13,7 +13,7 @@ _LARGEST_REFUSAL: Final = 32_768
 """The largest response with a 4xx status, in bytes."""
 _PARSED: Final = 1_000_000
 """The largest JSON response that is parsed, in bytes."""
-_FAILING: Final = b'{"status":"failing"}'
+_FAILING: Final = b'{"status":"failing"}\n'
 """The response of a probe under a fault on it."""
 
 

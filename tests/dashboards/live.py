@@ -103,7 +103,17 @@ def live(programs: Mapping[str, Path], folder: Path) -> Iterator[Live]:
         for fault in FAULTS:
             httpx2.post(f"{url}/admin/faults", json=fault).raise_for_status()
         scenario = ["--scenario", "steady", "--rate", "30", "--duration", "1h", "--metrics-port", str(load)]
-        locust = ["locust", "-f", str(assets.path("loadtests")), "-H", url, "--headless", "--only-summary"]
+        locust = [
+            "locust",
+            "-f",
+            str(assets.path("loadtests")),
+            "-H",
+            url,
+            "--headless",
+            "--only-summary",
+            "--reports",
+            "none",
+        ]
         stack.enter_context(_running([*python, *locust, *scenario]))
         watching = {
             profile: stack.enter_context(_watching(program, profile, folder / profile, pages))

@@ -31,7 +31,7 @@ def problem(status: int, kind: str = "about:blank") -> dict[str, Any]:
         (ADMIN, answer(422, problem(422))),
         (SHOP, answer(500, b"Internal Server Error", "text/plain", x_chaos_fault="f")),
         (SHOP, answer(503, problem(503))),
-        (PROBE, answer(503, b'{"status":"failing"}', "application/json")),
+        (PROBE, answer(503, b'{"status":"failing"}\n', "application/json")),
         (ADMIN, answer(503, problem(503), retry_after="1")),
     ],
 )

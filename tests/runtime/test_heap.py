@@ -45,10 +45,13 @@ def test_free_memory_below_a_live_object_is_returned() -> None:
 @glibc
 def test_large_blocks_are_returned_at_once_after_larger_ones() -> None:
     """In a separate process, because the setting is permanent: 32 MiB in blocks of 1 MiB below a live object."""
-    run = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
-    before, limited = map(int, run.stdout.split())
-    assert before > 16, "the C library gave it back itself: this shows nothing"
-    assert limited < 16
+    for _ in range(5):  # now and then the C library gives it back by itself, which shows nothing
+        run = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
+        before, limited = map(int, run.stdout.split())
+        assert limited < 16
+        if before > 16:
+            return
+    pytest.fail("the C library gave the memory back by itself in five runs")
 
 
 LARGE_BLOCKS = """
