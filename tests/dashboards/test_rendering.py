@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(patience(900))]
 
 FAILED = 'sum(rate(http_requests_total{job="chaosapi", status=~"5.."}[20s]))'
 ALL = 'sum(rate(http_requests_total{job="chaosapi"}[20s]))'
+A_STEP_AGO = "[20s] offset 6s"
+"""A curve ends at a multiple of five seconds, up to a step before now."""
 MEAN = (
     'sum(rate(http_request_duration_seconds_sum{job="chaosapi"}[20s]))'
     ' / sum(rate(http_request_duration_seconds_count{job="chaosapi"}[20s]))'
@@ -101,12 +103,17 @@ def _freeze(lab: Lab) -> None:
     lab.parts.find("service").signal(signal.SIGSTOP)
 
 
+def _zero(rate: str) -> tuple[str, str]:
+    """Return the queries of a rate that is zero, and has been for a step."""
+    return f"{rate} == 0", f"{rate.replace('[20s]', A_STEP_AGO)} == 0"
+
+
 UP = 'up{job="chaosapi"} == 1'
 STATES = {
     "calm": State(lambda _lab: None, (UP, f"{ALL} > 17"), ('ALERTS{alertstate="firing"}',)),
     "errors": State(_fail_a_fifth, (UP, f"{FAILED} / {ALL} > 0.12", FIRES % ', slo="availability"')),
-    "latency": State(_slow_down, (UP, f"{MEAN} > 0.39", f"{FAILED} == 0")),
-    "no-traffic": State(_stop_traffic, (UP, f"{ALL} == 0")),
+    "latency": State(_slow_down, (UP, f"{MEAN} > 0.39", *_zero(FAILED))),
+    "no-traffic": State(_stop_traffic, (UP, *_zero(ALL))),
     "down": State(_freeze, (FIRES % ', alertname="TargetAbsent"', 'up{job="chaosapi"} == 0'), (ALL,)),
 }
 
