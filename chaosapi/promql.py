@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 ANSWERED = 'status!~"5..|000"'  # 000 is a request whose client got no answer
 FAILED = 'status=~"5.."'
+UNSUCCESSFUL = 'status=~"5..|000"'
 UNANSWERED = 'status="000"'
 
 

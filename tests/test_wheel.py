@@ -102,14 +102,11 @@ def test_checkout_and_source_distribution_build_the_same_wheel(wheel: Path, tmp_
     assert sorted(zipfile.ZipFile(direct).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())
 
 
-def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools: dict[str, Path]) -> None:
-    """`chaosapi lab --once` starts all parts, waits for targets and rules, and leaves the folder empty."""
-    options = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
-    words = [word for pair in zip(options, free_ports(4), strict=True) for word in pair]
-    command: list[str | Path] = [program, "lab", "--once", *words]
+def run_in(folder: Path, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed program in a folder until it ends, and require status 0."""
     done = subprocess.run(
-        command,
-        cwd=tmp_path,
+        [program, *arguments],
+        cwd=folder,
         env=environment(program),
         capture_output=True,
         text=True,
@@ -117,6 +114,14 @@ def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools
         timeout=patience(120),
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools: dict[str, Path]) -> None:
+    """`chaosapi lab --once` starts all parts, waits for targets and rules, and leaves the folder empty."""
+    options = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
+    words = [word for pair in zip(options, free_ports(4), strict=True) for word in pair]
+    done = run_in(tmp_path, program, "lab", "--once", *words)
     assert re.search(r"targets 1/1 up; rules ([1-9]\d*)/\1 fine", done.stdout)
     assert list(tmp_path.iterdir()) == []
 
@@ -124,17 +129,7 @@ def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools
 def test_a_scenario_runs_from_an_empty_folder(program: Path, tmp_path: Path) -> None:
     """`chaosapi traffic run` finds the scenarios in the package; nobody answers, but every request is sent."""
     scenario = ("steady", "--rate", "20", "--duration", "1s", "-H", "http://127.0.0.1:9", "--expect", "missed<1%")
-    command: list[str | Path] = [program, "traffic", "run", *scenario]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=environment(program),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=patience(60),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_in(tmp_path, program, "traffic", "run", *scenario)
     assert "20 requests were due and 0 missed" in done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""What a debrief is made of: what was injected, which alerts were foretold and fired, and what users lost."""
+"""What a debrief is made of: what was injected, which alerts were forecast and fired, and what users lost."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,14 +12,14 @@ from chaosapi.console import signals
 from chaosapi.console.slos import SloTarget
 from chaosapi.console.states import unix_time
 from chaosapi.console.timeline import TimelineEntry
-from chaosapi.promql import Slo
+from chaosapi.promql import ANSWERED, UNSUCCESSFUL, Slo
 
 Json = Mapping[str, Any]
 
 MAX_FAULTS: Final = 20
 """How many faults, the newest, have a report: each needs a score of the service."""
 _TAIL_S: Final = 5.0
-"""Requests that a fault has hit are answered, and scraped, so long after its end."""
+"""Seconds after the end of a fault until the requests that it hit are answered and scraped."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def loss_queries(job: str, targets: Iterable[SloTarget], span_s: float) -> dict[
     window = f"{max(1, round(span_s))}s"
     duration = "http_request_duration_seconds"
     served = f'sum(increase(http_requests_total{{job="{job}"}}[{window}]))'
-    failed = f'sum(increase(http_requests_total{{job="{job}", status=~"5..|000"}}[{window}]))'
-    answered = f'job="{job}", status!~"5..|000"'
+    failed = f'sum(increase(http_requests_total{{job="{job}", {UNSUCCESSFUL}}}[{window}]))'
+    answered = f'job="{job}", {ANSWERED}'
     slow = {
         f"slow {target.within * 1000:g}": (
             f"sum(increase({duration}_count{{{answered}}}[{window}]))"

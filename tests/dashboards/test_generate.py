@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from chaosapi import assets
+from chaosapi.forecast.traffic import SHOP
 from chaosapi.slo import windows
-from tests.dashboards.boards import BOARDS, PATHS, annotations, everything, panels, read, variables
+from tests.dashboards.boards import BOARDS, PATHS, annotations, everything, panels, read, substituted, variables
 from tests.patience import patience
 
 DASHBOARDS = assets.path("dashboards")
@@ -233,6 +234,47 @@ def test_the_golden_signals_are_on_the_first_screen() -> None:
     assert rows == ["Statuses and saturation", "Dependencies"]
 
 
+@pytest.mark.parametrize(
+    ("up", "requests", "word"),
+    [
+        (["1", "1"], "0+1", "Up"),
+        (["1", "1"], "5+0", "Up, no traffic"),
+        (["1", "0"], "0+1", "Partly down"),
+        (["0", "0"], "5+0", "Down"),
+        ([], "0+1", "Not scraped"),
+    ],
+)
+def test_the_state_of_the_service(
+    up: list[str], requests: str, word: str, tmp_path: Path, tools: dict[str, Path]
+) -> None:
+    """By what its replicas and their traffic are, in real PromQL."""
+    panel = next(panel for panel in panels(BOARDS["golden-signals"]) if panel["title"] == "Service")
+    values, absent = (mapping["options"] for mapping in reversed(panel["fieldConfig"]["defaults"]["mappings"]))
+    texts = {float(value): result["text"] for value, result in values.items()}
+    scraped = {f'up{{job="chaosapi", instance="{place}"}}': f"{value}+0x60" for place, value in enumerate(up)}
+    served = {'http_requests_total{job="chaosapi", instance="0"}': f"{requests}x60"}
+    assert word in {*texts.values(), absent["result"]["text"]}
+    expr = substituted(panel["targets"][0]["expr"])
+    expected = next((value for value, text in texts.items() if text == word), 0)
+    if word not in texts.values():
+        expr = f"({expr}) == bool ({expr})"  # NaN is not equal to itself
+    case = {
+        "interval": "1s",
+        "input_series": [{"series": series, "values": values} for series, values in (scraped | served).items()],
+        "promql_expr_test": [
+            {
+                "expr": expr,
+                "eval_time": "60s",
+                "exp_samples": [{"labels": "{}", "value": expected}],
+            }
+        ],
+    }
+    (tmp_path / "case.yml").write_text(yaml.safe_dump({"tests": [case]}))
+    command: list[str | Path] = [tools["promtool"], "test", "rules", tmp_path / "case.yml"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 @each_board
 def test_numbers_are_of_now(name: str) -> None:
     """A number is the last value of a query that has one for every moment, so that none outlives its data.
@@ -253,6 +295,13 @@ def test_numbers_are_of_now(name: str) -> None:
             )
             assert absent["match"] == "null+nan"
             assert absent["result"] == {"text": panel["fieldConfig"]["defaults"]["noValue"], "color": "text"}
+
+
+def test_each_route_of_the_shop_has_a_colour() -> None:
+    """One that means neither good nor bad."""
+    rates = next(panel for panel in panels(BOARDS["golden-signals"]) if panel["title"] == "RPS by route")
+    colored = {override["matcher"]["options"] for override in rates["fieldConfig"]["overrides"]}
+    assert colored == {route.handler for route in SHOP}
 
 
 @each_board
