@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from http import HTTPStatus
 from types import TracebackType
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
 
+from chaosapi.calls import Calls, Try, current_calls, outcome_of, reason_of
 from chaosapi.inner import InnerMiddleware
 
 
@@ -88,38 +89,89 @@ class point:  # noqa: N801 - reads as a function
     A fault that targets the point delays the block, or raises instead of running it: DependencyError with the status of
     an injected error, ConnectionResetError for no response, the exception of the effect `exception`. Faults act within
     requests, and within tasks and worker threads that requests have started; elsewhere a point is a no-op.
+
+    The time and the outcome of the block are measured, faults included, for metrics, log lines and spans.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._call: AbstractAsyncContextManager[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._calls: Calls | None = None
+        self._started = 0.0
+        self._number = 1
 
     async def __aenter__(self) -> None:
+        self._start()
         gate = current_gate.get()
         if gate is not None:
-            self._call = _call(self._name, gate)
-            await self._call.__aenter__()
+            await self._enter(gate)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return await self._call.__aexit__(kind, error, trace) if self._call else None
+        if self._call is None:
+            self._record(error)
+            return None
+        return await self._exit(kind, error, trace)
 
     def __enter__(self) -> None:
         """Wait in this thread while the faults act in the event loop, which ends their waits."""
         _refuse_event_loop()
+        self._start()
         gate = current_gate.get()
         if gate is not None:
             self._loop = gate.loop
-            asyncio.run_coroutine_threadsafe(self.__aenter__(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._enter(gate), self._loop).result()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         if self._loop is None:
+            self._record(error)
             return None
-        return asyncio.run_coroutine_threadsafe(self.__aexit__(kind, error, trace), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._exit(kind, error, trace), self._loop).result()
+
+    async def _enter(self, gate: Gate) -> None:
+        """Let the faults act that come before the block."""
+        self._call = _call(self._name, gate)
+        try:
+            await self._call.__aenter__()
+        except BaseException as error:
+            self._record(error)
+            raise
+
+    async def _exit(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Let the faults act that come after the block."""
+        assert self._call  # noqa: S101 - `_enter` came first
+        try:
+            handled = await self._call.__aexit__(kind, error, trace)
+        except BaseException as raised:
+            self._record(raised)
+            raise
+        self._record(error)
+        return handled
+
+    def _start(self) -> None:
+        calls = self._calls = current_calls.get()
+        if calls is not None:
+            self._number = calls.next_number(self._name)
+            self._started = calls.clock()
+
+    def _record(self, error: BaseException | None) -> None:
+        calls = self._calls
+        if calls is not None:
+            seconds = calls.clock() - self._started
+            outcome = outcome_of(error)
+            calls.record(Try(self._name, self._number, outcome, self._started, seconds, reason_of(error)))
+
+
+def faults_at(name: str) -> AbstractAsyncContextManager[None]:
+    """Return the faults around a call at a point, for a client that records its tries itself."""
+    gate = current_gate.get()
+    return nullcontext() if gate is None else _call(name, gate)
 
 
 def _refuse_event_loop() -> None:

@@ -5,19 +5,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
-from typing import TypeVar
+from itertools import count
+from typing import Final, TypeVar
 
 from purgatory import AsyncCircuitBreakerFactory, ContextChanged, Event
 from purgatory.domain.model import OpenedState
 from starlette.exceptions import HTTPException
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from chaosapi.calls import OUTCOMES, Try, current_calls, outcome_of, reason_of
 from chaosapi.errors import ChaosError
-from chaosapi.injection.dependencies import DependencyError, point
+from chaosapi.injection.dependencies import DependencyError, faults_at
 from chaosapi.settings import Settings
 
-OUTCOMES = ("ok", "error", "timeout", "rejected")
-"""The outcomes of a call; a rejected call was not made, because the breaker was open."""
+BREAKER_STATES: Final = {"closed": "closed", "opened": "open", "half-opened": "half-open"}
+"""The states of a breaker by purgatory's names for them; half-open, the next call closes it or opens it again."""
 
 FAILURES_TO_OPEN = 5
 """How many failures in a row open the breaker."""
@@ -47,7 +49,8 @@ class Dependency:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
-        self.open = False
+        self.breaker = "closed"
+        """The state of the breaker, one of BREAKER_STATES."""
         self.calls = Counter(dict.fromkeys(OUTCOMES, 0))
         """The number of calls, each retry included, by outcome."""
         self._timeout = settings.shop_timeout
@@ -70,7 +73,7 @@ class Dependency:
         Only `repeatable` work is retried, because a failed call may have done its work.
         """
         try:
-            return await (self._call_with_retries(work) if repeatable else self._call_once(work))
+            return await (self._call_with_retries(work) if repeatable else self._call_once(work, 1))
         except OpenedState as opened:
             opened.with_traceback(None)  # purgatory raises the same error for all calls: it would keep all their frames
             headers = {"retry-after": f"{self._open_s:.0f}"}
@@ -82,34 +85,56 @@ class Dependency:
 
     async def _call_with_retries(self, work: Callable[[], T]) -> T:
         try:
-            return await self._call_once(work)
+            return await self._call_once(work, 1)
         except Exception as error:  # noqa: BLE001 - Tenacity decides whether to retry or raise it
             failed = [error]
+        numbers = count(2)
 
         # Tenacity takes longer than the rest of a call, so only failed calls go through it.
         async def following() -> T:
             if failed:
                 raise failed.pop()
-            return await self._call_once(work)
+            return await self._call_once(work, next(numbers))
 
         return await self._retrying(following)
 
-    async def _call_once(self, work: Callable[[], T]) -> T:
+    async def _call_once(self, work: Callable[[], T], number: int) -> T:
+        calls = current_calls.get()
+        started = 0.0 if calls is None else calls.clock()
         try:
-            async with await self._breaker(), asyncio.timeout(self._timeout), point(self.name):
+            async with await self._breaker(), asyncio.timeout(self._timeout), faults_at(self.name):
                 done = work()
         except Exception as error:
-            self.calls[_outcome(error)] += 1
+            self._record(number, started, error)
             raise
-        self.calls["ok"] += 1
+        self._record(number, started)
         return done
+
+    def _record(self, number: int, started: float, error: Exception | None = None) -> None:
+        outcome = _outcome(error)
+        self.calls[outcome] += 1
+        calls = current_calls.get()
+        if calls is not None:
+            reason = "" if outcome == "ok" else self._reason(outcome, error)
+            calls.record(Try(self.name, number, outcome, started, calls.clock() - started, reason))
+
+    def _reason(self, outcome: str, error: Exception | None) -> str:
+        if outcome == "rejected":
+            return "the circuit breaker is open"
+        if outcome == "timeout":
+            return f"no answer within {self._timeout:g} s"
+        return reason_of(error)
 
     async def _breaker(self) -> AbstractAsyncContextManager[object]:
         return await self._breakers.get_breaker(self.name) if self._breaker_enabled else nullcontext()
 
     def _handle_breaker_event(self, _: str, __: str, event: Event) -> None:
-        if isinstance(event, ContextChanged):
-            self.open = event.state == "opened"
+        if not isinstance(event, ContextChanged):
+            return
+        self.breaker = BREAKER_STATES[event.state]
+        calls = current_calls.get()
+        if calls is not None:
+            calls.record_breaker(self.name, self.breaker)
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -119,9 +144,7 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, (TimeoutError, ConnectionError))
 
 
-def _outcome(error: Exception) -> str:
+def _outcome(error: Exception | None) -> str:
     if isinstance(error, OpenedState):
         return "rejected"
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    return "ok" if isinstance(error, ChaosError) else "error"
+    return "ok" if isinstance(error, ChaosError) else outcome_of(error)

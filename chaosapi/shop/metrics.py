@@ -29,7 +29,7 @@ class DependencyMetrics(Collector):
             labels=["dependency"],
         )
         for dependency in self._dependencies:
-            breaker.add_metric([dependency.name], dependency.open)
+            breaker.add_metric([dependency.name], dependency.breaker == "open")
             for outcome, count in dependency.calls.items():
                 calls.add_metric([dependency.name, outcome], count)
         yield from (calls, breaker)

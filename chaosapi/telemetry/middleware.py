@@ -11,6 +11,7 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi import scope as keys
+from chaosapi.calls import NOBODY, Calls, Observers, current_calls
 from chaosapi.injection.engine import Engine
 from chaosapi.logger import REQUEST_ID, get_logger
 from chaosapi.routes import PROBE_AGENTS, UNKNOWN
@@ -31,7 +32,7 @@ class TelemetryMiddleware:
     layer finds it in the scope (`chaosapi/scope.py`), and the handler; the app finds it among the request's headers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part
         self,
         app: ASGIApp,
         metrics: RequestMetrics,
@@ -40,14 +41,19 @@ class TelemetryMiddleware:
         engine: Engine,
         untouched: ASGIApp,
         access_log: bool = True,
+        observers: Observers = NOBODY,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """`untouched` serves the requests of routes at which no fault acts; `app` all others."""
+        """`untouched` serves the requests of routes at which no fault acts; `app` all others.
+
+        `observers` are called with each call of a request to a dependency.
+        """
         self.app = app
         self.metrics = metrics
         self._engine = engine
         self._untouched = untouched
         self._access_log = access_log
+        self._observers = observers
         self._clock = clock
         self._ids = _request_ids(replica)
 
@@ -72,6 +78,7 @@ class TelemetryMiddleware:
             scope[keys.SEND] = send
         counters = self.metrics.by_route[scope["method"], handler]
         counters.in_progress[0] += 1
+        current_calls.set(Calls(self._observers, self._clock))
         count = counters.count_answer
         if self._access_log:
             count = partial(_count_and_log, count, scope["method"], scope["path"])

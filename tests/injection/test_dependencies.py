@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from chaosapi import DependencyError, point
+from chaosapi.calls import Calls, Observers, current_calls
 from chaosapi.faults import changes
 from chaosapi.injected_error import InjectedError
 from chaosapi.injection.dependencies import DependencyCall
@@ -83,6 +84,26 @@ def test_latency_delays_the_call_and_is_measured(caller: Caller) -> None:
     assert run(caller.get()) == [(200, 3)]
     assert caller.seen == ["fine"]
     assert caller.delay("f") == {"planned": near(3), "measured": near(3)}
+
+
+@pytest.mark.parametrize(
+    ("effect", "outcome", "seconds"),
+    [(constant(3), "ok", 3), ({"type": "error", "status": 503}, "error", 0), ({"type": "reset"}, "error", 0)],
+)
+def test_the_record_of_a_call_has_what_faults_did_to_it(
+    caller: Caller, effect: dict[str, Any], outcome: str, seconds: float
+) -> None:
+    """As the caller sees it."""
+    calls = Calls(Observers(), lambda: caller.clock.now)
+
+    async def recorded() -> None:
+        current_calls.set(calls)
+        await caller.call()
+
+    caller.handler = recorded
+    caller.at(effect)
+    run(caller.get())
+    assert [(done.dependency, done.outcome, done.seconds) for done in calls] == [("db", outcome, near(seconds))]
 
 
 def test_a_floor_pads_the_call_and_counts_its_work(caller: Caller) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chaosapi.calls import Calls, Observers, current_calls
 from chaosapi.errors import NotFound
 from chaosapi.injection.dependencies import DependencyError
 from chaosapi.settings import Settings
@@ -100,7 +101,7 @@ def test_client_errors_are_not_retried() -> None:
             assert (refused.calls, missing.calls) == (1, 1)
 
     asyncio.run(story())
-    assert not dependency.open
+    assert dependency.breaker == "closed"
     assert dependency.calls == {"ok": 10, "error": 10, "timeout": 0, "rejected": 0}
 
 
@@ -116,7 +117,7 @@ def test_a_success_between_failures_keeps_the_breaker_closed() -> None:
             await dependency.call(lambda: None)
 
     asyncio.run(story())
-    assert not dependency.open
+    assert dependency.breaker == "closed"
     assert dependency.calls == {"ok": 3, "error": 0, "timeout": 12, "rejected": 0}
 
 
@@ -127,10 +128,10 @@ def test_an_open_breaker_refuses_without_calling() -> None:
 
     async def story() -> None:
         for _ in range(FAILURES_TO_OPEN):
-            assert not dependency.open
+            assert dependency.breaker == "closed"
             with pytest.raises(Unavailable):
                 await dependency.call(Flaky(TimeoutError(), 1))
-        assert dependency.open
+        assert dependency.breaker == "open"
         with pytest.raises(Unavailable, match="unavailable") as raised:
             await dependency.call(unused)
         assert (raised.value.status_code, raised.value.headers) == (503, {"retry-after": "60"})
@@ -155,7 +156,7 @@ def test_a_half_open_breaker_is_decided_by_the_next_call(well: bool) -> None:  #
                 await dependency.call(deciding)
             except Unavailable:
                 await asyncio.sleep(0)
-        assert dependency.open is not well
+        assert (dependency.breaker == "closed") is well
 
     asyncio.run(story())
 
@@ -171,4 +172,59 @@ def test_without_the_breaker_every_call_is_made() -> None:
                 await dependency.call(work)
 
     asyncio.run(story())
-    assert (work.calls, dependency.open, dependency.calls["rejected"]) == (20, False, 0)
+    assert (work.calls, dependency.breaker, dependency.calls["rejected"]) == (20, "closed", 0)
+
+
+def test_every_try_is_recorded_with_its_number_and_reason() -> None:
+    """Each of two failed tries and the third, which succeeds."""
+    calls = Calls(Observers(), float)
+
+    async def story() -> None:
+        current_calls.set(calls)
+        await depend().call(Flaky(TimeoutError(), 2))
+
+    asyncio.run(story())
+    slow = "no answer within 1 s"
+    assert [(done.number, done.outcome, done.error) for done in calls] == [
+        (1, "timeout", slow),
+        (2, "timeout", slow),
+        (3, "ok", ""),
+    ]
+
+
+def test_a_missing_row_is_an_answer() -> None:
+    """The dependency worked."""
+    calls = Calls(Observers(), float)
+
+    async def story() -> None:
+        current_calls.set(calls)
+        with pytest.raises(NotFound):
+            await depend().call(Flaky(NotFound("no such thing"), 1))
+
+    asyncio.run(story())
+    assert [(done.outcome, done.error) for done in calls] == [("ok", "")]
+
+
+def test_observers_see_the_states_of_the_breaker() -> None:
+    """It opens after the last failure; once it has rested, the next call closes it. Calls until then are rejected."""
+    states: list[tuple[str, str]] = []
+    calls = Calls(Observers(breakers=[lambda name, state: states.append((name, state))]), float)
+    dependency = depend(shop_retries=0, rest=0.05)
+
+    async def story() -> None:
+        current_calls.set(calls)
+        for _ in range(FAILURES_TO_OPEN):
+            with pytest.raises(Unavailable):
+                await dependency.call(Flaky(ConnectionResetError("reset by peer"), 1))
+        work = Flaky(TimeoutError(), 0)
+        while not work.calls:
+            try:
+                await dependency.call(work)
+            except Unavailable:
+                await asyncio.sleep(0)
+
+    asyncio.run(story())
+    assert states == [("db", "open"), ("db", "half-open"), ("db", "closed")]
+    assert calls[0].error == "reset by peer"
+    rejected = [done.error for done in calls if done.outcome == "rejected"]
+    assert set(rejected) <= {"the circuit breaker is open"}
