@@ -13,7 +13,7 @@ from pydantic import ConfigDict, computed_field
 
 MAX_ALERTS = 1000
 """Limit for firing alerts, and the same limit for resolved ones."""
-MAX_BYTES: Final = 8 * 2**20
+MAX_BYTES: Final = 4 * 2**20
 """Memory limit for firing alerts, and the same limit for resolved ones; large alerts make the number smaller."""
 _BATCH: Final = 50
 """Deliveries that are processed before other tasks run."""
