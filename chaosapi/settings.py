@@ -22,6 +22,8 @@ from chaosapi.errors import ChaosError
 from chaosapi.peers import is_loopback
 
 _TOKEN: Final = re.compile(r"[!-~]{1,1024}")
+RELEASE: Final = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+REPLICA: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 _SERVICE_LINK: Final = re.compile(r"(?:tcp|udp|sctp)://")
 
 
@@ -162,7 +164,11 @@ class Settings(BaseSettings):
     """The windows of those alerts: `production`, `lab`, or an AlertWindows file."""
     mark_responses: bool = False
     """Whether responses name the faults that acted on them, in `x-chaos-fault` and `Server-Timing`."""
-    shop_timeout: Annotated[Duration, Field(gt=0)] = 1.0
+    replica: Annotated[str, Field(pattern=REPLICA, max_length=100)] | None = None
+    """The name of this replica, which it keeps after a restart (`shop-1`); its id unless given."""
+    release: Annotated[str, Field(pattern=RELEASE, max_length=50)] = "1.0.0"
+    """The release that the shop runs until an operator changes it."""
+    shop_timeout: Annotated[Duration, Field(gt=0, le=3600)] = 1.0
     """The shop's time-out for each try of a call to a dependency."""
     shop_retries: Annotated[int, Field(ge=0, le=10)] = 2
     """The shop's retries of a failed call, if the call is idempotent."""

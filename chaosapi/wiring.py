@@ -1,8 +1,6 @@
 """The composition root: creates the parts of a replica and wraps the middlewares around an app."""
 
 import asyncio
-import os
-import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -49,6 +47,7 @@ from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.traffic import CalmMeter, RateMeter
+from chaosapi.world.world import World
 
 if TYPE_CHECKING:
     from chaosapi.runtime.admin_server import AdminServer
@@ -93,7 +92,8 @@ class Chaos:
         """The registry of chaosapi's metrics; the shop registers its own."""
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
         self._policy = Policy(routes, settings, frozenset(points))
-        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials)
+        world = World.of(settings)
+        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, world)
         fault_metrics = FaultMetrics(engine)
         self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()
@@ -106,8 +106,7 @@ class Chaos:
             self.registry.register(fault_metrics)
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
-        host = socket.gethostname()
-        self._replica = Replica(id=f"{host}-{secrets.token_hex(4)}", host=host, pid=os.getpid(), started=clock())
+        self._replica = Replica.started_now(settings.replica, socket.gethostname(), clock())
         self._heartbeat = Heartbeat(
             self._store,
             self._replica,

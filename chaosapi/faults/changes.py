@@ -13,6 +13,8 @@ from chaosapi.errors import Conflict, Invalid, PreconditionFailed
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.state import Halt, State
 from chaosapi.merge_patch import merge
+from chaosapi.world.changes import Check, WorldChange, differences, patched, with_latest
+from chaosapi.world.world import Document, World
 
 MAX_ENDED = 100
 """How many ended faults are kept."""
@@ -134,6 +136,38 @@ def resume() -> Change:
     return change
 
 
+def change_world(document: Document, base: World, check: Check, about: WorldChange) -> Change:
+    """Apply an RFC 7396 merge patch to the world; a patch that changes nothing is a no-op.
+
+    `base` is the world that nobody has changed. `about` has the time, the actor and the note.
+    """
+
+    def change(state: State) -> State:
+        world = patched(state.world, base, document, check)
+        fields = differences(state.world.over(base), world.over(base))
+        if not fields:
+            return state
+        changed = _next(state, state.faults)
+        latest = about.model_copy(update={"revision": changed.revision, "fields": fields})
+        return changed.model_copy(update={"world": world, "world_changes": with_latest(latest, state.world_changes)})
+
+    return change
+
+
+def unless_world_changed(revisions: Sequence[int] | None, change: Change) -> Change:
+    """Make the change if one of these revisions changed the world last; raise PreconditionFailed otherwise.
+
+    Without revisions the change is made.
+    """
+
+    def checked(state: State) -> State:
+        if revisions is not None and state.world_revision not in revisions:
+            raise PreconditionFailed(f"the world is at revision {state.world_revision}: read it again, then decide")
+        return change(state)
+
+    return checked
+
+
 def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
     _refuse_while_halted(state)
     assert spec.name is not None  # noqa: S101 - the API gives each fault a name before
@@ -151,7 +185,7 @@ def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:
 
 
 def _next(state: State, faults: tuple[Record, ...]) -> State:
-    return State(revision=state.revision + 1, faults=faults, halt=state.halt)
+    return state.model_copy(update={"revision": state.revision + 1, "faults": faults})
 
 
 def _changed(record: Record, state: State, **changes: Any) -> Record:

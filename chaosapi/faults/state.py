@@ -1,4 +1,4 @@
-"""The state that all replicas share, the faults and the halt, and the audit log of its changes."""
+"""The state that all replicas share, the faults, the halt and the world, and the audit log of its changes."""
 
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -7,8 +7,10 @@ from pydantic import FailFast
 from chaosapi.errors import NotFound
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.models import Model, Moment, Revision
+from chaosapi.world.changes import WorldChange
+from chaosapi.world.world import Own, World
 
-Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume"]
+Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume", "world"]
 
 
 class Halt(Model):
@@ -19,11 +21,24 @@ class Halt(Model):
 
 
 class State(Model):
-    """The faults, newest first, and whether chaos is halted."""
+    """The faults, newest first, whether chaos is halted, and the world."""
 
     revision: Revision = 0
     faults: Annotated[tuple[Record, ...], FailFast()] = ()  # a store may have a million wrong ones
     halt: Halt | None = None
+    world: Own = World()
+    """What operators have set; `Engine.state` has the whole world, with the settings of its replica for the rest."""
+    world_changes: tuple[WorldChange, ...] = ()
+    """The latest changes of the world, newest first."""
+
+    @property
+    def world_revision(self) -> int:
+        """Return the revision that last changed the world; 0 if none has."""
+        return self.world_changes[0].revision if self.world_changes else 0
+
+    def emptied(self, revision: int, halt: Halt | None) -> "State":
+        """Return the state at another revision, without faults."""
+        return self.model_copy(update={"revision": revision, "faults": (), "halt": halt})
 
     def live(self, now: float) -> list[Record]:
         """Return the faults that have not ended."""

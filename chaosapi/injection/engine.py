@@ -14,6 +14,7 @@ from chaosapi.faults.receipt import Counts
 from chaosapi.faults.schedule import Course
 from chaosapi.faults.state import Diff, State
 from chaosapi.routing import RouteTable
+from chaosapi.world.world import World
 
 _MAX_CLOCK_SKEW_S: Final = 60.0
 """The largest clock skew between replicas. A fault created further in the future was created by a wrong clock."""
@@ -257,13 +258,19 @@ class Engine:
         clock: Callable[[], float],
         steady: Callable[[], float] | None = None,
         denials: Denials = _deny_none,
+        world: World | None = None,
     ) -> None:
-        """`clock` is the shared clock; `steady` is this machine's monotonic clock, `clock` unless given."""
+        """`clock` is the shared clock; `steady` is this machine's monotonic clock, `clock` unless given.
+
+        `world` is that of this replica as long as nobody changes it.
+        """
         self.steady = steady or clock
         self._denials = denials
         self.clock = clock
         self._clocks = Clocks(clock, self.steady)
-        self.state = State()
+        self._base_world = world or World()
+        self.state = State(world=self._base_world)
+        """The state, with the whole world of this replica."""
         self.by_route: Index = {}
         """Live faults that target requests, by route, oldest first; empty where there are none."""
         self.by_point: dict[str, Index] = {}
@@ -301,7 +308,7 @@ class Engine:
                     added_faults.append(fault)
             for key in {record.identity for record in removed.values()} - {record.identity for record in added}:
                 faults.pop(key).end()
-            self.state = state
+            self.state = state.model_copy(update={"world": state.world.over(self._base_world)})
             self._index(added_faults)
 
     def _index(self, added_faults: Iterable[ActiveFault] = ()) -> None:

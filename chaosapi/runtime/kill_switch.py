@@ -247,4 +247,4 @@ def with_faults_ended(state: State, now: float, created_until: float, stop: Halt
         record if record.ended_at is not None or record.created_at > created_until else record.ended(now)
         for record in state.faults
     )
-    return State(revision=state.revision, faults=faults, halt=stop or state.halt)
+    return state.model_copy(update={"faults": faults, "halt": stop or state.halt})

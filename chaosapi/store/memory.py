@@ -43,7 +43,8 @@ class MemoryStore:
         return Applied(before, state)
 
     async def reset(self, entry: AuditEntry, halt: Halt | None) -> State:
-        state = State(revision=self._snapshot.state.revision + 1, halt=halt)
+        known = self._snapshot.state
+        state = known.emptied(known.revision + 1, halt)
         self._audit.append(entry.signed(state))
         self._tallies.clear()
         self._snapshot.update(state)

@@ -1,6 +1,8 @@
 """A process that serves traffic, as other replicas see it."""
 
-from typing import Final
+import os
+import secrets
+from typing import Final, Self
 
 from chaosapi.models import Model, Moment
 
@@ -13,6 +15,8 @@ class Replica(Model):
     """The identity and the progress of a replica. Times are Unix seconds in UTC."""
 
     id: str
+    name: str = ""
+    """The name that it keeps after a restart; its id unless it has one."""
     host: str
     pid: int
     started: Moment
@@ -22,6 +26,12 @@ class Replica(Model):
     """When it applied that revision, by the store's clock."""
     seen: Moment = 0.0
     """The last heartbeat, by the store's clock; the store fills it in."""
+
+    @classmethod
+    def started_now(cls, name: str | None, host: str, now: float) -> Self:
+        """Return this process as a replica."""
+        number = f"{host}-{secrets.token_hex(4)}"
+        return cls(id=number, name=name or number, host=host, pid=os.getpid(), started=now)
 
     def is_alive(self, now: float) -> bool:
         """Return whether the last heartbeat is recent."""

@@ -1,13 +1,15 @@
 """The message that announces a change to the other replicas: a diff, so its size does not grow with the faults."""
 
 from itertools import takewhile
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import FailFast
 
 from chaosapi.faults.fault import Record
 from chaosapi.faults.state import Diff, Halt, State
 from chaosapi.models import Model
+from chaosapi.world.changes import WorldChange, with_latest
+from chaosapi.world.world import Own
 
 
 class Announcement(Model):
@@ -25,6 +27,10 @@ class Announcement(Model):
     """The other changed faults, with their indexes in the earlier state."""
     gone: Annotated[tuple[int, ...], FailFast()]
     """The indexes in the earlier state, ascending, of faults that were dropped or are now in `first`."""
+    world: Own | None = None
+    """The new world; None if it is unchanged."""
+    world_change: WorldChange | None = None
+    """The change that led to it."""
     line: str
     """The audit line."""
 
@@ -42,6 +48,8 @@ class Announcement(Model):
             first=first,
             changed=changed,
             gone=tuple(places.values()),
+            world=after.world if after.world_revision != before.world_revision else None,
+            world_change=after.world_changes[0] if after.world_revision != before.world_revision else None,
             **about,
         )
 
@@ -52,5 +60,7 @@ class Announcement(Model):
             faults[place] = record
         for place in reversed(self.gone):
             del faults[place]
-        update = {"revision": self.revision, "halt": self.halt, "faults": (*self.first, *faults)}
+        update: dict[str, Any] = {"revision": self.revision, "halt": self.halt, "faults": (*self.first, *faults)}
+        if self.world and self.world_change:
+            update |= {"world": self.world, "world_changes": with_latest(self.world_change, before.world_changes)}
         return before.model_copy(update=update)

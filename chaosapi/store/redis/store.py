@@ -180,7 +180,7 @@ class RedisStore:
     async def _overwrite(self, entry: AuditEntry, halt: Halt | None) -> State:
         above: int | None = self._view.state.revision
         while above is not None:
-            state = State(revision=min(above + 1, MAX_REVISION), halt=halt)
+            state = self._view.state.emptied(min(above + 1, MAX_REVISION), halt)
             after = Version(EpochState(secrets.token_hex(8), state), secrets.token_hex(8))
             line = recovery.audit_line(entry.signed(state))
             above = await self._records.reset(after, line)

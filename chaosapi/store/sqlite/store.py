@@ -156,7 +156,7 @@ class SqliteStore:
             with tables.transaction(self._db) as db:
                 mark = self._watermark.read()
                 least = max(self._snapshot.state.revision, mark.revision if mark else 0)
-                return tables.reset(db, entry, halt, least)
+                return tables.reset(db, entry, self._snapshot.state.emptied(least, halt))
 
         return await self._write(work)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from chaosapi.errors import StoreUnreadable
 from chaosapi.faults.changes import end_all
-from chaosapi.faults.state import AuditEntry, Halt, State
+from chaosapi.faults.state import AuditEntry, State
 from chaosapi.models import MAX_REVISION
 from chaosapi.store.codec import (
     LARGE_ENTRY_BYTES,
@@ -94,10 +94,11 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             db.execute("ROLLBACK")
 
 
-def reset(db: sqlite3.Connection, entry: AuditEntry, halt: Halt | None, least: int) -> State:
-    """Write a state without faults, above the least revision, and keep the old content for inspection."""
+def reset(db: sqlite3.Connection, entry: AuditEntry, empty: State) -> State:
+    """Write a state without faults, above its revision and the stored one; keep the old content for inspection."""
     create_tables(db)
-    result = State(revision=min(max(least, read_revision(db)) + 1, MAX_REVISION), halt=halt)
+    revision = max(empty.revision, read_revision(db)) + 1
+    result = empty.model_copy(update={"revision": min(revision, MAX_REVISION)})
     db.execute(
         "INSERT INTO unreadable (at, state) SELECT ?, substr(state, 1, ?) FROM state",
         (entry.at, _MAX_UNREADABLE_CHARACTERS),

@@ -1,0 +1,1 @@
+"""The operational state that operators change: releases, flags, settings, providers, rotation, limits; pure."""

@@ -1,0 +1,83 @@
+"""Changes of the world as pure functions, and the feed in which operators read them."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Final
+
+from pydantic import JsonValue
+
+from chaosapi.merge_patch import merge
+from chaosapi.models import Model, Moment, Revision
+from chaosapi.world.world import Document, World
+
+MAX_CHANGES: Final = 100
+"""How many changes the feed keeps."""
+_MAX_SIZE: Final = 2**16
+"""How many characters they have as JSON."""
+
+Check = Callable[[Any], World]
+"""Returns the world of a document; raises Invalid, which names each wrong field."""
+
+
+class FieldChange(Model):
+    """One field of the world that a change has changed."""
+
+    field: str
+    """Its path, such as `settings.shop_retries`."""
+    before: JsonValue = None
+    """Null if it was not there."""
+    after: JsonValue = None
+    """Null if it is not there any more."""
+
+
+class WorldChange(Model):
+    """One change of the world. `at` is Unix seconds in UTC."""
+
+    revision: Revision
+    at: Moment
+    actor: str
+    note: str = ""
+    fields: tuple[FieldChange, ...] = ()
+
+    @functools.cached_property
+    def text(self) -> str:
+        """Return the change as JSON; cached, because a store writes all changes."""
+        return self.model_dump_json()
+
+
+def patched(own: World, base: World, document: Document, check: Check) -> World:
+    """Return what the world sets after a merge patch, in which null restores what `base` has.
+
+    When the running release changes, the one before becomes `previous`, unless the patch sets that too.
+    """
+    merged = merge(own.own_document(), document)
+    before = own.over(base).release.running
+    release = document.get("release")
+    if check(merged).over(base).release.running != before and "previous" not in (release or {}):
+        merged["release"] = {**merged.get("release", {}), "previous": before}
+    return check(merged)
+
+
+def differences(before: World, after: World) -> tuple[FieldChange, ...]:
+    """Return the fields in which two whole worlds differ; lists are compared as a whole."""
+    return tuple(_differences(before.document(), after.document(), ""))
+
+
+def _differences(before: Document, after: Document, path: str) -> Iterator[FieldChange]:
+    for name in dict.fromkeys((*before, *after)):
+        was = before.get(name)
+        now = after.get(name)
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _differences(was, now, f"{path}{name}.")
+        elif was != now:
+            yield FieldChange(field=f"{path}{name}", before=was, after=now)
+
+
+def with_latest(change: WorldChange, earlier: Sequence[WorldChange]) -> tuple[WorldChange, ...]:
+    """Return the feed, newest first, with the latest change; the oldest that have no room are dropped."""
+    kept = (change, *earlier)[:MAX_CHANGES]
+    sizes = accumulate(len(each.text) for each in kept)
+    return tuple(
+        each for place, (each, size) in enumerate(zip(kept, sizes, strict=True)) if not place or size <= _MAX_SIZE
+    )
