@@ -39,6 +39,8 @@ class Wait(NamedTuple):
     """Whether the request got a place."""
     started: float
     seconds: float
+    rejected: bool = False
+    """Whether the request was refused; a request that is neither admitted nor rejected has left the queue."""
 
 
 class Observers(NamedTuple):

@@ -18,6 +18,19 @@ MultiprocessMode = Literal["livesum", "livemin", "livemax"]
 """How the gauges of all live workers are aggregated."""
 
 
+class Occupancy(Protocol):
+    """Meters how many requests wait for a place and how many have one, in one queue."""
+
+    def join(self) -> None:
+        """Count a request that begins to wait."""
+
+    def admit(self) -> None:
+        """Count a request that waited as one with a place."""
+
+    def leave(self, *, admitted: bool) -> None:
+        """Count a request no longer, which had a place or waited for one."""
+
+
 class Tools(Protocol):
     """The tools that the middleware gives an effect for one request.
 
@@ -33,6 +46,9 @@ class Tools(Protocol):
     """When the request arrived, in seconds on the middleware's clock."""
     memory: Any
     """The state that the effect's `remember` returned for this fault on this replica."""
+
+    occupancy: Occupancy
+    """Meters the queue in front of the service, or of the dependency where the effect acts on a call."""
 
     def now(self) -> float:
         """Return the time on the middleware's clock, in seconds."""
@@ -66,6 +82,9 @@ class Tools(Protocol):
 
     def record_delay(self, planned: float, measured: float) -> None:
         """Record one delay, in seconds, in the receipt."""
+
+    def record_wait(self, since: float, seconds: float, *, admitted: bool, rejected: bool) -> None:
+        """Record one wait for a place, of zero seconds where one was free."""
 
     def hold(self) -> bool:
         """Count the request as held from now on, and as injected.

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi.durations import Duration
-from chaosapi.effects.base import DEPENDS_ON_LOAD, EffectMetric, RequestEffect, Tools
+from chaosapi.effects.base import DEPENDS_ON_LOAD, EffectMetric, Occupancy, RequestEffect, Tools
 from chaosapi.effects.distributions import Distribution
 from chaosapi.effects.error import Error
 from chaosapi.models import Integer
@@ -21,10 +21,12 @@ _BUSY = Error(status=503)
 class Ticket:
     """A request that is served or queued."""
 
-    admitted = False
-    left = False
-    turn: asyncio.Future[None] | None = None
-    """Wakes the request when it may have been admitted."""
+    def __init__(self, occupancy: Occupancy) -> None:
+        self.admitted = False
+        self.left = False
+        self.occupancy = occupancy
+        self.turn: asyncio.Future[None] | None = None
+        """Wakes the request when it may have been admitted."""
 
 
 class Places:
@@ -36,9 +38,10 @@ class Places:
         self.rejected = 0
         self.queue: OrderedDict[Ticket, None] = OrderedDict()
 
-    def join(self) -> Ticket:
+    def join(self, occupancy: Occupancy) -> Ticket:
         """Take a place if one is free and the queue is empty; otherwise join the end of the queue."""
-        ticket = Ticket()
+        ticket = Ticket(occupancy)
+        occupancy.join()
         self.queue[ticket] = None
         self.admit()
         return ticket
@@ -49,6 +52,7 @@ class Places:
             ticket, _ = self.queue.popitem(last=False)
             self.in_use += 1
             ticket.admitted = True
+            ticket.occupancy.admit()
             if ticket.turn and not ticket.turn.done():
                 ticket.turn.set_result(None)
 
@@ -57,6 +61,7 @@ class Places:
         if ticket.left:
             return
         ticket.left = True
+        ticket.occupancy.leave(admitted=ticket.admitted)
         if ticket.admitted:
             self.in_use -= 1
         else:
@@ -120,7 +125,8 @@ class Capacity(RequestEffect):
     async def inject(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         """Take a place, keep it until the response is complete, and always free it."""
         places: Places = tools.memory
-        ticket = places.join()
+        joined = tools.now()
+        ticket = places.join(tools.occupancy)
         progress = ResponseProgress(scope["method"])
 
         async def observed(message: Message) -> None:
@@ -132,10 +138,13 @@ class Capacity(RequestEffect):
         try:
             refused = not ticket.admitted and len(places.queue) > self.queue
             waits = not (refused or (ticket.admitted and self.service_time is None)) and tools.hold()
+            queued = 0.0
             if waits:
-                await self._wait(places, ticket, tools)
+                queued = await self._wait(places, ticket, tools, joined)
                 tools.release()
-            if not ticket.admitted and (refused or waits) and tools.acting():
+            rejected = not ticket.admitted and (refused or waits) and tools.acting()
+            tools.record_wait(joined, queued, admitted=ticket.admitted, rejected=rejected)
+            if rejected:
                 places.rejected += 1
                 app = tools.instead(_BUSY)
             if ticket.admitted or not tools.disconnected():
@@ -143,17 +152,18 @@ class Capacity(RequestEffect):
         finally:
             places.leave(ticket)
 
-    async def _wait(self, places: Places, ticket: Ticket, tools: Tools) -> None:
-        """Wait for a place, then for the service time."""
-        joined = tools.now()
+    async def _wait(self, places: Places, ticket: Ticket, tools: Tools, joined: float) -> float:
+        """Wait for a place, then for the service time; return the seconds of the first wait."""
         service = 0.0
         try:
             while not ticket.admitted and tools.acting() and (left := joined + self.queue_timeout - tools.now()) > 0:
                 ticket.turn = asyncio.get_running_loop().create_future()
                 await tools.until(ticket.turn, left)
                 places.admit()  # a patch may have raised the limit
+            queued = tools.now() - joined
             if ticket.admitted and self.service_time:
                 service = self.service_time.sample(tools.draw)
                 await tools.sleep(service)
         finally:
             tools.record_delay(service, tools.now() - joined)
+        return queued

@@ -4,11 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import scope as keys
+from chaosapi.calls import Wait, current_calls
 from chaosapi.effects import RequestEffect
+from chaosapi.effects.base import Occupancy
 from chaosapi.injection.connection import Droppable
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Hit
@@ -23,6 +26,15 @@ _CHECK_INTERVAL_S = 0.5
 async def hold(future: asyncio.Future[None], seconds: float) -> None:
     """Wait for the future, at most `seconds`."""
     await asyncio.wait({future}, timeout=seconds)
+
+
+class Queue(NamedTuple):
+    """The queue in which an effect lets requests wait."""
+
+    route: str
+    dependency: str
+    """Empty for the queue in front of the service."""
+    occupancy: Occupancy
 
 
 class HeldRequests:
@@ -90,6 +102,7 @@ class EffectContext:
         held: HeldRequests,
         clock: Callable[[], float],
         hold: Hold,
+        queue: Queue,
     ) -> None:
         self.now = clock
         self.arrived = clock()
@@ -101,6 +114,8 @@ class EffectContext:
         self.delay_s = 0.0
         self.can_drop = connection.reachable
         self.drop = connection.drop
+        self.occupancy = queue.occupancy
+        self._queue = queue
         self._fault = hit.fault
         self._watcher = watcher
         self._held = held
@@ -221,6 +236,12 @@ class EffectContext:
         """Record one delay, in seconds, in the receipt."""
         self.delay_s = measured
         self._fault.counts.record_delay(planned, measured)
+
+    def record_wait(self, since: float, seconds: float, *, admitted: bool, rejected: bool) -> None:
+        """Record one wait for a place in the record of the request's calls."""
+        calls = current_calls.get()
+        if calls is not None:
+            calls.record_wait(Wait(self._queue.route, self._queue.dependency, admitted, since, seconds, rejected))
 
     def count_injected(self) -> None:
         """Count the request as injected, unless it is counted already."""

@@ -10,11 +10,16 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import scope as keys
+from chaosapi.effects.base import Occupancy
 from chaosapi.injection import dependencies
 from chaosapi.injection.connection import Connection, Droppable, connection_of
-from chaosapi.injection.context import EffectContext, HeldRequests, Hold, hold, mark_response
+from chaosapi.injection.context import EffectContext, HeldRequests, Hold, Queue, hold, mark_response
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Engine, Hit
+
+
+Meter = Callable[[str, str], Occupancy]
+"""Returns what meters the queue of a dependency, or of a route where the dependency's name is empty."""
 
 
 class FaultMiddleware:
@@ -29,13 +34,16 @@ class FaultMiddleware:
         app: ASGIApp,
         engine: Engine,
         *,
+        meter: Meter,
         held: HeldRequests | None = None,
         mark: bool = False,
         clock: Callable[[], float] = time.perf_counter,
         hold: Hold = hold,
     ) -> None:
+        """`meter` is called with a route and the name of a dependency, empty for the queue in front of the service."""
         self.app = app
         self.engine = engine
+        self._meter = meter
         self._held = HeldRequests() if held is None else held
         self._mark = mark
         self._clock = clock
@@ -112,7 +120,12 @@ class FaultMiddleware:
             await app(scope, receive, send)
             return
         watcher = DisconnectWatcher(receive, carrier.lost)
-        contexts = [EffectContext(app, hit, watcher, target, self._held, self._clock, self._hold) for hit in acting]
+        route = scope[keys.HANDLER]
+        dependency = target.point if isinstance(target, dependencies.DependencyCall) else ""
+        queue = Queue(route, dependency, self._meter(route, dependency))
+        contexts = [
+            EffectContext(app, hit, watcher, target, self._held, self._clock, self._hold, queue) for hit in acting
+        ]
         done += contexts
         for context in reversed(contexts):
             app = context.around(app)
