@@ -23,6 +23,7 @@ from chaosapi.api.dispatch import Dispatch, refuse_shared_paths
 from chaosapi.api.head import HeadMiddleware
 from chaosapi.api.newline import NewlineMiddleware
 from chaosapi.api.policy import Policy
+from chaosapi.calls import Observers
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
 from chaosapi.faults.fault import Record
@@ -42,9 +43,11 @@ from chaosapi.settings import Settings, SettingsError
 from chaosapi.store import Replica, Store, store_from_url
 from chaosapi.store.alerts import Inbox
 from chaosapi.telemetry.app_metrics import AppMetrics
+from chaosapi.telemetry.calls import CallMetrics
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge
 from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
+from chaosapi.telemetry.queues import QueueMetrics
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.traffic import CalmMeter, RateMeter
 from chaosapi.world.world import World
@@ -91,19 +94,26 @@ class Chaos:
         self.registry = process_registry(lambda: self._store.up, lambda: len(self._held_requests))
         """The registry of chaosapi's metrics; the shop registers its own."""
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
-        self._policy = Policy(routes, settings, frozenset(points))
+        points = frozenset(points)
+        self._policy = Policy(routes, settings, points)
         world = World.of(settings)
         self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, world)
         fault_metrics = FaultMetrics(engine)
         self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()
+        named = sorted(points)
         if worker:
             self._collector, counters, self._inbox = _join_workers(worker, self.registry, fault_metrics)
             self._metrics = RequestMetrics(routes.routes, counters, self._collector.counted)
+            call_metrics = CallMetrics(named, counters)
+            self._queues = QueueMetrics(routes.templates, named, counters)
         else:
             self._metrics = RequestMetrics(routes.routes)
-            self.registry.register(self._metrics)
-            self.registry.register(fault_metrics)
+            call_metrics = CallMetrics(named)
+            self._queues = QueueMetrics(routes.templates, named)
+            for collector in (self._metrics, call_metrics, self._queues, fault_metrics):
+                self.registry.register(collector)
+        self._observers = Observers(tries=[call_metrics.count_try], waits=[self._queues.count_wait])
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
         self._replica = Replica.started_now(settings.replica, socket.gethostname(), clock())
@@ -197,10 +207,12 @@ class Chaos:
                 engine=self._engine,
                 untouched=app,
                 access_log=settings.access_log,
+                observers=self._observers,
             ),
             partial(
                 FaultMiddleware,
                 engine=self._engine,
+                meter=self._queues.meter,
                 held=self._held_requests,
                 mark=settings.mark_responses,
             ),
@@ -281,6 +293,7 @@ class Chaos:
     def _follow_routes(self) -> None:
         """Act on the app's routes, which have changed."""
         self._metrics.expose(self._routes.routes)
+        self._queues.expose(self._routes.templates)
         self._expose_statuses(fault.compiled.record for fault in self._engine.live())
         self._engine.match_routes()
 

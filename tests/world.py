@@ -24,6 +24,7 @@ from chaosapi.injection.middleware import FaultMiddleware
 from chaosapi.inner import InnerMiddleware
 from chaosapi.routes import Route
 from chaosapi.routing import RouteTable
+from chaosapi.telemetry.queues import QueueMetrics
 from tests.conftest import Clock
 from tests.patience import patience
 
@@ -80,8 +81,15 @@ class World:
         self.calls = 0
         self.server: Server | None = Server()
         self.held = HeldRequests(max_held)
+        self.queues = QueueMetrics(ROUTES.templates, ())
         self.faults = FaultMiddleware(
-            InnerMiddleware(self.app), self.engine, held=self.held, mark=mark, clock=clock, hold=self.hold
+            InnerMiddleware(self.app),
+            self.engine,
+            meter=self.queues.meter,
+            held=self.held,
+            mark=mark,
+            clock=clock,
+            hold=self.hold,
         )
         self.on_hold: Callable[[], Awaitable[None]] | None = None
 

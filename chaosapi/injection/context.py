@@ -93,7 +93,7 @@ class EffectContext:
     the given seconds. A shutdown of the server ends all faults.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - a parameter object would cost an allocation
         self,
         app: ASGIApp,
         hit: Hit,

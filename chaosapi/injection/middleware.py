@@ -17,7 +17,6 @@ from chaosapi.injection.context import EffectContext, HeldRequests, Hold, Queue,
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Engine, Hit
 
-
 Meter = Callable[[str, str], Occupancy]
 """Returns what meters the queue of a dependency, or of a route where the dependency's name is empty."""
 

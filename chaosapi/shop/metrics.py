@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from chaosapi.shop.dependency import Dependency
+from chaosapi.shop.dependency import BREAKER_STATES, Dependency
 from chaosapi.telemetry.gauges import GaugeFamily
 
 
@@ -16,7 +16,7 @@ class DependencyMetrics(Collector):
         self._dependencies = tuple(dependencies)
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeFamily]:
-        """Yield both metric families; every series exists from the start."""
+        """Yield the metric families; every series exists from the start."""
         calls = CounterMetricFamily(
             "chaosapi_shop_calls",
             "Calls to the shop's dependencies, each try counted; rejected: not made, the breaker is open.",
@@ -28,8 +28,16 @@ class DependencyMetrics(Collector):
             "livemax",
             labels=["dependency"],
         )
+        states = GaugeFamily(
+            "chaosapi_shop_breaker_state",
+            "How many processes have a breaker in this state; half-open: the next call closes it or opens it again.",
+            "livesum",
+            labels=["dependency", "state"],
+        )
         for dependency in self._dependencies:
             breaker.add_metric([dependency.name], dependency.breaker == "open")
+            for state in BREAKER_STATES.values():
+                states.add_metric([dependency.name, state], dependency.breaker == state)
             for outcome, count in dependency.calls.items():
                 calls.add_metric([dependency.name, outcome], count)
-        yield from (calls, breaker)
+        yield from (calls, breaker, states)

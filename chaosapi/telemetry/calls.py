@@ -40,7 +40,7 @@ class _Counters:
 
 
 class CallMetrics(Collector):
-    """The duration of each try by dependency and outcome, and retries; every series of `names` exists from the start."""
+    """The duration of each try by dependency and outcome, and retries; each of `names` is there from the start."""
 
     def __init__(self, names: Iterable[str], cells: CellFactory = local) -> None:
         self._cells = cells

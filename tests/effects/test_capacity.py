@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from chaosapi.calls import Calls, Observers, current_calls
 from chaosapi.effects.capacity import Capacity
 from chaosapi.faults import changes
 from chaosapi.faults.dice import Dice
@@ -224,6 +225,37 @@ def test_a_dependency_with_limited_capacity(crowd: Crowd) -> None:
     assert outcome(crowd.play(*(crowd.visit(1) for _ in range(3)))) == [(200, 1), (200, 2), (500, 0)]
     assert len(calls) == 2
     assert readings(crowd) == {"in_use": 0, "queued": 0, "rejected_total": 1}
+
+
+@pytest.mark.parametrize(("points", "kind", "name"), [(None, "queue", "/a"), (["db"], "pool", "db")])
+def test_the_service_s_own_metrics_show_who_waits(crowd: Crowd, points: list[str] | None, kind: str, name: str) -> None:
+    """Without the word fault: of three requests one is served, one waits a second, one is refused."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with point("db"):
+                pass
+            await PlainTextResponse("stored")(scope, receive, send)
+        except DependencyError as error:
+            await PlainTextResponse(str(error.status), error.status)(scope, receive, send)
+
+    calls = Calls(Observers(waits=[crowd.queues.count_wait]), crowd.clock)
+    crowd.faults.app = InnerMiddleware(app)
+    limited(crowd, concurrency=1, queue=1, service_time=second())
+    crowd.change(changes.patch("c", {"target": {"points": points}}, Fault.model_validate, 0))
+    token = current_calls.set(calls)
+    crowd.play(*(crowd.visit(1) for _ in range(3)))
+    current_calls.reset(token)
+    shown = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in crowd.queues.collect()
+        for sample in family.samples
+    }
+    assert shown[f"chaosapi_{kind}_wait_seconds_count", name] == 3
+    assert shown[f"chaosapi_{kind}_wait_seconds_sum", name] == near(1)
+    assert shown[f"chaosapi_{kind}_rejected_total", name] == 1
+    assert shown[f"chaosapi_{kind}_in_use", name] == shown[f"chaosapi_{kind}_waiting", name] == 0
+    assert calls.waited_s == (0 if points else near(1))
 
 
 def test_concurrency_is_required() -> None:

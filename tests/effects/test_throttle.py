@@ -8,7 +8,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Message, Scope
 
 from chaosapi.effects import RequestEffect
+from chaosapi.effects.base import Occupancy
 from chaosapi.effects.throttle import Throttle
+
+
+class Unmetered:
+    """Meters nothing."""
+
+    def join(self) -> None: ...
+
+    def admit(self) -> None: ...
+
+    def leave(self, *, admitted: bool) -> None: ...
 
 
 class Tools:
@@ -20,6 +31,7 @@ class Tools:
     time = 0.0
     memory = None
     can_drop = True
+    occupancy: Occupancy = Unmetered()
 
     def now(self) -> float:
         return self.time
@@ -53,6 +65,8 @@ class Tools:
         return False
 
     def record_delay(self, planned: float, measured: float) -> None: ...
+
+    def record_wait(self, since: float, seconds: float, *, admitted: bool, rejected: bool) -> None: ...
 
     def count_injected(self) -> None: ...
 

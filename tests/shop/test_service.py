@@ -45,7 +45,8 @@ def calls(client: TestClient, dependency: str) -> dict[str, int]:
         sample.labels.get("outcome", "open"): int(sample.value)
         for family in text_string_to_metric_families(client.get("/metrics").text)
         for sample in family.samples
-        if sample.name.startswith("chaosapi_shop_") and sample.labels["dependency"] == dependency
+        if sample.name in {"chaosapi_shop_calls_total", "chaosapi_shop_breaker_open"}
+        and sample.labels["dependency"] == dependency
     }
     assert found
     return found
