@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chaosapi import assets
-from chaosapi.cli import measured
+from chaosapi.cli import recorded_traffic
 from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast import replay, score
@@ -115,10 +115,10 @@ def play(lab: Lab, rate: float, console: Console, runs: Sequence[Run]) -> list[S
     lab.parts.wait_until(lambda: time.time() > end, "the end", timeout=end - time.time() + 60, every=1)
     shop = spec.load(assets.path("alerts") / "slo.yaml")
     answer = httpx2.get(f"{url(lab.ports.admin)}/admin/alerts", params={"limit": 1000}).raise_for_status().json()
-    known = measured.recorded_alerts(
+    known = recorded_traffic.recorded_alerts(
         PrometheusReader(url(lab.ports.prometheus)), shop, began, time.time(), lab.interval
     )
-    known = known.model_copy(update={"delivered": [measured.delivery(each) for each in answer["alerts"]]})
+    known = known.model_copy(update={"delivered": [recorded_traffic.delivery(each) for each in answer["alerts"]]})
     model = ForecastModel(planned, Traffic.of_shop(rate), shop, lab.profile, default_monitoring(lab.profile))
     return [
         score.score(name, replay.replay_fault(record, records, model), known, time.time())

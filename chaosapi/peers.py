@@ -86,5 +86,5 @@ def remote_reason(client: Sequence[object] | None, names: Iterable[str], http_ve
     if not (peer == TEST_CLIENT or is_loopback(peer)):
         return f"not to {peer}" if peer else "not to a peer whose address is not known, as on a Unix socket"
     if name := proxy_header(names):
-        return f"not through a proxy, as {name!r} tells"
+        return f"not through a proxy, as the header {name!r} shows"
     return "not to HTTP/1.0, as reverse proxies speak it" if http_version == "1.0" else ""

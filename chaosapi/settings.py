@@ -16,7 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.durations import Duration
 from chaosapi.errors import ChaosError
 from chaosapi.peers import is_loopback
@@ -37,7 +37,7 @@ def _split_names(value: Any) -> Any:
         return value
     if value.lstrip().startswith("["):
         try:
-            return budget.read(value.encode("utf-8", "surrogateescape"), budget.SMALL)
+            return json_limits.read(value.encode("utf-8", "surrogateescape"), json_limits.SMALL)
         except ChaosError:
             raise PydanticCustomError("list", "names with commas between them, or a JSON list of them") from None
     return [name.strip() for name in value.split(",") if name.strip()]

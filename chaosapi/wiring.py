@@ -49,7 +49,7 @@ from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.queues import QueueMetrics
 from chaosapi.telemetry.requests import RequestMetrics
-from chaosapi.telemetry.traffic import CalmMeter, RateMeter
+from chaosapi.telemetry.traffic import FaultFreeMeter, RateMeter
 from chaosapi.world.world import World
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Chaos:
         self._kill_switch = KillSwitch(self._store, engine, self._load_state, worker.kill_flags if worker else None)
         self._store.subscribe(self._kill_switch.apply_stored)
         self._rate_meter = RateMeter(self._metrics.count_by_route)
-        self._latency_meter = CalmMeter(
+        self._latency_meter = FaultFreeMeter(
             self._metrics.count_latencies, lambda seconds: engine.state.acted(engine.clock() - seconds, engine.clock())
         )
         self._pools = Pools()

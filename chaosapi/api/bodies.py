@@ -1,4 +1,4 @@
-"""Read request bodies as JSON, within a budget that is checked before any object is built."""
+"""Read request bodies as JSON, within limits that are checked before any object is built."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
@@ -9,10 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.api import validation
-from chaosapi.budget import Budget
 from chaosapi.errors import ChaosError, ClientGone, UnsupportedType
+from chaosapi.json_limits import JsonLimits
 from chaosapi.runtime.pool import Pool
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -21,11 +21,11 @@ LARGE: Final = 2**14
 """Bytes from which a body is parsed in a pool: parsing a smaller one blocks the event loop for at most 1 ms."""
 
 
-def route_class(allowed: Budget, pool: Pool | None = None) -> type[APIRoute]:
-    """Return a class for `APIRouter(route_class=...)` whose routes refuse bodies beyond this budget.
+def route_class(allowed: JsonLimits, pool: Pool | None = None) -> type[APIRoute]:
+    """Return a class for `APIRouter(route_class=...)` whose routes refuse bodies beyond these limits.
 
     A pool, if given, parses and validates large bodies, so that they do not block the event loop; while the pool is
-    full, large bodies are refused with 503. Without a pool the budget must be small.
+    full, large bodies are refused with 503. Without a pool the limits must be small.
     """
 
     class Route(APIRoute):
@@ -45,7 +45,7 @@ def route_class(allowed: Budget, pool: Pool | None = None) -> type[APIRoute]:
 
 class _Request(Request):
     def __init__(
-        self, request: Request, allowed: Budget, validate: Callable[[Any], Any], pool: Pool | None = None
+        self, request: Request, allowed: JsonLimits, validate: Callable[[Any], Any], pool: Pool | None = None
     ) -> None:
         super().__init__(request.scope, request.receive)
         self._allowed = allowed
@@ -53,18 +53,20 @@ class _Request(Request):
         self._pool = pool
         declared = self.headers.get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > allowed.size:
-            raise budget.too_large(allowed)
+            raise json_limits.too_large(allowed)
         if (coding := self.headers.get("content-encoding", "identity").lower()) != "identity":
-            raise UnsupportedType(f"the body is encoded as {budget.shown(coding)}: send it without content-encoding")
+            raise UnsupportedType(
+                f"the body is encoded as {json_limits.shown(coding)}: send it without content-encoding"
+            )
 
     async def stream(self) -> AsyncIterator[bytes]:  # type: ignore[override]  # Starlette's is an AsyncGenerator
-        """Yield the chunks of the body; stop reading a body that exceeds the budget."""
+        """Yield the chunks of the body; stop reading a body that exceeds the limits."""
         size = 0
         try:
             async for chunk in super().stream():
                 size += len(chunk)
                 if size > self._allowed.size:
-                    raise _wrap(budget.too_large(self._allowed))
+                    raise _wrap(json_limits.too_large(self._allowed))
                 yield chunk
         except ClientDisconnect:
             gone = ClientGone("the client disconnected before its body was complete")
@@ -75,14 +77,14 @@ class _Request(Request):
         body = await self.body()
         try:
             if self._pool is None or len(body) < LARGE:
-                return budget.read(body, self._allowed)
-            return await self._pool.run(lambda: self._validate(budget.read(body, self._allowed)))
+                return json_limits.read(body, self._allowed)
+            return await self._pool.run(lambda: self._validate(json_limits.read(body, self._allowed)))
         except ChaosError as error:
             raise _wrap(error) from error
 
 
-async def read_leniently(request: Request, allowed: Budget) -> Any:
-    """Return the body as JSON, whatever its content type; None if it is empty, malformed or beyond the budget."""
+async def read_leniently(request: Request, allowed: JsonLimits) -> Any:
+    """Return the body as JSON, whatever its content type; None if it is empty, malformed or beyond the limits."""
     try:
         return await _Request(request, allowed, lambda document: document).json()
     except (ChaosError, HTTPException):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
 
-from chaosapi import budget, durations
+from chaosapi import durations, json_limits
 from chaosapi.api import etag, pages, responses, validation
 from chaosapi.api.audit import AuditedChanges, FaultName, Wait, Why
 from chaosapi.api.bodies import route_class
@@ -98,7 +98,7 @@ class FaultEndpoints:
 
     def router(self) -> APIRouter:
         """Return the routes below /admin."""
-        api = APIRouter(prefix="/admin", tags=["faults"], route_class=route_class(budget.FAULT, self.pools.bodies))
+        api = APIRouter(prefix="/admin", tags=["faults"], route_class=route_class(json_limits.FAULT, self.pools.bodies))
         shown: Responses = {200: _ETAG}
         made: Responses = {201: header("Location", "ETag", required=True)}
         replaced: Responses = {**shown, 201: {"model": responses.FaultView, **_ETAG}}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.api.audit import FaultName
 from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import refusals
@@ -178,7 +178,9 @@ class ForecastEndpoints:
 
     def router(self) -> APIRouter:
         """Return the routes below /admin."""
-        api = APIRouter(prefix="/admin", tags=["forecast"], route_class=route_class(budget.FAULT, self.pools.bodies))
+        api = APIRouter(
+            prefix="/admin", tags=["forecast"], route_class=route_class(json_limits.FAULT, self.pools.bodies)
+        )
         forecast_refusals = refusals(Invalid, Busy, NotInstalled)
         score_refusals = refusals(NotFound, Conflict, Invalid, Busy, NotInstalled)
         api.post("/forecast", response_model=ForecastResponse, responses=forecast_refusals)(self.forecast)

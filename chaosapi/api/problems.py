@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chaosapi.api import descriptions, validation
-from chaosapi.budget import MAX_ERRORS, shown
 from chaosapi.errors import ChaosError, UnsupportedType
 from chaosapi.frameworks import every_route, route_path
+from chaosapi.json_limits import MAX_ERRORS, shown
 from chaosapi.models import Model
 
 MEDIA_TYPE = "application/problem+json"

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.api import responses
 from chaosapi.api.audit import AuditedChanges, FittedReason, Wait, WaitStopped, Why, WhyStopped
 from chaosapi.api.bodies import read_leniently
@@ -112,7 +112,7 @@ async def _read_reason(request: Request) -> str:
     """Return the reason in the body; empty if the body has none, is late, or the client disconnects."""
     with suppress(TimeoutError, ClientDisconnect):
         async with asyncio.timeout(_BODY_TIMEOUT_S):
-            return HaltBody.lenient(await read_leniently(request, budget.SMALL)).reason
+            return HaltBody.lenient(await read_leniently(request, json_limits.SMALL)).reason
     return ""
 
 

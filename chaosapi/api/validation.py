@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.errors import Invalid
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,7 +31,7 @@ def read(model: type[M], document: Any) -> M:
 
 
 def invalid(errors: Sequence[Any], body: Any, model: type[BaseModel] | None, skipped: int = 0) -> Invalid:
-    """Return the error for pydantic's `errors`, with the first `budget.MAX_ERRORS` fields.
+    """Return the error for pydantic's `errors`, with the first `json_limits.MAX_ERRORS` fields.
 
     `model` is the model of the body, if known; the first `skipped` parts of each location are not part of the body.
     """
@@ -39,13 +39,13 @@ def invalid(errors: Sequence[Any], body: Any, model: type[BaseModel] | None, ski
     for reported, error in enumerate(errors):
         path = _path(error["loc"][skipped:], body, missing=error["type"] == "missing")
         field = ".".join(map(str, path)) or "body"
-        if field not in messages_by_field and len(messages_by_field) == budget.MAX_ERRORS:
-            return budget.refusal(_join_messages(messages_by_field), len(errors) - reported)
+        if field not in messages_by_field and len(messages_by_field) == json_limits.MAX_ERRORS:
+            return json_limits.refusal(_join_messages(messages_by_field), len(errors) - reported)
         messages = messages_by_field.setdefault(field, [])
         message = _message(error, path, body, model)
         if message not in messages:
             messages.append(message)  # one from each branch of a union
-    return budget.refusal(_join_messages(messages_by_field))
+    return json_limits.refusal(_join_messages(messages_by_field))
 
 
 def _join_messages(messages_by_field: dict[str, list[str]]) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from xxhash import xxh3_64_hexdigest
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.api import pages
 from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import refusals
@@ -149,7 +149,7 @@ class WebhookEndpoints:
 
     def router(self) -> APIRouter:
         """Return the routes."""
-        api = APIRouter(tags=["alerts"], route_class=route_class(budget.WEBHOOK, self.pools.bodies))
+        api = APIRouter(tags=["alerts"], route_class=route_class(json_limits.WEBHOOK, self.pools.bodies))
         api.post("/hooks/alertmanager", responses=refusals(Busy))(self.receive)
         api.get("/admin/alerts", response_model=DeliveredAlerts, responses=refusals(Busy))(self.alerts)
         return api

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 
 from chaosapi import assets, durations, errors
 from chaosapi.api import validation
-from chaosapi.cli import here, measured, parse, render_forecast
+from chaosapi.cli import here, parse, recorded_traffic, render_forecast
 from chaosapi.cli.past import read_past
 from chaosapi.cli.slo import KnownProfileOption, SpecOption
 from chaosapi.cli.traffic_sources import TrafficSources, find_prometheus
@@ -227,7 +227,7 @@ def forecast(
         shop = spec.load(assets.path("alerts") / "slo.yaml")
         promised = spec.load(spec_file) if spec_file else shop
         reader = find_prometheus(prometheus)
-        chosen = windows.load(profile or measured.profile(reader, promised) or here.profile(prometheus))
+        chosen = windows.load(profile or recorded_traffic.profile(reader, promised) or here.profile(prometheus))
         if scenario:
             lasts = _seconds(scenario_duration, "--scenario-duration") if scenario_duration else None
             played = scenarios.traffic_fields(scenario, rate=rps, peak=peak, duration=lasts, scale=scale)
@@ -243,7 +243,7 @@ def forecast(
         monitoring = default_monitoring(chosen).model_dump(context=durations.EXACT)
         now = time.time()
         if reader:
-            monitoring |= measured.intervals(reader, promised, chosen, now - _INTERVALS_S, now)
+            monitoring |= recorded_traffic.intervals(reader, promised, chosen, now - _INTERVALS_S, now)
             monitoring |= {"prometheus": reader.version()}
         watched = _checked(Monitoring, monitoring | parse.without_none(watching))
         traffic = sources.complete(partial, reader)

@@ -9,10 +9,10 @@ from typing import Any, Final
 import typer
 import yaml
 
-from chaosapi import budget, durations
-from chaosapi.budget import FILE
+from chaosapi import durations, json_limits
 from chaosapi.effects import EFFECTS, Effect
 from chaosapi.errors import BadRequest, ChaosError
+from chaosapi.json_limits import FILE
 from chaosapi.slo.document import BoundedLoader
 
 _NOT_JSON: Final = object()
@@ -74,7 +74,7 @@ def _read_documents(file: Path) -> list[Any]:
 
 def _json(data: bytes) -> Any:
     try:
-        return budget.read(data, FILE)
+        return json_limits.read(data, FILE)
     except BadRequest:
         return _NOT_JSON
     except ChaosError as error:
@@ -85,11 +85,11 @@ def _yaml(data: bytes, load: Callable[[str, type[_Loader]], Any]) -> Any:
     try:
         text = data.decode()
         read = load(text, _Loader)
-        budget.check(read, FILE)
+        json_limits.check(read, FILE)
     except UnicodeDecodeError as error:
         raise typer.BadParameter(f"this is not UTF-8: {error.reason} at byte {error.start}") from None
     except (yaml.YAMLError, ChaosError) as error:
-        raise typer.BadParameter(f"{budget.shown(text)!r} is neither JSON nor YAML: {error}") from None
+        raise typer.BadParameter(f"{json_limits.shown(text)!r} is neither JSON nor YAML: {error}") from None
     return read
 
 
@@ -136,7 +136,7 @@ def set_parameters(body: dict[str, Any], parameters: Iterable[str]) -> None:
         place = effect
         *parents, last = path.split(".")
         if len(parents) > FILE.depth:
-            raise typer.BadParameter(f"{budget.shown(path)}: {budget.too_deep(FILE)}")
+            raise typer.BadParameter(f"{json_limits.shown(path)}: {json_limits.too_deep(FILE)}")
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
@@ -161,7 +161,7 @@ def _main_parameter(effect: Mapping[str, Any], value: str) -> str:
     """Return the path of the parameter that a value without a name sets."""
     kind = _effect_class(effect)
     if kind.shorthand is None or value in kind.model_fields:
-        raise typer.BadParameter(f"{budget.shown(value)!r} must be name=value; {_listed_parameters(kind)}")
+        raise typer.BadParameter(f"{json_limits.shown(value)!r} must be name=value; {_listed_parameters(kind)}")
     return kind.shorthand
 
 
@@ -170,7 +170,7 @@ def _effect_class(effect: Mapping[str, Any]) -> type[Effect]:
     types = {each.model_fields["type"].default: each for each in EFFECTS}
     kind = effect.get("type")
     if kind not in types:
-        raise typer.BadParameter(f"{budget.shown(str(kind))!r} is no effect: there are {', '.join(types)}")
+        raise typer.BadParameter(f"{json_limits.shown(str(kind))!r} is no effect: there are {', '.join(types)}")
     return types[kind]
 
 

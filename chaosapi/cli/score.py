@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chaosapi import assets, durations, errors
-from chaosapi.cli import fault, here, measured, parse, render_score
+from chaosapi.cli import fault, here, parse, recorded_traffic, render_score
 from chaosapi.cli.past import read_past
 from chaosapi.cli.prometheus_reader import PrometheusReader, Url
 from chaosapi.cli.slo import JsonOption, KnownProfileOption, SpecOption
@@ -53,7 +53,7 @@ def score(
         usual = spec.load(assets.path("alerts") / "slo.yaml")
         shop = spec.load(spec_file) if spec_file else usual
         source = PrometheusReader(prometheus or here.prometheus_url())
-        chosen = windows.load(profile or measured.profile(source, shop) or here.profile(prometheus))
+        chosen = windows.load(profile or recorded_traffic.profile(source, shop) or here.profile(prometheus))
         waits = {"group_wait": group_wait, "group_interval": group_interval}
         settings = default_monitoring(chosen).model_dump(context=durations.EXACT)
         settings |= {key: parse.seconds(value) for key, value in waits.items() if value}
@@ -63,11 +63,11 @@ def score(
         past = None
         try:
             until = min(now, record.ends_at)
-            settings |= measured.intervals(source, shop, chosen, record.starts_at - 120, now) | {
+            settings |= recorded_traffic.intervals(source, shop, chosen, record.starts_at - 120, now) | {
                 "prometheus": source.version()
             }
-            known = measured.recorded_alerts(source, shop, record.starts_at - 60, now, settings["evaluation"])
-            traffic = measured.measure_traffic(
+            known = recorded_traffic.recorded_alerts(source, shop, record.starts_at - 60, now, settings["evaluation"])
+            traffic = recorded_traffic.measure_traffic(
                 source, shop, max(until - record.starts_at, 5 * settings["scrape"]), until
             )
             past = read_past(source, shop, chosen, settings["scrape"], record.starts_at)
@@ -75,7 +75,7 @@ def score(
             if shop != usual:
                 raise  # the shop's traffic says nothing about another service
             missing = [str(error), f"the traffic was not measured: {traffic.rps:g} requests/s are assumed"]
-        known = known.model_copy(update={"delivered": [measured.delivery(each) for each in delivered]})
+        known = known.model_copy(update={"delivered": [recorded_traffic.delivery(each) for each in delivered]})
         model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings), past=past)
         missing += [f"{name} was not forecast: {reason}" for name, reason in model.refused.items()]
         found = scoring.score(record.name, replay.replay_fault(record, records, model), known, now)

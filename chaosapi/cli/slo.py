@@ -22,8 +22,8 @@ from chaosapi.slo.lint import lint as findings
 from chaosapi.terminal import Terminal, echo, print_error, styled
 
 _OTHERS: Final = {
-    "prometheus": LazyCommand("chaosapi.cli.monitoring", "prometheus", "slo"),
-    "alertmanager": LazyCommand("chaosapi.cli.monitoring", "alertmanager", "slo"),
+    "prometheus": LazyCommand("chaosapi.cli.slo_monitoring", "prometheus", "slo"),
+    "alertmanager": LazyCommand("chaosapi.cli.slo_monitoring", "alertmanager", "slo"),
     "backtest": LazyCommand("chaosapi.cli.backtest", "backtest", "forecast"),
 }
 

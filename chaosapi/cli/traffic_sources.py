@@ -10,7 +10,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaosapi import durations, errors
-from chaosapi.cli import here, measured
+from chaosapi.cli import here, recorded_traffic
 from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.forecast.traffic import PartialTraffic, Traffic, TrafficRoute, without_failures
 from chaosapi.slo.spec import Spec
@@ -59,7 +59,7 @@ class TrafficSources:
         failed = []
         if prometheus:
             try:
-                return measured.measure_traffic(prometheus, self.spec, self.window)
+                return recorded_traffic.measure_traffic(prometheus, self.spec, self.window)
             except errors.Invalid as error:
                 if self.prometheus:
                     raise

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from chaosapi import budget, durations
+from chaosapi import durations, json_limits
 from chaosapi.errors import ChaosError
 
 Json = Mapping[str, Any]
@@ -79,7 +79,7 @@ def parse_field(field: Field, text: str) -> Any:
             return [each.strip() for each in text.split(",") if each.strip()]
         case "json":
             try:
-                return budget.read(text.encode("utf-8", "surrogatepass"), budget.FAULT)
+                return json_limits.read(text.encode("utf-8", "surrogatepass"), json_limits.FAULT)
             except ChaosError as error:
                 if text[:1] in "{[":
                     raise ValueError(f"this is not JSON: {error}") from None

@@ -13,19 +13,19 @@ from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chaosapi import budget
-from chaosapi.budget import Budget
+from chaosapi import json_limits
 from chaosapi.durations import Duration
 from chaosapi.effects.base import Ending, RequestEffect, Tools
 from chaosapi.errors import Invalid
 from chaosapi.inner import Place
+from chaosapi.json_limits import JsonLimits
 from chaosapi.models import Number, at_most_entries, case_insensitive_names
 from chaosapi.response import is_start
 
 _FRAMING_HEADERS = {"content-length", "transfer-encoding", "connection"}
 _MAX_BODY: Final = 100_000
-_BODY_BUDGET: Final = Budget(depth=30, values=10_000)
-"""Smaller than the budget of a request, because the fault and the record of a store contain the body."""
+_BODY_LIMITS: Final = JsonLimits(depth=30, values=10_000)
+"""Smaller than the limits of a request, because the fault and the record of a store contain the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _serialize(value: Any) -> Any:
     """Return a JSON body as text; raise where it is too large or too deep."""
     if isinstance(value, dict | list):
         try:
-            budget.check(value, _BODY_BUDGET)
+            json_limits.check(value, _BODY_LIMITS)
         except Invalid as error:
             raise PydanticCustomError("body", "{why}", {"why": str(error)}) from None
         kept = Json(json.dumps(value))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import Responses, header, refusals
 from chaosapi.errors import Conflict, NotFound
@@ -24,7 +24,9 @@ _DEPENDENCY_FAILURES: Responses = {
 
 def router(shop: Shop) -> APIRouter:
     """Return the routes of the shop."""
-    api = APIRouter(prefix="/api", tags=["shop"], responses=_DEPENDENCY_FAILURES, route_class=route_class(budget.SMALL))
+    api = APIRouter(
+        prefix="/api", tags=["shop"], responses=_DEPENDENCY_FAILURES, route_class=route_class(json_limits.SMALL)
+    )
 
     @api.get("/products")
     async def products(

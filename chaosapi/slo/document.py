@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from chaosapi import budget, errors
-from chaosapi.budget import FILE
+from chaosapi import errors, json_limits
+from chaosapi.json_limits import FILE
 from chaosapi.text import escape_control
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -33,7 +33,7 @@ Loc = tuple[int | str, ...]
 
 
 class BoundedLoader(yaml.SafeLoader):
-    """Load plain data only, within a file's budget of values and depth; errors carry the line.
+    """Load plain data only, within the limits of values and depth; errors carry the line.
 
     Values are counted with all references resolved: aliases and merge keys let a few lines expand without bound.
     """
@@ -70,7 +70,7 @@ class BoundedLoader(yaml.SafeLoader):
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
         """Refuse escapes of lone surrogates, which UTF-8 cannot encode."""
         node = super().compose_scalar_node(anchor)
-        if not budget.encodable(node.value):
+        if not json_limits.encodable(node.value):
             raise _refusal(node, "this text has a lone surrogate, which UTF-8 cannot encode")
         return node
 
@@ -81,15 +81,15 @@ class BoundedLoader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise _refusal(key, f"the key {budget.shown(key.value)} is there twice")
+                    raise _refusal(key, f"the key {json_limits.shown(key.value)} is there twice")
                 seen.add(key.value)
         return node
 
     def _check(self, at: Any, depth: int, values: int) -> None:
         if depth > FILE.depth + 1:  # a value in the innermost list
-            raise _refusal(at, budget.too_deep(FILE))
+            raise _refusal(at, json_limits.too_deep(FILE))
         if values > FILE.values:
-            raise _refusal(at, budget.too_many(FILE))
+            raise _refusal(at, json_limits.too_many(FILE))
 
 
 class _Size(NamedTuple):
@@ -179,7 +179,7 @@ class Document:
 
 
 def read_text(path: Path) -> str:
-    """Read a file; raises errors.Invalid for an unreadable file, or for one larger than the budget."""
+    """Read a file; raises errors.Invalid for an unreadable file, or for one larger than the limit."""
     try:
         with path.open("rb") as file:
             data = file.read(FILE.size + 1)

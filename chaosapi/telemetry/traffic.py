@@ -41,7 +41,7 @@ class RateMeter:
         return _rates(self._samples[0], (self._clock(), self._counts()))
 
 
-class CalmMeter(RateMeter):
+class FaultFreeMeter(RateMeter):
     """Keeps the rates of the latest minute in which no fault acted; `acted` is asked about a time in seconds."""
 
     def __init__(

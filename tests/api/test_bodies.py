@@ -12,10 +12,10 @@ from pydantic import BeforeValidator
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope
 
-from chaosapi import budget
+from chaosapi import json_limits
 from chaosapi.api import problems
 from chaosapi.api.bodies import LARGE, route_class
-from chaosapi.budget import Budget
+from chaosapi.json_limits import JsonLimits
 from chaosapi.models import Model
 from chaosapi.runtime.pool import Pool
 from tests.garbage import alive, collection_off
@@ -49,7 +49,7 @@ def notes(pool: Pool) -> Iterator[TestClient]:
     """Return a client of one route."""
     app = FastAPI()
     problems.install(app)
-    api = APIRouter(route_class=route_class(Budget(depth=3, values=5000), pool))
+    api = APIRouter(route_class=route_class(JsonLimits(depth=3, values=5000), pool))
 
     @api.post("/")
     async def receive(note: Note) -> int:
@@ -120,13 +120,13 @@ def test_no_route_parses_large_bodies_in_the_event_loop(
 ) -> None:
     """Every route with a body is tried."""
     seen: list[str] = []
-    read = budget.read
+    read = json_limits.read
 
-    def noted(body: bytes, allowed: Budget) -> Any:
+    def noted(body: bytes, allowed: JsonLimits) -> Any:
         seen.append(threading.current_thread().name)
         return read(body, allowed)
 
-    monkeypatch.setattr(budget, "read", noted)
+    monkeypatch.setattr(json_limits, "read", noted)
     client.request(method, path, json={"effect": {"type": "error", "body": "a" * LARGE}})
     (name,) = seen
     assert name.startswith("large bodies")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from chaosapi import errors
-from chaosapi.cli import measured
+from chaosapi.cli import recorded_traffic
 from chaosapi.cli.past import read_past
 from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.faults.fault import Fault
@@ -112,7 +112,7 @@ def forecast(
 ) -> dict[str, list[tuple[float | None, float | None]]]:
     """Return when each alert is forecast to fire and resolve, by long window."""
     reader = PrometheusReader(recorded.url)
-    traffic = measured.measure_traffic(reader, promised, 120, recorded.start + CREATED)
+    traffic = recorded_traffic.measure_traffic(reader, promised, 120, recorded.start + CREATED)
     assert traffic.rps == pytest.approx(20, rel=0.05)  # since the pause, not over the whole two minutes
     watching = default_monitoring(LAB).model_copy(update={"prometheus": reader.version(), "horizon": 590.0})
     model = ForecastModel([FAULT], traffic, promised, LAB, watching, past=past)
@@ -153,9 +153,9 @@ def test_a_selector_that_prometheus_does_not_know_is_refused(recorded: Recorded)
     with pytest.raises(
         errors.Invalid, match=r"the SLOs read the job shop, and it has http_requests_total of the job items"
     ):
-        measured.measure_traffic(reader, promise('job="shop"'), 60, at)
+        recorded_traffic.measure_traffic(reader, promise('job="shop"'), 60, at)
     other = promise('team="b"')
-    traffic = measured.measure_traffic(reader, other, 60, at)
+    traffic = recorded_traffic.measure_traffic(reader, other, 60, at)
     past = read_past(reader, other, LAB, 1.0, at)
     model = ForecastModel([FAULT], traffic, other, LAB, default_monitoring(LAB), past=past)
     with pytest.raises(errors.Invalid, match=r'selects http_requests_total\{team="b"\}, of which .* has no series'):

@@ -1,6 +1,6 @@
 """The traffic of the last minute, with a fake clock."""
 
-from chaosapi.telemetry.traffic import CalmMeter, RateMeter
+from chaosapi.telemetry.traffic import FaultFreeMeter, RateMeter
 from tests.conftest import Clock
 
 PRODUCTS = ("GET", "/api/products", "200")
@@ -40,7 +40,7 @@ def test_rates_without_a_fault_are_kept_while_one_acts(clock: Clock) -> None:
     """And measured anew once it is over."""
     counts = {PRODUCTS: 0.0}
     ends_at = -1.0
-    flow = CalmMeter(lambda: dict(counts), lambda seconds: clock.now - seconds < ends_at, clock)
+    flow = FaultFreeMeter(lambda: dict(counts), lambda seconds: clock.now - seconds < ends_at, clock)
 
     def serve(rate: float) -> None:
         for _ in range(4):

@@ -19,7 +19,7 @@ _INTEGERS: Final = range(-(2**63), 2**64)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
-class Budget(NamedTuple):
+class JsonLimits(NamedTuple):
     """The limits of one document."""
 
     depth: int
@@ -30,24 +30,24 @@ class Budget(NamedTuple):
     """Bytes."""
 
 
-SMALL: Final = Budget(depth=8, values=100, size=20_000)
+SMALL: Final = JsonLimits(depth=8, values=100, size=20_000)
 """A short form: an item of the shop, the reason of a halt."""
-FAULT: Final = Budget(depth=32, values=10_000)
+FAULT: Final = JsonLimits(depth=32, values=10_000)
 """A fault, mostly the body of its error response; or the stages of a load test."""
-WEBHOOK: Final = Budget(depth=16, values=30_000)
+WEBHOOK: Final = JsonLimits(depth=16, values=30_000)
 """A notification of a thousand alerts."""
-FILE: Final = Budget(depth=32, values=50_000)
+FILE: Final = JsonLimits(depth=32, values=50_000)
 """A file that a person wrote."""
 
 
-def read(body: bytes, budget: Budget) -> Any:
-    """Return the JSON document (RFC 8259) in a body; the budget is checked before any object is built.
+def read(body: bytes, limits: JsonLimits) -> Any:
+    """Return the JSON document (RFC 8259) in a body; the limits are checked before any object is built.
 
     Raises TooLarge, BadRequest for malformed JSON, and Invalid for JSON that parsers disagree on: duplicate keys, text
     that UTF-8 cannot encode, numbers that are not finite or have more than 64 bits.
     """
-    if len(body) > budget.size:
-        raise too_large(budget)
+    if len(body) > limits.size:
+        raise too_large(limits)
     try:
         # Not with utf-8-sig: Python imports that codec at its first use, which fails without a free file descriptor.
         text = body.removeprefix(BOM_UTF8).decode()
@@ -55,19 +55,19 @@ def read(body: bytes, budget: Budget) -> Any:
         raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     if "\0" in text:  # every JSON text in UTF-16 or UTF-32 has one
         raise BadRequest("the body is not UTF-8: it has zero bytes")
-    _check_structure(body, budget)
+    _check_structure(body, limits)
     try:
         document = _DECODER.decode(text)
     except ValueError as error:
         reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
         raise BadRequest(f"the body is not JSON: {reason}") from None
-    check(document, budget)
+    check(document, limits)
     return document
 
 
-def check(document: Any, budget: Budget) -> None:
-    """Raise Invalid, by field, for a document beyond the budget, and for values that JSON in UTF-8 cannot express."""
-    found = list(islice(_find_problems(document, budget), MAX_ERRORS))
+def check(document: Any, limits: JsonLimits) -> None:
+    """Raise Invalid, by field, for a document beyond the limits, and for values that JSON in UTF-8 cannot express."""
+    found = list(islice(_find_problems(document, limits), MAX_ERRORS))
     if found:
         raise refusal([(".".join(path) or "body", message) for path, message in found])
 
@@ -85,35 +85,35 @@ def shown(text: str, most: int = 200) -> str:
     return data.decode() if len(data) <= most else f"{data[: most - 3].decode(errors='ignore')}…"
 
 
-def too_large(budget: Budget) -> TooLarge:
-    return TooLarge(f"the body has more than {budget.size:,} bytes, which is the most")
+def too_large(limits: JsonLimits) -> TooLarge:
+    return TooLarge(f"the body has more than {limits.size:,} bytes, which is the most")
 
 
-def too_deep(budget: Budget) -> str:
-    return f"nested more than {budget.depth} levels deep, which is the most here"
+def too_deep(limits: JsonLimits) -> str:
+    return f"nested more than {limits.depth} levels deep, which is the most here"
 
 
-def too_many(budget: Budget) -> str:
-    return f"more than {budget.values:,} values, which is the most here"
+def too_many(limits: JsonLimits) -> str:
+    return f"more than {limits.values:,} values, which is the most here"
 
 
-def _check_structure(body: bytes, budget: Budget) -> None:
+def _check_structure(body: bytes, limits: JsonLimits) -> None:
     """Refuse a body with too many levels, or with more than twice the allowed values; `check` counts them exactly.
 
     This scans the bytes without parsing: each step runs in C, or at most once for each allowed value.
     """
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")  # in this order: a backslash can escape a backslash
-    if plain.count(b'"') > 4 * budget.values:  # two quotes for a key, two for its text
-        raise Invalid.field("body", too_many(budget))
+    if plain.count(b'"') > 4 * limits.values:  # two quotes for a key, two for its text
+        raise Invalid.field("body", too_many(limits))
     outside = b"".join(plain.split(b'"')[::2])
     if any(outside.count(one) != outside.count(other) for one, other in (b"[]", b"{}")):
         raise BadRequest("the body is not JSON: its brackets do not match")
     opened = outside.count(b"{") + outside.count(b"[")
-    if opened + outside.count(b",") > 2 * budget.values:
-        raise Invalid.field("body", too_many(budget))
+    if opened + outside.count(b",") > 2 * limits.values:
+        raise Invalid.field("body", too_many(limits))
     brackets = outside.translate(None, _NO_BRACKETS)
-    if max(accumulate(1 if each in b"[{" else -1 for each in brackets), default=0) > budget.depth:
-        raise Invalid.field("body", too_deep(budget))
+    if max(accumulate(1 if each in b"[{" else -1 for each in brackets), default=0) > limits.depth:
+        raise Invalid.field("body", too_deep(limits))
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -130,19 +130,19 @@ _Path = tuple["_Path", int | str] | None
 """The position of a value in a document: the path of its container, and its key or index there."""
 
 
-def _find_problems(document: Any, budget: Budget) -> Iterator[tuple[list[str], str]]:
-    """Yield path and message of what is beyond the budget, or what JSON in UTF-8 cannot express."""
+def _find_problems(document: Any, limits: JsonLimits) -> Iterator[tuple[list[str], str]]:
+    """Yield path and message of what is beyond the limits, or what JSON in UTF-8 cannot express."""
     pending: list[tuple[_Path, int, Any]] = [(None, 0, {"": document})]
     values = 0
     while pending:
         place, depth, container = pending.pop()
         named = isinstance(container, dict)
         values += len(container)
-        if values > budget.values:
-            yield [], too_many(budget)
+        if values > limits.values:
+            yield [], too_many(limits)
             return
-        if depth > budget.depth:
-            yield [], too_deep(budget)
+        if depth > limits.depth:
+            yield [], too_deep(limits)
             return
         if named and not all(map(encodable, container)):
             yield _path_of(place), "the name of a field has a lone surrogate, which UTF-8 cannot encode"

@@ -3,7 +3,7 @@
 import pytest
 
 from chaosapi import assets, errors
-from chaosapi.cli import measured
+from chaosapi.cli import recorded_traffic
 from chaosapi.cli.prometheus_reader import PrometheusReader
 from chaosapi.slo import spec
 
@@ -28,11 +28,11 @@ def test_the_profile_is_that_of_the_loaded_rules(
     others = [{"alertname": "ErrorBudgetBurn", "service": "cart", "long_window": "1d"}, {"alertname": "Watchdog"}]
     reader = PrometheusReader("http://127.0.0.1:1")
     monkeypatch.setattr(PrometheusReader, "alerts", lambda _: rules + others)
-    assert measured.profile(reader, SHOP) == expected
-    assert measured.profile(None, SHOP) is None
+    assert recorded_traffic.profile(reader, SHOP) == expected
+    assert recorded_traffic.profile(None, SHOP) is None
 
     def silent(_: PrometheusReader) -> list[dict[str, str]]:
         raise errors.Invalid("no answer")
 
     monkeypatch.setattr(PrometheusReader, "alerts", silent)
-    assert measured.profile(reader, SHOP) is None
+    assert recorded_traffic.profile(reader, SHOP) is None

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaosapi import budget
-from chaosapi.budget import Budget
+from chaosapi import json_limits
 from chaosapi.errors import BadRequest, ChaosError, Invalid, TooLarge
+from chaosapi.json_limits import JsonLimits
 
-TINY = Budget(depth=3, values=6, size=100)
+TINY = JsonLimits(depth=3, values=6, size=100)
 
 JSON = st.recursive(
     st.none()
@@ -40,7 +40,7 @@ def depth(document: Any) -> int:
 def test_json_within_the_budget_is_parsed(document: Any, style: dict[str, Any]) -> None:
     """With any text: quotes, backslashes, brackets, commas."""
     body = json.dumps(document, **style).encode()
-    assert budget.read(body, Budget(depth=depth(document), values=values(document))) == document
+    assert json_limits.read(body, JsonLimits(depth=depth(document), values=values(document))) == document
 
 
 @given(document=JSON)
@@ -48,13 +48,13 @@ def test_json_beyond_the_budget_is_refused_with_the_exceeded_limit(document: Any
     """A limit of one level or one value less refuses it."""
     body = json.dumps(document).encode()
     if (levels := depth(document)) > 0:
-        shallow = Budget(depth=levels - 1, values=1000)
+        shallow = JsonLimits(depth=levels - 1, values=1000)
         with pytest.raises(Invalid, match=f"more than {levels - 1} levels"):
-            budget.read(body, shallow)
+            json_limits.read(body, shallow)
         with pytest.raises(Invalid, match=f"more than {levels - 1} levels"):
-            budget.check(document, shallow)
+            json_limits.check(document, shallow)
     with pytest.raises(Invalid, match="values, which is the most"):
-        budget.read(body, Budget(depth=100, values=values(document) - 1))
+        json_limits.read(body, JsonLimits(depth=100, values=values(document) - 1))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_json_beyond_the_budget_is_refused_with_the_exceeded_limit(document: Any
 def test_an_unacceptable_body_is_refused_with_the_reason(body: bytes, kind: type[ChaosError], says: str) -> None:
     """With the field, if there is one."""
     with pytest.raises(kind) as caught:
-        budget.read(body, TINY)
+        json_limits.read(body, TINY)
     assert type(caught.value) is kind
     assert says in str(caught.value)
 
@@ -108,7 +108,7 @@ def test_an_unacceptable_body_is_refused_with_the_reason(body: bytes, kind: type
 )
 def test_valid_json_that_looks_excessive_is_parsed(body: bytes, document: Any) -> None:
     """Surrogate pairs, a byte order mark, brackets and commas in texts."""
-    assert budget.read(body, TINY) == document
+    assert json_limits.read(body, TINY) == document
 
 
 @pytest.mark.parametrize("unit", [b"[", b"{}", b'"",', b"{},", b'{"a":[],"b":0},', b"1,"])
@@ -118,7 +118,7 @@ def test_an_excessive_body_is_refused_before_objects_are_built(unit: bytes) -> N
     tracemalloc.start()
     try:
         with pytest.raises(ChaosError):
-            budget.read(body, budget.FAULT)
+            json_limits.read(body, json_limits.FAULT)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -127,7 +127,7 @@ def test_an_excessive_body_is_refused_before_objects_are_built(unit: bytes) -> N
 
 def test_a_refusal_lists_some_errors_and_counts_the_rest() -> None:
     """For any body the response is short UTF-8."""
-    error = budget.refusal([("x" * 5000, "\ud800\x1b" * 5000)] * 20, more=330_000)
+    error = json_limits.refusal([("x" * 5000, "\ud800\x1b" * 5000)] * 20, more=330_000)
     assert len(json.dumps([str(error), error.errors], ensure_ascii=False).encode()) < 16_000
     assert str(error).endswith("; and 330,000 more")
 
@@ -135,7 +135,7 @@ def test_a_refusal_lists_some_errors_and_counts_the_rest() -> None:
 @given(text=st.text(st.characters()), most=st.integers(10, 50))
 def test_shown_text_is_short_and_encodable(text: str, most: int) -> None:
     """Short valid text is unchanged."""
-    shown = budget.shown(text, most)
+    shown = json_limits.shown(text, most)
     assert len(shown.encode()) <= most
     assert shown.isprintable() or any(not char.isprintable() for char in text)
     if text.isascii() and text.isprintable() and len(text) <= most:
