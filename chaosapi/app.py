@@ -50,7 +50,7 @@ def create_app(
     app.include_router(shop.router(sells))
     # Move the shop's routes before those of the docs, because the router tries routes in order.
     app.router.routes.insert(0, app.router.routes.pop())
-    chaos = Chaos(settings, routes_of(app, settings.exempt), clock, shop.POINTS, worker, steady)
+    chaos = Chaos(settings, routes_of(app, settings.exempt), clock, shop.POINTS, worker, steady, shop=True)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
     text = "Log lines dropped because the reader was too slow or the write failed."
     chaos.registry.register(CallbackCounter("chaosapi_log_lines_dropped", text, dropped))

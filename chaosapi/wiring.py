@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp
 
 from chaosapi import assets
-from chaosapi.api import faults, forecasts, health, problems, replicas, stop, webhooks
+from chaosapi.api import faults, forecasts, health, problems, replicas, stop, webhooks, world
 from chaosapi.api.audit import AuditedChanges, AuditEndpoints
 from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
@@ -74,7 +74,7 @@ _TOKEN = HTTPBearer(auto_error=False, description="CHAOSAPI_ADMIN_TOKEN")
 class Chaos:
     """One replica: its faults, the middleware that injects them, the control plane and the metrics."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is optional and has one meaning
         self,
         settings: Settings,
         routes: RouteTable,
@@ -83,8 +83,14 @@ class Chaos:
         worker: "WorkerContext | None" = None,
         steady: Callable[[], float] = time.monotonic,
         app_registry: Collector | None = None,
+        *,
+        shop: bool = False,
     ) -> None:
-        """`app_registry` has the app's metrics; unless given, prometheus-client's default registry has."""
+        """`app_registry` has the app's metrics; unless given, prometheus-client's default registry has.
+
+        `shop` is whether the app is the shop, on which operators act.
+        """
+        self._shop = shop
         self._settings = settings
         self._routes = routes
         self._worker = worker
@@ -96,8 +102,7 @@ class Chaos:
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
         points = frozenset(points)
         self._policy = Policy(routes, settings, points)
-        world = World.of(settings)
-        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, world)
+        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, World.of(settings))
         fault_metrics = FaultMetrics(engine)
         self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()
@@ -135,6 +140,16 @@ class Chaos:
         )
         self._pools = Pools()
         self._forecaster = self._create_forecaster()
+
+    @property
+    def world(self) -> World:
+        """Return the world as this replica knows it."""
+        return self._engine.state.world
+
+    @property
+    def replica(self) -> str:
+        """Return the name that this replica keeps after a restart."""
+        return self._replica.name
 
     def _create_forecaster(self) -> forecasts.Forecaster:
         settings = self._settings
@@ -181,6 +196,9 @@ class Chaos:
             stop.StopEndpoints(audited, self._kill_switch, self._fleet, self._store.now).router(),
             AuditEndpoints(audited, self._pools.lists).router(),
             replicas.ReplicaEndpoints(self._fleet).router(),
+            world.WorldEndpoints(
+                audited, self._fleet, self._engine, world.absent_parts(shop=self._shop), self._pools.lists
+            ).router(),
             webhooks.WebhookEndpoints(self._inbox, self._guard_watcher.evaluate, self._store.now, self._pools).router(),
         )
         for router in routers:
@@ -314,6 +332,7 @@ class Chaos:
         if replaced:
             replaced.snapshot()  # the counts of the new fault start at 0
         self._process_effects.sync(self._engine.live())
+        self._process_effects.probes.drained = not self.world.in_rotation(self._replica.name)
         self._guard_watcher.snapshot_counters()
         self._heartbeat.report_soon()
 

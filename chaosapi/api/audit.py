@@ -113,8 +113,11 @@ class AuditedChanges:
         self, request: Request, action: Action, *, now: float, fault: str | None = None, reason: str = ""
     ) -> AuditEntry:
         """Return the audit entry of the caller's request."""
-        actor = actor_of(request, trusted=self._trusted)
-        return AuditEntry(at=now, actor=actor, action=action, fault=fault, reason=reason)
+        return AuditEntry(at=now, actor=self.actor(request), action=action, fault=fault, reason=reason)
+
+    def actor(self, request: Request) -> str:
+        """Return the name under which the caller's changes are recorded."""
+        return actor_of(request, trusted=self._trusted)
 
     async def catch_up(self) -> None:
         """Take over the changes that other workers and replicas have acknowledged, if the store answers in time."""
@@ -176,8 +179,9 @@ def _readable(change: Change) -> Change:
         new = [record for record in after.faults if id(record.spec) not in kept]
         if not all(map(codec.round_trips, new)):
             raise Invalid.field("body", "this fault cannot be stored: it would not be read back as it is")
-        if new and not codec.has_room(after):
-            raise LimitReached(f"all faults together have {codec.MAX_STATE:,} characters as JSON, which is the most")
+        grown = new or after.world_revision != before.world_revision
+        if grown and not codec.has_room(after):
+            raise LimitReached(f"faults and world together have {codec.MAX_STATE:,} characters as JSON, the most")
         return after
 
     return checked

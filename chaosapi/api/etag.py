@@ -1,4 +1,4 @@
-"""ETag and If-Match of faults (RFC 9110, 8.8.3 and 13.1.1): the ETag is the revision that last changed the fault."""
+"""ETag and If-Match of faults and of the world (RFC 9110, 8.8.3 and 13.1.1): the revision that last changed them."""
 
 import re
 from typing import Annotated, Final
@@ -38,8 +38,8 @@ def _parse_tags(values: list[str] | None) -> list[str] | None:
 IfMatch = Annotated[
     list[str] | None,
     Header(
-        description="Change the fault only if one of these is its ETag, or * for any; otherwise respond with 412 and "
-        "change nothing."
+        description="Make the change only if one of these is the ETag of what it changes, or * for any; otherwise "
+        "respond with 412 and change nothing."
     ),
     AfterValidator(_parse_tags),
     WithJsonSchema({"type": "string", "pattern": r'^(\*|"[0-9]{1,18}"(, "[0-9]{1,18}"){0,9})$'}),
@@ -49,6 +49,18 @@ IfMatch = Annotated[
 def of(record: Record) -> str:
     """Return the ETag of a fault."""
     return f'"{record.revision}"'
+
+
+def of_world(state: State) -> str:
+    """Return the ETag of the world."""
+    return f'"{state.world_revision}"'
+
+
+def guarded_world(change: Change, if_match: list[str] | None) -> Change:
+    """Return the change of the world under the condition of an If-Match header; the change itself without one."""
+    if if_match is None or if_match == ["*"]:
+        return change
+    return changes.unless_world_changed([int(tag) for tag in if_match if re.fullmatch("[0-9]{1,18}", tag)], change)
 
 
 def guarded(change: Change, name: str, if_match: list[str] | None) -> Change:

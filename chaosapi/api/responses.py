@@ -12,6 +12,7 @@ from chaosapi.faults.receipt import Receipt, Replicas
 from chaosapi.faults.state import Action, AuditEntry, Halt
 from chaosapi.models import Model
 from chaosapi.store import Replica
+from chaosapi.world.changes import FieldChange
 
 _NOTED_AFTER_S: Final = 60.0
 
@@ -116,6 +117,8 @@ class ReplicaView(Model):
     """One process that serves traffic."""
 
     id: str
+    name: str
+    """The name that it keeps after a restart (CHAOSAPI_REPLICA), which the world uses; else its id."""
     host: str
     pid: int
     started: datetime
@@ -140,6 +143,7 @@ class ReplicaList(Model):
         shown = [
             ReplicaView(
                 id=replica.id,
+                name=replica.name or replica.id,
                 host=replica.host,
                 pid=replica.pid,
                 started=_time(replica.started),
@@ -163,6 +167,8 @@ class AuditView(Model):
     reason: str
     spec: Fault | None
     """The fault as the action made it, where it made or changed one."""
+    fields: tuple[FieldChange, ...] = ()
+    """The fields of the world that the action has changed."""
 
     @classmethod
     def of(cls, entry: AuditEntry) -> "AuditView":

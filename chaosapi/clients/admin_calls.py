@@ -12,6 +12,8 @@ from urllib.parse import quote
 from chaosapi.clients.answers import (
     AuditList,
     Catalogue,
+    ChangedWorld,
+    ChangeList,
     Created,
     DeliveredAlerts,
     Ended,
@@ -20,10 +22,12 @@ from chaosapi.clients.answers import (
     HaltAnswer,
     Phase,
     ReplicaList,
+    WorldView,
 )
 from chaosapi.clients.exchange import Exchange, Json, asked, pages
 
 _FAULTS: Final = "/admin/faults"
+_WORLD: Final = "/admin/world"
 _MERGE_PATCH: Final = {"content-type": "application/merge-patch+json"}
 _MAX_ALERTS: Final = 1000  # the service keeps as many, and returns as many on one page
 
@@ -86,6 +90,27 @@ def halt(*, reason: str = "", wait: Wait = None) -> Exchange[HaltAnswer]:
 def resume(*, reason: str | None = None, wait: Wait = None) -> Exchange[HaltAnswer]:
     """Lift the halt; the faults that it ended stay ended."""
     return asked("DELETE", "/admin/halt", params={"reason": reason, "wait": wait})
+
+
+def world() -> Exchange[WorldView]:
+    """Return the world: releases, flags, settings, providers, rotation and limits of the shop."""
+    return asked("GET", _WORLD)
+
+
+def change_world(
+    changes: Mapping[str, Any], *, note: str | None = None, if_revision: int | None = None, wait: Wait = None
+) -> Exchange[ChangedWorld]:
+    """Change the world by JSON merge patch (RFC 7396), such as `{"settings": {"shop_retries": 0}}`; None restores.
+
+    `note` says why, in the feed and in the audit log. A patch that changes nothing is a no-op.
+    """
+    headers = {**_MERGE_PATCH, **_matched(if_revision)}
+    return asked("PATCH", _WORLD, headers, params={"note": note, "wait": wait}, json=dict(changes))
+
+
+def world_changes() -> Exchange[ChangeList]:
+    """Return the latest changes of the world, newest first."""
+    return pages("/admin/changes", "changes", {})
 
 
 def forecast(question: Mapping[str, Any]) -> Exchange[Json]:

@@ -100,6 +100,7 @@ class ReplicaView(TypedDict):
     """One process that serves traffic; `lag` is how many revisions it is behind the latest."""
 
     id: str
+    name: str
     host: str
     pid: int
     started: str
@@ -115,6 +116,54 @@ class ReplicaList(TypedDict):
     replicas: list[ReplicaView]
 
 
+class FieldChange(TypedDict):
+    """One field of the world, such as `settings.shop_retries`, before and after a change; None: it was not there."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class WorldView(TypedDict):
+    """The world, and how many replicas have applied it."""
+
+    release: Json
+    flags: dict[str, bool]
+    settings: Json
+    providers: Json
+    rotation: dict[str, str]
+    limits: list[Json]
+    shed: dict[str, float]
+    quarantine: list[str]
+    revision: int
+    risks: list[str]
+    absent: list[str]
+    replicas: Replicas
+
+
+class ChangedWorld(WorldView):
+    """The world after a change, and the fields that the change has changed."""
+
+    changed: list[FieldChange]
+
+
+class ChangeView(TypedDict):
+    """One change of the world: who changed what, when and why."""
+
+    revision: int
+    at: str
+    actor: str
+    note: str
+    fields: list[FieldChange]
+
+
+class ChangeList(TypedDict):
+    """The changes of the world, newest first."""
+
+    changes: list[ChangeView]
+    next: str | None
+
+
 class AuditView(TypedDict):
     """One entry of the audit log; `spec` is the fault after an action that created or changed it, else None."""
 
@@ -125,6 +174,7 @@ class AuditView(TypedDict):
     fault: str | None
     reason: str
     spec: Json | None
+    fields: list[FieldChange]
 
 
 class AuditList(TypedDict):

@@ -7,7 +7,7 @@ from pydantic import FailFast
 from chaosapi.errors import NotFound
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.models import Model, Moment, Revision
-from chaosapi.world.changes import WorldChange
+from chaosapi.world.changes import FieldChange, WorldChange
 from chaosapi.world.world import Own, World
 
 Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume", "world"]
@@ -99,12 +99,15 @@ class AuditEntry(Model):
     reason: str = ""
     spec: Fault | None = None
     """The fault after the change; None if the change created or changed no fault."""
+    fields: tuple[FieldChange, ...] = ()
+    """The fields of the world that the change has changed."""
 
     def signed(self, state: "State") -> "AuditEntry":
-        """Return the entry with the revision and fault of the changed state; a store calls this before it writes."""
+        """Return the entry with what the state has become; a store calls this before it writes."""
         made = [
             record.spec
             for record in state.faults
             if record.name == self.fault and record.revision == state.revision and record.ended_at is None
         ]
-        return self.model_copy(update={"revision": state.revision, "spec": made[0] if made else None})
+        fields = state.world_changes[0].fields if state.world_revision == state.revision > 0 else ()
+        return self.model_copy(update={"revision": state.revision, "spec": made[0] if made else None, "fields": fields})

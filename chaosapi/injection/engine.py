@@ -268,8 +268,9 @@ class Engine:
         self._denials = denials
         self.clock = clock
         self._clocks = Clocks(clock, self.steady)
-        self._base_world = world or World()
-        self.state = State(world=self._base_world)
+        self.base_world = world or World()
+        """The world of this replica as long as nobody changes it."""
+        self.state = State(world=self.base_world)
         """The state, with the whole world of this replica."""
         self.by_route: Index = {}
         """Live faults that target requests, by route, oldest first; empty where there are none."""
@@ -308,7 +309,7 @@ class Engine:
                     added_faults.append(fault)
             for key in {record.identity for record in removed.values()} - {record.identity for record in added}:
                 faults.pop(key).end()
-            self.state = state.model_copy(update={"world": state.world.over(self._base_world)})
+            self.state = state.model_copy(update={"world": state.world.over(self.base_world)})
             self._index(added_faults)
 
     def _index(self, added_faults: Iterable[ActiveFault] = ()) -> None:

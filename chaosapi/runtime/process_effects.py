@@ -23,6 +23,8 @@ class Probes:
     def __init__(self) -> None:
         self._failing: dict[Probe, set[EffectThread]] = {"readiness": set(), "liveness": set()}
         self._stopping = False
+        self.drained = False
+        """Whether an operator has taken this replica out of rotation: its readiness fails."""
 
     def mark_stopping(self) -> None:
         """Make readiness fail from now on: the process is about to stop."""
@@ -36,7 +38,7 @@ class Probes:
         failing = [running for running in tuple(self._failing[probe]) if running.acting()]
         for running in failing:
             running.count_act()
-        return bool(failing) or (self._stopping and probe == "readiness")
+        return bool(failing) or (probe == "readiness" and (self._stopping or self.drained))
 
     def set(self, probe: Probe, running: "EffectThread", *, failing: bool) -> None:
         if failing:

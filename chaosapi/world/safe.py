@@ -24,10 +24,10 @@ class SafeRange:
         return self.least <= value <= self.most or value in self.also
 
     def __str__(self) -> str:
-        others = "".join(f", or {self._text(value)}" for value in self.also)
-        return f"{self._text(self.least)} to {self._text(self.most)}{others}"
+        others = "".join(f", or {self.text(value)}" for value in self.also)
+        return f"{self.text(self.least)} to {self.text(self.most)}{others}"
 
-    def _text(self, value: float) -> str:
+    def text(self, value: float) -> str:
         return durations.format(value) if self.seconds else f"{value:g}"
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

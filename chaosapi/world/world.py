@@ -2,6 +2,7 @@
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -22,6 +23,14 @@ RequestClass = Literal["browse", "cart", "checkout"]
 CLASSES: Final[tuple[RequestClass, ...]] = ("browse", "cart", "checkout")
 Flag = Literal["new-pricing", "recommendations-v2", "bulk-export"]
 FLAGS: Final[tuple[Flag, ...]] = ("new-pricing", "recommendations-v2", "bulk-export")
+SHOP_PARTS: Final = frozenset({"release", "flags", "settings", "providers", "shed", "quarantine"})
+"""The parts of the world on which only the shop acts."""
+SAFE_SHARES: Final[dict[RequestClass, SafeRange]] = {
+    "browse": SafeRange(0, 1),
+    "cart": SafeRange(0, 0.8),
+    "checkout": SafeRange(0, 0.5),
+}
+"""The safe shares of the requests of a class to shed."""
 MAX_REPLICAS: Final = 64
 
 
@@ -164,3 +173,18 @@ class World(Model):
 
 Own = Annotated[World, PlainSerializer(World.own_document)]
 """A world that is written as what it sets: the rest follows the settings of each replica."""
+
+
+def risks(world: World) -> list[str]:
+    """Return what is outside its safe range, each with the range."""
+    values: dict[str, tuple[float, Sequence[Any]]] = {}
+    for name, field in ShopSettings.model_fields.items():
+        values[f"settings.{name}"] = getattr(world.settings, name), field.metadata
+    for kind, safe_shares in SAFE_SHARES.items():
+        values[f"shed.{kind}"] = world.shed.get(kind, 0.0), [safe_shares]
+    return [
+        f"{name}: {safe.text(value)} is outside the safe range, {safe}"
+        for name, (value, metadata) in values.items()
+        for safe in metadata
+        if isinstance(safe, SafeRange) and value not in safe
+    ]
