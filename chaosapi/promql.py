@@ -37,6 +37,10 @@ class Job:
         """Return the ratio of the rates of two counters; `where` applies to both."""
         return f"{self.rate(part, *by, where=where)} / ({self.rate(whole, *by, where=where)} > 0)"
 
+    def quantile(self, ratio: float, histogram: str, *by: str, where: str = "") -> str:
+        """Return the quantile of a histogram, estimated from its buckets; no value where nothing was observed."""
+        return f"histogram_quantile({ratio}, {self.rate(f'{histogram}_bucket', 'le', *by, where=where)}) >= 0"
+
     def _series(self, metric: str, where: str) -> str:
         job = f'job="{self.name}"'
         instance = f'instance=~"{self.instance}"' if self.instance else ""
@@ -68,8 +72,7 @@ class Requests:
 
     def quantile(self, ratio: float, *by: str) -> str:
         """Return the quantile of the latency in seconds, estimated from the buckets."""
-        buckets = self.job.rate(f"{self._duration}_bucket", "le", *by, where=self._routes())
-        return f"histogram_quantile({ratio}, {buckets}) >= 0"
+        return self.job.quantile(ratio, self._duration, *by, where=self._routes())
 
     def in_progress(self, *by: str) -> str:
         """Return the number of requests in progress."""

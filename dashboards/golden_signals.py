@@ -33,8 +33,6 @@ ERROR_BUDGET = 0.001
 LATENCY = 0.25
 
 LAG = 0.1  # seconds
-NO_LIMIT = "No limit on capacity"
-
 UID = "chaosapi-golden-signals"
 SERVICE = Job("$job", "$__rate_interval", "$instance")
 SERVED = Requests(SERVICE, handler="$handler")
@@ -212,7 +210,8 @@ def _saturation() -> list[Panel]:
     busy = objective(cpu, (None, CLEAR), (1, RED))
     return [
         *across(8, [_statuses(), by_route(waiting, UID, "instance"), late]),
-        *across(6, [busy, memory, *_capacity()]),
+        *across(12, [busy, memory]),
+        *across(8, _capacity()),
     ]
 
 
@@ -222,9 +221,9 @@ def _capacity() -> list[timeseries.Panel]:
         "Where the service serves only so many requests at once: how many it serves, and how many wait for a place. All"
         " places taken and a growing queue is saturation: latency grows first, refusals follow once the queue is full.",
         "short",
-        (SERVICE.now("sum", "chaosapi_capacity_in_use"), "served"),
-        (SERVICE.now("sum", "chaosapi_capacity_queued"), "queued"),
-        empty=NO_LIMIT,
+        (SERVICE.now("sum", "chaosapi_queue_in_use"), "served"),
+        (SERVICE.now("sum", "chaosapi_queue_waiting"), "queued"),
+        empty="No data",
         runbook="CapacityExhausted",
     )
     refused = course(
@@ -232,8 +231,17 @@ def _capacity() -> list[timeseries.Panel]:
         "Requests turned away with 503, because the queue was full or the wait in it too long. Clients that try again"
         " at once keep this up after the spike is over: a metastable failure.",
         "reqps",
-        (SERVICE.rate("chaosapi_capacity_rejected_total"), "refused"),
-        empty=NO_LIMIT,
+        (SERVICE.rate("chaosapi_queue_rejected_total"), "refused"),
+        empty="No data",
         runbook="CapacityExhausted",
     )
-    return [places, refused]
+    wait = course(
+        "p95 wait for a place",
+        "How long requests wait before the service begins with them, by route. This is latency that no dependency and"
+        " no handler causes: the places are taken. It grows long before the first request is refused.",
+        "s",
+        (SERVICE.quantile(0.95, "chaosapi_queue_wait_seconds", "handler"), ROUTES),
+        empty="Nobody waits",
+        runbook="CapacityExhausted",
+    )
+    return [places, wait, refused]

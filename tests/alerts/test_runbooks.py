@@ -14,7 +14,7 @@ PAGES = sorted(FOLDER.glob("*.md"))
 _SHELL = ("curl", "chaosapi ", "redis-cli", "ls ")
 
 
-def _queries(text: str) -> list[str]:
+def queries(text: str) -> list[str]:
     """Take out the indented blocks; a line that begins with a word for the shell is none of PromQL's."""
     blocks = re.findall(r"(?:^ {4,}\S.*\n)+", text, re.MULTILINE)
     return [query for block in blocks for query in separate(block) if not query.startswith(_SHELL)]
@@ -39,7 +39,7 @@ def test_a_runbook_has_its_sections_in_order(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_queries_of_runbooks_are_valid_promql(page: Path) -> None:
     """Every query parses."""
-    queries = _queries(page.read_text())
-    assert queries
-    for query in queries:
+    asked = queries(page.read_text())
+    assert asked
+    for query in asked:
         promql.check(query)

@@ -124,7 +124,7 @@ def test_cause_alerts_name_the_route_and_the_value(tmp_path: Path, tools: dict[s
     series += [
         {"series": f'chaosapi_{name}{{job="chaosapi", instance="shop-1"{more}}}', "values": values}
         for name, more, values in (
-            ("capacity_rejected_total", ', fault="full"', "0+2.5x40"),
+            ("queue_rejected_total", ', handler="/api/search"', "0+2.5x40"),
             ("event_loop_lag_seconds", "", "0.25x40"),
             ("store_up", "", "0x40"),
         )

@@ -35,6 +35,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
         },
         "target": {"routes": ["/api/search"]},
     },
+    {"name": "pool", "effect": {"type": "capacity", "concurrency": 1}, "target": {"points": ["search-index"]}},
     {"name": "dependency", "effect": {"type": "error"}, "rate": 0.5, "target": {"points": ["db"]}},
 )
 Series = dict[str, Any]
@@ -90,7 +91,7 @@ class Live:
 
 
 @contextmanager
-def live(programs: Mapping[str, Path], folder: Path) -> Iterator[Live]:
+def live(programs: Mapping[str, Path], folder: Path, faults: Sequence[Mapping[str, Any]] = FAULTS) -> Iterator[Live]:
     """Run it all until the block ends; `programs` are the Prometheus of each profile."""
     shop = free_port()
     load = free_port()
@@ -100,7 +101,7 @@ def live(programs: Mapping[str, Path], folder: Path) -> Iterator[Live]:
     with ExitStack() as stack:
         stack.enter_context(_running([*python, "chaosapi", "serve", "--host", "127.0.0.1", "--port", str(shop)]))
         wait_for(lambda: answers(f"{url}/readyz"), "the service")
-        for fault in FAULTS:
+        for fault in faults:
             httpx2.post(f"{url}/admin/faults", json=fault).raise_for_status()
         scenario = ["--scenario", "steady", "--rate", "30", "--duration", "1h", "--metrics-port", str(load)]
         locust = [

@@ -25,7 +25,7 @@ UNITS = {  # of what a query reads, the first that fits
     r"\) / \(.* > 0\)": "percentunit",
     r"process_cpu_seconds_total": "percentunit",  # of a core
     r"process_resident_memory_bytes": "bytes",
-    r"rate\(chaosapi_shop_calls": "suffix: calls/s",
+    r"rate\(chaosapi_(dependency|pool)": "suffix: calls/s",
     r"^sum by \(handler\) \(rate\(http_requests_total[^/]*$": "short",  # the title says: requests per second
     r"rate\(|planned_rate": "reqps",
     r"store_up": "bool_on_off",

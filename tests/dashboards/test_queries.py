@@ -42,6 +42,8 @@ UNSHOWN = {
     "process_open_fds": "the soak test watches them; a learner is not meant to",
     "process_max_fds": "a setting of the machine",
     "chaosapi_log_lines_dropped": "about the log of the service, not about its users; docs/security.md names it",
+    "chaosapi_shop_calls": "the durations of the calls count them too, those of an app's own points included",
+    "chaosapi_shop_breaker_open": "chaosapi_shop_breaker_state says more",
     "process_virtual_memory_bytes": "resident memory is what counts",
     "python_gc_collections": "Python's own, useful to its developers",
     "python_gc_objects_collected": "Python's own, useful to its developers",
