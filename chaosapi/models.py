@@ -11,7 +11,9 @@ from pydantic_core import PydanticCustomError
 class Model(BaseModel):
     """Base class: unknown fields are refused, instances are immutable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, serialize_by_alias=True
+    )
 
 
 def ratio(value: Any) -> Any:

@@ -102,7 +102,9 @@ class Chaos:
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
         points = frozenset(points)
         self._policy = Policy(routes, settings, points)
-        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, World.of(settings))
+        self._replica = Replica.started_now(settings.replica, socket.gethostname(), clock())
+        world = World.of(settings)
+        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, world, self._replica.name)
         fault_metrics = FaultMetrics(engine)
         self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()
@@ -121,7 +123,6 @@ class Chaos:
         self._observers = Observers(tries=[call_metrics.count_try], waits=[self._queues.count_wait])
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
-        self._replica = Replica.started_now(settings.replica, socket.gethostname(), clock())
         self._heartbeat = Heartbeat(
             self._store,
             self._replica,

@@ -134,7 +134,7 @@ class FaultEndpoints:
         change = changes.create(spec, now, self.policy.admit)
         applied = await self.audited.apply(request, change, "create", now=now, fault=name, reason=spec.reason)
         response.headers["location"] = f"{request.scope.get('root_path', '').rstrip('/')}/admin/faults/{name}"
-        return Created(**dict(await self._view(response, applied.after, name, wait)), forecast=outlook)
+        return Created(**(await self._view(response, applied.after, name, wait)).fields(), forecast=outlook)
 
     async def list_faults(
         self,
@@ -248,9 +248,8 @@ class FaultEndpoints:
 
     def _view_of(self, record: Record, receipt: Receipt) -> responses.FaultView:
         engine = self.engine
-        return responses.FaultView.of(
-            record, receipt, engine.time_of(record), engine.strength_of(record), self.meter.requests_per_second
-        )
+        surroundings = responses.Surroundings(engine.state.world, self.fleet.names(), self.meter.requests_per_second)
+        return responses.FaultView.of(record, receipt, engine.time_of(record), engine.strength_of(record), surroundings)
 
     def _view_json(self, receipt_of: Callable[[Record], Receipt], record: Record) -> str:
         return self._view_of(record, receipt_of(record)).model_dump_json()

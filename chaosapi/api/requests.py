@@ -32,5 +32,5 @@ class FaultRequest(Fault):
 
     def resolved(self, name: str | None, rate: float, rate_sum: str) -> Fault:
         """Return the fault with this name, and this rate as a ratio; `rate_sum` shows its calculation."""
-        fields = {field: getattr(self, field) for field in Fault.model_fields}
+        fields = {field: value for field, value in self.fields().items() if field in Fault.names()}
         return Fault(**{**fields, "name": name, "rate": rate, "rate_sum": rate_sum})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from chaosapi import durations
 from chaosapi.durations import Duration
@@ -13,8 +13,37 @@ from chaosapi.faults.state import Action, AuditEntry, Halt
 from chaosapi.models import Model
 from chaosapi.store import Replica
 from chaosapi.world.changes import FieldChange
+from chaosapi.world.world import World
 
 _NOTED_AFTER_S: Final = 60.0
+
+
+class ConditionView(Model):
+    """Whether the condition of a fault (`while`) holds now."""
+
+    holds: bool
+    """Whether it holds on any replica on which the fault may act."""
+    replicas: list[str]
+    """The names of those on which it holds."""
+    reason: str
+    """Why it does not hold on the others."""
+
+    @classmethod
+    def of(cls, spec: Fault, world: World, replicas: Sequence[str]) -> "ConditionView | None":
+        """Return whether the condition holds on these replicas; None for a fault without one."""
+        if not spec.while_:
+            return None
+        unmet = {name: spec.unmet(world, name) for name in replicas if spec.target.includes(name)}
+        names_by_reason: dict[str, list[str]] = {}
+        for name, reason in unmet.items():
+            if reason:
+                names_by_reason.setdefault(reason, []).append(name)
+        holding = [name for name, reason in unmet.items() if reason is None]
+        if len(names_by_reason) == 1 and not holding:
+            reason = next(iter(names_by_reason))
+        else:
+            reason = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in names_by_reason.items())
+        return cls(holds=bool(holding), replicas=holding, reason=reason)
 
 
 class FaultView(Fault):
@@ -30,37 +59,54 @@ class FaultView(Fault):
     remaining: Duration
     """Time until the fault ends."""
     strength: float
-    """Current strength, 0 to 1."""
+    """Current strength, 0 to 1; 0 while there is no replica on which the fault may act."""
+    condition: ConditionView | None = None
+    """Whether the fault's condition holds; null for a fault without one, and after its end."""
     note: str = ""
-    """A note if the fault has been active for a minute during traffic without a matching request."""
+    """A note if no replica has a name of the target's `replicas`, or if the fault has been active for a minute during
+    traffic without a matching request."""
     receipt: Receipt
 
     @classmethod
     def of(
-        cls, record: Record, receipt: Receipt, now: float, strength: float, requests_per_second: Callable[[], float]
+        cls, record: Record, receipt: Receipt, now: float, strength: float, surroundings: "Surroundings"
     ) -> "FaultView":
-        """Return the view of a fault at time `now`, with its strength then, under the present traffic."""
-        spec = {field: getattr(record.spec, field) for field in Fault.model_fields if field != "name"}
+        """Return the view of a fault at time `now`, with its strength then."""
+        ended = record.phase(now) == "ended"
+        acting = record.spec.acts_on(surroundings.world, surroundings.replicas)
+        fields = {**record.spec.fields(), "name": record.name}
         return cls(
-            name=record.name,
-            **spec,
+            **fields,
             state=record.phase(now),
             revision=record.revision,
             created_at=_time(record.created_at),
             starts_at=_time(record.starts_at),
             ends_at=_time(record.ends_at),
             remaining=max(0.0, record.ends_at - now),
-            strength=round(strength, 6),
-            note=_note(record, receipt, now, requests_per_second),
+            strength=round(strength, 6) if acting else 0.0,
+            condition=None if ended else ConditionView.of(record.spec, surroundings.world, surroundings.replicas),
+            note=_note(record, receipt, now, surroundings),
             receipt=receipt,
         )
 
 
-def _note(record: Record, receipt: Receipt, now: float, requests_per_second: Callable[[], float]) -> str:
+class Surroundings(NamedTuple):
+    """What a view of a fault depends on besides the fault."""
+
+    world: World
+    replicas: Sequence[str]
+    """The names of the live replicas."""
+    requests_per_second: Callable[[], float]
+
+
+def _note(record: Record, receipt: Receipt, now: float, surroundings: Surroundings) -> str:
     spec = record.spec
+    named = spec.target.replicas
+    if named and record.phase(now) != "ended" and not set(named).intersection(surroundings.replicas):
+        return f"no replica is called {' or '.join(named)} now; there are {', '.join(surroundings.replicas)}"
     waited = now - record.starts_at
     idle = record.phase(now) == "active" and receipt.matched == 0 and waited >= _NOTED_AFTER_S
-    if not idle or isinstance(spec.effect, ProcessEffect) or not (rate := requests_per_second()):
+    if not idle or isinstance(spec.effect, ProcessEffect) or not (rate := surroundings.requests_per_second()):
         return ""
     calls = "call to a dependency" if spec.target.points else "request"
     return (

@@ -96,7 +96,7 @@ def _known_fields(model: type[BaseModel], path: Sequence[int | str], body: Any) 
     candidates = _models_at(model, path)
     if len(candidates) > 1:
         candidates = [candidate for candidate in candidates if _fits(candidate, body)]
-    return list(candidates[0].model_fields) if candidates else []
+    return [field.alias or name for name, field in candidates[0].model_fields.items()] if candidates else []
 
 
 def _models_at(model: type[BaseModel], path: Sequence[int | str]) -> list[type[BaseModel]]:
@@ -104,8 +104,9 @@ def _models_at(model: type[BaseModel], path: Sequence[int | str]) -> list[type[B
     models = [model]
     for part in path:
         if isinstance(part, str):
-            fields = [candidate.model_fields[part] for candidate in models if part in candidate.model_fields]
-            models = list(chain.from_iterable(models_in(field.annotation) for field in fields))
+            fields = chain.from_iterable(candidate.model_fields.items() for candidate in models)
+            meant = [field for name, field in fields if (field.alias or name) == part]
+            models = list(chain.from_iterable(models_in(field.annotation) for field in meant))
     return models
 
 

@@ -98,7 +98,7 @@ def _latest_begun(records: list[Record], name: str | None, now: float) -> Record
 
 def _record(view: Mapping[str, Any]) -> Record:
     times = {each: datetime.fromisoformat(view[each]).timestamp() for each in ("created_at", "ends_at")}
-    sent = Fault.model_validate({field: view[field] for field in Fault.model_fields})
+    sent = Fault.model_validate({name: view[name] for name in Fault.names()})
     return Record(
         name=view["name"],
         spec=sent,

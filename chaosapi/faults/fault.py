@@ -1,6 +1,7 @@
 """A fault: an effect × rate × target × schedule; as API clients send it, and as stores keep it."""
 
 import functools
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -13,6 +14,8 @@ from chaosapi.faults.guard import Guard
 from chaosapi.faults.schedule import Schedule
 from chaosapi.models import Integer, Line, Model, Moment, Ratio, at_most_entries, case_insensitive_names
 from chaosapi.routes import METHODS, STATUS_CLOSED, fits, is_probe
+from chaosapi.world.condition import Condition
+from chaosapi.world.world import ReplicaName, World
 
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
@@ -57,6 +60,12 @@ class Target(Model):
 
     points: Annotated[list[Point], Field(min_length=1, max_length=20)] | None = None
     """Points, that is calls to dependencies (`["payments"]`), to hit instead of whole requests."""
+    replicas: Annotated[list[ReplicaName], Field(min_length=1, max_length=64)] | None = None
+    """The names of the replicas (`CHAOSAPI_REPLICA`, else the id) on which the fault acts; on all unless given."""
+
+    def includes(self, replica: str) -> bool:
+        """Return whether the fault may act on the replica of this name."""
+        return self.replicas is None or replica in self.replicas
 
     def matches_route(self, template: str) -> bool:
         """Return whether the target matches the route with this template; a usual probe has to be named."""
@@ -80,12 +89,36 @@ class Fault(Model):
     """Which requests match."""
     schedule: Schedule = Schedule()
     """When the fault acts, and how strong it is."""
+    while_: Annotated[Condition | None, Field(alias="while")] = None
+    """The part of the world that must hold on a replica for the fault to act there."""
     seed: Seed = 0
     """The seed of the dice: the same seed hits the same request ids on every replica; another seed hits others."""
     reason: Reason = ""
     """Why the fault is injected; recorded in the audit log."""
     guard: Guard | None = None
     """The condition that ends the fault early."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names that the fields have in documents."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+    def fields(self) -> dict[str, Any]:
+        """Return the values of the fields, by their names in documents."""
+        return {field.alias or name: getattr(self, name) for name, field in type(self).model_fields.items()}
+
+    def acts_on(self, world: World, replicas: Iterable[str]) -> list[str]:
+        """Return those of the replicas that the target names and on which the condition holds."""
+        return [name for name in replicas if self.target.includes(name) and self.unmet(world, name) is None]
+
+    def unmet(self, world: World, replica: str) -> str | None:
+        """Return why the condition does not hold on the replica, in words; None if it holds, or there is none."""
+        return self.while_.unmet(world, replica) if self.while_ else None
+
+    @property
+    def differs_by_replica(self) -> bool:
+        """Return whether the fault may act on some replicas and not on others."""
+        return self.while_ is not None or self.target.replicas is not None
 
     @property
     def statuses(self) -> set[str]:
@@ -97,10 +130,11 @@ class Fault(Model):
 
     @model_validator(mode="after")
     def _check_effect(self) -> Self:
-        if isinstance(self.effect, ProcessEffect) and (self.rate != 1 or self.target != Target()):
+        everywhere = Target(replicas=self.target.replicas)
+        if isinstance(self.effect, ProcessEffect) and (self.rate != 1 or self.target != everywhere):
             raise PydanticCustomError(
                 "process",
-                "an effect of type {type} acts on the whole process: leave out rate and target",
+                "an effect of type {type} acts on the whole process: leave out rate and target, except its replicas",
                 {"type": self.effect.type},
             )
         if self.target.points and not self.effect.at_points:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from chaosapi.durations import Duration
 from chaosapi.faults.sketch import Sketch
@@ -32,6 +33,8 @@ class Replicas(Model):
 
 
 _ALONE = Replicas(applied=1, known=1)
+SPARED: Final = "condition"
+"""Among the reasons to skip a request: the fault's condition did not hold."""
 
 
 class Denial(Model):
@@ -39,6 +42,17 @@ class Denial(Model):
 
     replica: str
     reason: str
+
+
+class ReplicaCounts(Model):
+    """What one replica counted."""
+
+    replica: str
+    """The replica's name."""
+    matched: int
+    injected: int
+    skipped: int
+    spared: int
 
 
 class Receipt(Model):
@@ -50,8 +64,10 @@ class Receipt(Model):
     """Matched requests on which the effect acted."""
     skipped: int
     """Requests that the dice hit but the effect did not act on; chaosapi_fault_skipped_total has the reasons."""
+    spared: int
+    """Requests that the dice would have hit, had the fault's condition (`while`) held; not among the skipped."""
     requested_rate: float
-    """The requested share: rate × strength, averaged over the matched requests."""
+    """The requested share: rate × strength, averaged over the matched requests; 0 for those that a condition spared."""
     achieved_rate: float
     """The achieved share: injected / matched."""
     delay: DelayReceipt | None
@@ -59,6 +75,8 @@ class Receipt(Model):
     replicas: Replicas
     denied: Sequence[Denial] = ()
     """The replicas whose settings forbid the fault, and the reasons."""
+    by_replica: Sequence[ReplicaCounts] = ()
+    """The counts of each replica, for faults with `while` or `target.replicas`."""
 
 
 @dataclass(slots=True)
@@ -88,13 +106,22 @@ class Counts:
         self.delays.planned.add(planned)
         self.delays.measured.add(measured)
 
+    def of_replica(self, replica: str) -> ReplicaCounts:
+        """Return the counts as those of the replica of this name."""
+        skipped = self.skipped.copy()  # another thread may add a reason meanwhile
+        spared = skipped.pop(SPARED, 0)
+        return ReplicaCounts(
+            replica=replica, matched=self.matched, injected=self.injected, skipped=skipped.total(), spared=spared
+        )
+
     def receipt(self, rate: float, replicas: Replicas = _ALONE, denied: Sequence[Denial] = ()) -> Receipt:
         """Return the receipt; `rate` is the requested rate while no request has matched yet."""
-        skipped = self.skipped.copy().total()  # copy: another thread may add a reason meanwhile
+        counts = self.of_replica("")
         return Receipt(
-            matched=self.matched,
-            injected=self.injected,
-            skipped=skipped,
+            matched=counts.matched,
+            injected=counts.injected,
+            skipped=counts.skipped,
+            spared=counts.spared,
             requested_rate=round(self.expected / self.matched, 6) if self.matched else rate,
             achieved_rate=round(self.injected / self.matched, 6) if self.matched else 0.0,
             delay=DelayReceipt(planned=_quantiles(self.delays.planned), measured=_quantiles(self.delays.measured))

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from chaosapi.effects import Effect, ProcessEffect, RequestEffect
 from chaosapi.faults.fault import Record
-from chaosapi.faults.receipt import Counts
+from chaosapi.faults.receipt import SPARED, Counts
 from chaosapi.faults.schedule import Course
 from chaosapi.faults.state import Diff, State
 from chaosapi.routing import RouteTable
@@ -105,12 +105,18 @@ class ActiveFault:
     this replica's monotonic clock since the replica first saw the fault, whichever is first.
     """
 
-    def __init__(self, record: Record, templates: Sequence[str], clocks: Clocks) -> None:
+    def __init__(self, record: Record, templates: Sequence[str], clocks: Clocks, replica: str = "") -> None:
+        """`replica` is the name of this replica."""
         self._templates = templates
         self._clocks = clocks
+        self._replica = replica
+        self.elsewhere = not record.spec.target.includes(replica)
+        """Whether the target names other replicas only."""
         self._wakers: set[Callable[[], object]] = set()
         self._ended = False
         self._denied: str | None = None
+        self._unmet: str | None = None
+        """Why the condition does not hold on this replica; None where it does."""
         now = clocks.shared()
         self._ahead = max(now, record.created_at) - clocks.steady()
         """The fault's time minus the monotonic clock."""
@@ -128,8 +134,20 @@ class ActiveFault:
         self.compiled.match_routes(templates)
 
     def acts(self) -> bool:
+        """Return whether the fault is allowed to act here, has not ended, and its condition holds."""
+        return self.allowed() and self._unmet is None and not self.elsewhere
+
+    def allowed(self) -> bool:
         """Return whether the fault has not ended and this replica's policy allows it."""
         return self._denied is None and self.remaining() > 0
+
+    def check_condition(self, world: World) -> None:
+        """Find out whether the condition holds here; wake the requests that the fault holds if that has changed."""
+        unmet = self.compiled.record.spec.unmet(world, self._replica)
+        if unmet == self._unmet:
+            return
+        self._unmet = unmet
+        self.notify_end()
 
     def set_denied(self, denied: str | None) -> None:
         """Set the reason why the fault must not act here, None where it may; wake the requests that it holds."""
@@ -157,6 +175,7 @@ class ActiveFault:
         compiled = CompiledFault(record, self._templates, self.compiled)
         compiled.strength(self.time())  # draw a changed schedule's bursts here, not in a request
         self.compiled = compiled
+        self.elsewhere = not record.spec.target.includes(self._replica)
         self.over = self.compiled.over or self.from_future or self._ended
         if self._ended:  # another thread may have ended it meanwhile
             self.over = True
@@ -181,8 +200,9 @@ class ActiveFault:
         return self.early() <= 0 and self.acts()
 
     def strength(self) -> float:
-        """Return the fault's strength now; 0 after the end, and while denied."""
-        return 0.0 if self.over or self._denied else self.compiled.strength(self.time())
+        """Return the fault's strength now; 0 after the end, while denied, and while its condition does not hold."""
+        idle = self.over or self._denied or self._unmet or self.elsewhere
+        return 0.0 if idle else self.compiled.strength(self.time())
 
     @contextmanager
     def on_end(self, wake: Callable[[], object]) -> Iterator[None]:
@@ -212,9 +232,13 @@ class ActiveFault:
         strength = 1.0 if compiled.constant else compiled.course.strength(now - compiled.record.created_at)
         chance = compiled.record.spec.rate * (strength if compiled.scales_rate else strength > 0)
         self.counts.matched += 1
-        self.counts.expected += chance
+        if self._unmet is None:
+            self.counts.expected += chance
         key = compiled.key(scope, request_id)
         if compiled.record.dice.hit(key) >= chance:
+            return None
+        if self._unmet is not None:
+            self.counts.skipped[SPARED] += 1
             return None
         if self._denied is not None:
             self.counts.skipped["denied"] += 1
@@ -259,15 +283,17 @@ class Engine:
         steady: Callable[[], float] | None = None,
         denials: Denials = _deny_none,
         world: World | None = None,
+        replica: str = "",
     ) -> None:
         """`clock` is the shared clock; `steady` is this machine's monotonic clock, `clock` unless given.
 
-        `world` is that of this replica as long as nobody changes it.
+        `world` is that of this replica as long as nobody changes it; `replica` is its name.
         """
         self.steady = steady or clock
         self._denials = denials
         self.clock = clock
         self._clocks = Clocks(clock, self.steady)
+        self._replica = replica
         self.base_world = world or World()
         """The world of this replica as long as nobody changes it."""
         self.state = State(world=self.base_world)
@@ -300,7 +326,9 @@ class Engine:
             for record in reversed(added):
                 fault = faults.get(record.identity)
                 if fault is None:
-                    fault = faults[record.identity] = ActiveFault(record, self.routes.templates, self._clocks)
+                    fault = faults[record.identity] = ActiveFault(
+                        record, self.routes.templates, self._clocks, self._replica
+                    )
                     if self._released:
                         fault.end()
                 elif fault.compiled.record != record:
@@ -316,10 +344,11 @@ class Engine:
         live = [fault for fault in (*self._live, *added_faults) if fault.remaining() > 0]
         for fault, denied in zip(live, self._denials([fault.compiled.record for fault in live]), strict=True):
             fault.set_denied(denied)
+            fault.check_condition(self.state.world)
         on_requests: list[ActiveFault] = []
         at_points: dict[str, list[ActiveFault]] = {}
         for fault in live:
-            if isinstance(fault.compiled.effect, RequestEffect):
+            if isinstance(fault.compiled.effect, RequestEffect) and not fault.elsewhere:
                 points = fault.compiled.record.spec.target.points
                 for faults in [at_points.setdefault(point, []) for point in points] if points else [on_requests]:
                     faults.append(fault)
@@ -358,8 +387,8 @@ class Engine:
         return steady, self.clock() - steady
 
     def drop_ended(self) -> None:
-        """Index the live faults anew unless all of them act: the end of one may make room for others."""
-        if all(fault.acts() for fault in self._live):
+        """Index the live faults anew unless all of them may act: the end of one may make room for others."""
+        if all(fault.allowed() for fault in self._live):
             return
         with self._lock:
             self._index()

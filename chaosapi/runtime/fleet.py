@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from chaosapi.errors import StoreUnavailable
 from chaosapi.faults.fault import Record
-from chaosapi.faults.receipt import Denial, Receipt, Replicas
+from chaosapi.faults.receipt import Counts, Denial, Receipt, ReplicaCounts, Replicas
 from chaosapi.injection.engine import Engine
 from chaosapi.store import Store
 from chaosapi.store.codec import tally_key
@@ -40,6 +40,10 @@ class Fleet:
         self._others = [replica for replica in await self._store.replicas() if replica.id != self._me.id]
         mine = {"revision": self._engine.state.revision, "seen": self._store.now()}
         return sorted([self._me.model_copy(update=mine), *self._others], key=lambda replica: replica.id)
+
+    def names(self) -> list[str]:
+        """Return the names of the replicas that were alive when they were last read, sorted."""
+        return sorted({replica.name for replica in (self._me, *self._others)})
 
     async def count_applied(self, revision: int, wait: float = 0.0) -> Replicas:
         """Count the replicas that have applied a revision; wait until all have, at most `wait` seconds."""
@@ -86,11 +90,24 @@ class Fleet:
         others = [(replica, text) for replica, text in foreign if is_readable(text)]
         reasons = [(self._me.id, tally.denied), *((replica, denied_reason(text)) for replica, text in others)]
         refusals = [Denial(replica=replica, reason=why) for replica, why in reasons if why]
+        by_replica = self._counts_by_replica(tally, others) if record.spec.differs_by_replica else ()
         if not others:
-            return tally.receipt(rate, replicas, refusals)
+            return tally.receipt(rate, replicas, refusals).model_copy(update={"by_replica": by_replica})
         whole = self._sum_receipt([dump_counts(tally), *(text for _, text in others)])
         requested = whole.requested_rate if whole.matched else rate
-        return whole.model_copy(update={"requested_rate": requested, "replicas": replicas, "denied": refusals})
+        return whole.model_copy(
+            update={
+                "requested_rate": requested,
+                "replicas": replicas,
+                "denied": refusals,
+                "by_replica": by_replica,
+            }
+        )
+
+    def _counts_by_replica(self, mine: Counts, others: Sequence[tuple[str, str]]) -> list[ReplicaCounts]:
+        names = {replica.id: replica.name for replica in self._others}
+        counts = [(self._me.name, mine), *((names.get(number, number), sum_counts([text])) for number, text in others)]
+        return sorted((each.of_replica(name) for name, each in counts), key=lambda each: each.replica)
 
     def _sum_receipt(self, texts: Sequence[str]) -> Receipt:
         """Return the receipt of a sum. Cached: the counts of ended faults never change."""
