@@ -24,7 +24,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.injection.dependencies import DependencyError, point
 from chaosapi.inner import InnerMiddleware
 from tests.conftest import Clock, Serve
-from tests.world import Answer, Crowd, near
+from tests.tiny_app import Answer, Crowd, near
 
 
 @pytest.fixture

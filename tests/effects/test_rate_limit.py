@@ -9,7 +9,7 @@ from chaosapi.effects.rate_limit import Bucket, RateLimit
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from tests.conftest import Clock
-from tests.world import Answer, Crowd
+from tests.tiny_app import Answer, Crowd
 
 
 @pytest.fixture

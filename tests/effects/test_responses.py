@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.inner import InnerMiddleware
 from tests.conftest import Clock
-from tests.world import Answer, Crowd, constant, near
+from tests.tiny_app import Answer, Crowd, constant, near
 
 THROTTLE = {"type": "throttle", "bytes_per_second": 1}
 ON_BODIES: dict[str, dict[str, Any]] = {

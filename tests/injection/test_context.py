@@ -9,7 +9,7 @@ from starlette.responses import Response
 from chaosapi.faults import changes
 from chaosapi.faults.fault import Fault
 from tests.conftest import Clock, MakeClient
-from tests.world import Crowd, constant, near
+from tests.tiny_app import Crowd, constant, near
 
 
 @pytest.fixture

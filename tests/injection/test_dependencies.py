@@ -18,7 +18,7 @@ from chaosapi.injection.dependencies import DependencyCall
 from chaosapi.telemetry.faults import FaultMetrics
 from tests.conftest import Clock, MakeClient
 from tests.garbage import alive, collection_off
-from tests.world import World, constant, near
+from tests.tiny_app import World, constant, near
 
 Handler = Callable[[], Awaitable[None]]
 HANG = {"type": "hang", "at_most": "1h"}

@@ -13,7 +13,7 @@ from chaosapi.injection.engine import ActiveFault, Engine
 from chaosapi.settings import Settings
 from tests.conftest import Clock
 from tests.injection.test_engine import ROUTES, hits
-from tests.world import Crowd, constant
+from tests.tiny_app import Crowd, constant
 
 HOUR = 3600.0
 

@@ -9,7 +9,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.injection.disconnect import DisconnectWatcher
 from tests.conftest import Clock
 from tests.garbage import alive, collection_off
-from tests.world import World, constant, near
+from tests.tiny_app import World, constant, near
 
 
 @pytest.fixture

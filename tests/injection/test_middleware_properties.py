@@ -10,7 +10,7 @@ from starlette.types import Message, Scope
 from chaosapi import scope as keys
 from chaosapi.effects import EFFECTS, RequestEffect
 from tests.conftest import Clock
-from tests.world import World, client
+from tests.tiny_app import World, client
 
 EXAMPLES = [effect.example for effect in EFFECTS if issubclass(effect, RequestEffect)]
 FAULTS = st.lists(st.tuples(st.sampled_from(EXAMPLES), st.sampled_from([0.3, 1.0])), max_size=6)

@@ -16,7 +16,7 @@ from chaosapi.store import MemoryStore
 from chaosapi.store.alerts import Delivery, Inbox
 from chaosapi.telemetry.requests import AnswerCounts
 from tests.conftest import Clock
-from tests.world import ROUTES
+from tests.tiny_app import ROUTES
 
 ALERTS = 1000
 GUARDS = 30

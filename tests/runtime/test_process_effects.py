@@ -1,6 +1,7 @@
 """The threads of process effects, in this process: with real effects, real faults, and a fake clock."""
 
 import asyncio
+import mmap
 import sys
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chaosapi.effects import memory
 from chaosapi.faults import changes
 from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
@@ -17,6 +19,7 @@ from chaosapi.routing import RouteTable
 from chaosapi.runtime.process_effects import ProcessEffectRunner
 from tests.conftest import Clock
 from tests.effects.test_cpu import burners
+from tests.injection.test_conditions import RETRIES, retries
 from tests.patience import until
 
 
@@ -26,7 +29,7 @@ class Replica:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.state = State()
-        self.engine = Engine(RouteTable.of([]), clock)
+        self.engine = Engine(RouteTable.of([]), clock, replica="shop-1")
         self.supervisor = ProcessEffectRunner()
 
     def start(self) -> None:
@@ -110,6 +113,53 @@ def test_a_replaced_and_an_ended_fault_stop(replica: Replica, clock: Clock) -> N
     replica.create({"type": "health"})
     until(replica.fails)
     replica.apply(lambda _: State())
+    assert not replica.fails()
+    until(lambda: threads() == [])
+
+
+def test_an_effect_stops_with_its_condition_and_acts_again_with_it(replica: Replica) -> None:
+    """What it has taken is freed in between; nothing counts as an act."""
+    replica.create({"type": "health"}, **{"while": RETRIES})
+    until(replica.fails)
+    replica.apply(retries(0))
+    assert not replica.fails()
+    until(lambda: threads() == [])
+    assert [fault.strength() for fault in replica.engine.live()] == [0]
+    acts = replica.receipt().injected
+    replica.apply(retries(2))
+    until(replica.fails)
+    assert acts == replica.receipt().injected - 1
+
+
+def test_memory_is_free_while_the_condition_does_not_hold(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It grows again from nothing when the condition holds again."""
+    limit = 8 * 2**20
+    chunks: list[mmap.mmap] = []
+
+    def allocate(size: int) -> mmap.mmap:
+        chunks.append(mmap.mmap(-1, size))
+        return chunks[-1]
+
+    def held() -> int:
+        return sum(len(chunk) for chunk in chunks if not chunk.closed)
+
+    monkeypatch.setattr(memory, "_allocate", allocate)
+    replica.create({"type": "memory", "limit": limit, "rate": "1GiB"}, **{"while": RETRIES})
+    until(lambda: held() == limit)
+    replica.apply(retries(0))
+    until(lambda: held() == 0)
+    replica.apply(retries(2))
+    until(lambda: held() == limit)
+
+
+def test_an_effect_acts_on_named_replicas_alone(replica: Replica, clock: Clock) -> None:
+    """This one is `shop-1`; a patch moves the fault."""
+    replica.create({"type": "health"}, target={"replicas": ["shop-2"]})
+    assert threads() == []
+    assert not replica.fails()
+    replica.apply(changes.patch("f", {"target": {"replicas": ["shop-1"]}}, Fault.model_validate, clock()))
+    until(replica.fails)
+    replica.apply(changes.patch("f", {"target": {"replicas": ["shop-3"]}}, Fault.model_validate, clock()))
     assert not replica.fails()
     until(lambda: threads() == [])
 

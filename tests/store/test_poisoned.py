@@ -16,7 +16,7 @@ from chaosapi.injection.engine import Engine
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.store import Replica, Store, store_from_url
 from tests.store.conftest import RedisServer, Seen, a_fault, an_entry, started, until
-from tests.world import ROUTES
+from tests.tiny_app import ROUTES
 
 DEEP = '{"revision":7,"faults":[{"name":"a","spec":{"effect":{"type":"error","body":' + 300 * "[" + 300 * "]" + "}}}]}"
 TEXTS = {
