@@ -46,13 +46,15 @@ def expected_hits(trials: int, chance: float) -> tuple[int, int]:
 def expected_range(fault: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return the range of the share of requests that a fault of the admin API hits, as a part of those that matched.
 
-    None where the dice do not decide on each request alone: all are hit, all of a user's, or those over a limit.
+    None where the dice do not decide on each request alone: all are hit, all of a user's, those over a limit, or
+    none while a condition did not hold.
     """
     receipt = fault["receipt"]
     matched = receipt["matched"]
     rate = receipt["requested_rate"]
     by_limit = fault["effect"]["type"] in LIMITS
-    if not matched or not 0 < rate < 1 or by_limit or fault["target"]["sticky_by"]:
+    of_all = not by_limit and not fault["target"]["sticky_by"] and not receipt.get("spared")
+    if not matched or not 0 < rate < 1 or not of_all:
         return None
     low, high = expected_hits(matched, rate)
     return low / matched, high / matched

@@ -76,6 +76,17 @@ def add(
     point: Annotated[
         list[str] | None, typer.Option(help="Hit calls to this dependency, not whole requests; repeatable.")
     ] = None,
+    replica: Annotated[
+        list[str] | None, typer.Option(help="Act on the replica of this name alone; repeatable.")
+    ] = None,
+    while_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--while",
+            help="Act only while this part of the world holds: release=2.4.1, flags.new-pricing=on, "
+            "'settings.shop_retries>0', providers.payments=acme, in_rotation=true; repeatable, all must hold.",
+        ),
+    ] = None,
     start_after: Annotated[
         str | None, typer.Option(help="Delay before the fault starts, such as 10s.", show_default="0s")
     ] = None,
@@ -119,8 +130,10 @@ def add(
                 "headers": dict(map(parse.split_parameter, header or [])),
                 "sticky_by": sticky_by,
                 "points": point,
+                "replicas": replica,
             }
         ),
+        "while": parse.read_condition(while_ or []),
         "schedule": parse.without_none(
             {
                 "start_after": parse.duration_text(start_after),

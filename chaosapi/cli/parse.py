@@ -13,9 +13,13 @@ from chaosapi import durations, json_limits
 from chaosapi.effects import EFFECTS, Effect
 from chaosapi.errors import BadRequest, ChaosError
 from chaosapi.json_limits import FILE
+from chaosapi.merge_patch import merge
 from chaosapi.slo.document import BoundedLoader
 
 _NOT_JSON: Final = object()
+_COMPARISON: Final = re.compile(r"(.+?)(>=|<=|>|<|=)([^<>=]+)")
+_SIGNS: Final = {">": "above", ">=": "at_least", "<": "below", "<=": "at_most"}
+_SWITCHES: Final = {"on": True, "off": False}
 
 _RESOLVED: Final = {
     "null": (r"~|null|Null|NULL|", "~nN\0"),
@@ -98,6 +102,30 @@ def split_parameter(text: str) -> tuple[str, str]:
     if not separator or not name:
         raise typer.BadParameter(f"{text!r} must be name=value")
     return name, rest
+
+
+def read_condition(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the condition of options such as `release=2.4.1`, `flags.new-pricing=on` and `settings.queue>10`.
+
+    An option may also be a condition as JSON or YAML.
+    """
+    condition: dict[str, Any] = {}
+    for text in texts:
+        if text.lstrip().startswith("{"):
+            part = parse_value(text)
+        elif found := _COMPARISON.fullmatch(text):
+            part = _part_of_condition(*found.groups())
+        else:
+            raise typer.BadParameter(f"{text[:100]!r} must be like release=2.4.1 or 'settings.shop_retries>0'")
+        condition = merge(condition, part)
+    return condition
+
+
+def _part_of_condition(path: str, sign: str, text: str) -> dict[str, Any]:
+    part, dot, name = path.partition(".")
+    value = text if part == "release" else _SWITCHES.get(text, parse_value(text))
+    test = value if sign == "=" else {_SIGNS[sign]: value}
+    return {part: {name: test} if dot else test}
 
 
 def duration_text(text: str | None) -> str | None:

@@ -32,7 +32,7 @@ def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
             table.caption = f"the range has the actual share in {LEVEL:.0%} of runs"
         table.add_row(
             fault["name"],
-            "\n".join(filter(None, [effect(fault["effect"]), target(fault), fault.get("note")])),
+            "\n".join(filter(None, [effect(fault["effect"]), target(fault), *_condition(fault), fault.get("note")])),
             _state(fault),
             _remaining(fault),
             "\n".join(filter(None, [f"{receipt['requested_rate']:.2%}", expected])),
@@ -41,6 +41,7 @@ def fault_table(faults: Sequence[Mapping[str, Any]]) -> Table:
                     f"{receipt['achieved_rate']:.2%}",
                     f"{receipt['injected']}/{receipt['matched']}",
                     *([f"{receipt['skipped']} skipped"] if receipt["skipped"] else []),
+                    *([f"{receipt['spared']} spared"] if receipt.get("spared") else []),
                 ]
             ),
         )
@@ -61,17 +62,23 @@ def fault_details(fault: Mapping[str, Any]) -> Table:
     )
     if fault["rate_sum"]:
         table.add_row("", fault["rate_sum"])
+    for line in _condition(fault):
+        table.add_row("condition", line)
     table.add_row("state", _state(fault))
     table.add_row("time", f"{fault['starts_at'][11:19]} to {fault['ends_at'][11:19]} UTC, {_remaining(fault)} left")
     table.add_row(
         "receipt",
         f"{receipt['injected']} of {receipt['matched']} requests hit: {receipt['achieved_rate']:.4%}, "
-        f"{receipt['skipped']} skipped",
+        f"{receipt['skipped']} skipped" + (f", {receipt['spared']} spared" if receipt.get("spared") else ""),
     )
     expected = _expected_range(fault)
     in_range = f", expected range {expected} (in {LEVEL:.0%} of runs)" if expected else ""
     table.add_row("", f"requested {receipt['requested_rate']:.4%}{in_range}")
     table.add_row("", f"applied by {format_replicas(receipt['replicas'])}")
+    for counts in receipt.get("by_replica", []):
+        table.add_row(
+            "", f"{counts['replica']}: {counts['injected']} of {counts['matched']} hit, {counts['spared']} spared"
+        )
     for denied in receipt.get("denied", []):
         table.add_row("denied", styled(f"on {denied['replica']}: {denied['reason']}"))
     for kind, quantiles in (receipt["delay"] or {}).items():
@@ -123,13 +130,27 @@ def effect(fields: Mapping[str, Any]) -> str:
 
 
 def target(fault: Mapping[str, Any]) -> str:
-    if fault["effect"]["type"] in _ON_THE_PROCESS:
-        return "the process"
     fields = fault["target"]
+    replicas = [f"on {', '.join(fields['replicas'])}"] if fields.get("replicas") else []
+    if fault["effect"]["type"] in _ON_THE_PROCESS:
+        return " ".join(["the process", *replicas])
     points = [f"calls to {' '.join(fields['points'])} in"] if fields["points"] else []
     parts = [*points, *(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
     parts += [f"{name}={value}" for name, value in fields["headers"].items()]
-    return " ".join(parts + ([f"by {fields['sticky_by']}"] if fields["sticky_by"] else []))
+    parts += [f"by {fields['sticky_by']}"] if fields["sticky_by"] else []
+    return " ".join([*parts, *replicas])
+
+
+def _condition(fault: Mapping[str, Any]) -> list[str]:
+    """Return the condition in a line, and another one that says why it does not hold."""
+    tests = fault.get("while")
+    if not tests:
+        return []
+    words = "while " + ", ".join(f"{name} {_plain(test)}" for name, test in tests.items() if test not in (None, {}))
+    state = fault.get("condition")
+    if not state or not state["reason"]:
+        return [words]
+    return [words, f"acts on {', '.join(state['replicas']) or 'no replica'} now: {state['reason']}"]
 
 
 def _words(fields: dict[str, Any]) -> str:

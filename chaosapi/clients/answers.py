@@ -20,20 +20,43 @@ class Denial(TypedDict):
     reason: str
 
 
+class ReplicaCounts(TypedDict):
+    """What one replica counted of a fault."""
+
+    replica: str
+    matched: int
+    injected: int
+    skipped: int
+    spared: int
+
+
 class Receipt(TypedDict):
     """Counts of a fault's effect so far, summed over all replicas; rates are 0 to 1."""
 
     matched: int
     injected: int
     skipped: int
+    spared: int
     requested_rate: float
     achieved_rate: float
     delay: Json | None
     replicas: Replicas
     denied: list[Denial]
+    by_replica: list[ReplicaCounts]
 
 
-class FaultView(TypedDict):
+class Condition(TypedDict):
+    """Whether the condition of a fault holds: on these replicas, or not, for this reason."""
+
+    holds: bool
+    replicas: list[str]
+    reason: str
+
+
+_While = TypedDict("_While", {"while": Json | None})
+
+
+class FaultView(_While):
     """A fault as it was sent, with its defaults, and its state and receipt."""
 
     name: str
@@ -52,6 +75,7 @@ class FaultView(TypedDict):
     ends_at: str
     remaining: str
     strength: float
+    condition: Condition | None
     note: str
     receipt: Receipt
 

@@ -119,4 +119,15 @@ def describe_target(fields: Json) -> str:
     points = [f"calls to {', '.join(fields['points'])}"] if fields["points"] else []
     parts = [*points, *(fields["methods"] or []), *(fields["routes"] or ["all routes"])]
     parts += [f"{name}={value}" for name, value in fields["headers"].items()]
-    return " ".join(parts + ([f"by {fields['sticky_by']}"] if fields["sticky_by"] else []))
+    parts += [f"by {fields['sticky_by']}"] if fields["sticky_by"] else []
+    return " ".join(parts + ([f"on {', '.join(fields['replicas'])}"] if fields.get("replicas") else []))
+
+
+def describe_condition(fault: Json) -> str:
+    """Return a fault's condition in a line, and why it does not hold; "" without one."""
+    tests = fault.get("while") or {}
+    words = " and ".join(f"{name} {format_value(test)}" for name, test in tests.items() if test not in (None, {}))
+    state = fault.get("condition")
+    if not state or not state["reason"]:
+        return words and f"while {words}"
+    return f"while {words}: acts on {', '.join(state['replicas']) or 'no replica'} now, {state['reason']}"

@@ -47,15 +47,16 @@ async def three(open_one: Open, clock: Clock) -> AsyncIterator[Any]:
 
     async def make(change: Change) -> State:
         after = (await replicas[0].store.apply(change, an_entry())).after
-        for replica in replicas:
-            await until(lambda engine=replica.engine: engine.state.revision >= after.revision, "the revision")
+        await until(
+            lambda: all(replica.engine.state.revision >= after.revision for replica in replicas), "the revision"
+        )
         return after
 
     async with started(*(replica.store for replica in replicas)):
         yield replicas, make
 
 
-ACTIONS = {
+ACTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "roll back": ({"release": {"running": "2.4.0"}}, {"release": "2.4.1"}),
     "flag": ({"flags": {"new-pricing": False}}, {"flags": {"new-pricing": True}}),
     "retries": ({"settings": {"shop_retries": 0}}, RETRIES),
@@ -74,7 +75,11 @@ ACTIONS = {
     "quarantine": ({"quarantine": ["p-0042"]}, {"quarantine": {"p-0042": False}}),
 }
 """For each action the change of the world, and a condition that it ends."""
-BEFORE = {"release": {"running": "2.4.1"}, "flags": {"new-pricing": True}, "settings": {"shop_breaker": False}}
+BEFORE: dict[str, Any] = {
+    "release": {"running": "2.4.1"},
+    "flags": {"new-pricing": True},
+    "settings": {"shop_breaker": False},
+}
 
 
 def test_each_action_ends_its_own_fault_on_three_replicas_in_one_revision(open_one: Open, clock: Clock) -> None:

@@ -11,7 +11,14 @@ from chaosapi.console.panels.heading import Heading
 from chaosapi.console.panels.keyed_list import KeyedList, format_replicas, set_text
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.theme import TONES
-from chaosapi.console.service import Json, as_curl, describe_effect, describe_target, editable_fields
+from chaosapi.console.service import (
+    Json,
+    as_curl,
+    describe_condition,
+    describe_effect,
+    describe_target,
+    editable_fields,
+)
 
 _ENDED_SHOWN = 5
 
@@ -46,6 +53,7 @@ class _FaultRow:
                 ui.element("div").classes("grow")
                 self._left = ui.label().classes("num small")
             self._what = ui.label().classes("small wrap")
+            self._condition = ui.label().classes("small wrap")
             self._rates = ui.label().classes("small num dim")
             self._note = ui.label().classes("small wrap")
             with ui.element("div").classes("flow") as self._acts:
@@ -62,12 +70,16 @@ class _FaultRow:
         remaining = durations.format(round(durations.parse(fault["remaining"])))
         self._left.set_text(f"ended {self._context.zone.clock(fault['ends_at'])}" if over else f"{remaining} left")
         self._what.set_text(f"{describe_effect(fault['effect'])} · {describe_target(fault['target'])}")
+        condition = describe_condition(fault)
+        self._condition.set_text(condition)
+        self._condition.set_visibility(bool(condition))
         strength = "" if over else f"strength {fault['strength']:.0%} · "
         counts = f"{receipt['injected']} of {receipt['matched']} hit"
         found = expected_range(fault)
         expected = f", expected range {found[0]:.1%} to {found[1]:.1%}" if found else ""
         rates = f"requested {receipt['requested_rate']:.2%}, actual {receipt['achieved_rate']:.2%} ({counts}{expected})"
         skipped = f", {receipt['skipped']} skipped" if receipt["skipped"] else ""
+        skipped += f", {receipt['spared']} spared by the condition" if receipt.get("spared") else ""
         followed = "" if over else f" · {format_replicas(receipt['replicas'])}"
         self._rates.set_text(f"{strength}{rates}{skipped}{followed}")
         self._note.set_text(fault.get("note", ""))

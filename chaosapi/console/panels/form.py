@@ -47,7 +47,7 @@ class FaultForm:
                         first, proposed, self._changed, frozen=("name",) if fault else (), known={_ROUTES: routes}
                     )
                     self._effect_fields = ui.element("div")
-                    with ui.expansion("More: schedule, strength, target, guard").classes("full-width dense"):
+                    with ui.expansion("More: schedule, strength, target, condition, guard").classes("full-width dense"):
                         self._more = FormFields(more, values, self._changed)
                 with ui.element("div").props("aria-live=polite"):
                     Heading(3, "Forecast, if it is injected now").classes("strong")
