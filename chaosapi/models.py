@@ -11,9 +11,15 @@ from pydantic_core import PydanticCustomError
 class Model(BaseModel):
     """Base class: unknown fields are refused, instances are immutable."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, serialize_by_alias=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return the document of the model, whose keys are the aliases of the fields."""
+        return super().model_dump(**{"by_alias": True, **options})
+
+    def model_dump_json(self, **options: Any) -> str:
+        """Return the same as JSON."""
+        return super().model_dump_json(**{"by_alias": True, **options})
 
 
 def ratio(value: Any) -> Any:

@@ -116,7 +116,9 @@ def read_condition(texts: Iterable[str]) -> dict[str, Any]:
         elif found := _COMPARISON.fullmatch(text):
             part = _part_of_condition(*found.groups())
         else:
-            raise typer.BadParameter(f"{text[:100]!r} must be like release=2.4.1 or 'settings.shop_retries>0'")
+            raise typer.BadParameter(
+                f"{json_limits.shown(text)!r} must be like release=2.4.1 or 'settings.shop_retries>0'"
+            )
         condition = merge(condition, part)
     return condition
 

@@ -162,7 +162,7 @@ def _words(fields: dict[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{name}={_plain(each)}" for name, each in value.items())
+        return " ".join(f"{name}={_plain(each)}" for name, each in value.items() if each is not None)
     return str(value)
 
 

@@ -123,10 +123,16 @@ def describe_target(fields: Json) -> str:
     return " ".join(parts + ([f"on {', '.join(fields['replicas'])}"] if fields.get("replicas") else []))
 
 
+def _describe_test(test: Any) -> str:
+    if isinstance(test, dict):
+        return ", ".join(f"{name} {_describe_test(inner)}" for name, inner in test.items() if inner is not None)
+    return format_value(test)
+
+
 def describe_condition(fault: Json) -> str:
     """Return a fault's condition in a line, and why it does not hold; "" without one."""
     tests = fault.get("while") or {}
-    words = " and ".join(f"{name} {format_value(test)}" for name, test in tests.items() if test not in (None, {}))
+    words = " and ".join(f"{name} {_describe_test(test)}" for name, test in tests.items() if test not in (None, {}))
     state = fault.get("condition")
     if not state or not state["reason"]:
         return words and f"while {words}"

@@ -28,8 +28,9 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
         },
         "rate": 1.0,
         "rate_sum": "",
-        "target": {"routes": None, "methods": None, "headers": {}, "sticky_by": None, "points": None},
+        "target": {"routes": None, "methods": None, "headers": {}, "sticky_by": None, "points": None, "replicas": None},
         "schedule": {"start_after": "0s", "duration": "15m", "shape": {"type": "constant", "scales": "rate"}},
+        "while": None,
         "seed": 0,
         "reason": "",
         "guard": None,
@@ -40,18 +41,65 @@ def test_the_smallest_fault_comes_back_complete(client: TestClient) -> None:
         "ends_at": "2027-01-15T08:15:00Z",
         "remaining": "15m",
         "strength": 1.0,
+        "condition": None,
         "note": "",
         "receipt": {
             "matched": 0,
             "injected": 0,
             "skipped": 0,
+            "spared": 0,
             "requested_rate": 1.0,
             "achieved_rate": 0.0,
             "delay": None,
             "replicas": ALONE,
             "denied": [],
+            "by_replica": [],
         },
     }
+
+
+def test_a_fault_whose_condition_does_not_hold_is_active_without_strength_and_says_why(make_client: MakeClient) -> None:
+    """The receipt has what the condition spared, by replica too; the world ends and revives the fault."""
+    client = make_client(replica="shop-1")
+    condition = {"settings": {"shop_retries": {"above": 0}}, "in_rotation": True}
+    made = client.post("/admin/faults", json={**ERROR, "name": "f", "while": condition}).json()
+    assert made["while"]["settings"]["shop_retries"]["above"] == 0
+    assert (made["strength"], made["condition"]) == (1.0, {"holds": True, "replicas": ["shop-1"], "reason": ""})
+    assert client.get("/api/products").status_code == 503
+    client.patch("/admin/world", json={"settings": {"shop_retries": 0}})
+    assert client.get("/api/products").status_code == 200
+    fault = client.get("/admin/faults/f").json()
+    assert (fault["state"], fault["strength"]) == ("active", 0.0)
+    reason = "shop_retries is 0, not above 0"
+    assert fault["condition"] == {"holds": False, "replicas": [], "reason": reason}
+    assert (fault["receipt"]["injected"], fault["receipt"]["spared"]) == (1, 1)
+    assert fault["receipt"]["by_replica"] == [
+        {"replica": "shop-1", "matched": 2, "injected": 1, "skipped": 0, "spared": 1}
+    ]
+    assert client.get("/admin/faults").json()["faults"][0]["condition"]["reason"] == reason
+    client.patch("/admin/world", json={"settings": {"shop_retries": 1}})
+    assert client.get("/api/products").status_code == 503
+    assert client.delete("/admin/faults/f").json()["condition"] is None
+    assert client.get("/admin/audit").json()["entries"][-1]["spec"]["while"] == made["while"]
+
+
+def test_a_name_that_no_replica_has_now_is_accepted_and_noted(make_client: MakeClient) -> None:
+    """Replicas come and go: the fault waits for one, without strength."""
+    client = make_client(replica="shop-1")
+    fault = client.post("/admin/faults", json={**ERROR, "target": {"replicas": ["shop-9"]}}).json()
+    assert (fault["strength"], fault["note"]) == (0.0, "no replica is called shop-9 now; there are shop-1")
+    assert client.get("/api/products").status_code == 200
+    here = client.post("/admin/faults", json={**ERROR, "target": {"replicas": ["shop-9", "shop-1"]}}).json()
+    assert (here["strength"], here["note"]) == (1.0, "")
+    assert client.get("/api/products").status_code == 503
+
+
+def test_an_effect_on_the_process_may_name_replicas_and_nothing_else(client: TestClient) -> None:
+    """The refusal says so."""
+    health = {"effect": {"type": "health"}}
+    assert client.post("/admin/faults", json={**health, "target": {"replicas": ["x"]}}).status_code == 201
+    refused = client.post("/admin/faults", json={**health, "target": {"replicas": ["x"], "methods": ["GET"]}})
+    assert "leave out rate and target, except its replicas" in refused.text
 
 
 def test_a_faults_response_is_a_valid_body(client: TestClient) -> None:

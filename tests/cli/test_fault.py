@@ -45,6 +45,7 @@ def test_the_life_of_a_fault_in_the_terminal(serve: Serve) -> None:
             "--sticky-by",
             "x-user-id",
         ),
+        *("--while", "flags.new-pricing=off", "--while", "settings.shop_retries>0"),
         url=url,
     )
     assert added.returncode == 0, added.stderr
@@ -53,6 +54,7 @@ def test_the_life_of_a_fault_in_the_terminal(serve: Serve) -> None:
     assert (fault["rate"], fault["target"]["methods"], fault["schedule"]["shape"]["up"]) == (0.5, ["GET"], "1m")
     assert (fault["target"]["headers"], fault["target"]["sticky_by"]) == ({"x-tenant": "acme"}, "x-user-id")
     assert fault["guard"]["stop_when"]["alert"] == "A"
+    assert (fault["while"]["flags"], fault["condition"]["holds"]) == ({"new-pricing": False}, True)
     table = run("list", url=url).stdout
     assert all(word in table for word in ("f", "error", "GET /api/*", "active", "50.00%"))
     assert max(map(len, table.splitlines())) <= 80

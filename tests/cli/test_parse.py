@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -21,6 +22,39 @@ def test_dotted_parameters_are_nested() -> None:
     assert sent == {"effect": {"distribution": {"type": "constant", "value": "200ms"}}}
     with pytest.raises(typer.BadParameter, match="distribution is already a value"):
         parse.set_parameters({}, ["distribution=1", "distribution.value=2"])
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("release=2.4", {"release": "2.4"}),
+        ("flags.new-pricing=on", {"flags": {"new-pricing": True}}),
+        ("flags.new-pricing=off", {"flags": {"new-pricing": False}}),
+        ("settings.shop_retries>0", {"settings": {"shop_retries": {"above": 0}}}),
+        ("settings.queue<=10", {"settings": {"queue": {"at_most": 10}}}),
+        ("settings.shop_timeout>=500ms", {"settings": {"shop_timeout": {"at_least": "500ms"}}}),
+        ("settings.shop_breaker=false", {"settings": {"shop_breaker": False}}),
+        ("providers.payments=acme", {"providers": {"payments": "acme"}}),
+        ("in_rotation=true", {"in_rotation": True}),
+        ("limits.x-tenant=acme>5", {"limits": {"x-tenant=acme": {"above": 5}}}),
+        ("limits.x-tenant=acme=0", {"limits": {"x-tenant=acme": 0}}),
+        ("shed.browse<0.3", {"shed": {"browse": {"below": 0.3}}}),
+        ("quarantine.p-0042=off", {"quarantine": {"p-0042": False}}),
+        ("{release: '2.4'}", {"release": "2.4"}),
+    ],
+)
+def test_a_condition_is_written_as_operators_say_it(text: str, condition: dict[str, Any]) -> None:
+    """Each part is one that the API accepts."""
+    assert parse.read_condition([text]) == condition
+    Fault.model_validate({"effect": {"type": "error"}, "while": condition})
+
+
+def test_the_parts_of_a_condition_add_up() -> None:
+    """Comparisons of one setting, too; what is no comparison is refused."""
+    texts = ["settings.queue>0", "settings.queue<9", "release=2.4.1"]
+    assert parse.read_condition(texts) == {"settings": {"queue": {"above": 0, "below": 9}}, "release": "2.4.1"}
+    with pytest.raises(typer.BadParameter, match=r"'new-pricing' must be like release=2.4.1"):
+        parse.read_condition(["new-pricing"])
 
 
 @pytest.mark.parametrize("effect", EFFECTS)

@@ -54,6 +54,22 @@ def test_hits_that_were_skipped_explain_a_share_below_the_range(make_client: Mak
     assert listed.count("1 skipped") == 1
 
 
+def test_a_condition_that_does_not_hold_is_explained(make_client: MakeClient) -> None:
+    """In lists and alone, with what it spared and the replicas on which it holds."""
+    client = make_client(replica="shop-1")
+    condition = {"settings": {"shop_retries": {"above": 5}}, "in_rotation": True}
+    body = {"effect": {"type": "error"}, "while": condition, "target": {"replicas": ["shop-1"]}}
+    client.put("/admin/faults/f", json=body)
+    client.get("/api/products")
+    fault = client.get("/admin/faults/f").json()
+    for text in (rendered(fault_details(fault)), rendered(fault_table([fault]))):
+        assert "all routes on shop-1" in text
+        assert "while settings shop_retries=above=5, in_rotation True" in text
+        assert "acts on no replica now: shop_retries is 2, not above 5" in text
+        assert "1 spared" in text
+    assert "shop-1: 0 of 1 hit, 1 spared" in rendered(fault_details(fault))
+
+
 @pytest.mark.parametrize(
     "fault",
     [
