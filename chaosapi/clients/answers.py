@@ -45,7 +45,7 @@ class Receipt(TypedDict):
     by_replica: list[ReplicaCounts]
 
 
-class Condition(TypedDict):
+class ConditionView(TypedDict):
     """Whether the condition of a fault holds: on these replicas, or not, for this reason."""
 
     holds: bool
@@ -75,7 +75,7 @@ class FaultView(_While):
     ends_at: str
     remaining: str
     strength: float
-    condition: Condition | None
+    condition: ConditionView | None
     note: str
     receipt: Receipt
 

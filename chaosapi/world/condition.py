@@ -35,13 +35,13 @@ def _check_value(value: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return "comparison" if isinstance(value, dict | Comparison) else "value"
+    return "comparison" if isinstance(value, dict | NumberComparison) else "value"
 
 
 Value = Annotated[bool | int | float | Annotated[Line, Field(max_length=100)], BeforeValidator(_check_value)]
 
 
-class Comparison(Model):
+class NumberComparison(Model):
     """What a number or a duration must be; all given parts must hold."""
 
     above: Value | None = None
@@ -62,7 +62,7 @@ class Comparison(Model):
         return {word: value for word, value in given.items() if value is not None}
 
 
-Test = Annotated[Annotated[Comparison, Tag("comparison")] | Annotated[Value, Tag("value")], Discriminator(_kind)]
+Test = Annotated[Annotated[NumberComparison, Tag("comparison")] | Annotated[Value, Tag("value")], Discriminator(_kind)]
 """A comparison, or the value that must be equal."""
 _few = at_most_entries(_MOST_ENTRIES)
 _Switch = Annotated[bool, Strict()]
@@ -158,7 +158,7 @@ def _unmet_levels(words: str, tests: Mapping[Any, Test], actual: Mapping[Any, fl
 
 
 def _parts(test: Test) -> Mapping[str, Value]:
-    return test.parts() if isinstance(test, Comparison) else {"equal": test}
+    return test.parts() if isinstance(test, NumberComparison) else {"equal": test}
 
 
 def _holds(test: Test, actual: Any, read: Callable[[Any], Any]) -> bool:

@@ -73,7 +73,26 @@ EFFECT = st.one_of(
 )
 ALERT_GUARD = st.fixed_dictionaries({"alert": TEXT, "labels": st.dictionaries(TEXT, TEXT, max_size=3)})
 BUDGET_GUARD = st.fixed_dictionaries({"budget_burned": st.floats(0, 1), "period": SPAN})
-TARGET = st.fixed_dictionaries({}, optional={"headers": st.dictionaries(TOKEN, TEXT, max_size=3), "sticky_by": TOKEN})
+TARGET = st.fixed_dictionaries(
+    {},
+    optional={
+        "headers": st.dictionaries(TOKEN, TEXT, max_size=3),
+        "sticky_by": TOKEN,
+        "replicas": st.lists(TOKEN, max_size=2),
+    },
+)
+LEVEL = st.integers(0, 5) | NUMBER | SPAN | TEXT | st.booleans()
+TEST = LEVEL | st.dictionaries(st.sampled_from(["above", "at_most", "equal"]), LEVEL, max_size=2)
+CONDITION = st.fixed_dictionaries(
+    {},
+    optional={
+        "release": st.sampled_from(["2.4.1", "", "é"]),
+        "flags": st.dictionaries(st.sampled_from(["new-pricing", "bulk-export"]), st.booleans()),
+        "settings": st.dictionaries(st.sampled_from(["shop_retries", "shop_timeout", "search"]), TEST, max_size=2),
+        "in_rotation": st.booleans(),
+        "limits": st.dictionaries(st.sampled_from(["x-tenant=acme", "x-tenant=é", "x"]), TEST, max_size=1),
+    },
+)
 FAULT = st.fixed_dictionaries(
     {"effect": EFFECT},
     optional={
@@ -84,6 +103,7 @@ FAULT = st.fixed_dictionaries(
         "schedule": st.fixed_dictionaries({"start_after": SPAN, "duration": SPAN}),
         "target": TARGET,
         "guard": st.fixed_dictionaries({"stop_when": ALERT_GUARD | BUDGET_GUARD}),
+        "while": CONDITION,
     },
 )
 """Faults of which about half are valid, with every text and number of JSON, and some that JSON forbids."""
@@ -98,11 +118,11 @@ def sent(client: TestClient, method: str, path: str, document: Any) -> tuple[int
 
 def check_shown(client: TestClient, shown: dict[str, Any]) -> None:
     """Check that all routes show the same fault."""
-    fields = {name: shown[name] for name in Fault.model_fields}
+    fields = {name: shown[name] for name in Fault.names()}
     one = client.get("/admin/faults/f")
     every = client.get("/admin/faults")
-    assert {name: one.json()[name] for name in Fault.model_fields} == fields
-    assert {name: every.json()["faults"][0][name] for name in Fault.model_fields} == fields
+    assert {name: one.json()[name] for name in Fault.names()} == fields
+    assert {name: every.json()["faults"][0][name] for name in Fault.names()} == fields
     (entry,) = client.get("/admin/audit?limit=1").json()["entries"]
     assert (entry["spec"], entry["reason"]) == (fields, fields["reason"])
     assert client.get("/admin/faults/f/score").status_code in {200, 409}
