@@ -42,7 +42,9 @@ from chaosapi.runtime.process_effects import ProcessEffectRunner
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.store import Replica, Store, store_from_url
 from chaosapi.store.alerts import Inbox
+from chaosapi.telemetry.access_log import AccessLog
 from chaosapi.telemetry.app_metrics import AppMetrics
+from chaosapi.telemetry.call_log import CallLog
 from chaosapi.telemetry.calls import CallMetrics
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge
 from chaosapi.telemetry.middleware import TelemetryMiddleware
@@ -120,7 +122,12 @@ class Chaos:
             self._queues = QueueMetrics(routes.templates, named)
             for collector in (self._metrics, call_metrics, self._queues, fault_metrics):
                 self.registry.register(collector)
-        self._observers = Observers(tries=[call_metrics.count_try], waits=[self._queues.count_wait])
+        call_log = CallLog("shop" if shop else "chaosapi.dependencies", named)
+        self._observers = Observers(
+            tries=[call_metrics.count_try, call_log.write_try],
+            waits=[self._queues.count_wait, call_log.write_wait],
+            breakers=[call_log.write_breaker],
+        )
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
         self._heartbeat = Heartbeat(
@@ -146,6 +153,11 @@ class Chaos:
     def world(self) -> World:
         """Return the world as this replica knows it."""
         return self._engine.state.world
+
+    def _release(self) -> str:
+        """Return the release that this replica runs; a guest has one only where its settings say so."""
+        known = self._shop or "release" in self._settings.model_fields_set
+        return self.world.release.of(self._replica.name) if known else ""
 
     @property
     def replica(self) -> str:
@@ -225,7 +237,7 @@ class Chaos:
                 replica=self._replica.id,
                 engine=self._engine,
                 untouched=app,
-                access_log=settings.access_log,
+                access_log=AccessLog(self._replica.name, self._release) if settings.access_log else None,
                 observers=self._observers,
             ),
             partial(

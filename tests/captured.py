@@ -17,11 +17,11 @@ class _Kept(logging.Handler):
 
 
 @contextmanager
-def captured() -> Iterator[list[dict[str, Any]]]:
-    """Yield the lines that are logged: event, level and fields."""
+def captured(name: str = "chaosapi") -> Iterator[list[dict[str, Any]]]:
+    """Yield the lines of a logger and of those below it: event, level and fields."""
     lines: list[dict[str, Any]] = []
     handler = _Kept(lines)
-    logger = logging.getLogger("chaosapi")
+    logger = logging.getLogger(name)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)

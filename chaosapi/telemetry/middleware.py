@@ -13,16 +13,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from chaosapi import scope as keys
 from chaosapi.calls import NOBODY, Calls, Observers, current_calls
 from chaosapi.injection.engine import Engine
-from chaosapi.logger import REQUEST_ID, get_logger
+from chaosapi.logger import REQUEST_ID
 from chaosapi.routes import PROBE_AGENTS, UNKNOWN
+from chaosapi.telemetry.access_log import AccessLog
 from chaosapi.telemetry.exchange import ID_HEADER, Header, OnEnd, exchange, identified
 from chaosapi.telemetry.requests import RequestMetrics
 
 _AGENT: Final = b"user-agent"
 _EXPECT: Final = b"expect"
 _ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
-
-log = get_logger("chaosapi.access")
 
 
 class TelemetryMiddleware:
@@ -40,7 +39,7 @@ class TelemetryMiddleware:
         replica: str,
         engine: Engine,
         untouched: ASGIApp,
-        access_log: bool = True,
+        access_log: AccessLog | None = None,
         observers: Observers = NOBODY,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -78,10 +77,12 @@ class TelemetryMiddleware:
             scope[keys.SEND] = send
         counters = self.metrics.by_route[scope["method"], handler]
         counters.in_progress[0] += 1
-        current_calls.set(Calls(self._observers, self._clock))
+        calls = Calls(self._observers, self._clock)
+        current_calls.set(calls)
         count = counters.count_answer
         if self._access_log:
-            count = partial(_count_and_log, count, scope["method"], scope["path"])
+            write = partial(self._access_log.write, scope["method"], handler, scope["path"], sent, calls)
+            count = partial(_count_and_log, count, write)
         return exchange(app, scope, receive, send, header, _EXPECT in sent, self._clock, count)
 
     def _add_id(self, scope: Scope) -> Header:
@@ -100,9 +101,15 @@ class TelemetryMiddleware:
         return header
 
 
-def _count_and_log(count: OnEnd, method: str, path: str, status: str, seconds: float, whole: bool) -> None:  # noqa: FBT001 - keywords take longer
+def _count_and_log(
+    count: OnEnd,
+    write: Callable[[str, float], None],
+    status: str,
+    seconds: float,
+    whole: bool,  # noqa: FBT001 - keywords take longer
+) -> None:
     count(status, seconds, whole)
-    log.info("request", method=method, path=path, status=status, seconds=round(seconds, 6))
+    write(status, seconds)
 
 
 def _request_ids(replica: str) -> Iterator[bytes]:
