@@ -180,6 +180,8 @@ class Settings(BaseSettings):
     """`auto` writes JSON unless a person is watching."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level of log lines."""
+    audit_log: str = "stdout"
+    """Where `chaosapi serve` logs changes of faults and of the world: `stdout` with other lines, a file, or `off`."""
 
     @classmethod
     def settings_customise_sources(

@@ -21,6 +21,7 @@ from chaosapi.models import MAX_REVISION, Line
 from chaosapi.runtime.kill_switch import KillSwitch
 from chaosapi.runtime.pool import BoundedLock, Pool
 from chaosapi.store import Store, codec
+from chaosapi.store.audit_trail import log_change
 from chaosapi.text import strip_control
 
 _RESERVED_ACTORS: Final = {"guard", "killswitch", "store"}
@@ -107,7 +108,9 @@ class AuditedChanges:
         """Make a change at time `now`; `fault` names the fault that the change is about, if any."""
         await self._kill.wait_until_stored()
         entry = self.sign(request, action, now=now, fault=fault, reason=reason)
-        return await self._store.apply(_readable(change), entry)
+        applied = await self._store.apply(_readable(change), entry)
+        log_change(entry, applied)
+        return applied
 
     def sign(
         self, request: Request, action: Action, *, now: float, fault: str | None = None, reason: str = ""

@@ -48,9 +48,9 @@ def serve(
             "set enableServiceLinks: false in the pod, or rename the Service",
             err=True,
         )
-    dropped = logs.configure(settings)
     acceptor.raise_limit()
     try:
+        dropped = logs.configure(settings)
         if settings.workers > 1:
             raise typer.Exit(_serve_workers(settings))
         app = create_app(settings, dropped=dropped)

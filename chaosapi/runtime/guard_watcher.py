@@ -13,6 +13,7 @@ from chaosapi.injection.engine import Engine
 from chaosapi.logger import get_logger
 from chaosapi.store import Store
 from chaosapi.store.alerts import DeliveredAlert, Inbox
+from chaosapi.store.audit_trail import log_change
 from chaosapi.telemetry.requests import AnswerCounts
 
 _INTERVAL_S = 1.0
@@ -114,7 +115,7 @@ class GuardWatcher:
         now = self._engine.clock()
         entry = AuditEntry(at=now, actor=actor, action="end", fault=record.name, reason=f"{actor}: {cause}")
         try:
-            await self._store.apply(_end_if_unchanged(record, now), entry)
+            log_change(entry, await self._store.apply(_end_if_unchanged(record, now), entry))
         except StoreUnavailable as error:
             log.warning("a fault cannot be ended yet", fault=record.name, by=actor, reason=str(error))
             return False

@@ -16,11 +16,12 @@ from typing import Final, NamedTuple
 
 from chaosapi.errors import StoreUnavailable, StoreUnreadable
 from chaosapi.faults import changes
-from chaosapi.faults.state import Action, AuditEntry, Halt, State
+from chaosapi.faults.state import Action, Applied, AuditEntry, Halt, State
 from chaosapi.injection.engine import Engine
 from chaosapi.logger import get_logger
 from chaosapi.runtime.kill_flags import KillFlag, KillFlags
 from chaosapi.store import Store
+from chaosapi.store.audit_trail import log_change
 
 _ANSWER_WITHIN_S: Final = 0.15
 """How long the caller waits for the store; afterwards retries go on in the background."""
@@ -204,9 +205,12 @@ class KillSwitch:
 
     async def _store_call(self, call: _PendingCall) -> State:
         try:
-            return (await self._store.apply(call.change, call.entry)).after
+            applied = await self._store.apply(call.change, call.entry)
         except StoreUnreadable:
-            return await self._store.reset(call.entry, call.halt or self._stored.halt)
+            before = self._stored
+            applied = Applied(before, await self._store.reset(call.entry, call.halt or before.halt))
+        log_change(call.entry, applied)
+        return applied.after
 
     def _pending(self) -> bool:
         return any(flag.pending for flag in self._flags.flags())

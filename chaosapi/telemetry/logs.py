@@ -2,6 +2,8 @@
 
 chaosapi's own lines bypass the standard library: with a line for each request, it would be most of a request's cost.
 Logging never waits for the reader of the log: see chaosapi/telemetry/log_writer.py.
+
+Lines about faults can have a file of their own, so that the log of the shop gives nothing away.
 """
 
 import atexit
@@ -19,7 +21,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 from chaosapi.logger import write_with
-from chaosapi.settings import Settings
+from chaosapi.settings import Settings, SettingsError
 from chaosapi.telemetry.log_writer import Output, Stream
 
 # Without local variables: they may hold what no log should, and writing them took the loop down under a few hundred
@@ -30,6 +32,17 @@ _EXIT_FLUSH_S: Final = 1.0
 _FIRST_FREE_DESCRIPTOR: Final = 3
 """Descriptors below this one belong to the standard streams."""
 
+AUDIT_LOGGERS: Final = {
+    "chaosapi.audit",
+    "chaosapi.runtime.admin_server",
+    "chaosapi.runtime.guard_watcher",
+    "chaosapi.runtime.kill_switch",
+    "chaosapi.runtime.process_effects",
+    "chaosapi.store",
+    "chaosapi.store.alerts",
+}
+"""The loggers of the control plane, whose lines name faults, their store, or the admin API."""
+
 Dropped = Callable[[], int]
 """Returns the number of lines lost so far."""
 
@@ -37,9 +50,9 @@ Dropped = Callable[[], int]
 class _Line:
     """Writes whole lines; structlog's `add_logger_name` reads `name`."""
 
-    def __init__(self, output: Output, name: str = "") -> None:
+    def __init__(self, write: Callable[[str], None], name: str = "") -> None:
         self.name = name
-        self._write = output.write
+        self._write = write
 
     def msg(self, message: str) -> None:
         self._write(message + "\n")
@@ -66,9 +79,10 @@ class _Handler(logging.Handler):
 
 
 def configure(settings: Settings) -> Dropped:
-    """Send all logs to standard output: JSON, or coloured text on a terminal.
+    """Send all logs to standard output: JSON, or coloured text on a terminal; CHAOSAPI_AUDIT_LOG chooses a part.
 
-    From now on, threads write standard output and standard error. Return a function that counts lost lines.
+    From now on, threads write standard output and standard error. Return a function that counts lost lines. Raises
+    SettingsError for an audit log that cannot be opened.
     """
     level = settings.log_level.upper()
     shared: list[Processor] = [
@@ -80,12 +94,15 @@ def configure(settings: Settings) -> Dropped:
     as_json = settings.log_format == "json" or (
         settings.log_format == "auto" and not (sys.stdout and sys.stdout.isatty())
     )
-    last: list[Processor] = (
-        [structlog.processors.ExceptionRenderer(_TRACEBACKS), structlog.processors.JSONRenderer(_json)]
-        if as_json
-        else [structlog.dev.ConsoleRenderer()]
-    )
-    output, errors = _outputs(partial(_dropped_notice, [*shared[1:], *last]))
+    json_last: list[Processor] = [
+        structlog.processors.ExceptionRenderer(_TRACEBACKS),
+        structlog.processors.JSONRenderer(_json),
+    ]
+    last = json_last if as_json else [structlog.dev.ConsoleRenderer()]
+    notice = partial(_dropped_notice, [*shared[1:], *last])
+    levels = structlog.make_filtering_bound_logger(level)
+    output, errors = _outputs(notice)
+    audit = _audit_output(settings.audit_log, output, partial(_dropped_notice, [*shared[1:], *json_last]))
     handler = _Handler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -97,12 +114,39 @@ def configure(settings: Settings) -> Dropped:
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[*shared, *last],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=partial(_Line, output),
+        wrapper_class=levels,
+        logger_factory=partial(_Line, output.write),
         cache_logger_on_first_use=True,
     )
-    write_with(structlog.stdlib.get_logger)
-    return lambda: sum(each.dropped for each in {output, errors})
+
+    def writer(name: str) -> Any:
+        if name not in AUDIT_LOGGERS or audit is output:
+            return structlog.stdlib.get_logger(name)
+        write = audit.write if audit else _ignore
+        return structlog.wrap_logger(_Line(write, name), [*shared, *json_last], levels)
+
+    write_with(writer)
+    return lambda: sum(each.dropped for each in {output, errors, audit or output})
+
+
+def _ignore(_: str) -> None:
+    pass
+
+
+def _audit_output(where: str, output: Output, notice: Callable[[int], str]) -> Output | None:
+    """Return the output of the audit: `output`, a file that lines are added to, or None; raises SettingsError."""
+    if where == "stdout":
+        return output
+    if where == "off":
+        return None
+    try:
+        # O_NONBLOCK: a FIFO without a reader is an error, and not a service that never starts.
+        fd = os.open(where, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"CHAOSAPI_AUDIT_LOG: {error}") from None
+    audit = Output(fd, notice)
+    atexit.register(audit.flush, _EXIT_FLUSH_S)
+    return audit
 
 
 def _outputs(notice: Callable[[int], str]) -> tuple[Output, Output]:

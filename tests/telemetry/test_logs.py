@@ -4,16 +4,20 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+import chaosapi
+from chaosapi.telemetry import logs
 from tests.patience import patience
 from tests.runtime.test_admin_server import free_port
 
@@ -100,6 +104,71 @@ def test_warnings_and_text_on_stderr_are_logged() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     assert "old" in json.loads(done.stdout.splitlines()[-1])["event"]
     assert done.stderr == "plain\n"
+
+
+AUDITED = """
+from chaosapi.logger import get_logger
+from chaosapi.settings import Settings
+from chaosapi.telemetry import logs
+
+logs.configure(Settings())
+get_logger("chaosapi.audit").info("fault created", fault="slow")
+get_logger("chaosapi.store").debug("below the level")
+get_logger("chaosapi.store").warning("the store is away")
+get_logger("chaosapi.access").info("request", path="/a")
+get_logger("shop.db").warning("call failed")
+"""
+
+
+def audited(where: str) -> subprocess.CompletedProcess[str]:
+    """Log lines of the shop and of the control plane."""
+    settings = {"CHAOSAPI_AUDIT_LOG": where}
+    return subprocess.run(
+        [sys.executable, "-c", AUDITED], check=False, env=os.environ | settings, capture_output=True, text=True
+    )
+
+
+def events(text: str) -> list[str]:
+    """Return the events of JSON lines."""
+    return [json.loads(line)["event"] for line in text.splitlines()]
+
+
+def test_lines_about_faults_can_have_a_file_of_their_own(tmp_path: Path) -> None:
+    """A new start adds to it; only its user can read it."""
+    file = tmp_path / "audit.log"
+    shop = [events(audited(str(file)).stdout) for _ in range(2)]
+    assert shop == [["request", "call failed"]] * 2
+    assert events(file.read_text()) == ["fault created", "the store is away"] * 2
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_lines_about_faults_are_with_the_others_or_nowhere() -> None:
+    assert events(audited("stdout").stdout) == ["fault created", "the store is away", "request", "call failed"]
+    assert events(audited("off").stdout) == ["request", "call failed"]
+
+
+def test_an_audit_log_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    """A FIFO that nobody reads, too: opening it would wait for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    for bad, why in ((tmp_path, "Is a directory"), (tmp_path / "fifo", "No such device or address")):
+        assert "SettingsError: CHAOSAPI_AUDIT_LOG: [Errno" in (found := audited(str(bad)).stderr)
+        assert why in found
+
+
+def test_lines_about_faults_have_loggers_of_the_audit() -> None:
+    """Every logger of a module that names faults, their store or the admin API in a line."""
+    found: dict[str, list[str]] = {}
+    for file in (Path(chaosapi.__file__).parent).rglob("*.py"):
+        text = file.read_text()
+        names = re.findall(r"""^log = get_logger\("(.+)"\)""", text, re.MULTILINE)
+        calls = re.findall(r"""^ +log\.(?:info|warning|error|exception)\((?:[^()]|\([^()]*\))*\)""", text, re.MULTILINE)
+        for name in names:
+            found.setdefault(name, []).extend(calls)
+    naming = {
+        name for name, calls in found.items() if re.search(r"fault|effect|kill switch|store|admin API", str(calls))
+    }
+    assert naming <= logs.AUDIT_LOGGERS <= found.keys()
+    assert len(naming) > 4
 
 
 @contextmanager

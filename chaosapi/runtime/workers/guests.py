@@ -66,5 +66,5 @@ def _admin_socket(settings: Settings, membership: Membership) -> socket.socket |
 
     bound = membership.share(host, port, listen)
     if membership.first:
-        log.info("admin API", url=url(bound))
+        get_logger("chaosapi.runtime.admin_server").info("admin API", url=url(bound))
     return bound

@@ -38,7 +38,9 @@ def run(factory: str, settings: Settings) -> int:
     with shared_folder() as folder, kill_flags.shared_memory() as memory:
         store = shared_store(settings.store, folder)
         if store != settings.store:
-            log.info("CHAOSAPI_STORE is memory://: the workers share faults in a file until the service ends")
+            get_logger("chaosapi.store").info(
+                "CHAOSAPI_STORE is memory://: the workers share faults in a file until the service ends"
+            )
         chosen = {"store": store, **dict(zip(("port", "admin_port"), ports, strict=False))}
 
         def command(slot: int, parent_pipe: int) -> list[str]:
@@ -51,7 +53,7 @@ def run(factory: str, settings: Settings) -> int:
         def serving() -> None:
             log.info("workers", count=settings.workers, pid=os.getpid())
             for url in urls[1:]:
-                log.info("admin API", url=url)
+                get_logger("chaosapi.runtime.admin_server").info("admin API", url=url)
             logging.getLogger(_PACKAGE).info("Uvicorn running on %s (Press CTRL+C to quit)", urls[0])
 
         launch = Launch(command, settings_line(settings.model_copy(update=chosen)), bound, [memory])

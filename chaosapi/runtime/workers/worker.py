@@ -92,8 +92,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _exit)
     settings = Settings.model_validate(_read_settings(parent_pipe))
-    dropped = logs.configure(settings)
     try:
+        dropped = logs.configure(settings)
         context = WorkerContext(slot, folder, admin[0] if admin else None, flags)
         app = create_app(settings, worker=context, dropped=dropped)
     except SettingsError as error:
