@@ -1,4 +1,4 @@
-"""The outermost middleware: request ids, request metrics, access log; it sees what users get, injected or not."""
+"""The outermost middleware: ids, request metrics, access log; it sees what users get, injected or not."""
 
 import itertools
 import re
@@ -18,6 +18,7 @@ from chaosapi.routes import PROBE_AGENTS, UNKNOWN
 from chaosapi.telemetry.access_log import AccessLog
 from chaosapi.telemetry.exchange import ID_HEADER, Header, OnEnd, exchange, identified
 from chaosapi.telemetry.requests import RequestMetrics
+from chaosapi.trace_context import TRACEPARENT, current_trace, new, received
 
 _AGENT: Final = b"user-agent"
 _EXPECT: Final = b"expect"
@@ -25,7 +26,7 @@ _ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
 class TelemetryMiddleware:
-    """Pure ASGI: `x-request-id` in and out, request metrics, one structured log line a request.
+    """Pure ASGI: `x-request-id` in and out, `traceparent` in, request metrics, one structured log line a request.
 
     A request without a usable id gets a new one, so that every decision can be replayed by sending that id. The fault
     layer finds it in the scope (`chaosapi/scope.py`), and the handler; the app finds it among the request's headers.
@@ -79,6 +80,9 @@ class TelemetryMiddleware:
         counters.in_progress[0] += 1
         calls = Calls(self._observers, self._clock)
         current_calls.set(calls)
+        trace = received(scope["headers"]) if TRACEPARENT in sent else None
+        # Without a log line nothing may ever read the trace, so `trace_here` makes it when something does.
+        current_trace.set(trace or (new() if self._access_log else None))
         count = counters.count_answer
         if self._access_log:
             write = partial(self._access_log.write, scope["method"], handler, scope["path"], sent, calls)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import chaosapi
 from chaosapi.settings import Settings
+from chaosapi.trace_context import parse, trace_here
 from tests.captured import captured
 from tests.conftest import MakeClient, Serve
 
@@ -149,3 +150,21 @@ def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
             gc.enable()
 
     asyncio.run(scenario())
+
+
+async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the trace headers that a call to another service would have."""
+    assert scope["type"] == "http"
+    await PlainTextResponse(json.dumps(trace_here().headers))(scope, receive, send)
+
+
+@pytest.mark.parametrize("access_log", [True, False])
+def test_a_request_belongs_to_the_trace_of_its_caller_or_to_a_new_one(access_log: bool) -> None:  # noqa: FBT001 - a parameter
+    """What the caller sent is passed on, its state too; what is not valid is replaced."""
+    app = chaosapi.ChaosMiddleware(traced, settings=Settings(access_log=access_log))
+    given = {"traceparent": f"00-{'4b' * 16}-{'b7' * 8}-01", "tracestate": "congo=t61"}
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.get("/a", headers=given).json() == given
+        made = [client.get("/a", headers=sent).json() for sent in ({}, {}, {"traceparent": "00-none"})]
+    assert len({each["traceparent"] for each in made}) == 3
+    assert all(parse(each["traceparent"].encode()) for each in made)
