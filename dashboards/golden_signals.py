@@ -206,11 +206,21 @@ def _saturation() -> list[Panel]:
         (SERVICE.now("sum", "process_resident_memory_bytes", "instance"), "{{instance}}"),
         empty="No data",
     )
+    first_byte = course(
+        "p95 time to first byte",
+        "19 of 20 answers begin earlier than this, failures left out. For a stream it is the wait for the first token,"
+        " which its user feels; latency is the time until the last one. Above it, the rest is the time to send.",
+        "s",
+        (
+            SERVICE.quantile(0.95, "http_request_time_to_first_byte_seconds", "handler", where='handler=~"$handler"'),
+            ROUTES,
+        ),
+    )
     late = objective(lag, (None, CLEAR), (LAG, RED))
     busy = objective(cpu, (None, CLEAR), (1, RED))
     return [
         *across(8, [_statuses(), by_route(waiting, UID, "instance"), late]),
-        *across(12, [busy, memory]),
+        *across(8, [by_route(first_byte, UID, "instance"), busy, memory]),
         *across(8, _capacity()),
     ]
 

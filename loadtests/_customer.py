@@ -1,11 +1,10 @@
 """The HTTP client of both models."""
 
-import json
 from time import perf_counter
 from typing import Any, ClassVar
 
 from _metrics import NO_ANSWER, ClientMetrics, status_of
-from _shop import Request
+from _shop import Request, read_body
 from geventhttpclient.client import HTTPClient, HTTPClientPool
 from geventhttpclient.url import URL
 from locust import FastHttpUser
@@ -63,7 +62,7 @@ class Customer(FastHttpUser):
             body: Any = {}
             if status.startswith("2"):
                 try:
-                    body = json.loads(answer.content or b"")
+                    body = read_body(answer.content or b"", answer.headers.get("content-type", ""))
                 except ValueError:  # raised, it would keep the request out of the statistics
                     answer.failure("unreadable body")
                     status = NO_ANSWER

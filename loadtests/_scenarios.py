@@ -33,6 +33,10 @@ BUYING: Mapping[str, float] = {
 """The mix of a sale, in which most customers buy."""
 
 
+ASKING: Mapping[str, float] = {"POST /api/assistant": 0.5, "GET /api/products/{product_id}": 0.5}
+"""The mix of customers who ask the assistant, and look at what it names."""
+
+
 class Point(NamedTuple):
     """Requests/s = `rate` × the scenario's rate + `peak` × its peak, at this part of its duration; linear between."""
 
@@ -223,5 +227,13 @@ SCENARIOS: dict[str, Scenario] = {
         course=_flat(0, 1, 1, 0),
         rate=1,
         duration=600,
+    ),
+    "assistant": Scenario(
+        story="Customers ask the assistant, which answers token by token. Watch the time to the first byte apart from"
+        " latency: a slow first token and a slow stream have the same latency. No alert moves by itself; the latency"
+        " page does once answers take longer than 250 ms.",
+        course=_flat(0, 1, 1, 0),
+        rate=5,
+        mix=ASKING,
     ),
 }

@@ -1,5 +1,6 @@
 """The requests that customers of the shop send."""
 
+import json
 from bisect import bisect
 from collections import deque
 from itertools import accumulate
@@ -33,6 +34,15 @@ class Request(NamedTuple):
         return self.route.partition(" ")[2]
 
 
+def read_body(content: bytes, media_type: str) -> Any:
+    """Return the value of an answer's body, nothing for a stream of events; raises ValueError unless it is whole."""
+    if media_type.startswith("text/event-stream"):
+        if b"event: done" not in content:
+            raise ValueError("the stream ends before its event `done`")
+        return {}
+    return json.loads(content)
+
+
 class ShopState:
     """The filled carts and the orders of one process's customers.
 
@@ -44,7 +54,7 @@ class ShopState:
         self._filled: deque[str] = deque(maxlen=_KEPT)
         self._orders: deque[str] = deque(maxlen=_KEPT)
 
-    def request(self, route: str, name: str, draws: tuple[float, float]) -> Request:
+    def request(self, route: str, name: str, draws: tuple[float, float]) -> Request:  # noqa: PLR0911 - one for each route
         """Return a request to the route; `name` is the id of a new cart, `draws` are random numbers from 0 to 1."""
         which, what = draws
         product = PRODUCTS[bisect(_POPULARITY, which * _POPULARITY[-1])]
@@ -53,6 +63,9 @@ class ShopState:
                 return Request(route, f"/api/products/{product}")
             case "GET /api/search":
                 return Request(route, f"/api/search?q={WORDS[int(what * len(WORDS))]}")
+            case "POST /api/assistant":
+                question = f"Do you have something like a {WORDS[int(what * len(WORDS))]}?"
+                return Request(route, "/api/assistant", {"question": question})
             case "POST /api/cart/{cart_id}/items":
                 return Request(route, f"/api/cart/{name}/items", {"product_id": product, "quantity": 1 + int(3 * what)})
             case "POST /api/checkout":

@@ -1,16 +1,19 @@
 """The demo target: a small shop with a catalogue, carts and orders."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from chaosapi import json_limits
 from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import Responses, header, refusals
 from chaosapi.errors import Conflict, NotFound
+from chaosapi.shop.assistant import events
 from chaosapi.shop.catalogue import Product
 from chaosapi.shop.metrics import DependencyMetrics
-from chaosapi.shop.models import Cart, Checkout, Found, Item, Order, ProductPage
+from chaosapi.shop.models import Cart, Checkout, Found, Item, Order, ProductPage, Question
 from chaosapi.shop.service import POINTS, Shop
 
 __all__ = ["POINTS", "DependencyMetrics", "Shop", "router"]
@@ -22,7 +25,7 @@ _DEPENDENCY_FAILURES: Responses = {
 }
 
 
-def router(shop: Shop) -> APIRouter:
+def router(shop: Shop) -> APIRouter:  # noqa: C901 - a function for each route
     """Return the routes of the shop."""
     api = APIRouter(
         prefix="/api", tags=["shop"], responses=_DEPENDENCY_FAILURES, route_class=route_class(json_limits.SMALL)
@@ -44,6 +47,16 @@ def router(shop: Shop) -> APIRouter:
     async def search(q: Annotated[str, Query(min_length=1, max_length=100)]) -> Found:
         """Find products whose names contain every word."""
         return await shop.search(q)
+
+    async def answered(body: Question) -> str:
+        """Return the answer to a question: where there is none, the request fails before its stream begins."""
+        return await shop.ask(body.question)
+
+    @api.post("/assistant", response_class=EventSourceResponse)
+    async def ask(text: Annotated[str, Depends(answered)]) -> AsyncIterator[ServerSentEvent]:
+        """Answer a question about products token by token, as server-sent events; the last one is `done`."""
+        async for event in events(text):
+            yield event
 
     @api.post("/cart/{cart_id}/items", status_code=201, responses=refusals(NotFound, Conflict))
     async def add_item(

@@ -86,6 +86,13 @@ class Payments:
 class SearchIndex:
     """Finds products by the words of their names."""
 
+    def related(self, words: list[str]) -> list[Product]:
+        """Return the products whose names contain the most of these words, none where there is no such word."""
+        asked = frozenset(words)
+        matches = {product.id: len(asked.intersection(product.name.lower().split())) for product in PRODUCTS.values()}
+        most = max(matches.values())
+        return [PRODUCTS[name] for name, count in matches.items() if count == most] if most else []
+
     def find(self, words: list[str]) -> list[Product]:
         """Return the products whose names contain every word."""
         return [product for product in PRODUCTS.values() if all(word in product.name.lower() for word in words)]

@@ -29,6 +29,12 @@ class Found(Model):
     """Whether the search index was unavailable and the results are cached ones."""
 
 
+class Question(Model):
+    """A question to the assistant."""
+
+    question: Annotated[str, Field(min_length=1, max_length=500)]
+
+
 class Item(Model):
     """A product and its quantity."""
 

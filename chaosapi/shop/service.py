@@ -9,6 +9,7 @@ from cachetools import LRUCache
 
 from chaosapi.errors import Conflict, Invalid, NotFound
 from chaosapi.settings import Settings
+from chaosapi.shop import assistant
 from chaosapi.shop.backends import Database, Payments, SearchIndex
 from chaosapi.shop.catalogue import PRODUCTS, Product
 from chaosapi.shop.dependency import Dependency, Unavailable
@@ -55,6 +56,10 @@ class Shop:
             return remembered.model_copy(update={"query": query, "stale": True})
         found = self._last_results[words] = Found(query=query, items=items)
         return found
+
+    async def ask(self, question: str) -> str:
+        """Return the assistant's answer to a question about products."""
+        return assistant.answer(await self._index.call(partial(self._search.related, assistant.words(question))))
 
     async def add(self, cart_id: str, item: Item) -> Cart:
         """Put an item into a cart; raises NotFound, Conflict."""

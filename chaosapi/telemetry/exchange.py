@@ -18,11 +18,14 @@ _UNANSWERED: Final = "500"
 """The status that servers send where the app ends without a response."""
 
 Header: TypeAlias = tuple[bytes, bytes]
-OnEnd: TypeAlias = Callable[[str, float, bool], None]
-"""Takes the status that the client saw, the seconds since the request arrived, and whether the answer is whole."""
+OnBegin: TypeAlias = Callable[[str, float], None]
+"""Takes the status, and the seconds from the request's arrival to the first byte of the body."""
+OnEnd: TypeAlias = Callable[[str, float, bool, bool], None]
+"""Takes the status that the client saw, the seconds since the request arrived, whether the answer is whole, and whether
+its first byte was reported before."""
 
 
-async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: a class, or keywords, would take longer
+async def exchange(  # noqa: C901, PLR0913, PLR0915, PLR0917 - every request needs this: a class, or keywords, would take longer
     app: ASGIApp,
     scope: Scope,
     receive: Receive,
@@ -30,12 +33,14 @@ async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: 
     request_id: Header,
     expects_continue: bool,  # noqa: FBT001 - as above
     clock: Callable[[], float],
+    on_begin: OnBegin,
     on_end: OnEnd,
 ) -> None:
     """Let the app answer, with the request id in the headers of the response.
 
-    Call `on_end` once, when the client has the whole response or never will. What the app does afterwards, such as
-    background tasks, is not part of the exchange.
+    Call `on_begin` when the client has the first byte of the body, but not the last. Call `on_end` once, when the
+    client has the whole response or never will. What the app does afterwards, such as background tasks, is not part of
+    the exchange.
     """
     arrived = clock()
     method = scope["method"]
@@ -43,6 +48,7 @@ async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: 
     start: Message | None = None  # of the response, unless the client had disconnected
     progress: ResponseProgress | None = None  # of a response that is streamed, has trailers, or has no body
     left = False
+    begun = False
     complete = False
 
     async def receive_and_notice() -> Message:
@@ -53,7 +59,7 @@ async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: 
         return message
 
     async def send_and_follow(message: Message) -> None:
-        nonlocal start, progress, left, complete
+        nonlocal start, progress, left, begun, complete
         if complete:
             await send(message)
             return
@@ -76,8 +82,11 @@ async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: 
                 progress = progress or _progress(method, start)
                 progress.observe(message)
                 complete = progress.complete
+                if not (begun or complete) and (message.get("body") or kind != _BODY):
+                    begun = True
+                    on_begin(_status(start), clock() - arrived)
         if complete:
-            on_end(_status(start), clock() - arrived, not left)
+            on_end(_status(start), clock() - arrived, not left, begun)
 
     try:
         await app(scope, receive_and_notice if transport is None else receive, send_and_follow)
@@ -85,9 +94,9 @@ async def exchange(  # noqa: C901, PLR0913, PLR0917 - every request needs this: 
         if not complete:
             connection = connection_of(send)
             if start or left or connection.closed() or connection.started():
-                on_end(_status(start), clock() - arrived, False)
+                on_end(_status(start), clock() - arrived, False, begun)
             else:
-                on_end(_UNANSWERED, clock() - arrived, True)
+                on_end(_UNANSWERED, clock() - arrived, True, begun)
 
 
 def identified(send: Send, request_id: Header, expects_continue: bool) -> Send:  # noqa: FBT001 - as above

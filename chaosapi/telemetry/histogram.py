@@ -26,6 +26,11 @@ class Histogram:
         self._sum[0] += value
         self._buckets[bisect_left(self._bounds, value)][0] += 1
 
+    def add(self, value: float, bucket: int) -> None:
+        """Count a value in the bucket at an index, -1 for +Inf."""
+        self._sum[0] += value
+        self._buckets[bucket][0] += 1
+
     def add_to(self, family: HistogramMetricFamily) -> None:
         so_far = accumulate(bucket[0] for bucket in self._buckets)
         family.add_metric(self._labels, list(zip(self._le, so_far, strict=True)), self._sum[0])

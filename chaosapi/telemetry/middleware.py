@@ -87,7 +87,9 @@ class TelemetryMiddleware:
         if self._access_log:
             write = partial(self._access_log.write, scope["method"], handler, scope["path"], sent, calls)
             count = partial(_count_and_log, count, write)
-        return exchange(app, scope, receive, send, header, _EXPECT in sent, self._clock, count)
+        return exchange(
+            app, scope, receive, send, header, _EXPECT in sent, self._clock, counters.count_first_byte, count
+        )
 
     def _add_id(self, scope: Scope) -> Header:
         """Return the header with a new id, which the app finds in the request's headers."""
@@ -111,8 +113,9 @@ def _count_and_log(
     status: str,
     seconds: float,
     whole: bool,  # noqa: FBT001 - keywords take longer
+    begun: bool,  # noqa: FBT001 - as above
 ) -> None:
-    count(status, seconds, whole)
+    count(status, seconds, whole, begun)
     write(status, seconds)
 
 

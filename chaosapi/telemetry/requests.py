@@ -16,6 +16,7 @@ from prometheus_client.samples import Sample
 from chaosapi.faults.fault import Fault
 from chaosapi.routes import COUNTED_FROM_START, LATENCY_BOUNDS, METHODS, Route, is_failure
 from chaosapi.telemetry.counters import CellFactory, Key, local
+from chaosapi.telemetry.histogram import Histogram
 
 BUCKETS: Final = LATENCY_BOUNDS
 MAX_EXPOSED: Final = 1000
@@ -27,6 +28,10 @@ _TOTAL: Final = "http_requests", "Requests by the exact status that the client g
 _DURATION: Final = (
     "http_request_duration_seconds",
     "From the request's arrival to the last byte of its answer; an answer that did not arrive as a whole is in +Inf.",
+)
+_FIRST_BYTE: Final = (
+    "http_request_time_to_first_byte_seconds",
+    "From the request's arrival to the first byte of its answer's body, without failures; if none came, in +Inf.",
 )
 _IN_PROGRESS: Final = "http_requests_inprogress", "Requests being answered now."
 
@@ -43,6 +48,7 @@ class StatusCounters:
 
     def __init__(self, labels: dict[str, str], cells: CellFactory) -> None:
         self.labels = list(labels.values())
+        self.succeeds = not is_failure(labels["status"])
         pairs = tuple(labels.items())
         name, text = _TOTAL
         (self.total,) = cells("counter", [Key(name, f"{name}_total", pairs, text)])
@@ -59,6 +65,7 @@ class RouteCounters:
         self._cells = cells
         name, text = _IN_PROGRESS
         (self.in_progress,) = cells("gauge_livesum", [Key(name, name, tuple(self.labels.items()), text)])
+        self.first_byte = Histogram(*_FIRST_BYTE, BUCKETS, self.labels, cells)
         self.by_status: dict[str, StatusCounters] = {}
 
     def expose_status(self, status: str) -> StatusCounters:
@@ -69,18 +76,30 @@ class RouteCounters:
             found = self.by_status.setdefault(status, StatusCounters({**self.labels, "status": status}, self._cells))
         return found
 
+    def count_first_byte(self, status: str, seconds: float) -> None:
+        """Count the first byte of an answer that has not ended, unless the answer is a failure."""
+        if not is_failure(status):
+            self.first_byte.observe(seconds)
+
     def count_answer(
         self,
         status: str,
         seconds: float,
         whole: bool = True,  # noqa: FBT001, FBT002 - keywords take longer
+        begun: bool = False,  # noqa: FBT001, FBT002 - as above
     ) -> None:
-        """Count the end of a request; unless the client got the `whole` answer, only the bucket +Inf counts it."""
+        """Count the end of a request; unless the client got the `whole` answer, only the bucket +Inf counts it.
+
+        Unless its first byte is counted already, since the answer has `begun`, that came with the last one, or never.
+        """
         self.in_progress[0] -= 1
         counts = self.by_status.get(status) or self.expose_status(status)
         counts.total[0] += 1
         counts.seconds[0] += seconds
-        counts.buckets[bisect_left(BUCKETS, seconds) if whole else -1][0] += 1
+        bucket = bisect_left(BUCKETS, seconds) if whole else -1
+        counts.buckets[bucket][0] += 1
+        if counts.succeeds and not begun:
+            self.first_byte.add(seconds, bucket)
 
 
 class CountersByRoute(dict[tuple[str, str], RouteCounters]):
@@ -138,13 +157,15 @@ class RequestMetrics(Collector):
         """Yield the counts of this process."""
         yield from self._totals()
         duration = HistogramMetricFamily(*_DURATION, labels=["method", "handler", "status"])
+        first_byte = HistogramMetricFamily(*_FIRST_BYTE, labels=["method", "handler"])
         running = GaugeMetricFamily(*_IN_PROGRESS, labels=["method", "handler"])
         for traffic in list(self.by_route.values()):
             running.add_metric(list(traffic.labels.values()), traffic.in_progress[0])
+            traffic.first_byte.add_to(first_byte)
             for counts in list(traffic.by_status.values()):
                 so_far = accumulate(bucket[0] for bucket in counts.buckets)
                 duration.add_metric(counts.labels, list(zip(_LE, so_far, strict=True)), counts.seconds[0])
-        yield from (duration, running)
+        yield from (duration, first_byte, running)
 
     def _totals(self) -> Iterator[Metric]:
         total = CounterMetricFamily(*_TOTAL, labels=["method", "handler", "status"])

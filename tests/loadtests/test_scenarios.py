@@ -14,7 +14,7 @@ WANTED = {"steady", "spike", "ramp", "steps", "diurnal", "soak", "double-spike",
 
 def test_all_scenarios_are_documented() -> None:
     """Each says what it imitates, what to watch and which alert it should move."""
-    assert SCENARIOS.keys() == WANTED | {"retry-storm", "brownout-probe"}
+    assert SCENARIOS.keys() == WANTED | {"retry-storm", "brownout-probe", "assistant"}
     for scenario in SCENARIOS.values():
         assert "Watch" in scenario.story
         assert re.search(r"alert|page|ticket|Absent", scenario.story)

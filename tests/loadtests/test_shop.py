@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from tests.loadtests.pure import module
 
 MODULE: Any = module("_shop")
@@ -33,10 +35,21 @@ def test_an_outage_changes_no_route() -> None:
 def test_every_draw_gives_a_request() -> None:
     """From 0 to just below 1."""
     draws = (0.0, 0.5, 1 - 2**-32)
-    for route in module("_scenarios").MIX:
+    routes = {route for scenario in module("_scenarios").SCENARIOS.values() for route in scenario.mix}
+    for route in routes:
         assert all(
             MODULE.ShopState().request(route, "n", (one, two)).path.startswith("/api") for one in draws for two in draws
         )
+
+
+def test_a_stream_of_events_is_read_to_its_end() -> None:
+    """One that breaks off is no answer, as half a document is none."""
+    stream = "text/event-stream; charset=utf-8"
+    whole = b'data: {"token": "Oak"}\n\nevent: done\ndata: {"tokens": 1}\n\n'
+    assert MODULE.read_body(whole, stream) == {}
+    with pytest.raises(ValueError, match="before its event"):
+        MODULE.read_body(whole[:20], stream)
+    assert MODULE.read_body(b'{"order_id": "o-1"}', "application/json") == {"order_id": "o-1"}
 
 
 def test_policies_wait_longer_each_time_and_keep_their_budget() -> None:

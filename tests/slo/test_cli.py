@@ -1,5 +1,7 @@
 import json
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 from chaosapi import assets
 from chaosapi.cli.slo import app
 from chaosapi.slo import files
+from tests.patience import patience
 
 RUN = CliRunner()
 ALERTS = assets.path("alerts")
@@ -38,6 +41,19 @@ def test_generate_writes_every_file(tmp_path: Path) -> None:
         shutil.copy(ALERTS / name, tmp_path)
     assert RUN.invoke(app, ["generate", str(tmp_path)]).exit_code == 0
     assert {path: path.read_text() for path in tmp_path.rglob("*.yml")} == files.generated(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_slo_that_is_off_works_once_its_lines_are_no_comments(tmp_path: Path, promtool: Path) -> None:
+    """Its own alerts and those of the others fire and resolve as the generated tests say."""
+    shutil.copy(ALERTS / "causes.yaml", tmp_path)
+    for name, first in (("slo.yaml", "# - name: first-byte"), ("traffic.yaml", "# first-byte:")):
+        before, _, rest = (ALERTS / name).read_text().partition(first)
+        block, end, after = (first + rest).partition("\n\n")
+        (tmp_path / name).write_text(before + re.sub("^( *)# ", "\\1", block, flags=re.MULTILINE) + end + after)
+    assert RUN.invoke(app, ["generate", str(tmp_path)]).exit_code == 0
+    assert "shop-first-byte" in (tmp_path / "rules" / "lab.yml").read_text()
+    subprocess.run([promtool, "test", "rules", tmp_path / "tests" / "lab-1m.yml"], check=True, timeout=patience(60))
 
 
 @pytest.mark.parametrize(
