@@ -24,6 +24,7 @@ def test_every_series_of_the_shop_exists_before_the_first_request(client: TestCl
         ("GET", "/api/products", 200),
         ("GET", "/api/products/{product_id}", 200),
         ("GET", "/api/search", 200),
+        ("POST", "/api/assistant", 200),
         ("POST", "/api/cart/{cart_id}/items", 201),
         ("POST", "/api/checkout", 201),
         ("GET", "/api/orders/{order_id}", 200),
@@ -31,7 +32,7 @@ def test_every_series_of_the_shop_exists_before_the_first_request(client: TestCl
         for status in {success, 200, 429, 500, 502, 503, 504, "000"}:
             labels = f'{{handler="{handler}",method="{method}",status="{status}"}}'
             assert totals[f"http_requests_total{labels}"] == 0
-    assert len(totals) == 44
+    assert len(totals) == 51
 
 
 def test_the_series_of_a_fault_exist_from_its_creation(client: TestClient) -> None:
@@ -79,7 +80,7 @@ def test_faults_add_only_so_many_series(client: TestClient) -> None:
     for first in range(400, 600, 20):
         mix = {str(status): 1 for status in range(first, first + 20)}
         client.post("/admin/faults", json={"effect": {"type": "error", "status": mix}}).raise_for_status()
-    assert 1000 <= len(series(client, "http_requests_total")) <= 1044
+    assert 1000 <= len(series(client, "http_requests_total")) <= 1051
 
 
 def test_injected_failures_are_counted_as_the_user_sees_them(client: TestClient) -> None:
