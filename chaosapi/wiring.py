@@ -170,10 +170,10 @@ class Chaos:
         forecaster = forecasts.Forecaster(
             source,
             settings.profile,
-            self._rate_meter,
-            self._latency_meter,
+            forecasts.Meters(self._rate_meter, self._latency_meter),
             self._routes,
             self._engine,
+            self._fleet.names,
             self._pools.forecasts.check,
         )
         if settings.slo or settings.profile != Settings.model_fields["profile"].default:
@@ -204,7 +204,7 @@ class Chaos:
                 audited, self._fleet, self._engine, self._policy, self._forecaster, self._pools, self._rate_meter
             ).router(),
             forecasts.ForecastEndpoints(
-                audited.catch_up, self._forecaster, self._policy, self._engine, self._inbox, self._pools
+                audited.catch_up, self._forecaster, self._policy, self._engine, self._inbox, self._pools, self._fleet
             ).router(),
             stop.StopEndpoints(audited, self._kill_switch, self._fleet, self._store.now).router(),
             AuditEndpoints(audited, self._pools.lists).router(),

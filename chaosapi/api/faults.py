@@ -125,6 +125,8 @@ class FaultEndpoints:
         """Inject a fault, which ends by itself. Only `effect` is required."""
         name = fault.name or _unused_name(fault, self.engine.state)
         spec = self.policy.check(await self._resolve(request, fault, name))
+        if forecast:
+            await self.fleet.refresh()
         outlook = (
             await cancel_on_disconnect(request, self.pools.forecasts.run(lambda: self.forecaster.forecast(spec)))
             if forecast

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
@@ -20,6 +20,7 @@ from chaosapi.errors import Busy, Conflict, Invalid, NotFound, NotInstalled
 from chaosapi.extras import needed
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.forecast.monitoring import Monitoring
+from chaosapi.forecast.presence import Place, share_of_replicas
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import (
@@ -32,6 +33,7 @@ from chaosapi.forecast.traffic import (
 )
 from chaosapi.injection.engine import Engine
 from chaosapi.routing import RouteTable
+from chaosapi.runtime.fleet import Fleet
 from chaosapi.runtime.pool import Pools, cancel_on_disconnect
 from chaosapi.store.alerts import MAX_ALERTS, DeliveredAlert, Inbox
 from chaosapi.telemetry.traffic import SPAN_S, RateMeter
@@ -42,6 +44,13 @@ if TYPE_CHECKING:
 _MEASURED: Final = "measured in the last minute"
 _NOTHING: Final = PartialTraffic()
 _MAX_LISTED: Final = 10
+
+
+class Meters(NamedTuple):
+    """What the service measures of its traffic."""
+
+    requests: RateMeter
+    latencies: RateMeter
 
 
 class ForecastRequest(FaultRequest):
@@ -63,25 +72,26 @@ class Forecaster:
     """Forecasts and scores faults for the SLOs of one file, with the windows of one profile.
 
     The predictor needs the extra `forecast` and is slow to import: the first request imports it and reads the files.
-    A computation calls `check` between its steps; `check` stops it by raising.
+    A computation calls `check` between its steps; `check` stops it by raising. `names` returns the name of each live
+    replica.
     """
 
     def __init__(
         self,
         source: Path,
         profile: str,
-        rate_meter: RateMeter,
-        latency_meter: RateMeter,
+        meters: Meters,
         routes: RouteTable,
         engine: Engine,
+        names: Callable[[], Sequence[str]],
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._profile = profile
-        self._rate_meter = rate_meter
-        self._latency_meter = latency_meter
+        self._meters = meters
         self._routes = routes
         self._engine = engine
+        self._names = names
         self._check = check
 
     def load(self) -> None:
@@ -107,7 +117,15 @@ class Forecaster:
         traffic = self._recent_traffic()
         if traffic is None:
             raise Invalid.field("rate.burn_rate", "there was no traffic in the last minute: send some, or give a ratio")
-        return draft.resolved(name, *predictor.rate_for(draft.resolved(name, 1.0, ""), rate, traffic))
+        fault = draft.resolved(name, 1.0, "")
+        needed_rate, text = predictor.rate_for(fault, rate, traffic)
+        share = share_of_replicas(fault, self._place()) or 1.0
+        if share == 1:
+            return draft.resolved(name, needed_rate, text)
+        if needed_rate > share:
+            message = f"the target's replicas get {share:.0%} of the requests: to fail all of them burns less"
+            raise Invalid.field("rate.burn_rate", message)
+        return draft.resolved(name, needed_rate / share, f"{text}; on {share:.0%} of the requests, by its replicas")
 
     def forecast(
         self, fault: Fault, traffic: PartialTraffic = _NOTHING, monitoring: Monitoring | None = None
@@ -119,7 +137,7 @@ class Forecaster:
         """
         predictor = self.predictor
         assumed = self._complete(traffic)
-        forecast = predictor.forecast(fault, assumed, monitoring)
+        forecast = predictor.forecast(fault, assumed, monitoring, self._place())
         return ForecastResponse(**{name: getattr(forecast, name) for name in Forecast.model_fields}, traffic=assumed)
 
     def score(
@@ -128,9 +146,13 @@ class Forecaster:
         """Compare the fault's forecast with the delivered alerts; `missing` lists what Prometheus would add."""
         predictor = self.predictor
         traffic = self._complete(PartialTraffic())
-        score = predictor.score(record, records, delivered, traffic, now)
+        score = predictor.score(record, records, delivered, traffic, now, self._place())
         assumption = f"the traffic is assumed to be {traffic.rps:.3g} requests/s, {traffic.source}"
         return score.model_copy(update={"missing": [assumption, *score.missing]})
+
+    def _place(self) -> Place:
+        state = self._engine.state
+        return Place(state.world, self._names(), state.world_changes)
 
     def _complete(self, given: PartialTraffic) -> Traffic:
         usual = self._recent_traffic() or self._usual()
@@ -145,7 +167,7 @@ class Forecaster:
 
     def _recent_traffic(self) -> Traffic | None:
         """Return the traffic of the last minute; None if there was none."""
-        rates = {TrafficRoute(*route): rate for route, rate in self._rate_meter.rates().items()}
+        rates = {TrafficRoute(*route): rate for route, rate in self._meters.requests.rates().items()}
         if not rates:
             return None
         source = _MEASURED
@@ -153,7 +175,7 @@ class Forecaster:
         if self._engine.state.acted(now - SPAN_S, now):
             rates = without_failures(rates)
             source += ", without its failures: a fault acted"
-        latencies = answer_times_by_route(self._latency_meter.rates())
+        latencies = answer_times_by_route(self._meters.latencies.rates())
         return Traffic.from_rates(rates, source).model_copy(update={"latencies": latencies})
 
     def _usual(self) -> Traffic | None:
@@ -169,12 +191,13 @@ class ForecastEndpoints:
     `catch_up` takes over the changes of other replicas.
     """
 
-    catch_up: Callable[[], Awaitable[None]]
+    catch_up: Callable[[], Awaitable[object]]
     forecaster: Forecaster
     policy: Policy
     engine: Engine
     inbox: Inbox
     pools: Pools
+    fleet: Fleet
 
     def router(self) -> APIRouter:
         """Return the routes below /admin."""
@@ -189,6 +212,8 @@ class ForecastEndpoints:
 
     async def forecast(self, request: Request, question: ForecastRequest) -> Response:
         """Forecast which alerts a fault would fire, when, and what it would cost. Nothing is injected."""
+        await self.catch_up()
+        await self.fleet.refresh()
 
         def work() -> Response:
             fault = self.policy.check(self.forecaster.resolve(question, question.name))
@@ -204,6 +229,7 @@ class ForecastEndpoints:
         if record.starts_at > now:
             raise Conflict(f"the fault {name!r} has not started: there is nothing to score")
         await self.inbox.catch_up()
+        await self.fleet.refresh()
         delivered = self.inbox.latest(MAX_ALERTS)
         faults = self.engine.state.faults
 

@@ -12,6 +12,7 @@ from chaosapi.forecast import score as scoring
 from chaosapi.forecast.model import Effort, ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.observed import DeliveredNotification, Observed
+from chaosapi.forecast.presence import Place, acted
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.scorecard import Score
 from chaosapi.forecast.traffic import Traffic
@@ -46,13 +47,13 @@ class Predictor:
         burn = inverse.rate_for(fault, rate.burn_rate, rate.slo, self._spec, traffic)
         return burn.rate, burn.sum
 
-    def forecast(self, fault: Fault, traffic: Traffic, monitoring: Monitoring | None) -> Forecast:
+    def forecast(self, fault: Fault, traffic: Traffic, monitoring: Monitoring | None, place: Place) -> Forecast:
         """Forecast one fault; raises Invalid if the windows are too short for the scrape interval."""
         assumed = default_monitoring(self._profile)
         if monitoring:
             overrides = {name: getattr(monitoring, name) for name in monitoring.model_fields_set}
             assumed = assumed.model_copy(update=overrides)
-        return timetable.forecast([fault], traffic, self._spec, self._profile, assumed, self._effort)
+        return timetable.forecast([fault], traffic, self._spec, self._profile, assumed, self._effort, place)
 
     def score(
         self,
@@ -61,13 +62,17 @@ class Predictor:
         delivered: Sequence[DeliveredAlert],
         traffic: Traffic,
         now: float,
+        place: Place,
     ) -> Score:
         """Compare the fault's forecast with the alerts that Alertmanager delivered."""
+        record, left_out = acted(record, place)
+        records = [acted(each, place)[0] for each in records if each.name != record.name]
         model = ForecastModel(
             [record.spec], traffic, self._spec, self._profile, default_monitoring(self._profile), self._effort
         )
         observed = Observed(delivered=[_notification(alert) for alert in delivered])
-        return scoring.score(record.name, replay.replay_fault(record, records, model), observed, now)
+        score = scoring.score(record.name, replay.replay_fault(record, records, model), observed, now)
+        return score.model_copy(update={"missing": [*left_out, *score.missing]})
 
 
 def _notification(alert: DeliveredAlert) -> DeliveredNotification:

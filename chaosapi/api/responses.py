@@ -103,7 +103,8 @@ def _note(record: Record, receipt: Receipt, now: float, surroundings: Surroundin
     spec = record.spec
     named = spec.target.replicas
     if named and record.phase(now) != "ended" and not set(named).intersection(surroundings.replicas):
-        return f"no replica is called {' or '.join(named)} now; there are {', '.join(surroundings.replicas)}"
+        known = ", ".join(dict.fromkeys(surroundings.replicas))
+        return f"no replica is called {' or '.join(named)} now; there are {known}"
     waited = now - record.starts_at
     idle = record.phase(now) == "active" and receipt.matched == 0 and waited >= _NOTED_AFTER_S
     if not idle or isinstance(spec.effect, ProcessEffect) or not (rate := surroundings.requests_per_second()):

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +14,7 @@ from chaosapi import assets, durations, errors
 from chaosapi.api import validation
 from chaosapi.cli import here, parse, recorded_traffic, render_forecast
 from chaosapi.cli.past import read_past
+from chaosapi.cli.place import read_place
 from chaosapi.cli.slo import KnownProfileOption, SpecOption
 from chaosapi.cli.traffic_sources import TrafficSources, find_prometheus
 from chaosapi.extras import needed
@@ -20,6 +22,7 @@ from chaosapi.faults.fault import Fault
 from chaosapi.forecast import inverse, scenarios, timetable
 from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, default_monitoring
+from chaosapi.forecast.presence import Place
 from chaosapi.forecast.result import Forecast
 from chaosapi.forecast.traffic import PartialTraffic
 from chaosapi.slo import spec, windows
@@ -247,9 +250,10 @@ def forecast(
             monitoring |= {"prometheus": reader.version()}
         watched = _checked(Monitoring, monitoring | parse.without_none(watching))
         traffic = sources.complete(partial, reader)
+        place = _place(faults, service, sought=bool(page_within or budget))
         asked = promised.only(slo) if slo else promised
         past = read_past(reader, asked, chosen, watched.scrape, now) if reader and watched.history is None else None
-        model = ForecastModel(faults, traffic, asked, chosen, watched, past=past)
+        model = ForecastModel.of(faults, place, traffic, asked, chosen, watched, past=past)
         model.check()
         chosen.check(model.monitoring.scrape)
         _answer(model, page_within=page_within, budget=budget, slo=slo, as_json=as_json, html=html)
@@ -316,6 +320,15 @@ def _bodies(given: dict[str, Any], parameters: list[str], files: list[Path], *, 
     if not own and not read:
         raise typer.BadParameter("no fault is given: name an effect, such as error, or use --file")
     return read + ([own] if own else [])
+
+
+def _place(faults: Iterable[Fault], service: str | None, *, sought: bool) -> Place | None:
+    """Return what decides where the faults act; None where they act everywhere, or the service does not answer."""
+    if not any(fault.differs_by_replica for fault in faults):
+        return None
+    if sought:
+        raise errors.Invalid("a rate is found for all requests: leave out `while` and the target's replicas")
+    return read_place(service)
 
 
 def _checked(model: type[M], fields: dict[str, Any]) -> M:

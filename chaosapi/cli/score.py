@@ -10,6 +10,7 @@ import typer
 from chaosapi import assets, durations, errors
 from chaosapi.cli import fault, here, parse, recorded_traffic, render_score
 from chaosapi.cli.past import read_past
+from chaosapi.cli.place import place_of
 from chaosapi.cli.prometheus_reader import PrometheusReader, Url
 from chaosapi.cli.slo import JsonOption, KnownProfileOption, SpecOption
 from chaosapi.faults.fault import Fault, Record
@@ -18,6 +19,7 @@ from chaosapi.forecast import score as scoring
 from chaosapi.forecast.model import ForecastModel
 from chaosapi.forecast.monitoring import Monitoring, default_monitoring
 from chaosapi.forecast.observed import Observed
+from chaosapi.forecast.presence import acted
 from chaosapi.forecast.traffic import Traffic
 from chaosapi.slo import spec, windows
 from chaosapi.terminal import Terminal, print_error
@@ -48,6 +50,7 @@ def score(
     with fault.admin_client(url, token) as admin:
         records = [_record(each) for each in admin.list_faults()["faults"]]
         delivered = admin.alerts()["alerts"]
+        place = place_of(admin) if any(each.spec.differs_by_replica for each in records) else None
     try:
         record = _latest_begun(records, name, now)
         usual = spec.load(assets.path("alerts") / "slo.yaml")
@@ -76,6 +79,9 @@ def score(
                 raise  # the shop's traffic says nothing about another service
             missing = [str(error), f"the traffic was not measured: {traffic.rps:g} requests/s are assumed"]
         known = known.model_copy(update={"delivered": [recorded_traffic.delivery(each) for each in delivered]})
+        record, left_out = acted(record, place)
+        records = [acted(each, place)[0] for each in records if each.name != record.name]
+        missing += left_out
         model = ForecastModel([record.spec], traffic, shop, chosen, Monitoring.model_validate(settings), past=past)
         missing += [f"{name} was not forecast: {reason}" for name, reason in model.refused.items()]
         found = scoring.score(record.name, replay.replay_fault(record, records, model), known, now)

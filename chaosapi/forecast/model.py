@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from chaosapi.forecast.counters import ZERO_INITIALISED, Counters
 from chaosapi.forecast.indicator import Indicator, Term
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.past import Past
+from chaosapi.forecast.presence import Place, presence
 from chaosapi.forecast.promql import Range, Times
 from chaosapi.forecast.recording import RecordedSeries
 from chaosapi.forecast.traffic import Traffic
@@ -60,6 +62,18 @@ class ForecastModel:
     effort: Effort = DEFAULT_EFFORT
     past: Past | None = None
     """What was recorded before time 0; None: the same traffic, without a fault."""
+    notes: Sequence[str] = ()
+    """More assumptions, about where the faults act."""
+    idle: Sequence[str] = ()
+    """Why faults act on no request."""
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault], place: Place | None, *others: Any, **named: Any) -> "ForecastModel":
+        """Return the model of faults that act where their targets and conditions let them, if nobody acts."""
+        met = [presence(fault, place) for fault in faults]
+        notes = [each for one in met for each in one.assumptions]
+        idle = [one.idle for one in met if one.idle]
+        return replace(cls([one.fault for one in met], *others, **named), notes=notes, idle=idle)
 
     def __post_init__(self) -> None:
         if not self.faults:

@@ -14,6 +14,7 @@ from chaosapi.forecast.episodes import Episode
 from chaosapi.forecast.model import DEFAULT_EFFORT, Effort, ForecastModel, expression_holds, lower_burn
 from chaosapi.forecast.monitoring import Monitoring
 from chaosapi.forecast.notifications import Notification
+from chaosapi.forecast.presence import Place
 from chaosapi.forecast.result import (
     AlertTimes,
     Assumptions,
@@ -41,14 +42,16 @@ def forecast(
     profile: Profile,
     monitoring: Monitoring,
     effort: Effort = DEFAULT_EFFORT,
+    place: Place | None = None,
 ) -> Forecast:
     """Forecast what the faults, oldest first and all created at time 0, do to the SLOs of the spec.
 
     The forecast computes expected counts, so the same question has the same answer. Raises errors.Invalid where the
     windows are too short for the scrape interval, or the forecast would need more work than the effort allows.
+    `place` decides where faults with conditions and named replicas act; it does not change.
     """
     profile.check(monitoring.scrape)
-    model = ForecastModel(faults, traffic, spec, profile, monitoring, effort)
+    model = ForecastModel.of(faults, place, traffic, spec, profile, monitoring, effort)
     model.check()
     return predict(model)
 
@@ -64,7 +67,10 @@ def predict(model: ForecastModel) -> Forecast:
         alerts=alerts,
         budgets=[_budget(model, slo) for slo in model.slos],
         refused=[RefusedSlo(slo=name, reason=reason) for name, reason in model.refused.items()],
-        not_modelled=[reason for fault in model.faults if (reason := outcome.unmodelled(fault))],
+        not_modelled=[
+            *model.idle,
+            *(reason for fault in model.faults if fault.rate and (reason := outcome.unmodelled(fault))),
+        ],
     )
 
 
@@ -249,6 +255,7 @@ def assumptions(model: ForecastModel) -> Assumptions:
             ),
             *_patience(model),
             *_latency(model),
+            *model.notes,
             *(each for fault in model.modelled for each in outcome.assumptions(fault)),
         ],
     )

@@ -42,8 +42,12 @@ class Fleet:
         return sorted([self._me.model_copy(update=mine), *self._others], key=lambda replica: replica.id)
 
     def names(self) -> list[str]:
-        """Return the names of the replicas that were alive when they were last read, sorted."""
-        return sorted({replica.name for replica in (self._me, *self._others)})
+        """Return the name of each replica that was alive when they were last read; workers of one replica share it."""
+        return sorted(replica.name for replica in (self._me, *self._others))
+
+    async def refresh(self) -> None:
+        """Read which replicas are alive, if the store is available."""
+        await self._revisions()
 
     async def count_applied(self, revision: int, wait: float = 0.0) -> Replicas:
         """Count the replicas that have applied a revision; wait until all have, at most `wait` seconds."""

@@ -15,6 +15,8 @@ MAX_CHANGES: Final = 100
 """How many changes the feed keeps."""
 _MAX_SIZE: Final = 2**16
 """How many characters they have as JSON."""
+_NULLABLE: Final = frozenset({"release.previous"})
+"""The fields of which null is a value; of others it means that they were not there."""
 
 Check = Callable[[Any], World]
 """Returns the world of a document; raises Invalid, which names each wrong field."""
@@ -81,3 +83,18 @@ def with_latest(change: WorldChange, earlier: Sequence[WorldChange]) -> tuple[Wo
     return tuple(
         each for place, (each, size) in enumerate(zip(kept, sizes, strict=True)) if not place or size <= _MAX_SIZE
     )
+
+
+def undone(world: World, change: WorldChange) -> World:
+    """Return the whole world before a change that led to this whole world."""
+    document = world.document()
+    for field in change.fields:
+        parts = field.field.split(".", 2 if field.field.startswith("release.by_replica.") else 1)
+        place = document
+        for part in parts[:-1]:
+            place = place.setdefault(part, {})
+        if field.before is None and len(parts) > 1 and field.field not in _NULLABLE:
+            place.pop(parts[-1], None)
+        else:
+            place[parts[-1]] = field.before
+    return World.model_validate(document)

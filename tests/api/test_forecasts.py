@@ -44,6 +44,50 @@ def test_a_forecast_names_the_alerts_and_changes_nothing(make_client: MakeClient
     assert client.get("/admin/faults").json() == {"revision": 0, "halt": None, "faults": [], "next": None}
 
 
+def test_a_fault_whose_condition_does_not_hold_is_forecast_to_do_nothing(make_client: MakeClient) -> None:
+    """Nobody is expected to change the world; the forecast says why the fault does not act."""
+    client = make_client(profile="lab", replica="shop-1")
+    body = {**ERROR, "name": "f", "while": {"flags": {"new-pricing": True}}, "traffic": TRAFFIC}
+    idle = client.post("/admin/forecast", json=body).json()
+    assert not fires(idle)
+    assert idle["not_modelled"] == ["f: acts on no request now: the flag new-pricing is off"]
+    client.patch("/admin/world", json={"flags": {"new-pricing": True}})
+    acting = client.post("/admin/forecast", json=body).json()
+    assert "1m" in fires(acting)
+    assert acting["not_modelled"] == []
+
+
+def test_a_score_ends_the_fault_where_its_condition_stopped_to_hold(make_client: MakeClient, clock: Clock) -> None:
+    """As far as the feed of changes goes back."""
+    client = make_client(profile="lab")
+    traffic(client, "/api/products")
+    client.put("/admin/faults/f", json={**ERROR, "while": {"settings": {"shop_retries": {"above": 0}}}})
+    clock.now += 60
+    scored = client.get("/admin/faults/f/score").json()
+    client.patch("/admin/world", json={"settings": {"shop_retries": 0}})
+    clock.now += 600
+    ended = client.get("/admin/faults/f/score").json()
+    assert not any("f acted again" in each or "never acted" in each for each in ended["missing"])
+    resolved = [alert["forecast"]["resolved"] for alert in ended["alerts"] if alert["forecast"]]
+    before = [alert["forecast"]["resolved"] for alert in scored["alerts"] if alert["forecast"]]
+    assert resolved
+    assert all(now <= then - 100 for now, then in zip(resolved, before, strict=True))
+
+
+def test_a_burn_rate_on_named_replicas_is_that_of_all_requests(make_client: MakeClient) -> None:
+    """One replica is all there is: nothing changes; a name that nobody has now leaves the rate alone."""
+    client = make_client(replica="shop-1", profile="lab")
+    traffic(client, *["/api/products"] * 20)
+    rates = [
+        client.put(
+            "/admin/faults/f",
+            json={**ERROR, "rate": {"burn_rate": 10, "slo": "availability"}, "target": {"replicas": replicas}},
+        ).json()["rate"]
+        for replicas in (None, ["shop-1"])
+    ]
+    assert rates[0] == rates[1] > 0
+
+
 def test_the_profiles_windows_decide_which_alerts_fire(make_client: MakeClient) -> None:
     """A fault of 2 % errors ends before the production windows detect it."""
     faint = {**ERROR, "rate": 0.02, "traffic": TRAFFIC}

@@ -14,7 +14,7 @@ from chaosapi.faults.state import State
 from chaosapi.settings import Settings
 from chaosapi.store.codec import StateReader, read_state, write, write_state
 from chaosapi.store.redis.announcement import Announcement
-from chaosapi.world.changes import MAX_CHANGES, WorldChange
+from chaosapi.world.changes import MAX_CHANGES, WorldChange, differences, undone
 from chaosapi.world.world import World
 from tests.store.conftest import a_fault
 
@@ -197,3 +197,18 @@ def nested(fields: dict[str, Any]) -> dict[str, Any]:
         else:
             document[part] = value
     return document
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"release": {"running": "2.4.1", "previous": "1.0.0", "by_replica": {"shop.a-1": "3"}}},
+        {"rotation": {"shop.2": "drained"}, "limits": [{"header": "x", "value": "y", "requests_per_second": 0}]},
+        {"settings": {"shop_timeout": 0.2}, "shed": {"browse": 0.5}, "quarantine": ["p-0042"], "flags": {}},
+    ],
+)
+def test_the_world_before_a_change_is_known_from_its_fields(document: dict[str, Any]) -> None:
+    """In both directions."""
+    for before, after in ((World(), World.model_validate(document)), (World.model_validate(document), World())):
+        change = WorldChange(revision=1, at=1.0, actor="ann", fields=differences(before, after))
+        assert undone(after, change).document() == before.document()
