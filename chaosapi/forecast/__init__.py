@@ -4,6 +4,7 @@ traffic        requests per second by route over time; scenarios reads those of 
 past           what Prometheus recorded before the faults, which the forecast continues
 coverage       which SLOs and faults get any request; the others are refused
 monitoring     scrape and evaluation intervals, retention, group_wait and group_interval
+presence       on which replicas, and so on which requests, a fault acts: its condition and its target
 exposure       the share of requests that each fault hits over time, and its strength
 latency        the probability that a delayed answer meets a limit
 outcome        how requests end under several faults, by status
