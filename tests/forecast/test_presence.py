@@ -112,6 +112,7 @@ def test_a_fault_acted_from_when_its_condition_held_until_it_held_no_longer(
 def test_a_drained_replica_takes_its_part_of_the_fault_along() -> None:
     """The first part is replayed: a third of the requests, until the replica was drained."""
     found, words = acted(record(replicas=["shop-2"]), history((150, {"rotation": {"shop-2": "drained"}})))
-    assert (found.starts_at, found.ends_at, found.spec.rate) == (100, 150, pytest.approx(0.2 / 3))
+    assert (found.starts_at, found.ends_at) == (100, 150)
+    assert found.spec.rate == pytest.approx(0.2 / 3)
     assert words == []
     assert acted(record(), history((150, NO_RETRIES)))[0] == record()
