@@ -21,12 +21,14 @@ from starlette_exporter import PrometheusMiddleware, handle_metrics
 import chaosapi
 from chaosapi import shop
 from chaosapi.settings import Settings
+from chaosapi.world.world import World
 
 
 def bare(telemetry: TelemetryConfig | None = None) -> FastAPI:
     """Return an app with the shop's routes alone."""
     app = FastAPI(telemetry=telemetry)
-    app.include_router(shop.router(shop.Shop(Settings())))
+    world = World()
+    app.include_router(shop.router(shop.Shop(lambda: world)))
     return app
 
 

@@ -46,12 +46,13 @@ def create_app(
     app = FastAPIOffline(title="shop", version=version("chaosapi"), description=_ABOUT, telemetry=UNTRACED)
     problems.install(app)
     add_inner_middleware(app)
-    sells = shop.Shop(settings)
+    sells = shop.Shop(lambda: chaos.world)
     app.include_router(shop.router(sells))
     # Move the shop's routes before those of the docs, because the router tries routes in order.
     app.router.routes.insert(0, app.router.routes.pop())
-    chaos = Chaos(settings, routes_of(app, settings.exempt), clock, shop.POINTS, worker, steady, shop=True)
+    chaos = Chaos(settings, routes_of(app, settings.exempt), clock, shop.POINTS, worker, steady, classes=shop.CLASSES)
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
+    chaos.registry.register(shop.ShopMetrics(sells, lambda: chaos.world, chaos.replica))
     text = "Log lines dropped because the reader was too slow or the write failed."
     chaos.registry.register(CallbackCounter("chaosapi_log_lines_dropped", text, dropped))
     return chaos.around(HeadMiddleware(app))

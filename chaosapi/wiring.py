@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from chaosapi.api.head import HeadMiddleware
 from chaosapi.api.newline import NewlineMiddleware
 from chaosapi.api.policy import Policy
 from chaosapi.calls import Observers
+from chaosapi.edge.edge import Edge, RequestReader
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
 from chaosapi.faults.fault import Record
@@ -47,12 +48,13 @@ from chaosapi.telemetry.app_metrics import AppMetrics
 from chaosapi.telemetry.call_log import CallLog
 from chaosapi.telemetry.calls import CallMetrics
 from chaosapi.telemetry.faults import FaultMetrics, LagGauge
+from chaosapi.telemetry.gauges import CallbackGauge
 from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.queues import QueueMetrics
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.traffic import FaultFreeMeter, RateMeter
-from chaosapi.world.world import World
+from chaosapi.world.world import RequestClass, World
 
 if TYPE_CHECKING:
     from chaosapi.runtime.admin_server import AdminServer
@@ -86,13 +88,13 @@ class Chaos:
         steady: Callable[[], float] = time.monotonic,
         app_registry: Collector | None = None,
         *,
-        shop: bool = False,
+        classes: Mapping[str, RequestClass] | None = None,
     ) -> None:
         """`app_registry` has the app's metrics; unless given, prometheus-client's default registry has.
 
-        `shop` is whether the app is the shop, on which operators act.
+        `classes` has the classes of the shop's routes; None for an app that is not the shop.
         """
-        self._shop = shop
+        self._shop = classes is not None
         self._settings = settings
         self._routes = routes
         self._worker = worker
@@ -122,7 +124,13 @@ class Chaos:
             self._queues = QueueMetrics(routes.templates, named)
             for collector in (self._metrics, call_metrics, self._queues, fault_metrics):
                 self.registry.register(collector)
-        call_log = CallLog("shop" if shop else "chaosapi.dependencies", named)
+        call_log = CallLog("shop" if self._shop else "chaosapi.dependencies", named)
+        self._edge = Edge(
+            lambda: self.world,
+            RequestReader(routes.handler, lambda route: self._queues.meter(route, ""), classes),
+            steady,
+        )
+        self.registry.register(self._edge.metrics)
         self._observers = Observers(
             tries=[call_metrics.count_try, call_log.write_try],
             waits=[self._queues.count_wait, call_log.write_wait],
@@ -130,6 +138,11 @@ class Chaos:
         )
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
+        about = "Whether operators have taken this replica out of rotation: it is not ready."
+        drained = CallbackGauge(
+            "chaosapi_replica_drained", about, lambda: self._process_effects.probes.drained, "livemax"
+        )
+        self.registry.register(drained)
         self._heartbeat = Heartbeat(
             self._store,
             self._replica,
@@ -236,10 +249,11 @@ class Chaos:
                 metrics=self._metrics,
                 replica=self._replica.id,
                 engine=self._engine,
-                untouched=app,
+                untouched=self._edge.around(app),
                 access_log=AccessLog(self._replica.name, self._release) if settings.access_log else None,
                 observers=self._observers,
             ),
+            partial(self._edge.around, exempts=True),
             partial(
                 FaultMiddleware,
                 engine=self._engine,

@@ -11,12 +11,12 @@ from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import Responses, header, refusals
 from chaosapi.errors import Conflict, NotFound
 from chaosapi.shop.assistant import events
-from chaosapi.shop.catalogue import Product
-from chaosapi.shop.metrics import DependencyMetrics
+from chaosapi.shop.catalogue import ProductDetails
+from chaosapi.shop.metrics import DependencyMetrics, ShopMetrics
 from chaosapi.shop.models import Cart, Checkout, Found, Item, Order, ProductPage, Question
-from chaosapi.shop.service import POINTS, Shop
+from chaosapi.shop.service import CLASSES, POINTS, Shop
 
-__all__ = ["POINTS", "DependencyMetrics", "Shop", "router"]
+__all__ = ["CLASSES", "POINTS", "DependencyMetrics", "Shop", "ShopMetrics", "router"]
 
 
 _DEPENDENCY_FAILURES: Responses = {
@@ -31,15 +31,18 @@ def router(shop: Shop) -> APIRouter:  # noqa: C901 - a function for each route
         prefix="/api", tags=["shop"], responses=_DEPENDENCY_FAILURES, route_class=route_class(json_limits.SMALL)
     )
 
-    @api.get("/products")
+    @api.get("/products", responses=refusals(Conflict))
     async def products(
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1, size: Annotated[int, Query(ge=1, le=100)] = 20
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        size: Annotated[int, Query(ge=1, le=100)] = 20,
+        *,
+        export: Annotated[bool, Query(description="Return all products, while the export is switched on.")] = False,
     ) -> ProductPage:
         """List the catalogue, page by page."""
-        return await shop.page(page, size)
+        return await (shop.export() if export else shop.page(page, size))
 
     @api.get("/products/{product_id}", responses=refusals(NotFound))
-    async def product(product_id: str) -> Product:
+    async def product(product_id: str) -> ProductDetails:
         """Return one product."""
         return await shop.product(product_id)
 

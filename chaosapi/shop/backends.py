@@ -2,15 +2,21 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from cachetools import LRUCache
 
 from chaosapi.errors import Conflict
-from chaosapi.shop.catalogue import PRODUCTS, Product
+from chaosapi.shop.catalogue import Product
 from chaosapi.shop.models import Cart, Item, Order
 
 _MAX_ENTRIES = 10_000
 """How many carts, orders, charges and idempotency keys are kept; the least recently used are evicted first."""
+
+
+Products = Mapping[str, Product]
+"""The products that are sold now, by their ids."""
 
 
 class Database:
@@ -22,27 +28,31 @@ class Database:
         self._keys: LRUCache[str, Order] = LRUCache(_MAX_ENTRIES)
         self._numbers = itertools.count(1)
 
-    def page(self, start: int, size: int) -> list[Product]:
+    def page(self, products: Products, start: int, size: int) -> list[Product]:
         """Return a slice of the catalogue."""
-        return list(itertools.islice(PRODUCTS.values(), start, start + size))
+        return list(itertools.islice(products.values(), start, start + size))
 
-    def product(self, product_id: str) -> Product | None:
+    def product(self, products: Products, product_id: str) -> Product | None:
         """Return a product."""
-        return PRODUCTS.get(product_id)
+        return products.get(product_id)
 
-    def add_item(self, cart_id: str, item: Item) -> Cart:
+    def add_item(self, products: Products, cart_id: str, item: Item) -> Cart:
         """Put an item into a cart, creating the cart if needed; raises Conflict when the cart is full."""
         cart = self._carts.setdefault(cart_id, Counter())
         if cart[item.product_id] + item.quantity > 100:
             raise Conflict("at most 100 of one product fit into a cart")
         cart[item.product_id] += item.quantity
-        return self.cart(cart_id)
+        return self.cart(products, cart_id)
 
-    def cart(self, cart_id: str) -> Cart:
-        """Return a cart, empty if the cart does not exist."""
+    def cart(self, products: Products, cart_id: str) -> Cart:
+        """Return a cart with the items that are sold now, empty if the cart does not exist."""
         held = self._carts.get(cart_id, Counter[str]())
-        items = [Item(product_id=product, quantity=count) for product, count in sorted(held.items()) if count]
-        total = sum(PRODUCTS[item.product_id].price_cents * item.quantity for item in items)
+        items = [
+            Item(product_id=product, quantity=count)
+            for product, count in sorted(held.items())
+            if count and product in products
+        ]
+        total = sum(products[item.product_id].price_cents * item.quantity for item in items)
         return Cart(cart_id=cart_id, items=items, total_cents=total)
 
     def next_order(self) -> str:
@@ -68,6 +78,23 @@ class Database:
         return None if key is None else self._keys.get(key)
 
 
+class Provider(NamedTuple):
+    """A company that charges customers, and what it takes from the shop."""
+
+    takes_s: float
+    """The time of each charge."""
+    percent: float
+    fixed_cents: int
+
+    def fee_cents(self, cents: int) -> int:
+        """Return the fee for a charge."""
+        return round(cents * self.percent / 100) + self.fixed_cents
+
+
+PROVIDERS: Final = {"acme": Provider(0.0, 1.4, 25), "bolt": Provider(0.08, 2.9, 30)}
+"""The payments providers, by the names that the world has for them."""
+
+
 class Payments:
     """Charges customers, once for each idempotency key."""
 
@@ -86,13 +113,13 @@ class Payments:
 class SearchIndex:
     """Finds products by the words of their names."""
 
-    def related(self, words: list[str]) -> list[Product]:
+    def related(self, products: Products, words: list[str]) -> list[Product]:
         """Return the products whose names contain the most of these words, none where there is no such word."""
         asked = frozenset(words)
-        matches = {product.id: len(asked.intersection(product.name.lower().split())) for product in PRODUCTS.values()}
-        most = max(matches.values())
-        return [PRODUCTS[name] for name, count in matches.items() if count == most] if most else []
+        matches = {name: len(asked.intersection(each.name.lower().split())) for name, each in products.items()}
+        most = max(matches.values(), default=0)
+        return [products[name] for name, count in matches.items() if count == most] if most else []
 
-    def find(self, words: list[str]) -> list[Product]:
+    def find(self, products: Products, words: list[str]) -> list[Product]:
         """Return the products whose names contain every word."""
-        return [product for product in PRODUCTS.values() if all(word in product.name.lower() for word in words)]
+        return [product for product in products.values() if all(word in product.name.lower() for word in words)]

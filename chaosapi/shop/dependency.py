@@ -11,12 +11,12 @@ from typing import Final, TypeVar
 from purgatory import AsyncCircuitBreakerFactory, ContextChanged, Event
 from purgatory.domain.model import OpenedState
 from starlette.exceptions import HTTPException
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
 from chaosapi.calls import OUTCOMES, Try, current_calls, outcome_of, reason_of
 from chaosapi.errors import ChaosError
 from chaosapi.injection.dependencies import DependencyError, faults_at
-from chaosapi.settings import Settings
+from chaosapi.world.world import ShopSettings
 
 BREAKER_STATES: Final = {"closed": "closed", "opened": "open", "half-opened": "half-open"}
 """The states of a breaker by purgatory's names for them; half-open, the next call closes it or opens it again."""
@@ -38,13 +38,13 @@ class Dependency:
     """One dependency of the shop, named like its point.
 
     Retries back off exponentially from 50 ms with full jitter, so that clients that failed together do not retry
-    together.
+    together. `settings` are read at each try, because operators change them.
     """
 
     def __init__(
         self,
         name: str,
-        settings: Settings,
+        settings: Callable[[], ShopSettings],
         rest: float = OPEN_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -53,27 +53,30 @@ class Dependency:
         """The state of the breaker, one of BREAKER_STATES."""
         self.calls = Counter(dict.fromkeys(OUTCOMES, 0))
         """The number of calls, each retry included, by outcome."""
-        self._timeout = settings.shop_timeout
-        self._breaker_enabled = settings.shop_breaker
+        self._settings = settings
         self._open_s = rest
+        self._sleep = sleep
         self._retrying = AsyncRetrying(
             sleep=sleep,
-            stop=stop_after_attempt(1 + settings.shop_retries),
+            stop=lambda made: made.attempt_number > settings().shop_retries,
             wait=wait_random_exponential(multiplier=0.05, max=1),
             retry=retry_if_exception(_is_transient),
             reraise=True,
         )
-        sound = (BaseException, lambda error: not _is_transient(error))
-        self._breakers = AsyncCircuitBreakerFactory(FAILURES_TO_OPEN, rest, [sound])
-        self._breakers.add_listener(self._handle_breaker_event)
+        self._breakers = self._closed_breakers()
 
-    async def call(self, work: Callable[[], T], *, repeatable: bool = True) -> T:
-        """Call the dependency to do `work` and return the result; raises Unavailable, or what `work` raises.
+    async def call(self, work: Callable[[], T], *, repeatable: bool = True, takes_s: float = 0.0) -> T:
+        """Call the dependency to do `work`, which takes this time, and return the result.
 
-        Only `repeatable` work is retried, because a failed call may have done its work.
+        Raises Unavailable, or what `work` raises. Only `repeatable` work is retried, because a failed call may have
+        done its work.
         """
+
+        async def once(number: int) -> T:
+            return await self._call_once(work, number, takes_s)
+
         try:
-            return await (self._call_with_retries(work) if repeatable else self._call_once(work, 1))
+            return await (self._call_with_retries(once) if repeatable else once(1))
         except OpenedState as opened:
             opened.with_traceback(None)  # purgatory raises the same error for all calls: it would keep all their frames
             headers = {"retry-after": f"{self._open_s:.0f}"}
@@ -83,9 +86,9 @@ class Dependency:
         except (DependencyError, ConnectionError):
             raise Unavailable(503, f"{self.name} failed") from None
 
-    async def _call_with_retries(self, work: Callable[[], T]) -> T:
+    async def _call_with_retries(self, once: Callable[[int], Awaitable[T]]) -> T:
         try:
-            return await self._call_once(work, 1)
+            return await once(1)
         except Exception as error:  # noqa: BLE001 - Tenacity decides whether to retry or raise it
             failed = [error]
         numbers = count(2)
@@ -94,39 +97,47 @@ class Dependency:
         async def following() -> T:
             if failed:
                 raise failed.pop()
-            return await self._call_once(work, next(numbers))
+            return await once(next(numbers))
 
         return await self._retrying(following)
 
-    async def _call_once(self, work: Callable[[], T], number: int) -> T:
+    async def _call_once(self, work: Callable[[], T], number: int, takes_s: float) -> T:
+        settings = self._settings()
         calls = current_calls.get()
         started = 0.0 if calls is None else calls.clock()
         try:
-            async with await self._breaker(), asyncio.timeout(self._timeout), faults_at(self.name):
+            breaker = await self._breaker(enabled=settings.shop_breaker)
+            async with breaker, asyncio.timeout(settings.shop_timeout), faults_at(self.name):
+                if takes_s:
+                    await self._sleep(takes_s)
                 done = work()
         except Exception as error:
-            self._record(number, started, error)
+            self._record(number, started, error, settings.shop_timeout)
             raise
         self._record(number, started)
         return done
 
-    def _record(self, number: int, started: float, error: Exception | None = None) -> None:
+    def _record(self, number: int, started: float, error: Exception | None = None, timeout_s: float = 0.0) -> None:
         outcome = _outcome(error)
         self.calls[outcome] += 1
         calls = current_calls.get()
         if calls is not None:
-            reason = "" if outcome == "ok" else self._reason(outcome, error)
+            reason = "" if outcome == "ok" else _reason(outcome, error, timeout_s)
             calls.record(Try(self.name, number, outcome, started, calls.clock() - started, reason))
 
-    def _reason(self, outcome: str, error: Exception | None) -> str:
-        if outcome == "rejected":
-            return "the circuit breaker is open"
-        if outcome == "timeout":
-            return f"no answer within {self._timeout:g} s"
-        return reason_of(error)
+    def _closed_breakers(self) -> AsyncCircuitBreakerFactory:
+        sound = (BaseException, lambda error: not _is_transient(error))
+        breakers = AsyncCircuitBreakerFactory(FAILURES_TO_OPEN, self._open_s, [sound])
+        breakers.add_listener(self._handle_breaker_event)
+        return breakers
 
-    async def _breaker(self) -> AbstractAsyncContextManager[object]:
-        return await self._breakers.get_breaker(self.name) if self._breaker_enabled else nullcontext()
+    async def _breaker(self, *, enabled: bool) -> AbstractAsyncContextManager[object]:
+        if enabled:
+            return await self._breakers.get_breaker(self.name)
+        if self.breaker != "closed":  # it was switched off while it was open
+            self.breaker = "closed"
+            self._breakers = self._closed_breakers()
+        return nullcontext()
 
     def _handle_breaker_event(self, _: str, __: str, event: Event) -> None:
         if not isinstance(event, ContextChanged):
@@ -142,6 +153,14 @@ def _is_transient(error: BaseException) -> bool:
     if isinstance(error, DependencyError):
         return error.status >= 500 or error.status == HTTPStatus.TOO_MANY_REQUESTS
     return isinstance(error, (TimeoutError, ConnectionError))
+
+
+def _reason(outcome: str, error: Exception | None, timeout_s: float) -> str:
+    if outcome == "rejected":
+        return "the circuit breaker is open"
+    if outcome == "timeout":
+        return f"no answer within {timeout_s:g} s"
+    return reason_of(error)
 
 
 def _outcome(error: Exception | None) -> str:

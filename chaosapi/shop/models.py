@@ -26,7 +26,7 @@ class Found(Model):
     query: str
     items: list[Product]
     stale: bool = False
-    """Whether the search index was unavailable and the results are cached ones."""
+    """Whether the results are cached ones, because the search index was not asked or was unavailable."""
 
 
 class Question(Model):
@@ -63,3 +63,7 @@ class Order(Model):
     cart_id: str
     items: list[Item]
     total_cents: int
+    provider: str
+    """Who charged the customer."""
+    fee_cents: int
+    """What the provider takes from the shop."""

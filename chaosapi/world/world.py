@@ -92,7 +92,7 @@ class Providers(Model):
 
 
 class RequestLimit(Model):
-    """The most requests per second with a header of this value, over all replicas; 0 blocks them."""
+    """The most requests per second of each replica with a header of this value; 0 blocks them."""
 
     header: Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$", max_length=100)]
     value: Annotated[Line, Field(min_length=1, max_length=200)]

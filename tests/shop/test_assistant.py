@@ -8,10 +8,11 @@ from fastapi.testclient import TestClient
 
 from chaosapi.shop import assistant
 from chaosapi.shop.backends import SearchIndex
+from chaosapi.shop.catalogue import PRODUCTS
 
 
 def answer(question: str) -> str:
-    return assistant.answer(SearchIndex().related(assistant.words(question)))
+    return assistant.answer(SearchIndex().related(PRODUCTS, assistant.words(question)))
 
 
 @pytest.mark.parametrize(

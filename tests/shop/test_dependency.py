@@ -9,8 +9,8 @@ import pytest
 from chaosapi.calls import Calls, Observers, current_calls
 from chaosapi.errors import NotFound
 from chaosapi.injection.dependencies import DependencyError
-from chaosapi.settings import Settings
 from chaosapi.shop.dependency import FAILURES_TO_OPEN, Dependency, Unavailable
+from chaosapi.world.world import ShopSettings
 
 
 class Flaky:
@@ -41,7 +41,8 @@ async def at_once(seconds: float) -> None:
 
 def depend(pauses: Callable[[float], Awaitable[None]] = at_once, rest: float = 60, **settings: Any) -> Dependency:
     """Return a dependency that never sleeps."""
-    return Dependency("db", Settings.model_validate(settings), rest, pauses)
+    chosen = ShopSettings.model_validate(settings)
+    return Dependency("db", lambda: chosen, rest, pauses)
 
 
 TRANSIENT = [TimeoutError(), ConnectionResetError(), DependencyError("db", 503), DependencyError("db", 429)]

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaosapi.errors import Conflict
 from chaosapi.injection.dependencies import DependencyCall, Gate, current_gate
-from chaosapi.settings import Settings
 from chaosapi.shop.backends import Payments
 from chaosapi.shop.models import Item
 from chaosapi.shop.service import Shop
+from chaosapi.world.world import World
 from tests.conftest import MakeClient
 
 HANG = {"type": "hang", "at_most": "1h"}
@@ -173,7 +173,7 @@ def test_an_order_with_a_lost_response_exists_once(client: TestClient) -> None:
 
 def test_a_cart_is_bought_once_with_slow_payments() -> None:
     """A concurrent checkout is refused, with the same key too; items added meanwhile stay in the cart."""
-    shop = Shop(Settings())
+    shop = Shop(World)
 
     async def story() -> None:
         asked = asyncio.Event()
