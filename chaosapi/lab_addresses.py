@@ -45,6 +45,8 @@ class LabAddresses(BaseModel):
     slo: str | None = None
     """The SLO file."""
     token_file: str | None = None
+    log: str | None = None
+    """The file with the log of the service; None for a service that the lab did not start."""
 
     def __str__(self) -> str:
         return f"{self.admin} ({self.profile} profile)"

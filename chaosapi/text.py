@@ -19,6 +19,8 @@ def strip_control(text: str) -> str:
 
 def escape_control(text: str, keep: str = "") -> str:
     r"""Return a text with control characters escaped, such as \x1b, except those to keep."""
+    if text.isprintable():
+        return text
     return "".join(
         each if is_plain(each) or each in keep else each.encode("unicode_escape", "surrogatepass").decode("ascii")
         for each in text

@@ -1,4 +1,4 @@
-"""The command line: `chaosapi serve | lab | console | demo | history | forecast | score | traffic | fault | slo`."""
+"""The command line: `chaosapi serve | lab | console | logs | demo | forecast | score | traffic | fault | slo | …`."""
 
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -11,6 +11,7 @@ ENTRIES: Final = {
     "serve": LazyCommand("chaosapi.cli.serve", "serve", "serve"),
     "lab": LazyCommand("chaosapi.cli.lab", "lab", "lab"),
     "console": LazyCommand("chaosapi.cli.console", "console", "console"),
+    "logs": LazyCommand("chaosapi.cli.logs", "logs", "cli"),
     "demo": LazyCommand("chaosapi.cli.lab", "demo", "lab"),
     "history": LazyCommand("chaosapi.cli.history", "history", "slo"),
     "forecast": LazyCommand("chaosapi.cli.forecast", "forecast", "forecast"),

@@ -41,6 +41,16 @@ def prometheus_url() -> str:
     return lab.prometheus if lab else PROMETHEUS
 
 
+def log_file() -> Path:
+    """Return the log of the running lab's service; raises errors.Invalid."""
+    lab = running_lab()
+    if lab is None:
+        raise errors.Invalid("no lab runs here: start one with `chaosapi lab`, or name the file of a log")
+    if lab.log is None:
+        raise errors.Invalid("the lab did not start its service, so it has no log: name the file of one")
+    return Path(lab.log)
+
+
 def profile(prometheus: str | None = None) -> str:
     """Return the running lab's alert windows, unless another Prometheus is meant; else production.
 

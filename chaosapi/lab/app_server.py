@@ -12,6 +12,8 @@ from starlette.types import ASGIApp
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from chaosapi.installation import ChaosMiddleware, install, is_installed
+from chaosapi.settings import Settings
+from chaosapi.telemetry import logs
 
 BAD_REFERENCE: Final = os.EX_CONFIG
 """The exit status where the reference names no ASGI app; the last line of the output says why."""
@@ -66,12 +68,15 @@ def _apps_of(module: str) -> str:
 
 def main(reference: str, host: str, port: int) -> None:
     """Serve until SIGTERM."""
+    settings = Settings(host=host, port=port, workers=1, drain_delay=0)
+    logs.configure(settings)
     try:
         app = with_chaos(load(reference))
     except BadReferenceError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BAD_REFERENCE)
-    uvicorn.run(app, host=host, port=port)
+    # Without a configuration of its own, uvicorn logs as all others; chaosapi has a line for each request.
+    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False)
 
 
 if __name__ == "__main__":

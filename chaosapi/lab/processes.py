@@ -43,11 +43,12 @@ class Programs:
     """
 
     def __init__(self, logs: Path) -> None:
-        self._logs = logs
+        self.logs = logs
+        """The folder of their output."""
         self._running: list[Program] = []
 
     def __enter__(self) -> Self:
-        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self
 
     def __exit__(
@@ -61,7 +62,7 @@ class Programs:
 
         It gets `env`, and of this process' environment only what any program may have: no secrets.
         """
-        log = self._logs / f"{name}.log"
+        log = self.logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-I", parent_death.__file__, str(os.getpid()), *map(str, command)],

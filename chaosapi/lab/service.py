@@ -17,6 +17,8 @@ from chaosapi.lab.ports import HOST, Ports, url
 from chaosapi.lab.processes import Programs
 
 TIMEOUT_S: Final = 5.0
+PROGRAM: Final = "service"
+"""The name of its program in the lab."""
 _USUAL_ADMIN_PORTS: Final = (8001, 8000)
 _OWN_METRIC: Final = "http_requests_total"
 
@@ -64,8 +66,8 @@ class DemoShop:
     def start(self, parts: Programs, ports: Ports, profile: str, token: str | None) -> Endpoints:
         """Run `chaosapi serve`."""
         chosen = ["--host", HOST, "--port", str(ports.service), "--admin-port", str(ports.admin)]
-        env = environment.service(os.environ) | _settings(profile)
-        parts.start("service", [sys.executable, "-m", "chaosapi", "serve", *chosen], env)
+        env = environment.service(os.environ) | _settings(profile, parts)
+        parts.start(PROGRAM, [sys.executable, "-m", "chaosapi", "serve", *chosen], env)
         users = url(ports.service)
         with Client(users, timeout_s=TIMEOUT_S) as client:
             parts.wait_until(lambda: client.run(ready("/readyz")), f"the service on port {ports.service}")
@@ -84,8 +86,8 @@ class OwnApp:
         """Serve the app with uvicorn; chaosapi is installed in it unless it has installed it itself."""
         command = [sys.executable, "-m", app_server.__name__, self.reference, HOST, str(ports.service)]
         settings = {"CHAOSAPI_ADMIN_PORT": str(ports.admin), "CHAOSAPI_SLO": str(self.slo.resolve())}
-        env = environment.own_app(os.environ) | _settings(profile) | settings
-        part = parts.start("service", command, env)
+        env = environment.own_app(os.environ) | _settings(profile, parts) | settings
+        part = parts.start(PROGRAM, command, env)
         users = url(ports.service)
         candidates = (url(ports.admin), users)
         found: list[str] = []
@@ -128,8 +130,14 @@ class RunningService:
         return Endpoints(users, admin, _metrics_url(users, admin))
 
 
-def _settings(profile: str) -> dict[str, str]:
-    return {"CHAOSAPI_ADMIN_HOST": HOST, "CHAOSAPI_PROFILE": profile}
+def _settings(profile: str, parts: Programs) -> dict[str, str]:
+    """Return the settings of every service: the log of the service says nothing about faults."""
+    return {
+        "CHAOSAPI_ADMIN_HOST": HOST,
+        "CHAOSAPI_PROFILE": profile,
+        "CHAOSAPI_LOG_FORMAT": "json",
+        "CHAOSAPI_AUDIT_LOG": str(parts.logs / "audit.log"),
+    }
 
 
 def _neighbours(users: str) -> list[str]:

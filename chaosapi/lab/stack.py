@@ -106,6 +106,7 @@ class Lab:
             profile=self.options.profile,
             slo=str(self.options.service.slo.resolve()),
             token_file=str(self.token_file) if self.token_file else None,
+            log=str(self.parts.find(service.PROGRAM).log) if self.options.service.starts else None,
         )
 
     @property

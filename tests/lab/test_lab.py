@@ -1,6 +1,7 @@
 """The lab and the demo as a user runs them: real processes, from an empty folder."""
 
 import io
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
@@ -230,16 +232,26 @@ def test_traffic_may_flow_from_the_start(lab_ports: dict[str, int], tmp_path: Pa
 
 @pytest.mark.slow
 def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path: Path, tools: dict[str, Path]) -> None:
-    """The status shows a fault while it acts, even one that blocks the service; a dead part ends the status."""
+    """The status shows a fault while it acts, even one that blocks the service; a dead part ends the status.
+
+    The log of the service, which commands find, is JSON and says nothing about faults; the audit log does.
+    """
     with stack.running(stack.Options(tmp_path, "lab", Ports(*lab_ports.values())), Terminal(quiet=True).print) as lab:
         assert status.read_status(lab).faults == ()
         lab.admin.create_fault({"name": "shown", "effect": {"type": "error"}})
         assert status.read_status(lab).faults == ("shown",)
+        assert httpx2.get(f"{lab.endpoints.users}/api/products").status_code == 500
         lab.admin.create_fault({"name": "frozen", "effect": {"type": "pause", "pause": "1m", "every": "2m"}})
         lab.parts.wait_until(
             lambda: status.read_status(lab).targets == "0/1 up", "a target that looks frozen", every=0.2
         )
         assert status.read_status(lab).faults == ("frozen", "shown")
+        assert lab.addresses.log is not None
+        lines = [json.loads(line) for line in Path(lab.addresses.log).read_text().splitlines()]
+        assert {line["logger"] for line in lines} >= {"uvicorn.error", "chaosapi.access"}
+        assert not re.search(r"fault|shown|frozen|admin", str(lines))
+        audit = [json.loads(line) for line in (tmp_path / "logs" / "audit.log").read_text().splitlines()]
+        assert [line["fault"] for line in audit if line["event"] == "fault created"] == ["shown", "frozen"]
         next(child for child in psutil.Process().children() if "serve" in child.cmdline()).kill()
         with pytest.raises(PartDiedError, match="service was killed"):
             status.show_until_stopped(lab, Terminal(quiet=True))
