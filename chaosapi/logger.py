@@ -5,8 +5,20 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-REQUEST_ID: ContextVar[str] = ContextVar("structlog_request_id")
-"""The id of the request that is being served; every line names it. structlog knows it by the prefix of its name."""
+from chaosapi.trace_context import current_trace
+
+REQUEST_ID: ContextVar[str] = ContextVar("chaosapi.request_id")
+"""The id of the request that is being served; every line names it."""
+
+
+def ids_here() -> dict[str, str]:
+    """Return the ids of the request that is being served and of its trace, as fields of a line."""
+    ids = {}
+    if request_id := REQUEST_ID.get(None):
+        ids["request_id"] = request_id
+    if trace := current_trace.get():
+        ids["trace_id"] = trace.trace_id
+    return ids
 
 
 class Writer(Protocol):
@@ -46,8 +58,7 @@ class Standard:
     def _log(self, level: int, event: str, fields: dict[str, Any], *, exc_info: bool = False) -> None:
         if not self._logger.isEnabledFor(level):
             return
-        if request_id := REQUEST_ID.get(None):
-            fields = {"request_id": request_id, **fields}
+        fields = {**ids_here(), **fields}
         text = " ".join((event, *(f"{name}={value!r}" for name, value in fields.items())))
         self._logger.log(level, text, exc_info=exc_info, extra={"chaosapi": {"event": event, **fields}}, stacklevel=3)
 

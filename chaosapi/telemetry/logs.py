@@ -20,7 +20,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
-from chaosapi.logger import write_with
+from chaosapi.logger import ids_here, write_with
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.telemetry.log_writer import Output, Stream
 
@@ -87,6 +87,7 @@ def configure(settings: Settings) -> Dropped:
     level = settings.log_level.upper()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_ids,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -99,10 +100,10 @@ def configure(settings: Settings) -> Dropped:
         structlog.processors.JSONRenderer(_json),
     ]
     last = json_last if as_json else [structlog.dev.ConsoleRenderer()]
-    notice = partial(_dropped_notice, [*shared[1:], *last])
+    notice = partial(_dropped_notice, [*shared[2:], *last])
     levels = structlog.make_filtering_bound_logger(level)
     output, errors = _outputs(notice)
-    audit = _audit_output(settings.audit_log, output, partial(_dropped_notice, [*shared[1:], *json_last]))
+    audit = _audit_output(settings.audit_log, output, partial(_dropped_notice, [*shared[2:], *json_last]))
     handler = _Handler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -127,6 +128,11 @@ def configure(settings: Settings) -> Dropped:
 
     write_with(writer)
     return lambda: sum(each.dropped for each in {output, errors, audit or output})
+
+
+def _add_ids(_: Any, __: str, event: Any) -> Any:
+    event.update(ids_here())
+    return event
 
 
 def _ignore(_: str) -> None:
