@@ -1,4 +1,4 @@
-"""The command line: `chaosapi serve | lab | console | logs | demo | forecast | score | traffic | fault | slo | …`."""
+"""The command line: `chaosapi serve`, `lab`, `console`, `fault`, `world`, `forecast` and the others in ENTRIES."""
 
 from importlib.metadata import version
 from typing import Annotated, Final
@@ -18,6 +18,7 @@ ENTRIES: Final = {
     "score": LazyCommand("chaosapi.cli.score", "score", "forecast"),
     "traffic": LazyCommand("chaosapi.cli.traffic", "app", "lab"),
     "fault": LazyCommand("chaosapi.cli.fault", "app", "cli"),
+    "world": LazyCommand("chaosapi.cli.world", "app", "cli"),
     "slo": LazyCommand("chaosapi.cli.slo", "app", "slo"),
 }
 

@@ -109,7 +109,9 @@ def replica_table(known: Sequence[ReplicaView]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for each in known:
         times = each["started"][11:19], each["last_seen"][11:19]
-        table.add_row(each["id"], str(each["pid"]), *times, str(each["revision"]), str(each["lag"]))
+        named = [each["name"]] if each.get("name", each["id"]) != each["id"] else []
+        names = "\n".join([*named, each["id"]])
+        table.add_row(names, str(each["pid"]), *times, str(each["revision"]), str(each["lag"]))
     return table
 
 

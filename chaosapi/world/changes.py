@@ -1,7 +1,7 @@
 """Changes of the world as pure functions, and the feed in which operators read them."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
@@ -62,18 +62,21 @@ def patched(own: World, base: World, document: Document, check: Check) -> World:
 
 
 def differences(before: World, after: World) -> tuple[FieldChange, ...]:
-    """Return the fields in which two whole worlds differ; lists are compared as a whole."""
-    return tuple(_differences(before.document(), after.document(), ""))
+    """Return the fields in which two whole worlds differ, durations as text; lists are compared as a whole."""
+    was = _fields(before.model_dump(mode="json"))
+    now = _fields(after.model_dump(mode="json"))
+    exactly_was = _fields(before.document())
+    exactly_now = _fields(after.document())
+    changed = [field for field in dict.fromkeys((*was, *now)) if exactly_was.get(field) != exactly_now.get(field)]
+    return tuple(FieldChange(field=field, before=was.get(field), after=now.get(field)) for field in changed)
 
 
-def _differences(before: Document, after: Document, path: str) -> Iterator[FieldChange]:
-    for name in dict.fromkeys((*before, *after)):
-        was = before.get(name)
-        now = after.get(name)
-        if isinstance(was, dict) and isinstance(now, dict):
-            yield from _differences(was, now, f"{path}{name}.")
-        elif was != now:
-            yield FieldChange(field=f"{path}{name}", before=was, after=now)
+def _fields(document: Document, path: str = "") -> Document:
+    """Return the values of a document by their paths."""
+    found: Document = {}
+    for name, value in document.items():
+        found |= _fields(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
+    return found
 
 
 def with_latest(change: WorldChange, earlier: Sequence[WorldChange]) -> tuple[WorldChange, ...]:
