@@ -107,7 +107,7 @@ def bites(server: Server, trouble: Trouble) -> bool:
     if "memory" in trouble.faults and psutil.Process(server.pid).memory_info().rss < MEMORY:
         return False
     if "hold" in trouble.faults:
-        text = call(server.admin, "GET", "/metrics")[1]
+        text = call(server.admin, "GET", "/admin/metrics")[1]
         return f"\nchaosapi_held_requests {float(HELD)}\n" in text
     return True
 

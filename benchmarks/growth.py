@@ -171,7 +171,7 @@ def held(seconds: float) -> tuple[Points, Points]:
 
 
 def _holding(server: Server) -> float:
-    text = httpx2.get(f"{server.url}/metrics", timeout=60).raise_for_status().text
+    text = httpx2.get(f"{server.url}/admin/metrics", timeout=60).raise_for_status().text
     return next(float(line.split()[1]) for line in text.splitlines() if line.startswith("chaosapi_held_requests "))
 
 

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp
 
 from chaosapi import assets
-from chaosapi.api import faults, forecasts, health, problems, replicas, stop, webhooks, world
+from chaosapi.api import faults, forecasts, health, problems, replicas, stop, truth, webhooks, world
 from chaosapi.api.audit import AuditedChanges, AuditEndpoints
 from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
@@ -53,6 +53,7 @@ from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.queues import QueueMetrics
 from chaosapi.telemetry.requests import RequestMetrics
+from chaosapi.telemetry.selection import Selection
 from chaosapi.telemetry.traffic import FaultFreeMeter, RateMeter
 from chaosapi.world.world import RequestClass, World
 
@@ -101,15 +102,15 @@ class Chaos:
         self._app_registry = app_registry
         self._store = create_store(settings, clock)
         self._held_requests = HeldRequests(settings.max_held)
-        self.registry = process_registry(lambda: self._store.up, lambda: len(self._held_requests))
-        """The registry of chaosapi's metrics; the shop registers its own."""
+        self.registry = process_registry(lambda: self._store.up)
+        """The registry of what /metrics shows of chaosapi; the shop registers its own metrics."""
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
         points = frozenset(points)
         self._policy = Policy(routes, settings, points)
         self._replica = Replica.started_now(settings.replica, socket.gethostname(), clock())
         world = World.of(settings)
         self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, world, self._replica.name)
-        fault_metrics = FaultMetrics(engine)
+        self._fault_metrics = fault_metrics = FaultMetrics(engine, lambda: len(self._held_requests))
         self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()
         named = sorted(points)
@@ -122,7 +123,7 @@ class Chaos:
             self._metrics = RequestMetrics(routes.routes)
             call_metrics = CallMetrics(named)
             self._queues = QueueMetrics(routes.templates, named)
-            for collector in (self._metrics, call_metrics, self._queues, fault_metrics):
+            for collector in (self._metrics, call_metrics, self._queues):
                 self.registry.register(collector)
         call_log = CallLog("shop" if self._shop else "chaosapi.dependencies", named)
         self._edge = Edge(
@@ -225,13 +226,27 @@ class Chaos:
             world.WorldEndpoints(
                 audited, self._fleet, self._engine, world.absent_parts(shop=self._shop), self._pools.lists
             ).router(),
+            truth.TruthEndpoints(self._truth_metrics()).router(),
             webhooks.WebhookEndpoints(self._inbox, self._guard_watcher.evaluate, self._store.now, self._pools).router(),
         )
         for router in routers:
             app.include_router(router, dependencies=token, responses=refusals(Forbidden))
-        metrics = AppMetrics(self._collector or self.registry, self._app_registry, several=self._worker is not None)
+        metrics = AppMetrics(self._public_metrics(), self._app_registry, several=self._worker is not None)
         app.include_router(health.HealthEndpoints(metrics, self._process_effects.probes).router())
         return app
+
+    def _truth_metrics(self) -> Collector:
+        """Return the metrics of faults, of all workers if there are several."""
+        if self._collector is None:
+            return self._fault_metrics
+        return Selection(self._collector, self._fault_metrics.names.__contains__)
+
+    def _public_metrics(self) -> Collector:
+        """Return all other metrics of chaosapi."""
+        if self._collector is None:
+            return self.registry
+        names = self._fault_metrics.names
+        return Selection(self._collector, lambda name: name not in names)
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""

@@ -14,8 +14,10 @@ _INTERVAL: Final = 1.0  # seconds between scrapes, as in the lab profile of `cha
 
 def write(folder: Path) -> None:
     """Write every file into `folder`; raises OSError where that is not possible."""
+    target = prometheus.ScrapeTarget("chaosapi:8000")
     text = prometheus.config(
-        target=prometheus.ScrapeTarget("chaosapi:8000"),
+        target=target,
+        truth=prometheus.TruthTarget("http://chaosapi:8001", target, TOKEN),
         alertmanager="alertmanager:9093",
         rules=Path("/etc/prometheus/rules/lab.yml"),
         interval=_INTERVAL,

@@ -154,13 +154,14 @@ def by_receipts(served: Served) -> Counts:
 
 
 def by_metrics(served: Served) -> Counts:
-    """Return the answers and the hits that /metrics has."""
+    """Return the answers and the hits that the metrics have."""
     text = served.get("/metrics").text
     pattern = r'^http_requests_total\{handler="/(\w+)/\{number\}",method="(\w+)",status="(\d+)"\} (\S+)$'
     answers = {
         (method, route, status): int(float(count))
         for route, method, status, count in re.findall(pattern, text, re.MULTILINE)
     }
+    text = served.get("/admin/metrics").text
     pattern = r'^chaosapi_fault_injected_total\{effect="\w+",fault="([\w-]+)"\} (\S+)$'
     hits = {name: int(float(count)) for name, count in re.findall(pattern, text, re.MULTILINE)}
     return Counts(+Counter(answers), +Counter(hits))

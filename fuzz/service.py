@@ -73,7 +73,7 @@ class Service:
 
     def metric(self, name: str) -> float:
         """Return the sum of a metric's samples."""
-        text = self.call("GET", "/metrics").content
+        text = "".join(self.call("GET", page).content for page in ("/metrics", "/admin/metrics"))
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
 
     def alive(self) -> bool:

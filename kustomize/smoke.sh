@@ -59,7 +59,7 @@ forward() {
 admin() { curl --silent --show-error --fail-with-body --max-time 20 --header @- "$@" <<<"authorization: Bearer $token"; }
 prometheus() { curl --silent --max-time 10 --get --data-urlencode "query=$1" "$watcher/api/v1/query"; }
 shop_fails() { [ "$(curl --silent --output /dev/null --write-out '%{http_code}' --header 'x-smoke-test: yes' "$shop/api/products")" = 503 ]; }
-counted() { curl --silent "$shop/metrics" | grep -q '^chaosapi_fault_injected_total{.*fault="smoke-test".* [1-9]'; }
+counted() { admin "$control/admin/metrics" | grep -q '^chaosapi_fault_injected_total{.*fault="smoke-test".* [1-9]'; }
 recorded() { prometheus 'sum(chaosapi_fault_injected_total{job="chaosapi", fault="smoke-test"}) > 0' | grep -q '"value"'; }
 loaded() { curl --silent --max-time 10 "$watcher/api/v1/rules?type=alert" | grep -q '"name":"ErrorBudgetBurn"'; }
 

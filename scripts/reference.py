@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
         _write_json(folder / "openapi-admin.json", client.get("/admin/openapi.json").json())
         client.post("/admin/faults", json={"effect": {"type": "capacity", "concurrency": 1}}).raise_for_status()
         client.get("/api/products").raise_for_status()
-        exposition = client.get("/metrics").text
+        exposition = client.get("/metrics").text + client.get("/admin/metrics").text
     families = re.findall(r"^# HELP (?:http|chaosapi)_.*\n# TYPE .*\n", exposition, re.MULTILINE)
     (folder / "metrics.txt").write_text("".join(sorted(families)))
     _write_json(folder / "settings.json", Settings.model_json_schema())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ class Planes:
 
     def metrics(self) -> list[str]:
         """Return the lines of the metrics."""
-        return httpx2.get(f"{self.admin}/metrics", timeout=patience(30)).text.splitlines()
+        pages = ("/metrics", "/admin/metrics")
+        lines = (httpx2.get(self.admin + page, timeout=patience(30)).text.splitlines() for page in pages)
+        return list(chain.from_iterable(lines))
 
 
 @contextmanager

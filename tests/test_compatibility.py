@@ -125,7 +125,7 @@ def check_all_effects(served: Served, *, hides: bool) -> None:
             assert [(each.status, each.body) for each in answers] == 2 * [("200", usual.body)], effect
             assert (receipt["matched"], receipt["injected"], receipt["skipped"]) == (2, 0, 2), effect
             skipped = f'chaosapi_fault_skipped_total{{effect="{effect}",fault="{name}",reason="no_connection"}} 2.0'
-            assert skipped in served.get("/metrics").text
+            assert skipped in served.get("/admin/metrics").text
             continue
         found, promised = outcome(effect, answers, usual, took)
         assert found == promised, (effect, answers)

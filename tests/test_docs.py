@@ -36,7 +36,8 @@ def test_every_effect_and_parameter_is_in_the_reference(effect: type) -> None:
 def test_every_metric_is_in_the_reference_and_every_metric_there_exists(client: TestClient) -> None:
     """Except those that prometheus-client adds by itself."""
     client.post("/admin/faults", json={"effect": {"type": "error"}})
-    families = re.findall(r"^# TYPE ((?:http|chaosapi|shop)_\S+)", client.get("/metrics").text, re.MULTILINE)
+    shown = client.get("/metrics").text + client.get("/admin/metrics").text
+    families = re.findall(r"^# TYPE ((?:http|chaosapi|shop)_\S+)", shown, re.MULTILINE)
     documented = set(re.findall(r"`((?:http|chaosapi|shop)_[a-z_]+)`", (REFERENCE / "metrics.md").read_text()))
     assert documented == set(families)
 

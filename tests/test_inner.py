@@ -147,7 +147,7 @@ def test_a_request_that_the_apps_middleware_answers_is_skipped() -> None:
         assert client.get("/item").status_code == 401
         assert client.get("/item", headers={"authorization": "x"}).status_code == 503
         assert counts(client) == (2, 1, 1)
-        assert 'reason="app_answered"} 1.0' in client.get("/metrics", headers={"authorization": "x"}).text
+        assert 'reason="app_answered"} 1.0' in client.get("/admin/metrics", headers={"authorization": "x"}).text
 
 
 @pytest.mark.parametrize(

@@ -330,7 +330,7 @@ def test_with_an_admin_port_both_serve_their_paths(serve: Serve) -> None:
     (url,) = [entry["url"] for entry in logs if entry["event"] == "admin API"]
     for path in ("/metrics", "/admin/users", "/hooks/mine"):
         assert client.get(path).text == "theirs"
-    assert "chaosapi_revision" in httpx2.get(f"{url}/metrics").text
+    assert "chaosapi_revision" in httpx2.get(f"{url}/admin/metrics").text
     assert httpx2.get(f"{url}/admin/faults").status_code == 200
     assert client.get("/admin/faults").status_code == 404
 

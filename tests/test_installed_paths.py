@@ -181,7 +181,7 @@ def test_paths_that_are_added_while_the_app_runs_do_not_take_chaosapis_away() ->
         for path in ("/admin/faults", "/metrics", "/hooks/mine", "/new"):
             app.get(path)(page_without_request)
         assert client.get("/new").status_code == 503
-        assert "chaosapi_revision" in client.get("/metrics").text
+        assert "chaosapi_revision" in client.get("/admin/metrics").text
         assert client.delete("/admin/faults").json()["ended"] == 1
 
 

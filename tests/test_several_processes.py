@@ -40,8 +40,9 @@ def visit_both(served: Served) -> Counter[int]:
 
 
 def counted(served: Served) -> dict[str, float]:
-    """Return the counters of /metrics."""
-    lines = (line.rpartition(" ") for line in served.get("/metrics").text.splitlines() if not line.startswith("#"))
+    """Return the counters of the service and of its faults."""
+    shown = served.get("/metrics").text + served.get("/admin/metrics").text
+    lines = (line.rpartition(" ") for line in shown.splitlines() if not line.startswith("#"))
     return {name: float(value) for name, _, value in lines if re.search(r"_(total|count|bucket|sum)\b", name)}
 
 

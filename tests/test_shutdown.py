@@ -63,7 +63,7 @@ def test_a_server_shuts_down_while_faults_hold_requests(server: str, tmp_path: P
             clients = [threading.Thread(target=ask, args=(f"{url}/word", name)) for name in effects]
             for client in clients:
                 client.start()
-            until(lambda: f"chaosapi_held_requests {len(effects)}.0" in httpx2.get(f"{url}/metrics").text)
+            until(lambda: f"chaosapi_held_requests {len(effects)}.0" in httpx2.get(f"{url}/admin/metrics").text)
             process.send_signal(signal.SIGTERM)
             process.wait(patience(40))
         finally:

@@ -1,12 +1,18 @@
-"""Negotiate the exposition format of /metrics from the scraper's Accept header, as Prometheus does."""
+"""Expose metrics; negotiate the format from the scraper's Accept header, as Prometheus does."""
 
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Final, NamedTuple
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chaosapi.api.descriptions import Responses
+from chaosapi.runtime.pool import CoalescedWork
 
 _OPENMETRICS: Final = "application/openmetrics-text"
 _TEXT: Final = "text/plain"
@@ -43,6 +49,25 @@ def _formats() -> tuple[dict[str, str], dict[str, Callable[[Collector], bytes]]]
 
 _CONTENT_TYPES, ENCODERS = _formats()
 """The encoder of each format, by content type. The set is closed: a client's header must not add to a cache."""
+
+
+TEXT: Final[Responses] = {200: {"content": {"text/plain": {}}}}
+"""How the API docs describe an exposition."""
+
+
+class Exposition:
+    """Answers scrapes: those that come at the same time share one text."""
+
+    def __init__(self, encode: Callable[[Callable[[Collector], bytes]], bytes]) -> None:
+        """`encode` returns the text of the metrics with the encoder of a format."""
+        self._texts = {
+            content_type: CoalescedWork(partial(encode, encoder)) for content_type, encoder in ENCODERS.items()
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """Expose the metrics in the format that the scraper prefers."""
+        chosen = content_type(",".join(request.headers.getlist("accept")))
+        return Response(await self._texts[chosen](), media_type=chosen)
 
 
 def content_type(accept: str) -> str:

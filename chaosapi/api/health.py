@@ -1,6 +1,5 @@
 """Probes and metrics."""
 
-from functools import partial
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
@@ -9,7 +8,6 @@ from chaosapi.api import exposition
 from chaosapi.api.descriptions import Responses
 from chaosapi.models import Model
 from chaosapi.routes import PROBES
-from chaosapi.runtime.pool import CoalescedWork
 from chaosapi.runtime.process_effects import Probes
 from chaosapi.telemetry.app_metrics import AppMetrics
 
@@ -25,19 +23,15 @@ class HealthEndpoints:
 
     def __init__(self, metrics: AppMetrics, probes: Probes) -> None:
         self._probes = probes
-        self._exposition_by_type = {
-            content_type: CoalescedWork(partial(metrics.encode, encode))
-            for content_type, encode in exposition.ENCODERS.items()
-        }
+        self._exposition = exposition.Exposition(metrics.encode)
 
     def router(self) -> APIRouter:
         """Return /healthz, /readyz and /metrics."""
         api = APIRouter(tags=["health"])
         failing: Responses = {503: {"model": HealthAnswer}}
-        text: Responses = {200: {"content": {"text/plain": {}}}}
         api.get("/healthz", responses=failing)(self.healthz)
         api.get("/readyz", responses=failing)(self.readyz)
-        api.get("/metrics", response_class=Response, responses=text)(self.metrics)
+        api.get("/metrics", response_class=Response, responses=exposition.TEXT)(self.metrics)
         return api
 
     async def healthz(self, response: Response) -> HealthAnswer:
@@ -50,8 +44,7 @@ class HealthEndpoints:
 
     async def metrics(self, request: Request) -> Response:
         """Expose the metrics in the format that the scraper prefers."""
-        content_type = exposition.content_type(",".join(request.headers.getlist("accept")))
-        return Response(await self._exposition_by_type[content_type](), media_type=content_type)
+        return await self._exposition.answer(request)
 
     def _answer_probe(self, path: str, response: Response) -> HealthAnswer:
         if not self._probes.fails(PROBES[path]):

@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from chaosapi import assets, errors
-from chaosapi.lab.prometheus import ScrapeTarget, job_of
+from chaosapi.lab.prometheus import ScrapeTarget, TruthTarget, job_of
 from chaosapi.slo import burn_alerts, spec, windows
 from chaosapi.slo.spec import Spec
 from chaosapi.terminal import echo, print_error
@@ -28,6 +28,13 @@ def prometheus(
     interval: Annotated[
         str | None, typer.Option(help="Scrape interval, such as 15s.", show_default="your Prometheus' own")
     ] = None,
+    admin_url: Annotated[
+        str | None,
+        typer.Option(help="The URL of the admin API, to scrape the metrics of faults too, for instructors."),
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="The file on Prometheus' side with the admin token; with --admin-url.")
+    ] = None,
 ) -> None:
     """Print what your prometheus.yml needs: the scrape job that the SLOs name, and the rule file."""
     try:
@@ -35,10 +42,14 @@ def prometheus(
     except (errors.Invalid, OSError) as error:
         print_error(error)
         raise typer.Exit(1) from None
-    job = target.scrape_config
-    if interval:
-        job |= {"scrape_interval": interval}
-    _print("Add both entries to your prometheus.yml.", {"rule_files": [rules], "scrape_configs": [job]})
+    jobs = [target.scrape_config]
+    if admin_url:
+        jobs.append(TruthTarget(_with_path(admin_url), target, token_file).scrape_config)
+    pace = {"scrape_interval": interval} if interval else {}
+    _print(
+        "Add both entries to your prometheus.yml.",
+        {"rule_files": [rules], "scrape_configs": [job | pace for job in jobs]},
+    )
 
 
 def alertmanager(
@@ -86,7 +97,7 @@ def _load(given: Path | None) -> Spec:
     return spec.load(given or assets.path("alerts") / "slo.yaml")
 
 
-def _with_path(url: str, path: str) -> str:
+def _with_path(url: str, path: str = "") -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
         raise typer.BadParameter(f"{url}: write a URL with its scheme, such as http://127.0.0.1:8000", param_hint="URL")

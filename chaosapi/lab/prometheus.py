@@ -48,6 +48,34 @@ class ScrapeTarget:
         }
 
 
+@dataclass(frozen=True)
+class TruthTarget:
+    """The metrics of a service's faults, which its admin API shows to an instructor.
+
+    The series get the job and the instance of the service, so that one query can ask for both. Only `up` tells the two
+    targets apart.
+    """
+
+    admin: str
+    """The URL of the admin API."""
+    service: ScrapeTarget
+    token_file: Path | None = None
+
+    @property
+    def scrape_config(self) -> dict[str, Any]:
+        """Return the entry of `scrape_configs`."""
+        parts = urlsplit(self.admin)
+        token = {"authorization": {"credentials_file": str(self.token_file)}} if self.token_file else {}
+        return {
+            "job_name": f"{self.service.job}-truth",
+            "metrics_path": f"{parts.path.rstrip('/')}/admin/metrics",
+            **({"scheme": parts.scheme} if parts.scheme != "http" else {}),
+            **token,
+            "static_configs": [{"targets": [parts.netloc], "labels": {"instance": self.service.address}}],
+            "metric_relabel_configs": [{"target_label": "job", "replacement": self.service.job}],
+        }
+
+
 def job_of(spec: Spec) -> str:
     """Return the scrape job that the SLOs of one service are about; raises errors.Invalid for several."""
     jobs = spec.jobs or [JOB]
@@ -57,10 +85,20 @@ def job_of(spec: Spec) -> str:
 
 
 def config(
-    *, target: ScrapeTarget, alertmanager: str, rules: Path, interval: float, loadtest: str | None = None
+    *,
+    target: ScrapeTarget,
+    alertmanager: str,
+    rules: Path,
+    interval: float,
+    truth: TruthTarget | None = None,
+    loadtest: str | None = None,
 ) -> str:
-    """Write prometheus.yml: scrape `target` and `loadtest` (host:port), evaluate `rules`, every `interval` seconds."""
-    targets = [target, *([ScrapeTarget(loadtest, LOADTEST)] if loadtest else [])]
+    """Write prometheus.yml: scrape and evaluate every `interval` seconds; `loadtest` is host:port."""
+    targets: list[ScrapeTarget | TruthTarget] = [target]
+    if truth:
+        targets.append(truth)
+    if loadtest:
+        targets.append(ScrapeTarget(loadtest, LOADTEST))
     step = f"{round(interval * 1000)}ms"
     return yaml.safe_dump(
         {

@@ -352,6 +352,7 @@ def _start_prometheus(lab: Lab, program: Path, folder: Path, rules: str) -> None
     rules_file.write_text(rules, encoding="utf-8")
     config = prometheus.config(
         target=lab.target,
+        truth=prometheus.TruthTarget(lab.endpoints.admin, lab.target, lab.token_file),
         alertmanager=address(lab.ports.alertmanager),
         rules=rules_file,
         interval=lab.interval,

@@ -31,10 +31,20 @@ class CallbackCounter(Collector):
 
 
 class FaultMetrics(Collector):
-    """The counts of each fault, read from the engine when scraped: metrics and receipts never differ."""
+    """The counts of each fault, read from the engine when scraped: metrics and receipts never differ.
 
-    def __init__(self, engine: Engine) -> None:
+    They are the truth that a learner must not read: /admin/metrics shows them, and /metrics does not.
+    """
+
+    def __init__(self, engine: Engine, held: Callable[[], float] = lambda: 0) -> None:
+        """`held` returns the number of requests that effects keep waiting."""
         self._engine = engine
+        self._held = held
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the families, which are the same whatever the faults are."""
+        return frozenset(family.name for family in self._families([]))
 
     def collect(self) -> Iterator[_Family]:
         """Yield the families, with all faults that the state lists."""
@@ -74,8 +84,8 @@ class FaultMetrics(Collector):
             matched.add_metric(key, fault.counts.matched)
             expected.add_metric(key, fault.counts.expected)
             injected.add_metric(key, fault.counts.injected)
-            if held := fault.counts.delays:
-                for kind, sketch in (("planned", held.planned), ("measured", held.measured)):
+            if held_back := fault.counts.delays:
+                for kind, sketch in (("planned", held_back.planned), ("measured", held_back.measured)):
                     delays.add_metric([*key, kind], sketch.count)
                     seconds.add_metric([*key, kind], sketch.total)
             if fault.counts.skipped:
@@ -88,6 +98,8 @@ class FaultMetrics(Collector):
         yield GaugeFamily(
             "chaosapi_revision", "The revision of the set of faults.", "livemax", value=self._engine.state.revision
         )
+        text = "Requests that effects keep waiting now."
+        yield GaugeFamily("chaosapi_held_requests", text, "livesum", value=self._held())
 
 
 class LagGauge:

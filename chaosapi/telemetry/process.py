@@ -8,8 +8,8 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 from chaosapi.telemetry.gauges import CallbackGauge
 
 
-def process_registry(store_up: Callable[[], float], held: Callable[[], float]) -> CollectorRegistry:
-    """Return a registry of metrics of the process; both callbacks are called when scraped."""
+def process_registry(store_up: Callable[[], float]) -> CollectorRegistry:
+    """Return a registry of metrics of the process; the callback is called when scraped."""
     registry = CollectorRegistry(auto_describe=True)
     release = version("chaosapi")
     for collector in (
@@ -18,7 +18,6 @@ def process_registry(store_up: Callable[[], float], held: Callable[[], float]) -
         GC_COLLECTOR,
         CallbackGauge("chaosapi_build_info", "Which release runs.", lambda: 1, "livemax", version=release),
         CallbackGauge("chaosapi_store_up", "Whether the shared store answered last time.", store_up, "livemin"),
-        CallbackGauge("chaosapi_held_requests", "Requests that effects keep waiting now.", held, "livesum"),
     ):
         registry.register(collector)
     return registry

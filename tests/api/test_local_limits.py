@@ -45,7 +45,7 @@ def denied(client: TestClient, name: str = "f") -> list[str]:
 
 def skipped(client: TestClient) -> list[str]:
     """Return the reasons for which requests were skipped."""
-    lines = client.get("/metrics").text.splitlines()
+    lines = client.get("/admin/metrics").text.splitlines()
     return [line for line in lines if line.startswith("chaosapi_fault_skipped_total") and 'reason="denied"' in line]
 
 

@@ -54,6 +54,23 @@ def test_promtool_accepts_the_scrape_job_and_the_rules(
     assert (job["job_name"], job["scrape_interval"]) == ("items", "15s")
 
 
+def test_the_metrics_of_faults_get_the_job_and_the_instance_of_the_service(
+    slo: str, tools: dict[str, Path], tmp_path: Path
+) -> None:
+    """One query can ask for both; the admin API has a port and a token of its own."""
+    config = tmp_path / "prometheus.yml"
+    admin = ["--admin-url", "http://10.1.2.3:9001", "--token-file", "/etc/token"]
+    config.write_text(printed("prometheus", "http://10.1.2.3:9000", "--spec", slo, "--rules", "r.yml", *admin))
+    check: list[str | Path] = [tools["promtool"], "check", "config", "--syntax-only", config]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, truth = yaml.safe_load(config.read_text())["scrape_configs"]
+    assert (truth["job_name"], truth["metrics_path"]) == ("items-truth", "/admin/metrics")
+    assert truth["static_configs"] == [{"targets": ["10.1.2.3:9001"], "labels": {"instance": "10.1.2.3:9000"}}]
+    assert truth["metric_relabel_configs"] == [{"target_label": "job", "replacement": "items"}]
+    assert truth["authorization"] == {"credentials_file": "/etc/token"}
+
+
 def test_amtool_routes_the_alerts_to_the_webhook_and_to_the_user(
     slo: str, tools: dict[str, Path], tmp_path: Path
 ) -> None:

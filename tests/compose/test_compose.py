@@ -167,15 +167,15 @@ def test_the_history_is_seeded_before_prometheus_and_the_store_before_the_servic
 
 def test_prometheus_reaches_what_it_scrapes() -> None:
     """Each target listens on the scraped port, and not on its container's loopback only."""
-    listens = {"chaosapi": "CHAOSAPI", "locust": "CHAOSAPI_SCENARIO_METRICS"}
+    listens = {"chaosapi": ("CHAOSAPI", "CHAOSAPI_ADMIN"), "locust": ("CHAOSAPI_SCENARIO_METRICS",)}
     image = dict(re.findall(r"\b(CHAOSAPI_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
     jobs = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
     targets = [target.split(":") for job in jobs for each in job["static_configs"] for target in each["targets"]]
     assert {name for name, _ in targets} == set(listens)
     for name, port in targets:
         told = image | SERVICES[name]["environment"]
-        assert not is_loopback(told[f"{listens[name]}_HOST"])
-        assert told[f"{listens[name]}_PORT"] == port
+        assert port in {told[f"{each}_PORT"] for each in listens[name]}
+        assert not any(is_loopback(told.get(f"{each}_HOST", "")) for each in listens[name])
 
 
 @each_service
@@ -201,12 +201,14 @@ def test_containers_are_confined(name: str) -> None:
 
 
 def test_the_admin_api_needs_the_token_of_alertmanager() -> None:
-    """Both read the file of the first service; there is no access without it."""
+    """They read the file of the first service, and so does Prometheus; there is no access without it."""
     file = SERVICES["chaosapi"]["environment"]["CHAOSAPI_ADMIN_TOKEN_FILE"]
     (receiver,) = yaml.safe_load((FOLDER / "alertmanager.yml").read_text())["receivers"]
     (hook,) = receiver["webhook_configs"]
     assert hook["http_config"]["authorization"] == {"type": "Bearer", "credentials_file": file}
-    for name in ("chaosapi", "alertmanager"):
+    jobs = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
+    assert [job["authorization"] for job in jobs if "authorization" in job] == [{"credentials_file": file}]
+    for name in ("chaosapi", "alertmanager", "prometheus"):
         assert mounts(name)[str(Path(file).parent)] == "token"
         assert SERVICES[name]["depends_on"]["token"]["condition"] == "service_completed_successfully"
     assert "CHAOSAPI_ADMIN_OPEN" not in FILE.read_text()

@@ -13,6 +13,7 @@ import httpx2
 import yaml
 
 from chaosapi import assets
+from chaosapi.lab.prometheus import ScrapeTarget, TruthTarget
 from tests.loadtests.processes import ENVIRONMENT, answers, free_port, wait_for
 from tests.patience import patience
 
@@ -120,7 +121,8 @@ def live(programs: Mapping[str, Path], folder: Path, faults: Sequence[Mapping[st
             profile: stack.enter_context(_watching(program, profile, folder / profile, pages))
             for profile, program in programs.items()
         }
-        yield Live({job: f"http://127.0.0.1:{port}/metrics" for job, port in pages.items()}, watching)
+        shown = {job: f"http://127.0.0.1:{port}/metrics" for job, port in pages.items()}
+        yield Live({**shown, "truth": f"{url}/admin/metrics"}, watching)
 
 
 @contextmanager
@@ -130,7 +132,11 @@ def _watching(program: Path, profile: str, folder: Path, pages: Mapping[str, int
         group.pop("interval", None)  # a group of four minutes would be evaluated some time in the next four
     folder.mkdir()
     (folder / "rules.yml").write_text(yaml.safe_dump(rules))
-    jobs = [{"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in pages.items()]
+    jobs: list[dict[str, Any]] = [
+        {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]} for job, port in pages.items()
+    ]
+    service = ScrapeTarget(f"127.0.0.1:{pages['chaosapi']}")
+    jobs.append(TruthTarget(f"http://{service.address}", service).scrape_config)
     often = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config = {"global": often, "rule_files": [str(folder / "rules.yml")], "scrape_configs": jobs}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))

@@ -90,7 +90,7 @@ def test_the_forecast_knows_what_users_get(make_client):
 def test_its_gauge_is_in_the_metrics_and_is_added_up_over_workers(make_client, tmp_path):
     client = make_client(allow_crash=True)
     client.post("/admin/faults", json=FAULT)
-    assert 'chaosapi_shed_queued{fault="f"} 7.0' in client.get("/metrics").text
+    assert 'chaosapi_shed_queued{fault="f"} 7.0' in client.get("/admin/metrics").text
     workers = []
     for slot in (0, 1):
         engine = Engine(RouteTable.of([]), lambda: 0.0)

@@ -279,7 +279,7 @@ def test_in_use_queued_and_rejected_are_exported(serve: Serve) -> None:
             f'chaosapi_capacity_queued{{fault="c"}} {queued}.0',
             f'chaosapi_capacity_rejected_total{{fault="c"}} {rejected}.0',
         ]
-        while not set(lines) <= set(httpx2.get(f"{url}/metrics").text.splitlines()):
+        while not set(lines) <= set(httpx2.get(f"{url}/admin/metrics").text.splitlines()):
             time.sleep(0.01)
 
     with socket.create_connection((parts.hostname, parts.port)) as first:

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.slow
 
 def held(url: str) -> float:
     """Return the number of held requests."""
-    (line,) = [line for line in httpx2.get(f"{url}/metrics").text.splitlines() if line.startswith("chaosapi_held")]
+    (line,) = [
+        line for line in httpx2.get(f"{url}/admin/metrics").text.splitlines() if line.startswith("chaosapi_held")
+    ]
     return float(line.split()[1])
 
 

@@ -36,13 +36,13 @@ def test_the_kill_switch_releases_held_requests(serve: Serve) -> None:
     async def story() -> int:
         async with httpx2.AsyncClient(base_url=url, timeout=patience(20)) as client:
             held = asyncio.create_task(client.get("/api/products"))
-            while "chaosapi_held_requests 1.0" not in (await client.get("/metrics")).text:
+            while "chaosapi_held_requests 1.0" not in (await client.get("/admin/metrics")).text:
                 await asyncio.sleep(0.01)
             await client.delete("/admin/faults")
             return (await held).status_code
 
     assert asyncio.run(story()) == 200
-    assert "chaosapi_held_requests 0.0" in httpx2.get(f"{url}/metrics").text
+    assert "chaosapi_held_requests 0.0" in httpx2.get(f"{url}/admin/metrics").text
 
 
 def test_a_cap_below_every_delay_is_refused() -> None:

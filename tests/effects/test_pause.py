@@ -141,7 +141,7 @@ def test_ten_pauses_delay_the_kill_switch_on_a_shared_port_by_at_most_one_pause(
 
 def _stood(client: httpx2.Client) -> list[str]:
     """Return the samples of measured pauses."""
-    lines = client.get("/metrics").text.splitlines()
+    lines = client.get("/admin/metrics").text.splitlines()
     return [line for line in lines if line.startswith("chaosapi_fault_injected_total") and line.endswith(" 1.0")]
 
 

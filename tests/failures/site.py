@@ -111,7 +111,8 @@ class Site:
     def standing(self) -> tuple[bool, int]:
         """Return whether the store is up, and the applied revision, according to the metrics."""
         with self.inside():
-            text = self.client.get(f"{self.planes.admin}/metrics").raise_for_status().text
+            pages = (f"{self.planes.admin}/metrics", f"{self.planes.admin}/admin/metrics")
+            text = "".join(self.client.get(page).raise_for_status().text for page in pages)
         up, revision = (
             float(re.findall(rf"^chaosapi_{name} (\S+)$", text, re.MULTILINE)[0]) for name in ("store_up", "revision")
         )

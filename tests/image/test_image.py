@@ -62,7 +62,7 @@ def test_the_main_loop_from_outside(service: Container, engine: Engine) -> None:
     assert service.users.get("/api/products").status_code == 200
     service.inject({"type": "error"})
     assert service.users.get("/api/products").status_code == 503
-    assert 'chaosapi_fault_injected_total{effect="error",fault="f"} 1.0' in service.users.get("/metrics").text
+    assert 'chaosapi_fault_injected_total{effect="error",fault="f"} 1.0' in service.admin.get("/admin/metrics").text
     assert service.admin.delete("/admin/faults").json()["ended"] == 1
     assert service.users.get("/api/products").status_code == 200
     assert engine.podman("healthcheck", "run", service.name).returncode == 0
@@ -78,7 +78,7 @@ def test_on_sigterm_a_request_in_progress_is_answered_and_the_exit_code_is_0(
     answers: list[int] = []
     slow = threading.Thread(target=lambda: answers.append(service.users.get("/api/products").status_code))
     slow.start()
-    while "chaosapi_held_requests 1.0" not in service.admin.get("/metrics").text:
+    while "chaosapi_held_requests 1.0" not in service.admin.get("/admin/metrics").text:
         time.sleep(0.02)
     engine.podman("stop", "--time", "30", service.name)
     slow.join(patience(30))

@@ -46,7 +46,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]
 
 def total(service: httpx2.Client, metric: str) -> float:
     """Return the sum of a metric over all its labels."""
-    found = re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", service.get("/metrics").text, re.MULTILINE)
+    shown = service.get("/metrics").text + service.get("/admin/metrics").text
+    found = re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", shown, re.MULTILINE)
     return sum(map(float, found))
 
 

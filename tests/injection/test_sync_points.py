@@ -78,7 +78,7 @@ def receipt(client: TestClient) -> dict[str, Any]:
 
 def until_held(client: TestClient, count: int) -> None:
     """Wait until a number of requests is held."""
-    while f"chaosapi_held_requests {count}.0" not in client.get("/metrics").text:
+    while f"chaosapi_held_requests {count}.0" not in client.get("/admin/metrics").text:
         time.sleep(0.01)
 
 

@@ -114,7 +114,8 @@ class Guest:
 
     def total(self, metric: str, label: str = "") -> float:
         """Return the sum of a metric's samples with this label."""
-        found = re.findall(rf"^{metric}(?:{{.*{label}.*}})? (\S+)$", self.client.get("/metrics").text, re.MULTILINE)
+        shown = self.client.get("/metrics").text + self.client.get("/admin/metrics").text
+        found = re.findall(rf"^{metric}(?:{{.*{label}.*}})? (\S+)$", shown, re.MULTILINE)
         return sum(map(float, found))
 
     def matched(self, name: str) -> float:

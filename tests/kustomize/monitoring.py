@@ -34,7 +34,7 @@ def scraped(objects: list[Object]) -> Iterator[str]:
                 yield f"{title(item)} scrapes the port {endpoint['port']}, which {title(service)} lacks"
         label = item["spec"].get("jobLabel")
         jobs.append(service["metadata"]["labels"].get(label) if label else service["metadata"]["name"])
-    expected = ["chaosapi", *(["loadtest"] if of(objects, "ServiceMonitor")[1:] else [])]
+    expected = ["chaosapi", "chaosapi-admin", *(["loadtest"] if of(objects, "ServiceMonitor")[2:] else [])]
     if jobs and sorted(map(str, jobs)) != expected:
         yield f"the jobs are {jobs}, rules and dashboards ask for {expected}"
 

@@ -7,7 +7,12 @@ from tests.kustomize.manifests import Object, pods, title
 
 ALWAYS: Final = {"Deployment/chaosapi", "Service/chaosapi", "Service/chaosapi-admin", "PodDisruptionBudget/chaosapi"}
 _REDIS: Final = {"Deployment/chaosapi-redis", "Service/chaosapi-redis", "NetworkPolicy/chaosapi-redis"}
-_OPERATOR: Final = {"ServiceMonitor/chaosapi", "PrometheusRule/slo-shop", "AlertmanagerConfig/chaosapi"}
+_OPERATOR: Final = {
+    "ServiceMonitor/chaosapi",
+    "ServiceMonitor/chaosapi-truth",
+    "PrometheusRule/slo-shop",
+    "AlertmanagerConfig/chaosapi",
+}
 _LOCUST: Final = {"Deployment/chaosapi-locust-master", "Deployment/chaosapi-locust-worker"}
 _STANDALONE: Final = {f"Deployment/chaosapi-{name}" for name in ("prometheus", "alertmanager", "grafana")}
 _CLOSED: Final = {"NetworkPolicy/chaosapi-default-deny", "NetworkPolicy/chaosapi"}

@@ -17,7 +17,8 @@ def test_promtool_accepts_prometheus_yml(profile: str, tools: dict[str, Path], t
     """The generated configuration, with the profile's rules, is valid for the real Prometheus."""
     rules = assets.path("alerts") / "rules" / f"{profile}.yml"
     target = prometheus.ScrapeTarget("127.0.0.1:8000")
-    text = prometheus.config(target=target, alertmanager="127.0.0.1:9093", rules=rules, interval=1)
+    truth = prometheus.TruthTarget("http://127.0.0.1:8001", target)
+    text = prometheus.config(target=target, truth=truth, alertmanager="127.0.0.1:9093", rules=rules, interval=1)
     path = tmp_path / "prometheus.yml"
     path.write_text(text)
     done = subprocess.run([tools["promtool"], "check", "config", path], capture_output=True, text=True, check=False)

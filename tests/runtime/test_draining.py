@@ -188,7 +188,7 @@ def test_in_a_host_apps_server_a_held_request_ends_at_sigterm(tmp_path: Path) ->
             hang = {"effect": {"type": "hang", "at_most": "1h"}, "schedule": {"duration": "1h"}}
             httpx2.post(f"{url}/admin/faults", json=hang).raise_for_status()
             held = pool.submit(httpx2.get, url, timeout=patience(60))
-            until(lambda: "chaosapi_held_requests 1.0" in httpx2.get(f"{url}/metrics").text)
+            until(lambda: "chaosapi_held_requests 1.0" in httpx2.get(f"{url}/admin/metrics").text)
             process.send_signal(signal.SIGTERM)
             process.wait(patience(30))
         finally:

@@ -56,7 +56,9 @@ def prometheus(
     folder = tmp_path_factory.mktemp("prometheus")
     targets = [urlsplit(planes.users).netloc for planes in fleet]
     scrape = {"job_name": "fleet", "scrape_interval": "500ms", "scrape_timeout": "500ms"}
-    config = {"scrape_configs": [{**scrape, "static_configs": [{"targets": targets}]}]}
+    users = {**scrape, "static_configs": [{"targets": targets}]}
+    truth = {**users, "job_name": "fleet-truth", "metrics_path": "/admin/metrics"}
+    config = {"scrape_configs": [users, truth]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_ports()[0]
     arguments = {"config_file": folder / "prometheus.yml", "data": folder / "data", "listen": f"127.0.0.1:{port}"}
@@ -116,5 +118,5 @@ def test_client_receipt_and_prometheus_count_the_same(fleet: list[Planes], prome
     assert (receipt["matched"], receipt["injected"]) == (REQUESTS, failed)
     assert receipt["replicas"] == {"applied": REPLICAS, "known": REPLICAS}
     for planes in fleet:
-        told = httpx2.get(f"{planes.users}/metrics").text
+        told = httpx2.get(f"{planes.admin}/admin/metrics").text
         assert f'chaosapi_fault_matched_total{{effect="error",fault="f"}} {CLIENTS * part}.0\n' in told

@@ -77,7 +77,7 @@ def test_of_two_metrics_of_one_name_chaosapis_is_shown_and_a_warning_logged_once
     """The SLO rules query it; also if the names differ and those of the samples do not."""
     Counter("http_requests", "By an instrumentator.", ["handler"], registry=registry).labels("/a").inc()
     Gauge("http_requests_inprogress_other", "Fine.", registry=registry)
-    Gauge("chaosapi_fault_matched_total", "A gauge.", registry=registry)
+    Gauge("chaosapi_dependency_retries_total", "A gauge.", registry=registry)
     app = FastAPI()
     chaosapi.install(app, QUIET)
     with captured() as lines, TestClient(app, base_url="http://localhost") as client:
@@ -88,7 +88,7 @@ def test_of_two_metrics_of_one_name_chaosapis_is_shown_and_a_warning_logged_once
     assert "http_requests_inprogress_other" in text
     assert [line["subject"] for line in lines if "not shown" in line["event"]] == [
         "http_requests",
-        "chaosapi_fault_matched_total",
+        "chaosapi_dependency_retries_total",
     ]
 
 

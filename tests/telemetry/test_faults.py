@@ -13,7 +13,7 @@ from tests.patience import patience
 
 def series(client: TestClient, start: str) -> dict[str, float]:
     """Return the scraped series whose names have this prefix."""
-    lines = client.get("/metrics").text.splitlines()
+    lines = (client.get("/metrics").text + client.get("/admin/metrics").text).splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name.startswith(start)}
 
 
@@ -145,7 +145,7 @@ def test_planned_and_measured_delays_are_exported(client: TestClient) -> None:
 def test_the_gauges_of_effects_have_families_before_any_fault(client: TestClient) -> None:
     """A dashboard can query them; the series have the fault as a label."""
     families = {
-        line.split()[2]: line.split()[3] for line in client.get("/metrics").text.splitlines() if "# TYPE" in line
+        line.split()[2]: line.split()[3] for line in client.get("/admin/metrics").text.splitlines() if "# TYPE" in line
     }
     kinds = {"capacity_in_use": "gauge", "capacity_queued": "gauge", "capacity_rejected_total": "counter"}
     assert {f"chaosapi_{name}": kind for name, kind in kinds.items()}.items() <= families.items()
