@@ -40,6 +40,12 @@ class State(Model):
         """Return the state at another revision, without faults."""
         return self.model_copy(update={"revision": revision, "faults": (), "halt": halt})
 
+    def with_newer_world(self, other: "State") -> "State":
+        """Return this state with the world of `other`, if that was changed later."""
+        if other.world_revision <= self.world_revision:
+            return self
+        return self.model_copy(update={"world": other.world, "world_changes": other.world_changes})
+
     def live(self, now: float) -> list[Record]:
         """Return the faults that have not ended."""
         return [record for record in self.faults if record.phase(now) != "ended"]

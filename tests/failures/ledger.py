@@ -35,12 +35,33 @@ class Ledger:
         deaf: bool = False,
     ) -> httpx2.Response | None:
         """Create or replace a fault; None without a response. With `deaf`, a refused change may have been made."""
+        reason = self._next_reason()
+        path = f"{url}/admin/faults/{fault.get('name', 'harmless')}"
+        request = client.build_request("PUT", path, params={"wait": wait}, json={**fault, "reason": reason})
+        return self._send(client, request, reason, deaf=deaf)
+
+    def change_world(
+        self, client: httpx2.Client, url: str, *, wait: str = "0s", deaf: bool = False
+    ) -> httpx2.Response | None:
+        """Change a setting of the world; otherwise like `put`."""
+        reason = self._next_reason()
+        params = {"wait": wait, "note": reason}
+        setting = {"settings": {"queue": len(self._told)}}
+        return self._send(
+            client, client.build_request("PATCH", f"{url}/admin/world", params=params, json=setting), reason, deaf=deaf
+        )
+
+    def _next_reason(self) -> str:
         reason = f"change {next(self._numbers)}"
         self._told[reason] = (0, 1)
-        body = {**fault, "reason": reason}
-        path = f"{url}/admin/faults/{fault.get('name', 'harmless')}"
+        return reason
+
+    def _send(
+        self, client: httpx2.Client, request: httpx2.Request, reason: str, *, deaf: bool
+    ) -> httpx2.Response | None:
+        request.headers["x-chaos-actor"] = "tester"
         try:
-            answer = client.put(path, params={"wait": wait}, json=body, headers={"x-chaos-actor": "tester"})
+            answer = client.send(request)
         except httpx2.TransportError:
             return None
         if answer.status_code == httpx2.codes.SERVICE_UNAVAILABLE:

@@ -100,6 +100,11 @@ class World:
         with site.inside():
             return self.ledger.put(site.client, site.planes.admin, fault, **how)
 
+    def change_world(self, site: Site, **how: Any) -> Any:
+        """Change the world through one of the replicas; return its response."""
+        with site.inside():
+            return self.ledger.change_world(site.client, site.planes.admin, **how)
+
     def inject(self, seconds: float) -> Planned:
         """Inject a fault that fails every request, on all replicas."""
         fault = {"effect": {"type": "error"}, "schedule": {"duration": seconds}, "name": f"f{next(self._numbers)}"}
@@ -117,9 +122,10 @@ class World:
         return answer.json()
 
     def refuse(self, sites: Sequence[Site], *, deaf: bool = False) -> list[str]:
-        """Send a change to each replica concurrently; check that it is refused; return the reasons."""
+        """Send a fault and a change of the world to each replica; check that all are refused; return the reasons."""
         with ThreadPoolExecutor() as pool:
             answers = list(pool.map(lambda site: self.put(site, deaf=deaf), sites))
+            answers += pool.map(lambda site: self.change_world(site, deaf=deaf), sites)
         assert all(answer.status_code == 503 for answer in answers), f"not refused: {answers}"
         return [answer.json()["detail"] for answer in answers]
 
@@ -147,6 +153,11 @@ class World:
         self.meet()
         for site in self.sites:
             self._everywhere(site)
+        changed = self.change_world(self.sites[0], wait="30s").json()
+        assert changed["replicas"] == {"applied": len(self.sites), "known": len(self.sites)}
+        assert [site.read("/admin/world") for site in self.sites] == [
+            {name: value for name, value in changed.items() if name != "changed"}
+        ] * len(self.sites), "somebody has another world"
         assert {site.revision for site in self.sites} == {self.ledger.revision}, "somebody has another revision"
         audits = [site.read("/admin/audit?limit=10000")["entries"] for site in self.sites]
         assert audits == [audits[0]] * len(self.sites), "somebody tells another audit"

@@ -44,7 +44,7 @@ def recovered_state(known: EpochState, stored: EpochState, now: float, leap: int
         return None
     if stored.epoch and stored.epoch != known.epoch:
         # A replica with fewer changes has healed the store: keep its faults, but never lower the revision.
-        return stored.state.model_copy(update={"revision": known.state.revision + leap})
+        return stored.state.with_newer_world(known.state).model_copy(update={"revision": known.state.revision + leap})
     return ended_state(known.state, now, leap)
 
 

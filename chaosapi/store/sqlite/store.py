@@ -105,7 +105,7 @@ class SqliteStore:
             else:
                 reason = reason_to_end(mark, state.revision, now)
             if reason and (state.live(now) or state.revision < least):
-                state = tables.end_all_faults(db, self._reader, least, reason, now)
+                state = tables.end_all_faults(db, state, least, reason, now)
             else:
                 reason = None
         self._watermark.advance(state.revision, now)
@@ -116,7 +116,8 @@ class SqliteStore:
 
         def work() -> State:
             with tables.transaction(self._db) as db:
-                return tables.end_all_faults(db, self._reader, least, reason, self.now())
+                found = tables.read_state(db, self._reader).with_newer_world(self._snapshot.state)
+                return tables.end_all_faults(db, found, least, reason, self.now())
 
         await self._write(work)
 
@@ -136,7 +137,8 @@ class SqliteStore:
                 before = tables.read_state(db, self._reader)
                 known = self._snapshot.state.revision
                 if before.revision < known:
-                    before = tables.end_all_faults(db, self._reader, known, OLDER_COPY, self.now())
+                    found = before.with_newer_world(self._snapshot.state)
+                    before = tables.end_all_faults(db, found, known, OLDER_COPY, self.now())
                 state = change(before)
                 if state.revision != before.revision:
                     tables.write_state_and_audit(db, state, entry)

@@ -158,9 +158,8 @@ def write_state_and_audit(db: sqlite3.Connection, state: State, entry: AuditEntr
         db.execute(f"DELETE FROM audit WHERE number < ? AND number IN ({past})", (added, MAX_AUDIT_BYTES))  # noqa: S608 - no input
 
 
-def end_all_faults(db: sqlite3.Connection, reader: StateReader, least: int, reason: str, now: float) -> State:
-    """End all faults of a state that is an older copy, at an unused revision, and return the result."""
-    found = read_state(db, reader)
+def end_all_faults(db: sqlite3.Connection, found: State, least: int, reason: str, now: float) -> State:
+    """End all faults of a stored state that is an older copy, at an unused revision, and return the result."""
     ended = end_all(now)(found).model_copy(update={"revision": max(found.revision, least) + 1})
     write_state_and_audit(db, ended, AuditEntry(at=now, actor="store", action="end_all", reason=reason))
     return ended
