@@ -21,7 +21,10 @@ class RateMeter:
     def __init__(self, counts: Callable[[], Counts], clock: Callable[[], float] = time.monotonic) -> None:
         self._counts = counts
         self._clock = clock
-        self._samples: deque[tuple[float, Counts]] = deque([(clock(), counts())], maxlen=_SAMPLES + 1)
+        self._samples = self._first_sample()
+
+    def _first_sample(self) -> deque[tuple[float, Counts]]:
+        return deque([(self._clock(), self._counts())], maxlen=_SAMPLES + 1)
 
     async def run(self) -> None:
         """Sample until cancelled."""
@@ -58,16 +61,18 @@ class FaultFreeMeter(RateMeter):
         """Add a sample; while a fault acts, keep what was measured before it and begin anew."""
         if self._acted(_INTERVAL_S):
             self._kept = _rates(self._samples[0], self._samples[-1]) or self._kept
-            self._samples.clear()
-        super().sample()
+            self._samples = self._first_sample()  # replaced and never empty: other threads ask for rates
+        else:
+            super().sample()
 
     def rates(self) -> dict[Key, float]:
         """Return the rates of the time without a fault."""
-        since, _ = self._samples[0]
+        samples = self._samples
+        since, _ = samples[0]
         if not self._acted(self._clock() - since):
             self._kept = super().rates() or self._kept
-        elif len(self._samples) > 1:
-            self._kept = _rates(self._samples[0], self._samples[-1]) or self._kept
+        elif len(samples) > 1:
+            self._kept = _rates(samples[0], samples[-1]) or self._kept
         return self._kept
 
 

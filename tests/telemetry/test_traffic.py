@@ -58,3 +58,17 @@ def test_rates_without_a_fault_are_kept_while_one_acts(clock: Clock) -> None:
     clock.now += 5
     counts[PRODUCTS] += 15
     assert flow.rates() == {PRODUCTS: 3.0}
+
+
+def test_rates_are_read_while_a_sample_is_taken(clock: Clock) -> None:
+    """A score, which another thread computes, asks for them at any moment."""
+    meters: list[FaultFreeMeter] = []
+    read: list[dict[tuple[str, str, str], float]] = []
+
+    def counts() -> dict[tuple[str, str, str], float]:
+        read.extend(meter.rates() for meter in meters)
+        return {PRODUCTS: 3.0 * clock.now}
+
+    meters.append(FaultFreeMeter(counts, lambda _: True, clock))
+    meters[0].sample()
+    assert read == [{}]
