@@ -112,6 +112,31 @@ def test_the_receipt_equals_the_clients_counts_after_a_replica_has_left(
         assert receipt["replicas"] == {"applied": 2, "known": 2}
 
 
+def test_a_change_of_the_world_stops_a_fault_on_all_replicas_and_starts_it_again(pair: Sequence[Planes]) -> None:
+    """The same requests fail again; the sum of what each replica spared is exactly what a twin without `while` hits."""
+    condition = {"settings": {"shop_retries": {"above": 0}}}
+    everywhere(ask(pair[0], "PUT", "/admin/faults/f?wait=30s", json={**ERROR, "rate": 0.3, "while": condition}))
+    failed = [visit(each, 40, "r") for each in pair]
+    for retries, expected in ((0, [0, 0]), (2, failed)):
+        world = {"settings": {"shop_retries": retries}}
+        everywhere(ask(pair[1], "PATCH", "/admin/world?wait=30s", json=world))
+        assert [visit(each, 40, "r") for each in pair] == expected
+    fault = everywhere(ask(pair[0], "DELETE", "/admin/faults/f?wait=30s"))
+    receipt = fault["receipt"]
+    assert (receipt["matched"], receipt["injected"], receipt["spared"]) == (240, 2 * sum(failed), sum(failed))
+    assert sorted(each["spared"] for each in receipt["by_replica"]) == sorted(failed)
+
+
+def test_a_fault_on_a_named_replica_acts_there_alone(pair: Sequence[Planes]) -> None:
+    """Without a name of its own a replica is called by its id."""
+    names = {each["pid"]: each["name"] for each in get(pair[0], "/admin/replicas")["replicas"]}
+    named = {**ERROR, "target": {"replicas": [names[pair[1].process.pid]]}}
+    everywhere(ask(pair[0], "PUT", "/admin/faults/f?wait=30s", json=named))
+    assert [visit(each, 5, "r") for each in pair] == [0, 5]
+    receipt = everywhere(ask(pair[0], "DELETE", "/admin/faults/f?wait=30s"))["receipt"]
+    assert (receipt["matched"], receipt["injected"]) == (5, 5)
+
+
 def test_of_two_concurrent_changes_of_one_version_one_is_refused(pair: Sequence[Planes]) -> None:
     """On different replicas, repeatedly: the accepted change is the stored one."""
     tag = ask(pair[0], "PUT", "/admin/faults/f?wait=30s", json=ERROR).headers["etag"]
