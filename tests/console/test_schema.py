@@ -16,6 +16,7 @@ from chaosapi.console.schema import (
     merge_patch,
     parse_field,
 )
+from chaosapi.console.service import describe_condition
 
 
 def effect(client: TestClient, name: str) -> tuple[Part, ...]:
@@ -52,6 +53,22 @@ def test_kinds_limits_and_defaults_come_from_the_schema(client: TestClient) -> N
     assert error["when"].choices == ("before", "after")
     throttle = every(effect(client, "throttle"))[0]
     assert (throttle.kind, throttle.required, throttle.limits) == ("integer", True, "from 1 to 1e+09")
+
+
+def test_a_condition_has_a_field_for_each_part_of_the_world(client: TestClient) -> None:
+    """What the fields say is a condition that the service accepts."""
+    schemas = client.get("/admin/openapi.json").json()["components"]["schemas"]
+    found = form_parts({"properties": {"while": schemas["FaultRequest"]["properties"]["while"]}}, schemas)
+    fields = {field.path: field for field in every(found)}
+    texts = {"release": "2.4.1", "flags": '{"new-pricing": true}', "settings": '{"queue": {"above": 1}}'}
+    typed = {("while", name): parse_field(fields["while", name], text) for name, text in texts.items()}
+    answer = client.post("/admin/faults", json={"effect": {"type": "error"}, **body(typed)})
+    assert answer.status_code == 201
+    shown = answer.json()
+    assert (shown["while"]["release"], shown["while"]["flags"]) == ("2.4.1", {"new-pricing": True})
+    described = describe_condition(shown)
+    assert "while release 2.4.1 and flags new-pricing true and settings queue above 1: acts on no replica" in described
+    assert "the release is 1.0.0, not 2.4.1" in described
 
 
 def test_a_distribution_is_a_choice_of_forms(client: TestClient) -> None:
