@@ -106,10 +106,10 @@ class Chaos:
         """The registry of what /metrics shows of chaosapi; the shop registers its own metrics."""
         self._lag_gauge = LagGauge(self.registry, time.monotonic)
         points = frozenset(points)
-        self._policy = Policy(routes, settings, points)
+        self._policy = Policy(routes, settings, points, world.absent_parts(shop=self._shop))
         self._replica = Replica.started_now(settings.replica, socket.gethostname(), clock())
-        world = World.of(settings)
-        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, world, self._replica.name)
+        base = World.of(settings)
+        self._engine = engine = Engine(routes, self._store.now, steady, self._policy.denials, base, self._replica.name)
         self._fault_metrics = fault_metrics = FaultMetrics(engine, lambda: len(self._held_requests))
         self._collector: MultiprocessCollector | None = None
         self._inbox = Inbox()

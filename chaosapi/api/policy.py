@@ -6,7 +6,7 @@ settings does not act here.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeAlias
 
 from chaosapi.effects import EFFECTS, Effect, RequestEffect
@@ -16,6 +16,7 @@ from chaosapi.faults.fault import Fault, Record, Target
 from chaosapi.routes import exempt
 from chaosapi.routing import RouteTable
 from chaosapi.settings import Settings, SettingsError
+from chaosapi.world.condition import Condition
 
 Usage: TypeAlias = defaultdict[Resource, float]
 """How much of each resource the live faults use."""
@@ -35,8 +36,14 @@ class Limit(NamedTuple):
 class Policy:
     """Checks faults against the app's routes and points, and the CHAOSAPI_ settings."""
 
-    def __init__(self, routes: RouteTable, settings: Settings, points: frozenset[str]) -> None:
-        """Raise SettingsError if CHAOSAPI_EFFECTS_DENIED names an unknown effect."""
+    def __init__(
+        self, routes: RouteTable, settings: Settings, points: frozenset[str], absent: Collection[str] = ()
+    ) -> None:
+        """Raise SettingsError if CHAOSAPI_EFFECTS_DENIED names an unknown effect.
+
+        `absent` are the parts of the world that nothing here acts on.
+        """
+        self._absent = absent
         self._routes = routes
         self._points = points
         self._settings = settings
@@ -61,11 +68,16 @@ class Policy:
         return None
 
     def check(self, fault: Fault) -> Fault:
-        """Return the fault; raises Invalid if its target matches nothing, or it exceeds a limit on its own."""
+        """Return the fault; raises Invalid if it can never act here, or exceeds a limit on its own."""
         violation = self._violation(fault)
         if violation is not None:
             raise Invalid.field(*violation)
         self._check_target(fault.target)
+        for part in fault.while_.parts() if fault.while_ else ():
+            if part in self._absent:
+                known = ", ".join(name for name in Condition.model_fields if name not in self._absent)
+                message = f"this belongs to the shop of `chaosapi serve`, which does not run here; there are {known}"
+                raise Invalid.field(f"while.{part}", message)
         return fault
 
     def admit(self, others: Sequence[Record], fault: Fault) -> None:

@@ -93,9 +93,9 @@ class Condition(Model):
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        names = type(self).model_fields
-        if all(getattr(self, name) in (None, {}) for name in names):
-            raise PydanticCustomError("condition", "say what must hold: one of {names}", {"names": ", ".join(names)})
+        if not self.parts():
+            names = ", ".join(type(self).model_fields)
+            raise PydanticCustomError("condition", "say what must hold: one of {names}", {"names": names})
         for name, test in self.settings.items():
             for word, value in _parts(test).items():
                 _check_setting(name, word, value)
@@ -104,6 +104,10 @@ class Condition(Model):
                 if not _is_number(value):
                     raise PydanticCustomError("level", "limits and shed are compared with numbers")
         return self
+
+    def parts(self) -> list[str]:
+        """Return the names of the parts that were given."""
+        return [name for name in type(self).model_fields if getattr(self, name) not in (None, {})]
 
     def unmet(self, world: World, replica: str) -> str | None:
         """Return why the condition does not hold on this replica, in words; None if it holds."""

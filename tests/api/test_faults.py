@@ -1,8 +1,11 @@
 import json
 
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+import chaosapi
 from chaosapi.effects import EFFECTS
+from chaosapi.settings import Settings
 from tests.conftest import Clock, MakeClient
 
 ERROR = {"effect": {"type": "error"}}
@@ -286,3 +289,14 @@ def test_a_fault_on_the_process_needs_no_requests(client: TestClient, clock: Clo
     client.get("/api/products")
     clock.now += 120
     assert client.get("/admin/faults/f").json()["note"] == ""
+
+
+def test_a_condition_needs_a_part_of_the_world_that_can_change_here() -> None:
+    """An app of somebody else has no flags; a replica of it can be drained."""
+    app = FastAPI()
+    chaosapi.install(app, Settings(access_log=False))
+    with TestClient(app, base_url="http://localhost:8000") as client:
+        refused = client.post("/admin/faults", json={**ERROR, "while": {"flags": {"new-pricing": True}}})
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "while.flags")
+        assert "there are in_rotation, limits" in refused.json()["detail"]
+        assert client.post("/admin/faults", json={**ERROR, "while": {"in_rotation": True}}).status_code == 201

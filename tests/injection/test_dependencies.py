@@ -18,6 +18,7 @@ from chaosapi.injection.dependencies import DependencyCall
 from chaosapi.telemetry.faults import FaultMetrics
 from tests.conftest import Clock, MakeClient
 from tests.garbage import alive, collection_off
+from tests.injection.test_conditions import RETRIES, retries
 from tests.tiny_app import World, constant, near
 
 Handler = Callable[[], Awaitable[None]]
@@ -202,6 +203,25 @@ def test_every_call_counts_and_a_retry_has_its_own_dice(caller: Caller) -> None:
     assert caller.receipt("f")["injected"] == 4000 - caller.work_done
     pairs = list(zip(caller.seen[::2], caller.seen[1::2], strict=True))
     assert sum("fine" not in pair for pair in pairs) == pytest.approx(500, abs=5.5 * (2000 * 0.25 * 0.75) ** 0.5)
+
+
+def test_a_call_is_released_when_the_condition_stops_to_hold(caller: Caller) -> None:
+    """As at the end of the fault; the next one is not held. When it holds again, calls are held again."""
+
+    async def act() -> None:
+        caller.on_hold = None
+        caller.clock.now += 7
+        caller.change(retries(0))
+
+    caller.at(HANG, **{"while": RETRIES})
+    caller.on_hold = act
+    (answer,) = run(caller.get("r"))
+    assert answer == (200, 7)
+    run(caller.get("s"))
+    caller.change(retries(1))
+    assert run(caller.get("t")) == [(200, 3600)]
+    assert caller.seen == ["ConnectionResetError", "fine", "ConnectionResetError"]
+    assert (caller.receipt("f")["injected"], caller.receipt("f")["spared"]) == (2, 1)
 
 
 def test_the_same_request_id_has_the_same_failures(caller: Caller) -> None:
