@@ -9,6 +9,7 @@ from chaosapi.console.schema import (
     Choice,
     Field,
     Part,
+    Path,
     body,
     form_parts,
     format_value,
@@ -61,7 +62,7 @@ def test_a_condition_has_a_field_for_each_part_of_the_world(client: TestClient) 
     found = form_parts({"properties": {"while": schemas["FaultRequest"]["properties"]["while"]}}, schemas)
     fields = {field.path: field for field in every(found)}
     texts = {"release": "2.4.1", "flags": '{"new-pricing": true}', "settings": '{"queue": {"above": 1}}'}
-    typed = {("while", name): parse_field(fields["while", name], text) for name, text in texts.items()}
+    typed: dict[Path, Any] = {("while", name): parse_field(fields["while", name], text) for name, text in texts.items()}
     answer = client.post("/admin/faults", json={"effect": {"type": "error"}, **body(typed)})
     assert answer.status_code == 201
     shown = answer.json()

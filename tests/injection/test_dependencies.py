@@ -213,7 +213,8 @@ def test_a_call_is_released_when_the_condition_stops_to_hold(caller: Caller) -> 
         caller.clock.now += 7
         caller.change(retries(0))
 
-    caller.at(HANG, **{"while": RETRIES})
+    condition: dict[str, Any] = {"while": RETRIES}
+    caller.at(HANG, **condition)
     caller.on_hold = act
     (answer,) = run(caller.get("r"))
     assert answer == (200, 7)
