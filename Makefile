@@ -57,7 +57,7 @@ lock: .tools/uv ## Bring the lock files in line with pyproject.toml, changing as
 	  --output-file requirements.lock $(ARGS)
 	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --extra lab --extra console \
 	  --constraint requirements.lock --output-file lab.lock
-	$(COMPILE) pyproject.toml --extra serve --extra forecast --extra redis --constraint requirements.lock --output-file images/service.lock
+	$(COMPILE) pyproject.toml --extra serve --extra forecast --extra redis --extra tracing --constraint requirements.lock --output-file images/service.lock
 	printf 'locust\nprometheus-client\n' | $(COMPILE) - --constraint requirements.lock --output-file images/locust.lock
 	printf 'hatchling\n' | $(COMPILE) - --constraint requirements.lock --output-file images/build.lock
 

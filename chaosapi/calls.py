@@ -54,6 +54,10 @@ class Observers(NamedTuple):
     breakers: Sequence[Callable[[str, str], object]] = ()
     """Called with the dependency's name and the new state: `closed`, `open` or `half-open`."""
 
+    def and_those(self, others: "Observers") -> "Observers":
+        """Return these and the others, which are called after them."""
+        return Observers([*self.tries, *others.tries], [*self.waits, *others.waits], [*self.breakers, *others.breakers])
+
 
 NOBODY: Final = Observers()
 

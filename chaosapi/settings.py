@@ -176,6 +176,8 @@ class Settings(BaseSettings):
     """Whether the shop has a circuit breaker, which opens after five consecutive failures."""
     access_log: bool = True
     """Whether every request writes a log line."""
+    trace_dir: Path | None = None
+    """A folder for the spans of requests, as OTLP in lines of JSON; needs the extra `tracing`."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` writes JSON unless a person is watching."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -23,7 +23,7 @@ from chaosapi.api.dispatch import Dispatch, refuse_shared_paths
 from chaosapi.api.head import HeadMiddleware
 from chaosapi.api.newline import NewlineMiddleware
 from chaosapi.api.policy import Policy
-from chaosapi.calls import Observers
+from chaosapi.calls import NOBODY, Observers
 from chaosapi.edge.edge import Edge, RequestReader
 from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
@@ -54,6 +54,7 @@ from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.queues import QueueMetrics
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.telemetry.selection import Selection
+from chaosapi.telemetry.trace_provider import TracedService, create_tracing
 from chaosapi.telemetry.traffic import FaultFreeMeter, RateMeter
 from chaosapi.world.world import RequestClass, World
 
@@ -132,11 +133,14 @@ class Chaos:
             steady,
         )
         self.registry.register(self._edge.metrics)
+        self._tracing = create_tracing(
+            TracedService("shop" if self._shop else "", self._replica.name), self._release, settings.trace_dir
+        )
         self._observers = Observers(
             tries=[call_metrics.count_try, call_log.write_try],
             waits=[self._queues.count_wait, call_log.write_wait],
             breakers=[call_log.write_breaker],
-        )
+        ).and_those(self._tracing.observers if self._tracing else NOBODY)
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()
         about = "Whether operators have taken this replica out of rotation: it is not ready."
@@ -267,6 +271,7 @@ class Chaos:
                 untouched=self._edge.around(app),
                 access_log=AccessLog(self._replica.name, self._release) if settings.access_log else None,
                 observers=self._observers,
+                tracing=self._tracing,
             ),
             partial(self._edge.around, exempts=True),
             partial(
@@ -319,6 +324,8 @@ class Chaos:
         async def stop() -> None:
             await asyncio.to_thread(self._process_effects.stop)
             await close()
+            if self._tracing:
+                await asyncio.to_thread(self._tracing.close)
             if self._collector:
                 self._collector.close()
             if membership:

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +19,9 @@ from chaosapi.telemetry.access_log import AccessLog
 from chaosapi.telemetry.exchange import ID_HEADER, Header, OnEnd, exchange, identified
 from chaosapi.telemetry.requests import RequestMetrics
 from chaosapi.trace_context import TRACEPARENT, current_trace, new, received
+
+if TYPE_CHECKING:
+    from chaosapi.telemetry.tracing import Tracing
 
 _AGENT: Final = b"user-agent"
 _EXPECT: Final = b"expect"
@@ -42,11 +45,12 @@ class TelemetryMiddleware:
         untouched: ASGIApp,
         access_log: AccessLog | None = None,
         observers: Observers = NOBODY,
+        tracing: "Tracing | None" = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`untouched` serves the requests of routes at which no fault acts; `app` all others.
 
-        `observers` are called with each call of a request to a dependency.
+        `observers` are called with each call of a request to a dependency; `tracing` makes the spans of requests.
         """
         self.app = app
         self.metrics = metrics
@@ -54,6 +58,7 @@ class TelemetryMiddleware:
         self._untouched = untouched
         self._access_log = access_log
         self._observers = observers
+        self._tracing = tracing
         self._clock = clock
         self._ids = _request_ids(replica)
 
@@ -87,9 +92,10 @@ class TelemetryMiddleware:
         if self._access_log:
             write = partial(self._access_log.write, scope["method"], handler, scope["path"], sent, calls)
             count = partial(_count_and_log, count, write)
-        return exchange(
-            app, scope, receive, send, header, _EXPECT in sent, self._clock, counters.count_first_byte, count
+        answer = partial(
+            exchange, app, scope, receive, send, header, _EXPECT in sent, self._clock, counters.count_first_byte
         )
+        return self._tracing.serve(answer, scope, handler, trace, count) if self._tracing else answer(count)
 
     def _add_id(self, scope: Scope) -> Header:
         """Return the header with a new id, which the app finds in the request's headers."""
