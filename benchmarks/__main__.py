@@ -34,6 +34,7 @@ USUAL: Final = {
     "guest": Usual(0.5, ("--turns", "9")),
     "installed": Usual(0.6, ("--rounds", "5", "--seconds", "1")),
     "cost": Usual(1, ("--turns", "40")),
+    "access_log": Usual(0.2),
     "overhead": Usual(2.5, ("--rounds", "6")),
     "rate": Usual(2.5),
     "latency": Usual(6, ("--rounds", "5")),

@@ -102,6 +102,20 @@ def test_requests_of_the_shop_show_where_their_time_went(make_client: MakeClient
     assert [(each["name"], each["outcome"]) for each in last["calls"]] == [("db", "ok"), ("payments", "error")]
 
 
+def test_lines_name_the_trace_of_the_caller(make_client: MakeClient) -> None:
+    """Those about dependencies, too; without a caller's trace a request has one of its own."""
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    client = make_client(access_log=True)
+    client.post("/admin/faults", json={"effect": {"type": "error", "status": 503}, "target": {"points": ["db"]}})
+    with captured("chaosapi.access") as requests, captured("shop.db") as tries:
+        client.get("/api/products", headers={"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"})
+        client.get("/api/products")
+    assert len(tries) > 3
+    assert {each["trace_id"] for each in tries[:3]} == {trace_id}
+    assert requests[0]["trace_id"] == trace_id
+    assert len({each["trace_id"] for each in requests}) == 2
+
+
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer; without a lifespan."""
     assert scope["type"] == "http"

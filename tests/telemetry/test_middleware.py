@@ -105,8 +105,10 @@ def test_every_request_has_one_log_line_with_its_id(make_client: MakeClient) -> 
 
 @pytest.mark.slow
 def test_the_process_writes_only_json_lines(serve: Serve, tmp_path: Path) -> None:
-    """Also uvicorn's own lines; each has a time and a level."""
+    """Also uvicorn's own lines; each has a time and a level. An exception is one error, with its request and trace."""
     url = serve(CHAOSAPI_ACCESS_LOG="true")
+    httpx2.post(f"{url}/admin/faults", json={"effect": {"type": "exception"}, "target": {"routes": ["/api/search"]}})
+    httpx2.get(f"{url}/api/search?q=oak", headers={"x-request-id": "abc-0"})
     httpx2.get(f"{url}/api/products", headers={"x-request-id": "abc-1"})
     (log,) = tmp_path.glob("serve-*.log")
     while "abc-1" not in log.read_text():
@@ -114,6 +116,9 @@ def test_the_process_writes_only_json_lines(serve: Serve, tmp_path: Path) -> Non
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     assert [line["path"] for line in lines if line.get("request_id") == "abc-1"] == ["/api/products"]
+    broken = [line for line in lines if line.get("request_id") == "abc-0"]
+    assert sorted((line["level"], "exception" in line) for line in broken) == [("error", True), ("warning", False)]
+    assert len({line["trace_id"] for line in broken}) == 1
 
 
 class ServerCycle:
