@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chaosapi.injection.dependencies import DependencyError, point
     from chaosapi.installation import ChaosMiddleware, install
+    from chaosapi.logger import RequestIdFilter
 
-__all__ = ["ChaosMiddleware", "DependencyError", "install", "point"]
+__all__ = ["ChaosMiddleware", "DependencyError", "RequestIdFilter", "install", "point"]
 
 _HOMES = {
     "ChaosMiddleware": "chaosapi.installation",
     "install": "chaosapi.installation",
     "DependencyError": "chaosapi.injection.dependencies",
     "point": "chaosapi.injection.dependencies",
+    "RequestIdFilter": "chaosapi.logger",
 }
 
 # A library is silent unless the host asks: whatever is logged goes through the standard library's `chaosapi` loggers.

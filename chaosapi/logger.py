@@ -21,6 +21,19 @@ def ids_here() -> dict[str, str]:
     return ids
 
 
+class RequestIdFilter(logging.Filter):
+    """Give each record of a handler `request_id` and `trace_id`, which are empty outside of requests.
+
+    `handler.addFilter(chaosapi.RequestIdFilter())` in an app of your own; then a format may have `%(request_id)s`.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        ids = ids_here()
+        for name in ("request_id", "trace_id"):
+            setattr(record, name, ids.get(name, ""))
+        return True
+
+
 class Writer(Protocol):
     """Writes the log lines of one logger; structlog's loggers are writers."""
 

@@ -352,7 +352,7 @@ def test_importing_chaosapi_is_cheap() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert not {"fastapi", "starlette", "pydantic", "asyncio"} & set(done.stdout.split())
     assert "AttributeError: module 'chaosapi' has no attribute 'nothing'" in done.stderr
-    assert chaosapi.__all__ == ["ChaosMiddleware", "DependencyError", "install", "point"]
+    assert chaosapi.__all__ == ["ChaosMiddleware", "DependencyError", "RequestIdFilter", "install", "point"]
     assert all(getattr(chaosapi, name) for name in chaosapi.__all__)
 
 

@@ -2,7 +2,8 @@ import logging
 
 import pytest
 
-from chaosapi.logger import REQUEST_ID, Loggers
+from chaosapi.logger import REQUEST_ID, Loggers, RequestIdFilter
+from chaosapi.trace_context import TraceContext, current_trace
 from tests.captured import captured
 
 
@@ -36,6 +37,24 @@ def test_an_exception_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixt
         Loggers().get("chaosapi.mine").exception("broken")
     assert caplog.records[0].exc_info
     assert caplog.records[0].levelname == "ERROR"
+
+
+def test_a_filter_adds_the_ids_to_the_lines_of_the_host() -> None:
+    """Empty outside of requests: a format may name them."""
+    formatter = logging.Formatter("%(request_id)s %(trace_id)s %(message)s")
+    record = logging.LogRecord("mine", logging.INFO, "", 1, "sold", None, None)
+    lines = []
+    request = REQUEST_ID.set("abc-1")
+    trace = current_trace.set(TraceContext("a" * 32, "b" * 16, sampled=True))
+    try:
+        assert RequestIdFilter().filter(record)
+        lines.append(formatter.format(record))
+    finally:
+        current_trace.reset(trace)
+        REQUEST_ID.reset(request)
+    assert RequestIdFilter().filter(record)
+    lines.append(formatter.format(record))
+    assert lines == [f"abc-1 {'a' * 32} sold", "  sold"]
 
 
 def test_another_writer_applies_to_all_loggers() -> None:
