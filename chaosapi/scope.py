@@ -11,5 +11,7 @@ SEND: Final = "chaosapi.send"
 
 The server's object of the request holds the scope: left there, it would be a reference cycle.
 """
+GRANT: Final = "chaosapi.grant"
+"""What a request to the control plane was recognized as."""
 INNER: Final = "chaosapi.inner"
 """The place inside the app at which an effect acts, and the function that injects it: see chaosapi/inner.py."""

@@ -132,6 +132,10 @@ class Settings(BaseSettings):
     """The token of /admin and /hooks (`Authorization: Bearer …`); required on any address except loopback."""
     admin_token_file: Path | None = None
     """A file with the token, instead of CHAOSAPI_ADMIN_TOKEN; a trailing newline is removed."""
+    operator_token: SecretStr | None = None
+    """A token that may read the world, its changes and the alerts, and change the world within its safe ranges."""
+    observer_token: SecretStr | None = None
+    """A token that may read what an operator reads."""
     admin_open: bool = False
     """Admit every peer without a token. Any client that can reach the service can break it."""
     admin_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(_split_names), AfterValidator(_lower_names)] = (
@@ -213,6 +217,7 @@ class Settings(BaseSettings):
         if self.admin_token is not None and (trouble := token_problem(self.admin_token.get_secret_value())):
             name = "CHAOSAPI_ADMIN_TOKEN_FILE" if self.admin_token_file else "CHAOSAPI_ADMIN_TOKEN"
             raise PydanticCustomError("token", "{name}: {trouble}", {"name": name, "trouble": trouble})
+        self._check_learners_tokens()
         if self.admin_port and self.admin_port == self.port:
             raise PydanticCustomError("ports", "CHAOSAPI_ADMIN_PORT and CHAOSAPI_PORT are the same: choose another")
         exposed = [host for host in (self.host, self.admin_host) if host is not None and not is_loopback(host)]
@@ -224,6 +229,21 @@ class Settings(BaseSettings):
                 {"host": exposed[0]},
             )
         return self
+
+    def _check_learners_tokens(self) -> None:
+        given = {"CHAOSAPI_OPERATOR_TOKEN": self.operator_token, "CHAOSAPI_OBSERVER_TOKEN": self.observer_token}
+        known = {self.admin_token.get_secret_value()} if self.admin_token else set()
+        for name, token in given.items():
+            if token is None:
+                continue
+            trouble = token_problem(token.get_secret_value())
+            if not self.admin_token:
+                trouble = "set CHAOSAPI_ADMIN_TOKEN too: without it everybody on this machine is an instructor"
+            elif token.get_secret_value() in known:
+                trouble = "another role has the same token: choose another"
+            if trouble:
+                raise PydanticCustomError("token", "{name}: {trouble}", {"name": name, "trouble": trouble})
+            known.add(token.get_secret_value())
 
 
 def _read_token_file(file: Path) -> str:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp
 
 from chaosapi import assets
-from chaosapi.api import faults, forecasts, health, problems, replicas, stop, truth, webhooks, world
+from chaosapi.api import faults, forecasts, health, problems, replicas, stop, tokens, truth, webhooks, world
 from chaosapi.api.audit import AuditedChanges, AuditEndpoints
 from chaosapi.api.auth import AccessGuard
 from chaosapi.api.descriptions import UNTRACED, refusals
@@ -230,6 +230,7 @@ class Chaos:
             world.WorldEndpoints(
                 audited, self._fleet, self._engine, world.absent_parts(shop=self._shop), self._pools.lists
             ).router(),
+            tokens.TokenEndpoints(audited, self._fleet, self._engine).router(),
             truth.TruthEndpoints(self._truth_metrics()).router(),
             webhooks.WebhookEndpoints(self._inbox, self._guard_watcher.evaluate, self._store.now, self._pools).router(),
         )
@@ -254,10 +255,13 @@ class Chaos:
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""
-        control = NewlineMiddleware(AccessGuard(HeadMiddleware(self.control), self._settings))
+        control = NewlineMiddleware(self._guarded(HeadMiddleware(self.control)))
         for layer in reversed(self._layers(control, app)):
             app = layer(app)
         return LifespanMiddleware(app, *self._lifespan(control))
+
+    def _guarded(self, control: ASGIApp) -> AccessGuard:
+        return AccessGuard(control, self._settings, lambda: self._engine.state.tokens, self._engine.clock)
 
     def _layers(self, control: ASGIApp, app: ASGIApp) -> list[Callable[[ASGIApp], ASGIApp]]:
         """Return the middlewares that a request passes through, outermost first."""

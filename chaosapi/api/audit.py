@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter, ValidationError
 
+from chaosapi import scope as keys
 from chaosapi.api import pages, responses
 from chaosapi.api.descriptions import refusals
 from chaosapi.durations import Duration
@@ -78,8 +79,15 @@ def actor_of(request: Request, *, trusted: bool) -> str:
     """Return the actor of a request: the name in X-Chaos-Actor, else the peer's address.
 
     Callers choose the name. It is marked as unverified unless callers are `trusted` because they sent the token; a
-    reserved name is always marked.
+    reserved name is always marked. The label of an issued token is always shown.
     """
+    grant = request.scope.get(keys.GRANT)
+    if grant and grant.label:
+        return f"{_named_actor(request, trusted=trusted)} ({grant.label})"
+    return _named_actor(request, trusted=trusted)
+
+
+def _named_actor(request: Request, *, trusted: bool) -> str:
     sent = request.headers.get("x-chaos-actor", "").encode("latin-1")
     name = strip_control(sent.decode(errors="replace")).strip()[:_MAX_ACTOR]
     if not name:

@@ -1,24 +1,20 @@
 """Authorization of requests to /admin and /hooks: a token or a loopback peer, and no cross-site request."""
 
-import re
 import secrets
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chaosapi import peers
-from chaosapi.api import problems
+from chaosapi import scope as keys
+from chaosapi.access import ISSUED, Grant, IssuedToken, Role, find_issued
+from chaosapi.api import problems, roles
 from chaosapi.errors import BadRequest, ChaosError, Forbidden, Unauthorized
 from chaosapi.frameworks import route_path
-from chaosapi.routes import PROBES
 from chaosapi.settings import Settings
 
-OPEN: Final = {"/admin/docs", "/admin/docs/oauth2-redirect", "/admin/openapi.json", "/metrics", *PROBES}
-"""Paths that need no token. The API docs hold nothing that the source does not, and a browser cannot send a token with
-them; scrapers and probes have no token."""
-_STATIC: Final = re.compile(r"/admin/static/[\w.-]{1,100}", re.ASCII)
-"""Files of the API docs. The search for a file of a path of 4,000 directories takes 10 ms."""
 _HEADERS: Final = {
     "content-security-policy": "frame-ancestors 'none'",
     "x-frame-options": "DENY",
@@ -28,15 +24,26 @@ _REMEDY: Final = "set CHAOSAPI_ADMIN_TOKEN and send it as: Authorization: Bearer
 
 
 class AccessGuard:
-    """Pure ASGI middleware that authorizes each request to the control plane, except to the paths in OPEN.
+    """Pure ASGI middleware that authorizes each request to the control plane, except to public paths.
 
-    With a token configured, a request needs the token. Without one, the peer's address must be a loopback address:
-    any client can forge a header. CHAOSAPI_ADMIN_OPEN admits every peer. Cross-site requests are always refused.
+    With tokens configured, a request needs the token of a role that may use its route. Without any, the peer's address
+    must be a loopback address: any client can forge a header. CHAOSAPI_ADMIN_OPEN admits every peer. Both make an
+    instructor of a request that sends no issued token. Cross-site requests are always refused.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, issued: Callable[[], Sequence[IssuedToken]], clock: Callable[[], float]
+    ) -> None:
+        """`issued` returns the tokens that instructors have issued; `clock` returns Unix seconds."""
         self.app = app
-        self._token = settings.admin_token.get_secret_value() if settings.admin_token else None
+        given = {
+            Role.INSTRUCTOR: settings.admin_token,
+            Role.OPERATOR: settings.operator_token,
+            Role.OBSERVER: settings.observer_token,
+        }
+        self._tokens = {role: token.get_secret_value().encode() for role, token in given.items() if token}
+        self._issued = issued
+        self._clock = clock
         self._open = settings.admin_open
         self._hosts = settings.admin_hosts
 
@@ -46,33 +53,44 @@ class AccessGuard:
             await self.app(scope, receive, send)
             return
         app = self.app
-        path = route_path(scope)
-        if path not in OPEN and not _STATIC.fullmatch(path):
+        role = roles.needed(scope["method"], route_path(scope))
+        if role is not Role.PUBLIC:
             try:
-                self._authorize(scope)
+                grant = self._authorize(scope)
+                if grant.role < role:
+                    raise Forbidden(f"this needs the role {role}, and the token is for the role {grant.role}")
+                scope[keys.GRANT] = grant
             except ChaosError as error:
                 app = problems.of(error)
         await app(scope, receive, _add_security_headers(send))
 
-    def _authorize(self, scope: Scope) -> None:
+    def _authorize(self, scope: Scope) -> Grant:
+        """Return the role of a request; raise a ChaosError where it has none."""
         headers = Headers(scope=scope)
         if wrong := peers.wrong_host(headers.getlist("host")):
             raise BadRequest(wrong)
         host = headers.get("host", "")
         _refuse_cross_site(headers, host)
-        if self._token is not None:
-            self._check_token(headers.get("authorization", ""))
-        elif self._open:
+        given = _bearer_token(headers.get("authorization", ""))
+        if self._tokens or given.startswith(ISSUED):
+            return self._recognize(given)
+        if self._open:
             self._check_host(host)
         else:
             _check_loopback(scope, headers, host)
+        return Grant(role=Role.INSTRUCTOR)
 
-    def _check_token(self, authorization: str) -> None:
-        # The name of the scheme is case-insensitive (RFC 9110, 11.1).
-        scheme, _, given = authorization.partition(" ")
-        right = secrets.compare_digest(given.strip(" ").encode(), (self._token or "").encode())
-        if scheme.lower() != "bearer" or not right:
-            raise Unauthorized("send the token of CHAOSAPI_ADMIN_TOKEN as: Authorization: Bearer <token>")
+    def _recognize(self, given: str) -> Grant:
+        """Return what a token grants; every token is compared, so that the time says nothing about any."""
+        right = [role for role, token in self._tokens.items() if secrets.compare_digest(given.encode(), token)]
+        if right:
+            return Grant(role=right[0])
+        if given.startswith(ISSUED):
+            token = find_issued(self._issued(), given, self._clock())
+            if token is None:
+                raise Unauthorized("this token has expired or was revoked: ask an instructor for another")
+            return Grant(role=Role.named(token.role), label=token.label or token.id)
+        raise Unauthorized("send the token of CHAOSAPI_ADMIN_TOKEN as: Authorization: Bearer <token>")
 
     def _check_host(self, host: str) -> None:
         """Refuse a host name that an attacker's DNS may point at this address (DNS rebinding)."""
@@ -82,6 +100,12 @@ class AccessGuard:
                 f"without a token this answers to an IP address, a loopback name, or a name in CHAOSAPI_ADMIN_HOSTS, "
                 f"not to {host!r}: name it there, or {_REMEDY}"
             )
+
+
+def _bearer_token(authorization: str) -> str:
+    """Return the token of a header; the name of the scheme is case-insensitive (RFC 9110, 11.1)."""
+    scheme, _, given = authorization.partition(" ")
+    return given.strip(" ") if scheme.lower() == "bearer" else ""
 
 
 def _add_security_headers(send: Send) -> Send:

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from chaosapi import json_limits
+from chaosapi import scope as keys
+from chaosapi.access import Grant, Role
 from chaosapi.api import etag, pages, validation
 from chaosapi.api.audit import AuditedChanges, Wait, Why
 from chaosapi.api.bodies import route_class
 from chaosapi.api.descriptions import Responses, header, refusals
-from chaosapi.errors import Invalid, PreconditionFailed, StoreUnavailable
+from chaosapi.errors import Forbidden, Invalid, PreconditionFailed, StoreUnavailable
 from chaosapi.faults import changes
 from chaosapi.faults.receipt import Replicas
 from chaosapi.faults.state import State
@@ -122,7 +124,10 @@ class WorldEndpoints:
         base = self.engine.base_world
         now = self.engine.clock()
         about = WorldChange(revision=0, at=now, actor=self.audited.actor(request), note=note)
-        change = changes.change_world(document, base, partial(validation.read, World), about)
+        check = partial(validation.read, World)
+        if not _is_instructor(request):
+            check = partial(_read_safe, known=frozenset(risks(self.engine.state.world)))
+        change = changes.change_world(document, base, check, about)
         applied = await self.audited.apply(request, etag.guarded_world(change, if_match), "world", now=now, reason=note)
         state = applied.after
         latest = state.world_changes[:1] if state.revision != applied.before.revision else ()
@@ -160,6 +165,20 @@ class WorldEndpoints:
         for part in document:
             if part in self.absent:
                 raise Invalid.field(part, "this belongs to the shop of `chaosapi serve`, which does not run here")
+
+
+def _is_instructor(request: Request) -> bool:
+    grant: Grant | None = request.scope.get(keys.GRANT)
+    return grant is None or grant.role is Role.INSTRUCTOR
+
+
+def _read_safe(document: Any, known: Collection[str]) -> World:
+    """Return the world of a document; raise Forbidden if it leaves a safe range that it has not left before."""
+    world = validation.read(World, document)
+    new = [risk for risk in risks(world) if risk not in known]
+    if new:
+        raise Forbidden(f"{new[0]}: only an instructor may leave it")
+    return world
 
 
 def absent_parts(*, shop: bool) -> Collection[str]:

@@ -9,7 +9,8 @@ from itertools import accumulate
 from typing import Any, Final
 
 from chaosapi import durations
-from chaosapi.errors import Conflict, Invalid, PreconditionFailed
+from chaosapi.access import MAX_TOKENS, IssuedToken, live_tokens
+from chaosapi.errors import Conflict, Invalid, LimitReached, NotFound, PreconditionFailed
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.faults.state import Halt, State
 from chaosapi.merge_patch import merge
@@ -166,6 +167,31 @@ def unless_world_changed(revisions: Sequence[int] | None, change: Change) -> Cha
         return change(state)
 
     return checked
+
+
+def issue_token(token: IssuedToken, now: float) -> Change:
+    """Add a token; raise LimitReached while as many as possible are valid."""
+
+    def change(state: State) -> State:
+        live = live_tokens(state.tokens, now)
+        if len(live) >= MAX_TOKENS:
+            raise LimitReached(f"{MAX_TOKENS} tokens are valid, the most: revoke one first")
+        return _next(state, state.faults).model_copy(update={"tokens": (token, *live)})
+
+    return change
+
+
+def revoke_token(token_id: str, now: float) -> Change:
+    """Remove a token; raise NotFound if none with this id is valid."""
+
+    def change(state: State) -> State:
+        live = live_tokens(state.tokens, now)
+        left = tuple(token for token in live if token.id != token_id)
+        if len(left) == len(live):
+            raise NotFound(f"there is no valid token with the id {token_id}: GET /admin/tokens lists them")
+        return _next(state, state.faults).model_copy(update={"tokens": left})
+
+    return change
 
 
 def _with(state: State, spec: Fault, now: float, admit: Admit) -> State:

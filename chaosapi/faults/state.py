@@ -1,16 +1,19 @@
-"""The state that all replicas share, the faults, the halt and the world, and the audit log of its changes."""
+"""The state that all replicas share: faults, the halt, the world, issued tokens; and the audit log of its changes."""
 
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import FailFast
 
+from chaosapi.access import IssuedToken
 from chaosapi.errors import NotFound
 from chaosapi.faults.fault import Fault, Record
 from chaosapi.models import Model, Moment, Revision
 from chaosapi.world.changes import FieldChange, WorldChange
 from chaosapi.world.world import Own, World
 
-Action = Literal["create", "replace", "patch", "end", "end_all", "halt", "resume", "world"]
+Action = Literal[
+    "create", "replace", "patch", "end", "end_all", "halt", "resume", "world", "issue_token", "revoke_token"
+]
 
 
 class Halt(Model):
@@ -21,7 +24,7 @@ class Halt(Model):
 
 
 class State(Model):
-    """The faults, newest first, whether chaos is halted, and the world."""
+    """The faults, newest first, whether chaos is halted, the world, and issued tokens."""
 
     revision: Revision = 0
     faults: Annotated[tuple[Record, ...], FailFast()] = ()  # a store may have a million wrong ones
@@ -30,6 +33,8 @@ class State(Model):
     """What operators have set; `Engine.state` has the whole world, with the settings of its replica for the rest."""
     world_changes: tuple[WorldChange, ...] = ()
     """The latest changes of the world, newest first."""
+    tokens: tuple[IssuedToken, ...] = ()
+    """The tokens that instructors have issued, newest first; expired ones are dropped with the next change of them."""
 
     @property
     def world_revision(self) -> int:

@@ -15,6 +15,8 @@ _EVENTS: Final = {
     "halt": "chaos halted",
     "resume": "halt lifted",
     "world": "world changed",
+    "issue_token": "token issued",
+    "revoke_token": "token revoked",
 }
 
 log = get_logger("chaosapi.audit")

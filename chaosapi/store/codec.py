@@ -43,7 +43,8 @@ def write_state(state: State) -> str:
     halt = write(state.halt) if state.halt else "null"
     changes = ",".join(change.text for change in state.world_changes)
     world = f'"world":{state.world.text},"world_changes":[{changes}]'
-    return f'{{"revision":{state.revision},"faults":[{faults}],"halt":{halt},{world}}}'
+    tokens = ",".join(token.text for token in state.tokens)
+    return f'{{"revision":{state.revision},"faults":[{faults}],"halt":{halt},{world},"tokens":[{tokens}]}}'
 
 
 def read(kind: type[M], text: str) -> M:
@@ -63,7 +64,8 @@ def round_trips(record: Record) -> bool:
 def has_room(state: State) -> bool:
     """Return whether the state is small enough to be read back."""
     changes = sum(len(change.text) for change in state.world_changes)
-    size = len(state.world.text) + changes + sum(len(record.text) for record in state.faults)
+    tokens = sum(len(token.text) for token in state.tokens)
+    size = len(state.world.text) + changes + tokens + sum(len(record.text) for record in state.faults)
     return size < MAX_STATE - 10_000
 
 

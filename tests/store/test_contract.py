@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from chaosapi.access import IssuedToken, digest_of
 from chaosapi.effects import EFFECTS
 from chaosapi.errors import Conflict, NotFound, PreconditionFailed
 from chaosapi.faults import changes
@@ -52,6 +53,33 @@ def test_a_late_replica_starts_with_the_stored_state(open_one: Open) -> None:
             late = Seen(there)
             async with started(there):
                 assert late.state == made
+
+    asyncio.run(scenario())
+
+
+def test_issued_tokens_reach_every_replica(open_one: Open) -> None:
+    """Running ones and late ones; a change of the faults keeps them, and so does a stop."""
+    token = IssuedToken(
+        id="0123abcd", role="operator", label="blue", digest=digest_of("t"), created_at=1.0, expires_at=4e9
+    )
+
+    async def scenario() -> None:
+        here = open_one()
+        there = open_one()
+        theirs = Seen(there)
+        async with started(here, there):
+            await here.apply(changes.issue_token(token, here.now()), an_entry("issue_token"))
+            await here.apply(changes.create(a_fault(), here.now()), an_entry())
+            await here.apply(changes.end_all(here.now()), an_entry("end_all"))
+            await theirs.reach(3)
+            assert theirs.state.tokens == (token,)
+            late = open_one()
+            seen = Seen(late)
+            async with started(late):
+                assert seen.state.tokens == (token,)
+            await there.apply(changes.revoke_token(token.id, here.now()), an_entry("revoke_token"))
+            await theirs.reach(4)
+            assert not theirs.state.tokens
 
     asyncio.run(scenario())
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import FailFast
 
+from chaosapi.access import IssuedToken
 from chaosapi.faults.fault import Record
 from chaosapi.faults.state import Diff, Halt, State
 from chaosapi.models import Model
@@ -31,6 +32,8 @@ class Announcement(Model):
     """The new world; None if it is unchanged."""
     world_change: WorldChange | None = None
     """The change that led to it."""
+    tokens: tuple[IssuedToken, ...] | None = None
+    """The issued tokens; None if they are unchanged."""
     line: str
     """The audit line."""
 
@@ -50,6 +53,7 @@ class Announcement(Model):
             gone=tuple(places.values()),
             world=after.world if after.world_revision != before.world_revision else None,
             world_change=after.world_changes[0] if after.world_revision != before.world_revision else None,
+            tokens=after.tokens if after.tokens != before.tokens else None,
             **about,
         )
 
@@ -63,4 +67,6 @@ class Announcement(Model):
         update: dict[str, Any] = {"revision": self.revision, "halt": self.halt, "faults": (*self.first, *faults)}
         if self.world and self.world_change:
             update |= {"world": self.world, "world_changes": with_latest(self.world_change, before.world_changes)}
+        if self.tokens is not None:
+            update["tokens"] = self.tokens
         return before.model_copy(update=update)
