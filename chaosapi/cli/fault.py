@@ -4,7 +4,6 @@ import getpass
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -246,8 +245,7 @@ def _explained(error: ClientError, url: str) -> str:
         return f"no answer from {url}: {error.__cause__ or error}; is `chaosapi serve` running there? (--url)"
     if "title" in error.problem and "detail" in error.problem:
         return f"{error.problem['title']}: {error.problem['detail']}"
-    without = " without JSON" if error.status < HTTPStatus.BAD_REQUEST else ""
-    return f"{url} answered {error.status}{without}; is it chaosapi?"
+    return f"{url}: {error}; is it chaosapi?"
 
 
 def _user() -> str:

@@ -114,5 +114,5 @@ class PrometheusReader:
         if error.status is None:
             return f"no answer from {self.url}: {error.__cause__ or error}"
         if isinstance(error, NoAnswerError):
-            return f"{self.url} answered {error.status} without JSON: is it a Prometheus?"
+            return f"{self.url}: {error}: is it a Prometheus?"
         return f"{self.url} refuses: {error}"

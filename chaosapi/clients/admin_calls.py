@@ -41,17 +41,17 @@ def create_fault(fault: Mapping[str, Any], *, wait: Wait = None, forecast: bool 
     is taken, 422 if the body is invalid or exceeds a limit, 503 if the store is unavailable.
     """
     params = {"wait": wait, "forecast": "true" if forecast else None}
-    return asked("POST", _FAULTS, params=params, json=dict(fault))
+    return asked("POST", _FAULTS, Created, params=params, json=dict(fault))
 
 
 def get_fault(name: str) -> Exchange[FaultView]:
     """Return a fault with its receipt: how many requests matched, how many were hit. Status 404 if unknown."""
-    return asked("GET", _fault(name))
+    return asked("GET", _fault(name), FaultView)
 
 
 def list_faults(state: Phase | None = None) -> Exchange[FaultList]:
     """Return all faults, newest first: the live ones and the last hundred that have ended."""
-    return pages(_FAULTS, "faults", {"state": state})
+    return pages(_FAULTS, "faults", FaultList, {"state": state})
 
 
 def change_fault(
@@ -59,14 +59,14 @@ def change_fault(
 ) -> Exchange[FaultView]:
     """Change a live fault by JSON merge patch (RFC 7396); its schedule and its receipt continue."""
     headers = {**_MERGE_PATCH, **_matched(if_revision)}
-    return asked("PATCH", _fault(name), headers, params={"wait": wait}, json=dict(changes))
+    return asked("PATCH", _fault(name), FaultView, headers, params={"wait": wait}, json=dict(changes))
 
 
 def replace_fault(
     name: str, fault: Mapping[str, Any], *, if_revision: int | None = None, wait: Wait = None
 ) -> Exchange[FaultView]:
     """Create a fault, or replace it and restart its schedule; an equal body is a no-op."""
-    return asked("PUT", _fault(name), _matched(if_revision), params={"wait": wait}, json=dict(fault))
+    return asked("PUT", _fault(name), FaultView, _matched(if_revision), params={"wait": wait}, json=dict(fault))
 
 
 def end_fault(
@@ -74,27 +74,27 @@ def end_fault(
 ) -> Exchange[FaultView]:
     """End a fault now and return it with its final receipt. Status 409 if it has ended already."""
     params = {"reason": reason, "wait": wait}
-    return asked("DELETE", _fault(name), _matched(if_revision), params=params)
+    return asked("DELETE", _fault(name), FaultView, _matched(if_revision), params=params)
 
 
 def end_all_faults(*, reason: str | None = None, wait: Wait = None) -> Exchange[Ended]:
     """End every fault now: the kill switch. It also works while the store is unavailable."""
-    return asked("DELETE", _FAULTS, params={"reason": reason, "wait": wait})
+    return asked("DELETE", _FAULTS, Ended, params={"reason": reason, "wait": wait})
 
 
 def halt(*, reason: str = "", wait: Wait = None) -> Exchange[HaltAnswer]:
     """End every fault and refuse new ones until `resume`. It also works while the store is unavailable."""
-    return asked("POST", "/admin/halt", params={"wait": wait}, json={"reason": reason})
+    return asked("POST", "/admin/halt", HaltAnswer, params={"wait": wait}, json={"reason": reason})
 
 
 def resume(*, reason: str | None = None, wait: Wait = None) -> Exchange[HaltAnswer]:
     """Lift the halt; the faults that it ended stay ended."""
-    return asked("DELETE", "/admin/halt", params={"reason": reason, "wait": wait})
+    return asked("DELETE", "/admin/halt", HaltAnswer, params={"reason": reason, "wait": wait})
 
 
 def world() -> Exchange[WorldView]:
     """Return the world: releases, flags, settings, providers, rotation and limits of the shop."""
-    return asked("GET", _WORLD)
+    return asked("GET", _WORLD, WorldView)
 
 
 def change_world(
@@ -105,12 +105,12 @@ def change_world(
     `note` says why, in the feed and in the audit log. A patch that changes nothing is a no-op.
     """
     headers = {**_MERGE_PATCH, **_matched(if_revision)}
-    return asked("PATCH", _WORLD, headers, params={"note": note, "wait": wait}, json=dict(changes))
+    return asked("PATCH", _WORLD, ChangedWorld, headers, params={"note": note, "wait": wait}, json=dict(changes))
 
 
 def world_changes() -> Exchange[ChangeList]:
     """Return the latest changes of the world, newest first."""
-    return pages("/admin/changes", "changes", {})
+    return pages("/admin/changes", "changes", ChangeList, {})
 
 
 def forecast(question: Mapping[str, Any]) -> Exchange[Json]:
@@ -118,39 +118,39 @@ def forecast(question: Mapping[str, Any]) -> Exchange[Json]:
 
     The question is a fault, optionally with `traffic` and `monitoring` that differ from the present ones.
     """
-    return asked("POST", "/admin/forecast", json=dict(question))
+    return asked("POST", "/admin/forecast", Json, json=dict(question))
 
 
 def score(name: str) -> Exchange[Json]:
     """Return a fault's forecast and the alerts that Alertmanager delivered. Status 409 if the fault has not begun."""
-    return asked("GET", f"{_fault(name)}/score")
+    return asked("GET", f"{_fault(name)}/score", Json)
 
 
 def effects() -> Exchange[Catalogue]:
     """Return every effect: a summary, its parameters as JSON schema, and an example."""
-    return asked("GET", "/admin/effects")
+    return asked("GET", "/admin/effects", Catalogue)
 
 
 def replicas() -> Exchange[ReplicaList]:
     """Return the live replicas, by id, with the revision that each has applied."""
-    return asked("GET", "/admin/replicas")
+    return asked("GET", "/admin/replicas", ReplicaList)
 
 
 def audit(limit: int = 100) -> Exchange[AuditList]:
     """Return the audit log, newest first: at most `limit` entries, and at most a megabyte."""
-    return asked("GET", "/admin/audit", params={"limit": limit})
+    return asked("GET", "/admin/audit", AuditList, params={"limit": limit})
 
 
 def alerts(limit: int | None = None) -> Exchange[DeliveredAlerts]:
     """Return the delivered alerts, latest first: all, or at most `limit` and at most a megabyte."""
     if limit is None:
-        return pages("/admin/alerts", "alerts", {"limit": _MAX_ALERTS})
-    return asked("GET", "/admin/alerts", params={"limit": limit})
+        return pages("/admin/alerts", "alerts", DeliveredAlerts, {"limit": _MAX_ALERTS})
+    return asked("GET", "/admin/alerts", DeliveredAlerts, params={"limit": limit})
 
 
 def openapi() -> Exchange[Json]:
     """Return the OpenAPI document of the admin API."""
-    return asked("GET", "/admin/openapi.json")
+    return asked("GET", "/admin/openapi.json", Json)
 
 
 def _fault(name: str) -> str:

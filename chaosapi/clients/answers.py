@@ -1,6 +1,8 @@
 """Types of the admin API's JSON responses: times are RFC 3339, durations are text such as "1m30s"."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic reads typing's only from Python 3.12 on
 
 Json = dict[str, Any]
 Phase = Literal["scheduled", "active", "ended"]

@@ -3,7 +3,7 @@
 ClientError
 ├── UnreachableError    connection refused, or unknown host
 │   └── InvalidURLError the address is not a URL
-├── NoAnswerError       time-out, or a response that is not JSON
+├── NoAnswerError       time-out, or a response that is not the JSON of this API
 ├── UnauthorizedError   401: the token is missing or wrong
 └── RefusedError        any other error of the API, with the API's message
 """

@@ -1,14 +1,16 @@
 """Calls of HTTP APIs, each written once as a generator of requests, for clients with and without `await`."""
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar, get_args
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeAlias, TypeVar, cast, get_args
 
 import httpx2
+from pydantic import TypeAdapter, ValidationError
 
 from chaosapi.clients.errors import (
     ClientError,
@@ -40,22 +42,29 @@ Exchange: TypeAlias = Generator[Request, httpx2.Response, T]
 """Yields requests, receives their responses, returns the result; without a response a ClientError is thrown in."""
 
 
-def asked(method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any) -> Exchange[Any]:
-    """Return the JSON of the response, None for an empty body; query parameters that are None are left out."""
+def asked(
+    method: str, path: str, shape: type[T], headers: Mapping[str, str] | None = None, **options: Any
+) -> Exchange[T]:
+    """Return the JSON of the response, None for an empty body; query parameters that are None are left out.
+
+    NoAnswerError is raised unless the JSON has this shape: the type of a JSON value, mostly a TypedDict.
+    """
     if "params" in options:
         options["params"] = {name: value for name, value in options["params"].items() if value is not None}
     response = yield Request(method, path, headers or {}, options)
-    return content(response)
+    found: T = content(response, shape)
+    return found
 
 
-def pages(path: str, items: str, params: Mapping[str, Any]) -> Exchange[Any]:
+def pages(path: str, items: str, shape: type[T], params: Mapping[str, Any]) -> Exchange[T]:
     """Return the last page, which has no `next` or no items, with all items; `items` is the name of their field."""
-    page = yield from asked("GET", path, params=params)
+    page: Any = yield from asked("GET", path, shape, params=params)
     found = list(page[items])
     while page[items] and page.get("next"):
-        page = yield from asked("GET", path + page["next"])
+        page = yield from asked("GET", path + page["next"], shape)
         found += page[items]
-    return {**page, items: found}
+    whole: Any = {**page, items: found}
+    return cast("T", whole)
 
 
 def ready(path: str) -> Exchange[bool]:
@@ -75,17 +84,17 @@ def text(path: str) -> Exchange[str]:
     return response.text
 
 
-def content(response: httpx2.Response) -> Any:
+def content(response: httpx2.Response, shape: Any = Any) -> Any:
     """Return the JSON of a response; raises NoAnswerError, UnauthorizedError or RefusedError."""
     status = response.status_code
     if response.is_success and not response.content:
-        return None  # Alertmanager answers some requests with an empty body
+        return checked(None, shape, status)  # Alertmanager answers some requests with an empty body
     try:
         found = _read(response.text)
     except (ValueError, RecursionError) as error:
         raise NoAnswerError(f"it answered {status} without JSON", status) from error
     if response.is_success:
-        return found
+        return checked(found, shape, status)
     problem = found if isinstance(found, dict) else {}
     if status == httpx2.codes.UNAUTHORIZED:
         raise UnauthorizedError("the token is missing or wrong", status, problem)
@@ -93,6 +102,22 @@ def content(response: httpx2.Response) -> Any:
     if not isinstance(found, dict):
         text = found
     raise RefusedError(str(text or f"it answered {status}"), status, problem)
+
+
+def checked(found: Any, shape: Any, status: int) -> Any:
+    """Return what was found if it has the shape, else raise NoAnswerError; fields that the shape lacks are kept."""
+    try:
+        _adapter(shape).validate_python(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise NoAnswerError(f"it answered {status} with other JSON ({where}: {first['msg']})", status) from None
+    return found
+
+
+@functools.cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
 def _read(text: str) -> Any:

@@ -5,13 +5,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from chaosapi.clients.errors import RefusedError
 from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, Request, asked, awaitable, blocking
 
 
+class _Started(TypedDict):
+    success: bool
+    message: str
+
+
 def stats() -> Exchange[Json]:
     """Return the statistics of the run; Locust caches them for two seconds."""
-    return asked("GET", "/stats/requests")
+    return asked("GET", "/stats/requests", Json)
 
 
 def arguments() -> Exchange[Json]:
@@ -22,13 +29,13 @@ def arguments() -> Exchange[Json]:
 
 def start(form: Mapping[str, str]) -> Exchange[None]:
     """Start a run while none is under way; raises RefusedError with Locust's message if it refuses the form."""
-    answer = yield from asked("POST", "/swarm", data=dict(form))
+    answer = yield from asked("POST", "/swarm", _Started, data=dict(form))
     if not answer["success"]:
         raise RefusedError(answer["message"])
 
 
 def stop() -> Exchange[None]:
-    yield from asked("POST", "/stop")
+    yield from asked("POST", "/stop", object)
 
 
 def arguments_of(page: str) -> Json:

@@ -1,10 +1,54 @@
 """A client of Prometheus' HTTP API, version 1; it returns Prometheus' own JSON. Times are Unix seconds."""
 
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from chaosapi.clients.errors import RefusedError
-from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, asked, awaitable, blocking, ready
+from chaosapi.clients.exchange import AsyncClient, Client, Exchange, Json, asked, awaitable, blocking, checked, ready
+
+
+class _Build(TypedDict):
+    version: str
+
+
+class _Series(TypedDict):
+    metric: dict[str, str]
+    value: NotRequired[tuple[float, str]]
+    values: NotRequired[list[tuple[float, str]]]
+
+
+class _Result(TypedDict):
+    result: list[_Series] | tuple[float, str]
+
+
+class _Group(TypedDict):
+    name: str
+    interval: float
+    rules: list[Json]
+
+
+class _Groups(TypedDict):
+    groups: list[_Group]
+
+
+class _Alert(TypedDict):
+    labels: dict[str, str]
+    state: str
+
+
+class _Alerts(TypedDict):
+    alerts: list[_Alert]
+
+
+class _Target(TypedDict):
+    labels: dict[str, str]
+    health: str
+
+
+class _Targets(TypedDict):
+    activeTargets: list[_Target]
 
 
 def is_ready() -> Exchange[bool]:
@@ -14,13 +58,13 @@ def is_ready() -> Exchange[bool]:
 
 def major_version() -> Exchange[Literal[2, 3]]:
     """Return the major version; later versions count as 3."""
-    found = yield from _data("status/buildinfo")
+    found = yield from _data("status/buildinfo", _Build)
     return 2 if found["version"].startswith("2.") else 3
 
 
 def query(expression: str, at: float | None = None) -> Exchange[list[Json]]:
     """Return the series of an expression, now or at a time."""
-    found = yield from _data("query", query=expression, time=at)
+    found = yield from _data("query", _Result, query=expression, time=at)
     result: list[Json] = found["result"]
     return result
 
@@ -39,47 +83,47 @@ def samples(selector: str) -> Exchange[list[list[tuple[float, float]]]]:
 
 def query_range(expression: str, start: float, end: float, step: float) -> Exchange[list[Json]]:
     """Return the series of an expression from start to end, a value every `step` seconds."""
-    found = yield from _data("query_range", query=expression, start=start, end=end, step=step)
+    found = yield from _data("query_range", _Result, query=expression, start=start, end=end, step=step)
     result: list[Json] = found["result"]
     return result
 
 
 def groups(kind: Literal["alert", "record"] | None = None) -> Exchange[list[Json]]:
     """Return the rule groups, with all rules or those of one kind."""
-    found = yield from _data("rules", type=kind)
+    found = yield from _data("rules", _Groups, type=kind)
     result: list[Json] = found["groups"]
     return result
 
 
 def alerts() -> Exchange[list[Json]]:
     """Return the alerts that are pending or firing."""
-    found = yield from _data("alerts")
+    found = yield from _data("alerts", _Alerts)
     result: list[Json] = found["alerts"]
     return result
 
 
 def targets() -> Exchange[list[Json]]:
     """Return the active scrape targets."""
-    found = yield from _data("targets", state="active")
+    found = yield from _data("targets", _Targets, state="active")
     result: list[Json] = found["activeTargets"]
     return result
 
 
 def label_values(label: str, selector: str) -> Exchange[list[str]]:
     """Return the values of a label among the series that a selector matches."""
-    return _data(f"label/{label}/values", **{"match[]": selector})
+    return _data(f"label/{label}/values", list[str], **{"match[]": selector})
 
 
 def label_names(selector: str) -> Exchange[list[str]]:
     """Return the names of the labels of the series that a selector matches."""
-    return _data("labels", **{"match[]": selector})
+    return _data("labels", list[str], **{"match[]": selector})
 
 
-def _data(path: str, **parameters: str | float | None) -> Exchange[Any]:
-    answer = yield from asked("GET", f"/api/v1/{path}", params=parameters)
-    if not isinstance(answer, dict) or answer.get("status") != "success":
-        raise RefusedError(str(answer.get("error", answer) if isinstance(answer, dict) else answer), HTTPStatus.OK)
-    return answer["data"]
+def _data(path: str, shape: Any, **parameters: str | float | None) -> Exchange[Any]:
+    answer = yield from asked("GET", f"/api/v1/{path}", Json, params=parameters)
+    if answer.get("status") != "success":
+        raise RefusedError(str(answer.get("error", answer)), HTTPStatus.OK)
+    return checked(answer.get("data"), shape, HTTPStatus.OK)
 
 
 class PrometheusClient(Client):

@@ -261,8 +261,8 @@ def _openapi_documents(users: str, templates: list[str]) -> dict[str, Any]:
 
         def read(mount: str) -> None:
             with suppress(ClientError):
-                found = client.run(asked("GET", mount + locustfile.DOCUMENT))
-                if isinstance(found, dict) and "openapi" in found:
+                found = client.run(asked("GET", mount + locustfile.DOCUMENT, dict[str, Any]))
+                if "openapi" in found:
                     documents[mount] = found
 
         read("")

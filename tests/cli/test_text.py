@@ -175,5 +175,5 @@ def test_every_user_has_a_valid_actor_name(
         return name
 
     monkeypatch.setattr("getpass.getuser", user)
-    with answering('{"replicas": []}') as url:
+    with answering('{"revision": 0, "replicas": []}') as url:
         assert run("fault", "replicas", "--url", url).exit_code == 0

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import typing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from chaosapi.clients import admin_calls, answers
 from chaosapi.clients.admin import AdminClient, AsyncAdminClient, RefusedError, UnauthorizedError, UnreachableError
+from chaosapi.clients.errors import NoAnswerError
 from tests.conftest import Clock, MakeClient, Serve
 
 APP = """
@@ -161,14 +163,15 @@ def test_every_operation_of_the_admin_api_has_a_call(client: TestClient) -> None
 
     def heard(request: httpx2.Request) -> httpx2.Response:
         seen.add((request.method, request.url.path))
-        return httpx2.Response(200, json={"faults": [], "alerts": [], "changes": []})
+        return httpx2.Response(200, json={})
 
     with httpx2.Client(transport=httpx2.MockTransport(heard), base_url="http://service") as http:
         admin = AdminClient(http)
         for name, call in calls().items():
             given = {"name": "{name}", "fault": {}, "changes": {}, "question": {}}
             needed = [given[each] for each in inspect.signature(call).parameters if each in given]
-            getattr(admin, name)(*needed)
+            with suppress(NoAnswerError):  # it was asked, and that is what counts here
+                getattr(admin, name)(*needed)
     described = {
         (method.upper(), path)
         for path, methods in admin_paths(client).items()

@@ -1,15 +1,20 @@
 """Responses and errors of HTTP clients, with fake transports."""
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
 import pytest
 
+from chaosapi.clients import admin_calls, alertmanager, locust, prometheus
 from chaosapi.clients.errors import ClientError, NoAnswerError, RefusedError, UnauthorizedError, UnreachableError
-from chaosapi.clients.exchange import AsyncClient, Client, asked, pages, ready
+from chaosapi.clients.exchange import AsyncClient, Client, Exchange, asked, pages, ready
 
+Page = dict[str, Any]
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
@@ -34,7 +39,7 @@ def failing(error: Exception) -> Client:
 
 def test_a_lone_surrogate_becomes_a_question_mark() -> None:
     """No page and no terminal can encode one; a pair is a character."""
-    found = answering(r'{"a\ud800": ["\uD83D\uDE00", "x\uDFFFy"]}').run(asked("GET", "/"))
+    found = answering(r'{"a\ud800": ["\uD83D\uDE00", "x\uDFFFy"]}').run(asked("GET", "/", object))
     assert found == {"a?": ["\U0001f600", "x?y"]}
 
 
@@ -55,7 +60,7 @@ def test_a_lone_surrogate_becomes_a_question_mark() -> None:
 def test_every_failure_is_a_client_error_with_a_message(source: Client, raised: type[ClientError], says: str) -> None:
     """For any exception of httpx2 and any response."""
     with pytest.raises(raised) as failure:
-        source.run(asked("GET", "/"))
+        source.run(asked("GET", "/", object))
     assert str(failure.value) == says
 
 
@@ -63,7 +68,7 @@ def test_an_error_has_the_problem_document_and_its_fields() -> None:
     """The status and the document are unchanged."""
     document = '{"title": "Invalid", "detail": "no", "errors": [{"field": "rate", "message": "did you mean 0.05"}, {}]}'
     with pytest.raises(RefusedError) as failure:
-        answering(document, 422).run(asked("POST", "/"))
+        answering(document, 422).run(asked("POST", "/", object))
     assert failure.value.status == 422
     assert failure.value.problem["title"] == "Invalid"
     assert failure.value.fields == {"rate": "did you mean 0.05"}
@@ -71,7 +76,7 @@ def test_an_error_has_the_problem_document_and_its_fields() -> None:
 
 def test_an_empty_success_is_none() -> None:
     """Alertmanager responds without a body."""
-    assert answering("").run(asked("DELETE", "/")) is None
+    assert answering("").run(asked("DELETE", "/", object)) is None
 
 
 def test_a_list_is_read_page_by_page() -> None:
@@ -83,7 +88,7 @@ def test_a_list_is_read_page_by_page() -> None:
         assert dict(request.url.params) == {"state": "active"}
         return httpx2.Response(200, json={"items": [1, 2], "revision": 7, "next": "?state=active&after=2"})
 
-    found = client(answer).run(pages("/list", "items", {"state": "active", "limit": None}))
+    found = client(answer).run(pages("/list", "items", Page, {"state": "active", "limit": None}))
     assert found == {"items": [1, 2, 3], "revision": 8, "next": None}
 
 
@@ -100,7 +105,7 @@ def test_the_asynchronous_client_behaves_the_same() -> None:
     async def ask(answer: Answer) -> Any:
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), base_url="http://source")
         async with http, AsyncClient(http, {"x-chaos-actor": "Jürgen"}) as source:
-            return await source.run(asked("GET", "/", {"if-match": '"7"'}))
+            return await source.run(asked("GET", "/", object, {"if-match": '"7"'}))
 
     def heard(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, json=[request.headers["if-match"], request.headers.raw[-2][1].decode()])
@@ -125,14 +130,40 @@ def test_a_client_closes_only_its_own_connections() -> None:
 def test_an_invalid_url_is_a_client_error(url: str) -> None:
     """When the client is created or when it is used."""
     with pytest.raises(ClientError), Client(url) as source:
-        source.run(asked("GET", "/"))
+        source.run(asked("GET", "/", object))
 
 
 def test_a_list_ends_with_an_empty_page() -> None:
     """Whatever that page calls the next one: otherwise the list would have no end."""
-    reading = pages("/admin/faults", "faults", {})
+    reading = pages("/admin/faults", "faults", Page, {})
     assert next(reading).path == "/admin/faults"
     assert reading.send(httpx2.Response(200, json={"faults": [1], "next": "?after=a"})).path == "/admin/faults?after=a"
     with pytest.raises(StopIteration) as end:
         reading.send(httpx2.Response(200, json={"faults": [], "next": "?after=a"}))
     assert end.value.value["faults"] == [1]
+
+
+LENIENT = {"forecast", "score", "openapi", "stats"}
+"""The calls that return any object."""
+
+
+def _calls() -> Iterator[tuple[str, Callable[[], Exchange[object]]]]:
+    """Yield each call that reads JSON, by its name."""
+    known = {"now": datetime.now(UTC), "lasting": timedelta(seconds=1), "start": 0.0, "end": 1.0, "step": 1.0}
+    objects: dict[str, Any] = {name: {} for name in ("fault", "changes", "question", "labels", "form")}
+    for module in (admin_calls, prometheus, alertmanager, locust):
+        for name, call in vars(module).items():
+            own = inspect.isfunction(call) and call.__module__ == module.__name__ and not name.startswith("_")
+            if own and name not in {"is_ready", "arguments", "arguments_of", "end_silence", "stop", *LENIENT}:
+                parameters = inspect.signature(call).parameters.values()
+                required = [each.name for each in parameters if each.default is each.empty]
+                given = {each: {**known, **objects}.get(each, "x") for each in required}
+                yield f"{module.__name__.rpartition('.')[2]}.{name}", partial(call, **given)
+
+
+@pytest.mark.parametrize("call", [pytest.param(call, id=name) for name, call in _calls()])
+@pytest.mark.parametrize("text", ["null", "{}", '"pong"', "[1]", '{"status": "success", "data": {}}', '{"faults": 3}'])
+def test_json_of_another_service_is_refused(call: Callable[[], Exchange[object]], text: str) -> None:
+    """No call returns what its caller cannot read; Prometheus refuses for itself what has no status."""
+    with pytest.raises((NoAnswerError, RefusedError)):
+        answering(text).run(call())
