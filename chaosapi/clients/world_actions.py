@@ -3,7 +3,7 @@
 An action that depends on the present world takes the answer of `AdminClient.world`; send its patch with `if_revision`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from chaosapi.clients.answers import ChangeView, FieldChange, WorldView
@@ -76,6 +76,11 @@ def undo(world: WorldView, change: ChangeView) -> Json:
     return patch
 
 
+def value_of(world: Mapping[str, Any], field: str) -> Any:
+    """Return the present value of a field by its path; None if it is not there."""
+    return _value(world, _path(field))
+
+
 def merged(one: Json, other: Json) -> Json:
     """Return two patches as one."""
     both = dict(one)
@@ -124,7 +129,7 @@ def _nested(path: list[str], value: Any) -> Json:
     return found
 
 
-def _value(world: WorldView, path: list[str]) -> Any:
+def _value(world: Mapping[str, Any], path: list[str]) -> Any:
     found: Any = world
     for name in path:
         found = found.get(name)

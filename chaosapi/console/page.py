@@ -17,6 +17,7 @@ from chaosapi.console.panels.history import TimelinePanel
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.situation import SituationPanel
 from chaosapi.console.panels.traffic import TrafficPanel
+from chaosapi.console.panels.world import WorldPanel
 from chaosapi.console.signals import ALL, SPANS, View
 from chaosapi.console.sources import Sources
 
@@ -25,6 +26,7 @@ _PANELS: dict[str, Callable[[PageContext], Panel]] = {
     "Alerts": AlertsPanel,
     "Budget": BudgetsPanel,
     "Timeline": TimelinePanel,
+    "World": WorldPanel,
     "Traffic": TrafficPanel,
 }
 

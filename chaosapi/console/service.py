@@ -29,6 +29,9 @@ class ServiceState:
     audit: tuple[Json, ...]
     delivered: tuple[Json, ...]
     replicas: tuple[Json, ...]
+    world: Json | None = None
+    world_changes: tuple[Json, ...] = ()
+    """The latest changes of the world, newest first."""
 
     def active(self) -> tuple[Json, ...]:
         """Return the live faults: scheduled or active."""
@@ -62,8 +65,13 @@ class ServiceWatcher:
 
     async def poll(self) -> ServiceState:
         admin = self.with_token(self.token)
-        faults, audit, alerts, replicas = await asyncio.gather(
-            admin.list_faults(), admin.audit(KEPT), admin.alerts(KEPT), admin.replicas()
+        faults, audit, alerts, replicas, world, changes = await asyncio.gather(
+            admin.list_faults(),
+            admin.audit(KEPT),
+            admin.alerts(KEPT),
+            admin.replicas(),
+            admin.world(),
+            admin.world_changes(),
         )
         return ServiceState(
             faults=tuple(faults["faults"]),
@@ -72,6 +80,8 @@ class ServiceWatcher:
             audit=tuple(audit["entries"]),
             delivered=tuple(alerts["alerts"]),
             replicas=tuple(replicas["replicas"]),
+            world=world,
+            world_changes=tuple(changes["changes"]),
         )
 
     async def catalogue(self, token: str | None) -> EffectCatalogue:

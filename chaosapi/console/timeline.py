@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 from chaosapi import durations
 from chaosapi.alert_labels import severity
+from chaosapi.clients import world_actions
 from chaosapi.console.states import describe_matchers, is_page, slo_name, title, unix_time, windows
 
 Json = Mapping[str, Any]
@@ -83,6 +84,7 @@ def _receipt(receipt: Json) -> str:
 def _audit(audit: Iterable[Json]) -> Iterable[TimelineEntry]:
     for entry in audit:
         about = f" {entry['fault']}" if entry["fault"] else ""
+        about += "".join(f", {world_actions.words(field)}" for field in entry.get("fields", ()))
         why = f": {entry['reason']}" if entry["reason"] else ""
         yield TimelineEntry(unix_time(entry["at"]), "change", f"{entry['actor']}: {entry['action']}{about}{why}")
 

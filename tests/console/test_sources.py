@@ -157,7 +157,7 @@ def test_an_entered_token_is_used_for_twelve_hours(clock: Clock) -> None:
 
     async def answer(request: Request) -> Response:
         known = "authorization" in request.headers
-        content: dict[str, Any] = {name: [] for name in ("faults", "entries", "alerts", "replicas")} | {
+        content: dict[str, Any] = {name: [] for name in ("faults", "entries", "alerts", "replicas", "changes")} | {
             "halt": None,
             "revision": 1,
             "next": None,

@@ -8,9 +8,11 @@ import pytest
 
 pytest.importorskip("nicegui", reason="needs NiceGUI, of the extra `console`")
 
+from fastapi.testclient import TestClient
 from nicegui import Client, ui
 from nicegui.page import page
 
+from chaosapi.clients.admin import AdminClient
 from chaosapi.clients.errors import NoAnswerError
 from chaosapi.console.access import Session
 from chaosapi.console.alertmanager import AlertmanagerState
@@ -19,6 +21,7 @@ from chaosapi.console.panels.charts import ChartsPanel
 from chaosapi.console.panels.header import Banners, Header
 from chaosapi.console.panels.page_context import PageContext
 from chaosapi.console.panels.situation import SituationPanel
+from chaosapi.console.panels.world import WorldPanel
 from chaosapi.console.prometheus import PrometheusState, ScrapedService, ViewCurves
 from chaosapi.console.service import ServiceState
 from chaosapi.console.signals import ALL, View
@@ -145,3 +148,20 @@ def test_the_end_of_a_budget_names_the_window_of_its_burn_rate(
     pairs = tuple(PairStatus({"short_window": window}, "inactive", (burn, burn)) for window in ("30s", "5s", "2m"))
     pairs += (PairStatus({"alertname": "EventLoopLag"}, "inactive", (None, None)),)
     assert describe_end(BudgetStatus("shop-availability", 0.999, left, exhausted, pairs, burn)) == said
+
+
+def test_the_world_and_its_changes_are_shown(context: PageContext, canvas: Client, client: TestClient) -> None:
+    """What is outside its safe range too; nothing is shown of a service that is away."""
+    admin = AdminClient(client)
+    world: Any = admin.change_world({"settings": {"shop_retries": 9}}, note="storm")
+    feed: Any = admin.world_changes()["changes"]
+    panel = WorldPanel(context)
+    panel.update()
+    assert is_shown(canvas, "The world is unknown")
+    replicas: Any = admin.replicas()["replicas"]
+    context.sources.service.answer = ServiceState((), None, 1, (), (), tuple(replicas), world, tuple(feed))
+    panel.update()
+    assert is_shown(canvas, "shop_retries 9")
+    assert is_shown(canvas, "settings.shop_retries: 9 is outside the safe range")
+    assert is_shown(canvas, "settings.shop_retries: 2 → 9")
+    assert is_shown(canvas, "testclient: storm")
