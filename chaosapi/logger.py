@@ -42,6 +42,7 @@ class Writer(Protocol):
     def warning(self, event: str, **fields: Any) -> Any: ...
     def error(self, event: str, **fields: Any) -> Any: ...
     def exception(self, event: str, **fields: Any) -> Any: ...
+    def is_enabled_for(self, level: int) -> bool: ...
 
 
 class Standard:
@@ -52,6 +53,7 @@ class Standard:
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
+        self.is_enabled_for = self._logger.isEnabledFor
 
     def debug(self, event: str, **fields: Any) -> None:
         self._log(logging.DEBUG, event, fields)
@@ -107,6 +109,7 @@ class Logger:
         self.warning = writer.warning
         self.error = writer.error
         self.exception = writer.exception
+        self.is_enabled_for = writer.is_enabled_for
 
 
 _ALL = Loggers()

@@ -74,6 +74,9 @@ def test_another_writer_applies_to_all_loggers() -> None:
 
         debug = warning = error = exception = info
 
+        def is_enabled_for(self, level: int) -> bool:
+            return bool(level)
+
     loggers.write_with(Writer)
     before.info("one")
     loggers.get("chaosapi.later").error("two")

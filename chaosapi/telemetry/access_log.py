@@ -1,5 +1,6 @@
 """The access log: one line a request, with all that is known about it in one place."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ class AccessLog:
         seconds: float,
     ) -> None:
         """Write the line of a request; fields without a value are left out."""
+        failed = status[0] == _SERVER_ERROR
+        if not log.is_enabled_for(logging.WARNING if failed else logging.INFO):  # in most apps of others
+            return
         fields: dict[str, Any] = {
             "method": method,
             "route": route,
@@ -55,7 +59,7 @@ class AccessLog:
             fields["queue_seconds"] = round(calls.waited_s, 6)
         if calls:
             fields["calls"] = summaries(calls)
-        (log.warning if status[0] == _SERVER_ERROR else log.info)("request", **fields)
+        (log.warning if failed else log.info)("request", **fields)
 
 
 def summaries(calls: Calls) -> list[dict[str, Any]]:
