@@ -37,13 +37,14 @@ def overview(sources: Sources, every: float) -> Callable[[Request], Awaitable[No
     async def build(request: Request) -> None:
         context = PageContext(sources, request.scope["session_of_console"])
         frame = Frame(context, "Overview", every)
-        frame.parts += _build_panels(context)
+        frame.parts += _build_panels(context, request.query_params.get("panel", ""))
         await frame.run()
 
     return build
 
 
-def _build_panels(context: PageContext) -> list[Panel]:
+def _build_panels(context: PageContext, first: str) -> list[Panel]:
+    """Build the charts and all panels; the panel named `first` is open, else that of faults."""
     situation = ui.element("div").classes("full-width")
     with ui.element("div").classes("room"):
         with ui.element("section").classes("signals").props("aria-label=Signals"):
@@ -53,10 +54,12 @@ def _build_panels(context: PageContext) -> list[Panel]:
             with choices:
                 _build_view_choices(context, charts.update)
         with ui.element("section").classes("card side").props("aria-label=Panels"):
-            with ui.tabs().props("dense align=left no-caps") as tabs:
+            with ui.tabs(on_change=lambda change: _name_in_address(change.value)) as tabs:
+                tabs.props("dense align=left no-caps")
                 for name in _PANELS:
                     ui.tab(name)
-            with ui.tab_panels(tabs, value="Faults").props("keep-alive :animated=false"):
+            opened = first.title() if first.title() in _PANELS else "Faults"
+            with ui.tab_panels(tabs, value=opened).props("keep-alive :animated=false"):
                 panels: list[Panel] = []
                 for name, make in _PANELS.items():
                     with ui.tab_panel(name):
@@ -69,6 +72,11 @@ def _build_panels(context: PageContext) -> list[Panel]:
     with situation:
         panels.append(ErrorBoundary(lambda: SituationPanel(context, open_alerts)))
     return [charts, *panels]
+
+
+def _name_in_address(panel: str) -> None:
+    """Let a reload, or whoever gets the link, open the same panel."""
+    ui.navigate.history.replace(f"?panel={panel.lower()}")
 
 
 def _build_view_choices(context: PageContext, looked: Callable[[], None]) -> None:

@@ -256,6 +256,18 @@ def test_the_timeline_is_exported(page: Any, tmp_path: Path) -> None:
     assert "| page availability 1m/5s |" in kept["Text"]
 
 
+def test_a_link_opens_a_panel(page: Any, lab: stack.Lab) -> None:
+    """And the address follows the panel, so that a reload keeps it; an unknown one opens faults."""
+    page.goto(f"{lab.links['console']}?panel=alerts")
+    playwright.expect(page.get_by_role("tab", name="Alerts")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("tab", name="Budget").click()
+    playwright.expect(page).to_have_url(re.compile(r"\?panel=budget$"))
+    page.reload()
+    playwright.expect(page.get_by_role("tab", name="Budget")).to_have_attribute("aria-selected", "true")
+    page.goto(f"{lab.links['console']}?panel=nothing")
+    playwright.expect(page.get_by_role("tab", name="Faults")).to_have_attribute("aria-selected", "true")
+
+
 def test_any_query_is_graphed(page: Any, lab: stack.Lab) -> None:
     """On a page of its own, with Prometheus' words about an error; its address leads to the same graph."""
     page.get_by_role("link", name="Query", exact=True).click()
