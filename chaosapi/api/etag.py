@@ -52,8 +52,8 @@ def of(record: Record) -> str:
 
 
 def of_world(state: State) -> str:
-    """Return the ETag of the world."""
-    return f'"{state.world_revision}"'
+    """Return the ETag of the world: the number of its changes, which says nothing about faults."""
+    return f'"{state.world_number}"'
 
 
 def guarded_world(change: Change, if_match: list[str] | None) -> Change:

@@ -41,7 +41,7 @@ class WorldView(World):
     """The world as it is on this replica."""
 
     revision: int
-    """The revision that last changed it; 0 as long as nobody has."""
+    """How often it has changed; faults have no part in it."""
     risks: list[str]
     """The settings that are outside their safe range, each with the reason."""
     absent: list[str]
@@ -69,7 +69,7 @@ class ChangeView(Model):
     @classmethod
     def of(cls, change: WorldChange) -> "ChangeView":
         at = datetime.fromtimestamp(change.at, UTC)
-        return cls(revision=change.revision, at=at, actor=change.actor, note=change.note, fields=list(change.fields))
+        return cls(revision=change.number, at=at, actor=change.actor, note=change.note, fields=list(change.fields))
 
 
 class ChangeList(Model):
@@ -145,17 +145,17 @@ class WorldEndpoints:
         """List the latest changes of the world, newest first: deployments, flags, settings, with who and why."""
         await self.audited.catch_up()
         known = self.engine.state.world_changes
-        left = [change for change in known if before is None or change.revision < before]
+        left = [change for change in known if before is None or change.number < before]
         page = pages.Page(limit)
         await self.lists.run(lambda: page.fill(left, _change_json))
         more = len(left) > len(page.texts)
-        onwards = pages.next_page(limit=limit, before=left[len(page.texts) - 1].revision) if more else None
+        onwards = pages.next_page(limit=limit, before=left[len(page.texts) - 1].number) if more else None
         return pages.list_response(ChangeList(changes=[], next=onwards), "changes", page.texts)
 
     async def _fields(self, state: State, world: World, wait: float) -> dict[str, Any]:
         return {
             **{name: getattr(world, name) for name in World.model_fields},
-            "revision": state.world_revision,
+            "revision": state.world_number,
             "risks": risks(world),
             "absent": sorted(self.absent),
             "replicas": await self.fleet.count_applied(state.world_revision, wait),

@@ -149,21 +149,19 @@ def change_world(document: Document, base: World, check: Check, about: WorldChan
         if not fields:
             return state
         changed = _next(state, state.faults)
-        latest = about.model_copy(update={"revision": changed.revision, "fields": fields})
+        stamp = {"revision": changed.revision, "number": state.world_number + 1, "fields": fields}
+        latest = about.model_copy(update=stamp)
         return changed.model_copy(update={"world": world, "world_changes": with_latest(latest, state.world_changes)})
 
     return change
 
 
-def unless_world_changed(revisions: Sequence[int] | None, change: Change) -> Change:
-    """Make the change if one of these revisions changed the world last; raise PreconditionFailed otherwise.
-
-    Without revisions the change is made.
-    """
+def unless_world_changed(numbers: Sequence[int], change: Change) -> Change:
+    """Make the change if the latest change of the world has one of these numbers; else raise PreconditionFailed."""
 
     def checked(state: State) -> State:
-        if revisions is not None and state.world_revision not in revisions:
-            raise PreconditionFailed(f"the world is at revision {state.world_revision}: read it again, then decide")
+        if state.world_number not in numbers:
+            raise PreconditionFailed(f"the world is at revision {state.world_number}: read it again, then decide")
         return change(state)
 
     return checked

@@ -41,6 +41,11 @@ class State(Model):
         """Return the revision that last changed the world; 0 if none has."""
         return self.world_changes[0].revision if self.world_changes else 0
 
+    @property
+    def world_number(self) -> int:
+        """Return how often the world has changed."""
+        return self.world_changes[0].number if self.world_changes else 0
+
     def emptied(self, revision: int, halt: Halt | None) -> "State":
         """Return the state at another revision, without faults."""
         return self.model_copy(update={"revision": revision, "faults": (), "halt": halt})

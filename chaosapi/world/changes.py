@@ -37,6 +37,9 @@ class WorldChange(Model):
     """One change of the world. `at` is Unix seconds in UTC."""
 
     revision: Revision
+    """The revision of the shared state, which faults change too: it stays with instructors."""
+    number: Revision = 0
+    """Its number among the changes of the world; it says nothing about faults."""
     at: Moment
     actor: str
     note: str = ""
