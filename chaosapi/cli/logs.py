@@ -166,7 +166,7 @@ def _print_counts(counts: list[tuple[str | None, int]], *, as_json: bool) -> Non
 
 def _json(found: dict[str, Any]) -> str:
     """Return JSON in ASCII: control characters are escaped."""
-    return json.dumps(found).replace("\x7f", r"\u007f")
+    return json.dumps(found)
 
 
 @contextmanager

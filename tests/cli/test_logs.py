@@ -227,6 +227,27 @@ def test_following_goes_on_after_a_rotation(tmp_path: Path) -> None:
         next(lines)
 
 
+def test_no_line_is_lost_that_was_written_while_a_log_was_rotated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the end of the old file and the look for a new one."""
+    file = tmp_path / "log"
+    file.write_text("one\n")
+    lines = log_file.follow(file)
+    assert without_waits(lines) == ["one"]
+
+    def samestat(*_: object) -> bool:
+        file.rename(tmp_path / "log.1")
+        with (tmp_path / "log.1").open("a") as old:
+            old.write("two\n")
+        file.write_text("three\n")
+        monkeypatch.undo()
+        return False
+
+    monkeypatch.setattr("os.path.samestat", samestat)
+    assert without_waits(lines) == ["two", "three"]
+
+
 def test_follow_prints_what_is_written(log: Path) -> None:
     """After the last lines that were there; it stops when the log is removed."""
     command = [sys.executable, "-m", "chaosapi", "logs", str(log), "--follow", "--tail", "1", "--level", "error"]

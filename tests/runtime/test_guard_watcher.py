@@ -15,6 +15,7 @@ from chaosapi.runtime.guard_watcher import GuardWatcher
 from chaosapi.store import MemoryStore
 from chaosapi.store.alerts import Delivery, Inbox
 from chaosapi.telemetry.requests import AnswerCounts
+from tests.captured import captured
 from tests.conftest import Clock
 from tests.tiny_app import ROUTES
 
@@ -182,7 +183,7 @@ def test_a_guard_retries_a_failed_end(clock: Clock, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_budget_guard_ends_its_fault(clock: Clock) -> None:
-    """Responses count from the fault's start."""
+    """Responses count from the fault's start. The end is in the audit log."""
     burned = BudgetBurned(budget_burned=0.5, objective=0.9, period=100)
     assert burned.cause(100, 100, 10)
     assert burned.cause(100, 100, 1) is None
@@ -196,4 +197,6 @@ def test_a_budget_guard_ends_its_fault(clock: Clock) -> None:
         await guarded.watch.evaluate()
         return guarded.engine.state.find("f0").phase(clock.now)
 
-    assert asyncio.run(play()) == "ended"
+    with captured("chaosapi.audit") as lines:
+        assert asyncio.run(play()) == "ended"
+    assert [(line["event"], line["actor"], line["fault"]) for line in lines] == [("fault ended", "guard", "f0")]
