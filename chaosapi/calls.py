@@ -53,10 +53,17 @@ class Observers(NamedTuple):
     waits: Sequence[Callable[[Wait], object]] = ()
     breakers: Sequence[Callable[[str, str], object]] = ()
     """Called with the dependency's name and the new state: `closed`, `open` or `half-open`."""
+    failures: Sequence[Callable[[Try], object]] = ()
+    """Called with the tries alone that did not succeed."""
 
     def and_those(self, others: "Observers") -> "Observers":
         """Return these and the others, which are called after them."""
-        return Observers([*self.tries, *others.tries], [*self.waits, *others.waits], [*self.breakers, *others.breakers])
+        return Observers(
+            [*self.tries, *others.tries],
+            [*self.waits, *others.waits],
+            [*self.breakers, *others.breakers],
+            [*self.failures, *others.failures],
+        )
 
 
 NOBODY: Final = Observers()
@@ -68,7 +75,6 @@ class Calls(list[Try]):
     __slots__ = ("clock", "observers", "waited_s")
 
     def __init__(self, observers: Observers, clock: Callable[[], float]) -> None:
-        super().__init__()
         self.observers = observers
         self.clock = clock
         self.waited_s = 0.0
@@ -79,6 +85,9 @@ class Calls(list[Try]):
             self.append(done)
         for observe in self.observers.tries:
             observe(done)
+        if done.error:
+            for observe in self.observers.failures:
+                observe(done)
 
     def record_wait(self, wait: Wait) -> None:
         if not wait.dependency:

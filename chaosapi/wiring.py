@@ -137,9 +137,10 @@ class Chaos:
             TracedService("shop" if self._shop else "", self._replica.name), self._release, settings.trace_dir
         )
         self._observers = Observers(
-            tries=[call_metrics.count_try, call_log.write_try],
+            tries=[call_metrics.count_try],
             waits=[self._queues.count_wait, call_log.write_wait],
             breakers=[call_log.write_breaker],
+            failures=[call_log.write_try],
         ).and_those(self._tracing.observers if self._tracing else NOBODY)
         routes.subscribe(self._follow_routes)
         self._process_effects = ProcessEffectRunner()

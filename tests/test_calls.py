@@ -53,6 +53,15 @@ def test_the_record_is_bounded_and_observers_see_all() -> None:
     assert (len(calls), len(seen)) == (MAX_TRIES, MAX_TRIES + 5)
 
 
+def test_observers_of_failures_see_those_alone() -> None:
+    """So a successful call, which most are, calls fewer functions."""
+    seen: list[Try] = []
+    calls = Calls(Observers().and_those(Observers(failures=[seen.append])), float)
+    calls.record(Try("db", 1, "ok", 0, 0))
+    calls.record(Try("db", 1, "timeout", 0, 0, "no answer within 1 s"))
+    assert seen == calls[1:]
+
+
 def test_only_the_wait_in_front_of_the_service_is_the_request_s() -> None:
     """A wait in a pool is part of the try that waits."""
     seen: list[Wait] = []

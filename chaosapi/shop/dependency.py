@@ -112,18 +112,16 @@ class Dependency:
                     await self._sleep(takes_s)
                 done = work()
         except Exception as error:
-            self._record(number, started, error, settings.shop_timeout)
+            outcome = _outcome(error)
+            self.calls[outcome] += 1
+            if calls is not None:
+                reason = "" if outcome == "ok" else _reason(outcome, error, settings.shop_timeout)
+                calls.record(Try(self.name, number, outcome, started, calls.clock() - started, reason))
             raise
-        self._record(number, started)
-        return done
-
-    def _record(self, number: int, started: float, error: Exception | None = None, timeout_s: float = 0.0) -> None:
-        outcome = _outcome(error)
-        self.calls[outcome] += 1
-        calls = current_calls.get()
+        self.calls["ok"] += 1
         if calls is not None:
-            reason = "" if outcome == "ok" else _reason(outcome, error, timeout_s)
-            calls.record(Try(self.name, number, outcome, started, calls.clock() - started, reason))
+            calls.record(Try(self.name, number, "ok", started, calls.clock() - started))
+        return done
 
     def _closed_breakers(self) -> AsyncCircuitBreakerFactory:
         sound = (BaseException, lambda error: not _is_transient(error))
@@ -155,7 +153,7 @@ def _is_transient(error: BaseException) -> bool:
     return isinstance(error, (TimeoutError, ConnectionError))
 
 
-def _reason(outcome: str, error: Exception | None, timeout_s: float) -> str:
+def _reason(outcome: str, error: Exception, timeout_s: float) -> str:
     if outcome == "rejected":
         return "the circuit breaker is open"
     if outcome == "timeout":
@@ -163,7 +161,7 @@ def _reason(outcome: str, error: Exception | None, timeout_s: float) -> str:
     return reason_of(error)
 
 
-def _outcome(error: Exception | None) -> str:
+def _outcome(error: Exception) -> str:
     if isinstance(error, OpenedState):
         return "rejected"
     return "ok" if isinstance(error, ChaosError) else outcome_of(error)

@@ -19,8 +19,6 @@ class CallLog:
 
     def write_try(self, done: Try) -> None:
         """Write the line of a failed try, or of one that was not made."""
-        if done.outcome == "ok":
-            return
         log = self._logger(done.dependency)
         if done.outcome == "rejected":
             log.warning("call rejected", dependency=done.dependency, error=done.error)

@@ -3,6 +3,7 @@
 Names follow Prometheus' conventions (base units, `_seconds`, `_total`), as those of the requests do.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Final
@@ -50,7 +51,9 @@ class CallMetrics(Collector):
     def count_try(self, done: Try) -> None:
         with self._lock:  # `def` handlers call in threads
             counters = self._by_dependency.get(done.dependency) or self._other()
-            counters.seconds[done.outcome].observe(done.seconds)
+            seconds = counters.seconds[done.outcome]
+            seconds.sum[0] += done.seconds
+            seconds.buckets[bisect_left(BUCKETS, done.seconds)][0] += 1
             if done.number > 1:
                 counters.retries[0] += 1
 

@@ -20,17 +20,13 @@ class Histogram:
         self._bounds = bounds
         self._le = (*map(str, bounds), "+Inf")
         buckets = [Key(name, f"{name}_bucket", (*pairs, ("le", le)), text) for le in self._le]
-        self._sum, *self._buckets = cells("histogram", [Key(name, f"{name}_sum", pairs, text), *buckets])
+        self.sum, *self.buckets = cells("histogram", [Key(name, f"{name}_sum", pairs, text), *buckets])
 
     def observe(self, value: float) -> None:
-        self._sum[0] += value
-        self._buckets[bisect_left(self._bounds, value)][0] += 1
-
-    def add(self, value: float, bucket: int) -> None:
-        """Count a value in the bucket at an index, -1 for +Inf."""
-        self._sum[0] += value
-        self._buckets[bucket][0] += 1
+        """Count a value; what every request does adds to the cells itself, since a call takes longer."""
+        self.sum[0] += value
+        self.buckets[bisect_left(self._bounds, value)][0] += 1
 
     def add_to(self, family: HistogramMetricFamily) -> None:
-        so_far = accumulate(bucket[0] for bucket in self._buckets)
-        family.add_metric(self._labels, list(zip(self._le, so_far, strict=True)), self._sum[0])
+        so_far = accumulate(bucket[0] for bucket in self.buckets)
+        family.add_metric(self._labels, list(zip(self._le, so_far, strict=True)), self.sum[0])

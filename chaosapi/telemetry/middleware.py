@@ -87,7 +87,8 @@ class TelemetryMiddleware:
         current_calls.set(calls)
         trace = received(scope["headers"]) if TRACEPARENT in sent else None
         # Without a log line nothing may ever read the trace, so `trace_here` makes it when something does.
-        current_trace.set(trace or (new() if self._access_log else None))
+        if trace or self._access_log or current_trace.get():
+            current_trace.set(trace or (new() if self._access_log else None))
         count = counters.count_answer
         if self._access_log:
             write = partial(self._access_log.write, scope["method"], handler, scope["path"], sent, calls)

@@ -99,7 +99,8 @@ class RouteCounters:
         bucket = bisect_left(BUCKETS, seconds) if whole else -1
         counts.buckets[bucket][0] += 1
         if counts.succeeds and not begun:
-            self.first_byte.add(seconds, bucket)
+            self.first_byte.sum[0] += seconds
+            self.first_byte.buckets[bucket][0] += 1
 
 
 class CountersByRoute(dict[tuple[str, str], RouteCounters]):

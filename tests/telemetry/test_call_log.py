@@ -25,8 +25,7 @@ def log() -> CallLog:
 
 
 def test_a_failed_try_is_a_warning_with_its_reason(lines: Lines) -> None:
-    """A successful one has no line of its own."""
-    log().write_try(Try("db", 1, "ok", 1.0, 0.25))
+    """With its number, outcome and time."""
     log().write_try(Try("db", 2, "timeout", 1.0, 1.0, "no answer within 1 s"))
     assert lines == [
         {
