@@ -148,7 +148,7 @@ def _condition(fault: Mapping[str, Any]) -> list[str]:
     tests = fault.get("while")
     if not tests:
         return []
-    words = "while " + ", ".join(f"{name} {_plain(test)}" for name, test in tests.items() if test not in (None, {}))
+    words = "while " + " and ".join(f"{name} {_test(test)}" for name, test in tests.items() if test not in (None, {}))
     state = fault.get("condition")
     if not state or not state["reason"]:
         return [words]
@@ -160,6 +160,15 @@ def _words(fields: dict[str, Any]) -> str:
         f"{name} {_plain(value)}" for name, value in fields.items() if name != "type" and value not in (None, {})
     )
     return f"{fields['type']} {rest}".strip()
+
+
+def _test(value: Any) -> str:
+    """Return what a part of the world must be, in words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_test(each)}" for name, each in value.items() if each is not None)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
 
 
 def _plain(value: Any) -> str:

@@ -64,7 +64,7 @@ def test_a_condition_that_does_not_hold_is_explained(make_client: MakeClient) ->
     fault = client.get("/admin/faults/f").json()
     for text in (rendered(fault_details(fault)), rendered(fault_table([fault]))):
         assert "all routes on shop-1" in text
-        assert "while settings shop_retries=above=5, in_rotation True" in text
+        assert "while settings shop_retries above 5 and in_rotation on" in text
         assert "acts on no replica now: shop_retries is 2, not above 5" in text
         assert "1 spared" in text
     assert "shop-1: 0 of 1 hit, 1 spared" in rendered(fault_details(fault))
