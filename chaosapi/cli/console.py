@@ -10,7 +10,7 @@ from chaosapi import durations, errors
 from chaosapi.cli import here, parse
 from chaosapi.cli.fault import Url
 from chaosapi.extras import needed
-from chaosapi.lab_addresses import running_lab
+from chaosapi.lab_addresses import LabAddresses, running_lab, running_labs
 from chaosapi.peers import is_loopback
 from chaosapi.terminal import print_error
 
@@ -77,7 +77,7 @@ def console(
     if seconds < _SHORTEST_INTERVAL_S:
         raise _refused(f"--every {every} is too short: at least {durations.format(_SHORTEST_INTERVAL_S)}")
     try:
-        lab = None if all((service, prometheus, alertmanager, locust, job)) else running_lab()
+        lab = _lab_of(service) if service and prometheus and alertmanager else running_lab()
         # A service that is not up yet is expected at the lab's address.
         admin = service or (lab.admin if lab else here.find_service((*here.ADMIN, here.ADMIN[0])))
         token = here.admin_token(token, admin)
@@ -107,6 +107,11 @@ def console(
     )
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn re-raises it after its shutdown
         uvicorn.Server(config).run([bound])
+
+
+def _lab_of(service: str) -> LabAddresses | None:
+    """Return the running lab with this admin API."""
+    return next((lab for lab in running_labs() if lab.admin == service.rstrip("/")), None)
 
 
 def _address(option: str, text: str) -> str:
