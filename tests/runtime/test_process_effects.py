@@ -152,6 +152,30 @@ def test_memory_is_free_while_the_condition_does_not_hold(replica: Replica, monk
     until(lambda: held() == limit)
 
 
+def test_load_on_the_processor_stops_with_the_condition(replica: Replica) -> None:
+    """Its processes end, and start again."""
+    replica.create({"type": "cpu", "cores": 0.1}, **{"while": RETRIES})
+    until(lambda: len(burners()) == 1)
+    replica.apply(retries(0))
+    until(lambda: burners() == [])
+    replica.apply(retries(2))
+    until(lambda: len(burners()) == 1)
+
+
+def test_a_process_crashes_only_if_the_condition_holds_when_it_is_due(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An action in time prevents it; when the condition holds again, `after` begins anew."""
+    crashed = threading.Event()
+    monkeypatch.setattr("chaosapi.effects.crash.os._exit", lambda _: crashed.set())
+    replica.create({"type": "crash", "after": "500ms"}, **{"while": RETRIES})
+    replica.apply(retries(0))
+    until(lambda: threads() == [])
+    assert not crashed.is_set()
+    replica.apply(retries(2))
+    until(crashed.is_set)
+
+
 def test_an_effect_acts_on_named_replicas_alone(replica: Replica, clock: Clock) -> None:
     """This one is `shop-1`; a patch moves the fault."""
     replica.create({"type": "health"}, target={"replicas": ["shop-2"]})
