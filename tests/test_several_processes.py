@@ -16,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 
+from chaosapi.calls import OUTCOMES
 from tests.patience import patience
 from tests.servers import Served, free_port, running, serving, until
 
@@ -78,6 +79,18 @@ def test_faults_the_kill_switch_receipts_and_metrics_are_those_of_all_workers(
         until(lambda: served.get("/admin/faults/f").json()["receipt"]["injected"] == hit.total())
         assert len(folders(tmp_path)) == 1
     assert folders(tmp_path) == []
+
+
+def test_calls_at_the_points_of_all_workers_add_up(tmp_path: Path) -> None:
+    """Calls that succeed, and calls that a fault fails; each series is there before the first call."""
+    series = 'chaosapi_dependency_request_duration_seconds_count{{dependency="db",outcome="{}"}}'
+    with serving("uvicorn", FASTAPI, tmp_path, workers=2) as served:
+        assert [counted(served)[series.format(outcome)] for outcome in OUTCOMES] == [0, 0, 0, 0]
+        assert {served.get("/call").text for _ in range(30)} == {'"fine"'}
+        served.change("PUT", "faults/f", json=ERROR | {"target": {"points": ["db"]}})
+        assert {served.get("/call").text for _ in range(20)} == {'"failed"'}
+        shown = counted(served)
+        assert (shown[series.format("ok")], shown[series.format("error")]) == (30, 20)
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn", "granian"])
