@@ -18,7 +18,7 @@ INSTRUCTOR = "chaosapi-instructor"
 
 Variable = build.DatasourceVariable | build.QueryVariable
 
-DATASOURCE = build.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
+DATASOURCE = build.DatasourceVariable("datasource").label("Data source").type("prometheus")
 
 
 def variable(name: str, label: str, query: str) -> build.QueryVariable:
