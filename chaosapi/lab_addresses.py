@@ -47,6 +47,8 @@ class LabAddresses(BaseModel):
     token_file: str | None = None
     log: str | None = None
     """The file with the log of the service; None for a service that the lab did not start."""
+    traces: str | None = None
+    """The folder with the spans of the service; None where it writes none."""
 
     def __str__(self) -> str:
         return f"{self.admin} ({self.profile} profile)"

@@ -12,6 +12,7 @@ ENTRIES: Final = {
     "lab": LazyCommand("chaosapi.cli.lab", "lab", "lab"),
     "console": LazyCommand("chaosapi.cli.console", "console", "console"),
     "logs": LazyCommand("chaosapi.cli.logs", "logs", "cli"),
+    "trace": LazyCommand("chaosapi.cli.trace", "trace", "cli"),
     "demo": LazyCommand("chaosapi.cli.lab", "demo", "lab"),
     "history": LazyCommand("chaosapi.cli.history", "history", "slo"),
     "forecast": LazyCommand("chaosapi.cli.forecast", "forecast", "forecast"),

@@ -51,6 +51,19 @@ def log_file() -> Path:
     return Path(lab.log)
 
 
+def trace_dir() -> Path:
+    """Return the folder with the spans of the running lab's service; raises errors.Invalid."""
+    lab = running_lab()
+    if lab is None:
+        raise errors.Invalid("no lab runs here: start one with `chaosapi lab`, or name the folder of the spans (--dir)")
+    if lab.traces is None:
+        raise errors.Invalid(
+            "the service of the lab writes no spans: install the extra before, pip install 'chaosapi[tracing]'; a "
+            "service that the lab did not start writes them where CHAOSAPI_TRACE_DIR says (--dir)"
+        )
+    return Path(lab.traces)
+
+
 def profile(prometheus: str | None = None) -> str:
     """Return the running lab's alert windows, unless another Prometheus is meant; else production.
 

@@ -30,8 +30,12 @@ def shared(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def service(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of the service, its token among them."""
-    return {name: value for name, value in environment.items() if name.startswith("CHAOSAPI_") and name != _PASSWORD}
+    """Return the settings of the service, its token among them, and those of OpenTelemetry."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(("CHAOSAPI_", "OTEL_")) and name != _PASSWORD
+    }
 
 
 def own_app(environment: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from chaosapi import assets
 from chaosapi.clients.admin import AdminClient, find_admin_api
 from chaosapi.clients.errors import ClientError, UnauthorizedError
 from chaosapi.clients.exchange import Client, ready, text
-from chaosapi.lab import app_server, environment
+from chaosapi.lab import app_server, environment, traces
 from chaosapi.lab.errors import LabError, PartDiedError
 from chaosapi.lab.ports import HOST, Ports, url
 from chaosapi.lab.processes import Programs
@@ -137,6 +137,7 @@ def _settings(profile: str, parts: Programs) -> dict[str, str]:
         "CHAOSAPI_PROFILE": profile,
         "CHAOSAPI_LOG_FORMAT": "json",
         "CHAOSAPI_AUDIT_LOG": str(parts.logs / "audit.log"),
+        **traces.settings(parts.logs),
     }
 
 

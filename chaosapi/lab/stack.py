@@ -27,6 +27,7 @@ from chaosapi.lab import (
     prometheus,
     service,
     tools,
+    traces,
     traffic,
 )
 from chaosapi.lab.errors import LabError, NotReadyError
@@ -107,7 +108,12 @@ class Lab:
             slo=str(self.options.service.slo.resolve()),
             token_file=str(self.token_file) if self.token_file else None,
             log=str(self.parts.find(service.PROGRAM).log) if self.options.service.starts else None,
+            traces=self._traces(),
         )
+
+    def _traces(self) -> str | None:
+        place = traces.folder(self.parts.logs) if self.options.service.starts else None
+        return str(place) if place else None
 
     @property
     def links(self) -> dict[str, str]:

@@ -73,7 +73,7 @@ def test_every_named_extra_exists() -> None:
     """In pyproject.toml, and `all` includes it."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert {entry.extra for entry in ENTRIES.values()} <= extras.keys()
-    assert extras["all"] == ["chaosapi[charts,console,lab,redis]"]
+    assert extras["all"] == ["chaosapi[charts,console,lab,redis,tracing]"]
     contained = " ".join(line for lines in extras.values() for line in lines if line.startswith("chaosapi["))
     assert all(name in contained for name in extras if name != "all")
 
