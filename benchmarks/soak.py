@@ -39,7 +39,7 @@ WARM_UP = 0.05
 BRIM = 10_000
 TOLERANCE = 0.05
 """The highest growth of resident memory: the allocator keeps some of its peak."""
-MEANT = "InjectedError"
+MEANT = "RuntimeError"
 
 
 def serve() -> None:

@@ -50,7 +50,16 @@ def create_app(
     app.include_router(shop.router(sells))
     # Move the shop's routes before those of the docs, because the router tries routes in order.
     app.router.routes.insert(0, app.router.routes.pop())
-    chaos = Chaos(settings, routes_of(app, settings.exempt), clock, shop.POINTS, worker, steady, classes=shop.CLASSES)
+    chaos = Chaos(
+        settings,
+        routes_of(app, settings.exempt),
+        clock,
+        shop.POINTS,
+        worker,
+        steady,
+        classes=shop.CLASSES,
+        details=shop.failure_detail,
+    )
     chaos.registry.register(shop.DependencyMetrics(sells.dependencies))
     chaos.registry.register(shop.ShopMetrics(sells, lambda: chaos.world, chaos.replica))
     text = "Log lines dropped because the reader was too slow or the write failed."

@@ -168,6 +168,9 @@ class Settings(BaseSettings):
     """The windows of those alerts: `production`, `lab`, or an AlertWindows file."""
     mark_responses: bool = False
     """Whether responses name the faults that acted on them, in `x-chaos-fault` and `Server-Timing`."""
+    blind: bool = False
+    """Hide from learners what would give faults away and is only convenient: refuses `mark_responses`, and metrics show
+    the statuses of a fault only once it has answered with them."""
     replica: Annotated[str, Field(pattern=REPLICA, max_length=100)] | None = None
     """The name of this replica, which it keeps after a restart (`shop-1`); its id unless given."""
     release: Annotated[str, Field(pattern=RELEASE, max_length=50)] = "1.0.0"
@@ -218,6 +221,10 @@ class Settings(BaseSettings):
             name = "CHAOSAPI_ADMIN_TOKEN_FILE" if self.admin_token_file else "CHAOSAPI_ADMIN_TOKEN"
             raise PydanticCustomError("token", "{name}: {trouble}", {"name": name, "trouble": trouble})
         self._check_learners_tokens()
+        if self.blind and self.mark_responses:
+            raise PydanticCustomError(
+                "blind", "CHAOSAPI_MARK_RESPONSES names faults: with CHAOSAPI_BLIND it must be off"
+            )
         if self.admin_port and self.admin_port == self.port:
             raise PydanticCustomError("ports", "CHAOSAPI_ADMIN_PORT and CHAOSAPI_PORT are the same: choose another")
         exposed = [host for host in (self.host, self.admin_host) if host is not None and not is_loopback(host)]

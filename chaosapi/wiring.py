@@ -29,7 +29,7 @@ from chaosapi.errors import Forbidden, Invalid, NotInstalled
 from chaosapi.extras import needed
 from chaosapi.faults.fault import Record
 from chaosapi.faults.state import Diff, State
-from chaosapi.injection.context import HeldRequests
+from chaosapi.injection.context import Details, HeldRequests, no_details
 from chaosapi.injection.engine import Engine
 from chaosapi.injection.middleware import FaultMiddleware
 from chaosapi.routing import RouteTable
@@ -53,7 +53,7 @@ from chaosapi.telemetry.middleware import TelemetryMiddleware
 from chaosapi.telemetry.process import process_registry
 from chaosapi.telemetry.queues import QueueMetrics
 from chaosapi.telemetry.requests import RequestMetrics
-from chaosapi.telemetry.selection import Selection
+from chaosapi.telemetry.selection import ChosenFamilies
 from chaosapi.telemetry.trace_provider import TracedService, create_tracing
 from chaosapi.telemetry.traffic import FaultFreeMeter, RateMeter
 from chaosapi.world.world import RequestClass, World
@@ -91,12 +91,15 @@ class Chaos:
         app_registry: Collector | None = None,
         *,
         classes: Mapping[str, RequestClass] | None = None,
+        details: Details = no_details,
     ) -> None:
         """`app_registry` has the app's metrics; unless given, prometheus-client's default registry has.
 
-        `classes` has the classes of the shop's routes; None for an app that is not the shop.
+        `classes` has the classes of the shop's routes; None for an app that is not the shop. `details` returns what the
+        app says on a route when it answers with a status, so that an injected error says the same.
         """
         self._shop = classes is not None
+        self._details = details
         self._settings = settings
         self._routes = routes
         self._worker = worker
@@ -245,14 +248,14 @@ class Chaos:
         """Return the metrics of faults, of all workers if there are several."""
         if self._collector is None:
             return self._fault_metrics
-        return Selection(self._collector, self._fault_metrics.names.__contains__)
+        return ChosenFamilies(self._collector, self._fault_metrics.names.__contains__)
 
     def _public_metrics(self) -> Collector:
         """Return all other metrics of chaosapi."""
         if self._collector is None:
             return self.registry
         names = self._fault_metrics.names
-        return Selection(self._collector, lambda name: name not in names)
+        return ChosenFamilies(self._collector, lambda name: name not in names)
 
     def around(self, app: ASGIApp) -> LifespanMiddleware:
         """Wrap the app that serves users."""
@@ -285,6 +288,7 @@ class Chaos:
                 meter=self._queues.meter,
                 held=self._held_requests,
                 mark=settings.mark_responses,
+                details=self._details,
             ),
             partial(
                 Dispatch,
@@ -371,6 +375,8 @@ class Chaos:
 
     def _expose_statuses(self, records: Iterable[Record]) -> None:
         """Show the statuses of these faults at 0: the first scrape of a burst would otherwise be its first sample."""
+        if self._settings.blind:
+            return  # a series at 0 would announce the fault
         now = self._store.now()
         for record in records:
             if record.phase(now) != "ended":

@@ -153,7 +153,7 @@ def test_a_request_that_the_apps_middleware_answers_is_skipped() -> None:
 @pytest.mark.parametrize(
     ("raises", "handled"),
     [
-        (None, "InjectedError: boom"),
+        (None, "RuntimeError: boom"),
         ("RuntimeError", "RuntimeError: boom"),
         ("RecursionError", "RecursionError: boom"),
         ("tests.test_inner.OutOfStockError", "OutOfStockError: boom"),

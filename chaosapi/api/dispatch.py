@@ -55,11 +55,8 @@ class Dispatch:
         if self._admin_port is not None and first in _shared_segments(self._routes):
             return self._app
         if first in _CONTROL_PATHS:
-            if self._admin_port is None:
-                return self._control
-            return problems.of(
-                NotFound(f"the admin API has a port of its own: {self._admin_port} (CHAOSAPI_ADMIN_PORT)")
-            )
+            # A port of its own is not mentioned.
+            return self._control if self._admin_port is None else problems.of(NotFound(f"there is nothing at {first}"))
         return self._control if path == "/metrics" or self._probe_fails(path) else self._app
 
     def _explain(self, scope: Scope) -> ASGIApp:

@@ -98,6 +98,9 @@ class Tools(Protocol):
     def instead(self, effect: "RequestEffect") -> ASGIApp:
         """Return an app that answers by another effect, inside the app's own middleware; no other fault acts."""
 
+    def problem_detail(self, status: int) -> str | None:
+        """Return what the app itself says when it answers with this status; None where that is not known."""
+
     def count_injected(self) -> None:
         """Count the request as injected, unless it is counted already; for effects whose `counts_itself` is true."""
 

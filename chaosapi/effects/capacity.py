@@ -15,7 +15,15 @@ from chaosapi.effects.error import Error
 from chaosapi.models import Integer
 from chaosapi.response import ResponseProgress
 
-_BUSY = Error(status=503)
+
+class _BusyError(Error):
+    """A 503 as the queue of the service gives it."""
+
+    def detail(self, status: int, tools: Tools) -> str | None:
+        return "the service is busy: try again later" if super().detail(status, tools) else None
+
+
+_BUSY = _BusyError(status=503)
 
 
 class Ticket:

@@ -102,7 +102,8 @@ class Error(RequestEffect):
         AfterValidator(_serialize),
         PlainSerializer(_parse, return_type=_Body),
     ] = None
-    """Text, or JSON of at most 100,000 characters and 30 levels; a problem document of the status unless given."""
+    """Text, or JSON of at most 100,000 characters and 30 levels; unless given, the problem document with which the app
+    itself answers with the status."""
     headers: Annotated[
         dict[HeaderName, HeaderValue],
         Field(max_length=50),
@@ -177,11 +178,11 @@ class Error(RequestEffect):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, tools: Tools) -> None:
         tools.count_injected()
-        response = self._response(tools.draw)
+        response = self._response(tools)
         await response(scope, receive, send)
 
-    def _response(self, draw: float) -> Response:
-        status = self._pick(draw)
+    def _response(self, tools: Tools) -> Response:
+        status = self._pick(tools.draw)
         headers = dict(self.headers)
         if self.retry_after is not None:
             headers["retry-after"] = str(math.ceil(self.retry_after))
@@ -190,7 +191,13 @@ class Error(RequestEffect):
         if isinstance(self.body, Json):
             return Response(self.body.text, status, headers, media_type="application/json")
         problem = {"type": "about:blank", "title": _phrase(status), "status": status}
+        if detail := self.detail(status, tools):
+            problem["detail"] = detail
         return Response(json.dumps(problem), status, headers, media_type="application/problem+json")
+
+    def detail(self, status: int, tools: Tools) -> str | None:
+        """Return the detail of the problem document: what the app says when it answers with the status."""
+        return tools.problem_detail(status)
 
     def _pick(self, draw: float) -> int:
         if isinstance(self.status, int):

@@ -9,7 +9,6 @@ from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chaosapi.effects.base import Ending, RequestEffect, Tools
-from chaosapi.injected_error import InjectedError
 from chaosapi.inner import Place
 
 _CONTROL_FLOW = (StopIteration, StopAsyncIteration)
@@ -52,7 +51,7 @@ class AppException(RequestEffect):
     def _exception(self) -> Exception:
         """Return the exception to raise; raise ValueError where it cannot be made."""
         if self.raises is None:
-            return InjectedError(self.message)
+            return RuntimeError(self.message)
         found = _find(self.raises)
         is_raisable = isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, _CONTROL_FLOW)
         if not is_raisable:

@@ -28,6 +28,14 @@ async def hold(future: asyncio.Future[None], seconds: float) -> None:
     await asyncio.wait({future}, timeout=seconds)
 
 
+Details = Callable[[str, int], str | None]
+"""Returns what the app says on a route when it answers with a status; None where that is not known."""
+
+
+def no_details(_: str, __: int) -> None:
+    """Know nothing of what an app says."""
+
+
 class Queue(NamedTuple):
     """The queue in which an effect lets requests wait."""
 
@@ -103,6 +111,7 @@ class EffectContext:
         clock: Callable[[], float],
         hold: Hold,
         queue: Queue,
+        details: Details = no_details,
     ) -> None:
         self.now = clock
         self.arrived = clock()
@@ -116,6 +125,7 @@ class EffectContext:
         self.drop = connection.drop
         self.occupancy = queue.occupancy
         self._queue = queue
+        self._details = details
         self._fault = hit.fault
         self._watcher = watcher
         self._held = held
@@ -140,6 +150,10 @@ class EffectContext:
         self._passed_on = True
         scope[keys.INNER] = self.effect.inside, self.inject
         return app(scope, receive, send)
+
+    def problem_detail(self, status: int) -> str | None:
+        """Return what the app itself says when it answers with this status; None where that is not known."""
+        return self._details(self._queue.route, status)
 
     def instead(self, effect: RequestEffect) -> ASGIApp:
         """Return an app that answers by another effect, inside the app's own middleware; no other fault acts."""

@@ -13,7 +13,16 @@ from chaosapi import scope as keys
 from chaosapi.effects.base import Occupancy
 from chaosapi.injection import dependencies
 from chaosapi.injection.connection import Connection, Droppable, connection_of
-from chaosapi.injection.context import EffectContext, HeldRequests, Hold, Queue, hold, mark_response
+from chaosapi.injection.context import (
+    Details,
+    EffectContext,
+    HeldRequests,
+    Hold,
+    Queue,
+    hold,
+    mark_response,
+    no_details,
+)
 from chaosapi.injection.disconnect import DisconnectWatcher
 from chaosapi.injection.engine import Engine, Hit
 
@@ -28,7 +37,7 @@ class FaultMiddleware:
     that answers it. Of several faults that would answer, the oldest does; the others count the request as skipped.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is optional and has one meaning
         self,
         app: ASGIApp,
         engine: Engine,
@@ -38,6 +47,7 @@ class FaultMiddleware:
         mark: bool = False,
         clock: Callable[[], float] = time.perf_counter,
         hold: Hold = hold,
+        details: Details = no_details,
     ) -> None:
         """`meter` is called with a route and the name of a dependency, empty for the queue in front of the service."""
         self.app = app
@@ -47,6 +57,7 @@ class FaultMiddleware:
         self._mark = mark
         self._clock = clock
         self._hold = hold
+        self._details = details
 
     @property
     def held(self) -> int:
@@ -123,7 +134,8 @@ class FaultMiddleware:
         dependency = target.point if isinstance(target, dependencies.DependencyCall) else ""
         queue = Queue(route, dependency, self._meter(route, dependency))
         contexts = [
-            EffectContext(app, hit, watcher, target, self._held, self._clock, self._hold, queue) for hit in acting
+            EffectContext(app, hit, watcher, target, self._held, self._clock, self._hold, queue, self._details)
+            for hit in acting
         ]
         done += contexts
         for context in reversed(contexts):

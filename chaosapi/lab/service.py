@@ -119,7 +119,7 @@ class RunningService:
         users = self.users.rstrip("/")
         admin = self.admin or find_admin_api([users, *_neighbours(users)])
         if admin is None:
-            raise LabError(f"no admin API at {users}{_own_words(users)}: is chaosapi installed there? (--admin-url)")
+            raise LabError(f"no admin API at {users}: is chaosapi installed there? (--admin-url)")
         with AdminClient(admin, token=token, timeout_s=TIMEOUT_S) as client:
             try:
                 client.list_faults("active")
@@ -146,16 +146,6 @@ def _neighbours(users: str) -> list[str]:
     parts = urlsplit(users)
     here = [parts.port + 1] if parts.port else []
     return [f"{parts.scheme}://{parts.hostname}:{port}" for port in (*here, *_USUAL_ADMIN_PORTS) if port != parts.port]
-
-
-def _own_words(users: str) -> str:
-    """Return what the service answers to a call of the admin API: it knows the port."""
-    try:
-        with AdminClient(users, timeout_s=TIMEOUT_S) as client:
-            client.openapi()
-    except ClientError as error:
-        return f" ({error})"
-    return ""
 
 
 def _metrics_url(users: str, admin: str) -> str:

@@ -12,11 +12,12 @@ from chaosapi.api.descriptions import Responses, header, refusals
 from chaosapi.errors import Conflict, NotFound
 from chaosapi.shop.assistant import events
 from chaosapi.shop.catalogue import ProductDetails
+from chaosapi.shop.failures import detail as failure_detail
 from chaosapi.shop.metrics import DependencyMetrics, ShopMetrics
 from chaosapi.shop.models import Cart, Checkout, Found, Item, Order, ProductPage, Question
 from chaosapi.shop.service import CLASSES, POINTS, Shop
 
-__all__ = ["CLASSES", "POINTS", "DependencyMetrics", "Shop", "ShopMetrics", "router"]
+__all__ = ["CLASSES", "POINTS", "DependencyMetrics", "Shop", "ShopMetrics", "failure_detail", "router"]
 
 
 _DEPENDENCY_FAILURES: Responses = {

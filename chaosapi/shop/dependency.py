@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 from chaosapi.calls import OUTCOMES, Try, current_calls, outcome_of, reason_of
 from chaosapi.errors import ChaosError
 from chaosapi.injection.dependencies import DependencyError, faults_at
+from chaosapi.shop import failures
 from chaosapi.world.world import ShopSettings
 
 BREAKER_STATES: Final = {"closed": "closed", "opened": "open", "half-opened": "half-open"}
@@ -82,9 +83,9 @@ class Dependency:
             headers = {"retry-after": f"{self._open_s:.0f}"}
             raise Unavailable(503, f"{self.name} is unavailable: try again later", headers) from None
         except TimeoutError:
-            raise Unavailable(504, f"{self.name} did not answer in time") from None
+            raise Unavailable(504, failures.late(self.name)) from None
         except (DependencyError, ConnectionError):
-            raise Unavailable(503, f"{self.name} failed") from None
+            raise Unavailable(503, failures.failed(self.name)) from None
 
     async def _call_with_retries(self, once: Callable[[int], Awaitable[T]]) -> T:
         try:

@@ -23,6 +23,7 @@ from structlog.typing import Processor
 from chaosapi.logger import ids_here, write_with
 from chaosapi.settings import Settings, SettingsError
 from chaosapi.telemetry.log_writer import Output, Stream
+from chaosapi.telemetry.tracebacks import strip_event
 
 # Without local variables: they may hold what no log should, and writing them took the loop down under a few hundred
 # exceptions a second.
@@ -87,6 +88,7 @@ def configure(settings: Settings) -> Dropped:
     level = settings.log_level.upper()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        strip_event,
         _add_ids,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,

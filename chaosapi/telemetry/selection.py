@@ -6,7 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 
-class Selection(Collector):
+class ChosenFamilies(Collector):
     """The families of another collector whose names are chosen."""
 
     def __init__(self, source: Collector, chosen: Callable[[str], bool]) -> None:

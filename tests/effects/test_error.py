@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from scipy import stats
 
 from chaosapi.effects.error import Error
+from tests.conftest import MakeClient
 
 
 def inject(client: TestClient, **effect: Any) -> None:
@@ -17,12 +18,29 @@ def inject(client: TestClient, **effect: Any) -> None:
     assert answer.status_code == 201, answer.text
 
 
-def test_the_default_is_a_plain_503(client: TestClient) -> None:
-    """A problem document that does not reveal the injection."""
-    inject(client)
-    answer = client.get("/api/products")
-    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
-    assert answer.json() == {"type": "about:blank", "title": "Service Unavailable", "status": 503}
+FAILING = {
+    503: {"type": "error", "status": 503},
+    504: {"type": "hang"},
+    500: {"type": "exception"},
+}
+"""Effects that make the shop itself answer with a status: the first two at its dependency, the last in the app."""
+
+
+@pytest.mark.parametrize("status", FAILING)
+def test_an_injected_error_is_the_shops_own_to_the_byte(make_client: MakeClient, status: int) -> None:
+    """Status, headers and body."""
+    client = make_client(shop_timeout="50ms", shop_retries=0, shop_breaker=False)
+    client = TestClient(client.app, base_url="http://localhost:8000", raise_server_exceptions=False)
+    inject(client, status=status)
+    injected = client.get("/api/products")
+    target = {} if status == 500 else {"target": {"points": ["db"]}}
+    client.put("/admin/faults/f", json={"effect": FAILING[status], **target}).raise_for_status()
+    own = client.get("/api/products")
+    for answer in (own, injected):
+        for name in ("x-request-id", "date"):
+            answer.headers.pop(name, None)
+    assert own.status_code == status
+    assert (injected.status_code, injected.headers, injected.content) == (status, own.headers, own.content)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,9 @@ class Tools:
 
     def release(self) -> None: ...
 
+    def problem_detail(self, status: int) -> str | None:
+        return None
+
     def instead(self, effect: RequestEffect) -> ASGIApp:
         raise NotImplementedError
 

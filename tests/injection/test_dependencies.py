@@ -13,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 from chaosapi import DependencyError, point
 from chaosapi.calls import Calls, Observers, current_calls
 from chaosapi.faults import changes
-from chaosapi.injected_error import InjectedError
 from chaosapi.injection.dependencies import DependencyCall
 from chaosapi.telemetry.faults import FaultMetrics
 from tests.conftest import Clock, MakeClient
@@ -45,7 +44,7 @@ class Caller(World):
                 self.work_done += 1
         except DependencyError as error:
             self.seen.append(str(error))
-        except (ConnectionError, InjectedError) as error:
+        except (ConnectionError, RuntimeError) as error:
             self.seen.append(type(error).__name__)
         else:
             self.seen.append("fine")
@@ -139,7 +138,7 @@ def test_an_exception_is_raised_in_the_callers_frame(caller: Caller) -> None:
     """As for a bug in the driver."""
     caller.at({"type": "exception", "message": "pool exhausted"})
     run(caller.get())
-    assert (caller.work_done, caller.seen) == (0, ["InjectedError"])
+    assert (caller.work_done, caller.seen) == (0, ["RuntimeError"])
 
 
 def test_a_hang_ends_with_the_callers_time_out(caller: Caller) -> None:
