@@ -131,7 +131,7 @@ class Chaos:
                 self.registry.register(collector)
         call_log = CallLog("shop" if self._shop else "chaosapi.dependencies", named)
         self._edge = Edge(
-            lambda: self.world,
+            lambda: engine.state.world,
             RequestReader(routes.handler, lambda route: self._queues.meter(route, ""), classes),
             steady,
         )

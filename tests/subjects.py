@@ -1,7 +1,7 @@
 """Two subjects for the state machine: a store with an engine, and a service over HTTP."""
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fastapi.testclient import TestClient
 from hypothesis import strategies as st
@@ -11,25 +11,36 @@ from chaosapi.errors import ChaosError
 from chaosapi.faults import changes
 from chaosapi.faults.changes import Change
 from chaosapi.faults.fault import Fault
+from chaosapi.faults.receipt import SPARED
 from chaosapi.faults.state import AuditEntry
 from chaosapi.injection.engine import Engine
 from chaosapi.routes import Route
 from chaosapi.routing import RouteTable
 from chaosapi.settings import Settings
 from chaosapi.store import MemoryStore
+from chaosapi.world.changes import WorldChange
+from chaosapi.world.world import World
 from tests.conftest import Clock
 
 NAMES = st.sampled_from("abc")
 DURATIONS = st.sampled_from([10, 20, 60])
 IDLE = {"type": "latency", "distribution": {"type": "constant", "value": 0}}
+FLAG: Final = "new-pricing"
 SPECS = st.builds(
-    lambda name, start_after, duration: Fault.model_validate(
-        {"name": name, "effect": IDLE, "schedule": {"start_after": start_after, "duration": duration}}
+    lambda name, start_after, duration, flag: Fault.model_validate(
+        {
+            "name": name,
+            "effect": IDLE,
+            "schedule": {"start_after": start_after, "duration": duration},
+            **({} if flag is None else {"while": {"flags": {FLAG: flag}}}),
+        }
     ),
     NAMES,
     st.sampled_from([0, 10]),
     DURATIONS,
+    st.sampled_from([None, True, False]),
 )
+"""Faults, some of which act only while a flag is on, or off."""
 
 
 class Seen(NamedTuple):
@@ -38,6 +49,9 @@ class Seen(NamedTuple):
     revision: int
     phases: dict[str, str]
     matched: dict[str, int]
+    spared: dict[str, int]
+    """How many requests the condition of each fault has spared."""
+    flag: bool
     audit: list[tuple[int, str, str | None]]
     """Revision, action and fault, oldest first."""
 
@@ -72,6 +86,11 @@ class Direct:
     def resume(self) -> bool:
         return self._do("resume", changes.resume())
 
+    def switch(self, *, on: bool) -> bool:
+        about = WorldChange(revision=0, at=self.clock.now, actor="test")
+        document = {"flags": {FLAG: on}}
+        return self._do("world", changes.change_world(document, World(), World.model_validate, about))
+
     def _do(self, action: str, change: Change, name: str | None = None) -> bool:
         entry = AuditEntry(at=self.clock.now, actor="test", action=action, fault=name)
         try:
@@ -90,6 +109,8 @@ class Direct:
             state.revision,
             {each.name: each.phase(self.clock.now) for each in state.faults},
             {each.name: self.engine.counts_of(each).matched for each in state.faults},
+            {each.name: self.engine.counts_of(each).skipped[SPARED] for each in state.faults},
+            state.world.flags[FLAG],
             [(each.revision, each.action, each.fault) for each in reversed(entries)],
         )
 
@@ -125,6 +146,9 @@ class Http:
     def resume(self) -> bool:
         return self._do("DELETE", "halt")
 
+    def switch(self, *, on: bool) -> bool:
+        return self._do("PATCH", "world", {"flags": {FLAG: on}})
+
     def _do(self, method: str, path: str, body: Any = None) -> bool:
         answer = self.client.request(method, f"/admin/{path}", json=body)
         assert answer.status_code in {200, 201, 404, 409, 422}, answer.text
@@ -140,6 +164,8 @@ class Http:
             known["revision"],
             {each["name"]: each["state"] for each in known["faults"]},
             {each["name"]: each["receipt"]["matched"] for each in known["faults"]},
+            {each["name"]: each["receipt"]["spared"] for each in known["faults"]},
+            self.client.get("/admin/world").json()["flags"][FLAG],
             [(each["revision"], each["action"], each["fault"]) for each in reversed(entries)],
         )
 

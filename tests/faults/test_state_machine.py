@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from chaosapi.faults.fault import Fault
+from chaosapi.world.world import World
 from tests.conftest import Clock
-from tests.subjects import DURATIONS, NAMES, SPECS, Direct, Http, Seen
+from tests.subjects import DURATIONS, FLAG, NAMES, SPECS, Direct, Http, Seen
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Expected:
     created_at: float
     ended_at: float = math.inf
     matched: int = 0
+    spared: int = 0
 
     @property
     def starts_at(self) -> float:
@@ -41,6 +43,7 @@ class Model(RuleBasedStateMachine):
         self.service = make(self.clock)
         self.faults: dict[str, Expected] = {}
         self.halted: str | None = None
+        self.flag = False
         self.audit: list[tuple[int, str, str | None]] = []
 
     def live(self, name: str) -> bool:
@@ -118,6 +121,14 @@ class Model(RuleBasedStateMachine):
             self.changed("resume")
         self.halted = None
 
+    @rule(on=st.booleans())
+    def switch(self, *, on: bool) -> None:
+        """Never refused, also while chaos is halted; a no-op if the flag is so already."""
+        assert self.service.switch(on=on)
+        if self.flag != on:
+            self.changed("world")
+        self.flag = on
+
     @rule(seconds=st.integers(1, 25))
     def wait(self, seconds: int) -> None:
         """Advance the clock."""
@@ -128,13 +139,17 @@ class Model(RuleBasedStateMachine):
         """Each change has one revision and one audit entry; faults and matched requests equal the model's."""
         self.service.request()
         phases = {}
+        world = World.model_validate({"flags": {FLAG: self.flag}})
         for name, fault in self.faults.items():
             ended = self.clock.now >= fault.ends_at
             started = self.clock.now >= fault.starts_at
             phases[name] = "ended" if ended else "active" if started else "scheduled"
-            fault.matched += phases[name] == "active"
+            active = phases[name] == "active"
+            fault.matched += active
+            fault.spared += active and fault.spec.unmet(world, "") is not None
         matched = {name: fault.matched for name, fault in self.faults.items()}
-        assert self.service.seen() == Seen(len(self.audit), phases, matched, self.audit)
+        spared = {name: fault.spared for name, fault in self.faults.items()}
+        assert self.service.seen() == Seen(len(self.audit), phases, matched, spared, self.flag, self.audit)
         self.clock.now += 1  # a fault is told from its namesake by when it was made
 
     def teardown(self) -> None:
@@ -146,10 +161,11 @@ class Model(RuleBasedStateMachine):
 def test_any_sequence_of_changes_and_time_agrees_with_a_simple_model(
     make: Callable[[Clock], Direct | Http], examples: int
 ) -> None:
-    """Create, replace, patch, end, kill switch, halt, resume and time, in any order, against the core and over HTTP.
+    """Create, replace, patch, end, kill switch, halt, resume, a flag and time, in any order, in the core and over HTTP.
 
     The revision grows by one with each change and never otherwise, the audit has one entry for each, no fault outlives
     its end, and requests meet exactly the faults that are active, also when time alone has ended or started them.
+    A fault with a condition spares exactly the requests that come while it does not hold.
     """
     many = settings(max_examples=examples, stateful_step_count=20, deadline=None, derandomize=True)
     run_state_machine_as_test(lambda: Model(make), settings=many)  # type: ignore[arg-type]  # calls it, no more
