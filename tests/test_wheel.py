@@ -122,7 +122,7 @@ def test_lab_once_runs_from_an_empty_folder(program: Path, tmp_path: Path, tools
     options = ("--port", "--prometheus-port", "--alertmanager-port", "--grafana-port")
     words = [word for pair in zip(options, free_ports(4), strict=True) for word in pair]
     done = run_in(tmp_path, program, "lab", "--once", *words)
-    assert re.search(r"targets 1/1 up; rules ([1-9]\d*)/\1 fine", done.stdout)
+    assert re.search(r"targets 2/2 up; rules ([1-9]\d*)/\1 fine", done.stdout)
     assert list(tmp_path.iterdir()) == []
 
 

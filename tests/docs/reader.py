@@ -35,7 +35,7 @@ class Reader:
         words = [word for option, port in self.ports.items() for word in (option, str(port))]
         command = [sys.executable, "-m", "chaosapi", "lab", *words, "--rate", "20", "--data-dir", str(data)]
         with self._running(command) as log:
-            _until(lambda: "targets 1/1 up" in log.read_text(), log.read_text)
+            _until(lambda: "targets 2/2 up" in log.read_text(), log.read_text)
             yield
 
     def types(self, block: Block) -> str:

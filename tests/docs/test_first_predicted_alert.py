@@ -53,7 +53,7 @@ def test_the_page_is_predicted_and_fires(tmp_path: Path, tools: dict[str, Path])
         subprocess.Popen([*typed(LAB[0].text), *ports], cwd=tmp_path, env=ENVIRONMENT, stdout=output) as lab,
     ):
         try:
-            wait_until(lambda: "targets 1/1 up" in log.read_text(), log)
+            wait_until(lambda: "targets 2/2 up" in log.read_text(), log)
             forecast = json.loads(answer(FORECAST[0].text, tmp_path, "--json"))
             answer(add[0], tmp_path)
             injected = time.time()

@@ -96,7 +96,7 @@ def lab_running(ports: dict[str, int], folder: Path) -> Iterator[subprocess.Pope
     ) as lab:
         try:
             assert lab.stdout is not None
-            assert any(re.match(r"\d\d:\d\d:\d\dZ targets 1/1 up", line) for line in lab.stdout)
+            assert any(re.match(r"\d\d:\d\d:\d\dZ targets 2/2 up", line) for line in lab.stdout)
             yield lab
         finally:
             lab.kill()
@@ -109,7 +109,7 @@ def test_once(profile: str, lab_ports: dict[str, int], tmp_path: Path, tools: di
     done = run("lab", lab_ports, tmp_path, "--once", "--profile", profile)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("targets 1/1 up; rules ")
+    assert last.startswith("targets 2/2 up; rules ")
     loaded, known = last.split("rules ")[1].split()[0].split("/")
     assert loaded == known != "0"
     assert eventually(lambda: listening(lab_ports) == [])  # another test may borrow a port for a moment
@@ -247,7 +247,7 @@ def test_the_status_names_faults_and_alerts(lab_ports: dict[str, int], tmp_path:
             lab.parts.wait_until(lambda: any(spans.requests(spans.read(folder))), "a span in the folder of the lab")
         lab.admin.create_fault({"name": "frozen", "effect": {"type": "pause", "pause": "1m", "every": "2m"}})
         lab.parts.wait_until(
-            lambda: status.read_status(lab).targets == "0/1 up", "a target that looks frozen", every=0.2
+            lambda: status.read_status(lab).targets == "1/2 up", "a target that looks frozen", every=0.2
         )
         assert status.read_status(lab).faults == ("frozen", "shown")
         assert lab.addresses.log is not None

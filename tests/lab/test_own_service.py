@@ -188,7 +188,7 @@ def test_a_running_service_is_monitored_and_keeps_running(
         log = folder / "lab.log"
         with log.open("w") as output, subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=output) as lab:
             try:
-                assert eventually(lambda: "targets 1/1 up" in log.read_text()), log.read_text()
+                assert eventually(lambda: "targets 2/2 up" in log.read_text()), log.read_text()
                 query = 'sum(rate(http_requests_total{job="items"}[5m]))'
                 here = f"http://127.0.0.1:{lab_ports['--prometheus-port']}/api/v1/query"
                 (found,) = httpx2.get(here, params={"query": query}).json()["data"]["result"]
@@ -217,7 +217,7 @@ def test_an_app_gets_the_users_environment(
     options = ["--app", "items_app:app", "--slo", "slo.yml", "--data-dir", "data"]
     done = run("lab", lab_ports, folder, "--once", *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].startswith("targets 1/1 up")
+    assert done.stdout.splitlines()[-1].startswith("targets 2/2 up")
     assert "GET /broken answers 500" in done.stdout.splitlines()
     assert "GET /items/{item_id} answers" not in done.stdout
     assert '("/broken", "/broken", {})' in (folder / "data" / "locustfile.py").read_text()
