@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -83,11 +84,11 @@ class Counted:
         """Return the requests of a route in a bucket, for all statuses."""
         return sum(self._find("request_duration_seconds_bucket", handler, le).values())
 
-    def wait(self, handler: str) -> dict[str, int]:
-        """Wait for the first request of a route to be counted; return the statuses."""
+    def wait(self, handler: str, requests: int = 1) -> dict[str, int]:
+        """Wait for the requests of a route to be counted; return the statuses."""
         deadline = time.monotonic() + patience(10)
-        while not (found := self.statuses(handler)):
-            assert time.monotonic() < deadline, f"no request to {handler} was counted"
+        while sum((found := self.statuses(handler)).values()) < requests:
+            assert time.monotonic() < deadline, f"{requests} of {handler} were not counted"
             time.sleep(0.01)
         return found
 
@@ -214,24 +215,39 @@ def test_an_injected_missing_response_is_counted_as_000(client: httpx2.Client, e
     assert Counted(client).fast("/silent", "30.0") == 0
 
 
-async def parts() -> AsyncIterator[bytes]:
-    """Yield four bytes, and clean up."""
-    try:
-        for _ in range(4):
-            yield b"x"
-    finally:
-        await asyncio.sleep(SLOW)
+class Afterwards:
+    """The work that an app does after its responses: it goes on until the test ends it."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self.running = 0
+
+    async def __call__(self) -> None:
+        self.running += 1
+        while not self._over.is_set():
+            await asyncio.sleep(0.01)
+        self.running -= 1
+
+    def end(self) -> None:
+        self._over.set()
 
 
-def a_fastapi_app(folder: Path) -> FastAPI:
+def a_fastapi_app(folder: Path, afterwards: Afterwards) -> FastAPI:
     """Return an app whose routes continue after their responses."""
     app = FastAPI()
     (folder / "file").write_bytes(b"x" * 200_000)
 
     @app.get("/task")
     def task(tasks: BackgroundTasks) -> str:
-        tasks.add_task(asyncio.sleep, SLOW)
+        tasks.add_task(afterwards)
         return "fine"
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            for _ in range(4):
+                yield b"x"
+        finally:
+            await afterwards()
 
     @app.get("/generator")
     def generator() -> StreamingResponse:
@@ -239,33 +255,36 @@ def a_fastapi_app(folder: Path) -> FastAPI:
 
     @app.get("/file")
     def file() -> FileResponse:
-        return FileResponse(folder / "file", background=BackgroundTask(asyncio.sleep, SLOW))
+        return FileResponse(folder / "file", background=BackgroundTask(afterwards))
 
     @app.head("/file")
     def head() -> FileResponse:
-        return FileResponse(folder / "file", background=BackgroundTask(asyncio.sleep, SLOW))
+        return FileResponse(folder / "file", background=BackgroundTask(afterwards))
 
     return app
 
 
 def test_background_work_is_no_latency_and_not_in_progress(tmp_path: Path) -> None:
-    """Background tasks, the cleanup of a generator, code after a file."""
-    app = a_fastapi_app(tmp_path)
+    """Background tasks, the cleanup of a generator, code after a file: requests are counted while it goes on."""
+    afterwards = Afterwards()
+    app = a_fastapi_app(tmp_path, afterwards)
     chaosapi.install(app, QUIET)
     with serving(app) as client:
         inject(client, {"type": "capacity", "concurrency": 1, "queue": 0})
-        for method, path, size in (
-            ("GET", "/task", 6),
-            ("GET", "/generator", 4),
-            ("GET", "/file", 200_000),
-            ("HEAD", "/file", 0),
-        ):
-            with client.stream(method, path) as answer:
-                assert (answer.status_code, sum(map(len, answer.iter_raw(1)))) == (200, size)
-            Counted(client).wait(path)
-        for path, requests in (("/task", 1), ("/generator", 1), ("/file", 2)):
-            assert Counted(client).statuses(path) == {"200": requests}
-            assert Counted(client).fast(path, "1.0") == requests
+        try:
+            for method, path, size, requests in (
+                ("GET", "/task", 6, 1),
+                ("GET", "/generator", 4, 1),
+                ("GET", "/file", 200_000, 1),
+                ("HEAD", "/file", 0, 2),
+            ):
+                # On the same connection the server answers the next request when the work is over.
+                with httpx2.Client(base_url=client.base_url) as own, own.stream(method, path) as answer:
+                    assert (answer.status_code, sum(map(len, answer.iter_raw(1)))) == (200, size)
+                    assert Counted(client).wait(path, requests) == {"200": requests}
+                assert afterwards.running
+        finally:
+            afterwards.end()
 
 
 @pytest.mark.parametrize("effect", [{"type": "reset"}, {"type": "hang", "at_most": "100ms"}])
