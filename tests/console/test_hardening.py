@@ -73,7 +73,7 @@ def test_the_page_works_under_its_content_security_policy(browser: Any, url: str
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.goto(url)
     assert opened(page)
-    for name in ("Alerts", "Budget", "Timeline", "Traffic", "Faults"):
+    for name in ("Alerts", "Budget", "Timeline", "World", "Traffic", "Faults"):
         page.get_by_role("tab", name=name).click()
     page.get_by_role("button", name="Halt…").click()
     page.get_by_role("button", name="Cancel").click()
