@@ -53,7 +53,9 @@ class CallMetrics(Collector):
             counters = self._by_dependency.get(done.dependency) or self._other()
             seconds = counters.seconds[done.outcome]
             seconds.sum[0] += done.seconds
-            seconds.buckets[bisect_left(BUCKETS, done.seconds)][0] += 1
+            bucket = bisect_left(BUCKETS, done.seconds)
+            seconds.buckets[bucket][0] += 1
+            seconds.exemplars.note(bucket, done.seconds)
             if done.number > 1:
                 counters.retries[0] += 1
 

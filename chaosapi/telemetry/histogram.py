@@ -7,6 +7,7 @@ from itertools import accumulate
 from prometheus_client.core import HistogramMetricFamily
 
 from chaosapi.telemetry.counters import CellFactory, Key
+from chaosapi.telemetry.exemplars import Exemplars, with_exemplars
 
 
 class Histogram:
@@ -18,6 +19,7 @@ class Histogram:
         pairs = tuple(labels.items())
         self._labels = list(labels.values())
         self._bounds = bounds
+        self.exemplars = Exemplars()
         self._le = (*map(str, bounds), "+Inf")
         buckets = [Key(name, f"{name}_bucket", (*pairs, ("le", le)), text) for le in self._le]
         self.sum, *self.buckets = cells("histogram", [Key(name, f"{name}_sum", pairs, text), *buckets])
@@ -25,8 +27,10 @@ class Histogram:
     def observe(self, value: float) -> None:
         """Count a value; what every request does adds to the cells itself, since a call takes longer."""
         self.sum[0] += value
-        self.buckets[bisect_left(self._bounds, value)][0] += 1
+        bucket = bisect_left(self._bounds, value)
+        self.buckets[bucket][0] += 1
+        self.exemplars.note(bucket, value)
 
     def add_to(self, family: HistogramMetricFamily) -> None:
         so_far = accumulate(bucket[0] for bucket in self.buckets)
-        family.add_metric(self._labels, list(zip(self._le, so_far, strict=True)), self.sum[0])
+        family.add_metric(self._labels, with_exemplars(self._le, so_far, self.exemplars), self.sum[0])

@@ -16,6 +16,7 @@ from prometheus_client.samples import Sample
 from chaosapi.faults.fault import Fault
 from chaosapi.routes import COUNTED_FROM_START, LATENCY_BOUNDS, METHODS, Route, is_failure
 from chaosapi.telemetry.counters import CellFactory, Key, local
+from chaosapi.telemetry.exemplars import Exemplars, with_exemplars
 from chaosapi.telemetry.histogram import Histogram
 
 BUCKETS: Final = LATENCY_BOUNDS
@@ -48,6 +49,7 @@ class StatusCounters:
 
     def __init__(self, labels: dict[str, str], cells: CellFactory) -> None:
         self.labels = list(labels.values())
+        self.exemplars = Exemplars()
         self.succeeds = not is_failure(labels["status"])
         pairs = tuple(labels.items())
         name, text = _TOTAL
@@ -98,6 +100,7 @@ class RouteCounters:
         counts.seconds[0] += seconds
         bucket = bisect_left(BUCKETS, seconds) if whole else -1
         counts.buckets[bucket][0] += 1
+        counts.exemplars.note(bucket, seconds)
         if counts.succeeds and not begun:
             self.first_byte.sum[0] += seconds
             self.first_byte.buckets[bucket][0] += 1
@@ -165,7 +168,7 @@ class RequestMetrics(Collector):
             traffic.first_byte.add_to(first_byte)
             for counts in list(traffic.by_status.values()):
                 so_far = accumulate(bucket[0] for bucket in counts.buckets)
-                duration.add_metric(counts.labels, list(zip(_LE, so_far, strict=True)), counts.seconds[0])
+                duration.add_metric(counts.labels, with_exemplars(_LE, so_far, counts.exemplars), counts.seconds[0])
         yield from (duration, first_byte, running)
 
     def _totals(self) -> Iterator[Metric]:
