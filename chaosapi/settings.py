@@ -189,8 +189,11 @@ class Settings(BaseSettings):
     """`auto` writes JSON unless a person is watching."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The lowest level of log lines."""
-    audit_log: str = "stdout"
-    """Where `chaosapi serve` logs changes of faults and of the world: `stdout` with other lines, a file, or `off`."""
+    audit_log: str | None = None
+    """Where `chaosapi serve` logs changes of faults and of the world: `stdout` with other lines, a file, or `off`.
+
+    Unless given, `stdout`; with `blind`, `off`.
+    """
 
     @classmethod
     def settings_customise_sources(
@@ -224,6 +227,10 @@ class Settings(BaseSettings):
         if self.blind and self.mark_responses:
             raise PydanticCustomError(
                 "blind", "CHAOSAPI_MARK_RESPONSES names faults: with CHAOSAPI_BLIND it must be off"
+            )
+        if self.blind and self.audit_log == "stdout":
+            raise PydanticCustomError(
+                "blind", "CHAOSAPI_AUDIT_LOG names faults: with CHAOSAPI_BLIND it must be a file, or off"
             )
         if self.admin_port and self.admin_port == self.port:
             raise PydanticCustomError("ports", "CHAOSAPI_ADMIN_PORT and CHAOSAPI_PORT are the same: choose another")

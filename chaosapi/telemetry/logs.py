@@ -105,7 +105,8 @@ def configure(settings: Settings) -> Dropped:
     notice = partial(_dropped_notice, [*shared[2:], *last])
     levels = structlog.make_filtering_bound_logger(level)
     output, errors = _outputs(notice)
-    audit = _audit_output(settings.audit_log, output, partial(_dropped_notice, [*shared[2:], *json_last]))
+    audit_log = settings.audit_log or ("off" if settings.blind else "stdout")
+    audit = _audit_output(audit_log, output, partial(_dropped_notice, [*shared[2:], *json_last]))
     handler = _Handler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -120,9 +120,9 @@ get_logger("shop.db").warning("call failed")
 """
 
 
-def audited(where: str) -> subprocess.CompletedProcess[str]:
+def audited(where: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     """Log lines of the shop and of the control plane."""
-    settings = {"CHAOSAPI_AUDIT_LOG": where}
+    settings = {"CHAOSAPI_AUDIT_LOG": where, **more}
     return subprocess.run(
         [sys.executable, "-c", AUDITED], check=False, env=os.environ | settings, capture_output=True, text=True
     )
@@ -145,6 +145,14 @@ def test_lines_about_faults_can_have_a_file_of_their_own(tmp_path: Path) -> None
 def test_lines_about_faults_are_with_the_others_or_nowhere() -> None:
     assert events(audited("stdout").stdout) == ["fault created", "the store is away", "request", "call failed"]
     assert events(audited("off").stdout) == ["request", "call failed"]
+
+
+def test_a_blind_service_does_not_log_them_with_the_others(tmp_path: Path) -> None:
+    """Nowhere unless it has a file."""
+    assert events(audited(CHAOSAPI_BLIND="true").stdout) == ["request", "call failed"]
+    audited(str(tmp_path / "audit.log"), CHAOSAPI_BLIND="true")
+    assert events((tmp_path / "audit.log").read_text()) == ["fault created", "the store is away"]
+    assert "CHAOSAPI_AUDIT_LOG names faults" in audited("stdout", CHAOSAPI_BLIND="true").stderr
 
 
 def test_an_audit_log_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
