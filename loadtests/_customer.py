@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from _metrics import NO_ANSWER, ClientMetrics, status_of
 from _shop import Request, read_body
+from _trace import traceparent
 from geventhttpclient.client import HTTPClient, HTTPClientPool
 from geventhttpclient.url import URL
 from locust import FastHttpUser
@@ -41,8 +42,9 @@ class Customer(FastHttpUser):
 
     def send(self, request: Request, headers: dict[str, str], due: float | None = None) -> tuple[int, dict[str, Any]]:
         """Send a request and return its status (0: no answer) and body; latency is measured from `due` if given."""
+        headers = {**headers, "traceparent": traceparent(headers["x-request-id"])}
         if request.key:
-            headers = {**headers, "idempotency-key": request.key}
+            headers["idempotency-key"] = request.key
         with (
             self.metrics.inflight.track_inprogress(),
             self.client.request(

@@ -156,6 +156,7 @@ def test_the_closed_model_has_a_user_a_request(shop: Shop) -> None:
     assert run.returncode == 0, run.stderr
     assert len({headers["x-request-id"] for headers in shop.headers}) == len(shop.headers) > 10
     assert len({headers["x-user-id"] for headers in shop.headers}) == 10
+    assert len({headers["traceparent"].split("-")[1] for headers in shop.headers}) == len(shop.headers)
 
 
 def test_a_run_writes_a_report(shop: Shop, tmp_path: Path) -> None:
