@@ -216,7 +216,7 @@ def unblock(
 @app.command()
 def shed(
     kind: Annotated[str, typer.Argument(metavar="browse|cart|checkout")],
-    percent: Annotated[float, typer.Argument(min=0, max=100, help="The share of its requests to refuse; 0 for none.")],
+    share: Annotated[str, typer.Argument(help="Of its requests, the share to refuse: 30% or 0.3; 0 for none.")],
     *,
     note: Note = None,
     wait: Wait = WAIT,
@@ -225,8 +225,18 @@ def shed(
     as_json: AsJson = False,
 ) -> None:
     """Refuse a share of the requests of a class, the least valuable class first."""
-    patch = {"shed": {kind: percent / 100 or None}}
+    patch = {"shed": {kind: _share(share) or None}}
     _change(lambda _: patch, note, wait, url, token, as_json=as_json)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"{text!r} is not a share of requests such as 30% or 0.3", param_hint="SHARE")
+    return share
 
 
 @app.command()

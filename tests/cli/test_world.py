@@ -34,7 +34,7 @@ def test_the_actions_of_an_operator_in_the_terminal(serve: Serve, monkeypatch: p
     assert "limits: none → x-tenant=acme 5/s" in run("limit", "X-Tenant=acme", "5")
     assert "limits: x-tenant=acme 5/s → x-tenant=acme 0/s" in run("block", "x-tenant=acme")
     assert "limits: x-tenant=acme 0/s → none" in run("unblock", "x-tenant=acme")
-    assert "shed.browse: none → 0.3" in run("shed", "browse", "30")
+    assert "shed.browse: none → 0.3" in run("shed", "browse", "30%")
     assert "quarantine: none → p-0042" in run("quarantine", "p-0042")
     assert "quarantine: p-0042 → none" in run("quarantine", "p-0042", "--undo")
     assert "settings.search: live → cached" in run("degrade", "search")
@@ -49,4 +49,6 @@ def test_the_actions_of_an_operator_in_the_terminal(serve: Serve, monkeypatch: p
     assert len(entries) == 19
     assert "Did you mean" not in run("set", "shop_retries=99", code=1)
     assert "has changed since" in run("undo", "2", code=2)
+    assert "Nothing to change" in run("shed", "browse", "0.3")
+    assert "is not a share of requests such as 30% or 0.3" in run("shed", "browse", "30", code=2)
     assert "must be on or off" in run("flag", "new-pricing", "on", code=2)
