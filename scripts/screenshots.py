@@ -4,6 +4,7 @@ Needs Chromium (`apt-get install chromium`, or `playwright install chromium`). W
 and logged: Debian's Prometheus 3 and Alertmanager, or a Grafana that is not installed. Official releases have theirs.
 """
 
+import html
 import io
 import os
 import shutil
@@ -13,7 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlencode
 
 import httpx2
 from playwright.sync_api import Page, ViewportSize, sync_playwright
@@ -41,6 +43,7 @@ PORTS = Ports(
 )
 LOCUST = 18089
 FAULT = {"name": "checkout-errors", "effect": {"type": "error", "status": 503}, "rate": 0.2, "reason": "a screenshot"}
+RAW_QUERY = 'sum by (handler) (rate(http_requests_total{job="chaosapi", status=~"5.."}[20s]))'
 WAIT = 60.0
 """Time-out in seconds for a part of the lab to start."""
 PAINT = 15.0
@@ -140,6 +143,41 @@ def alerts(lab: Lab, shots: Camera) -> None:
     lab.admin.end_fault(name)
 
 
+def targets(lab: Lab, shots: Camera, scratch: Path) -> None:
+    """Take a picture of Prometheus' targets: of its page, or else of a table of what its API says of them."""
+    address = url(lab.ports.prometheus)
+    answer = httpx2.get(f"{address}/api/v1/targets", params={"state": "active"}).raise_for_status()
+    drawn = scratch / "targets.html"
+    drawn.write_text(_table(answer.json()["data"]["activeTargets"]))
+    pages = ((f"{address}/targets", ""), (f"{address}/classic/targets", ""), (drawn.as_uri(), "body"))
+    any(shots.take("prometheus-targets", page, "text=http://127.0.0.1 >> nth=0", of=part) for page, part in pages)
+
+
+def _table(found: list[dict[str, Any]]) -> str:
+    titles = ("Job", "Endpoint", "State", "Labels", "Scrape duration", "Error")
+    rows = [
+        (
+            each["scrapePool"],
+            each["scrapeUrl"],
+            each["health"].upper(),
+            ", ".join(f'{name}="{value}"' for name, value in each["labels"].items()),
+            f"{1000 * each['lastScrapeDuration']:.1f} ms",
+            each["lastError"],
+        )
+        for each in sorted(found, key=lambda each: str(each["scrapePool"]))
+    ]
+    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    style = (
+        "body{font:15px sans-serif;margin:24px} td,th{padding:8px 14px;text-align:left;border-bottom:1px solid #ccc}"
+    )
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    return (
+        f"<meta charset=utf-8><style>{style} table{{border-collapse:collapse}}</style><h2>Targets</h2>"
+        f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+        "<p>Drawn from Prometheus' /api/v1/targets: this Prometheus has no web page.</p>"
+    )
+
+
 def _unfolded(page: Page) -> None:
     """Open the first firing alert, and cut the picture below its annotations."""
     page.get_by_text("Show annotations").click()
@@ -178,6 +216,13 @@ def console(lab: Lab, shots: Camera) -> None:
     for picture, size, theme in CONSOLE:
         with shots.seen(size, theme):
             shots.take(picture, address, f"text={name}", _drawn)
+    asked = urlencode({"expr": RAW_QUERY, "span": "5 m"})
+    shots.take(
+        "query",
+        f"{address}/query?{asked}",
+        "td:has-text('/api/checkout') >> nth=0",
+        lambda page: page.wait_for_timeout(2_000),
+    )
     shots.take("console-form", address, f"text={name}", _filled)
     lab.admin.end_fault(name)
 
@@ -221,6 +266,7 @@ def main() -> None:
         chart(shots, scratch)
         options = stack.Options(scratch / "lab", ports=PORTS, rate=demo.RATE, traffic=True, console=True)
         with stack.running(options, _told.print) as lab:
+            targets(lab, shots, scratch)
             terminal(lab, shots, scratch)
             console(lab, shots)
             alerts(lab, shots)
