@@ -1,0 +1,1 @@
+"""What a learner can read says nothing of the faults."""
