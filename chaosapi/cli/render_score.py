@@ -16,6 +16,7 @@ _WORDS: Final = {
     "by chance": ("in range", "green"),
     "missed": ("missed", "bold red"),
     "unexpected": ("unexpected", "bold red"),
+    "not forecast": ("not forecast", "yellow"),
     "to come": ("to come", "dim"),
     "already firing": ("fired before", "yellow"),
 }
@@ -25,7 +26,8 @@ fires, notified, resolves: forecast→measured, in seconds since the fault began
 expected range: when chance lets the alert fire (two standard deviations)
 hit: off by at most a scrape, an evaluation and group_wait; in range: further
 off, but inside the expected range; late, early: outside it; missed: forecast,
-did not fire; unexpected: fired, not forecast; fired before: since before the
+did not fire; unexpected: fired, against the forecast; not forecast: fired while
+a fault acted whose outcome cannot be forecast; fired before: since before the
 fault; to come: not due yet
 """
 _SPLIT_LEGEND: Final = """\

@@ -97,6 +97,11 @@ class ForecastModel:
         return [fault for fault in self.faults if not outcome.unmodelled(fault)]
 
     @cached_property
+    def not_modelled(self) -> list[str]:
+        """Return why the outcome of the other faults cannot be predicted."""
+        return [reason for fault in self.faults if fault.rate and (reason := outcome.unmodelled(fault))]
+
+    @cached_property
     def horizon(self) -> float:
         """Return the end of the forecast in seconds: by default, when the last pair has reset."""
         if self.monitoring.horizon:

@@ -29,7 +29,7 @@ def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
     """Compare the forecast of a fault with the observations known at the time `now` (Unix seconds)."""
     firings = [each for alert in timetable.predict(replay.model).alerts for each in _alert(alert, replay, facts, now)]
     alerts = [each for each, _ in firings]
-    judged = [each for each in alerts if each.verdict != "already firing"]
+    judged = [each for each in alerts if each.verdict not in {"already firing", "not forecast"}]
     both = sum(each.forecast is not None and each.fact is not None for each in judged)
     again = sum(repeats for _, repeats in firings)
     fired = sum(each.fact is not None for each in judged)
@@ -45,7 +45,7 @@ def score(fault: str, replay: Replay, facts: Observed, now: float) -> Score:
         detection=ForecastAndFact(forecast=_detection(expected), fact=_detection(real)),
         reset=ForecastAndFact(forecast=_reset(expected, lasted), fact=_reset(real, lasted)),
         alerts=alerts,
-        missing=_missing(facts),
+        missing=[*replay.model.not_modelled, *_missing(facts)],
     )
 
 
@@ -120,7 +120,9 @@ def _verdict(
     tolerance = monitoring.scrape + monitoring.evaluation + monitoring.group_wait + 0.001
     since = now - replay.origin - replay.start
     if expected is None:
-        return "by chance" if scored.earliest is not None else "unexpected"
+        if scored.earliest is not None:
+            return "by chance"
+        return "not forecast" if replay.model.not_modelled else "unexpected"
     if fact is None:
         due = expected.firing if scored.latest is None else scored.latest
         # Without Prometheus an alert is known only by its notification.

@@ -5,7 +5,9 @@ from typing import Literal
 from chaosapi.models import Model
 from chaosapi.slo.severity import Severity
 
-Verdict = Literal["as forecast", "by chance", "off", "missed", "unexpected", "to come", "already firing"]
+Verdict = Literal[
+    "as forecast", "by chance", "off", "missed", "unexpected", "not forecast", "to come", "already firing"
+]
 """How an alert's observed times compare with the forecast.
 
 as forecast      at most one scrape, one evaluation and group_wait off
@@ -13,6 +15,7 @@ by chance        further off, but within two standard deviations of chance
 off              further off than that
 missed           forecast to fire, but did not
 unexpected       fired, but was not forecast to
+not forecast     fired while a fault acted whose outcome cannot be forecast
 to come          not due yet
 already firing   has fired since before the fault, so its times cannot be compared
 """
@@ -88,7 +91,10 @@ class Score(Model):
 
     fault: str
     precision: float | None
-    """The share of alerts that fired which were forecast to fire, or to fire again by chance; None: none fired."""
+    """The share of alerts that fired which were forecast to fire, or to fire again by chance; None: none fired.
+
+    Without those that could not be forecast.
+    """
     recall: float | None
     """The share of alerts forecast to fire by now which did fire; None: no alert was forecast to."""
     detection: ForecastAndFact

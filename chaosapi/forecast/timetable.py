@@ -67,10 +67,7 @@ def predict(model: ForecastModel) -> Forecast:
         alerts=alerts,
         budgets=[_budget(model, slo) for slo in model.slos],
         refused=[RefusedSlo(slo=name, reason=reason) for name, reason in model.refused.items()],
-        not_modelled=[
-            *model.idle,
-            *(reason for fault in model.faults if fault.rate and (reason := outcome.unmodelled(fault))),
-        ],
+        not_modelled=[*model.idle, *model.not_modelled],
     )
 
 

@@ -76,7 +76,13 @@ def test_every_column_is_explained() -> None:
 
 @pytest.mark.parametrize(
     ("verdict", "off", "word"),
-    [("as forecast", 1, "hit"), ("off", 9, "late"), ("off", -9, "early"), ("unexpected", 0, "unexpected")],
+    [
+        ("as forecast", 1, "hit"),
+        ("off", 9, "late"),
+        ("off", -9, "early"),
+        ("unexpected", 0, "unexpected"),
+        ("not forecast", 0, "not forecast"),
+    ],
 )
 def test_verdicts_are_plain_words(verdict: Verdict, off: float, word: str) -> None:
     """Their names in JSON stay."""

@@ -110,6 +110,24 @@ def test_the_four_attributes(scored: Any) -> None:
     }
 
 
+def test_alerts_of_a_fault_that_has_no_forecast_are_not_unexpected(ask: Ask) -> None:
+    """What a failing call leads to is up to the app: neither the alerts nor the precision accuse the forecast."""
+    at_a_point = record(target={"points": ["payments"]})
+    replayed = replay.replay_fault(at_a_point, [], ask(BODY))
+    found = score("f", replayed, Observed(recorded=[recorded(6, 64)]), START + 600)
+    assert quick(found).verdict == "not forecast"
+    assert (found.precision, found.recall) == (None, None)
+    assert found.missing[0] == "f: what a failing call to payments leads to is up to the app"
+
+
+def test_an_alert_beside_a_fault_that_has_no_forecast_is_scored(ask: Ask) -> None:
+    """The other fault's forecast is met."""
+    at_a_point = record(name="p", target={"points": ["payments"]})
+    replayed = replay.replay_fault(record(), [at_a_point], ask(BODY))
+    found = score("f", replayed, Observed(recorded=[recorded(5.9, 64.9)]), START + 600)
+    assert quick(found).verdict == "as forecast"
+
+
 @pytest.mark.parametrize(
     ("firing", "rps", "verdict"), [(8.5, 5, "by chance"), (8.5, 100_000, "off"), (6.9, 100_000, "as forecast")]
 )
