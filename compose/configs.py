@@ -29,7 +29,11 @@ def write(folder: Path) -> None:
     _write(folder / "alertmanager.yml", text)
     dashboards = Path("/var/lib/dashboards")
     grafana.provision(
-        folder / "grafana", prometheus="http://prometheus:9090", interval=_INTERVAL, dashboards=dashboards
+        folder / "grafana",
+        prometheus="http://prometheus:9090",
+        interval=_INTERVAL,
+        dashboards=dashboards,
+        jaeger="http://jaeger:16686",
     )
 
 

@@ -25,29 +25,32 @@ def _homepath_option(program: Path) -> list[str]:
     return next((["--homepath", str(place)] for place in homes if (place / "public").is_dir()), [])
 
 
-def provision(folder: Path, *, prometheus: str, interval: float, dashboards: Path) -> None:
-    """Write the files that Grafana reads at start: one datasource, and the dashboards in `dashboards`.
+def provision(folder: Path, *, prometheus: str, interval: float, dashboards: Path, jaeger: str | None = None) -> None:
+    """Write the files that Grafana reads at start: the datasources, and the dashboards in `dashboards`.
 
     `interval` is the seconds between scrapes, from which Grafana makes `$__rate_interval`: four times as much. Shorter
     than `SHORTEST_INTERVAL` it counts as that: within 4 s a route with one request a second has four samples, and its
     rates are noise.
     """
-    datasource = {
+    exemplars = {"exemplarTraceIdDestinations": [{"name": "trace_id", "datasourceUid": "jaeger"}]} if jaeger else {}
+    source = {
         "name": "Prometheus",
         "uid": "prometheus",
         "type": "prometheus",
         "access": "proxy",
         "url": prometheus,
         "isDefault": True,
-        "jsonData": {"timeInterval": durations.format(max(interval, SHORTEST_INTERVAL))},
+        "jsonData": {"timeInterval": durations.format(max(interval, SHORTEST_INTERVAL)), **exemplars},
     }
+    traces = {"name": "Jaeger", "uid": "jaeger", "type": "jaeger", "access": "proxy", "url": jaeger}
+    sources = [source, traces] if jaeger else [source]
     provider = {
         "name": "chaosapi",
         "type": "file",
         "allowUiUpdates": True,
         "options": {"path": str(dashboards)},
     }
-    for name, content in (("datasources", {"datasources": [datasource]}), ("dashboards", {"providers": [provider]})):
+    for name, content in (("datasources", {"datasources": sources}), ("dashboards", {"providers": [provider]})):
         (folder / name).mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump({"apiVersion": 1, **content}, sort_keys=False)
         (folder / name / "chaosapi.yaml").write_text(text, encoding="utf-8")

@@ -121,6 +121,7 @@ def command(program: Path, *, config_file: Path, data: Path, listen: str) -> lis
         f"--web.listen-address={listen}",
         # By default an alert that got lost on its way is sent again only after a minute.
         "--rules.alert.resend-delay=1s",
+        "--enable-feature=exemplar-storage",
     ]
 
 
