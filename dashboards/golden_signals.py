@@ -4,6 +4,7 @@ from board import INSTANCE, JOB, ROUTE, Board
 from dependencies import dependencies
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import dashboard as model
+from operations import operations
 from panels import (
     BUSIEST_FIRST,
     CLEAR,
@@ -49,6 +50,7 @@ def golden_signals() -> model.Dashboard:
         rows={
             "Statuses and saturation": _saturation(),
             "Dependencies": dependencies(SERVICE),
+            "Operations": operations(SERVICE),
         },
     ).build()
 

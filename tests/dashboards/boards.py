@@ -10,7 +10,7 @@ import promql_parser as grammar
 
 from chaosapi import assets
 
-OURS = re.compile(r"(http|chaosapi|loadtest|process|scrape_duration)_|slo:|sloth_slo_|(up|ALERTS)$")
+OURS = re.compile(r"(http|chaosapi|shop|loadtest|process|scrape_duration)_|slo:|sloth_slo_|(up|ALERTS)$")
 PATHS = sorted(assets.path("dashboards").glob("*.json"))
 
 

@@ -20,6 +20,7 @@ UNITS = {  # of what a query reads, the first that fits
     r"^avg\(up": "none",  # words
     r"objective:ratio|1 - max by|ratio_rate\(\d|budget_remaining:ratio[^*]*$|fault_strength": "percentunit",
     r"time_period:days": "s",
+    r"shed_ratio": "percentunit",
     r"slo:": "suffix:×",
     r"histogram_quantile|_seconds_sum|delay_seconds|lag_seconds": "s",
     r"\) / \(.* > 0\)": "percentunit",
@@ -231,7 +232,7 @@ def test_the_golden_signals_are_on_the_first_screen() -> None:
     bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in first)
     assert 96 + bottom * 38 <= 1080  # pixels above the grid with Grafana's menu, and of each of its rows
     rows = [panel["title"] for panel in board["panels"] if panel["type"] == "row"]
-    assert rows == ["Statuses and saturation", "Dependencies"]
+    assert rows == ["Statuses and saturation", "Dependencies", "Operations"]
 
 
 @pytest.mark.parametrize(

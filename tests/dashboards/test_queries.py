@@ -43,6 +43,7 @@ UNSHOWN = {
     "process_max_fds": "a setting of the machine",
     "chaosapi_log_lines_dropped": "about the log of the service, not about its users; docs/security.md names it",
     "chaosapi_shop_calls": "the durations of the calls count them too, those of an app's own points included",
+    "shop_payment_fees_cents": "money; the order of each payment shows its fee",
     "chaosapi_shop_breaker_open": "chaosapi_shop_breaker_state says more",
     "process_virtual_memory_bytes": "resident memory is what counts",
     "python_gc_collections": "Python's own, useful to its developers",
