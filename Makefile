@@ -9,6 +9,9 @@ READY := .venv/.ready
 UV := uv==0.13.9
 COMPILE = .tools/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --custom-compile-command 'make lock'
 PROGRAMS := prometheus promtool alertmanager amtool
+# Ctrl-C is a usual end: the shell waits for the program, and its exit code 130 is no error of make's.
+RUN = trap : INT; $(BIN)/chaosapi
+UNTIL_CTRL_C = || [ $$? -eq 130 ]
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lab test lint format gen bench fuzz lock upgrade clean
@@ -21,10 +24,10 @@ setup: $(READY) ## Prepare everything the other targets need
 	@$(BIN)/python -c 'import sys; from chaosapi.lab import tools; tools.ensure_programs(*sys.argv[1:], report=print)' $(PROGRAMS)
 
 demo: $(RUNS) ## Inject a fault and watch a real burn-rate alert fire (ARGS="--port 8010")
-	@$(BIN)/chaosapi demo $(ARGS)
+	@$(RUN) demo $(ARGS) $(UNTIL_CTRL_C)
 
 lab: $(RUNS) ## Run the service beside Prometheus and Alertmanager until Ctrl-C
-	@$(BIN)/chaosapi lab $(ARGS)
+	@$(RUN) lab $(ARGS) $(UNTIL_CTRL_C)
 
 test: $(READY) ## Run all tests (ARGS="-m 'not slow'" for the quick ones)
 	@$(BIN)/pytest -n 3 --dist loadscope $(ARGS)

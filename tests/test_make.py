@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -31,13 +32,17 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def outside() -> dict[str, str]:
+    """Return the environment without what a `make` that runs these tests adds."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+
+
 def installs(checkout: Path, *targets: str) -> list[str]:
     """Make targets one after the other, and return the lock files that are installed."""
     log = checkout / "log"
     log.write_text("")
     for target in targets:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-        subprocess.run(["make", target], cwd=checkout, env=environment, capture_output=True, check=False, timeout=60)
+        subprocess.run(["make", target], cwd=checkout, env=outside(), capture_output=True, check=False, timeout=60)
     return log.read_text().split()
 
 
@@ -67,3 +72,37 @@ def test_a_new_lock_is_installed(checkout: Path) -> None:
     later = (checkout / ".venv/.ready").stat().st_mtime + 10
     os.utime(checkout / "lab.lock", (later, later))
     assert installs(checkout, "demo") == ["lab.lock"]
+
+
+@pytest.mark.parametrize("target", ["demo", "lab"])
+def test_ctrl_c_is_no_error(checkout: Path, target: str) -> None:
+    """The program stops by itself and says so; `make` adds no line."""
+    installs(checkout, target)
+    program = checkout / ".venv/bin/chaosapi"
+    program.write_text(
+        "#!/bin/sh\ntrap 'echo stopped; exit 130' INT\necho up\nfor _ in $(seq 600); do sleep 0.1; done\n"
+    )
+    with subprocess.Popen(
+        ["make", target],
+        cwd=checkout,
+        env=outside(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    ) as make:
+        try:
+            assert make.stdout
+            assert make.stdout.readline() == "up\n"
+            os.killpg(make.pid, signal.SIGINT)
+            assert make.communicate(timeout=60)[0] == "stopped\n"
+        finally:
+            make.kill()
+
+
+def test_a_lab_that_fails_is_an_error(checkout: Path) -> None:
+    """Only Ctrl-C is a usual end."""
+    installs(checkout, "lab")
+    (checkout / ".venv/bin/chaosapi").write_text("#!/bin/sh\nexit 1\n")
+    made = subprocess.run(["make", "lab"], cwd=checkout, env=outside(), capture_output=True, check=False, timeout=60)
+    assert made.returncode == 2
