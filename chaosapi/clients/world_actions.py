@@ -97,7 +97,7 @@ def words(change: FieldChange) -> str:
 
 def word(value: Any) -> str:
     """Return a value as a person reads it."""
-    if value is None or value == []:
+    if value is None or value in ([], {}):
         return "none"
     if isinstance(value, bool):
         return "on" if value else "off"

@@ -83,6 +83,7 @@ def test_a_field_that_has_changed_since_is_not_undone(admin: AdminClient) -> Non
         (None, "drained", "f: none → drained"),
         (True, False, "f: on → off"),
         (["p-0001"], [], "f: p-0001 → none"),
+        ({}, "1s", "f: none → 1s"),
         ([], [{"header": "x-a", "value": "b", "requests_per_second": 0.5}], "f: none → x-a=b 0.5/s"),
     ],
 )
