@@ -18,6 +18,11 @@ _ZIPF = list(accumulate(1 / rank for rank in range(1, USERS + 1)))
 _GOLDEN = (sqrt(5) - 1) / 2
 
 
+def request_id(scenario: str, seed: int, name: object) -> str:
+    """Return the id of a request: the same for the same scenario, seed and name, and it tells none of them."""
+    return blake2b(f"{scenario}/{seed}/{name}".encode(), digest_size=10, person=b"request id").hexdigest()
+
+
 class Arrival(NamedTuple):
     """One request of the plan: its number, start (seconds), route, request id, user, and two uniform random numbers."""
 
@@ -64,7 +69,7 @@ class Plan:
             number,
             self.load.due(number + moment),
             self._routes[min(bisect(self._shares, what), len(self._routes) - 1)],
-            f"{self.scenario}-{self.seed}-{number}",
+            request_id(self.scenario, self.seed, number),
             f"u-{bisect(_ZIPF, who * _ZIPF[-1]) + 1:04}",
             (rest[0], rest[1]),
         )

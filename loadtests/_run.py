@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from _arrivals import Arrival, Plan
+from _arrivals import Arrival, Plan, request_id
 from _retries import POLICIES, Policy
 from _scenarios import SCENARIOS, Load, Scenario
 from gevent.event import Event
@@ -105,7 +105,7 @@ class Run:
 
     def prefill_id(self, number: int) -> str:
         """Return the request id of a cart that is filled before the start; equal runs have equal ids."""
-        return f"{self.choice.name}-{self.choice.seed}-stock-{self._index}-{number}"
+        return request_id(self.choice.name, self.choice.seed, f"stock-{self._index}-{number}")
 
     def cart_id(self, request_id: str) -> str:
         """Return the id of the cart that a request fills, which is also the idempotency key of its purchase."""

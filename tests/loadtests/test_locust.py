@@ -93,7 +93,7 @@ def test_one_process_and_three_workers_send_the_same(shop: Shop, tmp_path: Path)
             stack.enter_context(running("--worker", "--master-port", port))
         run = locust(*steady, *master, host=shop.url, stats=tmp_path / "s")
     assert run.returncode == 0, run.stderr
-    planned = {f"spike-7-{number}" for number in range(240)}
+    planned = {module("_arrivals").request_id("spike", 7, number) for number in range(240)}
     sent = Counter(headers["x-request-id"] for headers in shop.headers)
     assert {name for name in sent if name in planned} == planned
     assert all(sent[name] == 1 for name in planned)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.loadtests.ids import is_planned
 from tests.loadtests.processes import ENVIRONMENT, LOADTESTS, free_port, locust, statistics, wait_for
 from tests.loadtests.shop import Shop
 from tests.patience import patience
@@ -51,7 +52,7 @@ def test_a_killed_worker_loses_only_its_part(shop: Shop) -> None:
         for command in commands
     ]
     try:
-        wait_for(lambda: any("-stock-" not in headers["x-request-id"] for headers in list(shop.headers)), "the plan")
+        wait_for(lambda: any(is_planned(headers["x-request-id"]) for headers in list(shop.headers)), "the plan")
         os.kill(workers[0].pid, signal.SIGKILL)
         _, told = master.communicate(timeout=patience(60))
     finally:

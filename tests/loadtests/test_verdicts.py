@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.loadtests.ids import is_planned
 from tests.loadtests.processes import ENVIRONMENT, LOADTESTS, answers, free_port, locust, wait_for
 from tests.loadtests.shop import Shop
 from tests.patience import patience
@@ -64,7 +65,7 @@ def started(folder: Path, name: str, *arguments: str, files: str = str(LOADTESTS
 
 def planned(shop: Shop) -> bool:
     """Return whether a request of the plan has come; those before its start fill carts."""
-    return any("-stock-" not in headers["x-request-id"] for headers in list(shop.headers))
+    return any(is_planned(headers["x-request-id"]) for headers in list(shop.headers))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_an_interrupt_of_master_and_workers_counts_what_they_sent(shop: Shop, tm
         assert run.ended() == 1
     found = re.search(r"400 requests were due and (\d+) missed", run.text)
     assert found, run.text
-    sent = sum("-stock-" not in headers["x-request-id"] for headers in shop.headers)
+    sent = sum(is_planned(headers["x-request-id"]) for headers in shop.headers)
     assert 400 - int(found[1]) == sent
     assert "Traceback" not in run.text
 

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from tests.loadtests import shop
+from tests.loadtests.ids import SCENARIO
 from tests.loadtests.processes import wait_for, web_ui
 
 pytestmark = pytest.mark.slow
@@ -64,4 +65,4 @@ def look(url: str) -> tuple[str, int]:
 def scenario(target: shop.Shop) -> set[str]:
     """Return the scenarios whose requests have come; the closed model's ids have none."""
     ids = [headers["x-request-id"] for headers in list(target.headers)]
-    return {name.partition("-")[0] for name in ids if "-" in name and "-stock-" not in name}
+    return {SCENARIO[name] for name in ids if name in SCENARIO}

@@ -5,6 +5,7 @@ import httpx2
 import pytest
 
 from tests.loadtests import shop
+from tests.loadtests.ids import SCENARIO
 from tests.loadtests.processes import wait_for, web_ui
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright, of the dev group")
@@ -54,9 +55,9 @@ def test_a_scenario_is_chosen_started_and_stopped_by_clicks(browser: object) -> 
 
 
 def sent(target: shop.Shop, scenario: str) -> list[str]:
-    """Return the numbers of a scenario's requests that have come."""
+    """Return the ids of a scenario's requests that have come."""
     ids = [headers["x-request-id"] for headers in list(target.headers)]
-    return [name for name in ids if name.startswith(f"{scenario}-0-") and name.count("-") == 2]
+    return [name for name in ids if SCENARIO.get(name) == scenario]
 
 
 def state(url: str) -> str:
