@@ -35,6 +35,7 @@ USUAL: Final = {
     "installed": Usual(0.6, ("--rounds", "5", "--seconds", "1")),
     "cost": Usual(1, ("--turns", "40")),
     "access_log": Usual(0.2),
+    "tracing": Usual(0.4, ("--turns", "20")),
     "overhead": Usual(2.5, ("--rounds", "6")),
     "rate": Usual(2.5),
     "latency": Usual(6, ("--rounds", "5")),
