@@ -93,10 +93,14 @@ class TelemetryMiddleware:
         if self._access_log:
             write = partial(self._access_log.write, scope["method"], handler, scope["path"], sent, calls)
             count = partial(_count_and_log, count, write)
-        answer = partial(
-            exchange, app, scope, receive, send, header, _EXPECT in sent, self._clock, counters.count_first_byte
+        if self._tracing:
+            answer = partial(
+                exchange, app, scope, receive, send, header, _EXPECT in sent, self._clock, counters.count_first_byte
+            )
+            return self._tracing.serve(answer, scope, handler, trace, count)
+        return exchange(
+            app, scope, receive, send, header, _EXPECT in sent, self._clock, counters.count_first_byte, count
         )
-        return self._tracing.serve(answer, scope, handler, trace, count) if self._tracing else answer(count)
 
     def _add_id(self, scope: Scope) -> Header:
         """Return the header with a new id, which the app finds in the request's headers."""

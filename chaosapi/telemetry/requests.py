@@ -18,6 +18,7 @@ from chaosapi.routes import COUNTED_FROM_START, LATENCY_BOUNDS, METHODS, Route, 
 from chaosapi.telemetry.counters import CellFactory, Key, local
 from chaosapi.telemetry.exemplars import Exemplars, with_exemplars
 from chaosapi.telemetry.histogram import Histogram
+from chaosapi.trace_context import current_trace
 
 BUCKETS: Final = LATENCY_BOUNDS
 MAX_EXPOSED: Final = 1000
@@ -100,7 +101,9 @@ class RouteCounters:
         counts.seconds[0] += seconds
         bucket = bisect_left(BUCKETS, seconds) if whole else -1
         counts.buckets[bucket][0] += 1
-        counts.exemplars.note(bucket, seconds)
+        trace = current_trace.get()
+        if trace is not None and trace.sampled:  # here, since a call takes longer
+            counts.exemplars.note(bucket, seconds)
         if counts.succeeds and not begun:
             self.first_byte.sum[0] += seconds
             self.first_byte.buckets[bucket][0] += 1
