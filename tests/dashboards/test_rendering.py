@@ -1,4 +1,4 @@
-"""What a person sees on the dashboards, drawn by Grafana's own components over a live lab in five states.
+"""What a person sees on the dashboards, drawn by Grafana's own components over a live lab in six states.
 
 Pictures of all are kept in the folder that `CHAOSAPI_PICTURES` names.
 """
@@ -32,6 +32,13 @@ MEAN = (
     'sum(rate(http_request_duration_seconds_sum{job="chaosapi"}[20s]))'
     ' / sum(rate(http_request_duration_seconds_count{job="chaosapi"}[20s]))'
 )
+DURATION = "chaosapi_dependency_request_duration_seconds"
+CALLS = (
+    f'sum(rate({DURATION}_sum{{job="chaosapi", outcome="ok", dependency%s"db"}}[20s]))'
+    f' / sum(rate({DURATION}_count{{job="chaosapi", outcome="ok", dependency%s"db"}}[20s]))'
+)
+SLOW = CALLS % ("=", "=")
+FAST = CALLS % ("!=", "!=")
 FIRES = 'count(ALERTS{alertstate="firing", sloth_severity="page"%s})'
 SIX = ["RPS", "Success rate", "5xx error rate", "Average latency", "p95 latency", "p99 latency"]
 Pictures = dict[tuple[str, str], Picture]
@@ -46,6 +53,8 @@ class State:
     queries: tuple[str, ...]
     fails: tuple[str, ...] = ()
     """Queries that have no value while it holds."""
+    shown: tuple[str, ...] = tuple(BOARDS)
+    """The dashboards that are drawn."""
 
     def holds(self, lab: Lab) -> bool:
         """Return whether it holds now."""
@@ -77,7 +86,8 @@ def _drawn(painter: Painter, lab: Lab, name: str, folder: Path) -> dict[str, Pic
     for _ in range(5):
         lab.parts.wait_until(lambda: state.holds(lab), name, timeout=patience(120), every=0.5)
         pictures = {
-            board: painter.draw(board, url(lab.ports.prometheus), folder / f"{board}-{name}.png") for board in BOARDS
+            board: painter.draw(board, url(lab.ports.prometheus), folder / f"{board}-{name}.png")
+            for board in state.shown
         }
         if state.holds(lab):
             return pictures
@@ -94,8 +104,14 @@ def _slow_down(lab: Lab) -> None:
     lab.admin.create_fault({"name": "l", "effect": slow})
 
 
-def _stop_traffic(lab: Lab) -> None:
+def _slow_down_a_dependency(lab: Lab) -> None:
     lab.admin.end_fault("l")
+    slow = {"type": "latency", "distribution": {"type": "constant", "value": "400ms"}}
+    lab.admin.create_fault({"name": "d", "effect": slow, "target": {"points": ["db"]}})
+
+
+def _stop_traffic(lab: Lab) -> None:
+    lab.admin.end_fault("d")
     lab.parts.stop(lab.parts.find("locust"))
 
 
@@ -113,6 +129,9 @@ STATES = {
     "calm": State(lambda _lab: None, (UP, f"{ALL} > 17"), ('ALERTS{alertstate="firing"}',)),
     "errors": State(_fail_a_fifth, (UP, f"{FAILED} / {ALL} > 0.12", FIRES % ', slo="availability"')),
     "latency": State(_slow_down, (UP, f"{MEAN} > 0.39", *_zero(FAILED))),
+    "slow-dependency": State(
+        _slow_down_a_dependency, (UP, f"{FAST} < 0.2", f"{SLOW} > 0.39"), shown=("golden-signals",)
+    ),
     "no-traffic": State(_stop_traffic, (UP, *_zero(ALL))),
     "down": State(_freeze, (FIRES % ', alertname="TargetAbsent"', 'up{job="chaosapi"} == 0'), (ALL,)),
 }
@@ -175,6 +194,23 @@ def test_a_slow_service_is_red_in_every_latency(pictures: Pictures) -> None:
     golden = pictures["latency", "golden-signals"]
     assert colors(golden, "Average latency", "p95 latency", "p99 latency") == {"red"}
     assert colors(golden, "Success rate", "5xx error rate") == {"green"}
+
+
+def test_the_slow_dependency_stands_first(pictures: Pictures) -> None:
+    """Of the durations of the calls, its is the longest."""
+    golden = pictures["slow-dependency", "golden-signals"]
+    names = [row[0] for row in golden.legends["p95 of calls that succeeded"]]
+    assert names[0] == "db"
+    assert len(names) > 1
+    assert colors(golden, "p95 latency") == {"red"}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_no_number_outlives_its_data(pictures: Pictures, name: str) -> None:
+    """In no state is a number older than two scrapes."""
+    seen = {state: picture.outlived for (state, board), picture in pictures.items() if board == name}
+    assert seen == {state: [] for state in seen}
+    assert "down" in seen
 
 
 def test_no_traffic_is_no_health(pictures: Pictures) -> None:
