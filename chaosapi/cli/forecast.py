@@ -125,9 +125,6 @@ def forecast(
             rich_help_panel=_TRAFFIC,
         ),
     ] = None,
-    replicas: Annotated[
-        int | None, typer.Option(help="Without effect; accepted for older scripts.", hidden=True)
-    ] = None,
     spec_file: SpecOption = None,
     profile: KnownProfileOption = None,
     history: Annotated[
@@ -225,7 +222,7 @@ def forecast(
         "prometheus": prometheus_version,
         "horizon": parse.duration_text(horizon),
     }
-    sent: dict[str, Any] = {"rps": rps, "replicas": replicas, "shares": dict(map(_share, share or []))}
+    sent: dict[str, Any] = {"rps": rps, "shares": dict(map(_share, share or []))}
     try:
         shop = spec.load(assets.path("alerts") / "slo.yaml")
         promised = spec.load(spec_file) if spec_file else shop

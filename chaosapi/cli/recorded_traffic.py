@@ -45,8 +45,7 @@ def measure_traffic(prometheus: PrometheusReader, spec: Spec, window: float, at:
     if prometheus.vector(f"sum(increase({_INJECTED}{range_})) > 0", at):
         rates = without_failures(rates)
         source += ", without its failures: a fault acted"
-    replicas = prometheus.vector(f"count(count by (job, instance) ({served}))", at)
-    traffic = Traffic.from_rates(rates, source, round(replicas[0][1]) if replicas else 1)
+    traffic = Traffic.from_rates(rates, source)
     return traffic.model_copy(update={"latencies": _latencies(prometheus, spec, window, at)})
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from chaosapi import errors
 from chaosapi.durations import Duration
 from chaosapi.forecast import locust_scenarios
-from chaosapi.models import Integer, Model, Number, Ratio, at_most_entries
+from chaosapi.models import Model, Number, Ratio, at_most_entries
 from chaosapi.routes import is_failure
 
 _NAME: Final = re.compile(r"(?:([A-Za-z]+) )?(.*?)(?: ([0-9]{3}))?", re.DOTALL)
@@ -23,7 +23,6 @@ _WHOLE: Final = 1 - 1e-6
 Requests = Annotated[Number, Field(ge=0, le=1e9)]
 Rps = Annotated[Number, Field(gt=0, le=1e9)]
 Shares = Annotated[dict[str, Ratio], Field(max_length=1000), at_most_entries(1000)]
-Replicas = Annotated[Integer, Field(ge=1, le=10_000)]
 
 
 class TrafficRoute(NamedTuple):
@@ -120,8 +119,6 @@ class Traffic(Model):
     """Changes of the request rate; a Locust scenario is converted to stages."""
     shares: Annotated[dict[str, Ratio], Field(min_length=1)]
     """The share of each route: `GET /api/products`, with a status where it is not the usual one. They add up to 1."""
-    replicas: Replicas = 1
-    """Without effect: on each replica the series of a fault exist from its creation."""
     baseline: Duration = 0.004
     """The latency of a healthy answer, on routes whose latencies are not measured."""
     latencies: dict[str, list[AnswerTime]] = Field(default_factory=dict)
@@ -146,13 +143,13 @@ class Traffic(Model):
         return cls(rps=rps, shares=mix, source="the shop's usual traffic")
 
     @classmethod
-    def from_rates(cls, rates: Mapping[TrafficRoute, float], source: str, replicas: int = 1) -> Self:
+    def from_rates(cls, rates: Mapping[TrafficRoute, float], source: str) -> Self:
         """Return traffic with measured rates per second; raises errors.Invalid for rates that are all 0."""
         rps = sum(rates.values())
         if not rps:
             raise errors.Invalid.field("traffic", f"{source}: no request was counted")
         shares = {str(route): rate / rps for route, rate in rates.items() if rate > 0}
-        return cls(rps=rps, shares=shares, replicas=max(1, replicas), source=source)
+        return cls(rps=rps, shares=shares, source=source)
 
     @property
     def mix(self) -> dict[TrafficRoute, float]:
@@ -180,8 +177,6 @@ class PartialTraffic(Model):
     shares: Shares = Field(default_factory=dict)
     """Shares of the traffic by route (`/items`, `POST /items`, `POST /items 404`); the other routes share the rest in
     the measured proportions."""
-    replicas: Replicas | None = None
-    """Without effect: on each replica the series of a fault exist from its creation."""
     baseline: Duration | None = None
     """The latency of a healthy answer; 4 ms, unless it is measured."""
     client_timeout: Duration = 30.0
@@ -223,7 +218,6 @@ class PartialTraffic(Model):
             rps=self.rps or (usual.rps if usual else 0.0),
             stages=self.stages,
             shares={str(route): share for route, share in (rest | given).items()},
-            replicas=self.replicas or (usual.replicas if usual else 1),
             latencies=usual.latencies if usual and self.baseline is None else {},
             **({} if self.baseline is None else {"baseline": self.baseline}),
             client_timeout=self.client_timeout,

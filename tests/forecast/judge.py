@@ -150,7 +150,7 @@ def forecast(case: Case, prometheus: int) -> dict[str, Verdict]:
             "prometheus": prometheus,
         }
     )
-    traffic = Traffic(rps=case.rps, replicas=case.replicas, shares={"/api/products": 1.0})
+    traffic = Traffic(rps=case.rps, shares={"/api/products": 1.0})
     model = ForecastModel([fault], traffic, _spec(case), windows.load(case.profile), monitoring)
     found = timetable.predict(model)  # coarse grids are too coarse for the windows not looked at
     looked_at = {format_window(pair.long) for pair in _pairs(case)}
