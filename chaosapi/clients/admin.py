@@ -83,6 +83,10 @@ class AdminClient(Client):
     replicas = blocking(calls.replicas)
     audit = blocking(calls.audit)
     alerts = blocking(calls.alerts)
+    issue_token = blocking(calls.issue_token)
+    tokens = blocking(calls.tokens)
+    revoke_token = blocking(calls.revoke_token)
+    metrics = blocking(calls.metrics)
     openapi = blocking(calls.openapi)
 
 
@@ -117,6 +121,10 @@ class AsyncAdminClient(AsyncClient):
     replicas = awaitable(calls.replicas)
     audit = awaitable(calls.audit)
     alerts = awaitable(calls.alerts)
+    issue_token = awaitable(calls.issue_token)
+    tokens = awaitable(calls.tokens)
+    revoke_token = awaitable(calls.revoke_token)
+    metrics = awaitable(calls.metrics)
     openapi = awaitable(calls.openapi)
 
 

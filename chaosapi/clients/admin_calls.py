@@ -20,14 +20,18 @@ from chaosapi.clients.answers import (
     FaultList,
     FaultView,
     HaltAnswer,
+    NewToken,
     Phase,
     ReplicaList,
+    TokenList,
+    TokenView,
     WorldView,
 )
-from chaosapi.clients.exchange import Exchange, Json, asked, pages
+from chaosapi.clients.exchange import Exchange, Json, asked, pages, text
 
 _FAULTS: Final = "/admin/faults"
 _WORLD: Final = "/admin/world"
+_TOKENS: Final = "/admin/tokens"
 _MERGE_PATCH: Final = {"content-type": "application/merge-patch+json"}
 _MAX_ALERTS: Final = 1000  # the service keeps as many, and returns as many on one page
 
@@ -146,6 +150,30 @@ def alerts(limit: int | None = None) -> Exchange[DeliveredAlerts]:
     if limit is None:
         return pages("/admin/alerts", "alerts", DeliveredAlerts, {"limit": _MAX_ALERTS})
     return asked("GET", "/admin/alerts", DeliveredAlerts, params={"limit": limit})
+
+
+def issue_token(role: str, *, ttl: str | float = "1h", label: str = "", wait: Wait = None) -> Exchange[NewToken]:
+    """Issue a token for the role `operator`, `observer` or `instructor`, valid for `ttl`, at most a day.
+
+    The answer is the only one that has its secret. RefusedError has status 429 while too many tokens are valid.
+    """
+    body = {"role": role, "ttl": ttl, "label": label}
+    return asked("POST", _TOKENS, NewToken, params={"wait": wait}, json=body)
+
+
+def tokens() -> Exchange[TokenList]:
+    """Return the issued tokens that are valid now, newest first, without their secrets."""
+    return asked("GET", _TOKENS, TokenList)
+
+
+def revoke_token(token_id: str, *, wait: Wait = None) -> Exchange[TokenView]:
+    """Revoke an issued token: it is refused from now on. Status 404 if it is unknown."""
+    return asked("DELETE", f"{_TOKENS}/{quote(token_id, safe='')}", TokenView, params={"wait": wait})
+
+
+def metrics() -> Exchange[str]:
+    """Return what faults do, in Prometheus' text format."""
+    return text("/admin/metrics")
 
 
 def openapi() -> Exchange[Json]:

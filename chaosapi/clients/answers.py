@@ -210,6 +210,28 @@ class AuditList(TypedDict):
     next: str | None
 
 
+class TokenView(TypedDict):
+    """A token that an instructor has issued, without its secret."""
+
+    id: str
+    role: Literal["instructor", "operator", "observer"]
+    label: str
+    created_at: str
+    expires_at: str
+
+
+class NewToken(TokenView):
+    """A token that has just been issued; `token` is its secret, which no other answer has."""
+
+    token: str
+
+
+class TokenList(TypedDict):
+    """The tokens that are valid now, newest first."""
+
+    tokens: list[TokenView]
+
+
 class EffectView(TypedDict):
     """One effect: its parameters as JSON schema, and an example body for `create_fault`."""
 

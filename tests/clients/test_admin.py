@@ -168,7 +168,14 @@ def test_every_operation_of_the_admin_api_has_a_call(client: TestClient) -> None
     with httpx2.Client(transport=httpx2.MockTransport(heard), base_url="http://service") as http:
         admin = AdminClient(http)
         for name, call in calls().items():
-            given = {"name": "{name}", "fault": {}, "changes": {}, "question": {}}
+            given = {
+                "name": "{name}",
+                "fault": {},
+                "changes": {},
+                "question": {},
+                "role": "operator",
+                "token_id": "{token_id}",
+            }
             needed = [given[each] for each in inspect.signature(call).parameters if each in given]
             with suppress(NoAnswerError):  # it was asked, and that is what counts here
                 getattr(admin, name)(*needed)
