@@ -18,7 +18,7 @@ class Ledger:
         self._numbers = itertools.count(1)
         self._told: dict[str, tuple[int, ...]] = {}
         self.revision = 0
-        """The latest acknowledged revision."""
+        """The latest acknowledged revision of the faults; the world counts its own."""
 
     @property
     def made(self) -> int:
@@ -38,7 +38,10 @@ class Ledger:
         reason = self._next_reason()
         path = f"{url}/admin/faults/{fault.get('name', 'harmless')}"
         request = client.build_request("PUT", path, params={"wait": wait}, json={**fault, "reason": reason})
-        return self._send(client, request, reason, deaf=deaf)
+        answer = self._send(client, request, reason, deaf=deaf)
+        if answer and answer.is_success:
+            self.revision = max(self.revision, answer.json()["revision"])
+        return answer
 
     def change_world(
         self, client: httpx2.Client, url: str, *, wait: str = "0s", deaf: bool = False
@@ -69,8 +72,8 @@ class Ledger:
             assert "the store" in answer.json()["detail"]
             self._told[reason] = (0, 1) if deaf else (0,)
         else:
+            answer.raise_for_status()
             self._told[reason] = (1,)
-            self.revision = max(self.revision, answer.raise_for_status().json()["revision"])
         return answer
 
     def check(self, audit: list[dict[str, Any]]) -> None:

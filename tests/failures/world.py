@@ -151,9 +151,9 @@ class World:
         """Check all invariants after the recovery; return the seconds until the replicas agreed."""
         took = self.converge(revision or self.ledger.revision)
         self.meet()
+        changed = self.change_world(self.sites[0], wait="30s").json()
         for site in self.sites:
             self._everywhere(site)
-        changed = self.change_world(self.sites[0], wait="30s").json()
         assert changed["replicas"] == {"applied": len(self.sites), "known": len(self.sites)}
         assert [site.read("/admin/world") for site in self.sites] == [
             {name: value for name, value in changed.items() if name != "changed"}
