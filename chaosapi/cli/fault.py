@@ -13,7 +13,7 @@ from rich.text import Text
 from chaosapi import errors
 from chaosapi.cli import here, parse, render_faults
 from chaosapi.cli.group import CommandGroup
-from chaosapi.clients.admin import AdminClient, ClientError
+from chaosapi.clients.admin import AdminClient, ClientError, find_admin_api
 from chaosapi.clients.answers import Phase
 from chaosapi.terminal import Terminal, print_error
 from chaosapi.text import count_noun, escape_control, strip_control
@@ -244,8 +244,12 @@ def _explained(error: ClientError, url: str) -> str:
     if error.status is None:
         return f"no answer from {url}: {error.__cause__ or error}; is `chaosapi serve` running there? (--url)"
     if "title" in error.problem and "detail" in error.problem:
-        return f"{error.problem['title']}: {error.problem['detail']}"
-    return f"{url}: {error}; is it chaosapi?"
+        said = f"{error.problem['title']}: {error.problem['detail']}"
+    else:
+        said = f"{url}: {error}; is it chaosapi?"
+    if error.status == errors.NotFound.status and find_admin_api([url]) is None:
+        said += f"; {url} is no admin API, which has a port of its own where CHAOSAPI_ADMIN_PORT is set (--url)"
+    return said
 
 
 def _user() -> str:

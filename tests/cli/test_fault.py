@@ -129,6 +129,12 @@ def test_without_a_url_the_admin_port_is_tried_first(serve: Serve) -> None:
         stranger.shutdown()
 
 
-def test_the_main_port_names_the_admin_port(serve: Serve) -> None:
-    """In the error of a request to the wrong port."""
-    assert "CHAOSAPI_ADMIN_PORT" in run("list", url=serve("--admin-port", "0")).stderr
+def test_the_wrong_port_is_explained(serve: Serve) -> None:
+    """The port of the users names no other; the command names the setting, but not where just a fault is unknown."""
+    users = serve("--admin-port", "0")
+    shared = serve()
+    explained = f"{users} is no admin API, which has a port of its own where CHAOSAPI_ADMIN_PORT is set (--url)"
+    assert explained in run("list", url=users).stderr
+    unknown = run("show", "nameless", url=shared).stderr
+    assert "nameless" in unknown
+    assert "CHAOSAPI_ADMIN_PORT" not in unknown
