@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.loadtests import shop
+from tests.loadtests.ids import SCENARIO
 from tests.loadtests.processes import answers, free_port, wait_for, web_ui
 from tests.patience import patience
 
@@ -95,6 +96,6 @@ def choose(page: Any, scenario: str) -> None:
 
 
 def scenarios(target: shop.Shop) -> set[str]:
-    """Return the scenarios whose requests have arrived: their ids are prefixes of the request ids."""
+    """Return the scenarios whose requests have arrived."""
     ids = [headers["x-request-id"] for headers in list(target.headers)]
-    return {name.partition("-")[0] for name in ids if "-" in name and "-stock-" not in name}
+    return {SCENARIO[name] for name in ids if name in SCENARIO}
