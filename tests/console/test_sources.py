@@ -27,6 +27,15 @@ from tests.conftest import Clock
 
 SOURCE = Source("Prometheus", "http://127.0.0.1:9", "Start it.")
 EMPTY: dict[str, Any] = {"groups": [], "result": [], "activeTargets": []}
+ANSWER: dict[str, Any] = {
+    **{name: [] for name in ("faults", "entries", "alerts", "changes", "limits", "quarantine", "risks", "absent")},
+    **{name: {} for name in ("release", "flags", "settings", "providers", "rotation", "shed")},
+    "halt": None,
+    "revision": 1,
+    "next": None,
+    "dropped": 0,
+}
+"""What a service without faults answers to all that the console polls, in one object; `replicas` differs by path."""
 
 
 def client(answer: Callable[[Request], Awaitable[Response]]) -> httpx2.AsyncClient:
@@ -157,19 +166,14 @@ def test_an_entered_token_is_used_for_twelve_hours(clock: Clock) -> None:
 
     async def answer(request: Request) -> Response:
         known = "authorization" in request.headers
-        content: dict[str, Any] = {name: [] for name in ("faults", "entries", "alerts", "replicas", "changes")} | {
-            "halt": None,
-            "revision": 1,
-            "next": None,
-            "dropped": 0,
-        }
-        return JSONResponse(content, 200 if known else 401)
+        replicas = {"applied": 1, "known": 1} if request.url.path == "/admin/world" else []
+        return JSONResponse(ANSWER | {"replicas": replicas}, 200 if known else 401)
 
     async def look(own: str | None) -> str:
         room = Sources(Addresses(), own, clock)
         room.admin = ServiceWatcher(client(answer), own)
         await room.unlock("entered")
-        assert room.service.state() == "up"
+        assert room.service.state() == "up", room.service.describe()
         clock.now += 12 * 3600
         await room.service.poll()
         return room.service.state()
