@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from chaosapi.runtime.workers import service
@@ -30,10 +31,11 @@ def odd(name: str, default: Any) -> Any:
     return default
 
 
-def test_every_setting_is_passed_to_workers() -> None:
-    """With secrets, and without the environment."""
-    settings = Settings()
-    settings = Settings.model_validate({name: odd(name, value) for name, value in settings.model_dump().items()})
+@pytest.mark.parametrize("usual", ["blind", "mark_responses"])
+def test_every_setting_is_passed_to_workers(usual: str) -> None:
+    """With secrets, and without the environment. Only one of these two settings may be switched on."""
+    defaults = Settings().model_dump()
+    settings = Settings.model_validate({name: odd(name, value) for name, value in defaults.items() if name != usual})
     assert settings.admin_token == SecretStr("secret")
     assert settings.slo == Path("slo.yml")
     line = service.settings_line(settings)
