@@ -10,7 +10,7 @@ _TEXTS: Final = (
     *("20ms", "100ms", "1s", "50us", "1m30s", "0.1s"),  # durations
     *("f0", "f1", "f2", "checkout-errors", "x-tenant", "x-user-id", "db", "payments", "search-index"),
     *("/api/products", "/api/*", "/api/products/{product_id}", "/api/checkout", "*", '"7"', "503", "500"),
-    *("p-0001", "p-0042", "u-1", "cart-1", "8MiB", "1000"),
+    *("p-0001", "p-0042", "u-1", "cart-1", "8MiB", "1000", "x-tenant=acme", "x-user-id=u-1"),
 )
 """Texts that match the patterns of the schemas."""
 _SHORT: Final = (0.001, 0.01, 0.02, 0.05, 0.1, 0.2, "20ms", "100ms", "50ms", "0.1s")
@@ -76,8 +76,11 @@ class Sampler:
             if name in wanted or "const" in each or dice.random() < likely
         }
         others = schema.get("additionalProperties")
+        keys = schema.get("propertyNames", {"type": "string"})
+        for pattern, each in schema.get("patternProperties", {}).items():
+            keys = {"type": "string", "pattern": pattern}
+            others = each
         if isinstance(others, Mapping):
-            keys = schema.get("propertyNames", {"type": "string"})
             for _ in range(dice.randrange(4)):
                 found[str(self.draw(dice, keys, depth + 1))] = self.draw(dice, others, depth + 1)
         elif not schema.get("properties"):
@@ -114,8 +117,10 @@ def _number(dice: Random, schema: Mapping[str, Any]) -> int | float:
     low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
     high = schema.get("maximum", schema.get("exclusiveMaximum", max(low + 1, 1000)))
     if schema["type"] == "integer":
-        return dice.choice((low, dice.randint(math.ceil(low), min(math.floor(high), 2**63)), math.ceil(low) + 1))
-    return dice.choice((low + 0.01 * (high - low), dice.uniform(low, high), high))
+        least = math.ceil(low)
+        return dice.choice((least, dice.randint(least, min(math.floor(high), 2**63)), least + 1))
+    highest = high if "exclusiveMaximum" not in schema else low + 0.99 * (high - low)
+    return dice.choice((low + 0.01 * (high - low), dice.uniform(low, highest), highest))
 
 
 def _rising(found: dict[str, Any]) -> dict[str, Any]:
