@@ -12,6 +12,18 @@ from fuzz import mutations
 from fuzz.schema import Sampler
 
 NAMES: Final = tuple(f"f{number}" for number in range(8))
+EXCEPTION: Final = "raised by the fuzzer"
+"""The message of every injected exception: nothing else in the log tells it from an error of the service."""
+_CONDITIONS: Final[tuple[Mapping[str, Any], ...]] = (
+    {"flags": {"new-pricing": False}},
+    {"settings": {"shop_retries": {"at_least": 0}, "shop_timeout": {"above": "1ms"}}},
+    {"settings": {"shop_breaker": True}},
+    {"providers": {"payments": "acme"}},
+    {"in_rotation": True},
+    {"limits": {"x-tenant=acme": {"above": 1}}},
+    {"shed": {"browse": {"below": 0.5}}, "quarantine": {"p-0042": False}},
+)
+"""Valid conditions: a drawn one often breaks a rule that a schema cannot express."""
 _PATH_VALUES: Final = {
     "name": NAMES,
     "product_id": ("p-0001", "p-0042", "p-9999"),
@@ -190,6 +202,8 @@ class Grammar:
                 alert.setdefault("labels", {})["alertname"] = dice.choice(("ErrorBudgetBurn", "StoreDown"))
         whole = json.dumps(document).encode()
         body = mutations.mutate(dice, document) if wrong else whole
+        if EXCEPTION.encode() in whole and EXCEPTION.encode() not in body:
+            return whole  # with another message, the exception would be a finding
         return body if len(body) < _USUAL or dice.random() < _LARGE else whole
 
 
@@ -205,6 +219,10 @@ def limit_impact(dice: Random, fault: dict[str, Any]) -> dict[str, Any]:
         fault = {key: value for key, value in fault.items() if key not in {"rate", "target"}}
     else:
         fault["rate"] = dice.choice((0.01, 0.05, 0.1, 0.1, 0.3, 1)) if kind not in {"hang", "latency"} else 0.05
+    if isinstance(fault.get("while"), dict) and dice.random() < 0.8:
+        fault["while"] = dict(dice.choice(_CONDITIONS))
+    if kind == "exception":
+        fault["effect"]["message"] = EXCEPTION
     if kind == "pause":
         fault["effect"].update(pause=dice.choice(("10ms", "50ms", "200ms")), every="1s")
     if kind not in {"error", "latency", "hang", "exception", "reset"} and isinstance(fault.get("target"), dict):

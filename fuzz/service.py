@@ -16,10 +16,11 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
+from fuzz.grammar import EXCEPTION
+
 HOST: Final = "127.0.0.1"
 PATIENCE: Final = 60.0
-INJECTED: Final = frozenset({"InjectedError", "ClientDisconnect"})
-"""Exceptions in the log that a fault may cause."""
+_INJECTED: Final = ("RuntimeError", EXCEPTION)
 
 
 class Resources(NamedTuple):
@@ -115,9 +116,9 @@ def _is_expected(line: str) -> bool:
         entry = json.loads(line)
     except ValueError:
         return False
-    kinds = [each["exc_type"] for each in entry.get("exception", [])]
-    if kinds:
-        return not INJECTED.isdisjoint(kinds)
+    exceptions = [(each["exc_type"], each["exc_value"]) for each in entry.get("exception", [])]
+    if exceptions:
+        return _INJECTED in exceptions or any(kind == "ClientDisconnect" for kind, _ in exceptions)
     return entry["level"] in {"info", "debug", "warning"}
 
 
