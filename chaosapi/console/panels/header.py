@@ -27,7 +27,9 @@ _SHORTCUT: Final = """<script>addEventListener("keydown", (event) => {
 class Header:
     """The bar at the top; its button for light or dark calls `switch_theme`, that of the times `switch_zone`."""
 
-    def __init__(self, context: PageContext, switch_theme: Callable[[], None], switch_zone: Callable[[], None]) -> None:
+    def __init__(
+        self, context: PageContext, switch_theme: Callable[[], object], switch_zone: Callable[[], object]
+    ) -> None:
         self._context = context
         self._chips = [_source_chip(feed.source) for feed in context.sources.feeds]
         ui.element("div").classes("grow")

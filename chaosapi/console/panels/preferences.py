@@ -1,5 +1,6 @@
 """What a browser remembers: light or dark, and the zone of times."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,6 +26,7 @@ class Preferences:
         self._changed = changed
         self._darkness = ui.dark_mode(None)
         self._browser = Zone()
+        self._loaded = asyncio.Event()
 
     async def load(self) -> None:
         """Read them from the browser; without an answer, the system's theme and UTC stay."""
@@ -34,12 +36,15 @@ class Preferences:
             self._context.zone = self._browser if known["local"] else Zone()
             self._context.dark = self._darkness.value = bool(known["dark"])
             self._changed()  # charts do not follow the theme by themselves
+        self._loaded.set()
 
-    def switch_theme(self) -> None:
+    async def switch_theme(self) -> None:
+        await self._loaded.wait()
         self._context.dark = self._darkness.value = not self._context.dark
         self._remember("theme", "dark" if self._context.dark else "light")
 
-    def switch_zone(self) -> None:
+    async def switch_zone(self) -> None:
+        await self._loaded.wait()  # the zone of a browser that has not answered yet is not known
         is_local = self._context.zone == self._browser
         self._context.zone = Zone() if is_local else self._browser
         self._remember("time", "utc" if is_local else "local")
